@@ -1,0 +1,26 @@
+/** @type {import("jest").Config} */
+const common = {
+  testEnvironment: "node",
+  transform: {
+    "\\.ts$": [
+      "@swc/jest",
+      { jsc: { parser: { syntax: "typescript" }, target: "es2022" }, module: { type: "commonjs" } },
+    ],
+  },
+  moduleFileExtensions: ["ts", "js", "json"],
+  testPathIgnorePatterns: ["/node_modules/", "/cdktf\\.out/", "/dist/", "/\\.cache/"],
+  modulePathIgnorePatterns: ["/cdktf\\.out/", "/dist/", "/\\.cache/", "/tools/cdktf/"],
+};
+
+/** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */
+module.exports = {
+  projects: [
+    {
+      ...common,
+      displayName: "quick",
+      testMatch: ["<rootDir>/test/**/*.test.ts"],
+      testPathIgnorePatterns: [...common.testPathIgnorePatterns, "/test/lab/"],
+    },
+    { ...common, displayName: "lab", testMatch: ["<rootDir>/test/lab/**/*.test.ts"] },
+  ],
+};
