@@ -1,0 +1,134 @@
+import { isAbsolute, normalize } from "node:path/posix";
+import { z } from "zod";
+
+/**
+ * The vocabulary of a site: each field says in its error what is allowed and, where it is not obvious, the cure. The
+ * loader puts the path and the value that was given in front.
+ */
+
+const text = (allowed: string) => z.string({ error: `allowed is ${allowed}` });
+
+const matching = (pattern: RegExp, allowed: string) => text(allowed).regex(pattern, { error: `allowed is ${allowed}` });
+
+/** An RFC 1123 label, the form of Kubernetes, compose and host names. */
+export const label = matching(
+  /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+  'a DNS label: lower-case letters, digits and inner hyphens, at most 63, for example "registry-vm"',
+);
+
+/** A domain name of at least one label, without the trailing dot (RFC 1035 section 2.3.1, digits allowed by RFC 1123). */
+export const domainName = matching(
+  /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/,
+  'a domain name in lower case without a trailing dot, for example "example.lan"',
+);
+
+const ADDRESS = 'an IPv4 or IPv6 address, for example "192.0.2.1": a name would need the resolver that it configures';
+
+export const address = text(ADDRESS).refine(
+  (value) => z.ipv4().safeParse(value).success || z.ipv6().safeParse(value).success,
+  { error: `allowed is ${ADDRESS}` },
+);
+
+const ABSOLUTE_PATH = 'an absolute path in its shortest form, for example "/opt/registry"';
+
+/** No control character, because a path ends up in line-based files (systemd units, nginx). */
+export const absolutePath = text(ABSOLUTE_PATH).refine(
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones refused
+  (value) => isAbsolute(value) && normalize(value) === value && value !== "/" && !/[\x00-\x1f\x7f]/.test(value),
+  { error: `allowed is ${ABSOLUTE_PATH}` },
+);
+
+const FREE_TEXT = "a line of text that is not empty";
+
+export const line = text(FREE_TEXT).refine((value) => value.trim() !== "" && !/[\r\n]/.test(value), {
+  error: `allowed is ${FREE_TEXT}`,
+});
+
+const whole = (minimum: number, maximum: number, what: string) =>
+  z
+    .int({ error: `allowed is ${what}, ${minimum} to ${maximum}` })
+    .min(minimum, { error: `allowed is ${what}, ${minimum} to ${maximum}` })
+    .max(maximum, { error: `allowed is ${what}, ${minimum} to ${maximum}` });
+
+export const port = whole(1, 65535, "a port number");
+export const seconds = (minimum: number, maximum: number) => whole(minimum, maximum, "a whole number of seconds");
+export const hours = (minimum: number, maximum: number) => whole(minimum, maximum, "a whole number of hours");
+export const count = (minimum: number, maximum: number) => whole(minimum, maximum, "a whole number");
+
+/** An http(s) base URL without credentials, query or fragment: a credential in a URL would reach the plan and the logs. */
+export const baseUrl = (protocols: ("http" | "https")[]) => {
+  const allowed = `a URL of ${protocols.join(" or ")} without credentials, query or fragment`;
+  return text(allowed).refine(
+    (value) => {
+      if (!URL.canParse(value)) return false;
+      const url = new URL(value);
+      const bare = url.username === "" && url.password === "" && url.search === "" && url.hash === "";
+      return bare && protocols.some((protocol) => url.protocol === `${protocol}:`);
+    },
+    { error: `allowed is ${allowed}` },
+  );
+};
+
+/**
+ * A value that is one of a fixed set. Written out, because the default message of an enum does not name the cure.
+ */
+export const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, { error: `allowed is ${values.map((value) => JSON.stringify(value)).join(" or ")}` });
+
+/**
+ * A field that people reach for and that must not be set. It is declared, so that it is refused with its reason instead
+ * of as an unknown field, and so that TypeScript refuses it already in the editor.
+ */
+export const refused = (reason: string) =>
+  z
+    .unknown()
+    .refine((value) => value === undefined, { error: reason })
+    .optional() as unknown as z.ZodOptional<z.ZodNever>;
+
+/**
+ * An object without unknown fields. A mistyped optional field would otherwise be dropped in silence. Unlike
+ * z.strictObject it goes on after an unknown field, so that the mistakes of the other fields are reported too.
+ *
+ * @param allowed what the error says is allowed; default: the fields by name
+ */
+export const record = <Shape extends z.ZodRawShape>(shape: Shape, allowed?: string) => {
+  const known = Object.keys(shape);
+  const unknown = (value: unknown) =>
+    typeof value === "object" && value !== null ? Object.keys(value).filter((key) => !known.includes(key)) : [];
+  const fields = known.filter((key) => !isRefused(shape[key]));
+  return z
+    .looseObject(shape, { error: `allowed is ${allowed ?? `an object with ${fields.join(", ")}`}` })
+    .refine((value) => unknown(value).length === 0, {
+      when: () => true,
+      params: { unknownFields: true },
+      error: (issue) =>
+        `unknown field ${unknown(issue.input)
+          .map((key) => JSON.stringify(key))
+          .join(", ")}; allowed are ${fields.join(", ")}`,
+    }) as unknown as z.ZodObject<Shape, z.core.$strict>;
+};
+
+const isRefused = (field: unknown): boolean =>
+  field instanceof z.ZodOptional && field.def.innerType instanceof z.ZodUnknown;
+
+/**
+ * A rule over several fields. It states in `needs` the little that it looks at, and is checked as soon as that much is
+ * well-formed: a mistake elsewhere in the same object must not hide it.
+ *
+ * @param broken what is wrong, or undefined; one sentence that ends with the cure
+ */
+export const rule = <Needs extends z.ZodType>(needs: Needs, broken: (value: z.output<Needs>) => string | undefined) => {
+  const verdict = (input: unknown): string | undefined => {
+    const parsed = needs.safeParse(input);
+    return parsed.success ? broken(parsed.data) : undefined;
+  };
+  return z.refine((value) => verdict(value) === undefined, {
+    when: () => true,
+    error: (issue) => verdict(issue.input) ?? "",
+  });
+};
+
+/** The values that occur more than once, in their first order. */
+export const duplicates = <T>(values: readonly T[]): T[] => [
+  ...new Set(values.filter((value, index) => values.indexOf(value) !== index)),
+];

@@ -1,0 +1,144 @@
+import { z } from "zod";
+import {
+  absolutePath,
+  address,
+  count,
+  domainName,
+  duplicates,
+  label,
+  line,
+  port,
+  record,
+  refused,
+  rule,
+  seconds,
+} from "./fields";
+
+/** At least a primary and a fallback, in this order. */
+type Nameservers = readonly [primary: string, fallback: string, ...more: string[]];
+
+const nameservers = (maximum: number, reason: string) =>
+  z
+    .array(address, { error: "allowed is a list of addresses, the primary first" })
+    .min(2, {
+      error:
+        "allowed are two or more addresses, the primary first: a host with one resolver stands still with it, add a fallback",
+    })
+    .max(maximum, { error: `allowed are at most ${maximum} addresses: ${reason}` })
+    .refine((given) => duplicates(given).length === 0, {
+      error: "allowed are different addresses: a resolver that is listed twice is no fallback of itself",
+    })
+    .transform((given) => given as unknown as Nameservers);
+
+const domains = z
+  .array(domainName, { error: "allowed is a list of domain names" })
+  .min(1, { error: 'allowed is at least one domain name, for example "example.lan": short internal names need it' });
+
+/**
+ * glibc alone: /etc/resolv.conf is a plain file that nothing manages.
+ * resolv.conf(5): at most three nameservers (MAXNS), timeout at most 30 s, attempts at most 5.
+ */
+const plainResolver = record({
+  kind: z.literal("resolv.conf"),
+  search: domains,
+  nameservers: nameservers(3, "glibc reads the first three and ignores the rest (MAXNS)"),
+  timeout: seconds(1, 30).default(2),
+  attempts: count(1, 5).default(2),
+  rotate: refused(
+    "allowed is to leave it out: with rotate a part of the internal lookups goes to the fallback, which does not know them",
+  ),
+});
+
+const FALLBACK_REASON =
+  "systemd-resolved uses FallbackDNS= only when it knows no other server, so it never fails over to it; list the fallback in nameservers, behind the primary";
+
+/**
+ * systemd-resolved behind netplan. One list says it all: the global drop-in asks the primary only, with the search
+ * domains, and the link gets every server, without search. It is the only arrangement that fails over, leaks no
+ * internal name to the fallback and recovers by itself.
+ */
+const resolvedResolver = record({
+  kind: z.literal("systemd-resolved"),
+  search: domains,
+  nameservers: nameservers(8, "a lookup that has to pass more takes longer than any client waits"),
+  /** File name below /etc/systemd/resolved.conf.d, without the ending. */
+  dropIn: label,
+  netplan: record({
+    /** The file that already defines the interface: lists of another file are appended, not overridden. */
+    file: absolutePath.refine((path) => path.startsWith("/etc/netplan/") && path.endsWith(".yaml"), {
+      error: 'allowed is the file that defines the interface, for example "/etc/netplan/50-cloud-init.yaml"',
+    }),
+    interface: z
+      .string({ error: 'allowed is the key of the interface in the netplan file, for example "eth0"' })
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/, {
+        error: 'allowed is the key of the interface in the netplan file, at most 15 characters, for example "eth0"',
+      }),
+    nameservers: refused(
+      "allowed is to leave it out: the link gets the resolver's own nameservers, so that the two never disagree",
+    ),
+    search: refused(
+      "allowed is to leave it out: with a search list on the link, internal names are asked of the fallback too",
+    ),
+  }),
+  dns: refused(
+    "allowed is to leave it out: with both servers in DNS= internal names are asked of the fallback and stay unknown after the primary is back; list them in nameservers",
+  ),
+  fallbackDns: refused(`allowed is to leave it out: ${FALLBACK_REASON}`),
+});
+
+const ECDSA = 'the ECDSA key of the host, "ecdsa-sha2-nistp256 AAAA…"';
+
+const ssh = record({
+  port: port.default(22),
+  /** Private key on the workstation; the SSH agent is used where it is left out. */
+  identityFile: z
+    .string({ error: 'allowed is a path, for example "~/.ssh/id_ed25519"' })
+    .regex(/^(~\/|\/)[^\s"'$%`\\]+$/, {
+      error: 'allowed is an absolute path or one below "~/", for example "~/.ssh/id_ed25519"',
+    })
+    .optional(),
+  hostKey: z
+    .string({ error: `allowed is ${ECDSA}` })
+    .regex(/^ecdsa-sha2-nistp256 [A-Za-z0-9+/]+=*$/, {
+      error: `allowed is ${ECDSA}: Terraform compares no other; read it with "ssh-keyscan -t ecdsa <host>"`,
+    })
+    .optional(),
+});
+
+const hostFields = record({
+  name: label,
+  title: line,
+  address,
+  ssh: ssh.prefault({}),
+  resolver: z
+    .discriminatedUnion("kind", [plainResolver, resolvedResolver], {
+      error: 'allowed is a resolver of kind "resolv.conf" or "systemd-resolved"',
+    })
+    .optional(),
+  /** Declared, documented and planned as deferred; nothing is sent to the host until this is removed. */
+  deferred: record(
+    { reason: line },
+    'a reason, { reason: "…" }: a reader has to know when it can be lifted',
+  ).optional(),
+});
+
+export const host = hostFields.check(
+  rule(z.object({ resolver: z.unknown(), deferred: z.unknown() }), ({ resolver, deferred }) =>
+    resolver === undefined && deferred === undefined
+      ? "allowed is a host with a resolver, or one that is deferred with its reason: add one of the two"
+      : undefined,
+  ),
+);
+
+export type Host = z.output<typeof host>;
+export type PlainResolver = z.output<typeof plainResolver>;
+export type ResolvedResolver = z.output<typeof resolvedResolver>;
+export type Ssh = z.output<typeof ssh>;
+
+/** A host that changes are sent to. */
+export type ManagedHost = Host & { resolver: NonNullable<Host["resolver"]>; deferred?: undefined };
+/** A host that is in the model only. */
+export type DeferredHost = Host & { deferred: NonNullable<Host["deferred"]> };
+
+export const isManaged = (candidate: Host): candidate is ManagedHost => candidate.deferred === undefined;
+export const isDeferred = (candidate: Host): candidate is DeferredHost => candidate.deferred !== undefined;

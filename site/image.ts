@@ -1,0 +1,38 @@
+import { z } from "zod";
+import { record } from "./fields";
+
+const REPOSITORY = 'a repository without tag, for example "registry" or "joxit/docker-registry-ui"';
+const DIGEST = 'a digest, "sha256:" and 64 hexadecimal digits';
+const TAG = 'a tag that holds a complete version, for example "2.8.3" or "26.9.0-slim"';
+
+/** Three numbers: "2.8" and "alpine" move with every release, "2.8.3" does not. */
+const completeVersion = /(^|[^0-9])\d+[.-]\d+[.-]\d+/;
+
+/**
+ * A pinned container image. A floating tag is refused even beside a digest, because a reader and an update tool take
+ * the version from the tag.
+ *
+ * Grammar: https://github.com/distribution/reference (repository, tag and digest)
+ */
+export const image = record({
+  repository: z
+    .string({ error: `allowed is ${REPOSITORY}` })
+    .regex(/^([a-z0-9.-]+(:\d+)?\/)?[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/, {
+      error: `allowed is ${REPOSITORY}`,
+    }),
+  tag: z
+    .string({ error: `allowed is ${TAG}` })
+    .refine((tag) => /^\w[\w.-]{0,127}$/.test(tag) && completeVersion.test(tag), {
+      error: `allowed is ${TAG}: a floating tag changes what runs without a change of the site`,
+    }),
+  digest: z
+    .string({ error: `allowed is ${DIGEST}` })
+    .regex(/^sha256:[0-9a-f]{64}$/, { error: `allowed is ${DIGEST}` })
+    .optional(),
+});
+
+export type Image = z.output<typeof image>;
+
+/** `repository:tag`, with `@digest` where the pin has one. */
+export const imageReference = ({ repository, tag, digest }: Image): string =>
+  `${repository}:${tag}${digest === undefined ? "" : `@${digest}`}`;

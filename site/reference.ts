@@ -1,0 +1,97 @@
+import { defineSite } from "./schema";
+
+// Values that two hosts share. A value of the site is written once, here or below, and nowhere else.
+const publicResolver = "94.140.14.14";
+const internalDomain = "viktorbarzin.lan";
+const tls = "/opt/registry/tls";
+
+/** The site that ships with the product: its example, its test input and the default where none is selected. */
+export default defineSite({
+  state: { backend: "local", directory: "state" },
+
+  dns: {
+    internal: { name: `idrac.${internalDomain}`, address: "192.168.1.4" },
+    external: "github.com",
+  },
+
+  hosts: [
+    {
+      name: "pve",
+      title: "Proxmox host",
+      address: "192.168.1.127",
+      resolver: {
+        kind: "resolv.conf",
+        search: [internalDomain],
+        nameservers: ["192.168.1.2", publicResolver],
+        timeout: 2,
+        attempts: 2,
+      },
+    },
+    {
+      name: "registry-vm",
+      title: "registry VM",
+      address: "10.0.20.10",
+      resolver: {
+        kind: "systemd-resolved",
+        search: [internalDomain],
+        nameservers: ["10.0.20.1", publicResolver],
+        dropIn: "10-internal-dns",
+        netplan: { file: "/etc/netplan/50-cloud-init.yaml", interface: "eth0" },
+      },
+    },
+    {
+      name: "truenas",
+      title: "TrueNAS",
+      address: "10.0.10.15",
+      deferred: { reason: 'unreachable when the change was made ("No route to host" on 10.0.10.0/24)' },
+    },
+  ],
+
+  registry: {
+    host: "registry-vm",
+    directory: "/opt/registry",
+    unit: "docker-compose-registry.service",
+    project: "registry",
+    network: "registry",
+    images: {
+      registry: { repository: "registry", tag: "2.8.3" },
+      nginx: { repository: "nginx", tag: "1.28.0" },
+      ui: { repository: "joxit/docker-registry-ui", tag: "2.5.7" },
+    },
+    services: [
+      { name: "dockerhub", role: "proxy", upstream: "https://registry-1.docker.io", port: 5000, metricsPort: 5001 },
+      { name: "ghcr", role: "proxy", upstream: "https://ghcr.io", port: 5010 },
+      { name: "quay", role: "proxy", upstream: "https://quay.io", port: 5020 },
+      { name: "k8s", role: "proxy", upstream: "https://registry.k8s.io", port: 5030 },
+      { name: "kyverno", role: "proxy", upstream: "https://reg.kyverno.io", port: 5040 },
+      {
+        name: "private",
+        role: "private",
+        port: 5050,
+        serverName: "registry.viktorbarzin.me",
+        tls: { certificate: `${tls}/fullchain.pem`, key: `${tls}/privkey.pem` },
+        htpasswd: "/opt/registry/htpasswd",
+        purgeUploadsAfterHours: 168,
+      },
+    ],
+    ui: { port: 8080, browses: "dockerhub" },
+  },
+
+  monitoring: {
+    kubernetes: { configPath: "~/.kube/config" },
+    namespace: { name: "monitoring" },
+    pushgateway: "http://prometheus-prometheus-pushgateway.monitoring:9091",
+    rules: { delivery: "prometheus-rule", labels: { release: "prometheus" } },
+    runbooks: "https://github.com/registry-warden/registry-warden/blob/main/docs/alerts",
+    probeImage: { repository: "node", tag: "26.9.0-slim" },
+    probes: [
+      {
+        name: "registry-integrity-probe",
+        service: "private",
+        periodMinutes: 15,
+        deadlineSeconds: 840,
+        credentials: { from: "existing-secret", secret: "registry-probe-credentials" },
+      },
+    ],
+  },
+});

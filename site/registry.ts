@@ -1,0 +1,164 @@
+import { join } from "node:path/posix";
+import { z } from "zod";
+import { absolutePath, baseUrl, domainName, duplicates, hours, label, port, record, refused, rule } from "./fields";
+import { image } from "./image";
+
+const serviceName = label.refine((name) => name !== "ui" && name !== "nginx", {
+  error: 'allowed is any other label: "registry-ui" and "registry-nginx" are containers of the stack itself',
+});
+
+const lockstep = refused(
+  "allowed is to leave it out: the registry services move in lockstep, set registry.images.registry instead",
+);
+
+const proxyService = record({
+  /** The compose service and its container are called `registry-<name>`. */
+  name: serviceName,
+  role: z.literal("proxy"),
+  upstream: baseUrl(["https", "http"]),
+  port,
+  /** Publishes the registry's own debug address, with /metrics, on this port. */
+  metricsPort: port.optional(),
+  /** The operator's env file, mode 0600, with REGISTRY_PROXY_USERNAME and REGISTRY_PROXY_PASSWORD. */
+  credentialsFile: absolutePath.optional(),
+  image: lockstep,
+  blobCache: refused(
+    "allowed is to leave it out: a pull-through registry is itself the cache, and one in front answers 200 for what it has lost",
+  ),
+});
+
+const privateService = record({
+  name: serviceName,
+  role: z.literal("private"),
+  port,
+  metricsPort: port.optional(),
+  /** The name in the certificate; clients reach the registry as `<serverName>:<port>`. */
+  serverName: domainName,
+  /** The operator's files on the host, never read into a plan. */
+  tls: record({ certificate: absolutePath, key: absolutePath }),
+  htpasswd: absolutePath,
+  purgeUploadsAfterHours: hours(1, 8760),
+  image: lockstep,
+  blobCache: refused(
+    "allowed is to leave it out: a cached blob is served without credentials, and still served when the registry has lost it",
+  ),
+});
+
+/** Where the files of the stack are on its host. */
+export const registryPaths = (directory: string) => ({
+  compose: join(directory, "docker-compose.yml"),
+  nginx: join(directory, "nginx.conf"),
+  config: (name: string) => join(directory, `config-${name}.yml`),
+  data: (name: string) => join(directory, "data", name),
+});
+
+const publishedPort = z.number();
+
+const distinctPorts = rule(
+  z.object({
+    services: z.array(z.object({ port: publishedPort, metricsPort: publishedPort.optional() })),
+    ui: z.object({ port: publishedPort }).optional(),
+  }),
+  ({ services, ui }) => {
+    const published = [...services.flatMap((service) => [service.port, service.metricsPort]), ui?.port];
+    const twice = duplicates(published.filter((each) => each !== undefined));
+    return twice.length === 0
+      ? undefined
+      : `port ${twice.join(", ")} is published more than once; allowed is one service a port: give each its own`;
+  },
+);
+
+const distinctNames = rule(z.object({ services: z.array(z.object({ name: z.string() })) }), ({ services }) => {
+  const twice = duplicates(services.map(({ name }) => name));
+  return twice.length === 0
+    ? undefined
+    : `service ${twice.join(", ")} is declared more than once; allowed is one of a name: rename or remove one`;
+});
+
+const path = z.string();
+
+const distinctPaths = rule(
+  z.object({
+    directory: path,
+    services: z.array(
+      z.object({
+        name: z.string(),
+        htpasswd: path.optional(),
+        credentialsFile: path.optional(),
+        tls: z.object({ certificate: path, key: path }).optional(),
+      }),
+    ),
+  }),
+  ({ directory, services }) => {
+    const paths = registryPaths(directory);
+    const generated = [paths.compose, paths.nginx, ...services.map(({ name }) => paths.config(name))];
+    const owned = services.flatMap(({ htpasswd, tls, credentialsFile }) => [
+      htpasswd,
+      tls?.certificate,
+      tls?.key,
+      credentialsFile,
+    ]);
+    const twice = duplicates([...new Set(generated), ...owned.filter((each) => each !== undefined)]);
+    return twice.length === 0
+      ? undefined
+      : `path ${twice.join(", ")} has more than one use; allowed is one use a path, and none of the generated files: give each its own`;
+  },
+);
+
+const browsesKnownService = rule(
+  z.object({ services: z.array(z.object({ name: z.string() })), ui: z.object({ browses: z.string() }) }),
+  ({ services, ui }) =>
+    services.some(({ name }) => name === ui.browses)
+      ? undefined
+      : `ui.browses names ${JSON.stringify(ui.browses)}, which is no service; allowed is ${services.map(({ name }) => JSON.stringify(name)).join(", ")}`,
+);
+
+const uiHasImage = rule(
+  z.object({ ui: z.looseObject({}), images: z.object({ ui: z.undefined().optional() }) }),
+  () => "ui is set without an image; allowed is a pinned images.ui beside it",
+);
+
+/** `server … resolve` in an upstream block came with nginx 1.27.3. https://nginx.org/en/CHANGES */
+const nginxResolvesUpstreams = rule(
+  z.object({ images: z.object({ nginx: z.object({ tag: z.string() }) }) }),
+  ({ images }) => {
+    const [major = 0, minor = 0, patch = 0] = (images.nginx.tag.match(/\d+/g) ?? []).map(Number);
+    const recent = major !== 1 ? major > 1 : minor !== 27 ? minor > 27 : patch >= 3;
+    return recent
+      ? undefined
+      : `images.nginx.tag is ${JSON.stringify(images.nginx.tag)}; allowed is 1.27.3 or newer: an older one keeps the address of a recreated container until it is reloaded`;
+  },
+);
+
+export const registry = record({
+  /** The host that runs the stack. */
+  host: label,
+  directory: absolutePath,
+  /** systemd unit that brings the stack up at boot. */
+  unit: z
+    .string({ error: 'allowed is a service unit, for example "docker-compose-registry.service"' })
+    .regex(/^[A-Za-z0-9][\w.@-]*\.service$/, {
+      error: 'allowed is a service unit, for example "docker-compose-registry.service"',
+    }),
+  /** Compose project and its bridge network: kept when an existing stack is taken over. */
+  project: label,
+  network: label,
+  images: record({ registry: image, nginx: image, ui: image.optional() }),
+  services: z
+    .array(
+      z.discriminatedUnion("role", [proxyService, privateService], {
+        error: 'allowed is a service of role "proxy" or "private"',
+      }),
+      { error: "allowed is a list of services" },
+    )
+    .min(1, { error: "allowed is at least one service" }),
+  ui: record({ port, browses: z.string({ error: "allowed is the name of a service" }) }).optional(),
+}).check(distinctPorts, distinctNames, distinctPaths, browsesKnownService, uiHasImage, nginxResolvesUpstreams);
+
+export type Registry = z.output<typeof registry>;
+export type Service = Registry["services"][number];
+export type ProxyService = Extract<Service, { role: "proxy" }>;
+export type PrivateService = Extract<Service, { role: "private" }>;
+
+/** Compose service, container and host name of a registry service. */
+export const containerName = (service: Pick<Service, "name">): string => `registry-${service.name}`;

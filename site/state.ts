@@ -1,0 +1,39 @@
+import { z } from "zod";
+import { baseUrl, label, record } from "./fields";
+
+const DIRECTORY = 'a relative directory outside cdktf.out, for example "state": cdktf.out may be deleted at any time';
+
+const bucket = z.string({ error: "allowed is the name of a bucket" }).regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, {
+  error: "allowed is the name of a bucket",
+});
+
+/**
+ * Where Terraform keeps the state of the stacks. Credentials of a backend come from its environment variables, never
+ * from here.
+ */
+export const state = z.discriminatedUnion(
+  "backend",
+  [
+    /** One operator: a directory of the checkout, one file a stack. */
+    record({
+      backend: z.literal("local"),
+      directory: z
+        .string({ error: `allowed is ${DIRECTORY}` })
+        .regex(/^(?!cdktf\.out(\/|$))[\w-][\w.-]*(\/[\w-][\w.-]*)*$/, { error: `allowed is ${DIRECTORY}` }),
+    }),
+    /** A Secret a stack. https://developer.hashicorp.com/terraform/language/backend/kubernetes */
+    record({ backend: z.literal("kubernetes"), namespace: label }),
+    record({
+      backend: z.literal("s3"),
+      bucket,
+      region: z.string({ error: "allowed is a region" }).regex(/^[a-z0-9-]+$/, { error: "allowed is a region" }),
+      /** Of a self-hosted store that speaks S3. */
+      endpoint: baseUrl(["https", "http"]).optional(),
+    }),
+    /** `<address>/<stack>`, locked with LOCK and UNLOCK. */
+    record({ backend: z.literal("http"), address: baseUrl(["https", "http"]) }),
+  ],
+  { error: 'allowed is the backend "local", "kubernetes", "s3" or "http"' },
+);
+
+export type State = z.output<typeof state>;
