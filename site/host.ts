@@ -123,7 +123,7 @@ const hostFields = record({
 });
 
 export const host = hostFields.check(
-  rule(z.object({ resolver: z.unknown(), deferred: z.unknown() }), ({ resolver, deferred }) =>
+  rule(z.object({ resolver: z.unknown().optional(), deferred: z.unknown().optional() }), ({ resolver, deferred }) =>
     resolver === undefined && deferred === undefined
       ? "allowed is a host with a resolver, or one that is deferred with its reason: add one of the two"
       : undefined,

@@ -6,7 +6,7 @@ const DIGEST = 'a digest, "sha256:" and 64 hexadecimal digits';
 const TAG = 'a tag that holds a complete version, for example "2.8.3" or "26.9.0-slim"';
 
 /** Three numbers: "2.8" and "alpine" move with every release, "2.8.3" does not. */
-const completeVersion = /(^|[^0-9])\d+[.-]\d+[.-]\d+/;
+export const completeVersion = /(^|[^0-9])\d+[.-]\d+[.-]\d+/;
 
 /**
  * A pinned container image. A floating tag is refused even beside a digest, because a reader and an update tool take

@@ -1,7 +1,7 @@
 import { join } from "node:path/posix";
 import { z } from "zod";
 import { absolutePath, baseUrl, domainName, duplicates, hours, label, port, record, refused, rule } from "./fields";
-import { image } from "./image";
+import { completeVersion, image } from "./image";
 
 const serviceName = label.refine((name) => name !== "ui" && name !== "nginx", {
   error: 'allowed is any other label: "registry-ui" and "registry-nginx" are containers of the stack itself',
@@ -108,7 +108,7 @@ const distinctPaths = rule(
 const browsesKnownService = rule(
   z.object({ services: z.array(z.object({ name: z.string() })), ui: z.object({ browses: z.string() }) }),
   ({ services, ui }) =>
-    services.some(({ name }) => name === ui.browses)
+    services.length === 0 || services.some(({ name }) => name === ui.browses)
       ? undefined
       : `ui.browses names ${JSON.stringify(ui.browses)}, which is no service; allowed is ${services.map(({ name }) => JSON.stringify(name)).join(", ")}`,
 );
@@ -124,7 +124,7 @@ const nginxResolvesUpstreams = rule(
   ({ images }) => {
     const [major = 0, minor = 0, patch = 0] = (images.nginx.tag.match(/\d+/g) ?? []).map(Number);
     const recent = major !== 1 ? major > 1 : minor !== 27 ? minor > 27 : patch >= 3;
-    return recent
+    return recent || !completeVersion.test(images.nginx.tag)
       ? undefined
       : `images.nginx.tag is ${JSON.stringify(images.nginx.tag)}; allowed is 1.27.3 or newer: an older one keeps the address of a recreated container until it is reloaded`;
   },

@@ -15,7 +15,10 @@ const distinctHosts = rule(z.object({ hosts: z.array(named.extend({ address: z.s
 });
 
 const registryHostIsManaged = rule(
-  z.object({ hosts: z.array(named.extend({ deferred: z.unknown() })), registry: z.object({ host: z.string() }) }),
+  z.object({
+    hosts: z.array(named.extend({ deferred: z.unknown().optional() })),
+    registry: z.object({ host: z.string() }),
+  }),
   ({ hosts, registry }) => {
     const found = hosts.find(({ name }) => name === registry.host);
     if (found === undefined)
@@ -42,14 +45,16 @@ const sshPortIsFree = rule(
 const probesKnownServices = rule(
   z.object({
     registry: z.object({ services: z.array(named.extend({ role: z.string() })) }),
-    monitoring: z.object({ probes: z.array(named.extend({ service: z.string(), credentials: z.unknown() })) }),
+    monitoring: z.object({
+      probes: z.array(named.extend({ service: z.string(), credentials: z.unknown().optional() })),
+    }),
   }),
   ({ registry, monitoring }) => {
     for (const probe of monitoring.probes) {
       const service = registry.services.find(({ name }) => name === probe.service);
-      if (service === undefined)
+      if (service === undefined && registry.services.length > 0)
         return `probe ${probe.name} names the service ${JSON.stringify(probe.service)}, which is none; allowed is ${registry.services.map(({ name }) => JSON.stringify(name)).join(", ")}`;
-      if (service.role === "private" && probe.credentials === undefined)
+      if (service?.role === "private" && probe.credentials === undefined)
         return `probe ${probe.name} has no credentials for ${probe.service}, which asks for them; allowed is credentials from "existing-secret" or "variables"`;
     }
     return undefined;

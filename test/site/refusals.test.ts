@@ -1,0 +1,549 @@
+import { parseSite, SiteError } from "../../site/load";
+import reference from "../../site/reference";
+
+/** biome-ignore lint/suspicious/noExplicitAny: a site is bent here into shapes that its type forbids */
+type Bent = any;
+
+const mistakesOf = (bend: (site: Bent) => void): readonly string[] => {
+  const site = structuredClone(reference);
+  bend(site);
+  try {
+    parseSite(site);
+  } catch (error) {
+    if (error instanceof SiteError) return error.mistakes;
+    throw error;
+  }
+  return [];
+};
+
+const host = (site: Bent, name: string): Bent => site.hosts.find((each: Bent) => each.name === name);
+const service = (site: Bent, name: string): Bent => site.registry.services.find((each: Bent) => each.name === name);
+
+/** One failing case for each rule: what is bent, and the beginning and a part of the line that names it. */
+const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: string][] = [
+  [
+    "a host with one resolver",
+    (site) => host(site, "pve").resolver.nameservers.pop(),
+    "hosts[0].resolver.nameservers: ",
+    "add a fallback",
+  ],
+  [
+    "a resolver listed twice",
+    (site) => {
+      host(site, "pve").resolver.nameservers[1] = "192.168.1.2";
+    },
+    "hosts[0].resolver.nameservers: ",
+    "no fallback of itself",
+  ],
+  [
+    "more than three nameservers for glibc",
+    (site) => host(site, "pve").resolver.nameservers.push("9.9.9.9", "1.1.1.1"),
+    "hosts[0].resolver.nameservers: ",
+    "MAXNS",
+  ],
+  [
+    "rotate",
+    (site) => {
+      host(site, "pve").resolver.rotate = true;
+    },
+    "hosts[0].resolver.rotate: ",
+    "given true",
+  ],
+  [
+    "failover by FallbackDNS= (A)",
+    (site) => {
+      host(site, "registry-vm").resolver.fallbackDns = ["94.140.14.14"];
+    },
+    "hosts[1].resolver.fallbackDns: ",
+    "never fails over",
+  ],
+  [
+    "search domains on the link (B)",
+    (site) => {
+      host(site, "registry-vm").resolver.netplan.search = ["viktorbarzin.lan"];
+    },
+    "hosts[1].resolver.netplan.search: ",
+    "asked of the fallback",
+  ],
+  [
+    "both servers in DNS= (C)",
+    (site) => {
+      host(site, "registry-vm").resolver.dns = ["10.0.20.1", "94.140.14.14"];
+    },
+    "hosts[1].resolver.dns: ",
+    "stay unknown",
+  ],
+  [
+    "servers on the link alone (D)",
+    (site) => {
+      host(site, "registry-vm").resolver.netplan.nameservers = ["10.0.20.1"];
+    },
+    "hosts[1].resolver.netplan.nameservers: ",
+    "leave it out",
+  ],
+  [
+    "a resolved host without a drop-in (D)",
+    (site) => {
+      delete host(site, "registry-vm").resolver.dropIn;
+    },
+    "hosts[1].resolver.dropIn: ",
+    "given nothing",
+  ],
+  [
+    "a resolver address that is a name",
+    (site) => {
+      host(site, "pve").resolver.nameservers[0] = "pfsense.lan";
+    },
+    "hosts[0].resolver.nameservers[0]: ",
+    'given "pfsense.lan"',
+  ],
+  [
+    "a resolver address with too few parts",
+    (site) => {
+      host(site, "pve").resolver.nameservers[0] = "192.168.1";
+    },
+    "hosts[0].resolver.nameservers[0]: ",
+    "IPv4 or IPv6",
+  ],
+  [
+    "a host address that is none",
+    (site) => {
+      host(site, "pve").address = "pve";
+    },
+    "hosts[0].address: ",
+    "IPv4 or IPv6",
+  ],
+  [
+    "a resolver of an unknown kind",
+    (site) => {
+      host(site, "pve").resolver.kind = "dnsmasq";
+    },
+    "hosts[0].resolver.kind: ",
+    '"systemd-resolved"',
+  ],
+  [
+    "a netplan file elsewhere",
+    (site) => {
+      host(site, "registry-vm").resolver.netplan.file = "/etc/network/interfaces";
+    },
+    "hosts[1].resolver.netplan.file: ",
+    "/etc/netplan/",
+  ],
+  [
+    "an interface with a space",
+    (site) => {
+      host(site, "registry-vm").resolver.netplan.interface = "eth 0";
+    },
+    "hosts[1].resolver.netplan.interface: ",
+    "key of the interface",
+  ],
+  [
+    "a managed host without a resolver",
+    (site) => {
+      delete host(site, "pve").resolver;
+    },
+    "hosts[0]: ",
+    "add one of the two",
+  ],
+  [
+    "a deferred host without a reason",
+    (site) => {
+      host(site, "truenas").deferred = true;
+    },
+    "hosts[2].deferred: ",
+    "given true",
+  ],
+  [
+    "a deferred host with an empty reason",
+    (site) => {
+      host(site, "truenas").deferred = { reason: " " };
+    },
+    "hosts[2].deferred.reason: ",
+    "not empty",
+  ],
+  [
+    "a host key that Terraform does not compare",
+    (site) => {
+      host(site, "pve").ssh = { hostKey: "ssh-ed25519 AAAAC3Nz" };
+    },
+    "hosts[0].ssh.hostKey: ",
+    "ssh-keyscan -t ecdsa",
+  ],
+  [
+    "two hosts of one name",
+    (site) => {
+      host(site, "pve").name = "truenas";
+    },
+    "site: ",
+    "host truenas is declared more than once",
+  ],
+  [
+    "two hosts of one address",
+    (site) => {
+      host(site, "pve").address = "10.0.10.15";
+    },
+    "site: ",
+    "host 10.0.10.15 is declared more than once",
+  ],
+  [
+    "a registry on an unknown host",
+    (site) => {
+      site.registry.host = "vm";
+    },
+    "site: ",
+    'registry.host names "vm"',
+  ],
+  [
+    "a registry on a deferred host",
+    (site) => {
+      site.registry.host = "truenas";
+    },
+    "site: ",
+    "which is deferred",
+  ],
+  [
+    "a floating tag: latest",
+    (site) => {
+      site.registry.images.registry.tag = "latest";
+    },
+    "registry.images.registry.tag: ",
+    "floating",
+  ],
+  [
+    "a floating tag: 2",
+    (site) => {
+      site.registry.images.registry.tag = "2";
+    },
+    "registry.images.registry.tag: ",
+    "floating",
+  ],
+  [
+    "a floating tag: 2.8",
+    (site) => {
+      site.registry.images.registry.tag = "2.8";
+    },
+    "registry.images.registry.tag: ",
+    "floating",
+  ],
+  [
+    "a floating tag: alpine",
+    (site) => {
+      site.registry.images.nginx.tag = "alpine";
+    },
+    "registry.images.nginx.tag: ",
+    "floating",
+  ],
+  [
+    "a floating tag beside a digest",
+    (site) => {
+      site.registry.images.ui = {
+        repository: "joxit/docker-registry-ui",
+        tag: "main",
+        digest: `sha256:${"a".repeat(64)}`,
+      };
+    },
+    "registry.images.ui.tag: ",
+    "floating",
+  ],
+  [
+    "a digest that is none",
+    (site) => {
+      site.registry.images.ui.digest = "sha256:abc";
+    },
+    "registry.images.ui.digest: ",
+    "64 hexadecimal",
+  ],
+  [
+    "an nginx that cannot resolve again",
+    (site) => {
+      site.registry.images.nginx.tag = "1.26.3";
+    },
+    "registry: ",
+    "1.27.3 or newer",
+  ],
+  [
+    "a registry service out of lockstep",
+    (site) => {
+      service(site, "ghcr").image = "registry:3.0.0";
+    },
+    "registry.services[1].image: ",
+    "lockstep",
+  ],
+  [
+    "a blob cache on the private port",
+    (site) => {
+      service(site, "private").blobCache = true;
+    },
+    "registry.services[5].blobCache: ",
+    "without credentials",
+  ],
+  [
+    "a blob cache on a pull-through cache",
+    (site) => {
+      service(site, "ghcr").blobCache = true;
+    },
+    "registry.services[1].blobCache: ",
+    "itself the cache",
+  ],
+  [
+    "two services of one port",
+    (site) => {
+      service(site, "ghcr").port = 5050;
+    },
+    "registry: ",
+    "port 5050 is published more than once",
+  ],
+  [
+    "a metrics port that is taken",
+    (site) => {
+      service(site, "ghcr").metricsPort = 8080;
+    },
+    "registry: ",
+    "port 8080 is published more than once",
+  ],
+  [
+    "two services of one name",
+    (site) => {
+      service(site, "ghcr").name = "quay";
+    },
+    "registry: ",
+    "service quay is declared more than once",
+  ],
+  [
+    "a service that takes a container's name",
+    (site) => {
+      service(site, "ghcr").name = "ui";
+    },
+    "registry.services[1].name: ",
+    '"registry-ui"',
+  ],
+  [
+    "one file for certificate and key",
+    (site) => {
+      service(site, "private").tls.key = service(site, "private").tls.certificate;
+    },
+    "registry: ",
+    "/opt/registry/tls/fullchain.pem has more than one use",
+  ],
+  [
+    "an operator's file in the place of a generated one",
+    (site) => {
+      service(site, "private").htpasswd = "/opt/registry/config-ghcr.yml";
+    },
+    "registry: ",
+    "/opt/registry/config-ghcr.yml has more than one use",
+  ],
+  [
+    "a path that is not absolute",
+    (site) => {
+      site.registry.directory = "opt/registry";
+    },
+    "registry.directory: ",
+    "absolute path",
+  ],
+  [
+    "a path that climbs",
+    (site) => {
+      site.registry.directory = "/opt/../etc";
+    },
+    "registry.directory: ",
+    "shortest form",
+  ],
+  [
+    "a port out of range",
+    (site) => {
+      service(site, "ghcr").port = 70000;
+    },
+    "registry.services[1].port: ",
+    "1 to 65535",
+  ],
+  [
+    "the SSH port of the host",
+    (site) => {
+      service(site, "ghcr").port = 22;
+    },
+    "site: ",
+    "SSH port",
+  ],
+  [
+    "a browser of an unknown service",
+    (site) => {
+      site.registry.ui.browses = "gcr";
+    },
+    "registry: ",
+    'ui.browses names "gcr"',
+  ],
+  [
+    "a browser without an image",
+    (site) => {
+      delete site.registry.images.ui;
+    },
+    "registry: ",
+    "ui is set without an image",
+  ],
+  [
+    "an upstream with credentials",
+    (site) => {
+      service(site, "ghcr").upstream = "https://me:secret@ghcr.io";
+    },
+    "registry.services[1].upstream: ",
+    "without credentials",
+  ],
+  [
+    "no service",
+    (site) => {
+      site.registry.services = [];
+    },
+    "registry.services: ",
+    "at least one service",
+  ],
+  [
+    "a probe deadline longer than its period",
+    (site) => {
+      site.monitoring.probes[0].deadlineSeconds = 901;
+    },
+    "monitoring.probes[0]: ",
+    "not below the period of 900 s",
+  ],
+  [
+    "a probe deadline equal to its period",
+    (site) => {
+      site.monitoring.probes[0].deadlineSeconds = 900;
+    },
+    "monitoring.probes[0]: ",
+    "not below the period of 900 s",
+  ],
+  [
+    "a period that cron cannot repeat evenly",
+    (site) => {
+      site.monitoring.probes[0].periodMinutes = 17;
+    },
+    "monitoring.probes[0].periodMinutes: ",
+    "5, 10, 15, 20, 30, 60",
+  ],
+  [
+    "a probe of an unknown service",
+    (site) => {
+      site.monitoring.probes[0].service = "harbor";
+    },
+    "site: ",
+    'names the service "harbor"',
+  ],
+  [
+    "a private registry probed without credentials",
+    (site) => {
+      delete site.monitoring.probes[0].credentials;
+    },
+    "site: ",
+    "has no credentials for private",
+  ],
+  [
+    "two probes of one service",
+    (site) => {
+      site.monitoring.probes.push({ ...site.monitoring.probes[0], name: "second" });
+    },
+    "monitoring: ",
+    "private is declared more than once",
+  ],
+  [
+    "a Secret to adopt that the stack does not manage",
+    (site) => {
+      site.monitoring.probes[0].adopt = ["secret"];
+    },
+    "monitoring.probes[0]: ",
+    "manages none",
+  ],
+  [
+    "a probe image from the probed registry",
+    (site) => {
+      site.monitoring.probeImage.repository = "registry.viktorbarzin.me:5050/node";
+    },
+    "site: ",
+    "which it probes",
+  ],
+  [
+    "a label value that Kubernetes refuses",
+    (site) => {
+      site.monitoring.rules.labels = { release: "a b" };
+    },
+    "monitoring.rules.labels.release: ",
+    "label value",
+  ],
+  [
+    "an unknown delivery",
+    (site) => {
+      site.monitoring.rules.delivery = "email";
+    },
+    "monitoring.rules.delivery: ",
+    '"rules-file"',
+  ],
+  [
+    "state inside cdktf.out",
+    (site) => {
+      site.state.directory = "cdktf.out/state";
+    },
+    "state.directory: ",
+    "may be deleted",
+  ],
+  [
+    "state at an absolute path",
+    (site) => {
+      site.state.directory = "/var/state";
+    },
+    "state.directory: ",
+    "relative directory",
+  ],
+  [
+    "an unknown field",
+    (site) => {
+      site.monitoring.pushGateway = "http://x";
+    },
+    "monitoring: ",
+    'unknown field "pushGateway"',
+  ],
+  [
+    "a missing section",
+    (site) => {
+      delete site.dns;
+    },
+    "dns: ",
+    "given nothing",
+  ],
+];
+
+describe("the site refuses", () => {
+  test.each(refusals)("%s", (_rule, bend, path, says) => {
+    const mistakes = mistakesOf(bend);
+    expect(mistakes).toHaveLength(1);
+    expect(mistakes[0]).toContain(says);
+    expect(mistakes[0]?.startsWith(path)).toBe(true);
+  });
+
+  test("every mistake at once, one line each", () => {
+    const all = refusals.filter(([rule]) =>
+      [
+        "a host with one resolver",
+        "rotate",
+        "a floating tag: 2",
+        "two services of one port",
+        "an unknown field",
+        "a missing section",
+        "a deferred host without a reason",
+        "a probe deadline longer than its period",
+      ].includes(rule),
+    );
+    expect(all).toHaveLength(8);
+    const mistakes = mistakesOf((site) => {
+      for (const [, bend] of all) bend(site);
+    });
+    expect(mistakes).toHaveLength(all.length);
+    for (const [, , path, says] of all)
+      expect(mistakes.filter((mistake) => mistake.startsWith(path) && mistake.includes(says))).toHaveLength(1);
+    for (const mistake of mistakes) expect(mistake).toMatch(/^[^A-Z\n]+: [^\n]*allowed (is|are|only) [^\n]*[^.\n]$/);
+  });
+
+  test("anything that is no site, without throwing anything else", () => {
+    for (const nonsense of [undefined, null, 1, "site", [], {}, { hosts: null }, { hosts: [null], registry: [] }])
+      expect(() => parseSite(nonsense)).toThrow(SiteError);
+  });
+});
