@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+
+/**
+ * A content digest, `algorithm:encoded`, for example `sha256:` and 64 lower-case hexadecimal digits.
+ *
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests
+ */
+export type Digest = `${string}:${string}`;
+
+/** The algorithms the specification registers, with the length of their hexadecimal form. */
+const REGISTERED = { sha256: 64, sha512: 128 } as const;
+
+export type RegisteredAlgorithm = keyof typeof REGISTERED;
+
+const GRAMMAR = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/;
+const LOWER_HEX = /^[a-f0-9]+$/;
+
+/** The part before the colon: `sha256`. */
+export function algorithmOf(digest: Digest): string {
+  return digest.slice(0, digest.indexOf(":"));
+}
+
+/** The part after the colon: 64 hexadecimal digits for sha256. */
+export function encodedOf(digest: Digest): string {
+  return digest.slice(digest.indexOf(":") + 1);
+}
+
+function isRegistered(algorithm: string): algorithm is RegisteredAlgorithm {
+  return Object.hasOwn(REGISTERED, algorithm);
+}
+
+/**
+ * Whether the text is a digest: a registered algorithm needs its exact length in lower-case hexadecimal; an unregistered
+ * one needs the grammar only, because the specification asks to let it pass.
+ */
+export function isDigest(text: unknown): text is Digest {
+  if (typeof text !== "string" || text.length > 256 || !GRAMMAR.test(text)) return false;
+  const digest = text as Digest;
+  const algorithm = algorithmOf(digest);
+  if (!isRegistered(algorithm)) return true;
+  const encoded = encodedOf(digest);
+  return encoded.length === REGISTERED[algorithm] && LOWER_HEX.test(encoded);
+}
+
+/** Hashes a stream piece by piece; memory does not grow with it. */
+export interface Hasher {
+  update(bytes: Uint8Array): void;
+  /** Ends the stream; call it once. */
+  digest(): Digest;
+}
+
+/** A streaming hasher of a registered algorithm. */
+export function hasher(algorithm: RegisteredAlgorithm = "sha256"): Hasher {
+  const hash = createHash(algorithm);
+  return {
+    update: (bytes) => void hash.update(bytes),
+    digest: () => `${algorithm}:${hash.digest("hex")}`,
+  };
+}
+
+/** A hasher of the digest's own algorithm; null when that algorithm is not registered, so nobody can check it. */
+export function hasherFor(digest: Digest): Hasher | null {
+  const algorithm = algorithmOf(digest);
+  return isRegistered(algorithm) ? hasher(algorithm) : null;
+}
+
+/** The SHA-256 digest of the bytes. */
+export function sha256(bytes: Uint8Array | string): Digest {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+/** Whether the bytes hash to the digest; true as well when its algorithm is not registered, so nobody can tell. */
+export function matches(bytes: Uint8Array, digest: Digest): boolean {
+  const hash = hasherFor(digest);
+  if (hash === null) return true;
+  hash.update(bytes);
+  return hash.digest() === digest;
+}

@@ -1,0 +1,267 @@
+import { type Digest, isDigest } from "./digest";
+
+/** https://github.com/opencontainers/image-spec/blob/v1.1.0/media-types.md */
+export const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
+export const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+/** Withdrawn before OCI 1.1 was final, yet still stored in registries. */
+export const OCI_ARTIFACT_MANIFEST = "application/vnd.oci.artifact.manifest.v1+json";
+/** https://distribution.github.io/distribution/spec/manifest-v2-2/ */
+export const DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
+export const DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
+export const DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json";
+export const DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+/**
+ * The Accept header of every manifest request. All four are always sent: a registry 2.8 answers 404 for an OCI manifest
+ * whose exact type is not accepted, and converts a Docker image to schema 1 when asked by tag without it.
+ */
+export const MANIFEST_ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
+
+const INDEX_TYPES: readonly string[] = [OCI_INDEX, DOCKER_LIST];
+const IMAGE_TYPES: readonly string[] = [OCI_MANIFEST, DOCKER_MANIFEST];
+
+/** https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md#image-index-property-descriptions */
+export interface Platform {
+  os: string;
+  architecture: string;
+  variant?: string;
+}
+
+/** https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md */
+export interface Descriptor {
+  mediaType?: string;
+  digest: Digest;
+  /** Bytes of the content. */
+  size: number;
+  platform?: Platform;
+  urls?: string[];
+  annotations?: Record<string, string>;
+  artifactType?: string;
+}
+
+/** An OCI index or a Docker manifest list. */
+export interface IndexManifest {
+  kind: "index";
+  mediaType?: string;
+  manifests: Descriptor[];
+  subject?: Descriptor;
+  annotations?: Record<string, string>;
+}
+
+/** An OCI or Docker image manifest, or an artifact in that form. `config` is null only for a withdrawn OCI artifact manifest. */
+export interface ImageManifest {
+  kind: "image";
+  mediaType?: string;
+  config: Descriptor | null;
+  layers: Descriptor[];
+  subject?: Descriptor;
+  annotations?: Record<string, string>;
+}
+
+/** A Docker schema 1 manifest: layers by digest only, without sizes; the digest covers the payload, not its signatures. */
+export interface Schema1Manifest {
+  kind: "schema1";
+  mediaType?: string;
+  layers: Digest[];
+  subject?: undefined;
+  annotations?: undefined;
+}
+
+export type Manifest = IndexManifest | ImageManifest | Schema1Manifest;
+
+/** The body is no manifest; the message says why in one line. */
+export class MalformedManifest extends Error {
+  override readonly name = "MalformedManifest";
+}
+
+type Json = Record<string, unknown>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function optionalString(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Media types compare without parameters and case (RFC 9110, section 8.3.1). */
+export function bareMediaType(contentType: string | undefined): string | undefined {
+  return contentType?.split(";", 1)[0]?.trim().toLowerCase() || undefined;
+}
+
+function parsePlatform(value: unknown): Platform | undefined {
+  if (!isObject(value)) return undefined;
+  const { os, architecture } = value;
+  if (typeof os !== "string" || typeof architecture !== "string") return undefined;
+  const variant = optionalString(value.variant);
+  return variant ? { os, architecture, variant } : { os, architecture };
+}
+
+function parseAnnotations(value: unknown): Record<string, string> | undefined {
+  if (!isObject(value)) return undefined;
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+}
+
+function parseDescriptor(value: unknown, where: string): Descriptor {
+  if (!isObject(value)) throw new MalformedManifest(`${where} is not an object`);
+  const { digest, size } = value;
+  if (!isDigest(digest)) throw new MalformedManifest(`${where}.digest is not a digest`);
+  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
+    throw new MalformedManifest(`${where}.size is not a count of bytes`);
+  }
+  const descriptor: Descriptor = { digest, size };
+  const mediaType = optionalString(value.mediaType);
+  if (mediaType !== undefined) descriptor.mediaType = mediaType;
+  const platform = parsePlatform(value.platform);
+  if (platform !== undefined) descriptor.platform = platform;
+  if (Array.isArray(value.urls)) {
+    const urls = value.urls.filter((url) => typeof url === "string");
+    if (urls.length > 0) descriptor.urls = urls;
+  }
+  const annotations = parseAnnotations(value.annotations);
+  if (annotations !== undefined) descriptor.annotations = annotations;
+  const artifactType = optionalString(value.artifactType);
+  if (artifactType !== undefined) descriptor.artifactType = artifactType;
+  return descriptor;
+}
+
+/** Go writes an empty list as null, so null is the empty list here. */
+function parseDescriptors(value: unknown, where: string): Descriptor[] {
+  if (value === null || value === undefined) return [];
+  if (!Array.isArray(value)) throw new MalformedManifest(`${where} is not a list`);
+  return value.map((item, index) => parseDescriptor(item, `${where}[${index}]`));
+}
+
+function parseSchema1(json: Json, mediaType: string | undefined): Schema1Manifest {
+  const { fsLayers } = json;
+  if (!Array.isArray(fsLayers)) throw new MalformedManifest("fsLayers is not a list");
+  const layers = fsLayers.map((layer, index) => {
+    const digest = isObject(layer) ? layer.blobSum : undefined;
+    if (!isDigest(digest)) throw new MalformedManifest(`fsLayers[${index}].blobSum is not a digest`);
+    return digest;
+  });
+  return { kind: "schema1", mediaType, layers };
+}
+
+function parseJson(body: Uint8Array): Json {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    throw new MalformedManifest("the body is not json");
+  }
+  if (!isObject(json)) throw new MalformedManifest("the body is not a json object");
+  return json;
+}
+
+/**
+ * Which kind of manifest the object is. The shape decides, because `mediaType` may be absent and a signature or an
+ * attestation may be either kind; a media type that contradicts the shape, or a body with both shapes, is refused,
+ * because two clients would read it differently (CVE-2021-41190).
+ */
+function kindOf(json: Json, mediaType: string | undefined): "index" | "image" | "artifact" {
+  const index = Array.isArray(json.manifests);
+  const image = isObject(json.config) || Array.isArray(json.layers);
+  if (index && image) throw new MalformedManifest("the body has both manifests and config or layers");
+  if (mediaType === OCI_ARTIFACT_MANIFEST && !index && !image) return "artifact";
+  if (index) {
+    if (mediaType !== undefined && IMAGE_TYPES.includes(mediaType)) {
+      throw new MalformedManifest(`the media type is ${mediaType} and the body is an index`);
+    }
+    return "index";
+  }
+  if (image) {
+    if (mediaType !== undefined && INDEX_TYPES.includes(mediaType)) {
+      throw new MalformedManifest(`the media type is ${mediaType} and the body is an image`);
+    }
+    return "image";
+  }
+  if (mediaType !== undefined && INDEX_TYPES.includes(mediaType) && json.manifests === null) return "index";
+  throw new MalformedManifest("the body has neither manifests nor config and layers");
+}
+
+/**
+ * Reads a manifest of any kind.
+ *
+ * @param body the bytes as stored
+ * @param contentType the answer's Content-Type, used where the body names no media type
+ * @throws MalformedManifest when the body is not UTF-8 JSON of a known shape, or a field that is followed is wrong
+ */
+export function parseManifest(body: Uint8Array, contentType?: string): Manifest {
+  const json = parseJson(body);
+  const declared = bareMediaType(optionalString(json.mediaType));
+  const mediaType = declared ?? bareMediaType(contentType);
+  if (json.schemaVersion === 1) return parseSchema1(json, mediaType);
+  const kind = kindOf(json, declared ?? (mediaType === OCI_ARTIFACT_MANIFEST ? mediaType : undefined));
+  if (kind !== "artifact" && json.schemaVersion !== 2) throw new MalformedManifest("schemaVersion is not 2");
+
+  const shared: { mediaType?: string; subject?: Descriptor; annotations?: Record<string, string> } = {};
+  if (mediaType !== undefined) shared.mediaType = mediaType;
+  if (isObject(json.subject)) shared.subject = parseDescriptor(json.subject, "subject");
+  const annotations = parseAnnotations(json.annotations);
+  if (annotations !== undefined) shared.annotations = annotations;
+
+  switch (kind) {
+    case "index":
+      return { kind: "index", ...shared, manifests: parseDescriptors(json.manifests, "manifests") };
+    case "image":
+      return {
+        kind: "image",
+        ...shared,
+        config: parseDescriptor(json.config, "config"),
+        layers: parseDescriptors(json.layers, "layers"),
+      };
+    case "artifact":
+      return { kind: "image", ...shared, config: null, layers: parseDescriptors(json.blobs, "blobs") };
+  }
+}
+
+/** Whether a media type names an index or a manifest list. */
+export function isIndexType(mediaType: string | undefined): boolean {
+  const bare = bareMediaType(mediaType);
+  return bare !== undefined && INDEX_TYPES.includes(bare);
+}
+
+/**
+ * What the manifest cannot be pulled without: an index's manifests, an image's config and layers. Not its `subject`,
+ * which may be absent from the registry, and not the layers of schema 1, which have no size.
+ */
+export function referencedDescriptors(manifest: Manifest): Descriptor[] {
+  switch (manifest.kind) {
+    case "index":
+      return manifest.manifests;
+    case "image":
+      return manifest.config === null ? manifest.layers : [manifest.config, ...manifest.layers];
+    case "schema1":
+      return [];
+  }
+}
+
+/** `linux/arm64/v8`, or null without a platform and for the `unknown/unknown` of an attestation. */
+export function platformName(descriptor: Pick<Descriptor, "platform">): string | null {
+  const platform = descriptor.platform;
+  if (platform === undefined || !platform.os || !platform.architecture) return null;
+  const { os, architecture, variant } = platform;
+  if (os === "unknown" && architecture === "unknown") return null;
+  return variant ? `${os}/${architecture}/${variant}` : `${os}/${architecture}`;
+}
+
+/**
+ * The bytes that a schema 1 manifest's digest covers: the payload before the signatures were merged into it; the body
+ * itself where it carries none.
+ *
+ * https://distribution.github.io/distribution/spec/manifest-v2-1/ and libtrust's JSON signatures: each signature's
+ * `protected` header names the length of the common start and the tail that follows it.
+ */
+export function schema1Payload(body: Uint8Array): Uint8Array {
+  const { signatures } = parseJson(body);
+  if (!Array.isArray(signatures) || signatures.length === 0) return body;
+  const header = isObject(signatures[0]) ? optionalString(signatures[0].protected) : undefined;
+  const { formatLength, formatTail } = parseJson(Buffer.from(header ?? "", "base64url"));
+  if (typeof formatLength !== "number" || typeof formatTail !== "string" || formatLength > body.length) {
+    throw new MalformedManifest("the signature's protected header names no payload");
+  }
+  return Buffer.concat([body.subarray(0, formatLength), Buffer.from(formatTail, "base64url")]);
+}
