@@ -1,0 +1,61 @@
+import { TerraformStack, Testing } from "cdktf";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import type { SiteInput } from "../../site/schema";
+import { useBackend } from "../../stacks/backend";
+
+const terraformOf = (state: SiteInput["state"]) => {
+  const stack = new TerraformStack(Testing.app(), "dns");
+  useBackend(stack, parseSite({ ...reference, state }));
+  return JSON.parse(Testing.synth(stack, true)).terraform;
+};
+
+test("a local state is beside cdktf.out, by a path that is the same on every machine", () => {
+  expect(terraformOf({ backend: "local", directory: "state" })).toEqual({
+    backend: { local: { path: "../../../state/dns.tfstate" } },
+    required_version: ">= 1.11",
+  });
+});
+
+test.each<[SiteInput["state"], object]>([
+  [{ backend: "kubernetes", namespace: "terraform" }, { kubernetes: { namespace: "terraform", secret_suffix: "dns" } }],
+  [
+    { backend: "s3", bucket: "states", region: "eu-west-1" },
+    { s3: { bucket: "states", region: "eu-west-1", key: "dns.tfstate", use_lockfile: true } },
+  ],
+  [
+    { backend: "http", address: "https://state.example" },
+    {
+      http: {
+        address: "https://state.example/dns",
+        lock_address: "https://state.example/dns",
+        unlock_address: "https://state.example/dns",
+      },
+    },
+  ],
+])("a shared state has one object a stack: %j", (state, expected) => {
+  expect(terraformOf(state).backend).toEqual(expected);
+});
+
+test("a self-hosted store that speaks S3 is not asked for what only Amazon has", () => {
+  const { s3 } = terraformOf({
+    backend: "s3",
+    bucket: "states",
+    region: "main",
+    endpoint: "https://minio.example",
+  }).backend;
+  expect(s3).toMatchObject({
+    endpoints: { s3: "https://minio.example" },
+    use_path_style: true,
+    skip_region_validation: true,
+  });
+});
+
+test("fails where a stack refers to another one: stacks share the site, not their states", () => {
+  const stack = new TerraformStack(Testing.app(), "dns");
+  useBackend(stack, parseSite(reference));
+  const [backend] = stack.node.children;
+  expect(() =>
+    (backend as { getRemoteStateDataSource(): unknown } & typeof backend)?.getRemoteStateDataSource(),
+  ).toThrow("stack dns is referred to by another stack; allowed are values of the site: take it from there");
+});
