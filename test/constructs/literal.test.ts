@@ -5,7 +5,8 @@ import { literal } from "../../constructs/literal";
 const readByTerraform = (template: string): string => template.replace(/\$\$\{|%%\{/g, (escaped) => escaped.slice(1));
 
 /** What Terraform would evaluate: an opening brace that is not escaped. */
-const evaluated = (template: string): RegExpMatchArray | null => template.replace(/\$\$\{|%%\{/g, "").match(/\$\{|%\{/);
+const evaluated = (template: string): RegExpMatchArray | null =>
+  template.replace(/\$\$\{|%%\{/g, " ").match(/\$\{|%\{/);
 
 it.each([
   ["${x}", "$${x}"],
