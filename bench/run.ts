@@ -1,0 +1,26 @@
+import { readdirSync } from "node:fs";
+
+/** `npm run bench [-- NAME…]`: every bench, or those named. A bench that lacks a component says so and does not stop the others. */
+const main = async (): Promise<void> => {
+  const wanted = process.argv.slice(2);
+  const benches = readdirSync(__dirname)
+    .filter((file) => file.endsWith(".bench.ts"))
+    .map((file) => file.slice(0, -".bench.ts".length))
+    .sort();
+  const unknown = wanted.filter((name) => !benches.includes(name));
+  if (unknown.length > 0) {
+    process.stderr.write(`bench: given ${unknown.join(", ")}; allowed are ${benches.join(", ")}\n`);
+    process.exitCode = 64;
+    return;
+  }
+  for (const name of wanted.length > 0 ? wanted : benches) {
+    process.stdout.write(`== ${name}\n`);
+    const { run } = require(`./${name}.bench`) as { run(): Promise<void> };
+    await run();
+  }
+};
+
+main().catch((error: unknown) => {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+});

@@ -1,0 +1,34 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { findTerraform, planStack } from "../review/terraform";
+import type { Site } from "../site/schema";
+import { createApp, outputDirectory, STACKS, stackDirectory } from "../stacks/app";
+import type { StackReport } from "./plan-table";
+
+const resourceCount = (directory: string): number => {
+  const json = JSON.parse(readFileSync(join(directory, "cdk.tf.json"), "utf8")) as {
+    resource?: Record<string, Record<string, unknown>>;
+  };
+  return Object.values(json.resource ?? {}).reduce((sum, instances) => sum + Object.keys(instances).length, 0);
+};
+
+/**
+ * Synthesises a site and plans every stack, side by side. The plan's text is left beside the plan as plan.txt.
+ *
+ * @param terraform terraform or tofu; default: the first on the PATH; with none the stacks are only synthesised
+ */
+export const planStacks = async (
+  site: Site,
+  terraform: string | undefined = findTerraform(),
+): Promise<StackReport[]> => {
+  const output = outputDirectory();
+  createApp(site, output).synth();
+  return Promise.all(
+    STACKS.map(async (stack) => {
+      const directory = stackDirectory(stack, output);
+      const plan = terraform === undefined ? undefined : await planStack(terraform, directory);
+      if (plan?.kind === "planned" || plan?.kind === "failed") writeFileSync(join(directory, "plan.txt"), plan.text);
+      return { stack, resources: resourceCount(directory), directory: relative(process.cwd(), directory), plan };
+    }),
+  );
+};

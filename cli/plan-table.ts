@@ -1,0 +1,65 @@
+import type { PlanOutcome } from "../review/terraform";
+import { imageReference } from "../site/image";
+import { deferredHosts, managedHosts, probedService, registryHost, type Site, serviceInstance } from "../site/schema";
+
+/** What became of one stack. */
+export interface StackReport {
+  readonly stack: string;
+  /** Resources in the synthesised JSON. */
+  readonly resources: number;
+  /** Folder of the JSON and the plan, as the reader would type it. */
+  readonly directory: string;
+  /** Undefined where there is no Terraform to plan with. */
+  readonly plan: PlanOutcome | undefined;
+}
+
+const summary = (plan: PlanOutcome | undefined): string => {
+  if (plan === undefined) return "not planned";
+  if (plan.kind === "unavailable") return "not planned (provider)";
+  if (plan.kind === "failed") return "failed";
+  const { add, change, destroy, import: imported } = plan.counts;
+  if (add + change + destroy + imported === 0) return "no changes";
+  return `${imported > 0 ? `${imported} to import, ` : ""}${add} to add, ${change} to change, ${destroy} to destroy`;
+};
+
+const files = ({ plan, directory }: StackReport): string =>
+  `${directory}/${plan?.kind === "planned" ? "{cdk.tf.json,plan,plan.txt}" : "cdk.tf.json"}`;
+
+/** The table of `npm start` and `npm run plan`. */
+export const planTable = (reports: readonly StackReport[]): string => {
+  const rows = [
+    ["stack", "resources", "plan", "files"],
+    ...reports.map((report) => [report.stack, String(report.resources), summary(report.plan), files(report)]),
+  ];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) => row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column] ?? 0) : cell)).join("  "))
+    .join("\n");
+};
+
+const HOW_TO_GET_PROVIDERS =
+  "name a provider mirror in Terraform's CLI configuration, or run where its registry can be reached";
+
+/** One line for each stack that could not be planned, with the cause and the cure. */
+export const planNotes = (reports: readonly StackReport[]): string[] =>
+  reports.flatMap(({ stack, plan, directory }) => {
+    if (plan?.kind === "unavailable")
+      return [`${stack}: synthesised, not planned: ${plan.reason}; ${HOW_TO_GET_PROVIDERS}`];
+    if (plan?.kind === "failed") return [`${stack}: the plan failed: ${plan.reason}; all of it: ${directory}/plan.txt`];
+    return [];
+  });
+
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** What a site deploys, for a reader who sees it for the first time. */
+export const describeSite = (site: Site): string[] => [
+  ...managedHosts(site).map(({ title, name, address }) => `host      ${name} (${title}, ${address})`),
+  ...deferredHosts(site).map(
+    ({ title, name, address, deferred }) => `deferred  ${name} (${title}, ${address}): ${deferred.reason}`,
+  ),
+  `registry  ${plural(site.registry.services.length, "service")} of ${imageReference(site.registry.images.registry)} behind ${imageReference(site.registry.images.nginx)} on ${registryHost(site).name}`,
+  ...site.monitoring.probes.map(
+    (probe) =>
+      `probe     ${probe.name}: ${serviceInstance(site, probedService(site, probe))} every ${probe.periodMinutes} minutes`,
+  ),
+];

@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { loadSite, siteFile } from "../site/load";
+import { build } from "./build";
+import { planStacks } from "./plan-stacks";
+import { describeSite, planNotes, planTable } from "./plan-table";
+
+/**
+ * `npm start` and `npm run plan`: synthesise the selected site and plan every stack that can be planned here.
+ *
+ * - `--site FILE`: the site; default: see siteFile
+ * - `--build`: write dist/ first, as `npm start` does
+ * - `--show`: print the plans, as `npm run plan` does
+ * - `--strict`: a stack that could not be planned for want of a provider or of Terraform is an error
+ */
+const start = async (): Promise<number> => {
+  const { values } = parseArgs({
+    options: {
+      site: { type: "string" },
+      build: { type: "boolean", default: false },
+      show: { type: "boolean", default: false },
+      strict: { type: "boolean", default: false },
+    },
+  });
+  const file = siteFile(values.site);
+  const site = loadSite(file);
+  if (values.build) await build();
+  const reports = await planStacks(site);
+
+  if (values.show)
+    for (const { plan, directory } of reports)
+      if (plan?.kind === "planned") process.stdout.write(`${readFileSync(join(directory, "plan.txt"), "utf8")}\n`);
+  process.stdout.write(`${[...describeSite(site), "", planTable(reports), ""].join("\n")}\n`);
+  const notes = planNotes(reports);
+  if (reports.some(({ plan }) => plan === undefined))
+    notes.push(
+      "nothing is planned without terraform (1.11 or newer) or tofu on the PATH: install one and run this again",
+    );
+  for (const note of notes) process.stderr.write(`${note}\n`);
+
+  const failed = reports.some(({ plan }) => plan?.kind === "failed");
+  const unplanned = reports.some(({ plan }) => plan?.kind !== "planned");
+  if (failed || (values.strict && unplanned)) return 2;
+  process.stdout.write("deploy with: npm run cdktf -- deploy dns registry-vm monitoring\n");
+  return 0;
+};
+
+start().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 2;
+  },
+);

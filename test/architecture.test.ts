@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+
+const root = join(__dirname, "..");
+
+/** Folder → the folders and packages it must not import. Data flows one way: site → domains → constructs → stacks. */
+const FORBIDDEN: Record<string, (imported: string) => boolean> = {
+  site: (imported) => !imported.startsWith("site/") && isOurs(imported),
+  registry: (imported) => isOurs(imported) && !/^(registry\/|site\/|monitoring\/metrics$)/.test(imported),
+  hosts: (imported) => isOurs(imported) && !/^(hosts\/|site\/|monitoring\/metrics$)/.test(imported),
+  monitoring: (imported) => isOurs(imported) && !/^(monitoring\/|site\/)/.test(imported),
+  constructs: (imported) => /^(cli|stacks|review|handbook|test|bench)\//.test(imported),
+  stacks: (imported) => /^(cli|review|handbook|test|bench)\//.test(imported),
+  review: (imported) => isOurs(imported) && !/^(review\/|site\/)/.test(imported),
+};
+
+const FOLDERS = [
+  "bench",
+  "cli",
+  "constructs",
+  "examples",
+  "handbook",
+  "hosts",
+  "monitoring",
+  "registry",
+  "review",
+  "site",
+  "stacks",
+];
+
+const isOurs = (imported: string): boolean => FOLDERS.includes(imported.split("/", 1)[0] ?? "");
+
+const sources = (folder: string): string[] =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => join(folder, file))
+    .sort();
+
+/** What a file imports: our own modules as paths from the top, packages by name. */
+const importsOf = (file: string): string[] =>
+  [
+    ...readFileSync(join(root, file), "utf8").matchAll(
+      /(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([^"']+)["']/g,
+    ),
+  ].map(([, specifier = ""]) =>
+    specifier.startsWith(".") ? relative(".", normalize(join(dirname(file), specifier))) : specifier,
+  );
+
+const existing = (folder: string): boolean => readdirSync(root).includes(folder);
+
+describe("the borders of the house", () => {
+  test.each(Object.keys(FORBIDDEN))("%s imports only what lies before it", (folder) => {
+    const files = sources(folder);
+    expect(files.length).toBeGreaterThan(0);
+    const broken = files.flatMap((file) =>
+      importsOf(file)
+        .filter((imported) => FORBIDDEN[folder]?.(imported))
+        .map((imported) => `${file} imports ${imported}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test("only constructs and stacks import cdktf, from public paths and never through a barrel", () => {
+    const imports = FOLDERS.filter(existing).flatMap((folder) =>
+      sources(folder).flatMap((file) =>
+        importsOf(file)
+          .filter((imported) => /^(cdktf|constructs|@cdktf\/)/.test(imported) && !isOurs(`${imported}/`))
+          .map((imported) => ({ folder, file, imported })),
+      ),
+    );
+    expect(imports.filter(({ folder }) => !["constructs", "stacks", "examples", "bench"].includes(folder))).toEqual([]);
+    expect(
+      imports.filter(({ folder, imported }) => folder !== "bench" && /^(@cdktf\/[\w-]+|cdktf\/.*)$/.test(imported)),
+    ).toEqual([]);
+    expect(imports.length).toBeGreaterThan(0);
+  });
+
+  test("nothing imports the command line", () => {
+    const broken = FOLDERS.filter((folder) => folder !== "cli" && existing(folder)).flatMap((folder) =>
+      sources(folder).filter((file) => importsOf(file).some((imported) => imported.startsWith("cli/"))),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test("a border that is crossed is seen", () => {
+    expect(FORBIDDEN.site?.("hosts/shell")).toBe(true);
+    expect(FORBIDDEN.registry?.("monitoring/rules")).toBe(true);
+    expect(FORBIDDEN.registry?.("monitoring/metrics")).toBe(false);
+    expect(FORBIDDEN.hosts?.("constructs/host-dns")).toBe(true);
+    expect(FORBIDDEN.constructs?.("cli/build")).toBe(true);
+  });
+});
