@@ -34,6 +34,9 @@ const domains = z
   .array(domainName, { error: "allowed is a list of domain names" })
   .min(1, { error: 'allowed is at least one domain name, for example "example.lan": short internal names need it' });
 
+/** Whether a deploy also lets the primary fall silent for a few seconds, to see that the fallback answers. */
+const failoverTest = z.boolean({ error: "allowed is true or false" }).default(true);
+
 /**
  * glibc alone: /etc/resolv.conf is a plain file that nothing manages.
  * resolv.conf(5): at most three nameservers (MAXNS), timeout at most 30 s, attempts at most 5.
@@ -44,6 +47,7 @@ const plainResolver = record({
   nameservers: nameservers(3, "glibc reads the first three and ignores the rest (MAXNS)"),
   timeout: seconds(1, 30).default(2),
   attempts: count(1, 5).default(2),
+  failoverTest,
   rotate: refused(
     "allowed is to leave it out: with rotate a part of the internal lookups goes to the fallback, which does not know them",
   ),
@@ -61,6 +65,7 @@ const resolvedResolver = record({
   kind: z.literal("systemd-resolved"),
   search: domains,
   nameservers: nameservers(8, "a lookup that has to pass more takes longer than any client waits"),
+  failoverTest,
   /** File name below /etc/systemd/resolved.conf.d, without the ending. */
   dropIn: label,
   netplan: record({
@@ -88,8 +93,24 @@ const resolvedResolver = record({
 
 const ECDSA = 'the ECDSA key of the host, "ecdsa-sha2-nistp256 AAAA…"';
 
+const USER = 'a user name, for example "root"';
+
+const user = z
+  .string({ error: `allowed is ${USER}` })
+  .regex(/^[a-z_][a-z0-9_-]{0,31}$/, { error: `allowed is ${USER}` })
+  .default("root");
+
+const hostKey = z
+  .string({ error: `allowed is ${ECDSA}` })
+  .regex(/^ecdsa-sha2-nistp256 [A-Za-z0-9+/]+=*$/, {
+    error: `allowed is ${ECDSA}: Terraform compares no other; read it with "ssh-keyscan -t ecdsa <host>"`,
+  })
+  .optional();
+
 const ssh = record({
   port: port.default(22),
+  /** Any other than root needs sudo without a password. */
+  user,
   /** Private key on the workstation; the SSH agent is used where it is left out. */
   identityFile: z
     .string({ error: 'allowed is a path, for example "~/.ssh/id_ed25519"' })
@@ -97,12 +118,9 @@ const ssh = record({
       error: 'allowed is an absolute path or one below "~/", for example "~/.ssh/id_ed25519"',
     })
     .optional(),
-  hostKey: z
-    .string({ error: `allowed is ${ECDSA}` })
-    .regex(/^ecdsa-sha2-nistp256 [A-Za-z0-9+/]+=*$/, {
-      error: `allowed is ${ECDSA}: Terraform compares no other; read it with "ssh-keyscan -t ecdsa <host>"`,
-    })
-    .optional(),
+  hostKey,
+  /** The host in between, reached with the same key or agent. */
+  jump: record({ address, port: port.default(22), user, hostKey }).optional(),
 });
 
 const hostFields = record({

@@ -162,6 +162,30 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     "not empty",
   ],
   [
+    "a jump host without an ECDSA key",
+    (site) => {
+      host(site, "pve").ssh = { jump: { address: "192.0.2.1", hostKey: "ssh-rsa AAAAB3Nz" } };
+    },
+    "hosts[0].ssh.jump.hostKey: ",
+    "ssh-keyscan -t ecdsa",
+  ],
+  [
+    "a user that is no user name",
+    (site) => {
+      host(site, "pve").ssh = { user: "root; reboot" };
+    },
+    "hosts[0].ssh.user: ",
+    'allowed is a user name, for example "root"',
+  ],
+  [
+    "a failover test that is neither on nor off",
+    (site) => {
+      host(site, "pve").resolver.failoverTest = "sometimes";
+    },
+    "hosts[0].resolver.failoverTest: ",
+    "allowed is true or false",
+  ],
+  [
     "a host key that Terraform does not compare",
     (site) => {
       host(site, "pve").ssh = { hostKey: "ssh-ed25519 AAAAC3Nz" };
