@@ -32,6 +32,9 @@ const credentials = z.discriminatedUnion(
 /** Cron can repeat these evenly: every hour starts with a run. */
 const PERIODS = [5, 10, 15, 20, 30, 60] as const;
 
+/** What a period has to hold besides the walk: the pod's start, the push and the way to the next run. */
+const STARTUP_SECONDS = 60;
+
 const probe = record({
   /** Name of the CronJob and the Pushgateway's job. */
   name: label.refine((name) => name.length <= 52, {
@@ -55,9 +58,9 @@ const probe = record({
   adopt: z.array(oneOf(["cron-job", "secret"]), { error: 'allowed is a list of "cron-job", "secret"' }).default([]),
 }).check(
   rule(z.object({ periodMinutes: z.number(), deadlineSeconds: z.number() }), ({ periodMinutes, deadlineSeconds }) =>
-    deadlineSeconds < periodMinutes * 60
+    deadlineSeconds <= periodMinutes * 60 - STARTUP_SECONDS
       ? undefined
-      : `deadlineSeconds ${deadlineSeconds} is not below the period of ${periodMinutes * 60} s; allowed is less: a run that outlives its period suppresses the next one`,
+      : `deadlineSeconds ${deadlineSeconds} is not below the period of ${periodMinutes * 60} s by the ${STARTUP_SECONDS} s that start and report take; allowed are at most ${periodMinutes * 60 - STARTUP_SECONDS}: a run that outlives its period suppresses the next one`,
   ),
   rule(
     z.object({ adopt: z.array(z.string()), credentials: z.object({ from: z.string() }).optional() }),
