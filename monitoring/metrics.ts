@@ -27,3 +27,15 @@ export const METRICS = {
 } as const;
 
 export type MetricName = keyof typeof METRICS;
+
+/**
+ * Metrics that a Pushgateway adds to each group of its own accord.
+ *
+ * https://github.com/prometheus/pushgateway#about-metric-inconsistencies
+ */
+export const PUSHGATEWAY_METRICS = {
+  push_time_seconds: "unix time of the last push that was taken",
+  push_failure_time_seconds: "unix time of the last push that was refused, 0 when there was none",
+} as const;
+
+export type PushgatewayMetricName = keyof typeof PUSHGATEWAY_METRICS;
