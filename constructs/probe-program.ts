@@ -1,0 +1,70 @@
+import { resolve } from "node:path";
+import { buildSync } from "esbuild";
+
+const root = resolve(__dirname, "..");
+
+/** The probe's entry, relative to the checkout. */
+const PROBE_ENTRY = "cli/probe.ts";
+
+/** A ConfigMap holds 1 MiB in all (KiB). https://kubernetes.io/docs/concepts/configuration/configmap/ */
+const LIMIT = 700;
+
+/** Packages in CommonJS form ask for Node's own modules with `require`, which an ES module does not have. */
+const REQUIRE = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
+
+/**
+ * Bundles a program and all it imports into the text of one ES module for Node 20. The same sources give the same
+ * bytes on every machine and from every working directory.
+ *
+ * @param entry path relative to the checkout
+ * @throws Error with the first mistake where the program cannot be bundled
+ */
+export const bundle = (entry: string): string => {
+  let output: string | undefined;
+  try {
+    output = buildSync({
+      absWorkingDir: root,
+      entryPoints: [entry],
+      bundle: true,
+      write: false,
+      platform: "node",
+      target: "node20",
+      format: "esm",
+      minify: true,
+      banner: { js: REQUIRE },
+      // Nothing of the environment of whoever synthesises: an operator's tsconfig or log settings.
+      tsconfigRaw: {},
+      logLevel: "silent",
+    }).outputFiles[0]?.text;
+  } catch (error) {
+    throw new Error(`${entry} cannot be bundled: ${firstMistake(error)}`);
+  }
+  if (output === undefined) throw new Error(`${entry} cannot be bundled: esbuild wrote nothing`);
+  return output;
+};
+
+const firstMistake = (error: unknown): string => {
+  const [mistake] =
+    (error as { errors?: { text: string; location: { file: string; line: number } | null }[] }).errors ?? [];
+  if (mistake === undefined) return error instanceof Error ? error.message : String(error);
+  return mistake.location === null
+    ? mistake.text
+    : `${mistake.text} (${mistake.location.file}:${mistake.location.line})`;
+};
+
+/**
+ * The program of the CronJob, `probe.mjs`.
+ *
+ * @throws Error where it cannot be bundled, or would not fit beside the rest of a ConfigMap
+ */
+export const probeProgram = (): string => fitting(bundle(PROBE_ENTRY));
+
+/** @throws Error where a program is larger than 700 KiB */
+export const fitting = (program: string): string => {
+  const size = Math.ceil(Buffer.byteLength(program) / 1024);
+  if (size > LIMIT)
+    throw new Error(
+      `the probe's program has ${size} KiB; allowed are ${LIMIT}, to fit a ConfigMap: import less in ${PROBE_ENTRY}`,
+    );
+  return program;
+};

@@ -1,0 +1,72 @@
+import { resolve } from "node:path";
+import { Release } from "@cdktf/provider-helm/lib/release";
+import { ConfigMapV1 } from "@cdktf/provider-kubernetes/lib/config-map-v1";
+import { AssetType, type ITerraformDependable, TerraformAsset } from "cdktf";
+import { Construct } from "constructs";
+import { checkRules } from "../monitoring/check";
+import type { RuleGroup } from "../monitoring/rules";
+import { rulesFile } from "../monitoring/rules-file";
+import type { RulesDelivery } from "../site/monitoring";
+import { literal } from "./literal";
+
+/** Props of RegistryAlerts. */
+export interface RegistryAlertsProps {
+  readonly namespace: string;
+  readonly groups: readonly RuleGroup[];
+  /** As a PrometheusRule, or as a plain rules file. */
+  readonly delivery: RulesDelivery;
+  /**
+   * What has to exist before it.
+   * @default nothing
+   */
+  readonly dependsOn?: ITerraformDependable[];
+}
+
+/** Name of the Helm release and of the PrometheusRule, or of the ConfigMap. */
+const NAME = "registry-alerts";
+
+/** The key of the ConfigMap, and the file's name where it is mounted. */
+const FILE = "registry-alerts.rules.yaml";
+
+const CHART = resolve(__dirname, "..", "monitoring", "chart");
+
+/**
+ * The alerts of a site, where its Prometheus reads them.
+ *
+ * @throws Error where Prometheus would refuse a rule
+ */
+export class RegistryAlerts extends Construct {
+  constructor(scope: Construct, id: string, props: RegistryAlertsProps) {
+    super(scope, id);
+    checkRules(props.groups);
+    if (props.delivery.delivery === "prometheus-rule") this.release(props);
+    else this.file(props);
+  }
+
+  /**
+   * A Helm release, because Terraform's own manifest resource needs the cluster and the CRD to plan. The groups are
+   * JSON, so that a plan shows what changes in which rule.
+   */
+  private release({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): void {
+    const chart = new TerraformAsset(this, "Chart", { path: CHART, type: AssetType.DIRECTORY });
+    new Release(this, "Resource", {
+      name: NAME,
+      namespace,
+      chart: `./${chart.path}`,
+      values: [literal(JSON.stringify({ labels: delivery.labels, groups }))],
+      // Otherwise a first install that failed blocks the next one by its name.
+      atomic: true,
+      ...(delivery.adopt ? { takeOwnership: true, upgradeInstall: true } : {}),
+      dependsOn,
+    });
+  }
+
+  private file({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): void {
+    const resource = new ConfigMapV1(this, "Resource", {
+      metadata: { name: NAME, namespace, labels: delivery.labels },
+      data: { [FILE]: literal(rulesFile(groups)) },
+      dependsOn,
+    });
+    if (delivery.adopt) resource.importFrom(`${namespace}/${NAME}`);
+  }
+}

@@ -1,0 +1,183 @@
+import {
+  CronJobV1,
+  type CronJobV1SpecJobTemplateSpecTemplateSpecContainerEnv as Env,
+} from "@cdktf/provider-kubernetes/lib/cron-job-v1";
+import type { ITerraformDependable } from "cdktf";
+import { Construct } from "constructs";
+import type { Probe } from "../site/monitoring";
+import { literal } from "./literal";
+import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
+import { ProbeProgramConfigMap } from "./probe-program-config-map";
+
+/** The registry as the probe sees it. */
+export interface ProbedRegistry {
+  /** Base URL, with the name that its certificate has. */
+  readonly url: string;
+  /** Value of the label `instance` of its metrics. */
+  readonly instance: string;
+  /** A private registry is walked; a cache is asked whether it answers. */
+  readonly role: "private" | "proxy";
+  /**
+   * The address of the name in the URL.
+   * @default the cluster's DNS knows it
+   */
+  readonly host?: { readonly name: string; readonly address: string };
+}
+
+/** Props of RegistryIntegrityProbe. */
+export interface RegistryIntegrityProbeProps {
+  readonly namespace: string;
+  /** Schedule, deadline and credentials. */
+  readonly probe: Probe;
+  readonly registry: ProbedRegistry;
+  /** Base URL of the Pushgateway. */
+  readonly pushgateway: string;
+  /** A stock Node image, `repository:tag`. */
+  readonly image: string;
+  /** ConfigMap that holds the program. */
+  readonly program: ProbeProgramConfigMap;
+  /**
+   * What has to exist before it.
+   * @default nothing
+   */
+  readonly dependsOn?: ITerraformDependable[];
+}
+
+const PROGRAM = "/opt/registry-warden";
+const AUTHORITY = "/etc/registry-warden";
+
+/** The user `node` of the stock image. */
+const NODE_USER = "1000";
+
+/** Long enough to read the log of a run that failed in the night (one day, in seconds). */
+const KEEP_FINISHED = "86400";
+
+const everyMinutes = (period: number): string => (period === 60 ? "0 * * * *" : `*/${period} * * * *`);
+
+/**
+ * A CronJob that walks one registry and pushes what it found. Its pod passes the Pod Security level `restricted`.
+ *
+ * https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+ */
+export class RegistryIntegrityProbe extends Construct {
+  constructor(scope: Construct, id: string, props: RegistryIntegrityProbeProps) {
+    super(scope, id);
+    const { namespace, probe, registry, image, program, dependsOn = [] } = props;
+    const { credentials, certificateAuthority } = probe;
+    const period = probe.periodMinutes * 60;
+    const labels = { "app.kubernetes.io/name": probe.name, "app.kubernetes.io/component": "registry-probe" };
+
+    const secret =
+      credentials?.from === "variables"
+        ? new ProbeCredentials(this, "Credentials", {
+            namespace,
+            secret: credentials.secret,
+            variables: probe.name.replaceAll("-", "_"),
+            revision: credentials.revision,
+            adopt: probe.adopt.includes("secret"),
+            dependsOn,
+          })
+        : undefined;
+
+    const resource = new CronJobV1(this, "Resource", {
+      metadata: { name: probe.name, namespace, labels },
+      spec: {
+        schedule: everyMinutes(probe.periodMinutes),
+        // Two walks at once would push over each other and double the load.
+        concurrencyPolicy: "Forbid",
+        // A run that starts later would not be done before the next is due.
+        startingDeadlineSeconds: period - probe.deadlineSeconds,
+        successfulJobsHistoryLimit: 1,
+        failedJobsHistoryLimit: 3,
+        jobTemplate: {
+          metadata: { labels },
+          spec: {
+            // The program reports what it has at its own deadline: this one is for a pod that cannot even start, with
+            // the rest of the period shared between that and the way to the next run.
+            activeDeadlineSeconds: Math.floor((probe.deadlineSeconds + period) / 2),
+            // The next run is the retry.
+            backoffLimit: 0,
+            completionMode: "NonIndexed",
+            ttlSecondsAfterFinished: KEEP_FINISHED,
+            template: {
+              metadata: { labels },
+              spec: {
+                // The provider's default is Never, the API server's is not: said, so that both agree.
+                restartPolicy: "Never",
+                automountServiceAccountToken: false,
+                enableServiceLinks: false,
+                securityContext: {
+                  runAsNonRoot: true,
+                  runAsUser: NODE_USER,
+                  runAsGroup: NODE_USER,
+                  seccompProfile: { type: "RuntimeDefault" },
+                },
+                // The certificate names the registry, so it is asked by that name, wherever its address is known.
+                hostAliases:
+                  registry.host === undefined
+                    ? undefined
+                    : [{ ip: registry.host.address, hostnames: [registry.host.name] }],
+                container: [
+                  {
+                    name: "probe",
+                    image,
+                    imagePullPolicy: "IfNotPresent",
+                    command: ["node", `${PROGRAM}/${ProbeProgramConfigMap.FILE}`],
+                    env: environment(props),
+                    resources: {
+                      requests: { cpu: "50m", memory: "96Mi" },
+                      limits: { cpu: "1", memory: "256Mi" },
+                    },
+                    securityContext: {
+                      // Left out it would be sent as false, which overrides the pod's.
+                      runAsNonRoot: true,
+                      allowPrivilegeEscalation: false,
+                      readOnlyRootFilesystem: true,
+                      capabilities: { drop: ["ALL"] },
+                    },
+                    volumeMount: [
+                      { name: "program", mountPath: PROGRAM, readOnly: true },
+                      ...(certificateAuthority === undefined
+                        ? []
+                        : [{ name: "certificate-authority", mountPath: AUTHORITY, readOnly: true }]),
+                    ],
+                  },
+                ],
+                volume: [
+                  { name: "program", configMap: { name: program.name } },
+                  ...(certificateAuthority === undefined
+                    ? []
+                    : [{ name: "certificate-authority", configMap: { name: certificateAuthority.configMap } }]),
+                ],
+              },
+            },
+          },
+        },
+      },
+      // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
+      dependsOn: [...dependsOn, program.resource, ...(secret === undefined ? [] : [secret.resource])],
+    });
+    if (probe.adopt.includes("cron-job")) resource.importFrom(`${namespace}/${probe.name}`);
+  }
+}
+
+const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbeProps): Env[] => {
+  const { credentials, certificateAuthority } = probe;
+  const fromSecret = (key: string): Env[] =>
+    credentials === undefined ? [] : [{ name: key, valueFrom: { secretKeyRef: { name: credentials.secret, key } } }];
+  const values: Record<string, string> = {
+    REGISTRY: registry.url,
+    REGISTRY_INSTANCE: registry.instance,
+    REGISTRY_ROLE: registry.role,
+    PUSHGATEWAY: pushgateway,
+    PUSHGATEWAY_JOB: probe.name,
+    CONCURRENCY: String(probe.concurrency),
+    DEADLINE_SECONDS: String(probe.deadlineSeconds),
+    ...(certificateAuthority === undefined ? {} : { REGISTRY_CA_FILE: `${AUTHORITY}/${certificateAuthority.key}` }),
+  };
+  return [
+    ...Object.entries(values).map(([name, value]) => ({ name, value: literal(value) })),
+    ...fromSecret(USER),
+    ...fromSecret(PASSWORD),
+  ];
+};

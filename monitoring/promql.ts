@@ -1,0 +1,42 @@
+import { parser } from "@prometheus-io/lezer-promql";
+import type { MetricName, PushgatewayMetricName } from "./metrics";
+
+/**
+ * A PromQL string literal. JSON's escapes are a subset of Go's, which PromQL takes, but for half a surrogate pair: that
+ * is no character in Go.
+ *
+ * https://prometheus.io/docs/prometheus/latest/querying/basics/#string-literals
+ */
+export const quote = (text: string): string => JSON.stringify(text.replace(/\p{Surrogate}/gu, "\ufffd"));
+
+/** The series of a metric whose labels have the given values: `metric{label="value"}`. */
+export const selector = (
+  metric: MetricName | PushgatewayMetricName,
+  labels: Readonly<Record<string, string>> = {},
+): string => {
+  const matchers = Object.entries(labels).map(([label, value]) => `${label}=${quote(value)}`);
+  return matchers.length === 0 ? metric : `${metric}{${matchers.join(",")}}`;
+};
+
+/** Where an expression stops being PromQL, counted in characters from 1, or undefined where it is well-formed. */
+export const syntaxError = (expression: string): number | undefined => {
+  let position: number | undefined;
+  parser.parse(expression).iterate({
+    enter: ({ type, from }) => {
+      if (type.isError) position ??= from + 1;
+    },
+  });
+  return position;
+};
+
+/** The metrics that an expression reads, in the order in which they occur. */
+export const metricsOf = (expression: string): string[] => {
+  const metrics: string[] = [];
+  parser.parse(expression).iterate({
+    enter: ({ node, from, to }) => {
+      if (node.name === "Identifier" && node.parent?.name === "VectorSelector")
+        metrics.push(expression.slice(from, to));
+    },
+  });
+  return metrics;
+};

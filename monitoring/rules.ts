@@ -1,0 +1,200 @@
+import type { Probe } from "../site/monitoring";
+import { probedService, type Site, serviceInstance } from "../site/schema";
+import { selector } from "./promql";
+
+/** critical: act now. warning: a ticket. https://github.com/kubernetes-monitoring/kubernetes-mixin */
+export type Severity = "critical" | "warning";
+
+/** An alerting rule. https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/ */
+export interface AlertingRule {
+  readonly alert: string;
+  /** PromQL. */
+  readonly expr: string;
+  /** How long the expression has to hold, for example "30m". */
+  readonly for: string;
+  readonly labels: { readonly severity: Severity };
+  readonly annotations: {
+    readonly summary: string;
+    /** A Go template of Prometheus. */
+    readonly description: string;
+    readonly runbook_url: string;
+  };
+}
+
+/** Rules that are evaluated together. The name is unique in a site. */
+export interface RuleGroup {
+  readonly name: string;
+  readonly rules: readonly AlertingRule[];
+}
+
+interface Alert {
+  readonly name: string;
+  readonly severity: Severity;
+  readonly expr: string;
+  /** Minutes. */
+  readonly after: number;
+  readonly summary: string;
+  readonly description: string;
+}
+
+const minutes = (count: number): string => `${count}m`;
+const MINUTE = 60;
+const DAY = 24 * 60 * MINUTE;
+
+/** How long the most that was ever seen counts as what should be there: a loss on a Friday is still open on Monday. */
+const MEMORY = "7d";
+
+/**
+ * What goes wrong with any registry, or with the probe itself. Every duration is a multiple of the probe's period,
+ * because a pushed value stands until the next run replaces it: what holds for two periods was seen by two runs.
+ *
+ * @param instance the registry as its metrics name it
+ * @param period minutes between two runs
+ */
+const availability = (instance: string, period: number): Alert[] => {
+  const lastRun = selector("registry_manifest_integrity_last_run_timestamp", { instance });
+  const own = (metric: Parameters<typeof selector>[0]) => selector(metric, { instance });
+  return [
+    {
+      name: "RegistryCatalogInaccessible",
+      severity: "critical",
+      expr: `${own("registry_manifest_integrity_catalog_accessible")} == 0`,
+      after: period,
+      summary: "The registry does not list its repositories",
+      description:
+        "The catalogue of {{ $labels.instance }} could not be read. Pulls and pushes are likely to fail, and nothing else about the registry is known.",
+    },
+    {
+      name: "RegistryIntegrityProbeStale",
+      severity: "warning",
+      expr: `time() - ${lastRun} > ${4 * period * MINUTE}`,
+      after: period,
+      summary: "The registry's integrity probe has stopped reporting",
+      description:
+        "The last report about {{ $labels.instance }} is {{ $value | humanizeDuration }} old: whatever it said, it no longer says anything about now.",
+    },
+    {
+      // A Pushgateway forgets everything when it restarts, and an expression without series is silent.
+      name: "RegistryIntegrityProbeAbsent",
+      severity: "warning",
+      expr: `absent(${lastRun})`,
+      after: 2 * period,
+      summary: "Nothing is known about the registry's integrity",
+      description:
+        "No report about {{ $labels.instance }} is stored: the probe has never pushed, or the Pushgateway has forgotten it and the probe does not run.",
+    },
+    {
+      name: "RegistryIntegrityLabelsOverwritten",
+      severity: "warning",
+      expr: selector("registry_manifest_integrity_last_run_timestamp", { exported_instance: instance }),
+      after: period,
+      summary: "The scrape of the Pushgateway overwrites the registry's name",
+      description:
+        "The metrics of {{ $labels.exported_instance }} arrive as those of {{ $labels.instance }}, so no other alert about it can fire. Set honor_labels: true in the scrape of the Pushgateway.",
+    },
+    {
+      name: "RegistryIntegrityPushFailed",
+      severity: "warning",
+      expr: `${own("push_failure_time_seconds")} > ${own("push_time_seconds")}`,
+      after: period,
+      summary: "The Pushgateway refuses the probe's report",
+      description:
+        "The last report about {{ $labels.instance }} was refused {{ $value | humanizeTimestamp }}: what is stored is older than it looks.",
+    },
+    {
+      name: "RegistryIntegrityProbeSlow",
+      severity: "warning",
+      expr: `${own("registry_manifest_integrity_run_duration_seconds")} > ${(period * MINUTE) / 2}`,
+      after: 2 * period,
+      summary: "The integrity probe takes more than half of its period",
+      description:
+        "A run over {{ $labels.instance }} takes {{ $value | humanizeDuration }}: it loads the registry more than a guest should, and soon it will not finish before the next.",
+    },
+  ];
+};
+
+/** What goes wrong with the content of a registry that is authoritative for it. A cache may lack anything. */
+const integrity = (instance: string, period: number): Alert[] => {
+  const own = (metric: Parameters<typeof selector>[0]) => selector(metric, { instance });
+  const repositories = own("registry_manifest_integrity_repos_checked");
+  const tags = own("registry_manifest_integrity_tags_checked");
+  const certificateExpiry = own("registry_manifest_integrity_certificate_expiry_timestamp_seconds");
+  return [
+    {
+      name: "RegistryManifestIntegrityFailure",
+      severity: "critical",
+      expr: `${own("registry_manifest_integrity_failures")} > 0`,
+      after: 2 * period,
+      summary: "The registry serves images that cannot be pulled",
+      description:
+        '{{ $value }} objects of {{ $labels.instance }} are broken{{ range printf "registry_manifest_integrity_failures_by_reason{instance=%q} > 0" $labels.instance | query | sortByLabel "reason" }}, {{ .Labels.reason }}: {{ .Value }}{{ end }}. Pulls of the images that hold them fail; do not collect garbage before they are repaired.',
+    },
+    {
+      name: "RegistryIntegrityWalkIncomplete",
+      severity: "warning",
+      expr: `${own("registry_manifest_integrity_walk_complete")} == 0`,
+      after: 2 * period,
+      summary: "The integrity probe does not reach all of the registry",
+      description:
+        "The last runs over {{ $labels.instance }} ended before they had seen everything: a part of its images is unverified.",
+    },
+    {
+      // A proxy in front that talks to another registry answers 200 with an empty list: no failure anywhere.
+      name: "RegistryCatalogEmpty",
+      severity: "critical",
+      expr: `${repositories} == 0 and max_over_time(${repositories}[${MEMORY}]) > 0`,
+      after: 2 * period,
+      summary: "The registry lists no repository any more",
+      description:
+        "The catalogue of {{ $labels.instance }} is empty, and it was not before: its data is gone, or another registry answers in its place.",
+    },
+    {
+      // A registry goes on listing a repository whose tags are gone, so one that is missing was lost. Tags come and go.
+      name: "RegistryIntegrityCoverageLost",
+      severity: "warning",
+      expr: `${repositories} < max_over_time(${repositories}[${MEMORY}]) or ${tags} < 0.5 * max_over_time(${tags}[${MEMORY}])`,
+      after: 2 * period,
+      summary: "The integrity probe sees less of the registry than before",
+      description: `Only {{ $value }} of the repositories or tags of {{ $labels.instance }} are left of what was there within ${MEMORY}. Silence this after a planned clean-up.`,
+    },
+    {
+      name: "RegistryCertificateExpiresSoon",
+      severity: "warning",
+      expr: `${certificateExpiry} - time() < ${14 * DAY}`,
+      after: period,
+      summary: "The registry's certificate was not renewed",
+      description: "The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}.",
+    },
+    {
+      name: "RegistryCertificateExpiryImminent",
+      severity: "critical",
+      expr: `${certificateExpiry} - time() < ${3 * DAY}`,
+      after: period,
+      summary: "The registry's certificate is about to expire",
+      description:
+        "The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}; from then on every pull and push fails.",
+    },
+  ];
+};
+
+const alertsFor = (site: Site, probe: Probe): Alert[] => {
+  const service = probedService(site, probe);
+  const instance = serviceInstance(site, service);
+  const anywhere = availability(instance, probe.periodMinutes);
+  return service.role === "private" ? [...integrity(instance, probe.periodMinutes), ...anywhere] : anywhere;
+};
+
+const runbook = (site: Site, alert: string): string => `${site.monitoring.runbooks.replace(/\/$/, "")}/${alert}.md`;
+
+/** The alerts of a site: one group a probe, in the order of the site. */
+export const rulesFor = (site: Site): RuleGroup[] =>
+  site.monitoring.probes.map((probe) => ({
+    name: probe.name,
+    rules: alertsFor(site, probe).map(({ name, severity, expr, after, summary, description }) => ({
+      alert: name,
+      expr,
+      for: minutes(after),
+      labels: { severity },
+      annotations: { summary, description, runbook_url: runbook(site, name) },
+    })),
+  }));

@@ -1,0 +1,73 @@
+import { HelmProvider } from "@cdktf/provider-helm/lib/provider";
+import { NamespaceV1 } from "@cdktf/provider-kubernetes/lib/namespace-v1";
+import { KubernetesProvider } from "@cdktf/provider-kubernetes/lib/provider";
+import { TerraformOutput, TerraformStack } from "cdktf";
+import type { Construct } from "constructs";
+import { stringify } from "yaml";
+import { literal } from "../constructs/literal";
+import { probeProgram } from "../constructs/probe-program";
+import { ProbeProgramConfigMap } from "../constructs/probe-program-config-map";
+import { RegistryAlerts } from "../constructs/registry-alerts";
+import { type ProbedRegistry, RegistryIntegrityProbe } from "../constructs/registry-integrity-probe";
+import { INHIBIT_RULES } from "../monitoring/inhibition";
+import { rulesFor } from "../monitoring/rules";
+import { imageReference } from "../site/image";
+import type { Probe } from "../site/monitoring";
+import { probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import { useBackend } from "./backend";
+
+/** Props of MonitoringStack. */
+export interface MonitoringStackProps {
+  readonly site: Site;
+  /**
+   * The text of the CronJobs' program.
+   * @default bundled from the sources
+   */
+  readonly program?: string;
+}
+
+const probedRegistry = (site: Site, probe: Probe): ProbedRegistry => {
+  const service = probedService(site, probe);
+  return {
+    url: serviceUrl(site, service),
+    instance: serviceInstance(site, service),
+    role: service.role,
+    host: service.role === "private" ? { name: service.serverName, address: registryHost(site).address } : undefined,
+  };
+};
+
+/** The probes of a site, their program and their alerts, in a Kubernetes cluster. */
+export class MonitoringStack extends TerraformStack {
+  constructor(scope: Construct, id: string, { site, program = probeProgram() }: MonitoringStackProps) {
+    super(scope, id);
+    useBackend(this, site);
+    const { kubernetes, namespace, probes, probeImage, pushgateway, rules } = site.monitoring;
+    const cluster = { configPath: kubernetes.configPath, configContext: kubernetes.context };
+
+    new KubernetesProvider(this, "kubernetes", cluster);
+    if (rules.delivery === "prometheus-rule") new HelmProvider(this, "helm", { kubernetes: cluster });
+
+    const dependsOn = namespace.create
+      ? [new NamespaceV1(this, "namespace", { metadata: { name: namespace.name } })]
+      : undefined;
+    const common = { namespace: namespace.name, dependsOn };
+
+    const programConfigMap = new ProbeProgramConfigMap(this, "program", { ...common, program });
+    for (const probe of probes)
+      new RegistryIntegrityProbe(this, probe.name, {
+        ...common,
+        probe,
+        registry: probedRegistry(site, probe),
+        pushgateway,
+        image: imageReference(probeImage),
+        program: programConfigMap,
+      });
+
+    new RegistryAlerts(this, "alerts", { ...common, groups: rulesFor(site), delivery: rules });
+
+    new TerraformOutput(this, "alertmanager", {
+      description: "to copy into the configuration of Alertmanager",
+      value: literal(stringify({ inhibit_rules: INHIBIT_RULES })),
+    });
+  }
+}

@@ -1,0 +1,182 @@
+import { type Json, only, PROGRAM, site, synthesise } from "../monitoring/synthesise";
+
+const cronJob = (stack: Json): Json => only(stack, "kubernetes_cron_job_v1");
+const job = (stack: Json): Json => cronJob(stack).spec.job_template.spec;
+const pod = (stack: Json): Json => job(stack).template.spec;
+const container = (stack: Json): Json => pod(stack).container[0];
+const variables = (stack: Json): Record<string, string> =>
+  Object.fromEntries(container(stack).env.map(({ name, value }: Json) => [name, value]));
+
+const reference = synthesise(site("reference"));
+const small = synthesise(site("small"));
+
+it("writes the CronJob of the reference site", () => {
+  expect(cronJob(reference)).toMatchSnapshot();
+});
+
+it("writes the CronJob of the small site", () => {
+  expect(cronJob(small)).toMatchSnapshot();
+});
+
+describe("schedule", () => {
+  it.each([
+    [5, "*/5 * * * *"],
+    [15, "*/15 * * * *"],
+    [60, "0 * * * *"],
+  ])("runs every %d minutes, one at a time", (periodMinutes, schedule) => {
+    const stack = synthesise(
+      site("reference", ({ monitoring: { probes } }) =>
+        Object.assign(probes[0], { periodMinutes, deadlineSeconds: 60 }),
+      ),
+    );
+    expect(cronJob(stack).spec).toMatchObject({ schedule, concurrency_policy: "Forbid" });
+  });
+
+  it.each([
+    [5, 60],
+    [5, 240],
+    [15, 840],
+    [60, 3540],
+  ])("of %d minutes leaves room around a program's deadline of %d s", (periodMinutes, deadlineSeconds) => {
+    const stack = synthesise(
+      site("reference", ({ monitoring: { probes } }) => Object.assign(probes[0], { periodMinutes, deadlineSeconds })),
+    );
+    expect(job(stack).active_deadline_seconds).toBeGreaterThanOrEqual(deadlineSeconds + 30);
+    expect(job(stack).active_deadline_seconds).toBeLessThan(periodMinutes * 60);
+    // The controller looks every ten seconds: with less it may miss every start.
+    expect(cronJob(stack).spec.starting_deadline_seconds).toBeGreaterThanOrEqual(10);
+    expect(cronJob(stack).spec.starting_deadline_seconds + deadlineSeconds).toBeLessThanOrEqual(periodMinutes * 60);
+    expect(variables(stack).DEADLINE_SECONDS).toBe(String(deadlineSeconds));
+  });
+
+  it("does not repeat a run that failed, and keeps few", () => {
+    expect(job(reference)).toMatchObject({ backoff_limit: 0, completion_mode: "NonIndexed" });
+    expect(pod(reference).restart_policy).toBe("Never");
+    expect(cronJob(reference).spec).toMatchObject({ successful_jobs_history_limit: 1, failed_jobs_history_limit: 3 });
+  });
+});
+
+describe("pod", () => {
+  it("passes the restricted Pod Security level", () => {
+    expect(pod(reference).security_context).toMatchObject({
+      run_as_non_root: true,
+      seccomp_profile: { type: "RuntimeDefault" },
+    });
+    expect(Number(pod(reference).security_context.run_as_user)).toBeGreaterThan(0);
+    expect(container(reference).security_context).toEqual({
+      allow_privilege_escalation: false,
+      capabilities: { drop: ["ALL"] },
+      read_only_root_filesystem: true,
+      run_as_non_root: true,
+    });
+  });
+
+  it("knows nothing of the cluster that it runs in", () => {
+    expect(pod(reference)).toMatchObject({ automount_service_account_token: false, enable_service_links: false });
+  });
+
+  it("runs a pinned image with the program from the ConfigMap", () => {
+    const { name } = only(reference, "kubernetes_config_map_v1").metadata;
+    expect(container(reference).image).toMatch(/^node:\d+\.\d+\.\d+-/);
+    expect(pod(reference).volume).toEqual([{ name: "program", config_map: { name } }]);
+    const [mount] = container(reference).volume_mount;
+    expect(container(reference).command).toEqual(["node", `${mount.mount_path}/probe.mjs`]);
+    expect(mount.read_only).toBe(true);
+  });
+
+  it("asks the registry by the name of its certificate at the host's address", () => {
+    expect(pod(reference).host_aliases).toEqual([{ ip: "10.0.20.10", hostnames: ["registry.viktorbarzin.me"] }]);
+    expect(variables(reference)).toMatchObject({
+      REGISTRY: "https://registry.viktorbarzin.me:5050",
+      REGISTRY_INSTANCE: "registry.viktorbarzin.me:5050",
+      REGISTRY_ROLE: "private",
+    });
+  });
+
+  it("trusts the private authority of the site, and the public ones where there is none", () => {
+    const volume = pod(small).volume.find(({ name }: Json) => name === "certificate-authority");
+    const mount = container(small).volume_mount.find(({ name }: Json) => name === "certificate-authority");
+    expect(volume.config_map.name).toBe("home-ca");
+    expect(variables(small).REGISTRY_CA_FILE).toBe(`${mount.mount_path}/ca.crt`);
+    expect(variables(reference)).not.toHaveProperty("REGISTRY_CA_FILE");
+  });
+
+  it("asks a cache by its address, without TLS and without credentials", () => {
+    const stack = synthesise(
+      site("reference", ({ monitoring }) => {
+        monitoring.probes = [{ name: "cache", service: "ghcr", periodMinutes: 5, deadlineSeconds: 120 }];
+      }),
+    );
+    expect(variables(stack)).toMatchObject({ REGISTRY: "http://10.0.20.10:5010", REGISTRY_ROLE: "proxy" });
+    expect(Object.keys(variables(stack))).not.toContain("REG_USER");
+    expect(pod(stack)).not.toHaveProperty("host_aliases");
+  });
+});
+
+describe("program", () => {
+  it("is an immutable ConfigMap that is named by its content and replaced before it is removed", () => {
+    const map = only(reference, "kubernetes_config_map_v1");
+    expect(map.metadata.name).toMatch(/^registry-probe-program-[0-9a-f]{12}$/);
+    expect(map).toMatchObject({ immutable: true, lifecycle: { create_before_destroy: true } });
+    expect(cronJob(reference).depends_on).toEqual([
+      `kubernetes_config_map_v1.${Object.keys(reference.resource.kubernetes_config_map_v1)[0]}`,
+    ]);
+  });
+
+  it("reaches the cluster as it is, whatever Terraform would see in it", () => {
+    const text: string = only(reference, "kubernetes_config_map_v1").data["probe.mjs"];
+    expect(text).toBe(PROGRAM.replaceAll("${", () => "$${").replaceAll("%{", "%%{"));
+  });
+});
+
+describe("credentials", () => {
+  it("come from the Secret that exists", () => {
+    expect(reference.resource).not.toHaveProperty("kubernetes_secret_v1");
+    expect(reference).not.toHaveProperty("variable");
+    const fromSecret = container(reference).env.filter(({ value_from }: Json) => value_from !== undefined);
+    expect(fromSecret).toEqual(
+      ["REG_USER", "REG_PASS"].map((key) => ({
+        name: key,
+        value_from: { secret_key_ref: { name: "registry-probe-credentials", key } },
+      })),
+    );
+  });
+
+  it("from variables stay out of plan and state: ephemeral, sensitive, write-only", () => {
+    expect(small.variable).toEqual(
+      Object.fromEntries(
+        ["username", "password"].map((what) => [
+          `registry_probe_${what}`,
+          { ephemeral: true, nullable: false, sensitive: true, type: "string" },
+        ]),
+      ),
+    );
+    const secret = only(small, "kubernetes_secret_v1");
+    expect(secret).not.toHaveProperty("data");
+    expect(secret.data_wo).toEqual({
+      REG_USER: "${var.registry_probe_username}",
+      REG_PASS: "${var.registry_probe_password}",
+    });
+    expect(secret.data_wo_revision).toBe(1);
+  });
+});
+
+describe("adoption", () => {
+  it("imports what exists, and nothing that was not named", () => {
+    expect(reference).not.toHaveProperty("import");
+    const adopting = synthesise(
+      site("small", ({ monitoring: { namespace, probes } }) => {
+        namespace.create = false;
+        probes[0].adopt = ["cron-job", "secret"];
+      }),
+    );
+    expect(adopting.import.map(({ id }: Json) => id).sort()).toEqual([
+      "monitoring/registry-probe",
+      "monitoring/registry-probe",
+    ]);
+    expect(adopting.import.map(({ to }: Json) => to.split(".")[0]).sort()).toEqual([
+      "kubernetes_cron_job_v1",
+      "kubernetes_secret_v1",
+    ]);
+  });
+});

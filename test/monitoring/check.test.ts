@@ -1,0 +1,29 @@
+import { checkRules } from "../../monitoring/check";
+import { type AlertingRule, type RuleGroup, rulesFor } from "../../monitoring/rules";
+import { SITES, site } from "./synthesise";
+
+const [group] = rulesFor(site("reference")) as [RuleGroup];
+
+const bent = (bend: Partial<AlertingRule>): RuleGroup[] => [
+  { ...group, rules: group.rules.map((rule, index) => (index === 1 ? { ...rule, ...bend } : rule)) },
+];
+
+it.each(Object.keys(SITES) as (keyof typeof SITES)[])("takes the rules of the site %s", (name) => {
+  expect(() => checkRules(rulesFor(site(name)))).not.toThrow();
+});
+
+it("refuses an expression that is no PromQL, with its position", () => {
+  expect(() => checkRules(bent({ expr: "up > > 0" }))).toThrow(
+    `alert ${group.rules[1]?.alert} of ${group.name}: given "up > > 0", which is no PromQL from character 6 on`,
+  );
+});
+
+it("refuses a duration that Prometheus does not read", () => {
+  expect(() => checkRules(bent({ for: "5 minutes" }))).toThrow(/rules: .*\/for must match pattern/);
+});
+
+it("reports the mistakes of every expression at once", () => {
+  expect(() => checkRules([{ ...group, rules: group.rules.map((rule) => ({ ...rule, expr: "(" })) }])).toThrow(
+    expect.objectContaining({ message: expect.stringMatching(new RegExp(`^(alert .*\n?){${group.rules.length}}$`)) }),
+  );
+});

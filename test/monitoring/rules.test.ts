@@ -1,0 +1,106 @@
+import { parse } from "yaml";
+import { METRICS, PUSHGATEWAY_METRICS } from "../../monitoring/metrics";
+import { metricsOf } from "../../monitoring/promql";
+import { type AlertingRule, type RuleGroup, rulesFor } from "../../monitoring/rules";
+import { rulesFile } from "../../monitoring/rules-file";
+import { site } from "./synthesise";
+
+const groupOf = (groups: RuleGroup[], name: string): RuleGroup => {
+  const group = groups.find((each) => each.name === name);
+  if (group === undefined) throw new Error(`no group ${name}`);
+  return group;
+};
+
+const alertOf = ({ rules }: RuleGroup, name: string): AlertingRule => {
+  const rule = rules.find(({ alert }) => alert === name);
+  if (rule === undefined) throw new Error(`no alert ${name}`);
+  return rule;
+};
+
+const groups = rulesFor(site("reference"));
+const group = groupOf(groups, "registry-integrity-probe");
+const instance = 'instance="registry.viktorbarzin.me:5050"';
+
+it("writes the rules of the reference site", () => {
+  expect(rulesFile(groups)).toMatchSnapshot();
+});
+
+it("keeps the three alerts of the origin, names, conditions and all", () => {
+  const terms = ({ expr, for: duration, labels }: AlertingRule) => [expr, duration, labels.severity];
+  expect(terms(alertOf(group, "RegistryManifestIntegrityFailure"))).toEqual([
+    `registry_manifest_integrity_failures{${instance}} > 0`,
+    "30m",
+    "critical",
+  ]);
+  expect(terms(alertOf(group, "RegistryIntegrityProbeStale"))).toEqual([
+    `time() - registry_manifest_integrity_last_run_timestamp{${instance}} > 3600`,
+    "15m",
+    "warning",
+  ]);
+  expect(terms(alertOf(group, "RegistryCatalogInaccessible"))).toEqual([
+    `registry_manifest_integrity_catalog_accessible{${instance}} == 0`,
+    "15m",
+    "critical",
+  ]);
+});
+
+it("scales every threshold with the probe's period", () => {
+  const [slower] = rulesFor(site("small")) as [RuleGroup];
+  expect(alertOf(slower, "RegistryManifestIntegrityFailure").for).toBe("60m");
+  expect(alertOf(slower, "RegistryIntegrityProbeStale").expr).toMatch(/ > 7200$/);
+  expect(alertOf(slower, "RegistryIntegrityProbeSlow").expr).toMatch(/ > 900$/);
+});
+
+it("says of every alert what it means and where its page is", () => {
+  for (const rule of group.rules) {
+    expect(rule.alert).toMatch(/^Registry([A-Z][a-z]+)+$/);
+    // The summary is the same for every firing: it is what notifications are grouped and titled by.
+    expect(rule.annotations.summary).not.toContain("{{");
+    expect(rule.annotations.description).toMatch(/\{\{ \$labels\.(exported_)?instance \}\}/);
+    expect(rule.annotations.runbook_url).toMatch(new RegExp(`^https://.*[^/]/${rule.alert}\\.md$`));
+  }
+  expect(new Set(group.rules.map(({ alert }) => alert)).size).toBe(group.rules.length);
+});
+
+it("does not double the slash of a runbook address that ends in one", () => {
+  const [first] = rulesFor(site("reference", (input) => (input.monitoring.runbooks = "https://wiki.example.org/")));
+  expect(first?.rules[0]?.annotations.runbook_url).toBe(`https://wiki.example.org/${first?.rules[0]?.alert}.md`);
+});
+
+it("reads only metrics that the product or the Pushgateway exports", () => {
+  const exported = [...Object.keys(METRICS), ...Object.keys(PUSHGATEWAY_METRICS)];
+  const read = groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => metricsOf(expr)));
+  expect(read.length).toBeGreaterThan(0);
+  expect(read.filter((metric) => !exported.includes(metric))).toEqual([]);
+  const inTemplates = group.rules.flatMap(({ annotations }) => annotations.description.match(/registry_\w+/g) ?? []);
+  expect(inTemplates).toEqual(["registry_manifest_integrity_failures_by_reason"]);
+  expect(exported).toContain(inTemplates[0]);
+});
+
+describe("several registries", () => {
+  const several = rulesFor(
+    site("reference", (input) => {
+      input.monitoring.probes.push({ name: "cache", service: "ghcr", periodMinutes: 5, deadlineSeconds: 120 });
+    }),
+  );
+
+  it("have a group each, whose rules name one registry only", () => {
+    expect(several.map(({ name }) => name)).toEqual(["registry-integrity-probe", "cache"]);
+    const named = several.map(({ rules }) => [
+      ...new Set(rules.flatMap(({ expr }) => [...expr.matchAll(/instance="([^"]*)"/g)].map(([, value]) => value))),
+    ]);
+    expect(named).toEqual([["registry.viktorbarzin.me:5050"], ["10.0.20.10:5010"]]);
+  });
+
+  it("are asked for availability only where they are caches, which may lack anything", () => {
+    const alerts = groupOf(several, "cache").rules.map(({ alert }) => alert);
+    expect(alerts).toContain("RegistryCatalogInaccessible");
+    expect(alerts).toContain("RegistryIntegrityProbeAbsent");
+    expect(alerts).not.toContain("RegistryManifestIntegrityFailure");
+    expect(alerts).not.toContain("RegistryIntegrityCoverageLost");
+  });
+});
+
+it("writes a rules file that reads back as the groups", () => {
+  expect(parse(rulesFile(groups))).toEqual({ groups });
+});

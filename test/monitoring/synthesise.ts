@@ -1,0 +1,34 @@
+import { Testing } from "cdktf";
+import small from "../../examples/small/site";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import type { Site, SiteInput } from "../../site/schema";
+import { MonitoringStack } from "../../stacks/monitoring-stack";
+
+export const SITES: Record<"reference" | "small", SiteInput> = { reference, small };
+
+// biome-ignore lint/suspicious/noExplicitAny: synthesised JSON is looked into by path
+export type Json = any;
+
+/** The program of the tests: bundling the real one is tested apart. It holds what Terraform would evaluate. */
+export const PROGRAM = 'console.log(`probe ${1 + 1} %{ "quoted" }`);\n';
+
+/** A site of the product, bent where a test wants it different. */
+export const site = (name: keyof typeof SITES, bend: (input: Json) => void = () => {}): Site => {
+  const input = structuredClone(SITES[name]);
+  bend(input);
+  return parseSite(input);
+};
+
+/** The stack's JSON, with every validation run. */
+export const synthesise = (given: Site): Json => {
+  const stack = new MonitoringStack(Testing.app(), "monitoring", { site: given, program: PROGRAM });
+  return JSON.parse(Testing.synth(stack, true));
+};
+
+/** The only resource of a type. */
+export const only = (stack: Json, type: string): Json => {
+  const resources = Object.values(stack.resource[type] ?? {});
+  expect(resources).toHaveLength(1);
+  return resources[0];
+};
