@@ -1,0 +1,116 @@
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+
+export type ComponentName =
+  | "registry"
+  | "registry-v3"
+  | "crane"
+  | "nginx"
+  | "promtool"
+  | "prometheus"
+  | "pushgateway"
+  | "alertmanager"
+  | "docker-compose"
+  | "compose-schema"
+  | "skopeo"
+  | "sshd"
+  | "shellcheck"
+  | "openssl"
+  | "terraform"
+  | "etcd"
+  | "kube-apiserver"
+  | "kube-controller-manager"
+  | "hosts";
+
+/** A component that is here. */
+export interface Component {
+  /** The argv prefix that runs it; for a file (compose-schema) the one path of that file. */
+  readonly command: readonly [string, ...string[]];
+}
+
+/** One line saying why a component is not here, and the cure. */
+export interface MissingComponent {
+  readonly missing: string;
+}
+
+/** A line of the table tools/lab/components. */
+export interface ComponentRow {
+  readonly name: string;
+  /** The line with white space normalised, as tools/lab/setup records it once the component is fetched. */
+  readonly text: string;
+  /** Programs on PATH that do as well, in order of preference. */
+  readonly alternatives: readonly string[];
+}
+
+const repository = join(__dirname, "../..");
+
+/** Where tools/lab/setup puts what it fetches: WARDEN_LAB_CACHE, default ~/.cache/registry-warden/lab. */
+export const cacheFolder = process.env.WARDEN_LAB_CACHE || join(homedir(), ".cache/registry-warden/lab");
+
+/** The table's lines, comments and empty lines left out. */
+export function parseComponents(table: string): ComponentRow[] {
+  return table
+    .split("\n")
+    .map((line) => line.trim().replace(/\s+/g, " "))
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((text) => {
+      const [name = "", , , , ...alternatives] = text.split(" ");
+      return { name, text, alternatives };
+    });
+}
+
+/** Every component that tools/lab/setup can fetch. */
+export function componentTable(): ComponentRow[] {
+  return parseComponents(readFileSync(join(repository, "tools/lab/components"), "utf8"));
+}
+
+function onPath(program: string): string | undefined {
+  return (process.env.PATH ?? "")
+    .split(delimiter)
+    .map((folder) => join(folder, program))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** The component as it is on this machine, or why it is missing. Starts nothing and fetches nothing. */
+export function find(name: ComponentName): Component | MissingComponent {
+  const row = componentTable().find((candidate) => candidate.name === name);
+  if (row === undefined) return { missing: `${name}: not in tools/lab/components` };
+  for (const alternative of row.alternatives) {
+    const path = onPath(alternative);
+    if (path !== undefined) return { command: [path] };
+  }
+  const cure = `run tools/lab/setup ${name}`;
+  const path = join(cacheFolder, "bin", name);
+  if (!existsSync(path)) return { missing: `${name}: not fetched: ${cure}` };
+  const installed = join(cacheFolder, "installed", name);
+  if (!existsSync(installed) || readFileSync(installed, "utf8").trim() !== row.text) {
+    return { missing: `${name}: another version than tools/lab/components names: ${cure}` };
+  }
+  return { command: [path] };
+}
+
+/**
+ * A describe block that needs real components: its body gets them by name. Where one is missing the block is one skipped
+ * test whose name ends with the reasons, which the reporter prints and .ci/allowed-skips judges.
+ */
+export function describeWith<Name extends ComponentName>(
+  names: readonly Name[],
+  title: string,
+  body: (components: Record<Name, Component>) => void,
+): void {
+  const found = names.map((name) => [name, find(name)] as const);
+  const reasons = found.flatMap(([, component]) => ("missing" in component ? [component.missing] : []));
+  if (reasons.length > 0) {
+    describe.skip(title, () => test(`skipped: ${reasons.join("; ")}`, () => undefined));
+    return;
+  }
+  describe(title, () => body(Object.fromEntries(found) as Record<Name, Component>));
+}
