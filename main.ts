@@ -6,7 +6,7 @@ try {
   const { values } = parseArgs({ options: { site: { type: "string" } } });
   createApp(loadSite(siteFile(values.site))).synth();
 } catch (error) {
-  // Every mistake is in the message; the stack of our own code would bury it.
+  // The message holds every mistake; a stack of our own code would bury it. 64 is wrong usage (EX_USAGE, sysexits.h).
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 2;
+  process.exitCode = (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS") ? 64 : 2;
 }
