@@ -1,0 +1,79 @@
+import { DataResource, type SSHProvisionerConnection, TerraformStack } from "cdktf";
+import { Construct } from "constructs";
+import { type Delivery, deliveryInputs, deliveryScript, type Piece } from "../hosts/delivery";
+import { quote } from "../hosts/shell";
+import type { Host } from "../site/host";
+import { literal } from "./literal";
+
+export interface HostDeliveryProps {
+  /** What is brought to which host. */
+  readonly delivery: Delivery;
+}
+
+/** The directory on the host that receives the script; relative to the home of the user, who alone may read it. */
+const INBOX = ".registry-warden";
+
+/** A string within an expression. */
+const quoted = (text: string): string => literal(JSON.stringify(text));
+
+const key = (path: string): string => `file(pathexpand(${quoted(path)}))`;
+
+/** The private key is read when Terraform connects, so it is in no plan and in no state. */
+const connection = ({ address, ssh }: Host): SSHProvisionerConnection => ({
+  type: "ssh",
+  host: address,
+  port: ssh.port,
+  user: ssh.user,
+  timeout: "30s",
+  ...(ssh.identityFile === undefined
+    ? { agent: "true" }
+    : { agent: "false", privateKey: `\${${key(ssh.identityFile)}}` }),
+  ...(ssh.hostKey === undefined ? {} : { hostKey: ssh.hostKey }),
+  ...(ssh.jump === undefined
+    ? {}
+    : {
+        bastionHost: ssh.jump.address,
+        bastionPort: ssh.jump.port,
+        bastionUser: ssh.jump.user,
+        ...(ssh.identityFile === undefined ? {} : { bastionPrivateKey: `\${${key(ssh.identityFile)}}` }),
+        ...(ssh.jump.hostKey === undefined ? {} : { bastionHostKey: ssh.jump.hostKey }),
+      }),
+});
+
+const expression = (piece: Piece): string => {
+  if ("text" in piece) return literal(piece.text);
+  if ("digest" in piece) return "${sha256(jsonencode(self.triggers_replace))}";
+  const input = `self.triggers_replace[${quoted(piece.input)}]`;
+  return piece.as === "text" ? `\${${input}}` : `\${base64encode(${input})}`;
+};
+
+/**
+ * Brings files to a host in one transaction. The plan shows each file as a diff of its lines; whatever changes, the whole
+ * delivery runs again, and does nothing on the host where nothing has to be done.
+ *
+ * Needs no provider but the built-in terraform_data.
+ */
+export class HostDelivery extends Construct {
+  constructor(scope: Construct, id: string, props: HostDeliveryProps) {
+    super(scope, id);
+    const { delivery } = props;
+    const { host } = delivery;
+    const stack = TerraformStack.of(this);
+    const inputs = Object.entries(deliveryInputs(delivery));
+    const resource = new DataResource(this, "Resource", {
+      triggersReplace: Object.fromEntries(inputs.map(([name, value]) => [literal(name), literal(value)])),
+    });
+
+    const again = `terraform -chdir=cdktf.out/stacks/${stack.node.id} apply -replace=terraform_data.${resource.friendlyUniqueId}`;
+    const script = `${INBOX}/${delivery.name}.sh`;
+    const run = (command: string) => `${host.ssh.user === "root" ? "" : "sudo -n "}bash ${quote(script)} ${command}`;
+    resource.connection = connection(host);
+    resource.provisioners = [
+      { type: "remote-exec", inline: [`install -d -m 0700 ${quote(INBOX)}`] },
+      { type: "file", destination: script, content: deliveryScript(delivery, again).map(expression).join("") },
+      { type: "remote-exec", inline: [run("apply")] },
+      // A connection of its own: it proves that the host can still be reached, or the host rolls back.
+      { type: "remote-exec", inline: [run("confirm")] },
+    ];
+  }
+}

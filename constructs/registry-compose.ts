@@ -1,0 +1,16 @@
+import { Construct } from "constructs";
+import { registryDelivery } from "../hosts/registry";
+import type { Site } from "../site/schema";
+import { HostDelivery } from "./host-delivery";
+
+export interface RegistryComposeProps {
+  readonly site: Site;
+}
+
+/** The registries of the site as a compose project on their host, with their configurations and their front. */
+export class RegistryCompose extends Construct {
+  constructor(scope: Construct, id: string, props: RegistryComposeProps) {
+    super(scope, id);
+    new HostDelivery(this, "Resource", { delivery: registryDelivery(props.site) });
+  }
+}

@@ -1,0 +1,166 @@
+import { createHash } from "node:crypto";
+import { stringify } from "yaml";
+import { imageReference } from "../site/image";
+import { containerName, type Registry, registryPaths, type Service } from "../site/registry";
+import { nginxConfiguration, tlsPaths } from "./nginx";
+import { DATA, DEBUG_PORT, HTPASSWD, REGISTRY_PORT, registryConfiguration } from "./registry-configuration";
+
+export const NGINX = "nginx";
+export const UI = "registry-ui";
+const UI_PORT = 80;
+
+/** What is used here of a service. https://github.com/compose-spec/compose-spec/blob/main/spec.md */
+export interface ComposeService {
+  readonly image: string;
+  readonly container_name: string;
+  readonly restart: "unless-stopped";
+  readonly networks: readonly string[];
+  /** "<published>:<within the container>", both TCP. */
+  readonly ports?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly env_file?: readonly string[];
+  readonly volumes?: readonly BindMount[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly healthcheck?: {
+    readonly test: readonly ["CMD-SHELL", string];
+    readonly interval: string;
+    readonly timeout: string;
+    readonly retries: number;
+  };
+}
+
+/** A source that does not exist is an error; in the short form Docker would make a directory of it. */
+export interface BindMount {
+  readonly type: "bind";
+  readonly source: string;
+  readonly target: string;
+  readonly read_only: boolean;
+  readonly bind: { readonly create_host_path: false };
+}
+
+export interface ComposeFile {
+  readonly name: string;
+  readonly services: Readonly<Record<string, ComposeService>>;
+  readonly networks: Readonly<Record<string, { readonly driver: "bridge" }>>;
+}
+
+const bind = (source: string, target: string, access: "read" | "write" = "read"): BindMount => ({
+  type: "bind",
+  source,
+  target,
+  read_only: access === "read",
+  bind: { create_host_path: false },
+});
+
+/** Compose sees changes of its own file only: a digest of what is mounted makes it recreate exactly what changed. */
+const configurationLabel = (content: string) => ({
+  "registry-warden.configuration": `sha256:${createHash("sha256").update(content).digest("hex")}`,
+});
+
+const V2 = `http://127.0.0.1:${REGISTRY_PORT}/v2/`;
+
+/**
+ * A pull-through registry has to answer 200; of a private one any answer will do, because it asks for credentials. wget
+ * is busybox's, which the image brings.
+ */
+const healthcheck = (role: Service["role"]): NonNullable<ComposeService["healthcheck"]> => ({
+  test: [
+    "CMD-SHELL",
+    role === "proxy" ? `wget -q -O /dev/null ${V2}` : `wget -S -O /dev/null ${V2} 2>&1 | grep -q 'HTTP/1'`,
+  ],
+  interval: "5s",
+  timeout: "5s",
+  retries: 3,
+});
+
+const registryService = (registry: Registry, service: Service): ComposeService => {
+  const paths = registryPaths(registry.directory);
+  return {
+    image: imageReference(registry.images.registry),
+    container_name: containerName(service),
+    restart: "unless-stopped",
+    networks: [registry.network],
+    ...(service.metricsPort === undefined ? {} : { ports: [`${service.metricsPort}:${DEBUG_PORT}`] }),
+    ...(service.role === "proxy" && service.credentialsFile !== undefined
+      ? { env_file: [service.credentialsFile] }
+      : {}),
+    volumes: [
+      bind(paths.data(service.name), DATA, "write"),
+      bind(paths.config(service.name), "/etc/docker/registry/config.yml"),
+      ...(service.role === "private" ? [bind(service.htpasswd, HTPASSWD)] : []),
+    ],
+    labels: configurationLabel(registryConfiguration(service)),
+    healthcheck: healthcheck(service.role),
+  };
+};
+
+/**
+ * The front waits for nobody: it starts without its upstreams and answers 502 for those that are missing.
+ */
+const nginxService = (registry: Registry): ComposeService => ({
+  image: imageReference(registry.images.nginx),
+  container_name: "registry-nginx",
+  restart: "unless-stopped",
+  networks: [registry.network],
+  ports: registry.services.map(({ port }) => `${port}:${port}`),
+  volumes: [
+    bind(registryPaths(registry.directory).nginx, "/etc/nginx/nginx.conf"),
+    ...registry.services.flatMap((service) =>
+      service.role === "private"
+        ? [bind(service.tls.certificate, tlsPaths(service).certificate), bind(service.tls.key, tlsPaths(service).key)]
+        : [],
+    ),
+  ],
+  labels: configurationLabel(nginxConfiguration(registry)),
+});
+
+const uiService = (registry: Registry, title: string): Record<string, ComposeService> => {
+  const { ui, images, network } = registry;
+  if (ui === undefined || images.ui === undefined) return {};
+  return {
+    [UI]: {
+      image: imageReference(images.ui),
+      container_name: UI,
+      restart: "unless-stopped",
+      networks: [network],
+      ports: [`${ui.port}:${UI_PORT}`],
+      // https://github.com/Joxit/docker-registry-ui#available-options
+      environment: {
+        SINGLE_REGISTRY: "true",
+        REGISTRY_TITLE: title,
+        NGINX_PROXY_PASS_URL: `http://${containerName({ name: ui.browses })}:${REGISTRY_PORT}`,
+        DELETE_IMAGES: "false",
+      },
+    },
+  };
+};
+
+/**
+ * The services of the registry host: the registries, their browser and, last, the front.
+ *
+ * @param title what the browser calls itself
+ */
+export const composeFile = (registry: Registry, title: string): ComposeFile => ({
+  name: registry.project,
+  services: {
+    ...Object.fromEntries(
+      registry.services.map((service) => [containerName(service), registryService(registry, service)]),
+    ),
+    ...uiService(registry, title),
+    [NGINX]: nginxService(registry),
+  },
+  networks: { [registry.network]: { driver: "bridge" } },
+});
+
+/** Compose replaces `$name` in every value; `$$` is a dollar. */
+const withoutInterpolation = (value: unknown): unknown => {
+  if (typeof value === "string") return value.replaceAll("$", () => "$$");
+  if (Array.isArray(value)) return value.map(withoutInterpolation);
+  if (typeof value === "object" && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withoutInterpolation(each)]));
+  return value;
+};
+
+/** A compose file as YAML. */
+export const renderCompose = (file: ComposeFile): string =>
+  `# Generated by registry-warden: edit the site and deploy again.\n${stringify(withoutInterpolation(file), { lineWidth: 0 })}`;

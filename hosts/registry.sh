@@ -1,0 +1,225 @@
+# shellcheck shell=bash
+#
+# The registries of a host, their front and their browser, as a compose project.
+#
+# Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS SERVICES FRONT AUTHORITATIVE
+# PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS.
+
+HEALTH_SECONDS=120
+COMPOSE_SECONDS=300
+PULL_SECONDS=900
+
+# Containers that were well before anything was touched, and have to be again.
+HEALTHY_BEFORE=()
+
+# The compose project of what is tried out beside the running one.
+TRIAL=registry-warden-trial
+
+check_host() {
+  need_tools docker curl
+  docker info >/dev/null 2>&1 || fail "docker does not answer; allowed is a host on which it runs: systemctl start docker"
+  docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin; allowed is version 2: install it there, nothing is installed from here"
+  check_operator_files
+  check_container_names
+  list_cron_entries
+}
+
+# They are the operator's, and never leave the host: all that is looked at is whether they will do.
+check_operator_files() {
+  local path
+  for path in "${SECRETS[@]}"; do
+    [[ -f $path ]] || fail "there is no $path; allowed is the operator's file of mode 0600: put it there"
+    (((0$(stat -Lc %a -- "$path") & 077) == 0)) || fail "$path has mode $(stat -Lc %a -- "$path"); allowed is 0600, it holds a secret: chmod 600 '$path'"
+  done
+  for path in "${CERTIFICATES[@]}"; do
+    [[ -f $path ]] || fail "there is no $path; allowed is the certificate with its chain: put it there"
+  done
+  for path in "${HTPASSWDS[@]}"; do
+    # shellcheck disable=SC2016 # the dollars are those of the hash
+    grep -qE '^[^:]+:\$2[aby]\$' -- "$path" || fail "$path has no user with a bcrypt hash; allowed is at least one, the registry knows no other kind: make one with warden htpasswd"
+  done
+}
+
+check_container_names() {
+  local name project
+  for name in "${CONTAINERS[@]}"; do
+    project=$(docker inspect --format '{{ index .Config.Labels "com.docker.compose.project" }}' "$name" 2>/dev/null) || continue
+    if [[ $project == "$PROJECT" ]]; then
+      say "takes over the container $name"
+    else
+      fail "the container $name is of compose project \"$project\"; allowed is $PROJECT: set registry.project, or remove it with docker rm -f $name"
+    fi
+  done
+}
+
+# Only the first words: a command line may hold a password.
+list_cron_entries() {
+  local entry
+  while IFS= read -r entry; do
+    warn "cron still has: $entry; remove it once warden does that work"
+  done < <(
+    {
+      crontab -l -u root 2>/dev/null | sed 's/^/crontab of root: /' || true
+      grep -Hs '' /etc/crontab /etc/cron.d/* || true
+    } | grep -E 'registry|garbage-collect' | grep -vE ':[[:space:]]*#' | cut -d ' ' -f 1-9
+  )
+}
+
+stage_parts() { :; }
+
+compose() { docker compose --project-name "$PROJECT" --file "$COMPOSE_FILE" "$@"; }
+
+validate() {
+  local refused
+  refused=$(docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" config --quiet 2>&1) ||
+    fail "docker compose refuses the file: ${refused//$'\n'/ }"
+}
+
+prepare() {
+  local image name
+  for image in "${IMAGES[@]}"; do
+    docker image inspect "$image" >/dev/null 2>&1 || pull "$image"
+  done
+  try_front
+  for name in "${CONTAINERS[@]}"; do
+    case $(health "$name") in
+      healthy | running) HEALTHY_BEFORE+=("$name") ;;
+    esac
+  done
+}
+
+pull() {
+  say "pulls $1"
+  timeout "$PULL_SECONDS" docker pull --quiet "$1" >/dev/null || fail "$1 cannot be pulled; allowed is an image that can: check registry.images, and what the host can reach"
+}
+
+# nginx itself reads its new configuration, with the operator's certificate and key, while the running one still serves.
+try_front() {
+  local trial=$STATE/trial outcome=0 said
+  rm -rf -- "$trial"
+  mkdir -m 0755 -- "$trial"
+  cp -- "$STAGED$FRONT_FILE" "$trial/nginx.conf"
+  cat >"$trial/compose.yml" <<EOF
+services:
+  $FRONT:
+    volumes:
+      - { type: bind, source: $trial/nginx.conf, target: /etc/nginx/nginx.conf, read_only: true }
+EOF
+  said=$(timeout "$COMPOSE_SECONDS" docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" --file "$trial/compose.yml" \
+    run --rm --no-deps --no-TTY --quiet-pull --entrypoint nginx "$FRONT" -t 2>&1) || outcome=1
+  docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" down >/dev/null 2>&1 || true
+  rm -rf -- "$trial"
+  ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); allowed is a certificate with its key: check registry.services"
+}
+
+# "healthy", "starting", "unhealthy"; of a container without a health check its state; "restarting" for one that keeps
+# ending; "absent".
+health() {
+  docker inspect --format '{{ if eq .State.Status "running" }}{{ with .State.Health }}{{ .Status }}{{ else }}running{{ end }}{{ else }}{{ .State.Status }}{{ end }}' "$1" 2>/dev/null || printf 'absent'
+}
+
+is_well() { [[ $(health "$1") == healthy || $(health "$1") == running ]]; }
+
+# What runs is what the file says: compose labels each container with a digest of its definition.
+is_active() {
+  local wanted running
+  running=$(docker ps --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" \
+    --format '{{ .Label "com.docker.compose.service" }} {{ .Label "com.docker.compose.config-hash" }}' | sort) || return 1
+  wanted=$(compose config --hash '*' 2>/dev/null | sort) || return 1
+  [[ $running == "$wanted" ]]
+}
+
+start() {
+  local said
+  said=$(timeout "$COMPOSE_SECONDS" docker compose --project-name "$PROJECT" --file "$COMPOSE_FILE" up --detach --pull never "$@" 2>&1) ||
+    fail "docker compose cannot start the services: $(tail -n 1 <<<"$said")"
+}
+
+# compose recreates what changed and nothing else. The front comes last, when those behind it are up.
+activate() {
+  systemctl daemon-reload
+  start "${SERVICES[@]}"
+  wait_until_settled "${AUTHORITATIVE[@]}"
+  start --remove-orphans
+  systemctl start "$SYSTEMD_UNIT"
+}
+
+activate_restored() {
+  systemctl daemon-reload
+  if [[ -f $COMPOSE_FILE ]]; then
+    start --remove-orphans
+  else
+    timeout "$COMPOSE_SECONDS" docker compose --project-name "$PROJECT" down --remove-orphans >/dev/null 2>&1
+  fi
+}
+
+restored_at_boot() { :; }
+
+# Until each is well, or has ended: a cache whose upstream is down ends again and again, and is not waited for.
+wait_until_settled() {
+  local name end=$((SECONDS + HEALTH_SECONDS))
+  for name in "$@"; do
+    until is_well "$name" || is_hopeless "$name"; do
+      ((SECONDS < end)) || return 0
+      sleep 0.5
+    done
+  done
+}
+
+is_hopeless() {
+  case $(health "$1") in
+    restarting | exited | dead | absent | unhealthy) ! is_required "$1" ;;
+    *) return 1 ;;
+  esac
+}
+
+is_required() {
+  local name
+  for name in "${AUTHORITATIVE[@]}" "${HEALTHY_BEFORE[@]}"; do
+    [[ $name != "$1" ]] || return 0
+  done
+  return 1
+}
+
+verify_delivery() {
+  local name
+  wait_until_settled "${CONTAINERS[@]}"
+  for name in "${CONTAINERS[@]}"; do
+    if is_well "$name"; then
+      continue
+    elif is_required "$name"; then
+      fail "$name is $(health "$name") after $HEALTH_SECONDS s; allowed is healthy, as it was or has to be: $(last_words "$name")"
+    else
+      warn "$name is $(health "$name"): $(last_words "$name")"
+    fi
+  done
+  is_active || fail "other containers run than the compose file says; allowed are those of the file: docker compose --file '$COMPOSE_FILE' up --detach --remove-orphans"
+  verify_front
+}
+
+last_words() { docker logs --tail 1 "$1" 2>&1 | tail -n 1 | cut -c 1-300; }
+
+# The HTTP status that a client gets at a published port; "000" without an answer.
+answer() { curl --silent --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' "$@" || true; }
+
+verify_front() {
+  local index status port name
+  for index in "${!PRIVATE_PORTS[@]}"; do
+    port=${PRIVATE_PORTS[index]} name=${PRIVATE_NAMES[index]}
+    status=$(answer --resolve "$name:$port:$ADDRESS" "https://$name:$port/v2/")
+    [[ $status == 401 ]] || fail "port $port answers $status without credentials; allowed is 401: the registry behind it has to ask for them"
+  done
+  for port in "${PROXY_PORTS[@]}"; do
+    status=$(answer "http://$(url_host "$ADDRESS"):$port/v2/")
+    [[ $status == 200 ]] || warn "port $port answers $status; the cache behind it does not serve"
+  done
+  say "${#CONTAINERS[@]} services are as delivered"
+}
+
+url_host() {
+  if [[ $1 == *:* ]]; then
+    printf '[%s]' "$1"
+  else
+    printf '%s' "$1"
+  fi
+}

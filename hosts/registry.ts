@@ -1,0 +1,63 @@
+import { containerName, registryPaths, type Service } from "../site/registry";
+import { registryHost, type Site } from "../site/schema";
+import { composeFile, NGINX, renderCompose } from "./compose";
+import type { DeliveredFile, Delivery } from "./delivery";
+import { nginxConfiguration } from "./nginx";
+import { registryConfiguration } from "./registry-configuration";
+import { composeUnit } from "./systemd-unit";
+
+const UNITS = "/etc/systemd/system";
+
+const readable = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });
+
+/** Files of the operator that a service needs: with a secret in it, only root may read one. */
+const secretsOf = (service: Service): string[] => {
+  if (service.role === "private") return [service.htpasswd, service.tls.key];
+  return service.credentialsFile === undefined ? [] : [service.credentialsFile];
+};
+
+/** The registries of the site, their front and their browser, on the host that runs them. */
+export const registryDelivery = (site: Site): Delivery => {
+  const { registry } = site;
+  const { directory, services, unit } = registry;
+  const host = registryHost(site);
+  const paths = registryPaths(directory);
+  const compose = composeFile(registry, host.title);
+  const privates = services.filter((service) => service.role === "private");
+  const portsOf = (role: Service["role"]) =>
+    services.filter((service) => service.role === role).map(({ port }) => String(port));
+  return {
+    name: "registry",
+    host,
+    files: [
+      ...services.map((service) => readable(paths.config(service.name), registryConfiguration(service))),
+      readable(paths.nginx, nginxConfiguration(registry)),
+      readable(paths.compose, renderCompose(compose)),
+      readable(`${UNITS}/${unit}`, composeUnit(paths.compose)),
+    ],
+    // What `systemctl enable` would make.
+    links: [{ path: `${UNITS}/multi-user.target.wants/${unit}`, target: `../${unit}` }],
+    directories: services.map(({ name }) => paths.data(name)),
+    parts: {},
+    backups: "/root/registry-backups/registry-config-backup",
+    program: "registry.sh",
+    settings: {
+      COMPOSE_FILE: paths.compose,
+      FRONT_FILE: paths.nginx,
+      PROJECT: registry.project,
+      SYSTEMD_UNIT: unit,
+      ADDRESS: host.address,
+      IMAGES: [...new Set(Object.values(compose.services).map(({ image }) => image))],
+      CONTAINERS: Object.values(compose.services).map(({ container_name }) => container_name),
+      SERVICES: Object.keys(compose.services).filter((name) => name !== NGINX),
+      FRONT: NGINX,
+      AUTHORITATIVE: privates.map(containerName),
+      PRIVATE_PORTS: portsOf("private"),
+      PRIVATE_NAMES: privates.map(({ serverName }) => serverName),
+      PROXY_PORTS: portsOf("proxy"),
+      SECRETS: services.flatMap(secretsOf),
+      CERTIFICATES: privates.map(({ tls }) => tls.certificate),
+      HTPASSWDS: privates.map(({ htpasswd }) => htpasswd),
+    },
+  };
+};

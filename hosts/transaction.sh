@@ -1,0 +1,571 @@
+# shellcheck shell=bash
+#
+# A change of a host as a transaction: afterwards everything is as it was before, or as delivered and verified, and never
+# between, whatever fails on the way: a check, the connection, this process, the power.
+#
+#   apply       stage, validate, back up, arm, put in place, activate, verify; then wait to be confirmed
+#   confirm     from a new connection: keep the change. Without it the watch rolls back
+#   verify      check what is in place, change nothing
+#   difference  what a rollback would change
+#   rollback    back to the newest backup, or to the one that is named
+#   watch       every ten seconds while a transaction is open: roll back what was left behind
+#   recover     at boot, before the network: put the files back that an unfinished transaction replaced
+#
+# The delivery's own program defines, with the same names for every delivery:
+#   check_host          refuses a host that lacks something, lists what else will be taken over
+#   stage_parts         stages files that are edited, with stage_file
+#   validate            refuses staged files that would not work
+#   prepare             whatever can be slow or fail before anything is touched
+#   is_active           whether the host already runs what the files say
+#   activate            makes the host run what the files say
+#   verify_delivery     whether it works; the argument "full" allows a check that disturbs
+#   activate_restored   like activate, for files that were put back
+#   restored_at_boot    like it, before the network is up
+#
+# Set before: DELIVERY HOST TITLE BACKUPS FILES MODES CONTENTS LINKS TARGETS DIRECTORIES ID AGAIN.
+
+set -Eeuo pipefail
+umask 022
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+STATE=/var/lib/registry-warden/$DELIVERY
+STAGED=$STATE/staged
+# Exists while a transaction is open. Renaming it into place opens the transaction, renaming it away ends it.
+PENDING=$STATE/pending
+PROGRAM=$STATE/delivery.sh
+MANIFEST=$STATE/manifest
+UNIT=registry-warden-$DELIVERY
+UNITS=/etc/systemd/system
+
+LOCK_SECONDS=300
+CONFIRM_SECONDS=60
+BACKUPS_KEPT=10
+# Of the watch, ten seconds apart: a Docker that is slow to come up after a reboot is not given up.
+RESTORE_ATTEMPTS=30
+
+CHANGED=()
+REMOVED=()
+ARCHIVE=
+
+# A lost connection closes the output. That must not stop what is under way.
+trap '' PIPE
+say() { printf '%s: %s\n' "$HOST" "$*" || true; }
+warn() { say "warning: $*"; }
+fail() {
+  printf '%s: %s\n' "$HOST" "$*" >&2 || true
+  exit 1
+}
+
+need_tools() {
+  local tool missing=()
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+  done
+  ((${#missing[@]} == 0)) || fail "${missing[*]} is missing on the host; allowed is a host that has it: install it there, nothing is installed from here"
+}
+
+# Puts a file or symbolic link in place in one step, as the source is: content, mode, owner and times.
+put() {
+  local source=$1 path=$2 beside
+  beside=$(beside "$path")
+  mkdir -p -- "$(dirname -- "$path")"
+  cp -a --remove-destination -- "$source" "$beside"
+  flush "$beside"
+  mv -fT -- "$beside" "$path"
+  flush "$(dirname -- "$path")"
+}
+
+# The ending keeps it from being read as a configuration file.
+beside() { printf '%s/.%s.registry-warden' "$(dirname -- "$1")" "$(basename -- "$1")"; }
+
+flush() { [[ -L $1 ]] || sync -- "$1"; }
+
+same() {
+  if [[ -L $1 || -L $2 ]]; then
+    [[ -L $1 && -L $2 && $(readlink -- "$1") == "$(readlink -- "$2")" ]]
+  else
+    [[ -f $1 && -f $2 ]] && cmp -s -- "$1" "$2" && [[ $(stat -c '%a %u %g' -- "$1") == "$(stat -c '%a %u %g' -- "$2")" ]]
+  fi
+}
+
+# The lock is released when the last process that inherited it ends: a command that outlives a killed transaction keeps
+# the watch away until it is done.
+take_lock() {
+  install -d -m 0700 -- "$STATE"
+  exec 9>>"$STATE/lock"
+  flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+}
+
+uptime_seconds() { sed 's/\..*//' /proc/uptime; }
+boot_id() { cat /proc/sys/kernel/random/boot_id; }
+
+is_pending() { [[ -d $PENDING ]]; }
+
+# Activated and verified, with time left to confirm. A reboot ends the wait.
+is_awaiting() {
+  [[ -f $PENDING/deadline && $(<"$PENDING/boot") == "$(boot_id)" ]] && (($(uptime_seconds) < $(<"$PENDING/deadline")))
+}
+
+step() {
+  printf '%s\n' "$*" >>"$PENDING/journal"
+  sync -- "$PENDING/journal"
+}
+
+# Under the lock: what an earlier transaction left behind is put back; one that waits to be confirmed gets its time.
+settle_previous() {
+  while is_pending && is_awaiting; do
+    say "waits for the confirmation of an earlier delivery"
+    flock -u 9
+    sleep 2
+    flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+  done
+  if is_pending; then
+    say "an earlier delivery did not end; restores what it replaced"
+    undo
+  fi
+}
+
+# --- staging ---
+
+# A file as it will be, from standard input.
+stage_file() {
+  local path=$1 mode=$2 staged=$STAGED$1
+  mkdir -p -- "$(dirname -- "$staged")"
+  cat >"$staged"
+  chmod "$mode" -- "$staged"
+  chown 0:0 -- "$staged"
+}
+
+stage() {
+  local index path
+  rm -rf -- "$STAGED"
+  mkdir -m 0700 -- "$STAGED"
+  for index in "${!FILES[@]}"; do
+    base64 -d <<<"${CONTENTS[index]}" | stage_file "${FILES[index]}" "${MODES[index]}"
+  done
+  for index in "${!LINKS[@]}"; do
+    mkdir -p -- "$STAGED${LINKS[index]%/*}"
+    ln -s -- "${TARGETS[index]}" "$STAGED${LINKS[index]}"
+  done
+  stage_manifest
+  stage_file "$PROGRAM" 0700 <"${BASH_SOURCE[0]}"
+  stage_parts
+  while IFS= read -r path; do
+    same "$path" "$STAGED$path" || CHANGED+=("$path")
+  done < <(staged_paths)
+  while IFS= read -r path; do
+    [[ ! -e $path && ! -L $path ]] || REMOVED+=("$path")
+  done < <(comm -23 <(manifest_paths "$MANIFEST" | sort) <(manifest_paths "$STAGED$MANIFEST" | sort))
+}
+
+# What was delivered, so that a later delivery can remove what it no longer has: an id, then a digest, a mode and a path
+# on each line, or "link", its target and its path.
+stage_manifest() {
+  local index digest
+  {
+    printf '%s\n' "$ID"
+    for index in "${!FILES[@]}"; do
+      digest=$(sha256sum <"$STAGED${FILES[index]}")
+      printf '%s %s %s\n' "${digest%% *}" "${MODES[index]}" "${FILES[index]}"
+    done
+    for index in "${!LINKS[@]}"; do
+      printf 'link %s %s\n' "${TARGETS[index]}" "${LINKS[index]}"
+    done
+  } | stage_file "$MANIFEST" 0600
+}
+
+manifest_paths() { [[ ! -f $1 ]] || sed -e 1d -e 's/^[^ ]* [^ ]* //' -- "$1"; }
+delivered_id() { [[ ! -f $MANIFEST ]] || head -n 1 -- "$MANIFEST"; }
+
+staged_paths() { find "$STAGED" ! -type d -printf '/%P\n' | sort; }
+
+# Our own manifest and program do not change the host.
+is_own() { [[ $1 == "$STATE"/* ]]; }
+
+is_unchanged() {
+  local path
+  ((${#REMOVED[@]} == 0)) || return 1
+  for path in "${CHANGED[@]}"; do
+    is_own "$path" || return 1
+  done
+}
+
+list_changes() {
+  local path
+  for path in "${CHANGED[@]}"; do
+    if is_own "$path"; then
+      continue
+    elif [[ -e $path || -L $path ]]; then
+      say "replaces $path"
+    else
+      say "creates $path"
+    fi
+  done
+  for path in "${REMOVED[@]}"; do
+    say "removes $path, which is no longer delivered"
+  done
+}
+
+# --- backup ---
+
+# Archives the paths that exist. Those that do not, and the directories that they will need, are listed in a file of the
+# archive itself, beside which it would unpack: tar -C / -xzpf ARCHIVE restores by hand all but these.
+back_up() {
+  local path stamp list present=() absent=()
+  for path in "$@"; do
+    if [[ -e $path || -L $path ]]; then
+      present+=("${path#/}")
+    else
+      absent+=("$path")
+      note_absent_directories "$(dirname -- "$path")"
+    fi
+  done
+  for path in "${DIRECTORIES[@]}"; do
+    note_absent_directories "$path"
+  done
+  [[ -d ${BACKUPS%/*} ]] || install -d -m 0700 -- "${BACKUPS%/*}"
+  while stamp=$(date -u +%Y%m%d-%H%M%S) && ARCHIVE=$BACKUPS-$stamp.tar.gz && [[ -e $ARCHIVE ]]; do
+    sleep 0.2
+  done
+  list=${ARCHIVE%.tar.gz}.absent
+  printf '%s\n' "${absent[@]}" | sort -u >"$list"
+  printf '%s\0' "${list#/}" "${present[@]}" |
+    (umask 077 && tar -C / -czf "$ARCHIVE.part" --no-recursion --null --files-from=-)
+  rm -f -- "$list"
+  sync -- "$ARCHIVE.part"
+  mv -fT -- "$ARCHIVE.part" "$ARCHIVE"
+  sync -- "$(dirname -- "$ARCHIVE")"
+}
+
+# Adds to the caller's list; with a slash at the end.
+note_absent_directories() {
+  local directory=$1
+  while [[ ! -e $directory ]]; do
+    absent+=("$directory/")
+    directory=$(dirname -- "$directory")
+  done
+}
+
+absent_list() { printf '%s' "${1%.tar.gz}.absent"; }
+
+archives() { compgen -G "$BACKUPS-????????-??????.tar.gz" | sort || true; }
+
+prune_backups() {
+  archives | head -n "-$BACKUPS_KEPT" | while IFS= read -r path; do
+    rm -f -- "$path"
+  done
+}
+
+unpack() {
+  local archive=$1 tree=$2
+  rm -rf -- "$tree"
+  mkdir -m 0700 -- "$tree"
+  tar -C "$tree" -xzpf "$archive" --same-owner
+}
+
+# Paths of an unpacked archive: those that were there, and those that were not (a directory with a slash at its end).
+were_there() { find "$1" ! -type d ! -path "$1$(absent_list "$2")" -printf '/%P\n' | sort; }
+were_absent() { sed '/^$/d' -- "$1$(absent_list "$2")"; }
+
+# Puts everything back as the archive has it.
+restore() {
+  local archive=$1 tree=$STATE/restored path
+  unpack "$archive" "$tree"
+  while IFS= read -r path; do
+    rm -f -- "$(beside "$path")"
+    same "$tree$path" "$path" || put "$tree$path" "$path"
+  done < <(were_there "$tree" "$archive")
+  # Deepest first, so that a directory is empty when its turn comes.
+  while IFS= read -r path; do
+    if [[ $path == */ ]]; then
+      [[ ! -d $path ]] || rmdir --ignore-fail-on-non-empty -- "$path"
+    else
+      rm -f -- "$path" "$(beside "$path")"
+    fi
+  done < <(were_absent "$tree" "$archive" | sort -r)
+  rm -rf -- "$tree"
+}
+
+# --- the transaction ---
+
+# From here on a crash is repaired by the watch, and a crash with a reboot by the boot unit and then the watch.
+arm() {
+  local new=$STATE/arming
+  trap roll_back_on_failure EXIT
+  write_units
+  rm -rf -- "$new"
+  mkdir -m 0700 -- "$new"
+  install -m 0700 -- "${BASH_SOURCE[0]}" "$new/program"
+  printf '%s\n' "$ARCHIVE" >"$new/archive"
+  boot_id >"$new/boot"
+  printf 'armed\n' >"$new/journal"
+  sync -- "$new/program" "$new/archive" "$new/boot" "$new/journal" "$new"
+  systemctl start "$UNIT.timer"
+  mv -T -- "$new" "$PENDING"
+  sync -- "$STATE"
+}
+
+write_units() {
+  local program="/usr/bin/env bash $PENDING/program" unit
+  cat >"$UNITS/$UNIT.timer" <<EOF
+[Unit]
+Description=Looks for an unfinished delivery of $DELIVERY
+
+[Timer]
+OnActiveSec=10
+OnUnitInactiveSec=10
+AccuracySec=1
+EOF
+  cat >"$UNITS/$UNIT.service" <<EOF
+[Unit]
+Description=Rolls back an unfinished delivery of $DELIVERY
+ConditionPathExists=$PENDING
+
+[Service]
+Type=oneshot
+ExecStart=$program watch
+EOF
+  cat >"$UNITS/$UNIT-boot.service" <<EOF
+[Unit]
+Description=Restores the files of an unfinished delivery of $DELIVERY
+DefaultDependencies=no
+ConditionPathExists=$PENDING
+After=local-fs.target systemd-tmpfiles-setup.service
+Before=network-pre.target networking.service systemd-networkd.service systemd-resolved.service docker.service
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+ExecStart=$program recover
+EOF
+  mkdir -p -- "$UNITS/sysinit.target.wants" "$UNITS/timers.target.wants"
+  ln -sfT "../$UNIT-boot.service" "$UNITS/sysinit.target.wants/$UNIT-boot.service"
+  ln -sfT "../$UNIT.timer" "$UNITS/timers.target.wants/$UNIT.timer"
+  for unit in "$UNIT.timer" "$UNIT.service" "$UNIT-boot.service"; do
+    sync -- "$UNITS/$unit"
+  done
+  sync -- "$UNITS" "$UNITS/sysinit.target.wants" "$UNITS/timers.target.wants"
+  systemctl daemon-reload
+}
+
+# Ends the transaction, whichever way it went. The journal stays for whoever wants to read it.
+disarm() {
+  if is_pending; then
+    rm -rf -- "$STATE/last"
+    mv -T -- "$PENDING" "$STATE/last"
+    sync -- "$STATE"
+  fi
+  systemctl stop "$UNIT.timer" 2>/dev/null || true
+  rm -f -- "$UNITS/$UNIT.timer" "$UNITS/$UNIT.service" "$UNITS/$UNIT-boot.service" \
+    "$UNITS/sysinit.target.wants/$UNIT-boot.service" "$UNITS/timers.target.wants/$UNIT.timer"
+  systemctl daemon-reload
+}
+
+# Everything is copied beside before the first file is replaced: a full disk or a read-only directory shows here.
+place() {
+  local path
+  for path in "${DIRECTORIES[@]}"; do
+    mkdir -p -- "$path"
+  done
+  for path in "${CHANGED[@]}"; do
+    mkdir -p -- "$(dirname -- "$path")"
+    cp -a --remove-destination -- "$STAGED$path" "$(beside "$path")"
+    flush "$(beside "$path")"
+  done
+  step "copied"
+  for path in "${CHANGED[@]}"; do
+    mv -fT -- "$(beside "$path")" "$path"
+    flush "$(dirname -- "$path")"
+    step "placed $path"
+  done
+  for path in "${REMOVED[@]}"; do
+    rm -f -- "$path"
+    flush "$(dirname -- "$path")"
+    step "removed $path"
+  done
+}
+
+# Nothing may fail quietly here: where something does, the transaction stays open and the watch tries again.
+undo() {
+  restore "$(<"$PENDING/archive")"
+  step "restored"
+  activate_restored
+  disarm
+}
+
+roll_back_on_failure() {
+  local status=$?
+  trap - EXIT
+  ((status != 0)) || return 0
+  if ! is_pending; then
+    disarm
+    exit "$status"
+  fi
+  say "failed; restores what was there before"
+  trap 'say "could not restore everything; it is tried again every 10 s: journalctl -u $UNIT"' EXIT
+  undo
+  trap - EXIT
+  say "restored from $ARCHIVE; to deliver again: $AGAIN"
+  exit "$status"
+}
+
+await_confirmation() {
+  printf '%s\n' "$(($(uptime_seconds) + CONFIRM_SECONDS))" >"$PENDING/deadline.new"
+  sync -- "$PENDING/deadline.new"
+  step "awaiting"
+  mv -fT -- "$PENDING/deadline.new" "$PENDING/deadline"
+  sync -- "$PENDING"
+  trap - EXIT
+}
+
+# --- commands ---
+
+apply() {
+  local path
+  say "delivers $DELIVERY to $TITLE"
+  take_lock
+  settle_previous
+  check_host
+  stage
+  if is_unchanged && is_active; then
+    verify_delivery quiet
+    for path in "${CHANGED[@]}"; do
+      put "$STAGED$path" "$path"
+    done
+    rm -rf -- "$STAGED"
+    say "$DELIVERY is as delivered, nothing to change"
+    return
+  fi
+  list_changes
+  validate
+  prepare
+  mapfile -t touched < <(staged_paths)
+  back_up "${touched[@]}" "${REMOVED[@]}"
+  say "backed up to $ARCHIVE"
+  arm
+  place
+  activate
+  step "activated"
+  verify_delivery full
+  step "verified"
+  rm -rf -- "$STAGED"
+  await_confirmation
+  say "$DELIVERY is in place and verified; rolled back in $CONFIRM_SECONDS s unless a new connection confirms it"
+}
+
+confirm() {
+  take_lock
+  if is_pending && is_awaiting && [[ $(delivered_id) == "$ID" ]]; then
+    disarm
+    prune_backups
+    say "$DELIVERY is delivered; to roll back on the host: bash $PROGRAM rollback"
+  elif ! is_pending && [[ $(delivered_id) == "$ID" ]]; then
+    say "$DELIVERY is delivered"
+  else
+    fail "$DELIVERY was rolled back before it was confirmed; to deliver again: $AGAIN"
+  fi
+}
+
+verify() {
+  verify_delivery "${1:-full}"
+  say "$DELIVERY works"
+}
+
+# The archives to undo, newest first, down to the one that is named by its path or its stamp; by default the newest.
+archives_down_to() {
+  local wanted=${1-} archive all
+  mapfile -t all < <(archives | sort -r)
+  ((${#all[@]} > 0)) || fail "there is no backup of $DELIVERY; allowed is a host to which something was delivered"
+  wanted=${wanted:-${all[0]}}
+  [[ $wanted == /* ]] || wanted=$BACKUPS-$wanted.tar.gz
+  [[ -e $wanted ]] || fail "there is no backup $wanted; allowed is one of ${all[*]}"
+  for archive in "${all[@]}"; do
+    printf '%s\n' "$archive"
+    [[ $archive != "$wanted" ]] || return 0
+  done
+}
+
+difference() {
+  local undone archive path tree=$STATE/compared
+  undone=$(archives_down_to "${1-}")
+  # An older archive overwrites what a newer one says.
+  declare -A before=()
+  while IFS= read -r archive; do
+    unpack "$archive" "$tree.$(basename -- "$archive")"
+    while IFS= read -r path; do
+      before[$path]=$tree.$(basename -- "$archive")$path
+    done < <(were_there "$tree.$(basename -- "$archive")" "$archive")
+    while IFS= read -r path; do
+      [[ $path == */ ]] || before[$path]=/dev/null
+    done < <(were_absent "$tree.$(basename -- "$archive")" "$archive")
+  done <<<"$undone"
+  while IFS= read -r path; do
+    is_own "$path" || diff -u --label "$path" --label "$path (backup)" -N -- "$path" "${before[$path]}" || true
+  done < <(printf '%s\n' "${!before[@]}" | sort)
+  rm -rf -- "$tree".*
+}
+
+rollback() {
+  local undone archive tree=$STATE/restored touched
+  take_lock
+  settle_previous
+  undone=$(archives_down_to "${1-}")
+  difference "${1-}"
+  mapfile -t touched < <(
+    while IFS= read -r archive; do
+      unpack "$archive" "$tree"
+      were_there "$tree" "$archive"
+      were_absent "$tree" "$archive" | sed '/\/$/d'
+    done <<<"$undone" | sort -u
+  )
+  back_up "${touched[@]}"
+  arm
+  while IFS= read -r archive; do
+    restore "$archive"
+    step "restored $archive"
+  done <<<"$undone"
+  activate_restored
+  disarm
+  trap - EXIT
+  prune_backups
+  say "rolled back; the state before is in $ARCHIVE; terraform does not know, to deliver again: $AGAIN"
+}
+
+watch() {
+  local attempts=0
+  exec 9>>"$STATE/lock"
+  # Whoever holds the lock is at work and repairs its own failures.
+  flock -n 9 || return 0
+  if ! is_pending; then
+    disarm
+    return 0
+  fi
+  ! is_awaiting || return 0
+  [[ ! -f $PENDING/attempts ]] || attempts=$(<"$PENDING/attempts")
+  printf '%s\n' "$((attempts + 1))" >"$PENDING/attempts"
+  if ((attempts >= RESTORE_ATTEMPTS)); then
+    disarm
+    fail "gave up restoring after $attempts attempts; the files are in $(<"$STATE/last/archive")"
+  fi
+  undo
+  say "restored what an unfinished delivery replaced; to deliver again: $AGAIN"
+}
+
+recover() {
+  restore "$(<"$PENDING/archive")"
+  step "restored at boot"
+  restored_at_boot
+}
+
+main() {
+  case ${1-} in
+    apply | confirm | verify | difference | rollback | watch | recover) ;;
+    *)
+      printf 'usage: %s apply | confirm | verify [quiet] | difference [backup] | rollback [backup]\n' "${0##*/}" >&2
+      exit 64
+      ;;
+  esac
+  [[ $EUID -eq 0 ]] || fail "given user $(id -un); allowed is root: set ssh.user to one that may use sudo without a password"
+  [[ -d /run/systemd/system ]] || fail "the host does not run systemd; allowed is one that does: it guards the change"
+  "$@"
+}

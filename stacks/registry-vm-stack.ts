@@ -1,0 +1,18 @@
+import { TerraformStack } from "cdktf";
+import type { Construct } from "constructs";
+import { RegistryCompose } from "../constructs/registry-compose";
+import type { Site } from "../site/schema";
+import { useBackend } from "./backend";
+
+export interface RegistryVmStackProps {
+  readonly site: Site;
+}
+
+/** What the registry host runs. Deploy it after the stack dns: the host pulls its images by name. */
+export class RegistryVmStack extends TerraformStack {
+  constructor(scope: Construct, id: string, props: RegistryVmStackProps) {
+    super(scope, id);
+    useBackend(this, props.site);
+    new RegistryCompose(this, "compose", { site: props.site });
+  }
+}

@@ -1,0 +1,98 @@
+import { TerraformStack, Testing } from "cdktf";
+import { HostDelivery } from "../../constructs/host-delivery";
+import type { Delivery } from "../../hosts/delivery";
+import { dnsDelivery } from "../../hosts/resolver";
+import type { Ssh } from "../../site/host";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import { managedHosts } from "../../site/schema";
+
+const site = parseSite(reference);
+const [host] = managedHosts(site);
+if (host === undefined) throw new Error("the reference site has no managed host");
+const delivery = dnsDelivery(site, host);
+
+const resourceOf = (props: Delivery) => {
+  const stack = new TerraformStack(Testing.app(), "dns");
+  new HostDelivery(stack, "host", { delivery: props });
+  const [resource] = Object.values(JSON.parse(Testing.synth(stack, true)).resource.terraform_data);
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of Terraform
+  return resource as any;
+};
+const withSsh = (ssh: Partial<Ssh>): Delivery => ({ ...delivery, host: { ...host, ssh: { ...host.ssh, ...ssh } } });
+
+const resource = resourceOf(delivery);
+const [makeInbox, upload, apply, confirm] = resource.provisioner;
+
+test("the plan shows each file by its path, with its content", () => {
+  expect(resource.triggers_replace["/etc/resolv.conf"]).toBe(delivery.files[0]?.content);
+});
+
+test("a content stands once in the output: the script takes it from what the plan shows", () => {
+  const script = upload.file.content;
+  expect(script).toContain(`\${base64encode(self.triggers_replace["/etc/resolv.conf"])}`);
+  expect(script).not.toContain("options timeout");
+});
+
+test("the script goes to a directory that only the user can read, is applied, then confirmed over a connection of its own", () => {
+  expect(makeInbox["remote-exec"].inline).toEqual(["install -d -m 0700 '.registry-warden'"]);
+  expect(upload.file.destination).toBe(".registry-warden/dns.sh");
+  expect(apply["remote-exec"].inline).toEqual(["bash '.registry-warden/dns.sh' apply"]);
+  expect(confirm["remote-exec"].inline).toEqual(["bash '.registry-warden/dns.sh' confirm"]);
+});
+
+test("no rollback hangs on destroy, which Terraform also does before each replacement", () => {
+  expect(JSON.stringify(resource)).not.toContain('"when"');
+});
+
+test("shell expansions of the script are not templates of Terraform", () => {
+  const templates = upload.file.content.match(/(?<!\$)(\$\$)*\$\{[^}]*\}/g) ?? [];
+  expect(new Set(templates)).toEqual(
+    new Set([
+      '${self.triggers_replace["settings"]}',
+      "${sha256(jsonencode(self.triggers_replace))}",
+      '${base64encode(self.triggers_replace["/etc/resolv.conf"])}',
+    ]),
+  );
+});
+
+test("after a rollback the host can say how to deliver again", () => {
+  expect(upload.file.content).toMatch(
+    /AGAIN='terraform -chdir=cdktf\.out\/stacks\/dns apply -replace=terraform_data\.host_\w+'/,
+  );
+});
+
+test("the agent is used where no key is named", () => {
+  expect(resource.connection).toEqual({
+    type: "ssh",
+    host: "192.168.1.127",
+    port: 22,
+    user: "root",
+    timeout: "30s",
+    agent: "true",
+  });
+});
+
+test("a key is read when Terraform connects, so it is in no plan and in no state", () => {
+  const { connection } = resourceOf(withSsh({ identityFile: "~/.ssh/id_ed25519" }));
+  expect(connection).toMatchObject({ agent: "false", private_key: '${file(pathexpand("~/.ssh/id_ed25519"))}' });
+});
+
+test("a pinned host key is compared, also that of a jump host", () => {
+  const hostKey = "ecdsa-sha2-nistp256 AAAA";
+  const { connection } = resourceOf(
+    withSsh({ hostKey, jump: { address: "192.0.2.1", port: 2222, user: "ops", hostKey } }),
+  );
+  expect(connection).toMatchObject({
+    host_key: hostKey,
+    bastion_host: "192.0.2.1",
+    bastion_port: 2222,
+    bastion_user: "ops",
+    bastion_host_key: hostKey,
+  });
+});
+
+test("any other user than root becomes root through sudo, which must not ask", () => {
+  const { provisioner } = resourceOf(withSsh({ user: "ops" }));
+  expect(provisioner[2]["remote-exec"].inline).toEqual(["sudo -n bash '.registry-warden/dns.sh' apply"]);
+});

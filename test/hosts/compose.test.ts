@@ -1,0 +1,126 @@
+import fc from "fast-check";
+import { parse } from "yaml";
+import { composeFile, renderCompose } from "../../hosts/compose";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import type { Registry } from "../../site/registry";
+
+const { registry } = parseSite(reference);
+const compose = composeFile(registry, "the registries");
+const service = (name: string, of = compose) => {
+  const found = of.services[name];
+  if (found === undefined) throw new Error(`compose has no service ${name}`);
+  return found;
+};
+const label = (name: string, of = compose) => service(name, of).labels?.["registry-warden.configuration"];
+
+test("the reference site has eight services, the front last", () => {
+  expect(Object.keys(compose.services)).toEqual([
+    "registry-dockerhub",
+    "registry-ghcr",
+    "registry-quay",
+    "registry-k8s",
+    "registry-kyverno",
+    "registry-private",
+    "registry-ui",
+    "nginx",
+  ]);
+});
+
+test("the six registries run one image, from one pin", () => {
+  const registries = Object.entries(compose.services).filter(([, { image }]) => image.startsWith("registry:"));
+  expect(registries).toHaveLength(6);
+  expect(new Set(registries.map(([, { image }]) => image))).toEqual(new Set(["registry:2.8.3"]));
+});
+
+test("a digest beside the tag is pinned too", () => {
+  const digest = `sha256:${"a".repeat(64)}`;
+  const pinned: Registry = {
+    ...registry,
+    images: { ...registry.images, registry: { ...registry.images.registry, digest } },
+  };
+  expect(service("registry-private", composeFile(pinned, "")).image).toBe(`registry:2.8.3@${digest}`);
+});
+
+test("the front publishes all six ports, a registry only its metrics, the browser its own", () => {
+  const published = Object.fromEntries(Object.entries(compose.services).map(([name, { ports }]) => [name, ports]));
+  expect(published).toMatchObject({
+    nginx: ["5000:5000", "5010:5010", "5020:5020", "5030:5030", "5040:5040", "5050:5050"],
+    "registry-dockerhub": ["5001:5001"],
+    "registry-ui": ["8080:80"],
+  });
+  expect(published["registry-private"]).toBeUndefined();
+});
+
+test("the front waits for nobody: one dead cache does not take the others with it", () => {
+  expect(JSON.stringify(compose)).not.toContain("depends_on");
+});
+
+test("the browser cannot delete", () => {
+  expect(service("registry-ui").environment?.DELETE_IMAGES).toBe("false");
+});
+
+test("a pull-through cache has to answer 200; the private registry only to answer", () => {
+  expect(service("registry-ghcr").healthcheck?.test[1]).toBe("wget -q -O /dev/null http://127.0.0.1:5000/v2/");
+  expect(service("registry-private").healthcheck?.test[1]).toContain("grep -q 'HTTP/1'");
+});
+
+test("only the data is writable, and a missing file is an error instead of a new directory", () => {
+  const mounts = Object.values(compose.services).flatMap(({ volumes }) => volumes ?? []);
+  expect(mounts.filter(({ read_only }) => !read_only).map(({ target }) => target)).toEqual(
+    registry.services.map(() => "/var/lib/registry"),
+  );
+  expect(mounts.every(({ bind }) => bind.create_host_path === false)).toBe(true);
+});
+
+test("secrets are mounted or named, never written down", () => {
+  const withCredentials: Registry = {
+    ...registry,
+    services: registry.services.map((each) =>
+      each.role === "proxy" && each.name === "ghcr" ? { ...each, credentialsFile: "/opt/registry/ghcr.env" } : each,
+    ),
+  };
+  expect(service("registry-ghcr", composeFile(withCredentials, "")).env_file).toEqual(["/opt/registry/ghcr.env"]);
+  expect(service("registry-private").volumes?.map(({ target }) => target)).toContain("/auth/htpasswd");
+});
+
+test("a change of one configuration changes the definition of that service and of no other", () => {
+  const changed: Registry = {
+    ...registry,
+    services: registry.services.map((each) =>
+      each.role === "private" ? { ...each, purgeUploadsAfterHours: each.purgeUploadsAfterHours + 1 } : each,
+    ),
+  };
+  const after = composeFile(changed, "the registries");
+  expect(label("registry-private", after)).not.toBe(label("registry-private"));
+  const others = Object.keys(compose.services).filter((name) => name !== "registry-private");
+  for (const name of others) expect(service(name, after)).toEqual(service(name));
+});
+
+test("a new cache changes the front as well", () => {
+  const grown: Registry = {
+    ...registry,
+    services: [
+      ...registry.services,
+      { name: "gitlab", role: "proxy", upstream: "https://registry.gitlab.com", port: 5060 },
+    ],
+  };
+  const after = composeFile(grown, "the registries");
+  expect(label("nginx", after)).not.toBe(label("nginx"));
+  expect(label("registry-ghcr", after)).toBe(label("registry-ghcr"));
+});
+
+/** What compose makes of a value: `$$` is a dollar, `$name` and `${name}` would be replaced. */
+const interpolated = (text: string): string => {
+  if (/(?<!\$)(\$\$)*\$(?!\$)/.test(text)) throw new Error(`compose would replace something in ${text}`);
+  return text.replaceAll("$$", () => "$");
+};
+
+test("any title reaches the browser literally", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom("$", "{", "}", "'", '"', ":", "\n", "#", "a", " ") }), (title) => {
+      const { environment } = parse(renderCompose(composeFile(registry, title))).services["registry-ui"];
+      expect(interpolated(environment.REGISTRY_TITLE)).toBe(title);
+    }),
+  );
+});

@@ -1,0 +1,56 @@
+import { execFileSync } from "node:child_process";
+import fc from "fast-check";
+import { assembleScript, type Delivery, deliveryInputs } from "../../hosts/delivery";
+import { registryDelivery } from "../../hosts/registry";
+import { dnsDelivery } from "../../hosts/resolver";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import { managedHosts } from "../../site/schema";
+
+const site = parseSite(reference);
+const deliveries = [...managedHosts(site).map((host) => dnsDelivery(site, host)), registryDelivery(site)];
+const [first] = deliveries as [Delivery];
+
+test.each(deliveries.map((delivery) => [`${delivery.name} of ${delivery.host.name}`, delivery] as const))(
+  "the script of %s is one that bash can read",
+  (_, delivery) => {
+    execFileSync("bash", ["-n"], { input: assembleScript(delivery, "again") });
+  },
+);
+
+test("fails with its usage, and touches nothing, where the command is not one of its own", () => {
+  expect(() => execFileSync("bash", ["-s", "aply"], { input: assembleScript(first, "again"), stdio: "pipe" })).toThrow(
+    /usage: bash apply \| confirm \| verify \[quiet\] \| difference \[backup\] \| rollback \[backup\]/,
+  );
+});
+
+test("whatever decides what a host gets is an input, so that a change of it is delivered again", () => {
+  const inputs = deliveryInputs(first);
+  expect(Object.keys(inputs)).toEqual(["/etc/resolv.conf", "settings", "program"]);
+  const other = { ...first, settings: { ...first.settings, EXTERNAL_NAME: "example.org" } };
+  expect(deliveryInputs(other)).not.toEqual(inputs);
+  expect(inputs.program).toMatch(/^sha256:[0-9a-f]{64}$/);
+});
+
+const anyText = fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", ""));
+
+/** What the script holds once bash has read its data: the title, and the files as it would write them. */
+const heldBy = (script: string): string[] => {
+  const data = script.slice(0, script.indexOf("# shellcheck shell=bash"));
+  const printed = `${data}\nprintf '%s\\0' "$TITLE" "$AGAIN"\nfor each in "\${CONTENTS[@]}"; do base64 -d <<<"$each"; printf '\\0'; done`;
+  return execFileSync("bash", { input: printed, encoding: "utf8" }).split("\0").slice(0, -1);
+};
+
+test("every string reaches the host literally: titles, commands and contents, whatever is in them", () => {
+  fc.assert(
+    fc.property(anyText, anyText, fc.array(anyText, { maxLength: 5 }), (title, again, contents) => {
+      const delivery: Delivery = {
+        ...first,
+        host: { ...first.host, title },
+        files: contents.map((content, index) => ({ path: `/etc/${index}`, mode: "0644", content })),
+      };
+      expect(heldBy(assembleScript(delivery, again))).toEqual([title, again, ...contents]);
+    }),
+    { numRuns: 40 },
+  );
+});
