@@ -1,0 +1,212 @@
+import type { Credentials } from "./credentials";
+import { RegistryError } from "./errors";
+import { type Answer, type Exchange, ExchangeError, type Transport } from "./http";
+
+/** One challenge of a WWW-Authenticate header; scheme and parameter names in lower case. */
+export interface Challenge {
+  scheme: string;
+  parameters: Record<string, string>;
+}
+
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const PARAMETER = new RegExp(`^\\s*(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${TOKEN}))\\s*(?:,|$)`);
+const SCHEME = new RegExp(`^[\\s,]*(${TOKEN})(?:\\s+|$|,)`);
+
+/** Reads every challenge of a header that may come in several lines (RFC 9110, section 11.6.1); stops at what it cannot read. */
+export function parseChallenges(header: string | string[] | undefined): Challenge[] {
+  let rest = (Array.isArray(header) ? header.join(", ") : (header ?? "")).slice(0, 16 * 1024);
+  const challenges: Challenge[] = [];
+  for (let scheme = SCHEME.exec(rest); scheme !== null; scheme = SCHEME.exec(rest)) {
+    rest = rest.slice(scheme[0].length);
+    const parameters: Record<string, string> = {};
+    for (let found = PARAMETER.exec(rest); found !== null; found = PARAMETER.exec(rest)) {
+      rest = rest.slice(found[0].length);
+      const [, name = "", quoted, plain = ""] = found;
+      parameters[name.toLowerCase()] = quoted?.replace(/\\(.)/g, "$1") ?? plain;
+    }
+    challenges.push({ scheme: (scheme[1] ?? "").toLowerCase(), parameters });
+  }
+  return challenges;
+}
+
+/** What a request asks to do: `repository:library/alpine:pull`, `registry:catalog:*`, or empty for the registry itself. */
+export type Scope = string;
+
+/** https://distribution.github.io/distribution/spec/auth/scope/ */
+export const CATALOGUE_SCOPE: Scope = "registry:catalog:*";
+
+export function pullScope(repository: string): Scope {
+  return `repository:${repository}:pull`;
+}
+
+interface IssuedToken {
+  header: Promise<string | null>;
+  /** By the clock of performance.now(), in milliseconds; known once the token has come. */
+  expires: number;
+}
+
+/** A token that the service gives no lifetime lives this long, in seconds. */
+const DEFAULT_LIFETIME = 60;
+/** Tokens are renewed this long before they expire, in seconds. */
+const MARGIN = 10;
+const TOKEN_ANSWER_LIMIT = 1024 * 1024;
+const MOST_TOKENS = 1000;
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+
+/** How the registry wants to be asked; learnt from its challenges. */
+type Scheme = { kind: "none" } | { kind: "basic" } | { kind: "bearer"; realm: URL; service: string | undefined };
+
+/** What an answer of the token service gives; null when it gives no token. */
+function tokenIn(answer: Answer): { token: string; lifetime: number } | null {
+  if (answer.status !== 200) return null;
+  let json: unknown;
+  try {
+    json = JSON.parse(answer.body.toString("utf8"));
+  } catch {
+    return null;
+  }
+  const { token, access_token, expires_in } = (json ?? {}) as Record<string, unknown>;
+  const value = token || access_token;
+  if (typeof value !== "string" || !VISIBLE_ASCII.test(value)) return null;
+  const lifetime = typeof expires_in === "number" && expires_in > 0 ? expires_in : DEFAULT_LIFETIME;
+  return { token: value, lifetime };
+}
+
+/**
+ * Knows what to send in the Authorization header of one registry: nothing, Basic (RFC 7617), or a token of its token
+ * service for each scope, renewed before it expires.
+ *
+ * https://distribution.github.io/distribution/spec/auth/token/ and .../auth/oauth/
+ */
+export class Authorizer {
+  /** Whether the registry has asked for credentials. */
+  challenged = false;
+  #scheme: Scheme = { kind: "none" };
+  readonly #tokens = new Map<Scope, IssuedToken>();
+
+  constructor(
+    private readonly registry: URL,
+    private readonly credentials: Credentials | null,
+    private readonly transport: Transport,
+  ) {}
+
+  /**
+   * The header for a scope, as far as the registry's challenges are known; null to send none.
+   *
+   * @throws ExchangeError when the token service gives no answer, RegistryError `unauthorized` when it refuses the credentials
+   */
+  async headerFor(scope: Scope): Promise<string | null> {
+    switch (this.#scheme.kind) {
+      case "none":
+        return null;
+      case "basic":
+        return this.#basic();
+      case "bearer":
+        return this.#token(scope, this.#scheme);
+    }
+  }
+
+  /**
+   * Learns from a 401 what to send instead.
+   *
+   * @param rejected what the refused request had sent
+   * @returns null when there is nothing better to send: the refusal stands
+   * @throws as headerFor
+   */
+  async answer(challenges: Challenge[], scope: Scope, rejected: string | null): Promise<string | null> {
+    this.challenged = true;
+    const scheme = this.#choose(challenges);
+    if (scheme === null) return null;
+    this.#scheme = scheme;
+    if (scheme.kind === "bearer") {
+      const issued = this.#tokens.get(scope);
+      // Another request may have renewed the token already.
+      if (issued && (await issued.header) === rejected) this.#tokens.delete(scope);
+    }
+    const header = await this.headerFor(scope);
+    return header === rejected ? null : header;
+  }
+
+  #choose(challenges: Challenge[]): Scheme | null {
+    const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+    const realm = bearer && this.#realm(bearer.parameters.realm);
+    if (realm) return { kind: "bearer", realm, service: bearer.parameters.service };
+    if (challenges.some(({ scheme }) => scheme === "basic") && this.#basic() !== null) return { kind: "basic" };
+    return null;
+  }
+
+  #realm(text: string | undefined): URL | null {
+    if (text === undefined || !URL.canParse(text, this.registry.href)) return null;
+    const realm = new URL(text, this.registry);
+    return ["http:", "https:"].includes(realm.protocol) ? realm : null;
+  }
+
+  #basic(): string | null {
+    if (this.credentials?.kind !== "password") return null;
+    const { username, password } = this.credentials;
+    return `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
+  }
+
+  #token(scope: Scope, scheme: Scheme & { kind: "bearer" }): Promise<string | null> {
+    const known = this.#tokens.get(scope);
+    if (known && known.expires > performance.now()) return known.header;
+    if (this.#tokens.size >= MOST_TOKENS) this.#tokens.clear();
+    const issued: IssuedToken = { expires: Number.POSITIVE_INFINITY, header: Promise.resolve(null) };
+    issued.header = this.#request(scope, scheme).then(
+      (given) => {
+        const lifetime = given === null ? DEFAULT_LIFETIME : given.lifetime;
+        issued.expires = performance.now() + Math.max(lifetime - MARGIN, lifetime / 2) * 1000;
+        return given === null ? null : `Bearer ${given.token}`;
+      },
+      (error: unknown) => {
+        this.#tokens.delete(scope);
+        throw error;
+      },
+    );
+    this.#tokens.set(scope, issued);
+    return issued.header;
+  }
+
+  /** Credentials do not leave a registry that is asked over TLS for a token service that is not. */
+  #maySendCredentialsTo(realm: URL): boolean {
+    return realm.protocol === "https:" || this.registry.protocol === "http:";
+  }
+
+  async #request(scope: Scope, { realm, service }: Scheme & { kind: "bearer" }) {
+    const trusted = this.#maySendCredentialsTo(realm);
+    const parameters = new URLSearchParams();
+    if (service !== undefined) parameters.set("service", service);
+    if (scope !== "") parameters.set("scope", scope);
+    if (this.credentials?.kind === "identity-token" && trusted) {
+      parameters.set("grant_type", "refresh_token");
+      parameters.set("refresh_token", this.credentials.token);
+      parameters.set("client_id", "registry-warden");
+      const headers = { "content-type": "application/x-www-form-urlencoded" };
+      return this.#ask({ url: realm, method: "POST", headers, body: `${parameters}` }, true);
+    }
+    const url = new URL(realm);
+    for (const [name, value] of parameters) url.searchParams.set(name, value);
+    const basic = trusted ? this.#basic() : null;
+    if (basic !== null && this.credentials?.kind === "password") {
+      url.searchParams.set("account", this.credentials.username);
+    }
+    const headers: Record<string, string> = basic === null ? {} : { authorization: basic };
+    return this.#ask({ url, method: "GET", headers }, basic !== null);
+  }
+
+  async #ask(request: Pick<Exchange, "url" | "method" | "headers" | "body">, withCredentials: boolean) {
+    const answer = await this.transport.exchange({ ...request, limit: TOKEN_ANSWER_LIMIT });
+    if (answer.status === 401 && withCredentials) {
+      throw new RegistryError(
+        "unauthorized",
+        `the token service ${request.url.host} refused the credentials`,
+        "check the user name and the password",
+      );
+    }
+    // Not refused but unable: the caller may try again.
+    if (answer.status === 429 || answer.status >= 500) {
+      throw new ExchangeError("unreachable", `the token service answered ${answer.status}`);
+    }
+    return tokenIn(answer);
+  }
+}

@@ -1,0 +1,323 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Authorizer, CATALOGUE_SCOPE, parseChallenges, pullScope, type Scope } from "./authorization";
+import type { Credentials } from "./credentials";
+import type { Digest } from "./digest";
+import { RegistryError } from "./errors";
+import { acceptWasDropped } from "./failure";
+import { Gate } from "./gate";
+import { type Answer, type Exchange, ExchangeError, type Traffic, Transport } from "./http";
+import { MANIFEST_ACCEPT } from "./manifest";
+import { type Outcome, retryDelay } from "./retry";
+
+export interface ClientOptions {
+  /** The registry's origin. */
+  url: URL;
+  credentials?: Credentials | null;
+  /** Requests at once. @default 8: more only adds latency at one registry */
+  concurrency?: number;
+  /** Requests a second. @default unlimited */
+  rate?: number;
+  /** Seconds without a byte that end a request. @default 30 */
+  timeout?: number;
+  /** PEM certificates trusted beside the well-known ones. */
+  ca?: string;
+  insecureSkipTlsVerify?: boolean;
+  /** Cuts everything short. */
+  signal?: AbortSignal;
+}
+
+export const DEFAULT_CONCURRENCY = 8;
+export const DEFAULT_TIMEOUT = 30;
+
+/** The specification asks registries for at least 4 MiB (section "Pushing Manifests"). Bytes. */
+export const MANIFEST_LIMIT = 8 * 1024 * 1024;
+/** 100,000 tags of the longest name take 13 MB. Bytes. */
+export const LISTING_LIMIT = 32 * 1024 * 1024;
+/** A blob sent whole where its last byte was asked for is read to its end up to this size. Bytes. */
+const WHOLE_BLOB = 64 * 1024;
+
+/** So many requests in a row without an answer, for each one that may be under way, and the registry counts as gone. */
+const SILENCE = 2;
+
+const MOST_REDIRECTS = 5;
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+
+interface Request {
+  path: string;
+  scope: Scope;
+  method?: "GET" | "HEAD";
+  accept?: string;
+  range?: string;
+  limit: number;
+  /** Called for each exchange, so that a repeated one starts afresh. */
+  receiver?: () => (piece: Uint8Array) => void;
+  enough?: Exchange["enough"];
+}
+
+/**
+ * The pull side of the OCI distribution specification for one registry: authorised, bounded, retried, redirected. Every
+ * method returns the registry's answer, whatever its status, and throws ExchangeError when there is none.
+ *
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+ */
+export class RegistryClient {
+  readonly url: URL;
+  readonly concurrency: number;
+  readonly #transport: Transport;
+  readonly #authorizer: Authorizer;
+  readonly #gate: Gate;
+  readonly #signal: AbortSignal | undefined;
+  /** Requests in a row that got no answer at all, each after its retries. */
+  #silence = 0;
+
+  constructor(options: ClientOptions) {
+    const { url, credentials = null, rate, ca, insecureSkipTlsVerify, signal } = options;
+    this.url = url;
+    this.concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
+    this.#signal = signal;
+    this.#gate = new Gate({ concurrency: this.concurrency, rate, signal });
+    const timeout = (options.timeout ?? DEFAULT_TIMEOUT) * 1000;
+    this.#transport = new Transport({ connections: this.concurrency, timeout, ca, insecureSkipTlsVerify, signal });
+    this.#authorizer = new Authorizer(url, credentials, this.#transport);
+  }
+
+  /** Whether the registry has asked for credentials. */
+  get challenged(): boolean {
+    return this.#authorizer.challenged;
+  }
+
+  get traffic(): Readonly<Traffic> {
+    return this.#transport.traffic;
+  }
+
+  /** When the registry's certificate expires, in seconds since 1970; null without TLS. */
+  get certificateExpiry(): number | null {
+    return this.#transport.certificateExpiry(this.url);
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  /**
+   * Asks for the registry itself, anonymously first, and learns how it wants to be asked.
+   *
+   * @throws RegistryError when the registry as a whole cannot be reached, trusted or entered
+   */
+  async greet(): Promise<void> {
+    const request: Request = { path: "/v2/", scope: "", limit: LISTING_LIMIT };
+    try {
+      const answer = await this.#send({ ...request, anonymous: true });
+      if (answer.status === 403) throw credentialsRefused(this.url);
+      if (answer.status >= 502 && answer.status <= 504) throw gatewayFailed(this.url, answer.status);
+      if (answer.status !== 401) return;
+
+      const challenges = parseChallenges(answer.headers["www-authenticate"]);
+      const authorization = await this.#authorizer.answer(challenges, "", null);
+      if (authorization?.startsWith("Basic ")) {
+        if ((await this.#send(request)).status === 401) throw credentialsRefused(this.url);
+      } else if (authorization === null && !challenges.some(({ scheme }) => scheme === "bearer")) {
+        // A token service may give nothing for the registry itself, and yet a token for a repository.
+        throw credentialsNeeded(this.url);
+      }
+    } catch (error) {
+      throw error instanceof ExchangeError ? registryFailed(this.url, error) : error;
+    }
+  }
+
+  /** One page of repositories; without `next`, the first one, whose size the registry chooses. */
+  catalogue(next?: URL): Promise<Answer> {
+    const path = next === undefined ? "/v2/_catalog" : next.pathname + next.search;
+    return this.#send({ path, scope: CATALOGUE_SCOPE, limit: LISTING_LIMIT });
+  }
+
+  /** One page of a repository's tags. */
+  tags(repository: string, next?: URL): Promise<Answer> {
+    const path = next === undefined ? `/v2/${repository}/tags/list` : next.pathname + next.search;
+    return this.#send({ path, scope: pullScope(repository), limit: LISTING_LIMIT });
+  }
+
+  /**
+   * A manifest by tag or by digest.
+   *
+   * @throws RegistryError `accept-dropped` when a front keeps the Accept header from the registry: every answer would lie
+   */
+  async manifest(repository: string, reference: string): Promise<Answer> {
+    const path = `/v2/${repository}/manifests/${reference}`;
+    const answer = await this.#send({
+      path,
+      scope: pullScope(repository),
+      accept: MANIFEST_ACCEPT,
+      limit: MANIFEST_LIMIT,
+    });
+    if (acceptWasDropped(answer)) throw acceptDropped(this.url);
+    return answer;
+  }
+
+  /** The manifests whose subject is the digest. */
+  referrers(repository: string, digest: Digest, next?: URL): Promise<Answer> {
+    const path = next === undefined ? `/v2/${repository}/referrers/${digest}` : next.pathname + next.search;
+    return this.#send({ path, scope: pullScope(repository), limit: LISTING_LIMIT });
+  }
+
+  blobHead(repository: string, digest: Digest): Promise<Answer> {
+    return this.#send({ ...this.#blob(repository, digest), method: "HEAD", limit: 0 });
+  }
+
+  /** The last byte of a blob of that size; of a server that knows no ranges, the beginning of the whole. */
+  blobLastByte(repository: string, digest: Digest, size: number): Promise<Answer> {
+    return this.#send({
+      ...this.#blob(repository, digest),
+      range: `bytes=${size - 1}-${size - 1}`,
+      limit: size,
+      enough: (status, headers) => status === 200 && Number(headers["content-length"] ?? size) > WHOLE_BLOB,
+    });
+  }
+
+  /** A whole blob, piece by piece. @param receiver makes the taker of the pieces, afresh for each attempt */
+  blobWhole(
+    repository: string,
+    digest: Digest,
+    limit: number,
+    receiver?: () => (piece: Uint8Array) => void,
+  ): Promise<Answer> {
+    return this.#send({ ...this.#blob(repository, digest), limit, receiver });
+  }
+
+  #blob(repository: string, digest: Digest) {
+    return { path: `/v2/${repository}/blobs/${digest}`, scope: pullScope(repository) };
+  }
+
+  async #send(request: Request & { anonymous?: boolean }): Promise<Answer> {
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.#gate
+        .pass(() => this.#attempt(request))
+        .catch((error: unknown) => {
+          if (error instanceof ExchangeError) return error;
+          throw this.#signal?.aborted ? cancelled() : error;
+        });
+      const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
+      if (delay === null) {
+        this.#noteSilence(outcome);
+        if (outcome instanceof ExchangeError) throw outcome;
+        return outcome;
+      }
+      await sleep(delay, undefined, { signal: this.#signal }).catch(() => {
+        throw cancelled();
+      });
+    }
+  }
+
+  /** A registry that has gone silent is one fault, not one of each object that is still to be asked for. */
+  #noteSilence(outcome: Outcome): void {
+    const silent = outcome instanceof ExchangeError && ["unreachable", "timeout"].includes(outcome.fault);
+    this.#silence = silent ? this.#silence + 1 : 0;
+    if (this.#silence >= SILENCE * this.concurrency) throw registryFailed(this.url, outcome as ExchangeError);
+  }
+
+  async #attempt(request: Request & { anonymous?: boolean }): Promise<Answer> {
+    const url = new URL(request.path, this.url);
+    const authorization = request.anonymous ? null : await this.#authorizer.headerFor(request.scope);
+    const answer = await this.#follow(request, url, authorization);
+    if (answer.status !== 401 || request.anonymous || answer.url.origin !== url.origin) return answer;
+    const challenges = parseChallenges(answer.headers["www-authenticate"]);
+    const better = await this.#authorizer.answer(challenges, request.scope, authorization);
+    return better === null ? answer : this.#follow(request, url, better);
+  }
+
+  /** Follows redirects; credentials stay at the registry. */
+  async #follow(request: Request, start: URL, credentials: string | null): Promise<Answer> {
+    const { method = "GET", accept, range, limit, receiver, enough } = request;
+    let url = start;
+    let authorization = credentials;
+    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+      const headers: Record<string, string> = {};
+      if (accept !== undefined) headers.accept = accept;
+      if (range !== undefined) headers.range = range;
+      if (authorization !== null) headers.authorization = authorization;
+      const answer = await this.#transport.exchange({ url, method, headers, limit, onPiece: receiver?.(), enough });
+      if (!REDIRECTS.includes(answer.status)) return answer;
+      const next = redirectTarget(answer);
+      if (next === null) throw new ExchangeError("redirects", "sent on to no usable address", answer.status);
+      if (next.origin !== url.origin) authorization = null;
+      url = next;
+    }
+    throw new ExchangeError("redirects", `sent on more than ${MOST_REDIRECTS} times`);
+  }
+}
+
+function redirectTarget(answer: Answer): URL | null {
+  const { location } = answer.headers;
+  if (typeof location !== "string" || !URL.canParse(location, answer.url.href)) return null;
+  const target = new URL(location, answer.url);
+  return ["http:", "https:"].includes(target.protocol) && target.username === "" ? target : null;
+}
+
+function cancelled(): ExchangeError {
+  return new ExchangeError("cancelled", "the run was cut short");
+}
+
+function registryFailed(url: URL, error: ExchangeError): Error {
+  switch (error.fault) {
+    case "cancelled":
+      return error;
+    case "untrusted":
+      return new RegistryError(
+        "unreachable",
+        `the certificate of ${url.host} is not trusted: ${error.message}`,
+        "give its certificate authority with --ca-file (REGISTRY_CA_FILE for the probe), and ask for a name it certifies",
+      );
+    case "timeout":
+      return new RegistryError(
+        "timeout",
+        `${url.host} did not answer in time`,
+        "check its address, or raise --timeout",
+      );
+    case "not-http":
+    case "redirects":
+    case "too-large":
+      return new RegistryError(
+        "unreachable",
+        `${url.host} is no registry: ${error.message}`,
+        "check address and scheme",
+      );
+    default:
+      return new RegistryError(
+        "unreachable",
+        `${url.host} cannot be reached: ${error.message}`,
+        "check the address, the port and the scheme, and that the registry runs",
+      );
+  }
+}
+
+function gatewayFailed(url: URL, status: number): RegistryError {
+  return new RegistryError(
+    "unreachable",
+    `${url.host} answers ${status}: what stands in front of the registry cannot reach it`,
+    "check that the registry runs",
+  );
+}
+
+function credentialsNeeded(url: URL): RegistryError {
+  return new RegistryError(
+    "unauthorized",
+    `${url.host} needs credentials`,
+    "set REG_USER and REG_PASS, use --username and --password-file, or log in with docker login",
+  );
+}
+
+function credentialsRefused(url: URL): RegistryError {
+  return new RegistryError(
+    "unauthorized",
+    `${url.host} refused the credentials`,
+    "check the user name and the password",
+  );
+}
+
+function acceptDropped(url: URL): RegistryError {
+  return new RegistryError(
+    "accept-dropped",
+    `what stands in front of ${url.host} drops or changes the Accept header, so that stored manifests look missing`,
+    "pass the header on unchanged",
+  );
+}

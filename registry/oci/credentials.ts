@@ -1,0 +1,146 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { RegistryError } from "./errors";
+
+export type Credentials =
+  | { kind: "password"; username: string; password: string }
+  /** What `docker login` keeps for a token service: a refresh token (OAuth 2, RFC 6749 section 6). */
+  | { kind: "identity-token"; token: string };
+
+/** Docker Hub's credentials are kept under this key, whatever host is asked. */
+const DOCKER_HUB_KEY = "https://index.docker.io/v1/";
+const DOCKER_HUB_HOSTS: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
+const HELPER_NAME = /^[A-Za-z0-9._-]+$/;
+/** A helper may ask a keychain, yet not wait for a person. Milliseconds. */
+const HELPER_TIMEOUT = 15_000;
+
+type Json = Record<string, unknown>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The keys under which Docker may have kept a host's credentials, most usual first. */
+function keysOf(host: string): string[] {
+  const keys = [host, `https://${host}`, `http://${host}`, `https://${host}/v1/`, `https://${host}/v2/`];
+  return DOCKER_HUB_HOSTS.includes(host) ? [DOCKER_HUB_KEY, ...keys] : keys;
+}
+
+function fromPair(username: string, secret: string): Credentials {
+  // A helper says with this user name that the secret is an identity token.
+  return username === "<token>"
+    ? { kind: "identity-token", token: secret }
+    : { kind: "password", username, password: secret };
+}
+
+function fromAuth(entry: Json): Credentials | null {
+  if (typeof entry.identitytoken === "string" && entry.identitytoken !== "") {
+    return { kind: "identity-token", token: entry.identitytoken };
+  }
+  if (typeof entry.auth === "string" && entry.auth !== "") {
+    const pair = Buffer.from(entry.auth, "base64").toString("utf8");
+    const colon = pair.indexOf(":");
+    // Docker pads the password with zero bytes.
+    if (colon > 0) return fromPair(pair.slice(0, colon), pair.slice(colon + 1).replace(/\0+$/, ""));
+  }
+  if (typeof entry.username === "string" && typeof entry.password === "string") {
+    return fromPair(entry.username, entry.password);
+  }
+  return null;
+}
+
+function helperFailed(program: string, why: string): RegistryError {
+  return new RegistryError(
+    "bad-credentials",
+    `the credential helper ${program} ${why}`,
+    "repair it, or give the credentials with --username and --password-file, or REG_USER and REG_PASS",
+  );
+}
+
+/**
+ * Asks a credential helper for a server: the server's name on its standard input, JSON on its standard output.
+ *
+ * https://github.com/docker/docker-credential-helpers#development
+ */
+async function askHelper(name: string, server: string): Promise<Credentials | null> {
+  if (!HELPER_NAME.test(name)) throw helperFailed(JSON.stringify(name), "has a name that is no file name");
+  const program = `docker-credential-${name}`;
+  const { status, output } = await new Promise<{ status: number | null; output: string }>((resolve, reject) => {
+    const child = spawn(program, ["get"], { stdio: ["pipe", "pipe", "ignore"], timeout: HELPER_TIMEOUT });
+    let output = "";
+    child.stdout.on("data", (piece: Buffer) => {
+      output += piece.toString("utf8");
+      if (output.length > 1024 * 1024) child.kill();
+    });
+    child.on("error", () => reject(helperFailed(program, "cannot be started")));
+    child.on("close", (status) => resolve({ status, output }));
+    // A helper may answer without reading its input.
+    child.stdin.on("error", () => {});
+    child.stdin.end(server);
+  });
+  if (status !== 0) {
+    if (/credentials not found/i.test(output)) return null;
+    throw helperFailed(program, `failed (status ${status ?? "none, it was stopped"})`);
+  }
+  let answer: unknown;
+  try {
+    answer = JSON.parse(output);
+  } catch {
+    throw helperFailed(program, "answered no json");
+  }
+  if (!isObject(answer) || typeof answer.Username !== "string" || typeof answer.Secret !== "string") {
+    throw helperFailed(program, "answered without Username and Secret");
+  }
+  return fromPair(answer.Username, answer.Secret);
+}
+
+/**
+ * What a Docker configuration holds for a registry: its own helper first, then the common store, then the file itself.
+ *
+ * @param config the parsed `config.json`
+ * @param host `host` or `host:port`, as in the registry's url
+ * @throws RegistryError `bad-credentials` when a helper fails
+ */
+export async function credentialsIn(config: unknown, host: string): Promise<Credentials | null> {
+  if (!isObject(config)) return null;
+  const keys = keysOf(host);
+  const { credHelpers, credsStore, auths } = config;
+  for (const key of keys) {
+    const helper = isObject(credHelpers) ? credHelpers[key] : undefined;
+    if (typeof helper === "string") return askHelper(helper, key);
+  }
+  const entries = isObject(auths) ? auths : {};
+  const key = keys.find((candidate) => Object.hasOwn(entries, candidate));
+  if (typeof credsStore === "string" && credsStore !== "") {
+    const stored = await askHelper(credsStore, key ?? keys[0] ?? host);
+    if (stored !== null) return stored;
+  }
+  const entry = key === undefined ? undefined : entries[key];
+  return isObject(entry) ? fromAuth(entry) : null;
+}
+
+/** Where Docker keeps its configuration: `$DOCKER_CONFIG` or `~/.docker`. */
+export function dockerConfigPath(environment: NodeJS.ProcessEnv): string {
+  return join(environment.DOCKER_CONFIG || join(environment.HOME || homedir(), ".docker"), "config.json");
+}
+
+/**
+ * The credentials that `docker login` left for a registry; null when there are none.
+ *
+ * @throws RegistryError `bad-credentials` when the file cannot be read or is not JSON, or a helper fails
+ */
+export async function dockerCredentials(environment: NodeJS.ProcessEnv, host: string): Promise<Credentials | null> {
+  const path = dockerConfigPath(environment);
+  let config: unknown;
+  try {
+    config = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    const why = error instanceof SyntaxError ? "is not json" : "cannot be read";
+    throw new RegistryError("bad-credentials", `${path} ${why}`, "repair it, or set DOCKER_CONFIG to another folder");
+  }
+  return credentialsIn(config, host);
+}

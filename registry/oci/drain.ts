@@ -1,0 +1,27 @@
+/**
+ * Handles every item of a stack, the last first, a bounded number at once; handling may push further items. After the
+ * first error nothing more is begun, and it is thrown once what is under way has ended.
+ */
+export function drain<T>(stack: T[], concurrency: number, handle: (item: T) => Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let active = 0;
+    let failed: { error: unknown } | null = null;
+    const settle = (): void => {
+      active--;
+      advance();
+    };
+    const advance = (): void => {
+      while (failed === null && active < concurrency && stack.length > 0) {
+        active++;
+        handle(stack.pop() as T).then(settle, (error: unknown) => {
+          failed ??= { error };
+          settle();
+        });
+      }
+      if (active > 0) return;
+      if (failed !== null) reject(failed.error);
+      else if (stack.length === 0) resolve();
+    };
+    advance();
+  });
+}

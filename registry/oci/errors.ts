@@ -1,0 +1,23 @@
+/** What stopped the work as a whole; a fault of one object is a Failure instead. */
+export type RegistryErrorCode =
+  | "unreachable"
+  | "timeout"
+  | "unauthorized"
+  | "bad-input"
+  | "bad-credentials"
+  | "accept-dropped"
+  | "no-catalogue";
+
+/** The work could not be done: one line that says why, and one that says what to do about it. */
+export class RegistryError extends Error {
+  override readonly name = "RegistryError";
+
+  constructor(
+    readonly code: RegistryErrorCode,
+    message: string,
+    /** What the operator can do about it. */
+    readonly cure: string,
+  ) {
+    super(message);
+  }
+}

@@ -1,0 +1,46 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface GateOptions {
+  /** How many may be inside at once. */
+  concurrency: number;
+  /** How many may enter in a second; unlimited by default. */
+  rate?: number;
+  /** Ends every wait for the rate. */
+  signal?: AbortSignal;
+}
+
+/** Lets a bounded number in at once, in the order of arrival, and no faster than a rate. */
+export class Gate {
+  readonly #interval: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+  #next = 0;
+
+  constructor(options: GateOptions) {
+    this.#free = options.concurrency;
+    this.#interval = options.rate === undefined ? 0 : 1000 / options.rate;
+    this.#signal = options.signal;
+  }
+
+  /** Runs the task inside the gate. */
+  async pass<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      if (this.#interval > 0) await this.#pace();
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+
+  async #pace(): Promise<void> {
+    const now = performance.now();
+    const start = Math.max(now, this.#next);
+    this.#next = start + this.#interval;
+    if (start > now) await sleep(start - now, undefined, { signal: this.#signal });
+  }
+}

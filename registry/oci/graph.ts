@@ -1,0 +1,152 @@
+import type { Digest } from "./digest";
+
+/** A config or layer of a repository; each is held once, however many manifests refer to it. */
+export interface BlobNode {
+  readonly digest: Digest;
+  /** Bytes; null where only a schema 1 manifest refers to it. */
+  readonly size: number | null;
+}
+
+/** From an index to one of its manifests, or from a subject to one of its referrers. */
+export interface ManifestEdge {
+  readonly node: ManifestNode;
+  /** Of the index entry, as `linux/arm64/v8`. */
+  readonly platform: string | null;
+}
+
+/** A manifest of a repository and what it refers to; nothing as long as it was not read. */
+export interface ManifestNode {
+  readonly digest: Digest;
+  /** Bytes, as first described or received. */
+  size: number | null;
+  /** Whether it is an index, as far as its descriptor or its body tells. */
+  index: boolean;
+  manifests: readonly ManifestEdge[];
+  referrers: readonly ManifestEdge[];
+  config: BlobNode | null;
+  layers: readonly BlobNode[];
+}
+
+/** What the walk of one repository has seen: its tags, and all that can be reached from them. */
+export interface Graph {
+  /** The tags of each manifest that a tag names; none for one that was asked for by digest. */
+  readonly roots: Map<ManifestNode, string[]>;
+  readonly manifests: Map<Digest, ManifestNode>;
+  readonly blobs: Map<Digest, BlobNode>;
+}
+
+/** Where an object stands: the tags that reach it, and the shortest route to it. */
+export interface Place {
+  /** Sorted. */
+  tags: string[];
+  object: "manifest" | "config" | "layer";
+  platform: string | null;
+  /** From the root's digest to the object's. */
+  path: Digest[];
+}
+
+/** How the shortest route enters a manifest. */
+interface Entry {
+  from: ManifestNode | null;
+  platform: string | null;
+}
+
+export function emptyGraph(): Graph {
+  return { roots: new Map(), manifests: new Map(), blobs: new Map() };
+}
+
+/** Strings in the order of their UTF-16 code units, the same on every machine. */
+export function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function lowest(tags: readonly string[]): string {
+  return tags.reduce((least, tag) => (compare(tag, least) < 0 ? tag : least), tags[0] ?? "");
+}
+
+function edgesOf(node: ManifestNode): ManifestEdge[] {
+  return [...node.manifests, ...node.referrers];
+}
+
+/**
+ * The shortest route to each manifest, by how it enters it. Breadth first from the roots in the order of their lowest
+ * tags: the queue stays in that order at each distance, so of equally short routes that of the lowest tag comes first.
+ */
+function shortestEntries(graph: Graph): Map<ManifestNode, Entry> {
+  const entries = new Map<ManifestNode, Entry>();
+  const roots = [...graph.roots].map(([node, tags]) => ({ node, tag: lowest(tags) }));
+  roots.sort((a, b) => compare(a.tag, b.tag) || compare(a.node.digest, b.node.digest));
+  for (const { node } of roots) entries.set(node, { from: null, platform: null });
+  // A map can be added to while it is walked through: it is the queue as well.
+  for (const [from] of entries) {
+    for (const { node, platform } of edgesOf(from)) {
+      if (!entries.has(node)) entries.set(node, { from, platform });
+    }
+  }
+  return entries;
+}
+
+type Referenced = ManifestNode | BlobNode;
+
+/** Which manifests refer to each of the given objects and, going up, to those manifests. */
+function referringManifests(graph: Graph, objects: ReadonlySet<Referenced>): Map<Referenced, ManifestNode[]> {
+  const referring = new Map<Referenced, ManifestNode[]>();
+  const note = (object: Referenced, by: ManifestNode): void => {
+    const known = referring.get(object);
+    if (known === undefined) referring.set(object, [by]);
+    else if (known.at(-1) !== by) known.push(by);
+  };
+  for (const manifest of graph.manifests.values()) {
+    for (const { node } of edgesOf(manifest)) note(node, manifest);
+    if (manifest.config !== null && objects.has(manifest.config)) note(manifest.config, manifest);
+    for (const layer of manifest.layers) if (objects.has(layer)) note(layer, manifest);
+  }
+  return referring;
+}
+
+/** Every tag from which the object can be reached, sorted. */
+function tagsReaching(object: Referenced, graph: Graph, referring: Map<Referenced, ManifestNode[]>): string[] {
+  const tags = new Set<string>();
+  const seen = new Set<Referenced>([object]);
+  for (const reached of seen) {
+    for (const tag of graph.roots.get(reached as ManifestNode) ?? []) tags.add(tag);
+    for (const by of referring.get(reached) ?? []) seen.add(by);
+  }
+  return [...tags].sort(compare);
+}
+
+function isManifest(object: Referenced): object is ManifestNode {
+  return "manifests" in object;
+}
+
+/** The first of the manifests in the order of the queue: the one nearest to a root, then that of the lowest tag. */
+function nearest(manifests: readonly ManifestNode[], position: ReadonlyMap<ManifestNode, number>): ManifestNode | null {
+  let best: ManifestNode | null = null;
+  let least = Number.POSITIVE_INFINITY;
+  for (const manifest of manifests) {
+    const at = position.get(manifest) ?? Number.POSITIVE_INFINITY;
+    if (at < least) [best, least] = [manifest, at];
+  }
+  return best;
+}
+
+/** Finds the places of objects of a graph; what the objects share is worked out once. */
+export function placesOf(graph: Graph, objects: readonly Referenced[]): Place[] {
+  const referring = referringManifests(graph, new Set(objects));
+  const entries = shortestEntries(graph);
+  const position = new Map([...entries.keys()].map((node, at) => [node, at]));
+
+  return objects.map((object) => {
+    const manifest = isManifest(object) ? object : nearest(referring.get(object) ?? [], position);
+    const path: Digest[] = isManifest(object) ? [] : [object.digest];
+    let platform: string | null = null;
+    for (let node = manifest; node !== null; node = entries.get(node)?.from ?? null) {
+      path.push(node.digest);
+      platform ??= entries.get(node)?.platform ?? null;
+    }
+    path.reverse();
+    const kind = isManifest(object) ? "manifest" : manifest?.config === object ? "config" : "layer";
+    return { tags: tagsReaching(object, graph, referring), object: kind, platform, path };
+  });
+}

@@ -1,0 +1,281 @@
+import { readFileSync } from "node:fs";
+import { rootCertificates, TLSSocket } from "node:tls";
+import { Agent, buildConnector, type Dispatcher } from "undici";
+
+/**
+ * Why an exchange gave no whole answer.
+ * - `unreachable`: refused, reset or closed before an answer began, or an unknown host
+ * - `timeout`: no byte for that long, or an answer so slow that it would not end
+ * - `cut`: the answer began and its body ended early
+ * - `too-large`: the body is longer than what was allowed for
+ * - `not-http`: what came is no HTTP
+ * - `redirects`: sent on too often, or to nowhere
+ * - `untrusted`: the certificate was refused
+ * - `cancelled`: we stopped it
+ */
+export type ExchangeFault =
+  | "unreachable"
+  | "timeout"
+  | "cut"
+  | "too-large"
+  | "not-http"
+  | "redirects"
+  | "untrusted"
+  | "cancelled";
+
+export class ExchangeError extends Error {
+  override readonly name = "ExchangeError";
+
+  constructor(
+    readonly fault: ExchangeFault,
+    message: string,
+    /** The HTTP status, where the answer had begun. */
+    readonly status: number | null = null,
+    /** Body bytes that came. */
+    readonly received = 0,
+  ) {
+    super(message);
+  }
+}
+
+export interface Exchange {
+  url: URL;
+  method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
+  headers?: Record<string, string>;
+  body?: string | Uint8Array;
+  /** Longest body of a success accepted, in bytes; of a refusal's body the first 64 KiB are read. */
+  limit: number;
+  /** Sees each piece of a success's body; without it the body is kept and returned. */
+  onPiece?: (piece: Uint8Array) => void;
+  /** Whether, once a piece of the body has come, that is enough: the exchange then ends as if it were whole. */
+  enough?: (status: number, headers: Headers) => boolean;
+}
+
+/** Header names are in lower case. */
+export type Headers = Record<string, string | string[] | undefined>;
+
+export interface Answer {
+  url: URL;
+  status: number;
+  headers: Headers;
+  /** Empty where `onPiece` took the body. */
+  body: Buffer;
+  /** Body bytes that came. */
+  received: number;
+}
+
+export interface TransportOptions {
+  /** Connections to each origin. */
+  connections: number;
+  /** Milliseconds without a byte that end an exchange. */
+  timeout: number;
+  /** PEM certificates trusted beside the well-known ones. */
+  ca?: string;
+  insecureSkipTlsVerify?: boolean;
+  /** Ends everything under way, and what is asked for later. */
+  signal?: AbortSignal;
+}
+
+/** What has gone over the wire. */
+export interface Traffic {
+  requests: number;
+  /** Body bytes received. */
+  bytes: number;
+}
+
+/** A registry's certificate authority file. @throws Error of node:fs */
+export function readCertificates(path: string): string {
+  return readFileSync(path, "utf8");
+}
+
+/** A body may trickle, but not slower than this once the time-out has passed ten times over: bytes a second. */
+const SLOWEST = 16 * 1024;
+
+const REFUSAL_LIMIT = 64 * 1024;
+
+const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|ERR_TLS|ERR_SSL/;
+
+function codeOf(error: Error): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? code : "";
+}
+
+/** The first cause that has a code: a connection to several addresses fails with all of them bundled. */
+function firstCause(error: Error): Error {
+  if (error instanceof AggregateError && error.errors[0] instanceof Error) return error.errors[0];
+  return error;
+}
+
+function classify(thrown: Error, status: number | null, received: number): ExchangeError {
+  if (thrown instanceof ExchangeError) return thrown;
+  const error = firstCause(thrown);
+  const code = codeOf(error);
+  const text = error.message || code;
+  if (/_TIMEOUT$|^ETIMEDOUT$/.test(code)) return new ExchangeError("timeout", "no byte in time", status, received);
+  if (UNTRUSTED.test(code)) return new ExchangeError("untrusted", text);
+  if (status !== null) return new ExchangeError("cut", "the connection ended before the body did", status, received);
+  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW") {
+    return new ExchangeError("not-http", "the answer is not http");
+  }
+  return new ExchangeError("unreachable", text);
+}
+
+class Receiver implements Dispatcher.DispatchHandler {
+  #status: number | null = null;
+  #headers: Headers = {};
+  #received = 0;
+  #started = 0;
+  #whole = false;
+  readonly #pieces: Buffer[] = [];
+
+  constructor(
+    private readonly exchange: Exchange,
+    private readonly timeout: number,
+    private readonly traffic: Traffic,
+    private readonly resolve: (answer: Answer) => void,
+    private readonly reject: (error: ExchangeError) => void,
+  ) {}
+
+  // Undici takes the presence of this method for the sign of its current handler interface.
+  onRequestStart(): void {
+    this.#started = performance.now();
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    this.#status = status;
+    this.#headers = headers;
+    const announced = Number(headers["content-length"]);
+    if (this.#succeeded && this.exchange.method !== "HEAD" && announced > this.exchange.limit) {
+      this.#tooLarge(controller, announced);
+    }
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#received += piece.length;
+    this.traffic.bytes += piece.length;
+    if (this.#succeeded && this.exchange.onPiece) this.exchange.onPiece(piece);
+    else this.#pieces.push(piece);
+    if (this.#succeeded && this.#received > this.exchange.limit) {
+      this.#tooLarge(controller, this.#received);
+    } else if (this.#isEnough()) {
+      this.#whole = true;
+      controller.abort(new ExchangeError("cancelled", "enough was seen"));
+    } else if (performance.now() - this.#started > 10 * this.timeout + (this.#received / SLOWEST) * 1000) {
+      controller.abort(new ExchangeError("timeout", "the body trickles", this.#status, this.#received));
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#finish();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#whole) this.#finish();
+    else this.reject(classify(error, this.#status, this.#received));
+  }
+
+  get #succeeded(): boolean {
+    return this.#status !== null && this.#status >= 200 && this.#status < 300;
+  }
+
+  #isEnough(): boolean {
+    if (!this.#succeeded) return this.#received >= REFUSAL_LIMIT;
+    return this.exchange.enough?.(this.#status ?? 0, this.#headers) ?? false;
+  }
+
+  #finish(): void {
+    this.resolve({
+      url: this.exchange.url,
+      status: this.#status ?? 0,
+      headers: this.#headers,
+      body: Buffer.concat(this.#pieces),
+      received: this.#received,
+    });
+  }
+
+  #tooLarge(controller: Dispatcher.DispatchController, size: number): void {
+    const message = `the body has ${size} bytes or more, at most ${this.exchange.limit} are expected`;
+    controller.abort(new ExchangeError("too-large", message, this.#status, this.#received));
+  }
+}
+
+/** One HTTP/1.1 exchange at a time over kept-alive connections: no retry, no redirect, no credentials of its own. */
+export class Transport {
+  readonly traffic: Traffic = { requests: 0, bytes: 0 };
+  readonly #agent: Agent;
+  readonly #options: TransportOptions;
+  readonly #expiry = new Map<string, number>();
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    const { timeout, ca, signal } = options;
+    const connect = buildConnector({
+      timeout,
+      // A certificate authority given to Node replaces the well-known ones, which a redirected blob still needs.
+      ca: ca === undefined ? undefined : [...rootCertificates, ca],
+      rejectUnauthorized: options.insecureSkipTlsVerify !== true,
+    });
+    this.#agent = new Agent({
+      connections: options.connections,
+      // Over HTTP/2 the partial answer that tells a lost blob is lost with its stream.
+      allowH2: false,
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      connect: (request, callback) =>
+        connect(request, (...result) => {
+          const [, socket] = result;
+          if (socket instanceof TLSSocket) this.#noteCertificate(request.host ?? request.hostname, socket);
+          callback(...result);
+        }),
+    });
+    signal?.addEventListener("abort", () => this.destroy(), { once: true });
+  }
+
+  /** When the certificate of an origin's host expires, in seconds since 1970; null without TLS or before the first request. */
+  certificateExpiry(origin: URL): number | null {
+    return this.#expiry.get(origin.host) ?? null;
+  }
+
+  /** Sends one request and receives its answer, whatever the status. @throws ExchangeError */
+  exchange(exchange: Exchange): Promise<Answer> {
+    if (this.#options.signal?.aborted) return Promise.reject(new ExchangeError("cancelled", "the run was cut short"));
+    this.traffic.requests++;
+    const { url } = exchange;
+    return new Promise<Answer>((resolve, reject) => {
+      const failed = (error: ExchangeError): void => {
+        const cancelled = this.#options.signal?.aborted;
+        reject(cancelled ? new ExchangeError("cancelled", "the run was cut short") : error);
+      };
+      const receiver = new Receiver(exchange, this.#options.timeout, this.traffic, resolve, failed);
+      try {
+        this.#agent.dispatch(
+          {
+            origin: url.origin,
+            path: url.pathname + url.search,
+            method: exchange.method,
+            headers: exchange.headers,
+            body: exchange.body,
+          },
+          receiver,
+        );
+      } catch (error) {
+        failed(classify(error as Error, null, 0));
+      }
+    });
+  }
+
+  /** Closes the connections; nothing may be under way. */
+  async close(): Promise<void> {
+    if (!this.#agent.closed && !this.#agent.destroyed) await this.#agent.close();
+  }
+
+  destroy(): void {
+    void this.#agent.destroy();
+  }
+
+  #noteCertificate(host: string, socket: TLSSocket): void {
+    // Empty where the session was resumed.
+    const expiry = Date.parse(socket.getPeerCertificate().valid_to);
+    if (!Number.isNaN(expiry)) this.#expiry.set(host, expiry / 1000);
+  }
+}

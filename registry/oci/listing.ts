@@ -1,0 +1,86 @@
+import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
+import { type Answer, ExchangeError } from "./http";
+
+/** What a listing gave until it ended or failed. */
+export interface Listing {
+  names: string[];
+  /** Null when the listing came to its end; what came before the fault is in `names` all the same. */
+  fault: Fault | null;
+}
+
+/** No registry holds more repositories, and no repository more tags; an endless listing ends here. */
+const MOST_NAMES = 1_000_000;
+
+/**
+ * The next page, from a Link header with `rel="next"` (RFC 8288), resolved against the page it came with.
+ *
+ * @returns null on the last page, "foreign" when the link leaves the registry: it is not followed
+ */
+export function nextPage(answer: Pick<Answer, "headers" | "url">): URL | "foreign" | null {
+  const header = answer.headers.link;
+  for (const link of (Array.isArray(header) ? header : [header ?? ""]).join(",").matchAll(/<([^>]*)>([^<]*)/g)) {
+    const [, target = "", parameters = ""] = link;
+    if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters)) continue;
+    if (!URL.canParse(target, answer.url.href)) return "foreign";
+    const url = new URL(target, answer.url);
+    return url.origin === answer.url.origin ? url : "foreign";
+  }
+  return null;
+}
+
+function malformed(status: number, detail: string): Fault {
+  return { reason: "malformed", status, detail };
+}
+
+/** The list under a field of the page's JSON object; null counts as empty, as a repository without tags answers it. */
+function listIn(answer: Answer, field: string): unknown[] | null {
+  try {
+    const json: unknown = JSON.parse(answer.body.toString("utf8"));
+    const list = typeof json === "object" && json !== null ? (json as Record<string, unknown>)[field] : undefined;
+    if (list === null) return [];
+    return Array.isArray(list) ? list : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Reads a listing page by page until its end.
+ *
+ * @param field of each page's JSON object that holds the list
+ * @param isName whether an entry is a name that may be asked for; others are a fault, and the rest goes on
+ * @param page asks for a page; without an argument for the first
+ */
+export async function readListing(
+  field: string,
+  isName: (entry: unknown) => entry is string,
+  page: (next?: URL) => Promise<Answer>,
+): Promise<Listing> {
+  const names = new Set<string>();
+  let fault: Fault | null = null;
+  let next: URL | undefined;
+  const ended = (stop: Fault | null): Listing => ({ names: [...names], fault: stop ?? fault });
+  do {
+    let answer: Answer;
+    try {
+      answer = await page(next);
+    } catch (error) {
+      if (error instanceof ExchangeError && error.fault !== "cancelled") return ended(faultOfExchange(error));
+      throw error;
+    }
+    if (answer.status !== 200) return ended(faultOfStatus(answer.status));
+    const list = listIn(answer, field);
+    if (list === null) return ended(malformed(200, `the answer is no json object with a list of ${field}`));
+    const before = names.size;
+    for (const entry of list) {
+      if (isName(entry)) names.add(entry);
+      else fault ??= malformed(200, `the list of ${field} has an entry that is no name`);
+    }
+    const following = nextPage(answer);
+    if (following === null) return ended(null);
+    if (following === "foreign") return ended(malformed(200, "the link to the next page leaves the registry"));
+    if (names.size === before) return ended(malformed(200, "the pages go on without a new name"));
+    next = following;
+  } while (names.size < MOST_NAMES);
+  return ended(malformed(200, `the list of ${field} has more than ${MOST_NAMES} names`));
+}

@@ -1,0 +1,116 @@
+import type { RegistryClient } from "./client";
+import { type Digest, matches } from "./digest";
+import { drain } from "./drain";
+import { compare } from "./graph";
+import { ExchangeError } from "./http";
+import { type Manifest, parseManifest, platformName } from "./manifest";
+
+/**
+ * When an image was created, in milliseconds since 1970; null where it does not say, as a signature does not; "hidden"
+ * where a fault keeps it from being read.
+ */
+export type Created = number | null | "hidden";
+
+/** Configs are small. Bytes. */
+const CONFIG_LIMIT = 1024 * 1024;
+/** An index in an index in an index says nothing more of its date. */
+const DEEPEST = 3;
+
+/** Numbers in names compare as numbers: v9 before v10. */
+const byName = new Intl.Collator("en", { numeric: true });
+
+function dateOf(value: unknown): number | null {
+  const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(date) ? null : date;
+}
+
+/**
+ * The newest tags: those with the latest dates, then those without a date, the highest names first. A tag whose date is
+ * hidden comes on top of the count, so that what is broken is never passed over.
+ */
+export function pickNewest(tags: readonly { tag: string; created: Created }[], count: number): string[] {
+  const hidden = tags.filter(({ created }) => created === "hidden");
+  const ranked = tags.filter(({ created }) => created !== "hidden");
+  const time = ({ created }: { created: Created }): number => (typeof created === "number" ? created : -Infinity);
+  ranked.sort((a, b) => {
+    if (time(a) !== time(b)) return time(a) < time(b) ? 1 : -1;
+    return byName.compare(b.tag, a.tag) || compare(b.tag, a.tag);
+  });
+  return [...hidden, ...ranked.slice(0, count)].map(({ tag }) => tag);
+}
+
+class Dates {
+  readonly #known = new Map<string, Promise<Created>>();
+
+  constructor(
+    private readonly client: RegistryClient,
+    private readonly repository: string,
+    /** Whether configs may be asked for: a pull-through cache would fetch and keep them. */
+    private readonly readConfigs: boolean,
+  ) {}
+
+  of(reference: string, depth = 0): Promise<Created> {
+    let created = this.#known.get(reference);
+    if (created === undefined) {
+      created = this.#read(reference, depth);
+      this.#known.set(reference, created);
+    }
+    return created;
+  }
+
+  async #read(reference: string, depth: number): Promise<Created> {
+    try {
+      const answer = await this.client.manifest(this.repository, reference);
+      if (answer.status !== 200) return "hidden";
+      return await this.#createdOf(parseManifest(answer.body), depth);
+    } catch (error) {
+      if (isEnd(error)) throw error;
+      return "hidden";
+    }
+  }
+
+  async #createdOf(manifest: Manifest, depth: number): Promise<Created> {
+    const annotated = dateOf(manifest.annotations?.["org.opencontainers.image.created"]);
+    if (annotated !== null || manifest.kind === "schema1") return annotated;
+    if (manifest.kind === "image")
+      return manifest.config === null ? null : this.#createdInConfig(manifest.config.digest);
+    if (depth >= DEEPEST) return null;
+    let created: Created = null;
+    for (const child of manifest.manifests.filter((entry) => platformName(entry) !== null)) {
+      created = await this.of(child.digest, depth + 1);
+      if (typeof created === "number") return created;
+    }
+    return created;
+  }
+
+  async #createdInConfig(digest: Digest): Promise<Created> {
+    if (!this.readConfigs) return null;
+    const { status, body } = await this.client.blobWhole(this.repository, digest, CONFIG_LIMIT);
+    if (status !== 200 || !matches(body, digest)) return "hidden";
+    const config: unknown = JSON.parse(body.toString("utf8"));
+    return dateOf((config as { created?: unknown } | null)?.created);
+  }
+}
+
+/** Whether the error ends the run, and not only what was asked for. */
+function isEnd(error: unknown): boolean {
+  if (error instanceof ExchangeError) return error.fault === "cancelled";
+  return error instanceof Error && error.name === "RegistryError";
+}
+
+/** Finds a repository's newest tags by when their images were created. @throws as RegistryClient when the run ends */
+export async function newestTags(
+  client: RegistryClient,
+  repository: string,
+  tags: readonly string[],
+  count: number,
+  readConfigs: boolean,
+): Promise<string[]> {
+  if (tags.length <= count) return [...tags];
+  const dates = new Dates(client, repository, readConfigs);
+  const dated: { tag: string; created: Created }[] = [];
+  await drain([...tags], client.concurrency, async (tag) => {
+    dated.push({ tag, created: await dates.of(tag) });
+  });
+  return pickNewest(dated, count);
+}

@@ -1,0 +1,292 @@
+import { type BlobCheck, checkBlob, checkManifest, sizeFault } from "./check";
+import type { RegistryClient } from "./client";
+import type { Digest } from "./digest";
+import { drain } from "./drain";
+import { type Failure, type Fault, faultOfExchange, isUncertain, upstreamFault } from "./failure";
+import { type BlobNode, emptyGraph, type Graph, type ManifestEdge, type ManifestNode, placesOf } from "./graph";
+import { type Answer, ExchangeError } from "./http";
+import { readListing } from "./listing";
+import { type Descriptor, isIndexType, type Manifest, platformName } from "./manifest";
+import { newestTags } from "./newest";
+import { isTag } from "./reference";
+import type { ReferrersApi } from "./referrers";
+
+/** Whether the registry is authoritative, or a pull-through cache that may hold a part of what its upstream has. */
+export const ROLES = ["private", "proxy"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Which of a repository's tags are walked. */
+export type TagSelection =
+  | { kind: "all" }
+  /** The newest so many, by when their images were created. */
+  | { kind: "newest"; count: number }
+  /** These; one that does not exist is a failure. */
+  | { kind: "named"; tags: readonly string[] }
+  /** Those of them that exist. */
+  | { kind: "present"; tags: readonly string[] }
+  /** No tag: the manifest of this digest. */
+  | { kind: "digest"; digest: Digest };
+
+export interface RepositoryOptions {
+  role: Role;
+  blobs: BlobCheck;
+  selection: TagSelection;
+}
+
+/** Distinct objects that were checked, whole or broken. */
+export interface RepositoryCounts {
+  tags: number;
+  /** Indexes excluded. */
+  manifests: number;
+  indexes: number;
+  blobs: number;
+}
+
+/** Passes over what could not be learned, but not over the end of the run. */
+function faultOf(error: unknown): Fault {
+  if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
+  throw error;
+}
+
+/**
+ * The walk of one repository: its tags, then every manifest below them once, then every config and layer once. What it has
+ * found can be asked for at any time, so that a run cut short reports as far as it came.
+ */
+export class RepositoryWalk {
+  readonly #graph: Graph = emptyGraph();
+  readonly #tags = new Set<string>();
+  readonly #tagFaults = new Map<string, Fault>();
+  readonly #faults = new Map<ManifestNode | BlobNode, Fault>();
+  /** Descriptors that contradict one another, or the object: told only where nothing worse is. */
+  readonly #conflicts = new Map<ManifestNode | BlobNode, Fault>();
+  readonly #read = new Set<ManifestNode>();
+  #checkedBlobs = 0;
+  #repositoryFault: Fault | null = null;
+  /** Something that is no failure could not be asked for. */
+  #incomplete = false;
+
+  constructor(
+    private readonly client: RegistryClient,
+    private readonly referrers: ReferrersApi,
+    private readonly repository: string,
+    private readonly options: RepositoryOptions,
+  ) {}
+
+  /** Walks to the end. @throws ExchangeError `cancelled`, or RegistryError when the registry as a whole is gone */
+  async run(): Promise<void> {
+    const { selection } = this.options;
+    if (selection.kind === "digest") await this.#readRoot(selection.digest);
+    else await this.#readTags(selection);
+    await this.#readBelow();
+    if (this.options.blobs !== "none") await this.#checkBlobs(this.options.blobs);
+  }
+
+  get counts(): RepositoryCounts {
+    const read = [...this.#read];
+    const indexes = read.filter(({ index }) => index).length;
+    return { tags: this.#tags.size, manifests: read.length - indexes, indexes, blobs: this.#checkedBlobs };
+  }
+
+  /** Whether everything so far was reached. */
+  get complete(): boolean {
+    // A list that failed may hide tags; one that is missing, with the whole repository, hides none.
+    const listed = this.#repositoryFault === null || this.#repositoryFault.reason === "missing";
+    return listed && !this.#incomplete && ![...this.#tagFaults.values(), ...this.#faults.values()].some(isUncertain);
+  }
+
+  /** What is broken, each object once, unsorted. */
+  failures(): Failure[] {
+    const { repository } = this;
+    const failures: Failure[] = [];
+    const whole = { repository, digest: null, platform: null, path: [] };
+    if (this.#repositoryFault) failures.push({ ...this.#repositoryFault, ...whole, tags: [], object: "repository" });
+    for (const [tag, fault] of this.#tagFaults) failures.push({ ...fault, ...whole, tags: [tag], object: "tag" });
+
+    const broken = [...new Map([...this.#conflicts, ...this.#faults])];
+    if (broken.length === 0) return failures;
+    const places = placesOf(
+      this.#graph,
+      broken.map(([node]) => node),
+    );
+    for (const [at, [node, fault]] of broken.entries()) {
+      const place = places[at];
+      if (place) failures.push({ ...fault, ...place, repository, digest: node.digest });
+    }
+    return failures;
+  }
+
+  async #readTags(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<void> {
+    const tags = await this.#select(selection);
+    await drain([...tags].reverse(), this.client.concurrency, (tag) => this.#readTag(tag));
+  }
+
+  async #select(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<readonly string[]> {
+    if (selection.kind === "named") return selection.tags;
+    const tags = await this.#listTags();
+    if (selection.kind === "present") return tags.filter((tag) => selection.tags.includes(tag));
+    if (selection.kind === "all") return tags;
+    const readConfigs = this.options.role === "private";
+    return newestTags(this.client, this.repository, tags, selection.count, readConfigs);
+  }
+
+  async #listTags(): Promise<string[]> {
+    const { names, fault } = await readListing("tags", isTag, (next) => this.client.tags(this.repository, next));
+    this.#repositoryFault = fault;
+    return names;
+  }
+
+  async #readTag(tag: string): Promise<void> {
+    let answer: Answer;
+    try {
+      answer = await this.client.manifest(this.repository, tag);
+    } catch (error) {
+      this.#tags.add(tag);
+      this.#tagFaults.set(tag, faultOf(error));
+      return;
+    }
+    this.#tags.add(tag);
+    const check = checkManifest(answer, { digest: null, size: null });
+    if (!check.ok && check.digest === null) {
+      this.#tagFaults.set(tag, this.#upstream(answer) ?? check.fault);
+      return;
+    }
+    const node = this.#manifest(check.digest as Digest, null);
+    const known = this.#graph.roots.get(node);
+    if (known) known.push(tag);
+    else this.#graph.roots.set(node, [tag]);
+    if (this.#read.has(node)) return;
+    if (check.ok) await this.#take(node, check.size, check.manifest);
+    else this.#fail(node, check.fault);
+  }
+
+  async #readRoot(digest: Digest): Promise<void> {
+    const node = this.#manifest(digest, null);
+    this.#graph.roots.set(node, []);
+    await this.#readManifest(node);
+  }
+
+  /** Reads a manifest by its digest, unless it was read. */
+  async #readManifest(node: ManifestNode): Promise<void> {
+    if (this.#read.has(node)) return;
+    this.#read.add(node);
+    let answer: Answer;
+    try {
+      answer = await this.client.manifest(this.repository, node.digest);
+    } catch (error) {
+      this.#fail(node, faultOf(error));
+      return;
+    }
+    const isRoot = this.#graph.roots.has(node);
+    if (this.options.role === "proxy" && !isRoot && answer.status !== 200 && this.#mayLack(answer)) {
+      this.#read.delete(node);
+      return;
+    }
+    const check = checkManifest(answer, { digest: node.digest, size: node.size });
+    if (check.ok) await this.#take(node, check.size, check.manifest);
+    else this.#fail(node, this.#upstream(answer) ?? check.fault);
+  }
+
+  /** What a pull-through cache passes on from its upstream, or says of it. */
+  #upstream(answer: Answer): Fault | null {
+    return this.options.role === "proxy" ? upstreamFault(answer) : null;
+  }
+
+  /** Whether a pull-through cache merely lacks the manifest: its upstream has lost it, or cannot be asked now. */
+  #mayLack(answer: Answer): boolean {
+    const fault = upstreamFault(answer);
+    if (fault !== null && isUncertain(fault)) this.#incomplete = true;
+    return answer.status === 404 || fault !== null;
+  }
+
+  #fail(node: ManifestNode | BlobNode, fault: Fault): void {
+    if ("manifests" in node) this.#read.add(node);
+    this.#faults.set(node, fault);
+  }
+
+  async #take(node: ManifestNode, size: number, manifest: Manifest): Promise<void> {
+    this.#read.add(node);
+    if (node.size !== null && node.size !== size) this.#conflicts.set(node, sizeFault(200, size, node.size));
+    node.size = size;
+    node.index = manifest.kind === "index";
+    switch (manifest.kind) {
+      case "index":
+        node.manifests = manifest.manifests.map((descriptor) => this.#edge(descriptor, platformName(descriptor)));
+        break;
+      case "image":
+        node.config = manifest.config === null ? null : this.#blob(manifest.config.digest, manifest.config.size);
+        // A layer with urls may be held elsewhere only.
+        node.layers = manifest.layers.filter(({ urls }) => !urls).map(({ digest, size }) => this.#blob(digest, size));
+        break;
+      case "schema1":
+        node.layers = manifest.layers.map((digest) => this.#blob(digest, null));
+        break;
+    }
+    if (this.options.role === "private") await this.#addReferrers(node);
+  }
+
+  async #addReferrers(node: ManifestNode): Promise<void> {
+    const { descriptors, fault } = await this.referrers.of(this.repository, node.digest);
+    node.referrers = descriptors.map((descriptor) => this.#edge(descriptor, null));
+    this.#repositoryFault ??= fault && { ...fault, detail: `the referrers of ${node.digest}: ${fault.detail}` };
+  }
+
+  #edge(descriptor: Descriptor, platform: string | null): ManifestEdge {
+    const node = this.#manifest(descriptor.digest, descriptor.size);
+    if (!this.#read.has(node)) node.index ||= isIndexType(descriptor.mediaType);
+    return { node, platform };
+  }
+
+  #manifest(digest: Digest, size: number | null): ManifestNode {
+    const known = this.#graph.manifests.get(digest);
+    if (known === undefined) {
+      const node: ManifestNode = { digest, size, index: false, manifests: [], referrers: [], config: null, layers: [] };
+      this.#graph.manifests.set(digest, node);
+      return node;
+    }
+    this.#compareSizes(known, size);
+    known.size ??= size;
+    return known;
+  }
+
+  #blob(digest: Digest, size: number | null): BlobNode {
+    const known = this.#graph.blobs.get(digest);
+    if (known === undefined) {
+      const node: BlobNode = { digest, size };
+      this.#graph.blobs.set(digest, node);
+      return node;
+    }
+    this.#compareSizes(known, size);
+    return known;
+  }
+
+  #compareSizes(node: ManifestNode | BlobNode, size: number | null): void {
+    if (size !== null && node.size !== null && size !== node.size && !this.#conflicts.has(node)) {
+      this.#conflicts.set(node, sizeFault(null, node.size, size));
+    }
+  }
+
+  async #readBelow(): Promise<void> {
+    const pending: ManifestNode[] = [];
+    const seen = new Set<ManifestNode>(this.#graph.roots.keys());
+    const addBelow = (node: ManifestNode): void => {
+      for (const { node: below } of [...node.manifests, ...node.referrers]) {
+        if (seen.has(below)) continue;
+        seen.add(below);
+        pending.push(below);
+      }
+    };
+    for (const root of this.#graph.roots.keys()) addBelow(root);
+    await drain(pending, this.client.concurrency, async (node) => {
+      await this.#readManifest(node);
+      addBelow(node);
+    });
+  }
+
+  async #checkBlobs(check: Exclude<BlobCheck, "none">): Promise<void> {
+    await drain([...this.#graph.blobs.values()], this.client.concurrency, async (blob) => {
+      const fault = await checkBlob(this.client, this.repository, blob, check);
+      this.#checkedBlobs++;
+      if (fault !== null) this.#fail(blob, fault);
+    });
+  }
+}

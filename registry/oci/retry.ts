@@ -1,0 +1,62 @@
+import { type Answer, ExchangeError } from "./http";
+
+/** How an attempt ended: with an answer, or with none. */
+export type Outcome = Answer | ExchangeError;
+
+/** Milliseconds: the first pause, doubled for each further one, and the longest that a Retry-After may ask for. */
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 30_000;
+
+/**
+ * How many attempts an outcome is worth. A 500 is tried once more, because a registry answers it for real damage; a cut
+ * body is believed when it repeats on new connections.
+ */
+function attemptsFor(outcome: Outcome): number {
+  if (outcome instanceof ExchangeError) {
+    switch (outcome.fault) {
+      case "unreachable":
+        return 4;
+      case "cut":
+        return 3;
+      case "timeout":
+        return 2;
+      default:
+        return 1;
+    }
+  }
+  switch (outcome.status) {
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 4;
+    case 500:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+/** Milliseconds that a Retry-After header asks for (RFC 9110, section 10.2.3); null without a readable one. */
+export function retryAfter(header: string | string[] | undefined, now: number): number | null {
+  const text = (Array.isArray(header) ? header[0] : header)?.trim();
+  if (!text) return null;
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? null : Math.max(0, date - now);
+}
+
+/**
+ * How long to wait before the next attempt: exponential backoff with jitter, or what Retry-After asks for.
+ *
+ * @param attempt of the attempt that ended, from 1
+ * @param random in [0, 1)
+ * @param now milliseconds since 1970
+ * @returns milliseconds, or null when the outcome stands
+ */
+export function retryDelay(outcome: Outcome, attempt: number, random: number, now: number): number | null {
+  if (attempt >= attemptsFor(outcome)) return null;
+  const asked = outcome instanceof ExchangeError ? null : retryAfter(outcome.headers["retry-after"], now);
+  if (asked !== null) return asked > LONGEST_PAUSE ? null : asked + random * FIRST_PAUSE;
+  return FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + random / 2);
+}

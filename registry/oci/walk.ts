@@ -1,0 +1,242 @@
+import type { BlobCheck } from "./check";
+import type { RegistryClient } from "./client";
+import { sha256 } from "./digest";
+import { drain } from "./drain";
+import { RegistryError } from "./errors";
+import { type Failure, type Fault, OBJECTS } from "./failure";
+import { compare } from "./graph";
+import { ExchangeError } from "./http";
+import { readListing } from "./listing";
+import { isRepository } from "./reference";
+import { ReferrersApi } from "./referrers";
+import { type RepositoryCounts, RepositoryWalk, type Role, type TagSelection } from "./repository";
+
+export interface WalkOptions {
+  role: Role;
+  blobs: BlobCheck;
+  /** Whether the catalogue is read. */
+  catalogue: boolean;
+  /** Walked beside what the catalogue lists. */
+  repositories: readonly string[];
+  /** The tags of each repository. */
+  selection: TagSelection;
+  /** Whether credentials were given for this registry: it must then ask for them. */
+  credentialsGiven: boolean;
+  /** Which part of the repositories is walked, when several walks share them. @default all */
+  shard?: Shard;
+  /** Cuts the walk short; the reason is told in the report. */
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+}
+
+/** One of `count` parts, by the hash of a repository's name. */
+export interface Shard {
+  /** From 0. */
+  index: number;
+  count: number;
+}
+
+export interface Progress {
+  /** Walked to their end. */
+  repositories: number;
+  /** To be walked in all. */
+  of: number;
+  requests: number;
+}
+
+export interface Counts extends RepositoryCounts {
+  repositories: number;
+  requests: number;
+  /** Body bytes received. */
+  bytes: number;
+}
+
+/** Why a walk ended before its end. */
+export interface Stop {
+  code: string;
+  message: string;
+  cure: string;
+}
+
+/** What a walk found. The fields are a contract: they are never renamed. */
+export interface Report {
+  /** The registry's origin. */
+  registry: string;
+  /** Whether everything asked for was reached. */
+  complete: boolean;
+  counts: Counts;
+  durationSeconds: number;
+  /** Sorted by repository, object and digest. */
+  failures: Failure[];
+  /** Null when the walk came to its end. */
+  stopped: Stop | null;
+}
+
+function catalogueFailure(fault: Fault): Failure {
+  return { ...fault, repository: "", tags: [], digest: null, object: "catalog", platform: null, path: [] };
+}
+
+/** Whether a repository belongs to the shard: names are spread by their hash. */
+export function isInShard(repository: string, { index, count }: Shard): boolean {
+  return count === 1 || Number.parseInt(sha256(repository).slice(-8), 16) % count === index;
+}
+
+/** By repository, then from the outside in, then by name: the same order on every run. */
+function compareFailures(a: Failure, b: Failure): number {
+  return (
+    compare(a.repository, b.repository) ||
+    OBJECTS.indexOf(a.object) - OBJECTS.indexOf(b.object) ||
+    compare(a.digest ?? "", b.digest ?? "") ||
+    compare(a.tags[0] ?? "", b.tags[0] ?? "")
+  );
+}
+
+/** Why the signal cut the run short; its reason, where it says so itself. */
+function stopOf(signal: AbortSignal | undefined): Stop {
+  if (signal?.reason instanceof Error && signal.reason.name === "TimeoutError") {
+    return {
+      code: "deadline",
+      message: "the deadline passed before the walk was complete",
+      cure: "give it more time, or less to do: fewer tags, a lighter blob check, more shards",
+    };
+  }
+  return { code: "interrupted", message: "the walk was interrupted", cure: "run it again" };
+}
+
+/** What is said instead of walking when the registry refuses its catalogue or has none. */
+function catalogueRefused(host: string, fault: Fault): RegistryError | null {
+  const { reason, status } = fault;
+  if (reason === "unauthorized") {
+    const cure = "give credentials that may read it, or name the repositories with --repository";
+    return new RegistryError("unauthorized", `${host} refuses its catalogue (${status})`, cure);
+  }
+  if (reason === "missing") {
+    const cure = "check the address, or name the repositories with --repository";
+    return new RegistryError("no-catalogue", `${host} has no catalogue (${status})`, cure);
+  }
+  return null;
+}
+
+class RegistryWalk {
+  readonly #started = performance.now();
+  readonly #shard: Shard;
+  readonly #referrers: ReferrersApi;
+  readonly #counts: RepositoryCounts & { repositories: number } = {
+    repositories: 0,
+    tags: 0,
+    manifests: 0,
+    indexes: 0,
+    blobs: 0,
+  };
+  readonly #failures: Failure[] = [];
+  readonly #coverage: string[] = [];
+  /** The repositories under way. */
+  readonly #active = new Set<RepositoryWalk>();
+  #total: number | null = null;
+  #complete = true;
+  #stopped: Stop | null = null;
+
+  constructor(
+    private readonly client: RegistryClient,
+    private readonly options: WalkOptions,
+  ) {
+    this.#shard = options.shard ?? { index: 0, count: 1 };
+    this.#referrers = new ReferrersApi(client);
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.client.greet();
+      const repositories = await this.#repositories();
+      this.#total = repositories.length;
+      await drain(repositories.reverse(), this.client.concurrency, (repository) => this.#walk(repository));
+      if (this.options.credentialsGiven && !this.client.challenged) {
+        this.#coverage.push("it never asked for the credentials that were given");
+      }
+    } catch (error) {
+      this.#stop(error);
+    }
+  }
+
+  report(): Report {
+    const failures = [...this.#failures];
+    if (this.#coverage.length > 0 && this.#shard.index === 0) {
+      const detail = this.#coverage.join("; ");
+      failures.push(catalogueFailure({ reason: "coverage", status: 200, detail }));
+    }
+    return {
+      registry: this.client.url.origin,
+      complete: this.#complete && this.#stopped === null,
+      counts: { ...this.#counts, ...this.client.traffic },
+      durationSeconds: (performance.now() - this.#started) / 1000,
+      failures: failures.sort(compareFailures),
+      stopped: this.#stopped,
+    };
+  }
+
+  async #repositories(): Promise<string[]> {
+    const { catalogue, repositories } = this.options;
+    const listed = catalogue ? await this.#readCatalogue() : [];
+    return [...new Set([...repositories, ...listed])].filter((name) => isInShard(name, this.#shard));
+  }
+
+  async #readCatalogue(): Promise<string[]> {
+    const { names, fault } = await readListing("repositories", isRepository, (next) => this.client.catalogue(next));
+    if (fault !== null) {
+      const refused = catalogueRefused(this.client.url.host, fault);
+      if (refused !== null && this.options.repositories.length === 0) throw refused;
+      this.#complete = false;
+      if (this.#shard.index === 0) this.#failures.push(catalogueFailure(fault));
+    } else if (names.length === 0 && this.options.role === "private") {
+      // A pull-through cache that nobody has pulled through yet is empty; an authoritative registry is not.
+      this.#coverage.push("the catalogue is empty");
+    }
+    return names;
+  }
+
+  async #walk(repository: string): Promise<void> {
+    const walk = new RepositoryWalk(this.client, this.#referrers, repository, this.options);
+    this.#active.add(walk);
+    await walk.run();
+    this.#take(walk);
+    const { repositories } = this.#counts;
+    this.options.onProgress?.({ repositories, of: this.#total ?? 0, requests: this.client.traffic.requests });
+  }
+
+  /** Takes over what a repository's walk has found, so that its memory can go. */
+  #take(walk: RepositoryWalk): void {
+    this.#active.delete(walk);
+    const counts = walk.counts;
+    this.#counts.repositories++;
+    this.#counts.tags += counts.tags;
+    this.#counts.manifests += counts.manifests;
+    this.#counts.indexes += counts.indexes;
+    this.#counts.blobs += counts.blobs;
+    this.#complete &&= walk.complete;
+    for (const failure of walk.failures()) this.#failures.push(failure);
+  }
+
+  /** Ends the walk early with what it has found; throws what is no such end, or came before anything was walked. */
+  #stop(error: unknown): void {
+    const cut = error instanceof ExchangeError && error.fault === "cancelled";
+    const gone = error instanceof RegistryError && error.code !== "accept-dropped" && this.#total !== null;
+    if (!cut && !gone) throw error;
+    this.#stopped = gone ? { code: error.code, message: error.message, cure: error.cure } : stopOf(this.options.signal);
+    for (const walk of this.#active) this.#take(walk);
+    if (!gone) return;
+    // That the registry is gone is one fault: the objects that were asked for meanwhile are not accused.
+    const kept = this.#failures.filter(({ reason }) => reason !== "unreachable" && reason !== "timeout");
+    this.#failures.splice(0, this.#failures.length, ...kept);
+  }
+}
+
+/**
+ * Walks a registry and reports every broken object once.
+ *
+ * @throws RegistryError when the registry as a whole cannot be reached, entered or listed, so that no walk began
+ */
+export async function walk(client: RegistryClient, options: WalkOptions): Promise<Report> {
+  const registryWalk = new RegistryWalk(client, options);
+  await registryWalk.run();
+  return registryWalk.report();
+}
