@@ -98,6 +98,16 @@ export function find(name: ComponentName): Component | MissingComponent {
 }
 
 /**
+ * The component, for helpers that cannot skip.
+ * @throws with the reason and the cure when it is missing
+ */
+export function required(name: ComponentName): Component {
+  const found = find(name);
+  if ("missing" in found) throw new Error(found.missing);
+  return found;
+}
+
+/**
  * A describe block that needs real components: its body gets them by name. Where one is missing the block is one skipped
  * test whose name ends with the reasons, which the reporter prints and .ci/allowed-skips judges.
  */

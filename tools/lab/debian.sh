@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # Debian packages without installing them: lists and archives in the cache, taken from the mirror that the machine's own apt uses.
 # Sourced by tools/lab/setup, which sets $cache.
+: "${cache:?}"
 
 # The mirror's base address, whatever form (one-line or deb822) the machine's sources have. Where the lists were never
 # fetched there is no label yet: then the release named as the machine's own counts.
 debian_mirror() {
   local codename mirror
   codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+  # shellcheck disable=SC2016 # apt's fields, not ours
   mirror=$(apt-get indextargets --format '$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
     awk -F'|' -v codename="$codename" '
       $1 == "Debian" { print $4; found = 1; exit }
@@ -107,6 +109,7 @@ fetch_debian_libs() {
   loader=$(find "$folder" -path '*-linux-gnu/ld-linux*.so.*' -print -quit)
   libraries=$(find "$folder" -type d -path '*/lib/*-linux-gnu' -print | paste -sd:)
   rm -f "$cache/bin/$name"
+  # shellcheck disable=SC2016 # the script's own $0 and $@
   printf '#!/bin/sh\nexec %q --argv0 "$0" --library-path %q %q "$@"\n' "$loader" "$libraries" "$folder/$program" >"$cache/bin/$name.new"
   chmod 755 "$cache/bin/$name.new"
   mv "$cache/bin/$name.new" "$cache/bin/$name"

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Programs and files out of Go modules. Sourced by tools/lab/setup, which sets $cache.
+: "${cache:?}"
 
 go_present() {
   if ! command -v go >/dev/null; then

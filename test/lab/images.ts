@@ -1,0 +1,325 @@
+import { createCipheriv, createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
+import { type Dispatcher, fetch } from "undici";
+
+/** Synthetic content of a registry, the same bytes for the same input. Specification: OCI image-spec 1.1, Docker image manifest v2 schema 2. */
+
+export interface Platform {
+  readonly architecture: string;
+  readonly os: string;
+  readonly variant?: string;
+}
+
+/** What refers to content, as it stands in a manifest. */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly platform?: Platform;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly artifactType?: string;
+  readonly urls?: readonly string[];
+}
+
+/** Bytes and what refers to them. */
+export interface Content {
+  readonly descriptor: Descriptor;
+  readonly bytes: Buffer;
+}
+
+/** A layer: a gzipped tar archive of one file. */
+export interface Layer extends Content {
+  /** The digest of the archive before compression. */
+  readonly diffId: string;
+}
+
+/** A manifest or an index, with everything that has to be pushed before it. */
+export interface Manifest extends Content {
+  readonly blobs: readonly Content[];
+  readonly manifests: readonly Manifest[];
+}
+
+export type Format = "oci" | "docker";
+
+export const MEDIA_TYPES = {
+  oci: {
+    index: "application/vnd.oci.image.index.v1+json",
+    manifest: "application/vnd.oci.image.manifest.v1+json",
+    config: "application/vnd.oci.image.config.v1+json",
+    layer: "application/vnd.oci.image.layer.v1.tar+gzip",
+  },
+  docker: {
+    index: "application/vnd.docker.distribution.manifest.list.v2+json",
+    manifest: "application/vnd.docker.distribution.manifest.v2+json",
+    config: "application/vnd.docker.container.image.v1+json",
+    layer: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+  },
+} as const;
+
+const EMPTY_CONFIG = "application/vnd.oci.empty.v1+json";
+const LINUX_AMD64: Platform = { architecture: "amd64", os: "linux" };
+
+/** `sha256:<hex>` of some bytes. */
+export function digestOf(bytes: Buffer | string): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+/** Bytes that look random and depend on the seed alone. */
+export function seededBytes(seed: string, size: number): Buffer {
+  const key = createHash("sha256").update(seed).digest();
+  return createCipheriv("aes-256-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(size));
+}
+
+export function content(mediaType: string, bytes: Buffer): Content {
+  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } };
+}
+
+/** A layer whose one file holds `size` bytes (default 256), so that the blob is some 1,100 bytes longer. */
+export function layer(seed: string, { size = 256, format = "oci" }: { size?: number; format?: Format } = {}): Layer {
+  const archive = tarOfOneFile("content", seededBytes(seed, size));
+  // Stored, not deflated: compressed bytes differ between versions of zlib.
+  return { ...content(MEDIA_TYPES[format].layer, gzipSync(archive, { level: 0 })), diffId: digestOf(archive) };
+}
+
+/** A POSIX ustar archive (pax(1)): one header, the content padded to 512 bytes, two empty blocks. */
+function tarOfOneFile(name: string, bytes: Buffer): Buffer {
+  const header = Buffer.alloc(512);
+  header.write(name, 0);
+  header.write("0000644\0", 100);
+  header.write("0000000\0", 108);
+  header.write("0000000\0", 116);
+  header.write(`${bytes.length.toString(8).padStart(11, "0")}\0`, 124);
+  header.write("00000000000\0", 136);
+  header.write("        ", 148);
+  header.write("0", 156);
+  header.write("ustar\u000000", 257);
+  const checksum = header.reduce((sum, byte) => sum + byte, 0);
+  header.write(`${checksum.toString(8).padStart(6, "0")}\0 `, 148);
+  return Buffer.concat([header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512), Buffer.alloc(1024)]);
+}
+
+/** Any JSON document as a manifest, for shapes that the functions below do not make. */
+export function manifest(
+  document: { readonly mediaType?: string; readonly [field: string]: unknown },
+  needs: {
+    readonly blobs?: readonly Content[];
+    readonly manifests?: readonly Manifest[];
+    readonly mediaType?: string;
+  } = {},
+): Manifest {
+  const mediaType = needs.mediaType ?? document.mediaType ?? MEDIA_TYPES.oci.manifest;
+  return {
+    ...content(mediaType, Buffer.from(JSON.stringify(document))),
+    blobs: needs.blobs ?? [],
+    manifests: needs.manifests ?? [],
+  };
+}
+
+export interface ImageOptions {
+  /** @default "oci" */
+  readonly format?: Format;
+  /** @default linux/amd64 */
+  readonly platform?: Platform;
+  /** @default two layers made of the seed */
+  readonly layers?: readonly Layer[];
+  /** What this image refers to (OCI 1.1 `subject`). */
+  readonly subject?: Content;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** An image of one platform: config and layers. */
+export function image(seed: string, options: ImageOptions = {}): Manifest {
+  const format = options.format ?? "oci";
+  const platform = options.platform ?? LINUX_AMD64;
+  const layers = options.layers ?? [1, 2].map((n) => layer(`${seed}/layer/${n}`, { format }));
+  const config = content(
+    MEDIA_TYPES[format].config,
+    Buffer.from(
+      JSON.stringify({
+        created: "1970-01-01T00:00:00Z",
+        ...platform,
+        config: { Labels: { seed } },
+        rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
+      }),
+    ),
+  );
+  const made = manifest(
+    {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPES[format].manifest,
+      config: config.descriptor,
+      layers: layers.map(({ descriptor }) => descriptor),
+      ...(options.subject && { subject: reference(options.subject) }),
+      ...(options.annotations && { annotations: options.annotations }),
+    },
+    // A layer with urls is fetched from there, not pushed here.
+    { blobs: [config, ...layers.filter(({ descriptor }) => descriptor.urls === undefined)] },
+  );
+  return { ...made, descriptor: { ...made.descriptor, platform } };
+}
+
+/** An index (OCI) or manifest list (Docker) of manifests and, nested, of other indexes. */
+export function index(
+  manifests: readonly Manifest[],
+  options: { readonly format?: Format; readonly annotations?: Readonly<Record<string, string>> } = {},
+): Manifest {
+  return manifest(
+    {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPES[options.format ?? "oci"].index,
+      manifests: manifests.map(({ descriptor }) => descriptor),
+      ...(options.annotations && { annotations: options.annotations }),
+    },
+    { manifests },
+  );
+}
+
+/** An index of one image for each platform: `linux/amd64` and `linux/arm64` by default. */
+export function multiPlatformImage(
+  seed: string,
+  {
+    platforms = ["amd64", "arm64"],
+    ...options
+  }: Omit<ImageOptions, "platform"> & { platforms?: readonly string[] } = {},
+): Manifest {
+  return index(
+    platforms.map((architecture) =>
+      image(`${seed}/${architecture}`, { ...options, platform: { architecture, os: "linux" } }),
+    ),
+    { format: options.format },
+  );
+}
+
+/** A buildx attestation of an image: an entry of the same index, of platform unknown/unknown, whose layer is in-toto JSON. */
+export function attestation(of: Content): Manifest {
+  const statement = content(
+    "application/vnd.in-toto+json",
+    Buffer.from(
+      JSON.stringify({ _type: "https://in-toto.io/Statement/v0.1", subject: [{ digest: of.descriptor.digest }] }),
+    ),
+  );
+  const platform = { architecture: "unknown", os: "unknown" };
+  const config = content(
+    MEDIA_TYPES.oci.config,
+    Buffer.from(JSON.stringify({ ...platform, rootfs: { type: "layers", diff_ids: [statement.descriptor.digest] } })),
+  );
+  const made = manifest(
+    {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPES.oci.manifest,
+      config: config.descriptor,
+      layers: [statement.descriptor],
+    },
+    { blobs: [config, statement] },
+  );
+  const annotations = {
+    "vnd.docker.reference.digest": of.descriptor.digest,
+    "vnd.docker.reference.type": "attestation-manifest",
+  };
+  return { ...made, descriptor: { ...made.descriptor, platform, annotations } };
+}
+
+/** An OCI artifact: the empty config and one blob; a signature or SBOM of `subject` where one is given. */
+export function artifact(
+  seed: string,
+  options: { readonly subject?: Content; readonly artifactType?: string; readonly size?: number } = {},
+): Manifest {
+  const artifactType = options.artifactType ?? "application/vnd.example.report.v1";
+  const config = content(EMPTY_CONFIG, Buffer.from("{}"));
+  const blob = content("application/octet-stream", seededBytes(seed, options.size ?? 256));
+  const made = manifest(
+    {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPES.oci.manifest,
+      artifactType,
+      config: config.descriptor,
+      layers: [blob.descriptor],
+      ...(options.subject && { subject: reference(options.subject) }),
+    },
+    { blobs: [config, blob] },
+  );
+  return { ...made, descriptor: { ...made.descriptor, artifactType } };
+}
+
+/** The tag under which a registry without the referrers API lists what refers to a digest (OCI distribution-spec 1.1). */
+export function referrersTag(of: Content): string {
+  return of.descriptor.digest.replace(":", "-");
+}
+
+function reference({ descriptor: { mediaType, digest, size } }: Content): Descriptor {
+  return { mediaType, digest, size };
+}
+
+/** Where to push to. */
+export interface PushTarget {
+  /** `http(s)://host:port` */
+  readonly url: string;
+  /** @default anonymous */
+  readonly credentials?: { readonly username: string; readonly password: string };
+  /**
+   * How to connect: an undici Agent with a private CA, for one.
+   * @default undici's own
+   */
+  readonly dispatcher?: Dispatcher;
+}
+
+/**
+ * Pushes a manifest and everything below it, then the tags that shall name it; without tags it stays untagged.
+ * Nothing is skipped because it seems to be there: a registry's blob cache lies.
+ * @throws on any answer but 202 and 201, with the registry's own words
+ */
+export async function push(
+  target: PushTarget,
+  repository: string,
+  pushed: Manifest,
+  ...tags: readonly string[]
+): Promise<void> {
+  const send = sender(target);
+  const base = `${target.url}/v2/${repository}`;
+  const done = new Set<string>();
+
+  const pushBlob = async ({ descriptor, bytes }: Content) => {
+    if (done.has(descriptor.digest)) return;
+    const location = (await send("POST", `${base}/blobs/uploads/`, 202)) ?? "";
+    const upload = new URL(location, target.url);
+    upload.searchParams.set("digest", descriptor.digest);
+    await send("PUT", upload.href, 201, bytes, "application/octet-stream");
+    done.add(descriptor.digest);
+  };
+  const pushNeeds = async (of: Manifest) => {
+    for (const blob of of.blobs) await pushBlob(blob);
+    for (const child of of.manifests) await pushManifest(child);
+  };
+  const pushManifest = async (one: Manifest) => {
+    if (done.has(one.descriptor.digest)) return;
+    await pushNeeds(one);
+    await putManifest(one, one.descriptor.digest);
+    done.add(one.descriptor.digest);
+  };
+  const putManifest = ({ descriptor, bytes }: Content, name: string) =>
+    send("PUT", `${base}/manifests/${name}`, 201, bytes, descriptor.mediaType);
+
+  await pushNeeds(pushed);
+  for (const name of tags.length > 0 ? tags : [pushed.descriptor.digest]) await putManifest(pushed, name);
+}
+
+function sender({ credentials, dispatcher }: PushTarget) {
+  const authorization = credentials && {
+    authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`,
+  };
+  return async (method: string, url: string, status: number, body?: Buffer, contentType?: string) => {
+    const response = await fetch(url, {
+      method,
+      body,
+      dispatcher,
+      headers: { ...authorization, ...(contentType && { "content-type": contentType }) },
+    });
+    const text = await response.text();
+    if (response.status !== status) {
+      throw new Error(
+        `${method} ${new URL(url).pathname}: ${response.status}, expected ${status}: ${text.slice(0, 500)}`,
+      );
+    }
+    return response.headers.get("location");
+  };
+}
