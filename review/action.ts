@@ -1,0 +1,64 @@
+import type { ResourceChangeJson } from "./plan";
+
+/** What happens to a resource, the worst first, and how a sentence calls it. */
+export const ACTIONS = {
+  destroy: "destroy",
+  replace: "replace",
+  deliver: "deliver again",
+  update: "update",
+  create: "create",
+  import: "import",
+  move: "move",
+  forget: "forget",
+  read: "read",
+} as const;
+
+export type Action = keyof typeof ACTIONS;
+
+const isMap = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+
+const triggers = (values: unknown): unknown => (values as { triggers_replace?: unknown } | null)?.triggers_replace;
+
+/**
+ * Whether a resource is files that are delivered to a host. Terraform can run the delivery again only by replacing the
+ * resource, and nothing on the host is destroyed by that.
+ *
+ * https://developer.hashicorp.com/terraform/language/resources/terraform-data#triggers_replace
+ */
+export const isDelivery = ({ type, change }: ResourceChangeJson): boolean =>
+  type === "terraform_data" &&
+  [change.before, change.after].filter((values) => isMap(values)).every((values) => isMap(triggers(values)));
+
+/** What a plan does to a resource, or undefined where it does nothing. */
+export const actionOf = (resource: ResourceChangeJson): Action | undefined => {
+  const { actions, importing } = resource.change;
+  const has = (action: string): boolean => actions.includes(action);
+  if (has("delete") && has("create")) return isDelivery(resource) ? "deliver" : "replace";
+  if (has("delete")) return "destroy";
+  if (has("update")) return "update";
+  if (has("create")) return "create";
+  if (has("forget")) return "forget";
+  if (has("read")) return "read";
+  if (importing !== undefined) return "import";
+  return resource.previous_address === undefined ? undefined : "move";
+};
+
+/**
+ * Terraform's reasons in words; where an attribute cannot be changed in place, the attribute itself says more.
+ *
+ * Source: https://developer.hashicorp.com/terraform/internals/json-format, "action_reason"
+ */
+const REASONS: Readonly<Record<string, string>> = {
+  replace_because_tainted: "what was begun before failed half-way",
+  replace_by_request: "asked for with -replace",
+  replace_by_triggers: "something that it follows changes",
+  delete_because_no_resource_config: "no longer in the configuration",
+  delete_because_no_module: "its module is no longer in the configuration",
+  delete_because_wrong_repetition: "its count or for_each is another",
+  delete_because_count_index: "its index is beyond the count",
+  delete_because_each_key: "its key is no longer in for_each",
+  delete_because_no_move_target: "what it was moved to is not in the configuration",
+};
+
+/** Why a resource is destroyed or replaced, where Terraform names a reason other than an attribute. */
+export const reasonOf = ({ action_reason: reason = "" }: ResourceChangeJson): string | undefined => REASONS[reason];

@@ -1,0 +1,59 @@
+/**
+ * Characters that a reader does not see, or that turn what follows around: in a review they could hide what is added.
+ * Line feeds and tabs are left.
+ *
+ * https://trojansource.codes/
+ */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}\p{Private_Use}]/gu;
+
+/** The text with every hidden character written as its code point, `\u{202e}`. */
+export const visible = (text: string): string =>
+  text.replace(HIDDEN, (character) =>
+    character === "\n" || character === "\t" ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+
+/** A text cut to a number of characters, with an ellipsis where something is missing. */
+export const cut = (text: string, length: number): string =>
+  // Half a surrogate pair at the cut would be no character.
+  text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, "")}…`;
+
+const longestRun = (text: string): number => Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+
+const LONGEST_SPAN = 300;
+
+/**
+ * A code span that shows the text, whatever is in it, on one line.
+ *
+ * https://github.github.com/gfm/#code-spans
+ */
+export const codeSpan = (text: string): string => {
+  const line = cut(visible(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t"), LONGEST_SPAN);
+  const fence = "`".repeat(longestRun(line) + 1);
+  const padding = line === "" || /^[ `]|[ `]$/.test(line) ? " " : "";
+  return `${fence}${padding}${line}${padding}${fence}`;
+};
+
+/**
+ * A fenced code block that nothing in the text can close.
+ *
+ * https://github.github.com/gfm/#fenced-code-blocks
+ */
+export const fenced = (language: string, text: string): string => {
+  const fence = "`".repeat(Math.max(3, longestRun(text) + 1));
+  return `${fence}${language}\n${text}\n${fence}`;
+};
+
+/** Text between HTML tags. */
+export const html = (text: string): string =>
+  cut(visible(text).replace(/\s+/g, " "), LONGEST_SPAN)
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;");
+
+/**
+ * A folded block. The blank lines end the HTML blocks, so that the body is read as Markdown.
+ *
+ * @param summary HTML
+ */
+export const folded = (summary: string, body: string): string =>
+  `<details><summary>${summary}</summary>\n\n${body}\n\n</details>`;

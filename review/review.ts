@@ -1,0 +1,175 @@
+import { type Action, actionOf, isDelivery, reasonOf } from "./action";
+import { type AttributeChange, attributeChanges, markedStrings, pathText, type Shown, stringsOf } from "./attributes";
+import type { ModuleJson, PlanJson, ResourceChangeJson, ValuesJson } from "./plan";
+import { redactDeep } from "./redaction";
+
+/** What happens to one resource. Whatever comes from the plan is free of secrets. */
+export interface ResourceReview {
+  readonly address: string;
+  /** Path of the construct, for example "dns/pve/Resource"; undefined where the synthesised output does not know it. */
+  readonly construct: string | undefined;
+  readonly action: Action;
+  /** Whether it is files that are delivered to a host. */
+  readonly delivers: boolean;
+  readonly reason: string | undefined;
+  /** Attributes that cannot be changed in place, by their paths. */
+  readonly forcedBy: readonly string[];
+  /** Where it was before, and under which id it is taken over. */
+  readonly previousAddress: string | undefined;
+  readonly importedId: string | undefined;
+  /** Whether the new one is made before the old one goes. */
+  readonly newFirst: boolean;
+  readonly attributes: readonly AttributeChange[];
+}
+
+/** What happens to one stack. */
+export interface StackReview {
+  readonly stack: string;
+  /** "comparison": of the synthesised output with that of the merge base, without any state. */
+  readonly source: "plan" | "comparison";
+  readonly changes: readonly ResourceReview[];
+  /** What was changed outside Terraform. */
+  readonly drift: readonly ResourceReview[];
+  /** Outputs of the stack that change. */
+  readonly outputs: readonly string[];
+  /** Whether Terraform failed while it planned. */
+  readonly errored: boolean;
+  /** Whether there is no state yet, so that everything is new. */
+  readonly first: boolean;
+  /** Hosts to which nothing is sent: name → reason. */
+  readonly deferred: Readonly<Record<string, string>>;
+}
+
+/** Address without the keys of count and for_each → path of the construct. */
+export type ConstructPaths = ReadonlyMap<string, string>;
+
+/** Which attributes a reader wants to see. What is known only after the apply says nothing about a new resource. */
+const worthShowing =
+  (action: Action) =>
+  ({ after, forces }: AttributeChange): boolean => {
+    if (action === "destroy" || action === "forget" || action === "read") return false;
+    return after.kind !== "unknown" || forces || action === "update";
+  };
+
+const forcedBy = ({ change }: ResourceChangeJson, attributes: readonly AttributeChange[]): string[] => {
+  const changed = attributes.filter(({ forces }) => forces).map(({ path }) => pathText(path));
+  return changed.length > 0 ? changed : (change.replace_paths ?? []).map(pathText);
+};
+
+const withoutKeys = (address: string): string => address.replace(/\[[^\]]*\]$/, "");
+
+/** Name of the output; see stacks/dns-stack.ts. */
+const DEFERRED = "deferred";
+
+type Redact = (text: string) => string;
+
+const redactShown = (shown: Shown, redact: Redact): Shown =>
+  shown.kind === "value" ? { kind: "value", value: redactDeep(shown.value, redact) } : shown;
+
+const redactAttribute = (attribute: AttributeChange, redact: Redact): AttributeChange => ({
+  ...attribute,
+  path: attribute.path.map((key) => (typeof key === "string" ? redact(key) : key)),
+  before: redactShown(attribute.before, redact),
+  after: redactShown(attribute.after, redact),
+});
+
+const reviewResource = (
+  resource: ResourceChangeJson,
+  action: Action,
+  constructs: ConstructPaths,
+  redact: Redact,
+): ResourceReview => {
+  const attributes = attributeChanges(resource.change);
+  const { importing, actions } = resource.change;
+  const optional = (text: string | undefined): string | undefined => (text === undefined ? undefined : redact(text));
+  return {
+    address: redact(resource.address),
+    construct: constructs.get(withoutKeys(resource.address)),
+    action,
+    delivers: isDelivery(resource),
+    reason: reasonOf(resource),
+    forcedBy: forcedBy(resource, attributes).map(redact),
+    previousAddress: optional(resource.previous_address),
+    importedId: optional(importing?.id),
+    newFirst: actions[0] === "create" && actions.length > 1,
+    attributes: attributes.filter(worthShowing(action)).map((attribute) => redactAttribute(attribute, redact)),
+  };
+};
+
+const isEmpty = ({ resources = [], child_modules: children = [] }: ModuleJson = {}): boolean =>
+  resources.length === 0 && children.every(isEmpty);
+
+/** The stack of the hosts' names says so in its output. */
+const deferredHosts = (plan: PlanJson, redact: Redact): Record<string, string> => {
+  const value = plan.planned_values?.outputs?.[DEFERRED]?.value;
+  return Object.fromEntries(
+    Object.entries(typeof value === "object" && value !== null ? value : {}).flatMap(([host, reason]) =>
+      typeof reason === "string" ? [[redact(host), redact(reason)]] : [],
+    ),
+  );
+};
+
+/**
+ * Reviews the plan of one stack.
+ *
+ * @param source see StackReview
+ * @param redact takes the secrets out of a text
+ */
+export const reviewPlan = (
+  stack: string,
+  source: StackReview["source"],
+  plan: PlanJson,
+  constructs: ConstructPaths,
+  redact: Redact,
+): StackReview => {
+  const resources = (list: readonly ResourceChangeJson[] = []): ResourceReview[] =>
+    list.flatMap((resource) => {
+      const action = actionOf(resource);
+      return action === undefined ? [] : [reviewResource(resource, action, constructs, redact)];
+    });
+  return {
+    stack,
+    source,
+    changes: resources(plan.resource_changes),
+    drift: resources(plan.resource_drift),
+    outputs: Object.entries(plan.output_changes ?? {})
+      .filter(([, { actions }]) => !actions.includes("no-op"))
+      .map(([name]) => redact(name)),
+    errored: plan.errored === true,
+    first: source === "plan" && isEmpty(plan.prior_state?.values?.root_module),
+    deferred: deferredHosts(plan, redact),
+  };
+};
+
+const secretsOfModule = ({ resources = [], child_modules: children = [] }: ModuleJson): string[] => [
+  ...resources.flatMap(({ values, sensitive_values: marks }) => markedStrings(values, marks)),
+  ...children.flatMap(secretsOfModule),
+];
+
+const secretsOfValues = ({ root_module: module = {}, outputs = {} }: ValuesJson): string[] => [
+  ...secretsOfModule(module),
+  ...Object.values(outputs).flatMap(({ sensitive, value }) => (sensitive === true ? stringsOf(value) : [])),
+];
+
+/**
+ * Every value that a plan marks as sensitive somewhere. Terraform loses the mark on the way, for example in the `output`
+ * of a terraform_data, and shows the value there in clear.
+ */
+export const secretsOf = (plan: PlanJson): string[] => {
+  const variables = plan.configuration?.root_module?.variables ?? {};
+  const changes = [
+    ...[...(plan.resource_changes ?? []), ...(plan.resource_drift ?? [])].map(({ change }) => change),
+    ...Object.values(plan.output_changes ?? {}),
+  ];
+  return [
+    ...Object.entries(variables).flatMap(([name, { sensitive, default: value }]) =>
+      sensitive === true ? stringsOf([value, plan.variables?.[name]?.value]) : [],
+    ),
+    ...changes.flatMap((change) => [
+      ...markedStrings(change.before, change.before_sensitive),
+      ...markedStrings(change.after, change.after_sensitive),
+    ]),
+    ...secretsOfValues(plan.prior_state?.values ?? {}),
+    ...secretsOfValues(plan.planned_values ?? {}),
+  ];
+};
