@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { rootCertificates, TLSSocket } from "node:tls";
 import { Agent, buildConnector, type Dispatcher } from "undici";
 
@@ -81,11 +80,6 @@ export interface Traffic {
   requests: number;
   /** Body bytes received. */
   bytes: number;
-}
-
-/** A registry's certificate authority file. @throws Error of node:fs */
-export function readCertificates(path: string): string {
-  return readFileSync(path, "utf8");
 }
 
 /** A body may trickle, but not slower than this once the time-out has passed ten times over: bytes a second. */

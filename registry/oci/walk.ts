@@ -70,6 +70,8 @@ export interface Report {
   failures: Failure[];
   /** Null when the walk came to its end. */
   stopped: Stop | null;
+  /** Whether the catalogue was read to its end. */
+  catalogueRead: boolean;
 }
 
 function catalogueFailure(fault: Fault): Failure {
@@ -133,6 +135,7 @@ class RegistryWalk {
   /** The repositories under way. */
   readonly #active = new Set<RepositoryWalk>();
   #total: number | null = null;
+  #catalogueRead = false;
   #complete = true;
   #stopped: Stop | null = null;
 
@@ -171,6 +174,7 @@ class RegistryWalk {
       durationSeconds: (performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
       stopped: this.#stopped,
+      catalogueRead: this.#catalogueRead,
     };
   }
 
@@ -182,6 +186,7 @@ class RegistryWalk {
 
   async #readCatalogue(): Promise<string[]> {
     const { names, fault } = await readListing("repositories", isRepository, (next) => this.client.catalogue(next));
+    this.#catalogueRead = fault === null;
     if (fault !== null) {
       const refused = catalogueRefused(this.client.url.host, fault);
       if (refused !== null && this.options.repositories.length === 0) throw refused;

@@ -1,0 +1,226 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { SingleBar } from "cli-progress";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { readCertificates } from "../registry/oci/certificates";
+import { BLOB_CHECKS, type BlobCheck } from "../registry/oci/check";
+import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT, RegistryClient } from "../registry/oci/client";
+import { type Credentials, dockerCredentials } from "../registry/oci/credentials";
+import { RegistryError } from "../registry/oci/errors";
+import { isRepository, isTag, parseTarget, type Target } from "../registry/oci/reference";
+import { ROLES, type Role, type TagSelection } from "../registry/oci/repository";
+import { type Progress, type Report, walk } from "../registry/oci/walk";
+import { defaultBlobCheck } from "../registry/probe/environment";
+import { page } from "../registry/report/html";
+import { junit } from "../registry/report/junit";
+import { table } from "../registry/report/table";
+
+interface VerifyOptions {
+  repository: string[];
+  tag: string[];
+  newest?: number;
+  blobs?: BlobCheck;
+  role: Role;
+  concurrency: number;
+  rate?: number;
+  timeout: number;
+  username?: string;
+  passwordFile?: string;
+  caFile?: string;
+  insecureSkipTlsVerify?: true;
+  json?: true;
+  html?: string;
+  junit?: string;
+}
+
+/** Reads an option's number; commander tells which option it was. */
+function number(least: number, most: number, whole: boolean): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
+    throw new InvalidArgumentError(`allowed are ${whole ? "whole numbers" : "numbers"} from ${least} to ${most}`);
+  };
+}
+
+/** Collects a repeatable option whose values are names. */
+function names(is: (text: unknown) => text is string, what: string): (text: string, before: string[]) => string[] {
+  return (text, before) => {
+    if (!is(text)) throw new InvalidArgumentError(`${JSON.stringify(text)} is not ${what}`);
+    return [...before, text];
+  };
+}
+
+function readPassword(path: string): string {
+  try {
+    return readFileSync(path, "utf8").replace(/\r?\n$/, "");
+  } catch {
+    throw new RegistryError("bad-input", `the password file ${path} cannot be read`, "give a file with the password");
+  }
+}
+
+/** Credentials that were given for this run: by options, or by REG_USER and REG_PASS. */
+function givenCredentials(
+  { username, passwordFile }: VerifyOptions,
+  environment: NodeJS.ProcessEnv,
+): Credentials | null {
+  const user = username ?? (environment.REG_USER || null);
+  const password = passwordFile === undefined ? environment.REG_PASS || null : readPassword(passwordFile);
+  if (user === null && password === null) return null;
+  if (user === null || password === null) {
+    const missing = user === null ? "the user name" : "the password";
+    throw new RegistryError(
+      "bad-credentials",
+      `${missing} of the registry is missing`,
+      "give both: --username and --password-file, or REG_USER and REG_PASS",
+    );
+  }
+  return { kind: "password", username: user, password };
+}
+
+/** What is walked, of the target and the options that narrow it. */
+function scopeOf(target: Target, { repository, tag, newest }: VerifyOptions) {
+  const narrowed = narrowedBy(tag, newest, target.kind === "image" || repository.length > 0);
+  if (target.kind === "registry") {
+    return { catalogue: repository.length === 0, repositories: repository, selection: narrowed };
+  }
+  return { catalogue: false, repositories: [target.repository], selection: imageSelection(target, narrowed) };
+}
+
+/** @param named whether the repositories were named, so that a tag that one lacks is a failure */
+function narrowedBy(tags: string[], newest: number | undefined, named: boolean): TagSelection {
+  if (tags.length > 0) return { kind: named ? "named" : "present", tags };
+  return newest === undefined ? { kind: "all" } : { kind: "newest", count: newest };
+}
+
+function imageSelection(image: Target & { kind: "image" }, narrowed: TagSelection): TagSelection {
+  if (image.digest !== null) return { kind: "digest", digest: image.digest };
+  if (image.tag !== null) return { kind: "named", tags: [image.tag] };
+  // As every other client reads an image without a tag.
+  return narrowed.kind === "all" ? { kind: "named", tags: ["latest"] } : narrowed;
+}
+
+function refuseConflicts(command: Command, target: Target, { repository, tag, newest }: VerifyOptions): void {
+  if (tag.length > 0 && newest !== undefined) command.error("error: --tag and --newest exclude each other");
+  if (target.kind === "registry") return;
+  if (repository.length > 0) {
+    command.error("error: --repository narrows a registry, and the target is an image: leave one of them out");
+  }
+  if ((target.tag !== null || target.digest !== null) && (tag.length > 0 || newest !== undefined)) {
+    command.error("error: the image has a tag or a digest already: leave --tag and --newest out");
+  }
+}
+
+/** Shows how far the walk is, on a terminal only. @returns what takes the progress, and what ends the bar */
+function progressBar(): { show: (progress: Progress) => void; end: () => void } {
+  if (!process.stderr.isTTY) return { show: () => {}, end: () => {} };
+  const format = "{bar} {value}/{total} repositories, {requests} requests";
+  const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
+  let started = false;
+  return {
+    show: ({ repositories, of, requests }) => {
+      if (!started) bar.start(of, 0, { requests });
+      started = true;
+      bar.update(repositories, { requests });
+    },
+    end: () => bar.stop(),
+  };
+}
+
+function write(path: string, content: string): void {
+  try {
+    writeFileSync(path, content);
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? "unknown";
+    throw new RegistryError("bad-input", `${path} cannot be written (${why})`, "give a path in a folder that exists");
+  }
+}
+
+/** 1 with a failure, even of an incomplete walk; 2 for an incomplete walk without one. */
+function exitCode({ failures, complete }: Report): 0 | 1 | 2 {
+  if (failures.length > 0) return 1;
+  return complete ? 0 : 2;
+}
+
+async function verify(targetText: string, options: VerifyOptions, command: Command): Promise<void> {
+  const target = parseTarget(targetText);
+  refuseConflicts(command, target, options);
+  const given = givenCredentials(options, process.env);
+  const ca = options.caFile === undefined ? undefined : readCertificates(options.caFile);
+  const { role, concurrency, rate, timeout, insecureSkipTlsVerify } = options;
+
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort();
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  const bar = progressBar();
+  const client = new RegistryClient({
+    url: target.url,
+    credentials: given ?? (await dockerCredentials(process.env, target.url.host)),
+    concurrency,
+    rate,
+    timeout,
+    ca,
+    insecureSkipTlsVerify,
+    signal: interruption.signal,
+  });
+  let report: Report;
+  try {
+    report = await walk(client, {
+      ...scopeOf(target, options),
+      role,
+      blobs: options.blobs ?? defaultBlobCheck(role),
+      credentialsGiven: given !== null,
+      signal: interruption.signal,
+      onProgress: bar.show,
+    });
+  } finally {
+    bar.end();
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+    await client.close();
+  }
+
+  if (options.html !== undefined) write(options.html, page(report));
+  if (options.junit !== undefined) write(options.junit, junit(report));
+  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${table(report).join("\n")}\n`);
+  process.exitCode = exitCode(report);
+  if (process.exitCode === 2) {
+    const { message, cure } = report.stopped ?? {
+      message: "a part of the registry could not be reached, and nothing broken was found in the rest",
+      cure: "run it again",
+    };
+    process.stderr.write(`error: ${message}; ${cure}\n`);
+  }
+}
+
+/** `warden verify`: walks a registry, or one image of it, and reports every broken object once. */
+export function verifyCommand(): Command {
+  return new Command("verify")
+    .description("check every manifest, config and layer of a registry or an image")
+    .argument("<target>", "http(s)://host[:port], host:port, or host[:port]/repository[:tag|@digest]")
+    .option(
+      "--repository <name>",
+      "only this repository, listed or not (repeatable)",
+      names(isRepository, "a repository"),
+      [],
+    )
+    .option("--tag <tag>", "only this tag (repeatable)", names(isTag, "a tag"), [])
+    .option("--newest <n>", "only the newest tags of each repository, by image date", number(1, 1_000_000, true))
+    .addOption(
+      new Option(
+        "--blobs <check>",
+        "how configs and layers are checked (default: last-byte, none for a proxy)",
+      ).choices(BLOB_CHECKS),
+    )
+    .addOption(
+      new Option("--role <role>", "authoritative registry, or pull-through cache").choices(ROLES).default("private"),
+    )
+    .option("--concurrency <n>", "requests at once", number(1, 256, true), DEFAULT_CONCURRENCY)
+    .option("--rate <n>", "requests a second, at most", number(0.01, 1_000_000, false))
+    .option("--timeout <seconds>", "no byte for that long ends a request", number(0.1, 86_400, false), DEFAULT_TIMEOUT)
+    .option("--username <name>", "with --password-file, or REG_PASS in the environment")
+    .option("--password-file <file>", "holds the password, and nothing else")
+    .option("--ca-file <file>", "PEM certificates of a private certificate authority")
+    .option("--insecure-skip-tls-verify", "accept any certificate")
+    .option("--json", "print the report as one JSON document")
+    .option("--html <file>", "write the report as one page")
+    .option("--junit <file>", "write the report as JUnit XML")
+    .action(verify);
+}

@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { MetricName } from "../../monitoring/metrics";
+import { type Answer, type Exchange, ExchangeError, type Transport } from "../oci/http";
+import { retryDelay } from "../oci/retry";
+import type { Shard } from "../oci/walk";
+import { exposition, NOTHING_STORED, type Push, type Stored } from "./samples";
+
+/** The labels that a group of metrics is stored under. */
+export interface GroupingKey {
+  job: string;
+  instance: string;
+  /** Only where several walks share the registry. */
+  shard?: string;
+}
+
+/** The Pushgateway did not take the metrics: they are lost for this run. */
+export class PushFailed extends Error {
+  override readonly name = "PushFailed";
+}
+
+const ANSWER_LIMIT = 64 * 1024 * 1024;
+
+/** A label value that would change the path, or vanish from it, is sent in URL-safe base64. */
+function segment(name: string, value: string): string {
+  if (value === "") return `${name}@base64/=`;
+  if (value.includes("/") || value === "." || value === "..") {
+    return `${name}@base64/${Buffer.from(value, "utf8").toString("base64url")}`;
+  }
+  return `${name}/${encodeURIComponent(value)}`;
+}
+
+/** https://github.com/prometheus/pushgateway#url */
+export function groupPath({ job, instance, shard }: GroupingKey): string {
+  const labels = [segment("job", job), segment("instance", instance)];
+  if (shard !== undefined) labels.push(segment("shard", shard));
+  return `metrics/${labels.join("/")}`;
+}
+
+/** The group of one walk; a registry walked by one alone has no shard. */
+export function groupingKey(job: string, instance: string, shard: Shard): GroupingKey {
+  return shard.count === 1 ? { job, instance } : { job, instance, shard: String(shard.index) };
+}
+
+/** Whether a group is of this registry, but of no shard that there is now. */
+export function isStale(group: Record<string, string>, { job, instance }: GroupingKey, { count }: Shard): boolean {
+  const { shard, ...others } = group;
+  if (Object.keys(others).length !== 2 || others.job !== job || others.instance !== instance) return false;
+  if (shard === undefined) return count > 1;
+  return count === 1 || !/^\d+$/.test(shard) || Number(shard) >= count;
+}
+
+/** A group as the Pushgateway's API tells it. https://github.com/prometheus/pushgateway#query-api */
+interface Group {
+  labels: Record<string, string>;
+  [metric: string]: unknown;
+}
+
+function groupsIn(answer: Answer): Group[] | null {
+  if (answer.status !== 200) return null;
+  try {
+    const { data } = JSON.parse(answer.body.toString("utf8")) as { data?: unknown };
+    if (!Array.isArray(data)) return null;
+    return data.filter((group): group is Group => typeof group?.labels === "object" && group.labels !== null);
+  } catch {
+    return null;
+  }
+}
+
+function valueIn(group: Group, metric: MetricName): number | null {
+  const { metrics } = (group[metric] ?? {}) as { metrics?: { value?: unknown }[] };
+  const value = Number(metrics?.[0]?.value ?? Number.NaN);
+  return Number.isNaN(value) ? null : value;
+}
+
+function sameLabels(a: Record<string, string>, b: GroupingKey): boolean {
+  const expected = Object.entries(b);
+  return Object.keys(a).length === expected.length && expected.every(([name, value]) => a[name] === value);
+}
+
+function storedIn(groups: readonly Group[], key: GroupingKey): Stored {
+  const group = groups.find(({ labels }) => sameLabels(labels, key));
+  if (group === undefined) return NOTHING_STORED;
+  return {
+    failures: valueIn(group, "registry_manifest_integrity_failures"),
+    repositories: valueIn(group, "registry_manifest_integrity_repos_checked"),
+    tags: valueIn(group, "registry_manifest_integrity_tags_checked"),
+    lastSuccess: valueIn(group, "registry_manifest_integrity_last_success_timestamp_seconds"),
+  };
+}
+
+export class Pushgateway {
+  readonly #base: URL;
+
+  /** @param base may have a path of its own, with or without a slash at its end */
+  constructor(
+    base: URL,
+    private readonly transport: Transport,
+    private readonly signal?: AbortSignal,
+  ) {
+    this.#base = new URL(base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`, base);
+  }
+
+  /** What is stored of earlier runs, and the groups of shards that are no more; null when it cannot be read. */
+  async read(key: GroupingKey, shard: Shard): Promise<{ stored: Stored; stale: GroupingKey[] } | null> {
+    const groups = groupsIn(await this.#send({ method: "GET", path: "api/v1/metrics" }));
+    if (groups === null) return null;
+    const stale = groups.map(({ labels }) => labels).filter((labels) => isStale(labels, key, shard));
+    return { stored: storedIn(groups, key), stale: stale as unknown as GroupingKey[] };
+  }
+
+  /** @throws PushFailed */
+  async push(key: GroupingKey, { method, samples }: Push): Promise<void> {
+    const headers = { "content-type": "text/plain; version=0.0.4" };
+    const answer = await this.#send({ method, path: groupPath(key), headers, body: exposition(samples) });
+    this.#expectSuccess(answer);
+  }
+
+  /** @throws PushFailed */
+  async remove(key: GroupingKey): Promise<void> {
+    this.#expectSuccess(await this.#send({ method: "DELETE", path: groupPath(key) }));
+  }
+
+  #expectSuccess({ status, body }: Answer): void {
+    if (status >= 200 && status < 300) return;
+    const why = body.toString("utf8", 0, 200).replace(/\s+/g, " ").trim();
+    throw new PushFailed(`the pushgateway ${this.#base.host} answered ${status}${why ? `: ${why}` : ""}`);
+  }
+
+  async #send(request: Pick<Exchange, "method" | "headers" | "body"> & { path: string }): Promise<Answer> {
+    const { path, ...rest } = request;
+    const url = new URL(path, this.#base);
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.transport
+        .exchange({ ...rest, url, limit: ANSWER_LIMIT })
+        .catch((error: ExchangeError) => error);
+      const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
+      if (delay === null) {
+        if (!(outcome instanceof ExchangeError)) return outcome;
+        throw new PushFailed(`the pushgateway ${url.host} cannot be reached: ${outcome.message}`);
+      }
+      await sleep(delay, undefined, { signal: this.signal }).catch(() => {
+        throw new PushFailed(`the pushgateway ${url.host} gave no answer before the deadline`);
+      });
+    }
+  }
+}

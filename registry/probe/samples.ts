@@ -1,0 +1,156 @@
+import { METRICS, type MetricName } from "../../monitoring/metrics";
+import { type Failure, REASONS } from "../oci/failure";
+import type { Report } from "../oci/walk";
+
+/** One value of one series. */
+export interface Sample {
+  name: MetricName;
+  labels?: Record<string, string>;
+  value: number;
+}
+
+/** What a run of the probe has to tell, whether it walked or could not. */
+export interface Run {
+  /** Null when no walk began. */
+  report: Report | null;
+  catalogueAccessible: boolean;
+  /** Seconds. */
+  duration: number;
+  requests: number;
+  /** Body bytes received. */
+  bytes: number;
+  /** Unix time of its end, in seconds. */
+  ended: number;
+  /** Unix time, in seconds; null without TLS. */
+  certificateExpiry: number | null;
+}
+
+/** What the Pushgateway still holds of earlier runs; null where it holds nothing. */
+export interface Stored {
+  failures: number | null;
+  repositories: number | null;
+  tags: number | null;
+  lastSuccess: number | null;
+}
+
+export const NOTHING_STORED: Stored = { failures: null, repositories: null, tags: null, lastSuccess: null };
+
+/** A catalogue that cannot be read is told by a metric of its own; it is no broken object. */
+function countsAsFailure({ object, reason }: Failure): boolean {
+  return object !== "catalog" || reason === "coverage";
+}
+
+function failureSamples(report: Report): Sample[] {
+  const failures = report.failures.filter(countsAsFailure);
+  return [
+    { name: "registry_manifest_integrity_failures", value: failures.length },
+    ...REASONS.map((reason) => ({
+      name: "registry_manifest_integrity_failures_by_reason" as const,
+      labels: { reason },
+      value: failures.filter((failure) => failure.reason === reason).length,
+    })),
+  ];
+}
+
+function healthSamples(run: Run): Sample[] {
+  const samples: Sample[] = [
+    { name: "registry_manifest_integrity_catalog_accessible", value: run.catalogueAccessible ? 1 : 0 },
+    { name: "registry_manifest_integrity_walk_complete", value: run.report?.complete ? 1 : 0 },
+    { name: "registry_manifest_integrity_last_run_timestamp", value: run.ended },
+    { name: "registry_manifest_integrity_run_duration_seconds", value: run.duration },
+    { name: "registry_manifest_integrity_run_requests", value: run.requests },
+    { name: "registry_manifest_integrity_run_bytes", value: run.bytes },
+  ];
+  if (run.certificateExpiry !== null) {
+    const name = "registry_manifest_integrity_certificate_expiry_timestamp_seconds";
+    samples.push({ name, value: run.certificateExpiry });
+  }
+  return samples;
+}
+
+function coverageSamples({ counts }: Report): Sample[] {
+  return [
+    { name: "registry_manifest_integrity_repos_checked", value: counts.repositories },
+    { name: "registry_manifest_integrity_tags_checked", value: counts.tags },
+    { name: "registry_manifest_integrity_indexes_checked", value: counts.indexes },
+    { name: "registry_manifest_integrity_manifests_checked", value: counts.manifests },
+    { name: "registry_manifest_integrity_blobs_checked", value: counts.blobs },
+  ];
+}
+
+/** What is sent to the Pushgateway: instead of everything that it holds of the registry, or beside it. */
+export interface Push {
+  method: "PUT" | "POST";
+  samples: Sample[];
+}
+
+/**
+ * A complete walk replaces everything. An incomplete one adds how the run went, and may raise the number of failures but
+ * never lower it: one time-out must not look like a repair.
+ *
+ * @param stored null when it could not be read
+ */
+export function pushOf(run: Run, stored: Stored | null): Push {
+  const { report, ended } = run;
+  const samples = healthSamples(run);
+  if (!report?.complete) {
+    const failures = report?.failures.filter(countsAsFailure).length ?? 0;
+    const raised = stored !== null && failures > (stored.failures ?? -1) && report !== null;
+    return { method: "POST", samples: raised ? [...samples, ...failureSamples(report)] : samples };
+  }
+  const lastSuccess = report.failures.length === 0 ? ended : (stored?.lastSuccess ?? null);
+  samples.push(...failureSamples(report), ...coverageSamples(report), {
+    name: "registry_manifest_integrity_last_complete_walk_timestamp_seconds",
+    value: ended,
+  });
+  if (lastSuccess !== null) {
+    samples.push({ name: "registry_manifest_integrity_last_success_timestamp_seconds", value: lastSuccess });
+  }
+  return { method: "PUT", samples };
+}
+
+/** A registry goes on listing a repository whose tags are gone; tags come and go, but not half of them between two runs. */
+const TAGS_LOST = 0.5;
+
+/** A complete walk that saw less than the last one did has been shown less: a finding of its own. */
+export function withCoverage(report: Report, stored: Stored | null): Report {
+  if (!report.complete || stored === null) return report;
+  const { repositories, tags } = report.counts;
+  const lost: string[] = [];
+  if (repositories < (stored.repositories ?? 0))
+    lost.push(`${repositories} repositories, ${stored.repositories} before`);
+  if (tags < TAGS_LOST * (stored.tags ?? 0)) lost.push(`${tags} tags, ${stored.tags} before`);
+  if (lost.length === 0 || report.failures.some(({ reason }) => reason === "coverage")) return report;
+  const failure: Failure = {
+    repository: "",
+    tags: [],
+    digest: null,
+    object: "catalog",
+    reason: "coverage",
+    status: 200,
+    platform: null,
+    path: [],
+    detail: `the walk was shown less than the last one: ${lost.join("; ")}`,
+  };
+  return { ...report, failures: [failure, ...report.failures] };
+}
+
+function label([name, value]: [string, string]): string {
+  return `${name}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
+}
+
+/** The text format 0.0.4. https://prometheus.io/docs/instrumenting/exposition_formats/ */
+export function exposition(samples: readonly Sample[]): string {
+  const names = [...new Set(samples.map(({ name }) => name))];
+  const lines = names.flatMap((name) => [
+    `# HELP ${name} ${METRICS[name]}`,
+    `# TYPE ${name} gauge`,
+    ...samples
+      .filter((sample) => sample.name === name)
+      .map(({ labels, value }) => {
+        const pairs = Object.entries(labels ?? {}).map(label);
+        return `${name}${pairs.length > 0 ? `{${pairs.join(",")}}` : ""} ${value}`;
+      }),
+  ]);
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,10 @@
+/**
+ * Text as the content or a quoted attribute of HTML and XML. XML has no way to write most control characters.
+ *
+ * https://www.w3.org/TR/xml/#charsets
+ */
+export function markup(text: string): string {
+  return text
+    .replace(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd]/g, "?")
+    .replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
