@@ -61,7 +61,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 // Inside a bundle there is no main module; a test that imports this file is one.
-if (require.main === module || require.main === undefined) {
+if (require.main === undefined || require.main === module) {
   main(process.argv.slice(2)).then((code) => {
     process.exitCode = code;
   });
