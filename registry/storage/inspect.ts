@@ -1,0 +1,287 @@
+import { algorithmOf, type Digest } from "../oci/digest";
+import { type Descriptor, type Manifest, platformName } from "../oci/manifest";
+import type { Role } from "../oci/repository";
+import { type Finding, type Kind, precedence } from "./finding";
+import type { RepositoryLayout } from "./layout";
+import { Reach } from "./reach";
+import { isFolder, type Link, type StoreReader } from "./reader";
+import { namesManifest } from "./reference";
+import { isFirstPush, readUploads, type Upload } from "./upload";
+
+export interface RepositoryCounts {
+  tags: number;
+  /** Manifests the repository links, indexes included. */
+  revisions: number;
+  indexes: number;
+  layerLinks: number;
+}
+
+export interface Inspection {
+  counts: RepositoryCounts;
+  findings: Finding[];
+}
+
+export interface InspectionOptions {
+  role: Role;
+  /** Blobs that are known not to hash to their name. */
+  corrupt: ReadonlySet<Digest>;
+  /** The time of the scan, in milliseconds since the epoch. */
+  now: number;
+}
+
+/**
+ * Inspects one repository. What refers is read before what is referred to (tags, then manifests, then what they name),
+ * because a push writes in the opposite order: a push in flight is then not seen as damage.
+ */
+export function inspectRepository(
+  reader: StoreReader,
+  repository: RepositoryLayout,
+  options: InspectionOptions,
+): Inspection {
+  return new RepositoryInspector(reader, repository, options).inspect();
+}
+
+/** What the registry makes of a manifest in this repository; `lost`: the link is there and the data is not. */
+interface KnownManifest {
+  state: "served" | "absent" | "lost" | "broken" | "unreadable" | "altered";
+  /** Bytes of its data; 0 without. */
+  size: number;
+}
+
+class RepositoryInspector {
+  private readonly counts: RepositoryCounts = { tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
+  private readonly reach = new Reach();
+  private readonly brokenTags: { tag: string; link: Link }[] = [];
+  private readonly layers = new Map<Digest, Link>();
+  private readonly manifests = new Map<Digest, KnownManifest>();
+  private readonly indexes = new Map<Digest, Descriptor[]>();
+  private readonly problems = new Map<Digest, { kind: Kind; linkPresent: boolean }>();
+
+  constructor(
+    private readonly reader: StoreReader,
+    private readonly repository: RepositoryLayout,
+    private readonly options: InspectionOptions,
+  ) {}
+
+  inspect(): Inspection {
+    this.readTags();
+    this.readLayerLinks();
+    for (const digest of this.reader.digests(this.repository.revisions)) this.manifest(digest);
+    this.checkIndexes();
+    this.checkTagged();
+    this.checkUnreferenced();
+    this.checkLayerLinks();
+    const uploads = readUploads(this.reader, this.repository, this.options.now);
+    return {
+      counts: this.counts,
+      findings: [
+        ...[...this.problems].map(([digest, { kind, linkPresent }]) => this.finding(digest, kind, linkPresent)),
+        ...this.brokenTags.map(({ tag, link }) =>
+          this.findingWithoutDigest("broken-tag", { tags: [tag], linkPresent: link === "broken" }),
+        ),
+        ...this.hidden(uploads),
+        ...uploads
+          .filter(({ stale }) => stale)
+          .map(({ id }) => this.findingWithoutDigest("stale-upload", { upload: id })),
+      ],
+    };
+  }
+
+  private readTags(): void {
+    for (const tag of this.reader.tags(this.repository)) {
+      this.counts.tags++;
+      const link = this.reader.link(this.repository.tagLink(tag));
+      if (link === "absent" || link === "broken") this.brokenTags.push({ tag, link });
+      else this.reach.tag(tag, link);
+    }
+  }
+
+  private readLayerLinks(): void {
+    for (const digest of this.reader.digests(this.repository.layers)) {
+      const link = this.readLink(this.repository.layerLink(digest), digest);
+      if (link === "absent") continue;
+      this.counts.layerLinks++;
+      this.layers.set(digest, link);
+    }
+  }
+
+  /** A layer link as it was read; one that appeared since, as in a push, is read now. */
+  private layerLink(digest: Digest): Link {
+    return this.layers.get(digest) ?? this.readLink(this.repository.layerLink(digest), digest);
+  }
+
+  /** The registry looks for a manifest in the revisions and then in the layers: manifestLinkPathFns of distribution. */
+  private manifestLink(digest: Digest): Link {
+    const link = this.readLink(this.repository.revisionLink(digest), digest);
+    if (link === "absent") return this.layerLink(digest);
+    this.counts.revisions++;
+    return link;
+  }
+
+  /** A link to another digest of the same algorithm serves the wrong content. */
+  private readLink(path: string, digest: Digest): Link {
+    const link = this.reader.link(path);
+    if (link === "absent" || link === "broken") return link;
+    if (link === digest) return digest;
+    return algorithmOf(link) === algorithmOf(digest) ? "broken" : link;
+  }
+
+  /** Looks a manifest up as the registry would. The first time it is read, and what it names is checked. */
+  private manifest(digest: Digest): KnownManifest {
+    const known = this.manifests.get(digest);
+    if (known !== undefined) return known;
+    const read = this.readManifest(digest);
+    this.manifests.set(digest, read);
+    return read;
+  }
+
+  private readManifest(digest: Digest): KnownManifest {
+    const link = this.manifestLink(digest);
+    if (link === "absent") return { state: "absent", size: 0 };
+    if (link === "broken") {
+      this.report(digest, "broken-link", true);
+      return { state: "broken", size: 0 };
+    }
+    const stored = this.reader.manifest(digest, link);
+    switch (stored.state) {
+      case "absent":
+        return { state: "lost", size: 0 };
+      case "unreadable":
+        this.report(digest, "unreadable-manifest", true);
+        return stored;
+      case "altered":
+        this.report(digest, "digest-mismatch", true);
+        return stored;
+      case "whole":
+        this.checkBlobs(digest, stored.manifest);
+        return { state: "served", size: stored.size };
+    }
+  }
+
+  private checkBlobs(parent: Digest, manifest: Manifest): void {
+    switch (manifest.kind) {
+      case "index":
+        this.counts.indexes++;
+        this.indexes.set(parent, manifest.manifests);
+        break;
+      case "image":
+        if (manifest.config !== null) this.checkBlob(parent, manifest.config, "missing-config");
+        for (const layer of manifest.layers) this.checkBlob(parent, layer, "missing-layer");
+        break;
+      case "schema1":
+        for (const digest of manifest.layers) this.checkBlob(parent, { digest }, "missing-layer");
+        break;
+    }
+  }
+
+  private checkBlob(parent: Digest, blob: Blob, missing: Kind): void {
+    const link = this.layerLink(blob.digest);
+    const kind = this.blobProblem(blob, link, missing);
+    if (kind === null) return;
+    this.report(blob.digest, kind, link !== "absent");
+    this.reach.refer(parent, blob.digest, platformName(blob));
+  }
+
+  private blobProblem({ digest, size, urls }: Blob, link: Link, missing: Kind): Kind | null {
+    const { role, corrupt } = this.options;
+    if (link === "broken") return "broken-link";
+    // A foreign layer is fetched from its urls.
+    if (link === "absent") return role === "proxy" || urls !== undefined ? null : missing;
+    const stored = this.reader.blobSize(link);
+    if (stored === null) return role === "proxy" ? "orphan-layer-link" : missing;
+    if (size !== undefined && stored !== size) return "size-mismatch";
+    return corrupt.has(digest) || corrupt.has(link) ? "digest-mismatch" : null;
+  }
+
+  private checkIndexes(): void {
+    for (const [parent, children] of this.indexes) {
+      for (const child of children) {
+        if (namesManifest(child)) this.checkChild(parent, child);
+        else this.checkBlob(parent, child, "missing-layer");
+      }
+    }
+  }
+
+  private checkChild(parent: Digest, { digest, size, platform }: Descriptor): void {
+    this.reach.refer(parent, digest, platformName({ platform }));
+    const stored = this.manifest(digest);
+    if (stored.state === "absent" || stored.state === "lost") this.reportLost(digest, "orphan-index-child");
+    else if (stored.state !== "broken" && stored.size !== size) this.report(digest, "size-mismatch", true);
+  }
+
+  private checkTagged(): void {
+    for (const digest of this.reach.tagged()) {
+      const { state } = this.manifest(digest);
+      if (state === "absent" || state === "lost") this.reportLost(digest, "broken-tag");
+    }
+  }
+
+  /** A revision that neither a tag nor an index names, and that leads to nothing. */
+  private checkUnreferenced(): void {
+    for (const [digest, { state }] of this.manifests) {
+      if (state === "lost" && !this.problems.has(digest)) this.reportLost(digest, "broken-link");
+    }
+  }
+
+  /** A cache fetches again what it lacks, and its manifests expire before the tags that point at them. */
+  private reportLost(digest: Digest, kind: Kind): void {
+    if (this.options.role === "private") this.report(digest, kind, this.manifest(digest).state === "lost");
+  }
+
+  private checkLayerLinks(): void {
+    for (const [digest, link] of this.layers) {
+      if (link === "broken" || link === "absent") this.report(digest, "broken-link", true);
+      else if (this.reader.blobSize(link) === null) this.report(digest, "orphan-layer-link", true);
+      else if (this.options.corrupt.has(link)) this.report(digest, "digest-mismatch", true);
+    }
+  }
+
+  private report(digest: Digest, kind: Kind, linkPresent: boolean): void {
+    const known = this.problems.get(digest);
+    if (known === undefined || precedence(kind) < precedence(known.kind)) {
+      this.problems.set(digest, { kind, linkPresent: linkPresent || known?.linkPresent === true });
+    }
+  }
+
+  private finding(digest: Digest, kind: Kind, linkPresent: boolean): Finding {
+    const blobPresent = this.reader.blobSize(digest) !== null;
+    return {
+      repository: this.repository.name,
+      kind,
+      digest,
+      ...this.reach.wayTo(digest),
+      tags: this.reach.tagsTo(digest),
+      blobPresent,
+      linkPresent,
+      repairable: blobPresent && this.reader.isIntact(digest),
+    };
+  }
+
+  private findingWithoutDigest(kind: Kind, known: Partial<Finding>): Finding {
+    return {
+      repository: this.repository.name,
+      kind,
+      digest: null,
+      parent: null,
+      platform: null,
+      tags: [],
+      blobPresent: false,
+      linkPresent: false,
+      repairable: false,
+      ...known,
+    };
+  }
+
+  /** The catalogue lists the repositories that have `_layers`; one without `tags` has no list of tags. */
+  private hidden(uploads: Upload[]): Finding[] {
+    if (this.options.role === "proxy") return [];
+    const { tags, revisions, layerLinks } = this.counts;
+    const notInCatalogue = tags + revisions > 0 && !isFolder(this.repository.layers);
+    const withoutTags = layerLinks + revisions > 0 && !isFolder(this.repository.tags);
+    const hidden = notInCatalogue || (withoutTags && !isFirstPush(this.repository, uploads, this.options.now));
+    return hidden ? [this.findingWithoutDigest("hidden-repository", {})] : [];
+  }
+}
+
+/** What a manifest says of a config or a layer; schema 1 says no size. */
+type Blob = Pick<Descriptor, "digest" | "urls" | "platform"> & { size?: number };

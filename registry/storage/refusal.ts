@@ -1,0 +1,29 @@
+/** The work could not be done, or would do harm: nothing was changed. A command ends with exit code 2. */
+export class StorageRefusal extends Error {
+  override readonly name = "StorageRefusal";
+
+  /**
+   * @param code stable, for programs: `unknown-layout`
+   * @param message one line without a full stop: what was given, what is allowed
+   * @param cure one line: what to do about it
+   */
+  constructor(
+    readonly code: RefusalCode,
+    message: string,
+    readonly cure: string,
+  ) {
+    super(message);
+  }
+}
+
+export type RefusalCode =
+  | "not-found"
+  | "unknown-layout"
+  | "unreadable"
+  | "read-only"
+  | "damaged"
+  | "locked"
+  | "registry-running"
+  | "registry-unknown"
+  | "policy"
+  | "proxy";

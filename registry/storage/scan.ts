@@ -1,0 +1,143 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Digest } from "../oci/digest";
+import type { Role } from "../oci/repository";
+import { compareFindings, type Finding, identity } from "./finding";
+import { type InspectionOptions, inspectRepository, type RepositoryCounts } from "./inspect";
+import { removeOrphanLayerLink } from "./layer-link";
+import type { StorageLayout } from "./layout";
+import { isFolder, StoreReader } from "./reader";
+import { isCorrupt } from "./scan-task";
+import { inThisThread, type ScanRunner } from "./scan-threads";
+import { findStores, roleOf, type Store } from "./store";
+
+export interface ScanOptions {
+  /** Default: what the files of each store tell. */
+  role?: Role;
+  /** Hash every blob; default: only manifests, and what is found wrong. */
+  hash?: boolean;
+  /** Remove the orphan layer links that are found; nothing else is ever changed. Default: change nothing. */
+  fixLayerLinks?: boolean;
+  /** What does the reading; default: this thread. */
+  runner?: ScanRunner;
+}
+
+export interface ScanReport {
+  /** As it was given. */
+  root: string;
+  /** `mixed` where the stores of a folder have different roles. */
+  role: Role | "mixed";
+  counts: ScanCounts;
+  findings: Finding[];
+  /** Layer links removed. */
+  fixed: number;
+  /** Folders that could not be listed: with any, the scan is not complete. */
+  unreadable: string[];
+}
+
+export interface ScanCounts extends RepositoryCounts {
+  repositories: number;
+  blobs: number;
+}
+
+/** A file that a registry writes in place is whole again after this; milliseconds. */
+const BETWEEN_LOOKS = 500;
+
+/**
+ * Scans one store, or each store of a folder, and reports what is wrong. The registry may be running: what is found is
+ * looked at again a moment later, and reported only where it is still so.
+ *
+ * @throws StorageRefusal when there is no store
+ */
+export async function scan(root: string, options: ScanOptions = {}): Promise<ScanReport> {
+  const runner = options.runner ?? inThisThread();
+  const reports: StoreReport[] = [];
+  for (const store of findStores(root)) {
+    reports.push(await scanStore(store, options.role ?? roleOf(store), options, runner));
+  }
+  const [role = "private", otherRole] = new Set(reports.map((report) => report.role));
+  return {
+    root,
+    role: otherRole === undefined ? role : "mixed",
+    counts: reports.map(({ counts }) => counts).reduce(sum),
+    findings: reports.flatMap(({ findings }) => findings).sort(compareFindings),
+    fixed: reports.reduce((fixed, report) => fixed + report.fixed, 0),
+    unreadable: [...new Set(reports.flatMap(({ unreadable }) => unreadable))].sort(),
+  };
+}
+
+type StoreReport = Omit<ScanReport, "root" | "role"> & { role: Role };
+
+async function scanStore(store: Store, role: Role, options: ScanOptions, runner: ScanRunner): Promise<StoreReport> {
+  const { layout } = store;
+  const { root } = layout;
+  const reader = new StoreReader(layout);
+  const folders = [...reader.blobFolders()];
+  const hashed = await Promise.all(
+    options.hash ? folders.map((folder) => runner.run({ kind: "hash", root, folder })) : [],
+  );
+  const corrupt = new Set(hashed.flatMap((result) => result.corrupt));
+  const inspection = { role, corrupt, now: Date.now() };
+  const repositories = [...reader.repositories()];
+  const inspected = await Promise.all(
+    repositories.map(({ name }) => runner.run({ kind: "inspect", root, repository: name, options: inspection })),
+  );
+  const inspections = inspected.flatMap((result) => result.inspection ?? []);
+  const found = inspections.flatMap(({ findings }) => findings);
+  const findings = found.length + corrupt.size === 0 ? [] : await confirm(store, inspection, found);
+  return {
+    role,
+    counts: {
+      ...inspections.map(({ counts }) => counts).reduce(sum, { tags: 0, revisions: 0, indexes: 0, layerLinks: 0 }),
+      repositories: repositories.filter(({ layers, manifests }) => isFolder(layers) || isFolder(manifests)).length,
+      blobs: folders.reduce((count, folder) => count + reader.blobsIn(folder).length, 0),
+    },
+    findings: store.name === null ? findings : findings.map((finding) => ({ store: store.name ?? "", ...finding })),
+    fixed: options.fixLayerLinks ? removeOrphans(layout, findings) : 0,
+    unreadable: [...reader.unreadable, ...[...hashed, ...inspected].flatMap(({ unreadable }) => unreadable)],
+  };
+}
+
+/** The second look, at the repositories and the blobs where the first found something. */
+async function confirm({ layout }: Store, first: InspectionOptions, found: Finding[]): Promise<Finding[]> {
+  await pause(BETWEEN_LOOKS);
+  const reader = new StoreReader(layout);
+  const corrupt = new Set([...first.corrupt].filter((digest) => isCorrupt(reader, digest)));
+  const options = { ...first, corrupt, now: Date.now() };
+  const known = new Set(found.map(identity));
+  const findings = [...new Set(found.flatMap(({ repository }) => repository ?? []))]
+    .flatMap((name) => inspectRepository(reader, layout.repository(name), options).findings)
+    .filter((finding) => known.has(identity(finding)));
+  const reported = new Set(findings.map(({ digest }) => digest));
+  return [...findings, ...[...corrupt].filter((digest) => !reported.has(digest)).map(corruptWithoutRepository)];
+}
+
+/** The next push of this digest would be told that it is there already. */
+function corruptWithoutRepository(digest: Digest): Finding {
+  return {
+    repository: null,
+    kind: "digest-mismatch",
+    digest,
+    parent: null,
+    tags: [],
+    platform: null,
+    blobPresent: true,
+    linkPresent: false,
+    repairable: false,
+  };
+}
+
+function removeOrphans(layout: StorageLayout, findings: Finding[]): number {
+  return findings.filter(
+    ({ kind, repository, digest }) =>
+      kind === "orphan-layer-link" &&
+      repository !== null &&
+      digest !== null &&
+      removeOrphanLayerLink(new StoreReader(layout), layout.repository(repository), digest),
+  ).length;
+}
+
+/** Adds counts of the same names. */
+function sum<Counts extends { [Name in keyof Counts]: number }>(left: Counts, right: Counts): Counts {
+  const names = Object.keys(left) as (keyof Counts)[];
+  return Object.fromEntries(names.map((name) => [name, left[name] + right[name]])) as Counts;
+}

@@ -1,0 +1,70 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Role } from "../oci/repository";
+import { StorageLayout } from "./layout";
+import { isFolder } from "./reader";
+import { StorageRefusal } from "./refusal";
+
+/** One registry's data. */
+export interface Store {
+  /** Its folder's name below the folder of stores that was given; null where the store itself was given. */
+  readonly name: string | null;
+  readonly layout: StorageLayout;
+}
+
+/**
+ * The stores at a path: the folder that a registry has mounted at /var/lib/registry, or a folder of such folders.
+ *
+ * @throws StorageRefusal when there is none, or something that is not distribution's layout
+ */
+export function findStores(path: string): Store[] {
+  const root = resolve(path);
+  if (!isFolder(root)) {
+    throw new StorageRefusal("not-found", `${path} is not a folder`, `give ${WANTED}`);
+  }
+  const stores = isStore(root) ? [{ name: null, layout: new StorageLayout(root) }] : storesIn(root);
+  if (stores.length === 0) {
+    throw new StorageRefusal("unknown-layout", `${path} holds no docker/registry/v2`, `give ${WANTED}`);
+  }
+  for (const { layout } of stores) refuseForeign(layout);
+  return stores;
+}
+
+/** The role its files tell: only a pull-through cache keeps a schedule of what expires. */
+export function roleOf({ layout }: Store): Role {
+  return existsSync(layout.schedulerState) ? "proxy" : "private";
+}
+
+const WANTED = "the folder that holds docker/registry/v2, or a folder of such folders";
+
+function isStore(root: string): boolean {
+  return isFolder(new StorageLayout(root).registry);
+}
+
+function storesIn(root: string): Store[] {
+  let names: string[];
+  try {
+    names = readdirSync(root).sort();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StorageRefusal(
+      "unreadable",
+      `${root} cannot be listed (${code})`,
+      "run as a user who may read the store",
+    );
+  }
+  return names
+    .filter((name) => isStore(join(root, name)))
+    .map((name) => ({ name, layout: new StorageLayout(join(root, name)) }));
+}
+
+/** Blobs that no repository could name would all pass for garbage. */
+function refuseForeign({ registry, repositories, blobs }: StorageLayout): void {
+  if (isFolder(blobs) && !isFolder(repositories)) {
+    throw new StorageRefusal(
+      "unknown-layout",
+      `${registry} holds blobs and no repositories`,
+      "put the folder repositories back from a backup before anything else",
+    );
+  }
+}

@@ -1,0 +1,54 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Digest } from "../../../registry/oci/digest";
+import { type RepositoryLayout, StorageLayout } from "../../../registry/storage/layout";
+import type { Content, Manifest } from "../../lab/images";
+
+/** A store written as a registry writes it, in a temporary folder. */
+export class SyntheticStore {
+  readonly layout: StorageLayout;
+
+  constructor(root: string = mkdtempSync(join(tmpdir(), "warden-store-"))) {
+    this.layout = new StorageLayout(root);
+    mkdirSync(this.layout.repositories, { recursive: true });
+  }
+
+  get root(): string {
+    return this.layout.root;
+  }
+
+  repository(name: string): RepositoryLayout {
+    return this.layout.repository(name);
+  }
+
+  push(name: string, manifest: Manifest, ...tags: string[]): this {
+    const repository = this.repository(name);
+    for (const blob of manifest.blobs) {
+      write(this.layout.blobData(digestOf(blob)), blob.bytes);
+      write(repository.layerLink(digestOf(blob)), digestOf(blob));
+    }
+    for (const child of manifest.manifests) this.push(name, child);
+    const digest = digestOf(manifest);
+    write(this.layout.blobData(digest), manifest.bytes);
+    write(repository.revisionLink(digest), digest);
+    for (const tag of tags) {
+      write(`${repository.tagHistoryEntry(tag, digest)}/link`, digest);
+      write(repository.tagLink(tag), digest);
+    }
+    return this;
+  }
+
+  remove(): void {
+    rmSync(this.root, { recursive: true });
+  }
+}
+
+export function digestOf(content: Content): Digest {
+  return content.descriptor.digest as Digest;
+}
+
+export function write(path: string, bytes: string | Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, bytes);
+}
