@@ -14,6 +14,7 @@ const common = {
 
 /** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */
 module.exports = {
+  reporters: ["default", "<rootDir>/test/reporter.js"],
   projects: [
     {
       ...common,

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
+/** What a test can ask for: tools/lab/components, and the hosts, which are made of several of them. */
 export type ComponentName =
   | "registry"
   | "registry-v3"
@@ -21,11 +22,12 @@ export type ComponentName =
   | "etcd"
   | "kube-apiserver"
   | "kube-controller-manager"
+  | "prometheusrule-crd"
   | "hosts";
 
 /** A component that is here. */
 export interface Component {
-  /** The argv prefix that runs it; for a file (compose-schema) the one path of that file. */
+  /** The argv prefix that runs it; for a file (compose-schema, prometheusrule-crd) the one path of that file. */
   readonly command: readonly [string, ...string[]];
 }
 

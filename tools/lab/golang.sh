@@ -20,14 +20,42 @@ fetch_go() {
   ln -sfn "$folder/$program" "$cache/bin/$name"
 }
 
-# The folder that holds a module's files, downloaded if need be: go_module <module>@<version>
+# One field of what `go mod download -json` tells about a module: go_module Dir|GoMod <module>@<version>
 go_module() {
-  (cd "$cache/work" && go mod download -json "$1") | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p'
+  (cd "$cache/work" && go mod download -json "$2") | sed -n 's/^\t"'"$1"'": "\(.*\)",\{0,1\}$/\1/p'
 }
 
 fetch_go_file() {
   local name=$1 module=$2 file=$3 folder
   go_present
-  folder=$(go_module "$module")
+  folder=$(go_module Dir "$module")
   cp -f "$folder/$file" "$cache/bin/$name"
+}
+
+# Built inside a module of our own that repeats the replace directives, because Go obeys only those of the main module.
+# Kubernetes replaces its staging modules by folders that its published module lacks: v1.x.y of it goes with v0.x.y of them.
+fetch_go_module() {
+  local name=$1 module=${2%@*} version=${2#*@} program=$3
+  local folder="$cache/go/$2" work file
+  work="$cache/work/$name"
+  go_present
+  if [[ ! -x "$folder/$program" ]]; then
+    file=$(go_module GoMod "$2")
+    rm -rf "$work"
+    mkdir -p "$work" "$(dirname "$folder/$program")"
+    {
+      printf 'module lab\n\nrequire %s %s\n\nreplace (\n' "$module" "$version"
+      awk -v staging="v0${version#v1}" '
+        $1 == "replace" { $1 = ""; $0 = $0 }
+        $2 == "=>" && $3 ~ /^[.]/ { print "\t" $1 " => " $1 " " staging; next }
+        $2 == "=>" || $3 == "=>" { print "\t" $0 }' "$file"
+      printf ')\n'
+      sed -n '/^go /p' "$file"
+    } >"$work/go.mod"
+    # The version, because kube-apiserver refuses to start without one; others have no such variable, which the linker ignores.
+    (cd "$work" && CGO_ENABLED=0 GOFLAGS=-mod=mod nice go build -trimpath \
+      -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$folder/$program" "$module/$program") >&2
+    rm -rf "$work"
+  fi
+  ln -sfn "$folder/$program" "$cache/bin/$name"
 }

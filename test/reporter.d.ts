@@ -1,0 +1,9 @@
+/** The types of reporter.js, which jest loads as it is, without a transform. */
+export interface AllowedSkip {
+  readonly pattern: string;
+  readonly why: string;
+}
+
+export function parseAllowedSkips(text: string): AllowedSkip[];
+export function skippedTests(file: string, testResults: readonly { status: string; fullName: string }[]): string[];
+export function unlistedSkips(skipped: readonly string[], allowed: readonly AllowedSkip[]): string[];
