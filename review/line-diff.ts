@@ -22,12 +22,18 @@ const MOST_EDITS = 1000;
 /** The lines of a text, each with its line feed: a last line without one is another line. */
 const split = (text: string): string[] => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 
+const replaced = (before: readonly string[], after: readonly string[]): Edit[] => [
+  ...before.map((line): Edit => ({ mark: "-", line })),
+  ...after.map((line): Edit => ({ mark: "+", line })),
+];
+
 /**
  * The shortest edit script between two lists of lines.
  *
  * Source: E. W. Myers, An O(ND) Difference Algorithm and Its Variations (1986), the greedy algorithm of section 2
  */
 const edits = (before: readonly string[], after: readonly string[]): Edit[] => {
+  if (before.length === 0 || after.length === 0) return replaced(before, after);
   // furthest[k]: the furthest x on diagonal k = x - y; one copy is kept for each number of edits, to walk back along.
   let furthest = new Map<number, number>([[1, 0]]);
   const trace: Map<number, number>[] = [];
@@ -41,7 +47,7 @@ const edits = (before: readonly string[], after: readonly string[]): Edit[] => {
       if (x >= before.length && x - diagonal >= after.length) return walkBack(trace, before, after);
     }
   }
-  return [...before.map((line): Edit => ({ mark: "-", line })), ...after.map((line): Edit => ({ mark: "+", line }))];
+  return replaced(before, after);
 };
 
 /** Where the last edit lands on a diagonal: a line added from the diagonal above, or removed from the one below. */

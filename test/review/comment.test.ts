@@ -235,7 +235,7 @@ describe("whatever a plan holds", () => {
         after: values,
         after_unknown: value,
         previous_address: fc.option(text, { nil: undefined }),
-        repeat: fc.integer({ min: 1, max: 60 }),
+        repeat: fc.integer({ min: 1, max: 40 }),
       })
       .map(({ address, type, repeat, previous_address, ...rest }) =>
         Array.from(
@@ -271,7 +271,7 @@ describe("whatever a plan holds", () => {
           /^($|\*\*|### |\| |- |`|<details><summary>.*<\/summary>$|<\/details>$|Nothing is sent to:$|_Left out)/;
         expect(outside.filter((line) => !allowed.test(line))).toEqual([]);
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 });
