@@ -79,7 +79,11 @@ const counts = (reviews: readonly StackReview[]): Section => {
     separator: "\n",
     pieces: reviews.map((review) => ({
       kind: "stacks",
-      text: row([review.stack, ...actions.map((action) => count(review, action)), review.source]),
+      text: row([
+        review.stack,
+        ...actions.map((action) => count(review, action)),
+        review.compared === undefined ? "plan" : "comparison",
+      ]),
     })),
   };
 };
@@ -141,10 +145,10 @@ const deferred = (reviews: readonly StackReview[]): Section => ({
   ),
 });
 
-const stackNotes = ({ stack, source, errored, first, outputs, changes }: StackReview): string[] => [
-  ...(source === "comparison" && changes.length > 0
+const stackNotes = ({ stack, compared, errored, first, outputs, changes }: StackReview): string[] => [
+  ...(compared !== undefined && changes.length > 0
     ? [
-        `**${stack}** was compared with what the merge base synthesises, because its state cannot be read here: only a plan shows whether Terraform updates or replaces, and what was changed outside it`,
+        `**${stack}** was compared with what the merge base synthesises, because it could not be planned with its state (${codeSpan(compared)}): only a plan shows whether Terraform updates or replaces, and what was changed outside it`,
       ]
     : []),
   ...(errored ? [`**${stack}** is incomplete: Terraform failed while it planned`] : []),

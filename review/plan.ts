@@ -55,7 +55,23 @@ export interface ChangeJson {
   readonly importing?: { readonly id?: string };
 }
 
-const CURE = 'write it with "terraform show -json plan"';
+/** What was given is no plan, or no place where plans are. */
+export class PlanError extends Error {
+  override readonly name = "PlanError";
+  readonly code = "bad-input";
+
+  constructor(
+    message: string,
+    /** What the operator can do about it. */
+    readonly cure: string,
+  ) {
+    super(message);
+  }
+}
+
+const refuse = (message: string): never => {
+  throw new PlanError(`${message}; allowed is a plan`, 'write it with "terraform show -json plan"');
+};
 
 const isChange = (value: unknown): boolean => {
   const { address, type, change } = (value ?? {}) as Partial<ResourceChangeJson>;
@@ -67,29 +83,26 @@ const isChange = (value: unknown): boolean => {
  *
  * @param text one JSON document
  * @param name what the text is, for the error
- * @throws Error where the text is no plan of format version 1
+ * @throws PlanError where the text is no plan of format version 1
  */
 export const parsePlan = (text: string, name: string): PlanJson => {
   let plan: unknown;
   try {
     plan = JSON.parse(text);
   } catch {
-    throw new Error(`${name} is no JSON; allowed is a plan: ${CURE}`);
+    refuse(`${name} is no JSON`);
   }
-  if (typeof plan !== "object" || plan === null || Array.isArray(plan))
-    throw new Error(`${name} is no JSON object; allowed is a plan: ${CURE}`);
+  if (typeof plan !== "object" || plan === null || Array.isArray(plan)) return refuse(`${name} is no JSON object`);
   const {
     format_version: version,
     resource_changes: changes = [],
     resource_drift: drift = [],
   } = plan as Partial<PlanJson>;
   if (typeof version !== "string" || !/^1(\.|$)/.test(version))
-    throw new Error(
-      `${name} has the format version ${JSON.stringify(version) ?? "none"}; allowed is a plan of version 1: ${CURE}`,
-    );
+    refuse(`${name} has the format version ${JSON.stringify(version) ?? "none"}, which is not 1`);
   // A state has the same version; "values" is what tells it from a plan.
-  if ("values" in plan) throw new Error(`${name} is a state; allowed is a plan: ${CURE}`);
+  if ("values" in plan) refuse(`${name} is a state`);
   if (![changes, drift].every((list) => Array.isArray(list) && list.every(isChange)))
-    throw new Error(`${name} holds a resource change without address, type or actions; allowed is a plan: ${CURE}`);
+    refuse(`${name} holds a resource change without address, type or actions`);
   return plan as PlanJson;
 };

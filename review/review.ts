@@ -1,7 +1,7 @@
 import { type Action, actionOf, isDelivery, reasonOf } from "./action";
 import { type AttributeChange, attributeChanges, markedStrings, pathText, type Shown, stringsOf } from "./attributes";
 import type { ModuleJson, PlanJson, ResourceChangeJson, ValuesJson } from "./plan";
-import { redactDeep } from "./redaction";
+import { redactDeep, redactor } from "./redaction";
 
 /** What happens to one resource. Whatever comes from the plan is free of secrets. */
 export interface ResourceReview {
@@ -25,8 +25,8 @@ export interface ResourceReview {
 /** What happens to one stack. */
 export interface StackReview {
   readonly stack: string;
-  /** "comparison": of the synthesised output with that of the merge base, without any state. */
-  readonly source: "plan" | "comparison";
+  /** Why the synthesised output was compared with that of the merge base, without any state; undefined for a plan. */
+  readonly compared: string | undefined;
   readonly changes: readonly ResourceReview[];
   /** What was changed outside Terraform. */
   readonly drift: readonly ResourceReview[];
@@ -99,6 +99,9 @@ const reviewResource = (
 const isEmpty = ({ resources = [], child_modules: children = [] }: ModuleJson = {}): boolean =>
   resources.length === 0 && children.every(isEmpty);
 
+/** Whether a plan was made without a state, so that everything is new. */
+export const isFirst = (plan: PlanJson): boolean => isEmpty(plan.prior_state?.values?.root_module);
+
 /** The stack of the hosts' names says so in its output. */
 const deferredHosts = (plan: PlanJson, redact: Redact): Record<string, string> => {
   const value = plan.planned_values?.outputs?.[DEFERRED]?.value;
@@ -107,38 +110,6 @@ const deferredHosts = (plan: PlanJson, redact: Redact): Record<string, string> =
       typeof reason === "string" ? [[redact(host), redact(reason)]] : [],
     ),
   );
-};
-
-/**
- * Reviews the plan of one stack.
- *
- * @param source see StackReview
- * @param redact takes the secrets out of a text
- */
-export const reviewPlan = (
-  stack: string,
-  source: StackReview["source"],
-  plan: PlanJson,
-  constructs: ConstructPaths,
-  redact: Redact,
-): StackReview => {
-  const resources = (list: readonly ResourceChangeJson[] = []): ResourceReview[] =>
-    list.flatMap((resource) => {
-      const action = actionOf(resource);
-      return action === undefined ? [] : [reviewResource(resource, action, constructs, redact)];
-    });
-  return {
-    stack,
-    source,
-    changes: resources(plan.resource_changes),
-    drift: resources(plan.resource_drift),
-    outputs: Object.entries(plan.output_changes ?? {})
-      .filter(([, { actions }]) => !actions.includes("no-op"))
-      .map(([name]) => redact(name)),
-    errored: plan.errored === true,
-    first: source === "plan" && isEmpty(plan.prior_state?.values?.root_module),
-    deferred: deferredHosts(plan, redact),
-  };
 };
 
 const secretsOfModule = ({ resources = [], child_modules: children = [] }: ModuleJson): string[] => [
@@ -155,7 +126,7 @@ const secretsOfValues = ({ root_module: module = {}, outputs = {} }: ValuesJson)
  * Every value that a plan marks as sensitive somewhere. Terraform loses the mark on the way, for example in the `output`
  * of a terraform_data, and shows the value there in clear.
  */
-export const secretsOf = (plan: PlanJson): string[] => {
+const secretsOf = (plan: PlanJson): string[] => {
   const variables = plan.configuration?.root_module?.variables ?? {};
   const changes = [
     ...[...(plan.resource_changes ?? []), ...(plan.resource_drift ?? [])].map(({ change }) => change),
@@ -172,4 +143,43 @@ export const secretsOf = (plan: PlanJson): string[] => {
     ...secretsOfValues(plan.prior_state?.values ?? {}),
     ...secretsOfValues(plan.planned_values ?? {}),
   ];
+};
+
+/** What is known of one stack before it is reviewed. */
+export interface StackInput {
+  readonly stack: string;
+  readonly plan: PlanJson;
+  readonly constructs: ConstructPaths;
+  /** See StackReview. */
+  readonly compared: string | undefined;
+}
+
+const reviewStack = ({ stack, plan, constructs, compared }: StackInput, redact: Redact): StackReview => {
+  const resources = (list: readonly ResourceChangeJson[] = []): ResourceReview[] =>
+    list.flatMap((resource) => {
+      const action = actionOf(resource);
+      return action === undefined ? [] : [reviewResource(resource, action, constructs, redact)];
+    });
+  return {
+    stack,
+    compared: compared === undefined ? undefined : redact(compared),
+    changes: resources(plan.resource_changes),
+    drift: resources(plan.resource_drift),
+    outputs: Object.entries(plan.output_changes ?? {})
+      .filter(([, { actions }]) => !actions.includes("no-op"))
+      .map(([name]) => redact(name)),
+    errored: plan.errored === true,
+    first: compared === undefined && isFirst(plan),
+    deferred: deferredHosts(plan, redact),
+  };
+};
+
+/**
+ * Reviews the plans of the stacks. What is sensitive in one of them is shown in none.
+ *
+ * @param secrets further values that must not be shown
+ */
+export const reviewStacks = (inputs: readonly StackInput[], secrets: readonly string[] = []): StackReview[] => {
+  const redact = redactor([...secrets, ...inputs.flatMap(({ plan }) => secretsOf(plan))]);
+  return inputs.map((input) => reviewStack(input, redact));
 };

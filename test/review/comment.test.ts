@@ -3,16 +3,19 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { comment, fingerprint, LIMIT, MARKER } from "../../review/comment";
 import { type PlanJson, parsePlan, type ResourceChangeJson } from "../../review/plan";
-import { redactor, SENSITIVE } from "../../review/redaction";
-import { reviewPlan, type StackReview, secretsOf } from "../../review/review";
+import { SENSITIVE } from "../../review/redaction";
+import { reviewStacks, type StackReview } from "../../review/review";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 
 const recorded = (name: string): PlanJson =>
   parsePlan(readFileSync(join(__dirname, "plans", `${name}.json`), "utf8"), name);
 
-const review = (plan: PlanJson, stack = "dns", constructs = new Map<string, string>()): StackReview =>
-  reviewPlan(stack, "plan", plan, constructs, redactor(secretsOf(plan)));
+const review = (plan: PlanJson, stack = "dns", constructs = new Map<string, string>()): StackReview => {
+  const [reviewed] = reviewStacks([{ stack, plan, constructs, compared: undefined }]);
+  if (reviewed === undefined) throw new Error("nothing was reviewed");
+  return reviewed;
+};
 
 const commentOn = (...reviews: StackReview[]): string => comment({ reviews, unreviewed: [], commit: COMMIT });
 
@@ -146,7 +149,7 @@ test("JSON in one line is compared by its structure", () => {
 test("what cannot be reviewed, what is incomplete and what is new is said", () => {
   const created = [change("a.b", { actions: ["create"], before: null, after: { c: 1 } })];
   const first = review(plan(created, { prior_state: undefined, errored: true }));
-  const compared: StackReview = { ...review(plan(created)), stack: "monitoring", source: "comparison" };
+  const compared: StackReview = { ...review(plan(created)), stack: "monitoring", compared: "no backend" };
   const text = comment({
     reviews: [first, compared],
     unreviewed: [{ stack: "registry-vm", reason: "no `provider`" }],
@@ -155,7 +158,7 @@ test("what cannot be reviewed, what is incomplete and what is new is said", () =
   expect(text).toContain("- **registry-vm** is not in this report: `` no `provider` ``");
   expect(text).toContain("- **dns** is incomplete: Terraform failed while it planned");
   expect(text).toContain("- **dns** has no state yet: everything in it is new");
-  expect(text).toMatch(/- \*\*monitoring\*\* was compared with what the merge base synthesises/);
+  expect(text).toMatch(/- \*\*monitoring\*\* was compared with what the merge base synthesises.*\(`no backend`\)/);
 });
 
 test("a stack that could not be reviewed is no stack without changes", () => {

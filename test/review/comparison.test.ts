@@ -1,6 +1,5 @@
 import { compare, constructPaths, type SynthesisedStack } from "../../review/comparison";
-import { redactor } from "../../review/redaction";
-import { reviewPlan, secretsOf } from "../../review/review";
+import { reviewStacks, type StackReview } from "../../review/review";
 
 const delivery = (content: string, more: Record<string, unknown> = {}) => ({
   "//": { metadata: { path: "dns/pve/Resource", uniqueId: "pve_1" } },
@@ -14,9 +13,11 @@ const stack = (resources: SynthesisedStack["resource"], more: Record<string, unk
   ...more,
 });
 
-const review = (before: SynthesisedStack | undefined, after: SynthesisedStack | undefined) => {
-  const plan = compare(before, after);
-  return reviewPlan("dns", "comparison", plan, constructPaths(after ?? {}), redactor(secretsOf(plan)));
+const review = (before: SynthesisedStack | undefined, after: SynthesisedStack | undefined): StackReview => {
+  const input = { stack: "dns", plan: compare(before, after), constructs: constructPaths(after ?? {}) };
+  const [reviewed] = reviewStacks([{ ...input, compared: "no state" }]);
+  if (reviewed === undefined) throw new Error("nothing was reviewed");
+  return reviewed;
 };
 
 const actions = (before: SynthesisedStack | undefined, after: SynthesisedStack | undefined) =>
