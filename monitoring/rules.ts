@@ -127,7 +127,7 @@ const integrity = (instance: string, period: number): Alert[] => {
       after: 2 * period,
       summary: "The registry serves images that cannot be pulled",
       description:
-        '{{ $value }} objects of {{ $labels.instance }} are broken{{ range printf "registry_manifest_integrity_failures_by_reason{instance=%q} > 0" $labels.instance | query | sortByLabel "reason" }}, {{ .Labels.reason }}: {{ .Value }}{{ end }}. Pulls of the images that hold them fail; do not collect garbage before they are repaired.',
+        'Broken objects in {{ $labels.instance }}: {{ $value }}{{ range printf "registry_manifest_integrity_failures_by_reason{instance=%q} > 0" $labels.instance | query | sortByLabel "reason" }}, {{ .Labels.reason }} {{ .Value }}{{ end }}. Pulls of the images that hold them fail. Collect no garbage before they are repaired.',
     },
     {
       name: "RegistryIntegrityWalkIncomplete",

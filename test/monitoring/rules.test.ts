@@ -3,6 +3,8 @@ import { METRICS, PUSHGATEWAY_METRICS } from "../../monitoring/metrics";
 import { metricsOf } from "../../monitoring/promql";
 import { type AlertingRule, type RuleGroup, rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
+import type { Probe } from "../../site/monitoring";
+import { scenarios } from "./scenarios";
 import { site } from "./synthesise";
 
 const groupOf = (groups: RuleGroup[], name: string): RuleGroup => {
@@ -103,4 +105,10 @@ describe("several registries", () => {
 
 it("writes a rules file that reads back as the groups", () => {
   expect(parse(rulesFile(groups))).toEqual({ groups });
+});
+
+it("has a unit test for every alert", () => {
+  const given = site("reference");
+  const [probe] = given.monitoring.probes as [Probe];
+  expect(Object.keys(scenarios(given, probe)).sort()).toEqual(group.rules.map(({ alert }) => alert).sort());
 });

@@ -1,0 +1,50 @@
+import { parser } from "@prometheus-io/lezer-promql";
+import type { AlertingRule } from "../../monitoring/rules";
+
+export interface Mutant {
+  /** What was changed, for the name of the test. */
+  readonly change: string;
+  readonly rule: AlertingRule;
+}
+
+/** By node of the grammar: what stands there → what a slip would have put there. */
+const SLIPS: Record<string, (text: string) => string[]> = {
+  Gtr: () => ["<", ">=", "=="],
+  Lss: () => [">", "<=", "=="],
+  Eql: () => ["!="],
+  Sub: () => ["+"],
+  And: () => ["or", "unless"],
+  Or: () => ["and", "unless"],
+  NumberDurationLiteral: (text) => [String(Number(text) * 2 + 1), String(Number(text) / 2 - 1)],
+  NumberDurationLiteralInDurationContext: (text) => {
+    const days = Number.parseInt(text, 10);
+    return [`${days * 24 - 6}h`, `${days * 24 + 6}h`];
+  },
+  Absent: () => ["present_over_time"],
+  MaxOverTime: () => ["min_over_time", "count_over_time"],
+  LabelName: (text) => [`not_${text}`],
+  StringLiteral: () => ['"other"'],
+  Identifier: (text) => [`${text}_other`],
+};
+
+/** Every expression that one slip makes of a rule's own, and its duration, both ways. */
+export const mutants = (rule: AlertingRule): Mutant[] => {
+  const found: Mutant[] = [];
+  parser.parse(rule.expr).iterate({
+    enter: ({ node, from, to }) => {
+      if (node.firstChild !== null) return;
+      const text = rule.expr.slice(from, to);
+      for (const slip of SLIPS[node.name]?.(text) ?? []) {
+        const expr =
+          slip === "present_over_time"
+            ? rule.expr.replace(/absent\((.*)\)/, "present_over_time($1[5m])")
+            : rule.expr.slice(0, from) + slip + rule.expr.slice(to);
+        found.push({ change: `${text} at ${from + 1} becomes ${slip}`, rule: { ...rule, expr } });
+      }
+    },
+  });
+  const minutes = Number.parseInt(rule.for, 10);
+  for (const slip of [minutes - 1, minutes + 1])
+    found.push({ change: `for ${rule.for} becomes ${slip}m`, rule: { ...rule, for: `${slip}m` } });
+  return found;
+};
