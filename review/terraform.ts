@@ -61,15 +61,16 @@ const run = (binary: string, directory: string, timeout: number, ...args: string
     );
   });
 
-/** The first error of Terraform's output, on one line, without its box. */
+/** The first error of Terraform's output with the first paragraph of its explanation, on one line, without its box. */
 export const firstError = (output: string): string => {
   const lines = output.split("\n").map((line) => line.replace(/^[╷│╵|\s]+/, "").trim());
   const start = lines.findIndex((line) => line.startsWith("Error: "));
   if (start === -1) return lines.filter((line) => line !== "").join(" ") || "no output";
-  const rest = lines.slice(start + 1).filter((line) => line !== "");
-  const end = rest.findIndex((line) => line.startsWith("Error: "));
-  const sentence = [lines[start]?.slice("Error: ".length), rest.slice(0, end === -1 ? 4 : Math.min(end, 4)).join(" ")];
-  return sentence.filter(Boolean).join(": ").replace(/\s+/g, " ");
+  const paragraph = lines.slice(lines.findIndex((line, index) => index > start && line !== ""));
+  const end = paragraph.findIndex((line) => line === "" || line.startsWith("Error: "));
+  const explanation = paragraph.slice(0, end === -1 ? undefined : end).join(" ");
+  const title = lines[start]?.slice("Error: ".length) ?? "";
+  return explanation === "" || explanation.startsWith(title) ? title : `${title}: ${explanation}`;
 };
 
 const PROVIDER_UNAVAILABLE = /Failed to (query available provider packages|install provider|resolve provider packages)/;
