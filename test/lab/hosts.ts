@@ -1,0 +1,131 @@
+import { execFileSync, type StdioOptions, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { type Component, type ComponentName, cacheFolder, describeWith } from "./components";
+
+const program = join(__dirname, "../../tools/lab/hosts");
+
+/** The hosts of the reference site: the Proxmox host and the registry VM. */
+export type LabHost = "pve" | "vm";
+
+/** What a command said, and how it ended. */
+export interface Outcome {
+  readonly status: number;
+  /** Standard output and standard error, in this order. */
+  readonly output: string;
+}
+
+/** A lab of a name of its own, so that the tests of several files run side by side. See tools/lab/hosts. */
+export class Hosts {
+  /** @param name at most eight characters: interfaces are called after it */
+  constructor(readonly name: string) {}
+
+  private readonly environment = { ...process.env, WARDEN_LAB: this.name };
+
+  /** The private key of the operator. */
+  get key(): string {
+    return join(cacheFolder, "hosts", this.name, "key");
+  }
+
+  private lab(...args: string[]): string {
+    return execFileSync(program, args, { env: this.environment, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  up(): void {
+    this.lab("down");
+    this.lab("up");
+  }
+
+  down(): void {
+    this.lab("down");
+  }
+
+  /** Powered off, emptied to its image, booted. */
+  fresh(host: LabHost): void {
+    this.lab("fresh", host);
+  }
+
+  reboot(host: LabHost): void {
+    this.lab("reboot", host);
+  }
+
+  /** The power is gone: nothing of the host gets to do anything more. */
+  cut(host: LabHost): void {
+    this.lab("cut", host);
+  }
+
+  boot(host: LabHost): void {
+    this.lab("boot", host);
+  }
+
+  /** The internal resolver stays silent, and answers again. */
+  block(): void {
+    this.lab("block");
+  }
+
+  unblock(): void {
+    this.lab("unblock");
+  }
+
+  /** What a host asked the public resolver: "<name> <type>". */
+  queriesOf(address: string): string[] {
+    return this.lab("queries")
+      .split("\n")
+      .filter((line) => line.startsWith(`${address} `))
+      .map((line) => line.slice(address.length + 1));
+  }
+
+  /** What a command on the host prints. Throws where it fails. */
+  ssh(host: LabHost, command: string, input = ""): string {
+    return execFileSync(program, ["ssh", host, command], { env: this.environment, encoding: "utf8", input });
+  }
+
+  try(host: LabHost, command: string, input = ""): Outcome {
+    return outcome(program, ["ssh", host, command], this.environment, input);
+  }
+
+  /** A command on this machine, at the operator's place in the network. */
+  operator(command: readonly string[], environment: NodeJS.ProcessEnv = {}): Outcome {
+    return outcome(program, ["op", ...command], { ...this.environment, ...environment }, "");
+  }
+
+  /** The program and arguments that run a command there, for those who start it themselves. */
+  operatorCommand(command: readonly string[]): [string, string[], NodeJS.ProcessEnv] {
+    return [program, ["op", ...command], this.environment];
+  }
+
+  /** Until the command on the host succeeds; throws after the seconds. */
+  async until(host: LabHost, command: string, seconds: number): Promise<void> {
+    const end = Date.now() + seconds * 1000;
+    while (this.try(host, command).status !== 0) {
+      if (Date.now() > end) throw new Error(`${host}: not within ${seconds} s: ${command}`);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}
+
+const outcome = (command: string, args: string[], env: NodeJS.ProcessEnv, input: string): Outcome => {
+  const stdio: StdioOptions = ["pipe", "pipe", "pipe"];
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    env,
+    encoding: "utf8",
+    input,
+    stdio,
+    maxBuffer: 1 << 26,
+  });
+  if (error !== undefined) throw error;
+  return { status: status ?? 1, output: stdout + stderr };
+};
+
+/** Like describeWith, and skipped with its reason too where this machine cannot boot a host. */
+export const describeWithHosts = <Name extends ComponentName>(
+  names: readonly Name[],
+  title: string,
+  body: (components: Record<Name, Component>) => void,
+): void => {
+  const { status, stderr } = spawnSync(program, ["check"], { encoding: "utf8" });
+  if (status !== 0) {
+    describe.skip(title, () => test(`skipped: ${stderr.trim()}`, () => undefined));
+    return;
+  }
+  describeWith(["hosts", ...names], title, body as (components: Record<Name | "hosts", Component>) => void);
+};
