@@ -31,15 +31,17 @@ interface Alert {
   readonly name: string;
   readonly severity: Severity;
   readonly expr: string;
-  /** Minutes. */
+  /** Seconds. */
   readonly after: number;
   readonly summary: string;
   readonly description: string;
 }
 
-const minutes = (count: number): string => `${count}m`;
 const MINUTE = 60;
 const DAY = 24 * 60 * MINUTE;
+
+/** A duration as Prometheus reads it. */
+const duration = (seconds: number): string => (seconds % MINUTE === 0 ? `${seconds / MINUTE}m` : `${seconds}s`);
 
 /** How long the most that was ever seen counts as what should be there: a loss on a Friday is still open on Monday. */
 const MEMORY = "7d";
@@ -49,7 +51,7 @@ const MEMORY = "7d";
  * because a pushed value stands until the next run replaces it: what holds for two periods was seen by two runs.
  *
  * @param instance the registry as its metrics name it
- * @param period minutes between two runs
+ * @param period seconds between two runs
  */
 const availability = (instance: string, period: number): Alert[] => {
   const lastRun = selector("registry_manifest_integrity_last_run_timestamp", { instance });
@@ -67,7 +69,7 @@ const availability = (instance: string, period: number): Alert[] => {
     {
       name: "RegistryIntegrityProbeStale",
       severity: "warning",
-      expr: `time() - ${lastRun} > ${4 * period * MINUTE}`,
+      expr: `time() - ${lastRun} > ${4 * period}`,
       after: period,
       summary: "The registry's integrity probe has stopped reporting",
       description:
@@ -104,7 +106,7 @@ const availability = (instance: string, period: number): Alert[] => {
     {
       name: "RegistryIntegrityProbeSlow",
       severity: "warning",
-      expr: `${own("registry_manifest_integrity_run_duration_seconds")} > ${(period * MINUTE) / 2}`,
+      expr: `${own("registry_manifest_integrity_run_duration_seconds")} > ${period / 2}`,
       after: 2 * period,
       summary: "The integrity probe takes more than half of its period",
       description:
@@ -180,8 +182,9 @@ const integrity = (instance: string, period: number): Alert[] => {
 const alertsFor = (site: Site, probe: Probe): Alert[] => {
   const service = probedService(site, probe);
   const instance = serviceInstance(site, service);
-  const anywhere = availability(instance, probe.periodMinutes);
-  return service.role === "private" ? [...integrity(instance, probe.periodMinutes), ...anywhere] : anywhere;
+  const period = probe.periodMinutes * MINUTE;
+  const anywhere = availability(instance, period);
+  return service.role === "private" ? [...integrity(instance, period), ...anywhere] : anywhere;
 };
 
 const runbook = (site: Site, alert: string): string => `${site.monitoring.runbooks.replace(/\/$/, "")}/${alert}.md`;
@@ -193,7 +196,7 @@ export const rulesFor = (site: Site): RuleGroup[] =>
     rules: alertsFor(site, probe).map(({ name, severity, expr, after, summary, description }) => ({
       alert: name,
       expr,
-      for: minutes(after),
+      for: duration(after),
       labels: { severity },
       annotations: { summary, description, runbook_url: runbook(site, name) },
     })),
