@@ -1,0 +1,301 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { BlobCheck } from "../../registry/oci/check";
+import { RegistryClient } from "../../registry/oci/client";
+import type { Digest } from "../../registry/oci/digest";
+import type { Failure } from "../../registry/oci/failure";
+import { type Report, type WalkOptions, walk } from "../../registry/oci/walk";
+import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
+import { describeWith } from "./components";
+import { type Manifest, multiPlatformImage, push } from "./images";
+import { type LabRegistry, startRegistry } from "./registry";
+
+// Two cores, shared with other tests.
+jest.setTimeout(60_000);
+
+/** Where the digests of an image of two platforms are; the second one is what gets damaged. */
+interface Target {
+  layout: StorageLayout;
+  repository: RepositoryLayout;
+  index: Digest;
+  child: Digest;
+  config: Digest;
+  layer: Digest;
+}
+
+type Expected = Pick<Failure, "object" | "reason" | "status">;
+
+interface Damage {
+  name: string;
+  make: (target: Target) => void;
+  /** What the default check finds once the registry has forgotten what it knew. */
+  cold: Expected | null;
+  /** What it finds while the registry still remembers that all was well. @default as cold */
+  warm?: Expected | null;
+  /** Whether v3, whose cache remembers manifests too, serves on until it restarts. @default false */
+  remembered?: true;
+  /** What hashing every blob finds, where the default check finds nothing. */
+  hashed?: Expected;
+}
+
+const manifestMissing: Expected = { object: "manifest", reason: "missing", status: 404 };
+const manifestError: Expected = { object: "manifest", reason: "server-error", status: 500 };
+const tagMissing: Expected = { object: "tag", reason: "missing", status: 404 };
+const repositoryMissing: Expected = { object: "repository", reason: "missing", status: 404 };
+
+function data({ layout }: Target, digest: Digest): string {
+  return layout.blobData(digest);
+}
+
+function alter(path: string, change: (bytes: Buffer) => Buffer): void {
+  writeFileSync(path, change(readFileSync(path)));
+}
+
+const half = (bytes: Buffer): Buffer => bytes.subarray(0, bytes.length >> 1);
+
+/** The table of facts/registry.md, row by row. */
+const TABLE: Damage[] = [
+  {
+    name: "child-revision-link-missing",
+    make: (t) => rmSync(t.repository.revisionLink(t.child)),
+    remembered: true,
+    cold: manifestMissing,
+  },
+  {
+    name: "child-revision-link-empty",
+    make: (t) => writeFileSync(t.repository.revisionLink(t.child), ""),
+    remembered: true,
+    cold: manifestError,
+  },
+  { name: "manifest-data-missing", make: (t) => rmSync(data(t, t.child)), cold: manifestMissing },
+  { name: "manifest-truncated", make: (t) => alter(data(t, t.child), half), cold: manifestError },
+  {
+    name: "manifest-bad-json-same-size",
+    make: (t) => alter(data(t, t.child), (bytes) => Buffer.alloc(bytes.length, "x")),
+    cold: manifestError,
+  },
+  {
+    name: "manifest-altered-same-size",
+    make: (t) =>
+      alter(data(t, t.child), (bytes) =>
+        Buffer.from(bytes.toString().replace(/\d(?=\}\]\}$)/, (digit) => `${(Number(digit) + 1) % 10}`)),
+      ),
+    cold: { object: "manifest", reason: "digest-mismatch", status: 200 },
+  },
+  {
+    name: "config-data-missing",
+    make: (t) => rmSync(data(t, t.config)),
+    cold: { object: "config", reason: "missing", status: 404 },
+    warm: { object: "config", reason: "truncated", status: 206 },
+  },
+  {
+    name: "layer-data-missing",
+    make: (t) => rmSync(data(t, t.layer)),
+    cold: { object: "layer", reason: "missing", status: 404 },
+    warm: { object: "layer", reason: "truncated", status: 206 },
+  },
+  {
+    name: "layer-link-missing",
+    make: (t) => rmSync(t.repository.layerLink(t.layer)),
+    cold: { object: "layer", reason: "missing", status: 404 },
+    // The cache serves it: pulls work until the registry restarts.
+    warm: null,
+  },
+  {
+    name: "layer-link-empty",
+    make: (t) => writeFileSync(t.repository.layerLink(t.layer), ""),
+    cold: { object: "layer", reason: "server-error", status: 500 },
+    warm: null,
+  },
+  {
+    name: "layer-truncated",
+    make: (t) => alter(data(t, t.layer), half),
+    cold: { object: "layer", reason: "truncated", status: 416 },
+    warm: { object: "layer", reason: "truncated", status: 206 },
+  },
+  {
+    name: "layer-altered-same-size",
+    make: (t) =>
+      alter(data(t, t.layer), (bytes) => Buffer.from(bytes.map((byte, at) => (at === 700 ? byte ^ 1 : byte)))),
+    cold: null,
+    hashed: { object: "layer", reason: "digest-mismatch", status: 200 },
+  },
+  { name: "tag-link-missing", make: (t) => rmSync(t.repository.tagLink("v1")), cold: tagMissing },
+  {
+    name: "tag-link-empty",
+    make: (t) => writeFileSync(t.repository.tagLink("v1"), ""),
+    cold: { object: "tag", reason: "server-error", status: 500 },
+  },
+  {
+    name: "tag-to-a-missing-revision",
+    make: (t) => rmSync(t.repository.revisionLink(t.index)),
+    remembered: true,
+    cold: tagMissing,
+  },
+  { name: "index-data-missing", make: (t) => rmSync(data(t, t.index)), cold: tagMissing },
+  { name: "tags-folder-gone", make: (t) => rmSync(t.repository.tags, { recursive: true }), cold: repositoryMissing },
+];
+
+const MANIFESTS_GONE: Damage = {
+  name: "manifests-folder-gone",
+  make: ({ repository }) => rmSync(repository.manifests, { recursive: true }),
+  cold: repositoryMissing,
+};
+const LAYERS_GONE: Damage = {
+  name: "layers-folder-gone",
+  make: ({ repository }) => rmSync(repository.layers, { recursive: true }),
+  cold: { object: "layer", reason: "missing", status: 404 },
+};
+
+/** The catalogue of 2.8.3 walks the folders of layers, that of v3 the folders of manifests. */
+const VERSIONS = [
+  { component: "registry", table: [...TABLE, MANIFESTS_GONE], hidden: LAYERS_GONE },
+  { component: "registry-v3", table: TABLE, hidden: MANIFESTS_GONE },
+] as const;
+
+const HEALTHY = ["healthy/one", "row/healthy"];
+
+function digestOf(manifest: Manifest): Digest {
+  return manifest.descriptor.digest as Digest;
+}
+
+function targetOf(registry: LabRegistry, repository: string, image: Manifest): Target {
+  const layout = new StorageLayout(registry.root);
+  const child = image.manifests[1] as Manifest;
+  const [config, layer] = child.blobs;
+  return {
+    layout,
+    repository: layout.repository(repository),
+    index: digestOf(image),
+    child: digestOf(child),
+    config: config?.descriptor.digest as Digest,
+    layer: layer?.descriptor.digest as Digest,
+  };
+}
+
+async function verify(registry: LabRegistry, options: Partial<WalkOptions> = {}): Promise<Report> {
+  const client = new RegistryClient({ url: new URL(registry.url) });
+  try {
+    return await walk(client, {
+      role: "private",
+      blobs: "last-byte",
+      catalogue: true,
+      repositories: [],
+      selection: { kind: "all" },
+      credentialsGiven: false,
+      ...options,
+    });
+  } finally {
+    await client.close();
+  }
+}
+
+/** What a row must give: exactly this one failure, with its place. */
+function failureOf(repository: string, target: Target, expected: Expected): Partial<Failure> {
+  const { index, child, config, layer } = target;
+  const place = { repository, tags: ["v1"] };
+  switch (expected.object) {
+    case "manifest":
+      return { ...expected, ...place, digest: child, platform: "linux/arm64", path: [index, child] };
+    case "config":
+      return { ...expected, ...place, digest: config, platform: "linux/arm64", path: [index, child, config] };
+    case "layer":
+      return { ...expected, ...place, digest: layer, platform: "linux/arm64", path: [index, child, layer] };
+    case "tag":
+      return { ...expected, ...place, digest: null, platform: null, path: [] };
+    default:
+      return { ...expected, repository, tags: [], digest: null, platform: null, path: [] };
+  }
+}
+
+describe.each(VERSIONS)("every kind of damage, on $component", ({ component, table, hidden }) => {
+  describeWith([component], "the damage table", () => {
+    let registry: LabRegistry;
+    const targets = new Map<string, Target>();
+
+    const rows = (pick: (damage: Damage) => Expected | null | undefined): Partial<Failure>[] =>
+      table
+        .flatMap((damage) => {
+          const expected = pick(damage);
+          const repository = `row/${damage.name}`;
+          return expected ? [failureOf(repository, targets.get(repository) as Target, expected)] : [];
+        })
+        .sort((a, b) => ((a.repository ?? "") < (b.repository ?? "") ? -1 : 1));
+
+    beforeAll(async () => {
+      registry = await startRegistry({ component });
+      const repositories = [...table.map(({ name }) => `row/${name}`), `row/${hidden.name}`, ...HEALTHY];
+      await Promise.all(
+        repositories.map(async (repository) => {
+          const image = multiPlatformImage(repository);
+          await push(registry, repository, image, "v1");
+          targets.set(repository, targetOf(registry, repository, image));
+        }),
+      );
+    });
+    afterAll(() => registry?.stop());
+
+    test("a healthy registry has no failure, and everything is counted once", async () => {
+      const report = await verify(registry, { blobs: "hash" });
+      expect(report).toMatchObject({ complete: true, failures: [], stopped: null });
+      const repositories = table.length + 1 + HEALTHY.length;
+      expect(report.counts).toMatchObject({
+        repositories,
+        tags: repositories,
+        indexes: repositories,
+        manifests: 2 * repositories,
+        blobs: 6 * repositories,
+      });
+    });
+
+    test("damage under a warm cache is found by the default check", async () => {
+      for (const { name, make } of table) make(targets.get(`row/${name}`) as Target);
+      const report = await verify(registry);
+      expect(report.complete).toBe(true);
+      const expected = rows(({ cold, warm = cold, remembered }) => {
+        return remembered && component === "registry-v3" ? null : warm;
+      });
+      expect(report.failures).toMatchObject(expected);
+    });
+
+    test("damage after a restart is found by the default check", async () => {
+      await registry.restart();
+      const report = await verify(registry);
+      expect(report.complete).toBe(true);
+      expect(report.failures).toMatchObject(rows(({ cold }) => cold));
+    });
+
+    test("damage of the same size is found by hashing", async () => {
+      const report = await verify(registry, { blobs: "hash" });
+      const found = new Set(report.failures.map(({ repository }) => repository));
+      expect(found).toEqual(new Set(table.map(({ name }) => `row/${name}`)));
+      expect(report.failures).toEqual(
+        expect.arrayContaining(rows(({ hashed }) => hashed).map((failure) => expect.objectContaining(failure))),
+      );
+    });
+
+    test("a repository that the catalogue hides is found when it is named", async () => {
+      const repository = `row/${hidden.name}`;
+      const target = targets.get(repository) as Target;
+      hidden.make(target);
+      await registry.restart();
+      expect((await verify(registry)).failures.map((failure) => failure.repository)).not.toContain(repository);
+      const named = await verify(registry, { catalogue: false, repositories: [repository] });
+      expect(named.failures).toContainEqual(
+        expect.objectContaining(failureOf(repository, target, hidden.cold as Expected)),
+      );
+      expect(named.counts.repositories).toBe(1);
+    });
+
+    test.each<[BlobCheck, string[]]>([
+      ["none", []],
+      [
+        "head",
+        ["config-data-missing", "layer-data-missing", "layer-link-empty", "layer-link-missing", "layer-truncated"],
+      ],
+    ])("the check %s finds of the blobs what it can", async (blobs, expected) => {
+      const report = await verify(registry, { blobs });
+      const found = report.failures.filter(({ object }) => object === "config" || object === "layer");
+      expect(found.map(({ repository }) => repository)).toEqual(expected.map((name) => `row/${name}`));
+    });
+  });
+});
