@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../package.json";
+import { planReportCommand } from "./plan-report";
 import { probeCommand } from "./probe-command";
 import { verifyCommand } from "./verify";
 
@@ -28,7 +29,7 @@ function describe(error: unknown): { code: string; message: string; cure: string
 }
 
 function commands(): Command[] {
-  return [verifyCommand(), probeCommand()];
+  return [verifyCommand(), probeCommand(), planReportCommand()];
 }
 
 function program(): Command {

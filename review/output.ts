@@ -1,0 +1,72 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { SynthesisedStack } from "./comparison";
+import { PlanError } from "./plan";
+
+/** One stack of a synthesised app. */
+export interface OutputStack {
+  readonly stack: string;
+  /** Folder of its JSON, in which Terraform runs. */
+  readonly directory: string;
+  readonly synthesised: SynthesisedStack;
+}
+
+interface Manifest {
+  readonly stacks: Readonly<
+    Record<
+      string,
+      {
+        readonly synthesizedStackPath: string;
+        readonly workingDirectory: string;
+        readonly dependencies: readonly string[];
+      }
+    >
+  >;
+}
+
+/** A name goes into a command that a reader copies. */
+const STACK = /^[A-Za-z0-9_][\w.-]*$/;
+
+const readJson = (file: string, cure: string): unknown => {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? "no JSON";
+    throw new PlanError(`${file} cannot be read (${why})`, cure);
+  }
+};
+
+/** The stacks in the order in which they are deployed: each behind those that it depends on. */
+const deployOrder = ({ stacks }: Manifest): string[] => {
+  const order = new Set<string>();
+  const add = (stack: string): void => {
+    if (order.has(stack)) return;
+    for (const before of stacks[stack]?.dependencies ?? []) add(before);
+    order.add(stack);
+  };
+  for (const stack of Object.keys(stacks)) add(stack);
+  return [...order];
+};
+
+/**
+ * Reads what an app has synthesised.
+ *
+ * @param directory of cdktf.out
+ * @throws PlanError where there is none
+ */
+export const readOutput = (directory: string): OutputStack[] => {
+  const cure = 'synthesise it with "npm run synth"';
+  const manifest = readJson(join(directory, "manifest.json"), cure) as Manifest;
+  if (typeof manifest?.stacks !== "object" || manifest.stacks === null)
+    throw new PlanError(`${join(directory, "manifest.json")} names no stacks`, cure);
+  return deployOrder(manifest).map((stack) => {
+    const entry = manifest.stacks[stack];
+    if (!STACK.test(stack) || entry === undefined)
+      throw new PlanError(`the stack ${JSON.stringify(stack)} has no name of letters, digits, "_", "." and "-"`, cure);
+    return {
+      stack,
+      directory: join(directory, entry.workingDirectory),
+      synthesised: readJson(join(directory, entry.synthesizedStackPath), cure) as SynthesisedStack,
+    };
+  });
+};
