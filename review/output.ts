@@ -38,14 +38,13 @@ const readJson = (file: string, cure: string): unknown => {
 
 /** The stacks in the order in which they are deployed: each behind those that it depends on. */
 const deployOrder = ({ stacks }: Manifest): string[] => {
-  const order = new Set<string>();
-  const add = (stack: string): void => {
-    if (order.has(stack)) return;
-    for (const before of stacks[stack]?.dependencies ?? []) add(before);
-    order.add(stack);
+  const seen = new Set<string>();
+  const withDependencies = (stack: string): string[] => {
+    if (seen.has(stack) || stacks[stack] === undefined) return [];
+    seen.add(stack);
+    return [...stacks[stack].dependencies.flatMap(withDependencies), stack];
   };
-  for (const stack of Object.keys(stacks)) add(stack);
-  return [...order];
+  return Object.keys(stacks).flatMap(withDependencies);
 };
 
 /**
