@@ -5,6 +5,18 @@ import { accepts, freePort, start, waitFor } from "./process";
 const node = (script: string): [string, ...string[]] => [process.execPath, "-e", script];
 const never = () => false;
 
+/** The error of a start that fails, whose log is then removed. */
+async function failureOf(starting: Promise<unknown>): Promise<{ message: string; logWasKept: boolean }> {
+  const error = await starting.then(
+    () => new Error("it started"),
+    (reason: Error) => reason,
+  );
+  const log = /\(log: (.*)\)/.exec(error.message)?.[1] ?? "";
+  const logWasKept = existsSync(log);
+  if (logWasKept) rmSync(dirname(log), { recursive: true });
+  return { message: error.message, logWasKept };
+}
+
 describe("start", () => {
   test("returns once the process is ready, and stop ends it", async () => {
     const port = await freePort();
@@ -19,28 +31,22 @@ describe("start", () => {
   });
 
   test("a process that ends early is an error with its log, which stays", async () => {
-    const error: Error = await start(node(`console.error("no such file"); process.exit(3)`), { ready: never }).then(
-      () => new Error("started"),
-      (reason) => reason,
+    const { message, logWasKept } = await failureOf(
+      start(node(`console.error("no such file"); process.exit(3)`), { ready: never }),
     );
-    expect(error.message).toMatch(/^node ended: exit code 3 \(log: .*\)\nno such file$/);
-    const log = /\(log: (.*)\)/.exec(error.message)?.[1] ?? "";
-    expect(existsSync(log)).toBe(true);
-    rmSync(dirname(log), { recursive: true });
+    expect(message).toMatch(/^node ended: exit code 3 \(log: .*\)\nno such file$/);
+    expect(logWasKept).toBe(true);
   });
 
   test("a process that is not ready in time is stopped", async () => {
-    const script = `console.log(process.pid); setInterval(() => {}, 1000)`;
-    const error: Error = await start(node(script), { ready: never, seconds: 0.2 }).then(
-      () => new Error("started"),
-      (reason) => reason,
-    );
-    expect(error.message).toMatch(/^node ready: not within 0.2 s/);
-    rmSync(dirname(/\(log: (.*)\)/.exec(error.message)?.[1] ?? ""), { recursive: true });
+    const script = `process.on("exit", () => console.log("stopped")); process.on("SIGTERM", () => process.exit()); setInterval(() => {}, 1000)`;
+    const { message } = await failureOf(start(node(script), { ready: never, seconds: 0.5 }));
+    expect(message).toMatch(/^node ready: not within 0.5 s/);
+    expect(message).toMatch(/\nstopped$/);
   });
 
   test("a program that is not there is an error", async () => {
-    await expect(start(["/no/such/program"], { ready: never })).rejects.toThrow("ENOENT");
+    expect((await failureOf(start(["/no/such/program"], { ready: never }))).message).toContain("ENOENT");
   });
 });
 
