@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { accepts, freePort, start, waitFor } from "./process";
+import { accepts, freePort, type RunningProcess, start, waitFor } from "./process";
 
 const node = (script: string): [string, ...string[]] => [process.execPath, "-e", script];
 const never = () => false;
@@ -39,10 +39,14 @@ describe("start", () => {
   });
 
   test("a process that is not ready in time is stopped", async () => {
-    const script = `process.on("exit", () => console.log("stopped")); process.on("SIGTERM", () => process.exit()); setInterval(() => {}, 1000)`;
-    const { message } = await failureOf(start(node(script), { ready: never, seconds: 0.5 }));
-    expect(message).toMatch(/^node ready: not within 0.5 s/);
-    expect(message).toMatch(/\nstopped$/);
+    let pid = 0;
+    const ready = (running: RunningProcess) => {
+      pid = running.pid;
+      return false;
+    };
+    const { message } = await failureOf(start(node("setInterval(() => {}, 1000)"), { ready, seconds: 0.1 }));
+    expect(message).toMatch(/^node ready: not within 0.1 s/);
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 
   test("a program that is not there is an error", async () => {
