@@ -109,7 +109,7 @@ EOF
     run --rm --no-deps --no-TTY --quiet-pull --entrypoint nginx "$FRONT" -t 2>&1) || outcome=1
   docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" down >/dev/null 2>&1 || true
   rm -rf -- "$trial"
-  ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); allowed is a certificate with its key: check registry.services"
+  ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); allowed is one that it can start with: check registry.services, the certificate and the key"
 }
 
 # "healthy", "starting", "unhealthy"; of a container without a health check its state; "restarting" for one that keeps
@@ -197,7 +197,8 @@ verify_delivery() {
   verify_front
 }
 
-last_words() { docker logs --tail 1 "$1" 2>&1 | tail -n 1 | cut -c 1-300; }
+# What it said last of what went wrong; a trace of Go ends with lines that say nothing.
+last_words() { docker logs --tail 50 "$1" 2>&1 | grep -iE 'panic|fatal|error|emerg' | tail -n 1 | cut -c 1-300; }
 
 # The HTTP status that a client gets at a published port; "000" without an answer.
 answer() { curl --silent --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' "$@" || true; }

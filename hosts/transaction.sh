@@ -196,7 +196,7 @@ list_changes() {
     if is_own "$path"; then
       continue
     elif [[ -e $path || -L $path ]]; then
-      say "replaces $path"
+      say "changes $path"
     else
       say "creates $path"
     fi
@@ -298,11 +298,11 @@ arm() {
   install -m 0700 -- "${BASH_SOURCE[0]}" "$new/program"
   printf '%s\n' "$ARCHIVE" >"$new/archive"
   boot_id >"$new/boot"
-  printf 'armed\n' >"$new/journal"
-  sync -- "$new/program" "$new/archive" "$new/boot" "$new/journal" "$new"
+  sync -- "$new/program" "$new/archive" "$new/boot" "$new"
   systemctl start "$UNIT.timer"
   mv -T -- "$new" "$PENDING"
   sync -- "$STATE"
+  step "armed"
 }
 
 write_units() {

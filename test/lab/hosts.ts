@@ -19,7 +19,9 @@ export class Hosts {
   /** @param name at most eight characters: interfaces are called after it */
   constructor(readonly name: string) {}
 
-  private readonly environment = { ...process.env, WARDEN_LAB: this.name };
+  private get environment(): NodeJS.ProcessEnv {
+    return { ...process.env, WARDEN_LAB: this.name };
+  }
 
   /** The private key of the operator. */
   get key(): string {
@@ -75,7 +77,7 @@ export class Hosts {
   }
 
   /** What a command on the host prints. Throws where it fails. */
-  ssh(host: LabHost, command: string, input = ""): string {
+  ssh(host: LabHost, command: string, input: string | Buffer = ""): string {
     return execFileSync(program, ["ssh", host, command], { env: this.environment, encoding: "utf8", input });
   }
 

@@ -1,0 +1,55 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { App, type TerraformStack } from "cdktf";
+import { parseSite } from "../../site/load";
+import type { Site, SiteInput } from "../../site/schema";
+import type { Component } from "./components";
+import type { Hosts, Outcome } from "./hosts";
+
+/** One stack, deployed by Terraform from the operator's place in the lab. Its state lives as long as this object. */
+export class Deployment {
+  private readonly directory = mkdtempSync(join(tmpdir(), "warden-deployment-"));
+
+  constructor(
+    private readonly hosts: Hosts,
+    private readonly terraform: Component,
+    private readonly stack: string,
+    private readonly stackOf: (app: App, site: Site) => TerraformStack,
+  ) {}
+
+  /** Deploys the site. */
+  apply(site: SiteInput): Outcome {
+    return this.run(site, "apply", "-auto-approve");
+  }
+
+  /** Status 0: nothing to change; 2: something; 1: an error. */
+  plan(site: SiteInput): Outcome {
+    return this.run(site, "plan", "-detailed-exitcode");
+  }
+
+  /** The state file, as text. */
+  state(): string {
+    return readFileSync(join(this.directory, "state", `${this.stack}.tfstate`), "utf8");
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true });
+  }
+
+  private run(site: SiteInput, ...args: string[]): Outcome {
+    const app = new App({ outdir: join(this.directory, "cdktf.out") });
+    this.stackOf(app, parseSite(site));
+    app.synth();
+    const initialised = this.execute("init");
+    return initialised.status === 0 ? this.execute(...args, "-no-color", "-input=false") : initialised;
+  }
+
+  private execute(...args: string[]): Outcome {
+    const folder = join(this.directory, "cdktf.out/stacks", this.stack);
+    return this.hosts.operator([...this.terraform.command, `-chdir=${folder}`, ...args], {
+      CHECKPOINT_DISABLE: "1",
+      TF_CLI_CONFIG_FILE: "/dev/null",
+    });
+  }
+}

@@ -1,0 +1,130 @@
+import reference from "../../site/reference";
+import type { SiteInput } from "../../site/schema";
+import { DnsStack } from "../../stacks/dns-stack";
+import { Deployment } from "./deployment";
+import { describeWithHosts, Hosts, type LabHost } from "./hosts";
+
+const addresses = { pve: "192.168.1.127", vm: "10.0.20.10" };
+
+describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", ({ terraform }) => {
+  const hosts = new Hosts("dns");
+  const deployments: Deployment[] = [];
+  const deployment = () => {
+    const made = new Deployment(hosts, terraform, "dns", (app, site) => new DnsStack(app, "dns", { site }));
+    deployments.push(made);
+    return made;
+  };
+
+  /** The reference site as the operator of the lab has it, with what a test changes about each managed host. */
+  const siteWith = (change: (host: NonNullable<SiteInput["hosts"]>[number]) => object = () => ({})): SiteInput => ({
+    ...reference,
+    hosts: reference.hosts.map((host) =>
+      host.deferred === undefined ? { ...host, ssh: { identityFile: hosts.key }, ...change(host) } : host,
+    ),
+  });
+
+  /** Everything that a delivery may touch: names, modes, owners and contents, and what systemd-resolved asks. */
+  const stateOf = (host: LabHost): string =>
+    hosts.ssh(
+      host,
+      `cd /etc; find resolv.conf netplan systemd/resolved.conf.d systemd/system cloud/cloud.cfg.d -printf '%p %y %m %u:%g %l\\n' 2>/dev/null | sort
+       find resolv.conf netplan systemd/resolved.conf.d cloud/cloud.cfg.d -type f -exec sha256sum {} + 2>/dev/null | sort
+       ! command -v resolvectl >/dev/null || { resolvectl dns; resolvectl domain; }`,
+    );
+
+  beforeAll(() => hosts.up(), 600_000);
+  afterAll(() => {
+    for (const each of deployments) each.remove();
+    hosts.down();
+  });
+
+  describe("the reference site", () => {
+    const stack = deployment();
+    let before: Record<LabHost, string>;
+    let applied: string;
+
+    beforeAll(() => {
+      before = { pve: stateOf("pve"), vm: stateOf("vm") };
+      const { status, output } = stack.apply(siteWith());
+      applied = output;
+      if (status !== 0) throw new Error(output);
+    }, 120_000);
+
+    test("is in place on both hosts, and a second plan is empty", () => {
+      expect(hosts.ssh("pve", "cat /etc/resolv.conf")).toContain("nameserver 192.168.1.2\nnameserver 94.140.14.14\n");
+      expect(hosts.ssh("vm", "resolvectl dns")).toMatch(
+        /Global: 10\.0\.20\.1\nLink \d+ \(eth0\): 10\.0\.20\.1 94\.140\.14\.14\n/,
+      );
+      expect(stack.plan(siteWith())).toMatchObject({ status: 0 });
+    }, 60_000);
+
+    test("was verified while the primary was silent, and says so in Terraform's output", () => {
+      expect(applied).toMatch(/pve: with 192\.168\.1\.2 silent, github\.com resolved after [0-9.]+ s/);
+      expect(applied).toMatch(/registry-vm: with 10\.0\.20\.1 silent, github\.com resolved after [0-9.]+ s/);
+      expect(applied).toMatch(/with 10\.0\.20\.1 back, idrac\.viktorbarzin\.lan resolves again/);
+    });
+
+    test("leaves of the netplan file what is not ours: match, set-name, addresses and routes", () => {
+      const { network } = JSON.parse(
+        hosts.ssh(
+          "vm",
+          "netplan get --help >/dev/null; python3 -c 'import json, yaml; print(json.dumps(yaml.safe_load(open(\"/etc/netplan/50-cloud-init.yaml\"))))'",
+        ),
+      );
+      expect(network).toEqual({
+        version: 2,
+        ethernets: {
+          eth0: {
+            match: { name: "eth0" },
+            "set-name": "eth0",
+            addresses: ["10.0.20.10/24"],
+            nameservers: { addresses: ["10.0.20.1", "94.140.14.14"] },
+            routes: [{ to: "default", via: "10.0.20.1" }],
+          },
+        },
+      });
+    });
+
+    test("a key that the operator holds is not in the state", () => {
+      expect(stack.state()).not.toContain("PRIVATE KEY");
+    });
+
+    test("fails over and recovers without a restart, and tells the public resolver no internal name", async () => {
+      hosts.block();
+      try {
+        for (const host of ["pve", "vm"] as const) {
+          hosts.ssh(host, "timeout 15 getent ahosts example.org");
+          // Internal names are not to be had meanwhile; they must not be asked elsewhere either.
+          hosts.try(host, "timeout 6 getent ahosts nas.viktorbarzin.lan");
+        }
+        expect(hosts.queriesOf(addresses.vm).join("\n")).toContain("example.org");
+        expect(hosts.queriesOf(addresses.vm).filter((query) => query.includes("viktorbarzin.lan"))).toEqual([]);
+      } finally {
+        hosts.unblock();
+      }
+      for (const host of ["pve", "vm"] as const)
+        await hosts.until(host, "timeout 5 getent ahosts fresh.viktorbarzin.lan | grep -q 192.168.1.6", 20);
+    }, 120_000);
+
+    test("survives a reboot", async () => {
+      const place = stateOf("vm");
+      hosts.reboot("vm");
+      await hosts.until("vm", "getent ahosts idrac.viktorbarzin.lan | grep -q 192.168.1.4", 20);
+      expect(stateOf("vm")).toBe(place);
+      expect(hosts.ssh("vm", "ip -4 address show eth0; ip route")).toMatch(
+        /10\.0\.20\.10\/24[\s\S]*default via 10\.0\.20\.1/,
+      );
+    }, 60_000);
+
+    test("is rolled back by one command on the host, to the byte", () => {
+      for (const host of ["pve", "vm"] as const) {
+        hosts.ssh(host, "bash /var/lib/registry-warden/dns/delivery.sh rollback");
+        expect(stateOf(host)).toBe(before[host]);
+      }
+    }, 60_000);
+
+    test("is delivered again by the command that the rollback names", () => {
+      expect(stack.plan(siteWith())).toMatchObject({ status: 0 });
+    }, 60_000);
+  });
+});

@@ -1,0 +1,69 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { imageReference } from "../../site/image";
+import type { Registry } from "../../site/registry";
+import type { Component } from "./components";
+import type { Hosts } from "./hosts";
+
+/** Makes the root of an image on the VM: the programs of busybox, and whatever else, each with its libraries. */
+const ROOT = `
+set -eu
+with_libraries() {
+  cp --dereference "$1" "$2"
+  ldd "$1" | grep -o '/[^ ]*' | while read -r library; do
+    install -D "$library" ".$library"
+  done
+}
+new_root() {
+  rm -rf /tmp/image && mkdir -p /tmp/image && cd /tmp/image
+  mkdir -p bin tmp run var/lib var/log/nginx var/lib/nginx etc/nginx usr/lib64
+  [ -e lib64 ] || ln -s usr/lib64 lib64
+  printf 'root:x:0:0::/:/bin/sh\\nnobody:x:65534:65534::/:/bin/sh\\n' >etc/passwd
+  printf 'root:x:0:\\nnogroup:x:65534:\\nnobody:x:65533:\\n' >etc/group
+}
+with_busybox() {
+  with_libraries /usr/bin/busybox bin/busybox
+  for applet in sh wget grep cat sleep httpd; do ln -s busybox "bin/$applet"; done
+}
+`;
+
+const imported = (reference: string, ...changes: string[]): string =>
+  `tar -c . | docker import ${changes.map((change) => `--change '${change}'`).join(" ")} - '${reference}' >/dev/null`;
+
+/**
+ * Gives the VM's Docker the images of the site: the real registry 2.8.3 of the VM's Debian, the nginx of the lab, and for
+ * the browser something that listens. They are called as the site calls them, and nothing is pulled.
+ */
+export const importImages = (hosts: Hosts, nginx: Component, { images }: Registry): void => {
+  hosts.ssh(
+    "vm",
+    `${ROOT}
+new_root
+with_busybox
+with_libraries /usr/bin/docker-registry bin/registry
+${imported(imageReference(images.registry), 'ENTRYPOINT ["/bin/registry", "serve"]', 'CMD ["/etc/docker/registry/config.yml"]')}
+${
+  images.ui === undefined
+    ? ""
+    : `new_root
+with_busybox
+${imported(imageReference(images.ui), 'CMD ["/bin/httpd", "-f", "-p", "80"]')}`
+}`,
+  );
+  // The lab's nginx is a folder with a libc of its own: the image is that folder.
+  const folder = /(\S+)\/usr\/sbin\/nginx/.exec(readFileSync(nginx.command[0], "utf8"))?.[1];
+  if (folder === undefined) throw new Error(`${nginx.command[0]} names no folder of nginx`);
+  const archive = execFileSync("tar", ["-C", folder, "-c", "usr"], { maxBuffer: 1 << 27 });
+  hosts.ssh("vm", "rm -rf /tmp/nginx && mkdir /tmp/nginx && tar -C /tmp/nginx -x", archive);
+  hosts.ssh(
+    "vm",
+    `${ROOT}
+new_root
+cp -a /tmp/nginx/usr .
+[ -e usr/lib64/ld-linux-x86-64.so.2 ] || ln -s ../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 usr/lib64/
+ln -s usr/lib lib
+# zlib is the one library whose package is not called lib…
+cp --dereference /usr/lib/x86_64-linux-gnu/libz.so.1 usr/lib/x86_64-linux-gnu/
+${imported(imageReference(images.nginx), "ENV PATH=/usr/sbin:/bin", 'CMD ["nginx", "-g", "daemon off;"]')}`,
+  );
+};
