@@ -1,9 +1,10 @@
-import { DataResource, type SSHProvisionerConnection, TerraformStack } from "cdktf";
+import { type SSHProvisionerConnection, TerraformStack } from "cdktf";
 import { Construct } from "constructs";
 import { type Delivery, deliveryInputs, deliveryScript, type Piece } from "../hosts/delivery";
 import { quote } from "../hosts/shell";
 import type { Host } from "../site/host";
 import { literal } from "./literal";
+import { TerraformData } from "./terraform-data";
 
 export interface HostDeliveryProps {
   /** What is brought to which host. */
@@ -60,7 +61,7 @@ export class HostDelivery extends Construct {
     const { host } = delivery;
     const stack = TerraformStack.of(this);
     const inputs = Object.entries(deliveryInputs(delivery));
-    const resource = new DataResource(this, "Resource", {
+    const resource = new TerraformData(this, "Resource", {
       triggersReplace: Object.fromEntries(inputs.map(([name, value]) => [literal(name), literal(value)])),
     });
 

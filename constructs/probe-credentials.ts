@@ -1,6 +1,7 @@
 import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import { type ITerraformDependable, TerraformVariable } from "cdktf";
 import { Construct } from "constructs";
+import { ImportBlock } from "./import-block";
 
 /** The keys of the Secret, and the environment variables that the probe reads. */
 export const USER = "REG_USER";
@@ -49,7 +50,7 @@ export class ProbeCredentials extends Construct {
       dataWoRevision: revision,
       dependsOn,
     });
-    if (adopt) this.resource.importFrom(`${namespace}/${secret}`);
+    if (adopt) new ImportBlock(this.resource, `${namespace}/${secret}`);
   }
 
   private variable(id: string, name: string): string {

@@ -7,6 +7,7 @@ import { checkRules } from "../monitoring/check";
 import type { RuleGroup } from "../monitoring/rules";
 import { rulesFile } from "../monitoring/rules-file";
 import type { RulesDelivery } from "../site/monitoring";
+import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 
 /** Props of RegistryAlerts. */
@@ -67,6 +68,6 @@ export class RegistryAlerts extends Construct {
       data: { [FILE]: literal(rulesFile(groups)) },
       dependsOn,
     });
-    if (delivery.adopt) resource.importFrom(`${namespace}/${NAME}`);
+    if (delivery.adopt) new ImportBlock(resource, `${namespace}/${NAME}`);
   }
 }

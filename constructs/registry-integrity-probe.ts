@@ -5,6 +5,7 @@ import {
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import type { Probe } from "../site/monitoring";
+import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
 import { ProbeProgramConfigMap } from "./probe-program-config-map";
@@ -157,7 +158,7 @@ export class RegistryIntegrityProbe extends Construct {
       // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
       dependsOn: [...dependsOn, program.resource, ...(secret === undefined ? [] : [secret.resource])],
     });
-    if (probe.adopt.includes("cron-job")) resource.importFrom(`${namespace}/${probe.name}`);
+    if (probe.adopt.includes("cron-job")) new ImportBlock(resource, `${namespace}/${probe.name}`);
   }
 }
 

@@ -23,9 +23,7 @@ test("synthesises every stack", () => {
 
 test("writes nothing of this machine", () => {
   for (const file of synthesised().filter((name) => /\.(json|yaml|mjs)$/.test(name)))
-    for (const trace of [output, process.cwd(), join(__dirname, "..", ".."), process.env.HOME ?? "/root"].filter(
-      (each) => each.length > 4,
-    ))
+    for (const trace of [output, join(__dirname, "..", "..")])
       expect(`${file}: ${readFileSync(join(output, file), "utf8").includes(trace)}`).toBe(`${file}: false`);
 });
 

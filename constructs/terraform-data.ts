@@ -1,0 +1,31 @@
+import { TerraformResource } from "cdktf";
+import type { Construct } from "constructs";
+
+export interface TerraformDataProps {
+  /** A change of any value replaces the resource, which runs its provisioners again. The plan shows the values. */
+  readonly triggersReplace: Readonly<Record<string, string>>;
+}
+
+/**
+ * The built-in resource terraform_data, which needs no provider. cdktf's own DataResource runs `terraform version` at
+ * every synth, so that a site could not be synthesised where Terraform is not installed; the version that is needed
+ * stands in the synthesised JSON, and Terraform itself refuses to be an older one.
+ *
+ * https://developer.hashicorp.com/terraform/language/resources/terraform-data
+ */
+export class TerraformData extends TerraformResource {
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: TerraformDataProps,
+  ) {
+    super(scope, id, {
+      terraformResourceType: "terraform_data",
+      terraformGeneratorMetadata: { providerName: "terraform" },
+    });
+  }
+
+  protected override synthesizeAttributes(): Record<string, unknown> {
+    return { triggers_replace: this.props.triggersReplace };
+  }
+}
