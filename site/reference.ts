@@ -75,6 +75,7 @@ export default defineSite({
       },
     ],
     ui: { port: 8080, browses: "dockerhub" },
+    offsiteCopy: { title: "Synology", maximumAgeHours: 24 },
   },
 
   monitoring: {
@@ -91,6 +92,21 @@ export default defineSite({
         periodMinutes: 15,
         deadlineSeconds: 840,
         credentials: { from: "existing-secret", secret: "registry-probe-credentials" },
+      },
+    ],
+  },
+
+  ci: {
+    system: "woodpecker",
+    secrets: { username: "registry_user", password: "registry_password" },
+    images: [
+      {
+        service: "private",
+        repository: "infra-ci",
+        tags: ["latest"],
+        commitCharacters: 8,
+        dockerfile: "ci/Dockerfile",
+        branch: "master",
       },
     ],
   },

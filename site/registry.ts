@@ -1,6 +1,18 @@
 import { join } from "node:path/posix";
 import { z } from "zod";
-import { absolutePath, baseUrl, domainName, duplicates, hours, label, port, record, refused, rule } from "./fields";
+import {
+  absolutePath,
+  baseUrl,
+  domainName,
+  duplicates,
+  hours,
+  label,
+  line,
+  port,
+  record,
+  refused,
+  rule,
+} from "./fields";
 import { completeVersion, image } from "./image";
 
 const serviceName = label.refine((name) => name !== "ui" && name !== "nginx", {
@@ -153,6 +165,12 @@ export const registry = record({
     )
     .min(1, { error: "allowed is at least one service" }),
   ui: record({ port, browses: z.string({ error: "allowed is the name of a service" }) }).optional(),
+  /** A copy of the data on another machine, made by the operator: what a restore starts from. */
+  offsiteCopy: record({
+    title: line,
+    /** How old it may be, and so how much of the newest pushes a restore loses. */
+    maximumAgeHours: hours(1, 8760),
+  }).optional(),
 }).check(distinctPorts, distinctNames, distinctPaths, browsesKnownService, uiHasImage, nginxResolvesUpstreams);
 
 export type Registry = z.output<typeof registry>;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ci } from "./ci";
 import { address, domainName, duplicates, record, rule } from "./fields";
 import { host, isDeferred, isManaged, type ManagedHost } from "./host";
 import { monitoring, type Probe } from "./monitoring";
@@ -74,6 +75,20 @@ const probeImageIsElsewhere = rule(
   },
 );
 
+const ciPushesToPrivateServices = rule(
+  z.object({
+    registry: z.object({ services: z.array(named.extend({ role: z.string() })) }),
+    ci: z.object({ images: z.array(z.object({ service: z.string() })) }),
+  }),
+  ({ registry, ci }) => {
+    const allowed = registry.services.filter(({ role }) => role === "private").map(({ name }) => name);
+    const wrong = ci.images.find(({ service }) => !allowed.includes(service));
+    return wrong === undefined || registry.services.length === 0
+      ? undefined
+      : `ci.images names the service ${JSON.stringify(wrong.service)}, to which nothing can be pushed; allowed is ${allowed.map((name) => JSON.stringify(name)).join(", ") || "none, because no service is private: leave ci out"}`;
+  },
+);
+
 /** One description of everything; each value stands in it once. */
 export const siteSchema = record({
   state,
@@ -86,7 +101,15 @@ export const siteSchema = record({
   hosts: z.array(host, { error: "allowed is a list of hosts" }).min(1, { error: "allowed is at least one host" }),
   registry,
   monitoring,
-}).check(distinctHosts, registryHostIsManaged, sshPortIsFree, probesKnownServices, probeImageIsElsewhere);
+  ci: ci.optional(),
+}).check(
+  distinctHosts,
+  registryHostIsManaged,
+  sshPortIsFree,
+  probesKnownServices,
+  probeImageIsElsewhere,
+  ciPushesToPrivateServices,
+);
 
 /** A site as an operator writes it. */
 export type SiteInput = z.input<typeof siteSchema>;

@@ -533,6 +533,62 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     "dns: ",
     "given nothing",
   ],
+  [
+    "an image that CI pushes to a cache",
+    (site) => {
+      site.ci.images[0].service = "ghcr";
+    },
+    "site: ",
+    'allowed is "private"',
+  ],
+  [
+    "a Dockerfile outside the repository",
+    (site) => {
+      site.ci.images[0].dockerfile = "../Dockerfile";
+    },
+    "ci.images[0].dockerfile: ",
+    "a path within the repository",
+  ],
+  [
+    "a branch that is an option",
+    (site) => {
+      site.ci.images[0].branch = "--all";
+    },
+    "ci.images[0].branch: ",
+    "the name of a branch",
+  ],
+  [
+    "an image of another registry",
+    (site) => {
+      site.ci.images[0].repository = "ghcr.io:443/x";
+    },
+    "ci.images[0].repository: ",
+    "without host and tag",
+  ],
+  [
+    "a tag with a space",
+    (site) => {
+      site.ci.images[0].tags = ["a b"];
+    },
+    "ci.images[0].tags[0]: ",
+    "a tag",
+  ],
+  [
+    "a CI without an image",
+    (site) => {
+      site.ci.images = [];
+    },
+    "ci.images: ",
+    "leave ci out",
+  ],
+  [
+    "an off-site copy of any age",
+    (site) => {
+      site.registry.offsiteCopy.maximumAgeHours = 0;
+    },
+    "registry.offsiteCopy.maximumAgeHours: ",
+    "a whole number of hours",
+  ],
 ];
 
 describe("the site refuses", () => {

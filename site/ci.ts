@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { count, label, line, oneOf, record } from "./fields";
+
+const RELATIVE_PATH = 'a path within the repository, for example "ci/Dockerfile"';
+const BRANCH = 'the name of a branch, for example "main"';
+const REPOSITORY = 'a repository of the registry, without host and tag, for example "tools/builder"';
+const TAG = 'a tag, for example "latest"';
+
+const matching = (pattern: RegExp, allowed: string) =>
+  z.string({ error: `allowed is ${allowed}` }).regex(pattern, { error: `allowed is ${allowed}` });
+
+/** An image that the operator's CI builds, pushes and verifies. */
+const builtImage = record({
+  /** The service of registry.services to which it is pushed. */
+  service: label,
+  repository: matching(/^[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/, REPOSITORY),
+  /** Moving tags, pushed with every build. */
+  tags: z.array(matching(/^\w[\w.-]{0,127}$/, TAG), { error: "allowed is a list of tags" }),
+  /** The commit's first characters are a tag too, so that each build can be named. */
+  commitCharacters: count(7, 40),
+  dockerfile: matching(/^(?!\/)(?!.*(^|\/)\.\.(\/|$))[\w.-]+(\/[\w.-]+)*$/, RELATIVE_PATH),
+  branch: matching(/^(?!.*(\.\.|\/\/))[A-Za-z0-9_][\w./-]*$/, BRANCH),
+});
+
+/** The pipelines that use the registries: how an image is built again is in the documents. */
+export const ci = record({
+  system: oneOf(["woodpecker"]),
+  /** Names of the CI's secrets with the registry's account; never the values. */
+  secrets: record({ username: line, password: line }),
+  images: z.array(builtImage, { error: "allowed is a list of images" }).min(1, {
+    error: "allowed is at least one image: leave ci out where there is none",
+  }),
+});
+
+export type Ci = z.output<typeof ci>;
+export type BuiltImage = Ci["images"][number];
