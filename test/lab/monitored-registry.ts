@@ -1,0 +1,95 @@
+import { readFileSync } from "node:fs";
+import { Testing } from "cdktf";
+import type { Site } from "../../site/schema";
+import { MonitoringStack } from "../../stacks/monitoring-stack";
+import { type KubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
+import { type Json, site } from "../monitoring/synthesise";
+import { createCertificateAuthority } from "./certificates";
+import { type LabPod, preparePod } from "./pod";
+import { freePort } from "./process";
+import { type LabRegistry, startRegistry } from "./registry";
+
+/** A registry with TLS and htpasswd on loopback, and the stack that a site made for it deploys. */
+export interface MonitoredRegistry {
+  readonly registry: LabRegistry;
+  readonly site: Site;
+  /** The synthesised stack, with the real program. */
+  readonly stack: Json;
+  readonly objects: readonly KubernetesObject[];
+  readonly pod: LabPod;
+  readonly credentials: { readonly username: string; readonly password: string };
+  /** Path of the certificate authority's certificate. */
+  readonly authority: string;
+  stop(): Promise<void>;
+}
+
+export interface MonitoredRegistryOptions {
+  /** Base URL. */
+  readonly pushgateway: string;
+  /**
+   * Seconds between two runs, from which the site's rules derive their durations.
+   * @default as the small site has it
+   */
+  readonly period?: number;
+}
+
+const CREDENTIALS = { username: "probe", password: "correct:horse/battery staple" };
+
+/** Synthesises with the program that is really shipped. */
+const synthesiseWhole = (given: Site): Json =>
+  JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site: given }), true));
+
+/** The small site, bent to this machine: only names, addresses and ports differ. */
+const labSite = (registryPort: number, { pushgateway, period }: MonitoredRegistryOptions): Site => {
+  const parsed = site("small", (input) => {
+    input.hosts[0].address = "127.0.0.1";
+    Object.assign(input.registry.services[0], { serverName: "localhost", port: registryPort });
+    input.monitoring.pushgateway = pushgateway;
+  });
+  if (period === undefined) return parsed;
+  // Shorter than any schedule: the schema is right to refuse it.
+  const probes = parsed.monitoring.probes.map((probe) => ({ ...probe, periodMinutes: period / 60 }));
+  return { ...parsed, monitoring: { ...parsed.monitoring, probes: probes as never } };
+};
+
+export const startMonitoredRegistry = async (options: MonitoredRegistryOptions): Promise<MonitoredRegistry> => {
+  const authority = createCertificateAuthority();
+  const port = await freePort();
+  const registry = await startRegistry({
+    port,
+    htpasswd: { ...CREDENTIALS, cost: 4 },
+    tls: authority.issue(["localhost", "127.0.0.1"]),
+  });
+  const given = labSite(port, options);
+  const stack = synthesiseWhole(given);
+  const [probe] = given.monitoring.probes;
+  const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
+  const objects: KubernetesObject[] = [
+    ...objectsOf(stack, {
+      registry_probe_username: CREDENTIALS.username,
+      registry_probe_password: CREDENTIALS.password,
+    }),
+    // The operator's own.
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: configMap, namespace: given.monitoring.namespace.name },
+      data: { [key]: readFileSync(authority.certificate, "utf8") },
+    },
+  ];
+  const pod = preparePod(onlyOf(objects, "CronJob").spec.jobTemplate.spec.template.spec, objects);
+  return {
+    registry,
+    site: given,
+    stack,
+    objects,
+    pod,
+    credentials: CREDENTIALS,
+    authority: authority.certificate,
+    stop: async () => {
+      await registry.stop();
+      pod.remove();
+      authority.remove();
+    },
+  };
+};

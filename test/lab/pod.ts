@@ -1,0 +1,74 @@
+import { spawn } from "node:child_process";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { KubernetesObject } from "../monitoring/objects";
+import type { Json } from "../monitoring/synthesise";
+import { temporaryFolder } from "./process";
+
+/** How a run of a pod's container ended. */
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A pod's one container as a process of this machine: its command, environment, mounted files and user. */
+export interface LabPod {
+  run(): Promise<Outcome>;
+  /** Arguments and environment of the process, to look for what must not be there. */
+  readonly argv: readonly [string, ...string[]];
+  remove(): void;
+}
+
+const named = (objects: readonly KubernetesObject[], kind: string, name: string): KubernetesObject => {
+  const found = objects.find((each) => each.kind === kind && each.metadata.name === name);
+  if (found === undefined) throw new Error(`the pod refers to ${kind} ${name}, which is not there`);
+  return found;
+};
+
+/** A kubelet would mount at the path itself; here each mount is a folder that stands for it. */
+export const preparePod = (spec: Json, objects: readonly KubernetesObject[]): LabPod => {
+  const [container] = spec.containers;
+  const folder = temporaryFolder("pod");
+  // The container's user has to come through.
+  chmodSync(folder, 0o755);
+  const mounts: [path: string, folder: string][] = container.volumeMounts.map(({ name, mountPath }: Json) => {
+    const volume = spec.volumes.find((each: Json) => each.name === name);
+    const mounted = join(folder, name);
+    mkdirSync(mounted);
+    for (const [file, text] of Object.entries(named(objects, "ConfigMap", volume.configMap.name).data))
+      writeFileSync(join(mounted, file), text as string, { mode: 0o644 });
+    return [mountPath, mounted];
+  });
+  const placed = (text: string): string =>
+    mounts.reduce(
+      (path, [mount, mounted]) => (path.startsWith(`${mount}/`) ? mounted + path.slice(mount.length) : path),
+      text,
+    );
+  const value = ({ value: plain, valueFrom }: Json): string => {
+    if (valueFrom === undefined) return placed(plain);
+    const { name, key } = valueFrom.secretKeyRef;
+    return named(objects, "Secret", name).stringData[key];
+  };
+  const environment = Object.fromEntries(container.env.map((each: Json) => [each.name, value(each)]));
+  const [program, ...argv] = container.command.map(placed);
+  const node = program === "node" ? process.execPath : program;
+  // Only root may become another user.
+  const { runAsUser: uid, runAsGroup: gid } = spec.securityContext;
+  const user = process.getuid?.() === 0 ? { uid, gid } : {};
+
+  return {
+    argv: [node, ...argv],
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+    run: () =>
+      new Promise((resolve, reject) => {
+        const child = spawn(node, argv, { env: environment, cwd: "/", stdio: ["ignore", "pipe", "pipe"], ...user });
+        let stdout = "";
+        let stderr = "";
+        child.stdout.on("data", (bytes) => (stdout += bytes));
+        child.stderr.on("data", (bytes) => (stderr += bytes));
+        child.once("error", reject);
+        child.once("close", (code) => resolve({ code, stdout, stderr }));
+      }),
+  };
+};

@@ -1,0 +1,124 @@
+import { readFileSync, rmSync } from "node:fs";
+import { Agent } from "undici";
+import type { Digest } from "../../registry/oci/digest";
+import { StorageLayout } from "../../registry/storage/layout";
+import { describeWith } from "./components";
+import { multiPlatformImage, type PushTarget, push } from "./images";
+import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
+import { waitFor } from "./process";
+import {
+  firing,
+  getJson,
+  type LabServer,
+  type Notification,
+  type Pager,
+  startAlertmanager,
+  startPager,
+  startPrometheus,
+  startPushgateway,
+} from "./prometheus";
+
+jest.setTimeout(120_000);
+
+/** Seconds: an alert that waits for two periods fires after six. */
+const PERIOD = 3;
+const PATIENCE = 60;
+
+describeWith(
+  ["registry", "pushgateway", "prometheus", "alertmanager", "openssl"],
+  "the incident of April, and its end",
+  () => {
+    let pushgateway: LabServer;
+    let monitored: MonitoredRegistry;
+    let pager: Pager;
+    let alertmanager: LabServer;
+    let prometheus: LabServer;
+    let careless: LabServer;
+    let target: PushTarget;
+    const image = multiPlatformImage("infra-ci");
+    const lost = image.manifests[1];
+
+    beforeAll(async () => {
+      pushgateway = await startPushgateway();
+      monitored = await startMonitoredRegistry({ pushgateway: pushgateway.url, period: PERIOD });
+      const file = monitored.objects.find(({ metadata }) => metadata.name === "registry-alerts");
+      const rules: string = file?.data["registry-alerts.rules.yaml"];
+      pager = await startPager();
+      alertmanager = await startAlertmanager(pager, monitored.stack.output.alertmanager.value);
+      prometheus = await startPrometheus({ rules, pushgateway, alertmanager });
+      careless = await startPrometheus({ rules, pushgateway, honorLabels: false });
+      target = {
+        url: monitored.registry.url,
+        credentials: monitored.credentials,
+        dispatcher: new Agent({ connect: { ca: readFileSync(monitored.authority, "utf8") } }),
+      };
+      await push(target, "infra-ci", image, "latest");
+    });
+    afterAll(async () => {
+      for (const each of [careless, prometheus, alertmanager, pager, monitored, pushgateway]) await each?.stop();
+    });
+
+    const told = (alertname: string): Notification | undefined =>
+      pager.notifications.findLast(({ labels }) => labels.alertname === alertname);
+
+    /** Runs the probe, as its schedule would, until the person has been told. */
+    const probedUntil = (what: string, condition: () => boolean | Promise<boolean>) =>
+      waitFor(
+        what,
+        async () => {
+          expect(await monitored.pod.run()).toMatchObject({ code: 0, stderr: "" });
+          return condition();
+        },
+        PATIENCE,
+      );
+
+    test("nobody has ever pushed: the person learns that nothing is known", async () => {
+      await waitFor("Absent", () => told("RegistryIntegrityProbeAbsent")?.status === "firing", PATIENCE);
+      await probedUntil("Absent resolved", () => told("RegistryIntegrityProbeAbsent")?.status === "resolved");
+    });
+
+    test("the child of an index is lost: the alert says how much, and where to read on", async () => {
+      const repository = new StorageLayout(monitored.registry.root).repository("infra-ci");
+      rmSync(repository.revisionLink(lost?.descriptor.digest as Digest));
+      await probedUntil("Failure", () => told("RegistryManifestIntegrityFailure")?.status === "firing");
+      const { instance } = told("RegistryManifestIntegrityFailure")?.labels ?? {};
+      expect(instance).toBe(new URL(monitored.registry.url.replace("127.0.0.1", "localhost")).host);
+      expect(told("RegistryManifestIntegrityFailure")).toMatchObject({
+        labels: { severity: "critical" },
+        annotations: {
+          description: expect.stringContaining(`Broken objects in ${instance}: 1, missing 1. `),
+          runbook_url: expect.stringMatching(/\/RegistryManifestIntegrityFailure\.md$/),
+        },
+      });
+    });
+
+    test("while the registry is down only that is told", async () => {
+      await monitored.registry.shutDown();
+      await probedUntil("Inaccessible", () => told("RegistryCatalogInaccessible")?.status === "firing");
+      expect(await firing(prometheus)).toContain("RegistryManifestIntegrityFailure");
+      const muted = await getJson<{ labels: Record<string, string> }[]>(
+        `${alertmanager.url}/api/v2/alerts?active=false&silenced=false&inhibited=true`,
+      );
+      expect(muted.map(({ labels }) => labels.alertname)).toEqual(["RegistryManifestIntegrityFailure"]);
+      await monitored.registry.restart();
+      await probedUntil("Inaccessible resolved", () => told("RegistryCatalogInaccessible")?.status === "resolved");
+    });
+
+    test("what was lost is pushed again: the alert resolves", async () => {
+      await push(target, "infra-ci", image, "latest");
+      await probedUntil("Failure resolved", () => told("RegistryManifestIntegrityFailure")?.status === "resolved");
+    });
+
+    test("a scrape without honor_labels is told as such", async () => {
+      await probedUntil("LabelsOverwritten", async () =>
+        (await firing(careless)).includes("RegistryIntegrityLabelsOverwritten"),
+      );
+      expect(await firing(prometheus)).not.toContain("RegistryIntegrityLabelsOverwritten");
+    });
+
+    test("the probe stops: its last word does not stand for ever", async () => {
+      await waitFor("Stale", () => told("RegistryIntegrityProbeStale")?.status === "firing", PATIENCE);
+      expect(told("RegistryManifestIntegrityFailure")?.status).toBe("resolved");
+    });
+  },
+);
