@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Debian packages without installing them: lists and archives in the cache, taken from the mirror that the machine's own apt uses.
-# Sourced by tools/lab/setup, which sets $cache.
+# Sourced by tools/lab/setup and tools/lab/hosts, which set $cache.
 : "${cache:?}"
 
 # The mirror's base address, whatever form (one-line or deb822) the machine's sources have. Where the lists were never
@@ -70,9 +70,10 @@ debian_unpack() {
   mv "$folder.new" "$folder"
 }
 
-# The libraries that a package needs, libc included (names that start with lib; the rest are tools of its maintainer scripts).
+# The libraries that a package needs, libc included, by their names (zlib is the one not called lib…); the rest are tools of its
+# maintainer scripts.
 debian_libraries() {
-  debian_apt "$1" apt-get -y --print-uris install "$2" | awk -F"[' ]" '/^\047/ { split($4, file, "_"); print file[1] }' | grep '^lib'
+  debian_apt "$1" apt-get -y --print-uris install "$2" | awk -F"[' ]" '/^\047/ { split($4, file, "_"); print file[1] }' | grep -E '^(lib|zlib)'
 }
 
 # with_suite <suite> <command…>: prepares the suite and runs the command, one process at a time.
