@@ -8,6 +8,8 @@ describe("the table of components", () => {
     ).toEqual([
       {
         name: "ssh",
+        kind: "debian",
+        source: "bookworm/openssh-client",
         text: "ssh debian bookworm/openssh-client usr/bin/ssh ssh dbclient",
         alternatives: ["ssh", "dbclient"],
       },

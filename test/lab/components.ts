@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -15,7 +16,6 @@ export type ComponentName =
   | "docker-compose"
   | "compose-schema"
   | "skopeo"
-  | "sshd"
   | "shellcheck"
   | "openssl"
   | "terraform"
@@ -39,6 +39,10 @@ export interface MissingComponent {
 /** A line of the table tools/lab/components. */
 export interface ComponentRow {
   readonly name: string;
+  /** How it is fetched. */
+  readonly kind: string;
+  /** Where it comes from: the path of a script, otherwise a package or module. */
+  readonly source: string;
   /** The line with white space normalised, as tools/lab/setup records it once the component is fetched. */
   readonly text: string;
   /** Programs on PATH that do as well, in order of preference. */
@@ -57,8 +61,8 @@ export function parseComponents(table: string): ComponentRow[] {
     .map((line) => line.trim().replace(/\s+/g, " "))
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((text) => {
-      const [name = "", , , , ...alternatives] = text.split(" ");
-      return { name, text, alternatives };
+      const [name = "", kind = "", source = "", , ...alternatives] = text.split(" ");
+      return { name, kind, source, text, alternatives };
     });
 }
 
@@ -81,7 +85,7 @@ function onPath(program: string): string | undefined {
     });
 }
 
-/** The component as it is on this machine, or why it is missing. Starts nothing and fetches nothing. */
+/** The component as it is on this machine, or why it is missing. Fetches nothing. */
 export function find(name: ComponentName): Component | MissingComponent {
   const row = componentTable().find((candidate) => candidate.name === name);
   if (row === undefined) return { missing: `${name}: not in tools/lab/components` };
@@ -96,7 +100,13 @@ export function find(name: ComponentName): Component | MissingComponent {
   if (!existsSync(installed) || readFileSync(installed, "utf8").trim() !== row.text) {
     return { missing: `${name}: another version than tools/lab/components names: ${cure}` };
   }
-  return { command: [path] };
+  return row.kind === "script" ? checkedScript(join(repository, row.source)) : { command: [path] };
+}
+
+/** A script of this repository, which is asked whether this machine can run it. */
+function checkedScript(script: string): Component | MissingComponent {
+  const { status, stderr } = spawnSync(script, ["check"], { encoding: "utf8" });
+  return status === 0 ? { command: [script] } : { missing: stderr.trim() };
 }
 
 /**

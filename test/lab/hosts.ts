@@ -90,9 +90,9 @@ export class Hosts {
     return outcome(program, ["op", ...command], { ...this.environment, ...environment }, "");
   }
 
-  /** The program and arguments that run a command there, for those who start it themselves. */
-  operatorCommand(command: readonly string[]): [string, string[], NodeJS.ProcessEnv] {
-    return [program, ["op", ...command], this.environment];
+  /** What runs a command on the host over ssh, for those who start it themselves. */
+  sshCommand(host: LabHost, command: string): [program: string, args: string[], environment: NodeJS.ProcessEnv] {
+    return [program, ["ssh", host, command], this.environment];
   }
 
   /** Until the command on the host succeeds; throws after the seconds. */
@@ -118,16 +118,9 @@ const outcome = (command: string, args: string[], env: NodeJS.ProcessEnv, input:
   return { status: status ?? 1, output: stdout + stderr };
 };
 
-/** Like describeWith, and skipped with its reason too where this machine cannot boot a host. */
+/** Like describeWith, for a lab of hosts. */
 export const describeWithHosts = <Name extends ComponentName>(
   names: readonly Name[],
   title: string,
   body: (components: Record<Name, Component>) => void,
-): void => {
-  const { status, stderr } = spawnSync(program, ["check"], { encoding: "utf8" });
-  if (status !== 0) {
-    describe.skip(title, () => test(`skipped: ${stderr.trim()}`, () => undefined));
-    return;
-  }
-  describeWith(["hosts", ...names], title, body as (components: Record<Name | "hosts", Component>) => void);
-};
+): void => describeWith(["hosts", ...names], title, body as (components: Record<Name | "hosts", Component>) => void);
