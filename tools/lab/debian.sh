@@ -3,17 +3,19 @@
 # Sourced by tools/lab/setup and tools/lab/hosts, which set $cache.
 : "${cache:?}"
 
-# The mirror's base address, whatever form (one-line or deb822) the machine's sources have. Where the lists were never
-# fetched there is no label yet: then the release named as the machine's own counts.
+# The mirror's base address, whatever form (one-line or deb822) the machine's sources have. Its lists tell whose mirror it is;
+# where apt-get update never ran there are none, and the release that is named as the machine's own counts.
 debian_mirror() {
   local codename mirror
-  codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
   # shellcheck disable=SC2016 # apt's fields, not ours
-  mirror=$(apt-get indextargets --format '$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
-    awk -F'|' -v codename="$codename" '
-      $1 == "Debian" { print $4; found = 1; exit }
-      $1 == "" && $2 == codename && $3 == "main" && !other { other = $4 }
-      END { if (!found && other) print other }')
+  mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+    awk '$1 == "Debian" && !found++ { print $2 }')
+  if [[ -z "$mirror" ]]; then
+    codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+    # shellcheck disable=SC2016 # apt's fields, not ours
+    mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' \
+      'Created-By: Packages' "Release: $codename" 'Component: main' | awk '!found++')
+  fi
   if [[ -z "$mirror" ]]; then
     printf 'no Debian mirror in the apt sources of this machine: use a Debian 12 machine or container\n' >&2
     return 1
@@ -108,7 +110,8 @@ fetch_debian_libs() {
   local folder="$cache/debian/$suite/$package+libraries" loader libraries
   if [[ ! -x "$folder/$program" ]]; then with_suite "$suite" debian_unpack_with_libraries "$suite" "$folder" "$program" "$package"; fi
   loader=$(find "$folder" -path '*-linux-gnu/ld-linux*.so.*' -print -quit)
-  libraries=$(find "$folder" -type d -path '*/lib/*-linux-gnu' -print | paste -sd:)
+  # Not only lib/*-linux-gnu: systemd keeps its own library in a folder below.
+  libraries=$(find "$folder" -path '*/lib/*' -name 'lib*.so*' -printf '%h\n' | sort -u | paste -sd:)
   rm -f "$cache/bin/$name"
   # shellcheck disable=SC2016 # the script's own $0 and $@
   printf '#!/bin/sh\nexec %q --argv0 "$0" --library-path %q %q "$@"\n' "$loader" "$libraries" "$folder/$program" >"$cache/bin/$name.new"
