@@ -1,0 +1,75 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { quote } from "../../hosts/shell";
+
+const tools = join(__dirname, "../../tools/lab");
+
+describe("tools/lab/setup", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "lab-setup-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** Puts a program on PATH, before all others. */
+  const fake = (name: string, script: string) =>
+    writeFileSync(join(folder, name), `#!/bin/bash\n${script}`, { mode: 0o755 });
+  const run = (command: string, ...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(command, args, {
+      encoding: "utf8",
+      // A socket as standard input would make bash read the user's bashrc.
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: [folder, process.env.PATH].join(delimiter), HOME: folder, WARDEN_LAB_CACHE: join(folder, "cache") },
+    });
+    return { status, stdout, stderr };
+  };
+  const setup = (...components: string[]) => run(join(tools, "setup"), ...components);
+
+  test("an unknown component is wrong usage, and nothing is fetched", () => {
+    const { status, stdout, stderr } = setup("openssl", "no such");
+    expect({ status, stdout }).toEqual({ status: 64, stdout: "" });
+    expect(stderr).toMatch(/^unknown component no\\ such: allowed are registry registry-v3 .*\n$/);
+  });
+
+  test("a program of the machine is taken where its version does not matter", () => {
+    fake("openssl", "exit 0");
+    expect(setup("openssl")).toEqual({ status: 0, stdout: "openssl: on PATH\n", stderr: "" });
+  });
+
+  test("what cannot be fetched is named, and the rest is fetched all the same", () => {
+    fake("openssl", "exit 0");
+    fake("go", "echo 'no network' >&2; exit 1");
+    const { status, stdout, stderr } = setup("crane", "openssl");
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "openssl: on PATH\n" });
+    expect(stderr).toBe("no network\ncrane: not fetched, see above; the tests that need it will be skipped\n");
+  });
+
+  describe("the Debian mirror", () => {
+    const mirror = () =>
+      run("bash", "-euc", `cache=${quote(folder)}; source ${quote(join(tools, "debian.sh"))}; debian_mirror`);
+
+    test("is the first whose lists say that it is Debian's", () => {
+      fake(
+        "apt-get",
+        `printf '%s\\n' 'Example http://other.example/' 'Debian http://one.example/debian/' 'Debian http://two.example/'`,
+      );
+      expect(mirror()).toEqual({ status: 0, stdout: "http://one.example/debian/", stderr: "" });
+    });
+
+    test("without lists is that of the machine's own release", () => {
+      fake("apt-get", `if [[ "$*" == *--no-release-info* ]]; then printf 'http://one.example/debian/\\n'; fi`);
+      expect(mirror()).toEqual({ status: 0, stdout: "http://one.example/debian/", stderr: "" });
+    });
+
+    test("that is not there is one line with the cure", () => {
+      fake("apt-get", "exit 0");
+      expect(mirror()).toEqual({
+        status: 1,
+        stdout: "",
+        stderr: "no Debian mirror in the apt sources of this machine: use a Debian 12 machine or container\n",
+      });
+    });
+  });
+});
