@@ -1,7 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../package.json";
+import { isScanThread, serveScan } from "../registry/storage/scan-threads";
+import { docsCommand } from "./docs";
 import { planReportCommand } from "./plan-report";
 import { probeCommand } from "./probe-command";
+import { scanCommand } from "./scan";
 import { verifyCommand } from "./verify";
 
 /** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; wrong usage is told by commander. */
@@ -29,7 +32,7 @@ function describe(error: unknown): { code: string; message: string; cure: string
 }
 
 function commands(): Command[] {
-  return [verifyCommand(), probeCommand(), planReportCommand()];
+  return [verifyCommand(), probeCommand(), planReportCommand(), docsCommand(), scanCommand()];
 }
 
 function program(): Command {
@@ -62,7 +65,8 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 // Inside a bundle there is no main module; a test that imports this file is one.
-if (require.main === undefined || require.main === module) {
+if (isScanThread) serveScan();
+else if (require.main === undefined || require.main === module) {
   main(process.argv.slice(2)).then((code) => {
     process.exitCode = code;
   });

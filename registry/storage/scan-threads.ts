@@ -59,6 +59,7 @@ export class ScanThreads implements ScanRunner {
 class Thread {
   private readonly worker: Worker;
   private job: Job | undefined;
+  private failure: Error | undefined;
 
   constructor(
     program: string,
@@ -67,22 +68,30 @@ class Thread {
     // In a checkout the program is TypeScript, and a thread does not inherit what lets this one run it.
     const execArgv = program.endsWith(".ts") ? ["--require", require.resolve("tsx/cjs")] : undefined;
     this.worker = new Worker(program, { workerData: SCAN_THREAD, execArgv });
-    this.worker.on("message", (result: ScanResult) => {
-      this.job?.resolve(result);
-      this.job = undefined;
-      this.wake();
+    this.worker.on("message", (result: ScanResult) => this.end(({ resolve }) => resolve(result)));
+    this.worker.on("error", (error: Error) => {
+      this.failure = error;
+      this.end(({ reject }) => reject(error));
     });
-    this.worker.on("error", (error: Error) => this.job?.reject(error));
   }
 
   /** Takes a job if it has none. */
   wake(): void {
     if (this.job !== undefined) return;
     this.job = this.next();
-    if (this.job !== undefined) this.worker.postMessage(this.job.task);
+    const { job, failure } = this;
+    if (job === undefined) return;
+    if (failure === undefined) this.worker.postMessage(job.task);
+    else this.end(({ reject }) => reject(failure));
   }
 
   async close(): Promise<void> {
     await this.worker.terminate();
+  }
+
+  private end(settle: (job: Job) => void): void {
+    if (this.job !== undefined) settle(this.job);
+    this.job = undefined;
+    this.wake();
   }
 }

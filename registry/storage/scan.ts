@@ -6,8 +6,8 @@ import { type InspectionOptions, inspectRepository, type RepositoryCounts } from
 import { removeOrphanLayerLink } from "./layer-link";
 import type { StorageLayout } from "./layout";
 import { isFolder, StoreReader } from "./reader";
-import { isCorrupt } from "./scan-task";
-import { inThisThread, type ScanRunner } from "./scan-threads";
+import { isCorrupt, type ScanResult, type ScanTask } from "./scan-task";
+import { inThisThread, type ScanRunner, ScanThreads } from "./scan-threads";
 import { findStores, roleOf, type Store } from "./store";
 
 export interface ScanOptions {
@@ -17,7 +17,9 @@ export interface ScanOptions {
   hash?: boolean;
   /** Remove the orphan layer links that are found; nothing else is ever changed. Default: change nothing. */
   fixLayerLinks?: boolean;
-  /** What does the reading; default: this thread. */
+  /** Threads that read a large store; default 1: this one. More need a program that calls serveScan. */
+  threads?: number;
+  /** What does the reading; default: as many threads as the store is worth. */
   runner?: ScanRunner;
 }
 
@@ -49,11 +51,8 @@ const BETWEEN_LOOKS = 500;
  * @throws StorageRefusal when there is no store
  */
 export async function scan(root: string, options: ScanOptions = {}): Promise<ScanReport> {
-  const runner = options.runner ?? inThisThread();
   const reports: StoreReport[] = [];
-  for (const store of findStores(root)) {
-    reports.push(await scanStore(store, options.role ?? roleOf(store), options, runner));
-  }
+  for (const store of findStores(root)) reports.push(await scanStore(store, options));
   const [role = "private", otherRole] = new Set(reports.map((report) => report.role));
   return {
     root,
@@ -67,38 +66,65 @@ export async function scan(root: string, options: ScanOptions = {}): Promise<Sca
 
 type StoreReport = Omit<ScanReport, "root" | "role"> & { role: Role };
 
-async function scanStore(store: Store, role: Role, options: ScanOptions, runner: ScanRunner): Promise<StoreReport> {
+/** Blobs from which on a store is read by several threads: below, they take longer to start than they save. */
+const LARGE = 10_000;
+
+async function scanStore(store: Store, options: ScanOptions): Promise<StoreReport> {
   const { layout } = store;
-  const { root } = layout;
+  const role = options.role ?? roleOf(store);
   const reader = new StoreReader(layout);
   const folders = [...reader.blobFolders()];
-  const hashed = await Promise.all(
-    options.hash ? folders.map((folder) => runner.run({ kind: "hash", root, folder })) : [],
-  );
-  const corrupt = new Set(hashed.flatMap((result) => result.corrupt));
-  const inspection = { role, corrupt, now: Date.now() };
   const repositories = [...reader.repositories()];
-  const inspected = await Promise.all(
-    repositories.map(({ name }) => runner.run({ kind: "inspect", root, repository: name, options: inspection })),
-  );
-  const inspections = inspected.flatMap((result) => result.inspection ?? []);
-  const found = inspections.flatMap(({ findings }) => findings);
-  const findings = found.length + corrupt.size === 0 ? [] : await confirm(store, inspection, found);
-  return {
-    role,
-    counts: {
-      ...inspections.map(({ counts }) => counts).reduce(sum, { tags: 0, revisions: 0, indexes: 0, layerLinks: 0 }),
-      repositories: repositories.filter(({ layers, manifests }) => isFolder(layers) || isFolder(manifests)).length,
-      blobs: folders.reduce((count, folder) => count + reader.blobsIn(folder).length, 0),
-    },
-    findings: store.name === null ? findings : findings.map((finding) => ({ store: store.name ?? "", ...finding })),
-    fixed: options.fixLayerLinks ? removeOrphans(layout, findings) : 0,
-    unreadable: [...reader.unreadable, ...[...hashed, ...inspected].flatMap(({ unreadable }) => unreadable)],
-  };
+  const blobs = folders.reduce((count, folder) => count + reader.blobsIn(folder).length, 0);
+  const runner = options.runner ?? (blobs < LARGE ? inThisThread() : threads(options.threads ?? 1));
+  try {
+    const hashed = await runAll(runner, options.hash ? folders.map((folder) => hashing(layout, folder)) : []);
+    const inspection = { role, corrupt: new Set(hashed.flatMap(({ corrupt }) => corrupt)), now: Date.now() };
+    const inspected = await runAll(
+      runner,
+      repositories.map(({ name }) => inspecting(layout, name, inspection)),
+    );
+    const inspections = inspected.flatMap((result) => result.inspection ?? []);
+    const findings = await confirm(
+      layout,
+      inspection,
+      inspections.flatMap((each) => each.findings),
+    );
+    return {
+      role,
+      counts: {
+        repositories: repositories.filter(({ layers, manifests }) => isFolder(layers) || isFolder(manifests)).length,
+        ...inspections.map(({ counts }) => counts).reduce(sum, { tags: 0, revisions: 0, indexes: 0, layerLinks: 0 }),
+        blobs,
+      },
+      findings: store.name === null ? findings : findings.map((finding) => ({ store: store.name ?? "", ...finding })),
+      fixed: options.fixLayerLinks ? removeOrphans(layout, findings) : 0,
+      unreadable: [...reader.unreadable, ...[...hashed, ...inspected].flatMap(({ unreadable }) => unreadable)],
+    };
+  } finally {
+    if (options.runner === undefined) await runner.close();
+  }
+}
+
+function threads(count: number): ScanRunner {
+  return count > 1 ? new ScanThreads(count) : inThisThread();
+}
+
+function hashing(layout: StorageLayout, folder: string): ScanTask {
+  return { kind: "hash", root: layout.root, folder };
+}
+
+function inspecting(layout: StorageLayout, repository: string, options: InspectionOptions): ScanTask {
+  return { kind: "inspect", root: layout.root, repository, options };
+}
+
+function runAll(runner: ScanRunner, tasks: ScanTask[]): Promise<ScanResult[]> {
+  return Promise.all(tasks.map((task) => runner.run(task)));
 }
 
 /** The second look, at the repositories and the blobs where the first found something. */
-async function confirm({ layout }: Store, first: InspectionOptions, found: Finding[]): Promise<Finding[]> {
+async function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding[]): Promise<Finding[]> {
+  if (found.length + first.corrupt.size === 0) return [];
   await pause(BETWEEN_LOOKS);
   const reader = new StoreReader(layout);
   const corrupt = new Set([...first.corrupt].filter((digest) => isCorrupt(reader, digest)));

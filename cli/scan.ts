@@ -1,0 +1,55 @@
+import { availableParallelism } from "node:os";
+import { Command, Option } from "commander";
+import { ROLES, type Role } from "../registry/oci/repository";
+import { type ScanReport, scan } from "../registry/storage/scan";
+import { scanTable } from "../registry/storage/scan-table";
+
+interface ScanOptions {
+  role?: Role;
+  hash?: true;
+  fixLayerLinks?: true;
+  dryRun?: true;
+  json?: true;
+}
+
+/** More threads than these wait for the same disk. */
+const MOST_THREADS = 4;
+
+/** 1 with a finding, even of an incomplete scan; 2 for an incomplete scan without one. */
+function exitCode({ findings, unreadable }: ScanReport): 0 | 1 | 2 {
+  if (findings.length > 0) return 1;
+  return unreadable.length === 0 ? 0 : 2;
+}
+
+async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: ScanOptions): Promise<void> {
+  const report = await scan(root, {
+    role,
+    hash,
+    fixLayerLinks: fixLayerLinks && !dryRun,
+    threads: Math.min(availableParallelism(), MOST_THREADS),
+  });
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${scanTable(report).join("\n")}\n`);
+  process.exitCode = exitCode(report);
+  const [folder] = report.unreadable;
+  if (folder !== undefined) {
+    process.stderr.write(`error: ${folder} cannot be listed; run as a user who may read the whole store\n`);
+  }
+}
+
+/** `warden scan`: what is wrong with a registry's data, read from its disk. */
+export function scanCommand(): Command {
+  return new Command("scan")
+    .description("look for what is broken in a registry's storage, running or not")
+    .argument("<storage root>", "the folder that holds docker/registry/v2, or a folder of such folders")
+    .addOption(
+      new Option(
+        "--role <role>",
+        "authoritative registry, or pull-through cache (default: what the files of each store tell)",
+      ).choices(ROLES),
+    )
+    .option("--hash", "hash every blob")
+    .option("--fix-layer-links", "remove layer links without data that no manifest needs; nothing else is changed")
+    .option("--dry-run", "change nothing, whatever else is asked for")
+    .option("--json", "print the report as one JSON document")
+    .action(run);
+}

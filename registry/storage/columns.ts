@@ -1,0 +1,32 @@
+/** Lines of a table for people, each column as wide as its widest cell. What a store holds must not move the cursor. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join("  ")
+      .trimEnd()
+      .replace(/[^\x20-\x7e]/g, "?"),
+  );
+}
+
+/** `1 tag`, `2 tags`; `many` where it is not formed by an s. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+/** The algorithm and the first 12 digits, enough to find it by. */
+export function shortDigest(digest: string | null): string {
+  return digest === null ? "-" : digest.replace(/^([^:]+:[^:]{12}).*$/s, "$1");
+}
+
+/** `app:v1 (+2)`: the repository with its first tag, and how many more lead to the object. */
+export function nameOf(repository: string | null, tags: readonly string[]): string {
+  const [first] = tags;
+  const name = repository ?? "(no repository)";
+  if (first === undefined) return name;
+  return `${name}:${first}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;
+}

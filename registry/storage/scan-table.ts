@@ -1,0 +1,72 @@
+import { columns, nameOf, plural, shortDigest } from "./columns";
+import type { Finding } from "./finding";
+import type { ScanReport } from "./scan";
+
+/** The report for people: what was looked at, the findings, what to do next. Lines without a line end. */
+export function scanTable(report: ScanReport): string[] {
+  const { root, role, counts, findings, fixed, unreadable } = report;
+  const checked = [
+    plural(counts.repositories, "repository", "repositories"),
+    plural(counts.tags, "tag"),
+    plural(counts.indexes, "index", "indexes"),
+    plural(counts.revisions - counts.indexes, "manifest"),
+    plural(counts.layerLinks, "layer link"),
+    plural(counts.blobs, "blob"),
+  ];
+  const lines = [
+    `store     ${root} (${role})`,
+    `checked   ${checked.join(", ")}`,
+    `result    ${findings.length === 0 ? "nothing wrong" : plural(findings.length, "finding")}`,
+  ];
+  if (fixed > 0) lines.push(`removed   ${plural(fixed, "orphan layer link")}`);
+  if (unreadable.length > 0) lines.push(`unknown   ${plural(unreadable.length, "folder")} could not be listed`);
+  if (findings.length > 0) lines.push("", ...columns([HEADER, ...findings.map(row)]));
+  const next = nextCommands(report);
+  if (next.length > 0)
+    lines.push("", ...columns(next.map(([command, why], at) => [at === 0 ? "next    " : "", command, why])));
+  return lines;
+}
+
+const HEADER = ["KIND", "NAME", "PLATFORM", "DIGEST", "DATA", "LINK"];
+
+function row({
+  store,
+  kind,
+  repository,
+  tags,
+  platform,
+  digest,
+  blobPresent,
+  linkPresent,
+  repairable,
+}: Finding): string[] {
+  const name = nameOf(repository, tags);
+  const data = blobPresent ? (repairable ? "intact" : "present") : "gone";
+  return [
+    kind,
+    store === undefined ? name : `${store}/${name}`,
+    platform ?? "-",
+    shortDigest(digest),
+    digest === null ? "-" : data,
+    linkPresent ? "present" : "gone",
+  ];
+}
+
+/** What to do about the findings, with why; most useful first. */
+function nextCommands({ root, findings }: ScanReport): [string, string][] {
+  const orphans = findings.some(({ kind }) => kind === "orphan-layer-link");
+  const broken = findings.some(({ kind }) => kind !== "orphan-layer-link" && kind !== "stale-upload");
+  return [
+    ...(broken
+      ? [
+          [`warden diagnose REGISTRY ${root}`, "finds the cause of each and names its repair"] satisfies [
+            string,
+            string,
+          ],
+        ]
+      : []),
+    ...(orphans
+      ? [[`warden scan ${root} --fix-layer-links`, "removes the orphan layer links"] satisfies [string, string]]
+      : []),
+  ];
+}
