@@ -52,9 +52,10 @@ fetch_go_module() {
       printf ')\n'
       sed -n '/^go /p' "$file"
     } >"$work/go.mod"
-    # The version, because kube-apiserver refuses to start without one; others have no such variable, which the linker ignores.
+    # kube-apiserver refuses to start without its version, tofu calls itself a development build; the linker ignores a
+    # variable that a program lacks.
     (cd "$work" && CGO_ENABLED=0 GOFLAGS=-mod=mod nice go build -trimpath \
-      -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$folder/$program" "$module/$program") >&2
+      -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version -X github.com/opentofu/opentofu/version.dev=no" -o "$folder/$program" "$module/$program") >&2
     rm -rf "$work"
   fi
   ln -sfn "$folder/$program" "$cache/bin/$name"
