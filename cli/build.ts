@@ -1,12 +1,34 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { build as bundle } from "esbuild";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { build as bundle, type Plugin } from "esbuild";
 import { probeProgram } from "../constructs/probe-program";
 
 const root = resolve(__dirname, "..");
 
-/** Lets the CommonJS packages inside an ES module bundle require Node's own modules. */
-const REQUIRE = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
+/**
+ * What a module of CommonJS form expects around it. CHECKOUT is the folder above dist/: what a command reads of the
+ * sources (the site, the shell files of a delivery) it reads there.
+ */
+const SURROUNDINGS = `#!/usr/bin/env node
+import { createRequire as requireFrom } from "node:module";
+import { dirname as folderOf } from "node:path";
+import { fileURLToPath as pathOf } from "node:url";
+const require = requireFrom(import.meta.url);
+const CHECKOUT = folderOf(folderOf(pathOf(import.meta.url)));`;
+
+/** Gives each of our modules the folder that it came from, which a bundle forgets. */
+const originalFolders: Plugin = {
+  name: "original folders",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const contents = readFileSync(path, "utf8");
+      if (path.includes("node_modules") || !/\b__(dirname|filename)\b/.test(contents)) return undefined;
+      const folder = JSON.stringify(`/${relative(root, dirname(path))}`);
+      const declarations = `const __dirname = CHECKOUT + ${folder}, __filename = __dirname + "/bundled.js";\n`;
+      return { contents: declarations + contents, loader: "ts" };
+    });
+  },
+};
 
 /** Writes dist/warden.mjs, with every command, and dist/probe.mjs, the program that the CronJob runs. */
 export const build = async (): Promise<void> => {
@@ -22,7 +44,9 @@ export const build = async (): Promise<void> => {
     target: "node20",
     format: "esm",
     minifySyntax: true,
-    banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
+    banner: { js: SURROUNDINGS },
+    plugins: [originalFolders],
+    external: ["tsx/cjs/api"],
     logLevel: "error",
   });
 };
