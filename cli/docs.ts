@@ -1,0 +1,70 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { Command } from "commander";
+
+interface DocsOptions {
+  site?: string;
+  output: string;
+  check?: true;
+}
+
+/** What the files of docs/ are, compared with what they should be. */
+interface Difference {
+  /** Generated files that are missing or differ, with their content. */
+  readonly stale: ReadonlyMap<string, string>;
+  /** Files that were generated once and are not any more. */
+  readonly obsolete: readonly string[];
+}
+
+const difference = (directory: string, wanted: ReadonlyMap<string, string>, header: string): Difference => {
+  const present = existsSync(directory)
+    ? readdirSync(directory, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
+    : [];
+  const text = (path: string): string => readFileSync(join(directory, path), "utf8");
+  const generated = present.filter((path) => /\.(md|svg)$/.test(path) && text(path).startsWith(header));
+  return {
+    stale: new Map([...wanted].filter(([path, content]) => !present.includes(path) || text(path) !== content)),
+    obsolete: generated.filter((path) => !wanted.has(path)).sort(),
+  };
+};
+
+const update = (directory: string, { stale, obsolete }: Difference): void => {
+  for (const [path, content] of stale) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), content);
+  }
+  for (const path of obsolete) rmSync(join(directory, path));
+};
+
+const docs = ({ site, output, check }: DocsOptions): void => {
+  // Loaded here alone: what reads a site needs the sources, and no other command should wait for them.
+  const { selectedSite } = require("./selected-site") as typeof import("./selected-site");
+  const { handbook } = require("../handbook/handbook") as typeof import("../handbook/handbook");
+  const { GENERATED } = require("../handbook/document") as typeof import("../handbook/document");
+  const found = difference(output, handbook(selectedSite(site)), GENERATED);
+  if (!check) update(output, found);
+  for (const path of found.stale.keys()) process.stdout.write(`${check ? "stale" : "wrote"} ${join(output, path)}\n`);
+  for (const path of found.obsolete) process.stdout.write(`${check ? "obsolete" : "removed"} ${join(output, path)}\n`);
+  if (check && found.stale.size + found.obsolete.length > 0) {
+    process.stderr.write('the documents differ from the site; write them with "npm run docs"\n');
+    process.exitCode = 1;
+  }
+};
+
+/** `warden docs`. */
+export const docsCommand = (): Command =>
+  new Command("docs")
+    .description("Write the handbook of the site: runbooks, a page for each alert, the service catalogue")
+    .option("--site <file>", "the site (default: WARDEN_SITE, site.ts, or the reference site)")
+    .option("--output <directory>", "where the documents are", "docs")
+    .option("--check", "write nothing, and exit with 1 where a document differs from the site")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden docs            write what differs from the site, remove what is not generated any more
+  warden docs --check    in a pipeline`,
+    )
+    .action(docs);

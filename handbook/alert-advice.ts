@@ -1,0 +1,311 @@
+import { NGINX } from "../hosts/compose";
+import type { Probe } from "../site/monitoring";
+import { containerName, type Service } from "../site/registry";
+import { registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import { inCluster, kubectl, lastRun, runNow } from "./cluster";
+import { type Block, command, list, paragraph, steps } from "./document";
+import { runbookOf } from "./host-runbook";
+import { onHost, WORKSTATION } from "./places";
+import { link, md, type Prose, sh } from "./prose";
+import { REBUILD } from "./rebuild-runbook";
+import { compose } from "./registry-runbook";
+import { credentials, wardenHere } from "./warden";
+
+/** The registry that an alert is about, and who watches it. */
+export interface Watched {
+  readonly site: Site;
+  readonly probe: Probe;
+  readonly service: Service;
+}
+
+/** What a person who was woken by an alert has to know. */
+export interface Advice {
+  readonly meaning: Prose;
+  readonly impact: Prose;
+  readonly diagnosis: (watched: Watched) => Block[];
+  readonly mitigation: (watched: Watched) => Block[];
+}
+
+const firstLook = (site: Site): Prose => link(md`First look`, `${runbookOf(registryHost(site))}#first-look`);
+
+const brokenImage = link(md`An image cannot be pulled`, REBUILD);
+
+/** Ends every mitigation: how one sees that it worked. */
+const verified = ({ site, probe }: Watched): Block[] => [
+  paragraph(md`Verify with a run of the probe now. The alert ends with the next evaluation after it:`),
+  ...runNow(site, probe),
+];
+
+const verify = ({ site, service }: Watched): Block[] => [
+  paragraph(md`What does the registry say from here? ${credentials}`),
+  command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, {
+    expected: `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`,
+  }),
+];
+
+const answers = ({ site, service }: Watched): Block[] => [
+  paragraph(md`Does it answer at all?`),
+  command(
+    WORKSTATION,
+    sh`curl --silent --show-error --max-time 10 --output /dev/null --write-out ${"%{http_code}\\n"} ${`${serviceUrl(site, service)}/v2/`}`,
+    { expected: service.role === "private" ? "401" : "200" },
+  ),
+];
+
+const probeRuns = (watched: Watched): Block[] => [
+  paragraph(md`When did the probe last run, and what did it say?`),
+  ...lastRun(watched.site, watched.probe),
+];
+
+const gateway = ({ site }: Watched): Block[] => {
+  const [name = ""] = new URL(site.monitoring.pushgateway).hostname.split(".");
+  return [
+    paragraph(md`Does the Pushgateway (${site.monitoring.pushgateway}) run? It forgets everything when it restarts:`),
+    inCluster(sh`${kubectl(site)} get endpoints ${name}`, `NAME…\n${name}…`),
+  ];
+};
+
+const endOfCertificate = ({ site, service }: Watched): Block[] =>
+  service.role === "private"
+    ? [
+        paragraph(md`Which certificate is served, and until when?`),
+        command(
+          WORKSTATION,
+          sh`openssl s_client -connect ${serviceInstance(site, service)} -servername ${service.serverName} < /dev/null 2> /dev/null | openssl x509 -noout -enddate`,
+          { expected: "notAfter=…" },
+        ),
+        paragraph(md`Was it renewed on the disk, and only not taken up by the front?`),
+        command(onHost(registryHost(site)), sh`openssl x509 -noout -enddate -in ${service.tls.certificate}`, {
+          expected: "notAfter=…",
+        }),
+      ]
+    : [];
+
+const renew = ({ site }: Watched): Block[] => [
+  steps(
+    md`Renewed on the disk: restart the front, as in ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
+    md`Not renewed: renew it by the means that you use for it, then restart the front.`,
+  ),
+  command(onHost(registryHost(site)), sh`${compose(site)} restart ${NGINX}`),
+];
+
+const ADVICE: Readonly<Record<string, Advice>> = {
+  RegistryManifestIntegrityFailure: {
+    meaning: md`The registry lists images that it cannot serve: an index, a manifest, a configuration or a layer is missing or damaged. Two runs in a row have seen it.`,
+    impact: md`Whoever pulls one of these images fails, also where nothing changed: CI, a node that was replaced, a pod that moves. What is running goes on to run.`,
+    diagnosis: (watched) => [
+      paragraph(md`**Collect no garbage** until this is repaired: it makes the damage final.`),
+      ...verify(watched),
+      list(
+        md`${"missing"} and ${"server-error"}: lost parts. How many images does it name? One: a push or a deletion. Many: a clean-up.`,
+        md`${"truncated"}, ${"size-mismatch"}, ${"digest-mismatch"}: the disk. Look at ${"dmesg"} and at its free space.`,
+        md`Everything at once: another registry may answer in its place. ${firstLook(watched.site)} tells.`,
+      ),
+    ],
+    mitigation: (watched) => [
+      paragraph(md`${brokenImage} has it step by step: repair what can be put back, rebuild the rest, look for more.`),
+      ...verified(watched),
+    ],
+  },
+  RegistryCatalogInaccessible: {
+    meaning: md`The probe reached for the list of repositories and got no answer that it could read.`,
+    impact: md`Pulls and pushes are likely to fail too. Nothing else is known about the registry, so this alert mutes the one about broken images.`,
+    diagnosis: (watched) => [
+      ...answers(watched),
+      list(
+        md`${"502"}: the front runs, ${containerName(watched.service)} does not.`,
+        md`No answer: the front, the host, or the network between.`,
+        md`The expected number: it answers here and not in the cluster, or it refuses the account of the probe.`,
+      ),
+      ...probeRuns(watched),
+    ],
+    mitigation: (watched) => [
+      paragraph(md`${firstLook(watched.site)} leads to the service that is down. The whole stack is started with:`),
+      command(onHost(registryHost(watched.site)), sh`systemctl restart ${watched.site.registry.unit}`),
+      ...verified(watched),
+    ],
+  },
+  RegistryCatalogEmpty: {
+    meaning: md`The registry lists no repository at all, with a proper answer, and it did list some before.`,
+    impact: md`Every pull of an image that exists only there fails. A push would go to a store that nobody expects.`,
+    diagnosis: (watched) => [
+      ...answers(watched),
+      paragraph(
+        md`An answer without asking for an account means that **another registry** answers in its place. Are the data there?`,
+      ),
+      command(onHost(registryHost(watched.site)), sh`df -h ${watched.site.registry.directory}`, {
+        expected: "Filesystem…\n…",
+      }),
+      command(
+        onHost(registryHost(watched.site)),
+        sh`${compose(watched.site)} exec -T ${containerName(watched.service)} ls /var/lib/registry/docker/registry/v2/repositories`,
+      ),
+    ],
+    mitigation: (watched) => [
+      list(
+        md`The data are there: restart the front and the registry, below.`,
+        md`The directory is empty: a disk is not mounted. Mount it, then restart.`,
+        md`The data are gone: ${link(md`restore the copy`, restoreTarget(watched.site))}.`,
+      ),
+      command(
+        onHost(registryHost(watched.site)),
+        sh`${compose(watched.site)} restart ${containerName(watched.service)} ${NGINX}`,
+      ),
+      ...verified(watched),
+    ],
+  },
+  RegistryIntegrityCoverageLost: {
+    meaning: md`The probe sees clearly fewer repositories or tags than in the days before.`,
+    impact: md`Either somebody cleaned up, or a part of the registry has become invisible: it is then neither served nor checked.`,
+    diagnosis: (watched) => [
+      ...verify(watched),
+      paragraph(
+        md`Compare the numbers with what you know. A repository whose layers are gone vanishes from the list without any error.`,
+      ),
+    ],
+    mitigation: (watched) => [
+      list(
+        md`A planned clean-up: silence the alert for a week; then it has forgotten what was there.`,
+        md`Anything else: ${brokenImage}, from "Look for more" on. The scan of the disk finds what the list hides.`,
+      ),
+      ...verified(watched),
+    ],
+  },
+  RegistryIntegrityWalkIncomplete: {
+    meaning: md`The probe runs, and ends before it has seen everything: at its deadline, or because something did not answer.`,
+    impact: md`A part of the images is unverified. What it has found stands.`,
+    diagnosis: (watched) => [
+      ...probeRuns(watched),
+      list(
+        md`"deadline": the registry is slow, or has grown. How long does a run take here?`,
+        md`"unauthorized": the account of the probe may not read everything.`,
+        md`"timeout" or "unreachable" for some: the registry, or the network between, is overloaded.`,
+      ),
+      ...verify(watched),
+    ],
+    mitigation: (watched) => [
+      list(
+        md`Slow: find out who loads it. Deadline and period of the probe are ${"deadlineSeconds"} and ${"periodMinutes"} in the site.`,
+        md`Account: ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
+      ),
+      ...verified(watched),
+    ],
+  },
+  RegistryIntegrityProbeStale: {
+    meaning: md`The probe has not reported for several of its periods.`,
+    impact: md`Nothing is wrong with the registry as far as anybody knows, and nobody would know.`,
+    diagnosis: (watched) => [
+      ...probeRuns(watched),
+      list(
+        md`No pod for a while: the CronJob is suspended, or the cluster starts nothing.`,
+        md`Pods that fail: their last line says why, and what to do.`,
+        md`Pods that wait: the node cannot pull the probe's image, or a Secret or ConfigMap is missing.`,
+      ),
+      inCluster(sh`${kubectl(watched.site)} get events --sort-by .lastTimestamp --field-selector type=Warning`),
+      ...gateway(watched),
+    ],
+    mitigation: (watched) => [
+      paragraph(md`If it is suspended:`),
+      inCluster(
+        sh`${kubectl(watched.site)} patch cronjob ${watched.probe.name} --patch ${'{"spec":{"suspend":false}}'}`,
+        `cronjob.batch/${watched.probe.name} patched`,
+      ),
+      paragraph(md`If objects are missing, deploy them again:`),
+      command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
+        notRun: "cdktf-cli is installed on first use, which needs the network",
+      }),
+      ...verified(watched),
+    ],
+  },
+  RegistryIntegrityProbeAbsent: {
+    meaning: md`No report of the probe is stored: it has never pushed, or the Pushgateway has restarted, has forgotten it, and the probe does not run.`,
+    impact: md`All other alerts about this registry are silent, whatever happens to it.`,
+    diagnosis: (watched) => [...gateway(watched), ...probeRuns(watched)],
+    mitigation: (watched) => [
+      paragraph(
+        md`After a restart of the Pushgateway the next run is enough. If the runs fail: ${link(md`RegistryIntegrityProbeStale`, "alerts/RegistryIntegrityProbeStale.md")}.`,
+      ),
+      ...verified(watched),
+    ],
+  },
+  RegistryIntegrityLabelsOverwritten: {
+    meaning: md`Prometheus scrapes the Pushgateway without ${"honor_labels: true"}, and so replaces the registry's name by its own.`,
+    impact: md`No other alert about this registry can fire.`,
+    diagnosis: ({ site, service }) => [
+      paragraph(md`In Prometheus, this must find nothing:`),
+      list(
+        md`${`registry_manifest_integrity_last_run_timestamp{exported_instance="${serviceInstance(site, service)}"}`}`,
+      ),
+    ],
+    mitigation: ({ site }) => [
+      steps(
+        md`Set ${"honor_labels: true"} in the scrape of ${site.monitoring.pushgateway}: in the scrape configuration, or as ${"honorLabels: true"} in its ServiceMonitor.`,
+        md`Reload Prometheus.`,
+        md`Verify: the query above finds nothing after two scrapes.`,
+      ),
+    ],
+  },
+  RegistryIntegrityPushFailed: {
+    meaning: md`The Pushgateway took notice of the last report and refused it.`,
+    impact: md`What is stored is older than it looks.`,
+    diagnosis: (watched) => [
+      paragraph(md`The probe prints what the Pushgateway answered:`),
+      ...lastRun(watched.site, watched.probe),
+    ],
+    mitigation: (watched) => [
+      list(
+        md`A type that differs from an earlier report: delete the group in the Pushgateway's own page, and run the probe again.`,
+        md`Anything else: restart the Pushgateway. It forgets everything, and the next run reports anew.`,
+      ),
+      ...verified(watched),
+    ],
+  },
+  RegistryIntegrityProbeSlow: {
+    meaning: md`A run takes more than half of its period.`,
+    impact: md`The probe is a guest: now it takes a good part of what the registry can do, and soon it will not be done before the next run is due.`,
+    diagnosis: (watched) => [
+      ...verify(watched),
+      list(
+        md`Many requests for few images: the same layers in many repositories are asked for in each.`,
+        md`Few requests in a long time: the registry is slow. A costly bcrypt hash of the probe's account limits it to some thirty requests a second.`,
+      ),
+    ],
+    mitigation: (watched) => [
+      steps(
+        md`Give the probe an account with the lowest cost: ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
+        md`Prune what nobody pulls any more.`,
+        md`Give it a longer period: ${"periodMinutes"} in the site.`,
+      ),
+      ...verified(watched),
+    ],
+  },
+  RegistryCertificateExpiresSoon: {
+    meaning: md`The certificate that the registry serves ends in less than two weeks. It should have been renewed by now.`,
+    impact: md`None yet. At its end every pull and push fails.`,
+    diagnosis: endOfCertificate,
+    mitigation: (watched) => [...renew(watched), ...verified(watched)],
+  },
+  RegistryCertificateExpiryImminent: {
+    meaning: md`The certificate that the registry serves ends within three days.`,
+    impact: md`At its end every pull and push fails, for every client.`,
+    diagnosis: endOfCertificate,
+    mitigation: (watched) => [...renew(watched), ...verified(watched)],
+  },
+};
+
+const restoreTarget = (site: Site): string =>
+  site.registry.offsiteCopy === undefined ? runbookOf(registryHost(site)) : "runbooks/restore.md";
+
+/**
+ * What to do about an alert.
+ *
+ * @throws Error for an alert without a page: whoever adds one writes it here
+ */
+export const adviceFor = (alert: string): Advice => {
+  const advice = ADVICE[alert];
+  if (advice === undefined)
+    throw new Error(
+      `the alert ${alert} has no page; allowed is one with meaning, impact, diagnosis and mitigation: write it in handbook/alert-advice.ts`,
+    );
+  return advice;
+};

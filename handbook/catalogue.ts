@@ -1,0 +1,121 @@
+import { rulesFor } from "../monitoring/rules";
+import { imageReference } from "../site/image";
+import { containerName, registryPaths, type Service } from "../site/registry";
+import { probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import { type Block, type Document, heading, paragraph, table } from "./document";
+import { runbookOf } from "./host-runbook";
+import { link, md, type Prose, plain } from "./prose";
+import { REBUILD } from "./rebuild-runbook";
+import { TOPOLOGY } from "./topology";
+
+/** Who has what a service holds, when its disk is gone. */
+const owner = (site: Site, service: Service): Prose => {
+  if (service.role === "proxy") return md`its upstream, ${service.upstream}: the data here are copies`;
+  const copy = site.registry.offsiteCopy;
+  return copy === undefined
+    ? md`**this service alone**: there is no copy`
+    : md`this service; a copy of at most ${copy.maximumAgeHours} hours on ${plain(copy.title)}`;
+};
+
+const services = (site: Site): Block[] => {
+  const { registry } = site;
+  const paths = registryPaths(registry.directory);
+  return [
+    heading(md`Registries`),
+    paragraph(
+      md`All on ${link(plain(registryHost(site).title), runbookOf(registryHost(site)))}, in the compose project ${registry.project}, all of the image ${imageReference(registry.images.registry)}, behind ${imageReference(registry.images.nginx)}.`,
+    ),
+    table(
+      [md`service`, md`what it is`, md`clients use`, md`owner of the data`],
+      registry.services.map((service) => [
+        md`${containerName(service)}`,
+        service.role === "private" ? md`private registry` : md`pull-through cache`,
+        md`${serviceUrl(site, service)}`,
+        owner(site, service),
+      ]),
+    ),
+    table(
+      [md`service`, md`published`, md`data`, md`configuration`],
+      registry.services.map((service) => [
+        md`${containerName(service)}`,
+        service.metricsPort === undefined
+          ? md`${service.port} (front)`
+          : md`${service.port} (front), ${service.metricsPort} (metrics)`,
+        md`${paths.data(service.name)}`,
+        md`${paths.config(service.name)}`,
+      ]),
+    ),
+    ...(registry.ui === undefined || registry.images.ui === undefined
+      ? []
+      : [
+          paragraph(
+            md`${imageReference(registry.images.ui)} shows what is in ${containerName({ name: registry.ui.browses })}, at ${`http://${registryHost(site).address}:${registry.ui.port}`}. It cannot delete.`,
+          ),
+        ]),
+  ];
+};
+
+const hosts = (site: Site): Block[] => [
+  heading(md`Hosts`),
+  table(
+    [md`host`, md`address`, md`looks names up at`, md`runbook`],
+    site.hosts.map((host) => [
+      md`${host.name}`,
+      md`${host.address}`,
+      host.resolver === undefined ? md`not managed (deferred)` : md`${host.resolver.nameservers}`,
+      link(plain(host.title), runbookOf(host)),
+    ]),
+  ),
+];
+
+const probes = (site: Site): Block[] => [
+  heading(md`Probes and alerts`),
+  table(
+    [md`probe`, md`watches`, md`every`, md`reports to`],
+    site.monitoring.probes.map((probe) => [
+      md`${`${site.monitoring.namespace.name}/${probe.name}`}`,
+      md`${serviceInstance(site, probedService(site, probe))}`,
+      md`${probe.periodMinutes} min`,
+      md`${site.monitoring.pushgateway}`,
+    ]),
+  ),
+  table(
+    [md`alert`, md`severity`],
+    [
+      ...new Map(
+        rulesFor(site)
+          .flatMap(({ rules }) => rules)
+          .map((rule) => [rule.alert, rule.labels.severity]),
+      ),
+    ].map(([alert, severity]) => [link(md`${plain(alert)}`, `alerts/${alert}.md`), plain(severity)]),
+  ),
+];
+
+const images = (site: Site): Block[] =>
+  site.ci === undefined
+    ? []
+    : [
+        heading(md`Images that CI builds`),
+        table(
+          [md`image`, md`from`, md`on a push to`, md`when it is broken`],
+          site.ci.images.map((image) => [
+            md`${[...image.tags.map((tag) => `${image.repository}:${tag}`)]}`,
+            md`${image.dockerfile}`,
+            md`${image.branch}`,
+            link(md`An image cannot be pulled`, REBUILD),
+          ]),
+        ),
+      ];
+
+/** What there is, where it is, and where to read on. */
+export const catalogue = (site: Site): Document => ({
+  path: "services.md",
+  title: md`Service catalogue`,
+  body: [
+    { kind: "image", text: md`Who talks to whom`, target: TOPOLOGY },
+    ...services(site),
+    ...hosts(site),
+    ...probes(site),
+    ...images(site),
+  ],
+});

@@ -1,0 +1,36 @@
+import type { Probe } from "../site/monitoring";
+import type { Site } from "../site/schema";
+import { type Command, command } from "./document";
+import { WORKSTATION } from "./places";
+import { Shell, sh } from "./prose";
+
+/** kubectl in the namespace of the probes. */
+export const kubectl = ({ monitoring }: Site): Shell => {
+  const { configPath, context } = monitoring.kubernetes;
+  return sh`kubectl ${[
+    // The schema allows no character in it that a shell would change, and the tilde has to be expanded.
+    sh`--kubeconfig ${new Shell(configPath)}`,
+    ...(context === undefined ? [] : [sh`--context ${context}`]),
+    sh`--namespace ${monitoring.namespace.name}`,
+  ]}`;
+};
+
+/** A command that asks the cluster. */
+export const inCluster = (run: Shell, expected?: string): Command =>
+  command(WORKSTATION, run, { expected, notRun: "it needs the operator's cluster" });
+
+/** The last run of a probe, and its own words. */
+export const lastRun = (site: Site, { name }: Probe): Command[] => [
+  inCluster(sh`${kubectl(site)} get cronjob ${name}`, `NAME…\n${name}…`),
+  inCluster(sh`${kubectl(site)} logs --selector ${`app.kubernetes.io/name=${name}`} --tail 20`),
+];
+
+/** A run now, and its words. */
+export const runNow = (site: Site, { name }: Probe): Command[] => [
+  inCluster(
+    sh`${kubectl(site)} create job --from ${`cronjob/${name}`} ${`${name}-now`}`,
+    `job.batch/${name}-now created`,
+  ),
+  inCluster(sh`${kubectl(site)} logs --follow ${`job/${name}-now`}`),
+  inCluster(sh`${kubectl(site)} delete job ${`${name}-now`}`, `job.batch "${name}-now" deleted…`),
+];

@@ -1,0 +1,111 @@
+import { dirname, relative } from "node:path/posix";
+import { fenced } from "../review/markdown";
+import type { Prose, Shell } from "./prose";
+
+/** Where a command is typed. */
+export interface Place {
+  /** Ends a sentence that begins with "On": the workstation, or a host and how it is reached. */
+  readonly name: Prose;
+  /** Name of the host in the site; undefined for the workstation. */
+  readonly host: string | undefined;
+}
+
+/** A command of a runbook, with what it prints. */
+export interface Command {
+  readonly kind: "command";
+  readonly place: Place;
+  readonly run: Shell;
+  /** What it prints when all is well, "…" standing for anything; undefined where it prints nothing worth reading. */
+  readonly expected: string | undefined;
+  /** Why it cannot be run in the lab, so that only its syntax is tested; undefined for the others. */
+  readonly notRun: string | undefined;
+}
+
+export type Block =
+  | { readonly kind: "heading"; readonly level: 2 | 3; readonly text: Prose }
+  | { readonly kind: "paragraph"; readonly text: Prose }
+  | { readonly kind: "list"; readonly ordered: boolean; readonly items: readonly Prose[] }
+  | { readonly kind: "table"; readonly header: readonly Prose[]; readonly rows: readonly (readonly Prose[])[] }
+  | { readonly kind: "code"; readonly language: string; readonly text: string }
+  | { readonly kind: "image"; readonly text: Prose; readonly target: string }
+  | Command;
+
+/** A page of docs/. */
+export interface Document {
+  /** Below docs/, for example "runbooks/restore.md". */
+  readonly path: string;
+  readonly title: Prose;
+  readonly body: readonly Block[];
+}
+
+export const heading = (text: Prose, level: 2 | 3 = 2): Block => ({ kind: "heading", level, text });
+export const paragraph = (text: Prose): Block => ({ kind: "paragraph", text });
+export const list = (...items: readonly Prose[]): Block => ({ kind: "list", ordered: false, items });
+export const steps = (...items: readonly Prose[]): Block => ({ kind: "list", ordered: true, items });
+export const table = (header: readonly Prose[], rows: readonly (readonly Prose[])[]): Block => ({
+  kind: "table",
+  header,
+  rows,
+});
+export const code = (language: string, text: string): Block => ({ kind: "code", language, text });
+
+export const command = (
+  place: Place,
+  run: Shell,
+  { expected, notRun }: { readonly expected?: string; readonly notRun?: string } = {},
+): Command => ({ kind: "command", place, run, expected, notRun });
+
+/** The first line of every generated page: who edits it is told where to edit instead. */
+export const GENERATED = "<!-- Generated from the site by `npm run docs`: edit the site, or handbook/. -->";
+
+const resolveLinks = (markdown: string, from: string): string =>
+  markdown.replace(/\]\(docs:([^)#]*)(#[^)]*)?\)/g, (_, target: string, anchor = "") => {
+    const path = target === from ? "" : relative(dirname(from), target);
+    return `](${path}${anchor})`;
+  });
+
+const row = (cells: readonly Prose[]): string =>
+  `| ${cells.map(({ markdown }) => markdown.replaceAll("|", "\\|")).join(" | ")} |`;
+
+const rendered = (block: Block): string => {
+  switch (block.kind) {
+    case "heading":
+      return `${"#".repeat(block.level)} ${block.text.markdown}`;
+    case "paragraph":
+      return block.text.markdown;
+    case "list":
+      return block.items
+        .map(({ markdown }, index) => `${block.ordered ? `${index + 1}.` : "-"} ${markdown}`)
+        .join("\n");
+    case "table":
+      return [row(block.header), `|${" --- |".repeat(block.header.length)}`, ...block.rows.map(row)].join("\n");
+    case "code":
+      return fenced(block.language, block.text);
+    case "image":
+      return `![${block.text.markdown}](docs:${block.target})`;
+    case "command":
+      return [
+        fenced("sh", block.run.text),
+        ...(block.expected === undefined ? [] : ["Expected:", fenced("text", block.expected)]),
+      ].join("\n\n");
+  }
+};
+
+/** Says where the commands are typed, once for those that follow one another under the same heading. */
+const withPlaces = (body: readonly Block[]): string[] => {
+  let place: string | undefined;
+  return body.flatMap((block) => {
+    if (block.kind === "heading") place = undefined;
+    if (block.kind !== "command" || block.place.name.markdown === place) return [rendered(block)];
+    place = block.place.name.markdown;
+    return [`On ${place}:`, rendered(block)];
+  });
+};
+
+/** A document as Markdown, with a line feed at its end. */
+export const render = ({ path, title, body }: Document): string =>
+  resolveLinks(`${[GENERATED, `# ${title.markdown}`, ...withPlaces(body)].join("\n\n")}\n`, path);
+
+/** The commands of a document, in their order. */
+export const commandsOf = ({ body }: Document): Command[] =>
+  body.filter((block): block is Command => block.kind === "command");

@@ -1,0 +1,65 @@
+import { deferredHosts, managedHosts, type Site } from "../site/schema";
+import { alertPages } from "./alert-page";
+import { catalogue } from "./catalogue";
+import { type Document, heading, list, paragraph, render } from "./document";
+import { deferredRunbook, hostRunbook } from "./host-runbook";
+import { link, md } from "./prose";
+import { rebuildRunbook } from "./rebuild-runbook";
+import { registryRunbook } from "./registry-runbook";
+import { restoreRunbook } from "./restore-runbook";
+import { rotationRunbook } from "./rotation-runbook";
+import { stateRunbook } from "./state-runbook";
+import { TOPOLOGY, topology } from "./topology";
+import { upgradeRunbook } from "./upgrade-runbook";
+
+const runbooks = (site: Site): Document[] =>
+  [
+    ...managedHosts(site).map((host) =>
+      host.name === site.registry.host ? registryRunbook(site) : hostRunbook(site, host),
+    ),
+    ...deferredHosts(site).map(deferredRunbook),
+    rebuildRunbook(site),
+    restoreRunbook(site),
+    stateRunbook(site),
+    rotationRunbook(site),
+    upgradeRunbook(site),
+  ].filter((document) => document !== undefined);
+
+const links = (documents: readonly Document[]) => list(...documents.map(({ title, path }) => link(title, path)));
+
+const index = (catalogued: Document, run: readonly Document[], alerts: readonly Document[]): Document => ({
+  path: "README.md",
+  title: md`Handbook`,
+  body: [
+    paragraph(
+      md`Everything here but the decisions and the post-mortems is written by ${"npm run docs"} from the site, and a check fails while it is stale.`,
+    ),
+    heading(md`What there is`),
+    links([catalogued]),
+    heading(md`Something is wrong`),
+    links(run),
+    heading(md`An alert fired`),
+    links(alerts),
+    heading(md`Written by hand`),
+    list(
+      link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md"),
+      link(md`A template for the next post-mortem`, "post-mortems/template.md"),
+      md`[Decisions](adr)`,
+    ),
+  ],
+});
+
+/** The pages of a site's handbook. */
+export const documentsOf = (site: Site): Document[] => {
+  const catalogued = catalogue(site);
+  const run = runbooks(site);
+  const alerts = alertPages(site);
+  return [index(catalogued, run, alerts), catalogued, ...run, ...alerts];
+};
+
+/** Every generated file below docs/, by its path. */
+export const handbook = (site: Site): ReadonlyMap<string, string> =>
+  new Map([
+    ...documentsOf(site).map((document) => [document.path, render(document)] as const),
+    [TOPOLOGY, topology(site)],
+  ]);

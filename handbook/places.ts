@@ -1,0 +1,28 @@
+import type { Delivery } from "../hosts/delivery";
+import type { Host } from "../site/host";
+import type { Place } from "./document";
+import { md, plain, Shell, sh } from "./prose";
+
+/** Where the site is checked out: every `npm` command is typed there. */
+export const WORKSTATION: Place = { name: md`the workstation, in the checkout`, host: undefined };
+
+/** The words of an SSH connection to a host, without a remote command. */
+export const sshTo = ({ address, ssh }: Host): Shell => {
+  const { port, user, identityFile, jump } = ssh;
+  const options = [
+    ...(port === 22 ? [] : [sh`-p ${port}`]),
+    // The schema allows no character in it that a shell would change, and the tilde has to be expanded.
+    ...(identityFile === undefined ? [] : [sh`-i ${new Shell(identityFile)}`]),
+    ...(jump === undefined ? [] : [sh`-J ${`${jump.user}@${jump.address}:${jump.port}`}`]),
+  ];
+  return sh`ssh ${[...options, `${user}@${address}`]}`;
+};
+
+/** A root shell on a host. */
+export const onHost = (host: Host): Place => ({
+  name: md`the ${plain(host.title)} as root (${host.ssh.user === "root" ? sshTo(host).text : `${sshTo(host).text}, then sudo -i`})`,
+  host: host.name,
+});
+
+/** The program that a delivery leaves on its host: it verifies and rolls back without the workstation. */
+export const deliveryProgram = (name: Delivery["name"]): string => `/var/lib/registry-warden/${name}/delivery.sh`;

@@ -1,0 +1,185 @@
+import type { BuiltImage } from "../site/ci";
+import { containerName, type PrivateService } from "../site/registry";
+import { privateServices, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
+import { runbookOf } from "./host-runbook";
+import { onHost, sshTo, WORKSTATION } from "./places";
+import { link, md, type Shell, sh } from "./prose";
+import { askForAccount, bringWarden, STORE, wardenHere, wardenOnStore } from "./warden";
+
+export const REBUILD = "runbooks/rebuild-image.md";
+
+const imagesOf = ({ ci }: Site, { name }: PrivateService): BuiltImage[] =>
+  (ci?.images ?? []).filter(({ service }) => service === name);
+
+/** The image as clients name it. */
+const reference = (site: Site, service: PrivateService, { repository, tags }: BuiltImage): string =>
+  `${serviceInstance(site, service)}/${repository}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
+
+const diagnose = (site: Site, service: PrivateService): Block[] => {
+  const host = registryHost(site);
+  const url = serviceUrl(site, service);
+  const [image] = imagesOf(site, service);
+  return [
+    heading(md`Diagnose`),
+    paragraph(md`The account first, in the shell in which you go on:`),
+    askForAccount(WORKSTATION),
+    paragraph(
+      md`Is it the image? ${"warden"} asks for the index, each of its children, their configurations and every layer; a tag that answers ${200} proves nothing.`,
+    ),
+    command(WORKSTATION, sh`${wardenHere} verify ${image === undefined ? url : reference(site, service, image)}`, {
+      expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+    }),
+    paragraph(
+      md`${"nothing broken"} and exit code ${0}: the registry is not the cause; look at the client, its account and its network. Otherwise it prints a table of what is broken, with the exit code ${1}:`,
+    ),
+    list(
+      md`${"missing"}, ${"truncated"}, ${"digest-mismatch"}, ${"server-error"}: the image is damaged. Go on here.`,
+      md`${"unauthorized"}: the account may not pull it. Nothing is broken.`,
+      md`${"timeout"}, ${"unreachable"}: nothing is known yet. Go to ${link(md`First look`, `${runbookOf(host)}#first-look`)}.`,
+    ),
+    paragraph(
+      md`What is on the disk? This joins what the registry answers with what is stored, and names for each finding its cause and the command that repairs it:`,
+    ),
+    bringWarden(site),
+    askForAccount(onHost(host)),
+    command(onHost(host), sh`${wardenOnStore(site, service, { network: true })} diagnose ${url} ${STORE}`),
+    paragraph(md`Until it is repaired, let nothing collect garbage: what can be put back now cannot be put back then.`),
+  ];
+};
+
+const repair = (site: Site, service: PrivateService): Block[] => {
+  const host = registryHost(site);
+  const url = serviceUrl(site, service);
+  const here = wardenOnStore(site, service, { network: true });
+  return [
+    heading(md`Repair without a rebuild`),
+    paragraph(
+      md`A part that has only lost its link is still on the disk. This prints what it would put back, and changes nothing:`,
+    ),
+    command(onHost(host), sh`${here} repair ${url} --storage ${STORE}`),
+    paragraph(md`If the plan is what you want:`),
+    command(onHost(host), sh`${here} repair ${url} --storage ${STORE} --apply`),
+    paragraph(
+      md`Where another registry has the same image, add ${"--from"} with its address: lost parts are copied by their digests, and every byte is checked. What cannot be healed at all is given up with ${"--discard"} and the name of the image, so that it does not block maintenance for ever; it names every tag that goes with it.`,
+    ),
+  ];
+};
+
+const throughCi = (site: Site, service: PrivateService, image: BuiltImage): Block[] => [
+  heading(md`Rebuild ${image.repository} through CI`),
+  paragraph(
+    md`Every push to ${image.branch} that changes ${image.dockerfile} builds it, and so does a pipeline that is started by hand:`,
+  ),
+  steps(
+    md`In Woodpecker, open the repository that holds ${image.dockerfile}, and there "Run pipeline".`,
+    md`Choose the branch ${image.branch}. The event is then ${"manual"}.`,
+    md`Wait for its last step. It verifies the index, the children, the configurations and every layer, and fails when one cannot be fetched.`,
+  ),
+  paragraph(
+    md`It pushes ${[...image.tags.map((tag) => `${image.repository}:${tag}`)]} and a tag of the commit's first ${image.commitCharacters} characters, with the secrets ${Object.values(site.ci?.secrets ?? {})}.`,
+  ),
+  heading(md`Rebuild ${image.repository} when CI is down`),
+  paragraph(
+    md`If CI runs in that very image, it is down for the same reason. Then build on the ${link(md`registry host`, runbookOf(registryHost(site)))}. In a checkout of the repository that holds ${image.dockerfile}:`,
+  ),
+  command(
+    WORKSTATION,
+    sh`git archive ${image.branch} | ${sshTo(registryHost(site))} ${"rm -rf /root/rebuild && mkdir /root/rebuild && tar -x -C /root/rebuild"} && git rev-parse ${`--short=${image.commitCharacters}`} ${image.branch}`,
+    { notRun: "it needs the operator's own repository" },
+  ),
+  paragraph(md`It prints the commit. On the host, say it once, build, and push every tag:`),
+  command(onHost(registryHost(site)), sh`read -rp 'commit: ' commit`, { notRun: "it waits for somebody to type" }),
+  command(
+    onHost(registryHost(site)),
+    sh`docker build --file ${`/root/rebuild/${image.dockerfile}`} ${tagOptions(site, service, image)} /root/rebuild`,
+    { notRun: "it needs the operator's own repository" },
+  ),
+  command(onHost(registryHost(site)), sh`docker login ${serviceInstance(site, service)}`, {
+    expected: "…Login Succeeded",
+    notRun: "it waits for somebody to type",
+  }),
+  command(onHost(registryHost(site)), pushTags(site, service, image), {
+    notRun: "it needs the operator's own repository",
+  }),
+];
+
+const tagOptions = (site: Site, service: PrivateService, { repository, tags }: BuiltImage) => {
+  const name = `${serviceInstance(site, service)}/${repository}`;
+  return [...tags.map((tag) => sh`--tag ${`${name}:${tag}`}`), sh`--tag ${name}:"$commit"`];
+};
+
+const pushTags = (site: Site, service: PrivateService, { repository, tags }: BuiltImage): Shell => {
+  const name = `${serviceInstance(site, service)}/${repository}`;
+  return tags.reduce<Shell>(
+    (before, tag) => sh`${before} && docker push ${`${name}:${tag}`}`,
+    sh`docker push ${name}:"$commit"`,
+  );
+};
+
+const verify = (site: Site, service: PrivateService): Block[] => {
+  const host = registryHost(site);
+  const url = serviceUrl(site, service);
+  const images = imagesOf(site, service);
+  return [
+    heading(md`Verify`),
+    ...images.map((image) =>
+      command(WORKSTATION, sh`${wardenHere} verify ${reference(site, service, image)} --blobs hash`, {
+        expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+      }),
+    ),
+    heading(md`Look for more`),
+    paragraph(
+      md`What broke one image may have broken others. Everything that the registry serves, and everything on its disk:`,
+    ),
+    command(WORKSTATION, sh`${wardenHere} verify ${url}`, {
+      expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+    }),
+    bringWarden(site),
+    command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`),
+    paragraph(
+      md`The second one finds repositories too that the registry does not list any more. Then find the cause: what deletes in ${containerName(service)}? A person with an account that may delete, or a job that is not ${"warden prune"}.`,
+    ),
+    heading(md`Take it back`),
+    paragraph(
+      md`A rebuild and a repair only add; there is nothing to undo.${images.length === 0 ? md`` : md` To go back to the build before, push its commit's tag again under the moving tag:`}`,
+    ),
+    ...images
+      .filter(({ tags }) => tags.length > 0)
+      .flatMap((image) => {
+        const name = `${serviceInstance(site, service)}/${image.repository}`;
+        return [
+          command(onHost(host), sh`read -rp 'commit of the build before: ' commit`, {
+            notRun: "it waits for somebody to type",
+          }),
+          command(
+            onHost(host),
+            sh`docker pull ${name}:"$commit" && docker tag ${name}:"$commit" ${reference(site, service, image)} && docker push ${reference(site, service, image)}`,
+            { notRun: "it needs the operator's own image" },
+          ),
+        ];
+      }),
+  ];
+};
+
+/** What to do when an image cannot be pulled; undefined where no registry holds images of its own. */
+export const rebuildRunbook = (site: Site): Document | undefined => {
+  const services = privateServices(site.registry);
+  if (services.length === 0) return undefined;
+  return {
+    path: REBUILD,
+    title: md`Runbook: an image cannot be pulled`,
+    body: [
+      paragraph(
+        md`A client says "manifest unknown", "image can't be pulled" or "blob unknown", and the tag exists. ${link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")} is how that came about once.`,
+      ),
+      ...services.flatMap((service) => [
+        ...(services.length === 1 ? [] : [paragraph(md`For ${containerName(service)}:`)]),
+        ...diagnose(site, service),
+        ...repair(site, service),
+        ...imagesOf(site, service).flatMap((image) => throughCi(site, service, image)),
+        ...verify(site, service),
+      ]),
+    ],
+  };
+};

@@ -1,0 +1,169 @@
+import { composeFile, NGINX } from "../hosts/compose";
+import { registryDelivery } from "../hosts/registry";
+import { containerName, registryPaths } from "../site/registry";
+import { privateServices, registryHost, type Site, serviceUrl } from "../site/schema";
+import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
+import { runbookOf } from "./host-runbook";
+import { deliveryProgram, onHost, sshTo, WORKSTATION } from "./places";
+import { link, md, plain, sh } from "./prose";
+import { resolverSections } from "./resolver";
+import { credentials, wardenHere } from "./warden";
+
+/** The compose command of the stack, with its file. */
+export const compose = ({ registry }: Site) => sh`docker compose --file ${registryPaths(registry.directory).compose}`;
+
+/** What a service answers to a request without credentials when all is well. */
+const status = (role: "private" | "proxy"): number => (role === "private" ? 401 : 200);
+
+const healthy = (site: Site): string => {
+  const { services } = composeFile(site.registry, registryHost(site).title);
+  return Object.values(services)
+    .map(({ container_name: name, healthcheck }) => `${name} Up …${healthcheck === undefined ? "" : " (healthy)"}`)
+    .sort()
+    .join("\n");
+};
+
+const firstLook = (site: Site): Block[] => {
+  const host = registryHost(site);
+  const { services } = site.registry;
+  return [
+    heading(md`First look`),
+    paragraph(md`Are all containers up?`),
+    command(onHost(host), sh`${compose(site)} ps --all --format ${"{{.Name}} {{.Status}}"} | sort`, {
+      expected: healthy(site),
+    }),
+    paragraph(md`Does each port answer? A private registry has to ask for credentials, a cache answers at once:`),
+    command(
+      WORKSTATION,
+      sh`for url in ${services.map((service) => `${serviceUrl(site, service)}/v2/`)}; do curl --silent --max-time 10 --output /dev/null --write-out ${"%{http_code} %{url_effective}\\n"} "$url"; done`,
+      { expected: services.map((service) => `${status(service.role)} ${serviceUrl(site, service)}/v2/`).join("\n") },
+    ),
+    list(
+      md`${"502"}: the front runs and the registry behind it does not. Go on with that service below.`,
+      md`${"200"} from a private registry: another registry answers in its place. Restart the front: see below.`,
+      md`Nothing at all: the front, the host or the network is down.`,
+    ),
+    ...privateServices(site.registry).flatMap((service) => [
+      paragraph(md`Can everything in ${containerName(service)} be pulled? ${credentials}`),
+      command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, {
+        expected: `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`,
+      }),
+      paragraph(
+        md`Any failure there: go to ${link(md`An image cannot be pulled`, "runbooks/rebuild-image.md")}, and collect no garbage before it is repaired.`,
+      ),
+    ]),
+  ];
+};
+
+const oneService = (site: Site): Block[] => {
+  const host = registryHost(site);
+  const authoritative = privateServices(site.registry).map(containerName);
+  const caches = site.registry.services.filter(({ role }) => role === "proxy").map(containerName);
+  const [example = ""] = [...authoritative, ...caches];
+  return [
+    heading(md`One service is not healthy`),
+    paragraph(md`Say which one, once. The commands below use it:`),
+    command(onHost(host), sh`service=${example}`),
+    command(onHost(host), sh`${compose(site)} logs --tail 50 "$service"`),
+    command(onHost(host), sh`${compose(site)} restart "$service"`),
+    command(onHost(host), sh`docker inspect --format ${"{{.State.Health.Status}}"} "$service"`),
+    paragraph(
+      md`It says ${"starting"} for some seconds and then ${"healthy"}. The others are not touched by this: the front looks each name up anew, and answers ${"502"} for a service that is down.`,
+    ),
+    list(
+      ...(authoritative.length === 0
+        ? []
+        : [
+            md`${authoritative} holds what exists nowhere else. If it does not come up, look at its disk, its htpasswd file and its certificate.`,
+          ]),
+      ...(caches.length === 0
+        ? []
+        : [
+            md`${caches} hold copies. A cache cannot start while its upstream is down: that is the upstream's outage, and ends with it.`,
+          ]),
+    ),
+    paragraph(md`The front alone:`),
+    command(onHost(host), sh`${compose(site)} exec -T ${NGINX} nginx -t && ${compose(site)} restart ${NGINX}`, {
+      expected: "…syntax is ok\n…test is successful\n…",
+    }),
+    heading(md`Everything at once`, 3),
+    command(onHost(host), sh`systemctl restart ${site.registry.unit}`),
+    command(onHost(host), sh`systemctl is-active ${site.registry.unit}`, { expected: "active" }),
+  ];
+};
+
+const disk = (site: Site): Block[] => {
+  const host = registryHost(site);
+  const paths = registryPaths(site.registry.directory);
+  const data = site.registry.services.map(({ name }) => paths.data(name));
+  return [
+    heading(md`The disk is full`),
+    command(onHost(host), sh`df -h ${site.registry.directory}`, { expected: "Filesystem…\n…" }),
+    command(onHost(host), sh`du -sh ${data}`, { expected: data.map((directory) => `…${directory}`).join("\n") }),
+    list(
+      md`A cache may be emptied at any time: stop it, remove what is below ${"docker"} in its directory, start it. It fills again as images are pulled.`,
+      ...(privateServices(site.registry).length === 0
+        ? []
+        : [
+            md`A private registry is never emptied by hand. ${"warden prune"} says what may go and why; it refuses while anything is broken.`,
+            md`Never run ${"garbage-collect -m"}. On this version of the registry it deletes the parts of images that are in use: that was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
+          ]),
+    ),
+  ];
+};
+
+const change = (site: Site): Block[] => {
+  const host = registryHost(site);
+  const program = deliveryProgram("registry");
+  const { backups, files } = registryDelivery(site);
+  return [
+    heading(md`Change it`),
+    paragraph(
+      md`Never edit these files on the host: the next deploy replaces them. Edit the site, read the plan, deploy. Images are pulled before anything stops; only what changed is recreated; what was healthy before has to be healthy after, or everything is put back.`,
+    ),
+    list(...files.map(({ path }) => md`${path}`)),
+    command(WORKSTATION, sh`npm run plan`, { expected: "…\nregistry-vm …" }),
+    command(WORKSTATION, sh`npm run cdktf -- deploy registry-vm`, {
+      expected: `…\n${host.name}: registry is delivered…`,
+      notRun: "cdktf-cli is installed on first use, which needs the network",
+    }),
+    paragraph(md`Verify, on the host or as in ${link(md`First look`, `${runbookOf(host)}#first-look`)}:`),
+    command(onHost(host), sh`bash ${program} verify`, { expected: `…\n${host.name}: registry works` }),
+    heading(md`Take it back`, 3),
+    paragraph(
+      md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} (UTC): configurations, not images. See what would change, then roll back:`,
+    ),
+    command(onHost(host), sh`bash ${program} difference`),
+    command(onHost(host), sh`bash ${program} rollback`, { expected: `…\n${host.name}: rolled back; …` }),
+    paragraph(md`Terraform does not know of it. The last line of the output is the command that delivers once more.`),
+  ];
+};
+
+/** The runbook of the host that runs the registries. */
+export const registryRunbook = (site: Site): Document => {
+  const host = registryHost(site);
+  const { services, directory, unit, project } = site.registry;
+  return {
+    path: runbookOf(host),
+    title: md`Runbook: ${plain(host.title)}`,
+    body: [
+      table(
+        [md`name`, md`address`, md`reached with`],
+        [[md`${host.name}`, md`${host.address}`, md`${sshTo(host).text}`]],
+      ),
+      paragraph(
+        md`It runs ${services.length === 1 ? md`one registry` : plain(`${services.length} registries`)} behind a front, as the compose project ${project} in ${directory}, started at boot by ${unit}. What each of them is for is in the ${link(md`service catalogue`, "services.md")}.`,
+      ),
+      steps(
+        md`Look: ${link(md`First look`, `${runbookOf(host)}#first-look`)} says in a minute what is wrong.`,
+        md`Stop the damage from growing: collect no garbage, prune nothing.`,
+        md`Repair one thing, look again.`,
+      ),
+      ...firstLook(site),
+      ...oneService(site),
+      ...disk(site),
+      ...change(site),
+      ...resolverSections(site, host),
+    ],
+  };
+};

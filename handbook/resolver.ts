@@ -1,0 +1,106 @@
+import { dnsDelivery } from "../hosts/resolver";
+import type { ManagedHost } from "../site/host";
+import type { Site } from "../site/schema";
+import { type Block, command, heading, list, paragraph, table } from "./document";
+import { deliveryProgram, onHost, WORKSTATION } from "./places";
+import { md, plain, sh } from "./prose";
+
+/** systemd-resolved gives a silent server up after five seconds (measured; 252, 255 and 257 agree). */
+const RESOLVED_SECONDS = 5;
+
+/** What a host does while its primary resolver is silent. */
+const outage = ({ resolver }: ManagedHost): Block => {
+  const [primary, fallback] = resolver.nameservers;
+  return resolver.kind === "resolv.conf"
+    ? list(
+        md`Every lookup asks ${primary} first, waits ${resolver.timeout} s, and then asks ${fallback}: everything is slow, and external names go on to work.`,
+        md`Internal names are not found: the fallback does not know them.`,
+        md`When ${primary} is back, the next lookup uses it. Nothing has to be restarted.`,
+      )
+    : list(
+        md`The first external name takes about ${RESOLVED_SECONDS} s, those after it are quick: the link has switched to ${fallback}.`,
+        md`Internal names hang until the client gives up. They are never asked of ${fallback}, so it cannot answer that they do not exist.`,
+        md`When ${primary} is back, internal names work at once. Nothing has to be restarted.`,
+      );
+};
+
+const look = (host: ManagedHost): Block =>
+  host.resolver.kind === "resolv.conf"
+    ? command(onHost(host), sh`cat /etc/resolv.conf`, {
+        expected: [
+          "…",
+          `search ${host.resolver.search.join(" ")}`,
+          ...host.resolver.nameservers.map((address) => `nameserver ${address}`),
+          `options timeout:${host.resolver.timeout} attempts:${host.resolver.attempts}`,
+        ].join("\n"),
+      })
+    : command(onHost(host), sh`resolvectl dns ${host.resolver.netplan.interface}`, {
+        expected: `Link … (${host.resolver.netplan.interface}): ${host.resolver.nameservers.join(" ")}`,
+      });
+
+/** The part of a host's runbook that is about its names. */
+export const resolverSections = (site: Site, host: ManagedHost): Block[] => {
+  const { files, parts, backups } = dnsDelivery(site, host);
+  const program = deliveryProgram("dns");
+  const { internal, external } = site.dns;
+  const [primary] = host.resolver.nameservers;
+  return [
+    heading(md`Names (DNS)`),
+    paragraph(
+      md`The host asks ${primary}, and when that is silent ${host.resolver.nameservers.slice(1)}. The stack ${"dns"} owns these, and nothing else of the host:`,
+    ),
+    table(
+      [md`what`, md`how much of it`],
+      [
+        ...files.map(({ path }) => [md`${path}`, md`the whole file`]),
+        ...Object.keys(parts).map((part) => [md`${part}`, md`these lines only; the rest belongs to the host`]),
+      ],
+    ),
+    heading(md`Names do not resolve`, 3),
+    paragraph(md`First see what the host asks:`),
+    look(host),
+    paragraph(md`Then let the host check itself. It looks up names and changes nothing:`),
+    command(onHost(host), sh`bash ${program} verify quiet`, {
+      expected: `${host.name}: ${internal.name}, ${external} … resolve through ${primary}\n${host.name}: dns works`,
+    }),
+    paragraph(
+      md`If ${internal.name} is not ${internal.address} there, ask the primary itself. No answer means that the resolver is down, and not this host:`,
+    ),
+    command(onHost(host), sh`dig +short +time=3 +tries=1 ${`@${primary}`} ${internal.name}`, {
+      expected: internal.address,
+    }),
+    heading(md`While the primary is down`, 3),
+    outage(host),
+    paragraph(
+      md`To see the failover itself, run the check without ${"quiet"}: for some seconds the replies of ${primary} are dropped on this host alone. The rule that drops them ends by itself, also if you lose the connection:`,
+    ),
+    command(onHost(host), sh`bash ${program} verify`, {
+      expected: `…\n${host.name}: with ${primary} silent, ${external} resolved after … s\n${host.name}: with ${primary} back, ${internal.name} resolves again\n${host.name}: dns works`,
+    }),
+    heading(md`Change it`, 3),
+    paragraph(
+      md`Edit the site, read the plan, deploy. The delivery keeps a backup, checks names before and after, tries the failover, and puts everything back by itself when a check fails or the connection is lost:`,
+    ),
+    command(WORKSTATION, sh`npm run plan`, { expected: "…\ndns …" }),
+    command(WORKSTATION, sh`npm run cdktf -- deploy dns`, {
+      expected: `…\n${host.name}: dns is delivered…`,
+      notRun: "cdktf-cli is installed on first use, which needs the network",
+    }),
+    heading(md`Take it back`, 3),
+    paragraph(
+      md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} (UTC). First see what would change, then roll back to the newest, or name one by its time stamp:`,
+    ),
+    command(onHost(host), sh`bash ${program} difference`),
+    command(onHost(host), sh`bash ${program} rollback`, { expected: `…\n${host.name}: rolled back; …` }),
+    paragraph(
+      md`Terraform does not know of it: the next deploy would not change the host again. The last line of the output is the command that delivers once more. Verify as above.`,
+    ),
+    ...(host.resolver.kind === "systemd-resolved"
+      ? []
+      : [
+          paragraph(
+            md`Nothing on ${plain(host.title)} rewrites ${"/etc/resolv.conf"}: if it changed, somebody changed it by hand.`,
+          ),
+        ]),
+  ];
+};

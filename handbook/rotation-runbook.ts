@@ -1,0 +1,164 @@
+import { NGINX } from "../hosts/compose";
+import { containerName, type PrivateService, type ProxyService } from "../site/registry";
+import { privateServices, probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import { inCluster, kubectl, runNow } from "./cluster";
+import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
+import { onHost, WORKSTATION } from "./places";
+import { md, plain, sh } from "./prose";
+import { compose } from "./registry-runbook";
+import { askForAccount, wardenHere } from "./warden";
+
+const passwords = (site: Site, service: PrivateService): Block[] => {
+  const host = registryHost(site);
+  const url = serviceUrl(site, service);
+  return [
+    heading(md`An account of ${containerName(service)}`),
+    paragraph(
+      md`The accounts are the lines of ${service.htpasswd} on the ${plain(host.title)}, one a line, with a bcrypt hash. The registry computes that hash on every request, so the probe has an account of its own with a long random password and the lowest cost.`,
+    ),
+    paragraph(
+      md`Say whose, and make the new line. The password is asked for, or made for the probe with ${"--probe"}:`,
+    ),
+    command(WORKSTATION, sh`${wardenHere} htpasswd --help`, { expected: "Usage: warden htpasswd …" }),
+    paragraph(
+      md`Keep the file as it was, and replace that account's line in it. Write into the same file, not beside it:`,
+    ),
+    command(onHost(host), sh`cp -p ${service.htpasswd} ${`${service.htpasswd}.before`}`),
+    command(onHost(host), sh`read -rp 'account: ' account && read -rp 'new line: ' line`, {
+      notRun: "it waits for somebody to type",
+    }),
+    command(
+      onHost(host),
+      sh`{ grep -v "^$account:" ${`${service.htpasswd}.before`}; printf '%s\\n' "$line"; } > ${service.htpasswd}`,
+    ),
+    command(onHost(host), sh`${compose(site)} restart ${containerName(service)}`),
+    paragraph(md`Verify with the new password, then with the old one, which has to be refused:`),
+    askForAccount(WORKSTATION),
+    command(WORKSTATION, sh`${wardenHere} verify ${url} --newest 1`, {
+      expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+    }),
+    paragraph(md`To take it back:`),
+    command(
+      onHost(host),
+      sh`cat ${`${service.htpasswd}.before`} > ${service.htpasswd} && ${compose(site)} restart ${containerName(service)}`,
+    ),
+    paragraph(md`When all is well, remove the old hashes:`),
+    command(onHost(host), sh`rm ${`${service.htpasswd}.before`}`),
+    ...(site.ci?.images.some((image) => image.service === service.name)
+      ? [
+          paragraph(
+            md`If it was the account of CI, give its new password to CI too: the secrets ${Object.values(site.ci.secrets)} in Woodpecker.`,
+          ),
+        ]
+      : []),
+  ];
+};
+
+const probeAccount = (site: Site): Block[] =>
+  site.monitoring.probes.flatMap((probe): Block[] => {
+    if (probe.credentials === undefined) return [];
+    const { from, secret } = probe.credentials;
+    const instance = serviceInstance(site, probedService(site, probe));
+    return [
+      heading(md`The account of ${probe.name}`),
+      paragraph(
+        md`First give it a new password at ${instance}, as above. Until the cluster has it too, the probe is refused, which is an alert after two runs.`,
+      ),
+      ...(from === "existing-secret"
+        ? [
+            paragraph(md`Then put both into the Secret ${secret}:`),
+            askForAccount(WORKSTATION),
+            inCluster(
+              sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | ${kubectl(site)} create secret generic ${secret} --from-env-file /dev/stdin --dry-run=client --output yaml | ${kubectl(site)} apply --filename -`,
+              `secret/${secret} configured`,
+            ),
+          ]
+        : [
+            paragraph(
+              md`Then raise ${"credentials.revision"} of the probe in the site, set the variables that ${"npm run plan"} names, and deploy. They are in no plan and in no state:`,
+            ),
+            command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
+              notRun: "cdktf-cli is installed on first use, which needs the network",
+            }),
+          ]),
+      paragraph(md`Verify with a run now:`),
+      ...runNow(site, probe),
+    ];
+  });
+
+const upstream = (site: Site, service: ProxyService): Block[] => {
+  const { credentialsFile: file } = service;
+  if (file === undefined) return [];
+  const host = registryHost(site);
+  return [
+    heading(md`The account of ${containerName(service)} at its upstream`),
+    paragraph(
+      md`It is in ${file}, mode ${"0600"}, as ${["REGISTRY_PROXY_USERNAME", "REGISTRY_PROXY_PASSWORD"]}. Edit it, and make the container anew: it reads the file only then.`,
+    ),
+    command(onHost(host), sh`stat --format %a ${file}`, { expected: "600" }),
+    command(onHost(host), sh`${compose(site)} up --detach --force-recreate ${containerName(service)}`),
+    paragraph(md`Verify: it answers, and an image that it does not have yet can be pulled through it.`),
+    command(
+      WORKSTATION,
+      sh`curl --silent --output /dev/null --write-out ${"%{http_code}\\n"} ${`${serviceUrl(site, service)}/v2/`}`,
+      {
+        expected: "200",
+      },
+    ),
+  ];
+};
+
+const certificate = (site: Site, service: PrivateService): Block[] => {
+  const host = registryHost(site);
+  const { certificate: file, key } = service.tls;
+  const connection = serviceInstance(site, service);
+  return [
+    heading(md`The certificate of ${serviceInstance(site, service)}`),
+    paragraph(
+      md`The front reads ${file} and ${key} when it starts. Whatever renews them has to restart it. When does the one that is served end?`,
+    ),
+    command(
+      WORKSTATION,
+      sh`openssl s_client -connect ${connection} -servername ${service.serverName} < /dev/null 2> /dev/null | openssl x509 -noout -enddate`,
+      { expected: "notAfter=…" },
+    ),
+    paragraph(md`And the one on the disk? It has to be for ${service.serverName}, and to belong to the key:`),
+    command(onHost(host), sh`openssl x509 -noout -enddate -checkhost ${service.serverName} -in ${file}`, {
+      expected: `notAfter=…\nHostname ${service.serverName} does match certificate`,
+    }),
+    command(
+      onHost(host),
+      sh`openssl x509 -noout -pubkey -in ${file} | cmp - <(openssl pkey -pubout -in ${key}) && echo 'certificate and key belong together'`,
+      { expected: "certificate and key belong together" },
+    ),
+    paragraph(md`Put new ones there under the same names, the key with mode ${"0600"}, and restart the front:`),
+    command(onHost(host), sh`${compose(site)} exec -T ${NGINX} nginx -t && ${compose(site)} restart ${NGINX}`, {
+      expected: "…test is successful\n…",
+    }),
+    paragraph(md`Verify with the first command. To take it back, put the old files there and restart the front again.`),
+  ];
+};
+
+/** Passwords, keys and certificates, one section each. */
+export const rotationRunbook = (site: Site): Document => ({
+  path: "runbooks/rotate-credentials.md",
+  title: md`Runbook: credentials and certificates`,
+  body: [
+    paragraph(
+      md`None of them is in this repository, in a plan or in a state. Each is a file of yours on a host, or a Secret.`,
+    ),
+    ...privateServices(site.registry).flatMap((service) => passwords(site, service)),
+    ...probeAccount(site),
+    ...site.registry.services.flatMap((service) => (service.role === "proxy" ? upstream(site, service) : [])),
+    ...privateServices(site.registry).flatMap((service) => certificate(site, service)),
+    heading(md`The key with which you deploy`),
+    steps(
+      md`Put the new public key on each host, beside the old one.`,
+      md`Deploy with the new key. A deploy that cannot connect changes nothing.`,
+      md`Take the old one off the hosts.`,
+    ),
+    list(
+      md`If a host got a new key of its own, read it with ${"ssh-keyscan -t ecdsa"} over a way that you trust, and put it into ${"ssh.hostKey"} of the host. Terraform compares no other kind.`,
+    ),
+  ],
+});

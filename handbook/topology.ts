@@ -1,0 +1,169 @@
+import { visible } from "../review/markdown";
+import { containerName, type Service } from "../site/registry";
+import { managedHosts, probedService, registryHost, type Site } from "../site/schema";
+
+import { GENERATED } from "./document";
+
+/** Path of the picture below docs/. */
+export const TOPOLOGY = "topology.svg";
+
+interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly lines: readonly string[];
+  readonly kind: "machine" | "service" | "outside" | "deferred";
+}
+
+/** Pixels. */
+const WIDTH = 340;
+const LINE = 18;
+const PADDING = 12;
+const GAP = 14;
+const COLUMN = 440;
+const MARGIN = 20;
+/** Characters of the longest line that fits a box. */
+const LONGEST = 39;
+
+const height = ({ lines }: Pick<Box, "lines">): number => lines.length * LINE + 2 * PADDING;
+
+const xml = (text: string): string => visible(text).replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+
+const short = (text: string): string => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
+
+/** Boxes below one another. */
+const column = (index: number, top: number, boxes: readonly Omit<Box, "x" | "y">[]): Box[] => {
+  let y = top;
+  return boxes.map((box) => {
+    const placed = { ...box, x: MARGIN + index * COLUMN, y };
+    y += height(box) + GAP;
+    return placed;
+  });
+};
+
+const bottom = (boxes: readonly Box[]): number => Math.max(...boxes.map((box) => box.y + height(box)));
+
+const drawn = (box: Box): string => {
+  const text = box.lines.map(
+    (line, index) =>
+      `<text x="${box.x + PADDING}" y="${box.y + PADDING + LINE * (index + 0.75)}"${index === 0 ? ' class="name"' : ""}>${xml(short(line))}</text>`,
+  );
+  return [
+    `<rect class="${box.kind}" x="${box.x}" y="${box.y}" width="${WIDTH}" height="${height(box)}" rx="6"/>`,
+    ...text,
+  ].join("\n");
+};
+
+const middle = (box: Box): number => box.y + height(box) / 2;
+
+/** From the right side of a box to the left side of one in the next column. */
+const arrow = (from: Box | undefined, to: Box | undefined): string => {
+  if (from === undefined || to === undefined) return "";
+  const [start, end] = [from.x + WIDTH, to.x];
+  const bend = (start + end) / 2;
+  return `<path d="M ${start} ${middle(from)} C ${bend} ${middle(from)}, ${bend} ${middle(to)}, ${end} ${middle(to)}"/>`;
+};
+
+const STYLE = `
+  text { font: 13px ui-monospace, monospace; fill: #1f2328; }
+  .name { font-weight: bold; }
+  rect { fill: #ffffff; stroke: #57606a; }
+  .machine { fill: #ddf4ff; } .service { fill: #dafbe1; } .outside { fill: #f6f8fa; } .deferred { fill: #ffffff; stroke-dasharray: 6 4; }
+  path { fill: none; stroke: #57606a; marker-end: url(#head); }
+  .background { fill: #ffffff; stroke: none; }`;
+
+/** A part of the picture. */
+interface Band {
+  readonly boxes: readonly Box[];
+  readonly arrows: readonly string[];
+}
+
+/** Probes to the registries, and caches to their upstreams. */
+const registries = (site: Site): Band => {
+  const { registry, monitoring } = site;
+  const probes = column(
+    0,
+    MARGIN,
+    monitoring.probes.map((probe) => ({
+      lines: [
+        probe.name,
+        `CronJob in ${monitoring.namespace.name}, every ${probe.periodMinutes} min`,
+        `reports to ${new URL(monitoring.pushgateway).host}`,
+      ],
+      kind: "outside",
+    })),
+  );
+  const services = column(
+    1,
+    MARGIN,
+    registry.services.map((service) => ({
+      lines: [
+        containerName(service),
+        `${service.role === "private" ? "private registry" : "pull-through cache"} on ${registryHost(site).name}`,
+        `port ${service.port}`,
+      ],
+      kind: "service",
+    })),
+  );
+  const caches = registry.services.filter((service) => service.role === "proxy");
+  const upstreams = column(
+    2,
+    MARGIN,
+    caches.map(({ upstream }) => ({ lines: [new URL(upstream).host, "upstream"], kind: "outside" })),
+  );
+  const boxOf = (service: Service): Box | undefined => services[registry.services.indexOf(service)];
+  return {
+    boxes: [...probes, ...services, ...upstreams],
+    arrows: [
+      ...monitoring.probes.map((probe, index) => arrow(probes[index], boxOf(probedService(site, probe)))),
+      ...caches.map((cache, index) => arrow(boxOf(cache), upstreams[index])),
+    ],
+  };
+};
+
+/** Hosts to the resolvers that they ask. */
+const names = (site: Site, top: number): Band => {
+  const hosts = column(
+    0,
+    top,
+    site.hosts.map((host) => ({
+      lines: [
+        host.name,
+        `${host.title}, ${host.address}`,
+        ...(host.deferred === undefined ? [] : ["deferred: nothing is sent to it"]),
+      ],
+      kind: host.deferred === undefined ? "machine" : "deferred",
+    })),
+  );
+  const addresses = [...new Set(managedHosts(site).flatMap(({ resolver }) => resolver.nameservers))];
+  const resolvers = column(
+    1,
+    top,
+    addresses.map((address) => ({ lines: [address, "resolver"], kind: "outside" })),
+  );
+  return {
+    boxes: [...hosts, ...resolvers],
+    arrows: managedHosts(site).flatMap((host) =>
+      host.resolver.nameservers.map((address) =>
+        arrow(hosts[site.hosts.indexOf(host)], resolvers[addresses.indexOf(address)]),
+      ),
+    ),
+  };
+};
+
+/** Who talks to whom, as a picture. */
+export const topology = (site: Site): string => {
+  const above = registries(site);
+  const below = names(site, bottom(above.boxes) + 3 * GAP);
+  const columns = Math.max(...[...above.boxes, ...below.boxes].map(({ x }) => x)) + WIDTH + MARGIN;
+  const rows = bottom(below.boxes) + MARGIN;
+  return `${GENERATED}
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${columns} ${rows}" role="img" aria-label="Who talks to whom">
+<style>${STYLE}
+</style>
+<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><polygon points="0 0, 8 4, 0 8"/></marker></defs>
+<rect class="background" width="${columns}" height="${rows}"/>
+${[...above.arrows, ...below.arrows].join("\n")}
+${[...above.boxes, ...below.boxes].map(drawn).join("\n")}
+</svg>
+`;
+};

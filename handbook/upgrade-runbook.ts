@@ -1,0 +1,104 @@
+import { imageReference } from "../site/image";
+import { containerName, registryPaths } from "../site/registry";
+import { privateServices, registryHost, type Site, serviceUrl } from "../site/schema";
+import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
+import { onHost, WORKSTATION } from "./places";
+import { link, md, sh } from "./prose";
+import { wardenHere } from "./warden";
+
+/** The first release of the next major version whose clean-up is safe. https://github.com/distribution/distribution/releases */
+const NEXT = "3.0.0";
+
+/** A port of loopback alone, on which the new version is tried. */
+const TRIAL_PORT = 15000;
+
+const trial = (site: Site): Block[] =>
+  privateServices(site.registry).flatMap((service) => {
+    const host = registryHost(site);
+    const data = registryPaths(site.registry.directory).data(service.name);
+    const image = `${site.registry.images.registry.repository}:${NEXT}`;
+    return [
+      paragraph(
+        md`The new version on the data of ${containerName(service)}, which it can only read, beside the old one and seen by nobody:`,
+      ),
+      command(
+        onHost(host),
+        sh`docker run --detach --rm --name registry-trial --publish ${`127.0.0.1:${TRIAL_PORT}:5000`} --volume ${`${data}:/var/lib/registry:ro`} ${image}`,
+        { notRun: "the image is not in the lab" },
+      ),
+      command(onHost(host), sh`curl --silent ${`http://127.0.0.1:${TRIAL_PORT}/v2/_catalog?n=5`}`, {
+        expected: '{"repositories":[…]}',
+        notRun: "the image is not in the lab",
+      }),
+      command(onHost(host), sh`docker stop registry-trial`, {
+        expected: "registry-trial",
+        notRun: "the image is not in the lab",
+      }),
+    ];
+  });
+
+/** From the pinned version to the next major one, and back. */
+export const upgradeRunbook = (site: Site): Document | undefined => {
+  const { images, services } = site.registry;
+  if (/^v?3\./.test(images.registry.tag)) return undefined;
+  return {
+    path: "runbooks/upgrade-registry.md",
+    title: md`Runbook: upgrade the registry to version 3, and back`,
+    body: [
+      paragraph(
+        md`Now: ${imageReference(images.registry)}, for all of ${services.map(containerName)}. They move together.`,
+      ),
+      table(
+        [md`what changes`, md`what to do about it`],
+        [
+          [
+            md`${"garbage-collect -m"} no longer deletes the children of tagged indexes`,
+            md`nothing: it is not used here, and stays forbidden`,
+          ],
+          [
+            md`the image reads ${"/etc/distribution/config.yml"} by default, and not the path at which ours is mounted`,
+            md`the compose file has to name the path in ${"command"}; without it the registry starts with the configuration of the image, **which asks for no password**. The delivery checks that, and rolls back`,
+          ],
+          [md`lists of tags are sorted and come in pages`, md`nothing: ${"warden"} reads both`],
+          [md`the layout on the disk is the same`, md`nothing: both versions read what the other wrote`],
+        ],
+      ),
+      heading(md`Before`),
+      steps(
+        md`Everything verifies. An upgrade is no repair.`,
+        md`The off-site copy has run.`,
+        md`Nobody needs CI for the next ten minutes.`,
+      ),
+      ...privateServices(site.registry).map((service) =>
+        command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, {
+          expected: `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`,
+        }),
+      ),
+      ...trial(site),
+      heading(md`Upgrade`),
+      steps(
+        md`In the site, set ${"registry.images.registry"} to the tag ${NEXT}, without the digest of the old one.`,
+        md`Read the plan: one delivery, in which the image of the ${services.length} registries changes, and nothing else.`,
+        md`Deploy. Images are pulled first; a registry that is not healthy after it means that everything is put back.`,
+      ),
+      command(WORKSTATION, sh`npm run plan`, { expected: "…\nregistry-vm …" }),
+      command(WORKSTATION, sh`npm run cdktf -- deploy registry-vm`, {
+        notRun: "cdktf-cli is installed on first use, which needs the network",
+      }),
+      heading(md`Verify`),
+      ...privateServices(site.registry).map((service) =>
+        command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)} --blobs hash`, {
+          expected: `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`,
+        }),
+      ),
+      list(
+        md`Push an image, and pull it on another machine.`,
+        md`Write these documents again: this page is gone then, because there is nothing left to upgrade.`,
+      ),
+      heading(md`And back`),
+      paragraph(
+        md`Set the old tag (${images.registry.tag}) in the site, and deploy. The data need no conversion. The same in a hurry, without the site, is the rollback of ${link(md`the registry host`, `runbooks/${site.registry.host}.md#take-it-back`)}.`,
+      ),
+    ],
+  };
+};

@@ -1,0 +1,51 @@
+import { join } from "node:path/posix";
+import { imageReference } from "../site/image";
+import { registryPaths, type Service } from "../site/registry";
+import { registryHost, type Site } from "../site/schema";
+import { type Block, command, type Place } from "./document";
+import { sshTo, WORKSTATION } from "./places";
+import { md, type Prose, type Shell, sh } from "./prose";
+
+/** `warden` on the workstation. */
+export const wardenHere: Shell = sh`npm run -s warden --`;
+
+/** A sentence that goes before a command which asks a private registry. */
+export const credentials: Prose = md`It takes the account from ${"REG_USER"} and ${"REG_PASS"}, or from ${"docker login"}:`;
+
+/** Where the program is put on the host: Node comes from a container, so that the host needs none. */
+const PROGRAM = "/root/warden.mjs";
+
+/** Builds the program and brings it to the registry host. */
+export const bringWarden = (site: Site): Block => {
+  const host = registryHost(site);
+  return command(WORKSTATION, sh`npm run -s build && ${sshTo(host)} ${`cat > ${PROGRAM}`} < dist/warden.mjs`);
+};
+
+/** What is seen of a store within the container. */
+export const STORE = "/store";
+
+/** What a command on a store may do beside reading it. */
+interface Access {
+  /** Whether it changes the store; default: it cannot. */
+  readonly write?: boolean;
+  /** Whether it asks the registry too, with the account of REG_USER and REG_PASS; default: it has no network. */
+  readonly network?: boolean;
+}
+
+/** `warden` on the registry host, on the data of one service, which it sees as STORE. */
+export const wardenOnStore = (site: Site, service: Service, { write = false, network = false }: Access = {}): Shell => {
+  const data = registryPaths(site.registry.directory).data(service.name);
+  const program = join("/opt", "warden.mjs");
+  return sh`docker run --rm ${[
+    ...(network ? [sh`--network host --env REG_USER --env REG_PASS`] : [sh`--network none`]),
+    sh`--volume ${`${data}:${STORE}${write ? "" : ":ro"}`}`,
+    sh`--volume ${`${PROGRAM}:${program}:ro`}`,
+    imageReference(site.monitoring.probeImage),
+  ]} node ${program}`;
+};
+
+/** Asks for the account once, so that it is in no argument and in no history. */
+export const askForAccount = (place: Place): Block =>
+  command(place, sh`read -rp 'user: ' REG_USER && read -rsp 'password: ' REG_PASS && export REG_USER REG_PASS`, {
+    notRun: "it waits for somebody to type",
+  });
