@@ -1,13 +1,10 @@
 import { z } from "zod";
-import { count, label, line, oneOf, record } from "./fields";
+import { count, label, line, matching, oneOf, record } from "./fields";
 
 const RELATIVE_PATH = 'a path within the repository, for example "ci/Dockerfile"';
 const BRANCH = 'the name of a branch, for example "main"';
 const REPOSITORY = 'a repository of the registry, without host and tag, for example "tools/builder"';
 const TAG = 'a tag, for example "latest"';
-
-const matching = (pattern: RegExp, allowed: string) =>
-  z.string({ error: `allowed is ${allowed}` }).regex(pattern, { error: `allowed is ${allowed}` });
 
 /** An image that the operator's CI builds, pushes and verifies. */
 const builtImage = record({

@@ -8,7 +8,9 @@ import { z } from "zod";
 
 const text = (allowed: string) => z.string({ error: `allowed is ${allowed}` });
 
-const matching = (pattern: RegExp, allowed: string) => text(allowed).regex(pattern, { error: `allowed is ${allowed}` });
+/** Text of a form, refused with what is allowed. */
+export const matching = (pattern: RegExp, allowed: string) =>
+  text(allowed).regex(pattern, { error: `allowed is ${allowed}` });
 
 /** An RFC 1123 label, the form of Kubernetes, compose and host names. */
 export const label = matching(
