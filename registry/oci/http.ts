@@ -249,6 +249,8 @@ export class Transport {
             method: exchange.method,
             headers: exchange.headers,
             body: exchange.body,
+            // Undici would close the connection after each HEAD, in case a body followed.
+            reset: false,
           },
           receiver,
         );
