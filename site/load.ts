@@ -6,6 +6,10 @@ import { type Site, siteSchema } from "./schema";
 
 /** Everything that is wrong with a site, one line each. */
 export class SiteError extends Error {
+  readonly code = "bad-site";
+  /** What the operator can do about it; each mistake names its own cure. */
+  readonly cure = "correct the site, or name another with --site or WARDEN_SITE";
+
   constructor(readonly mistakes: readonly string[]) {
     super(mistakes.join("\n"));
     this.name = "SiteError";
