@@ -1,6 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { Command } from "commander";
+import { GENERATED } from "../handbook/document";
+import { handbook } from "../handbook/handbook";
+import { selectedSite } from "./selected-site";
 
 interface DocsOptions {
   site?: string;
@@ -39,10 +42,6 @@ const update = (directory: string, { stale, obsolete }: Difference): void => {
 };
 
 const docs = ({ site, output, check }: DocsOptions): void => {
-  // Loaded here alone: what reads a site needs the sources, and no other command should wait for them.
-  const { selectedSite } = require("./selected-site") as typeof import("./selected-site");
-  const { handbook } = require("../handbook/handbook") as typeof import("../handbook/handbook");
-  const { GENERATED } = require("../handbook/document") as typeof import("../handbook/document");
   const found = difference(output, handbook(selectedSite(site)), GENERATED);
   if (!check) update(output, found);
   for (const path of found.stale.keys()) process.stdout.write(`${check ? "stale" : "wrote"} ${join(output, path)}\n`);
