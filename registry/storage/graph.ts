@@ -1,0 +1,101 @@
+import { statSync } from "node:fs";
+import { type Digest, isDigest } from "../oci/digest";
+import type { Manifest } from "../oci/manifest";
+import type { RepositoryLayout } from "./layout";
+import type { StoreReader } from "./reader";
+import { namesManifest } from "./reference";
+
+/** Everything a repository links, and what of it refers to what. */
+export interface RepositoryGraph {
+  name: string;
+  tags: Map<string, Tag>;
+  /** By digest: every revision with a link, also one that cannot be read and so refers to nothing that is known. */
+  manifests: Map<Digest, ManifestNode>;
+  /** The configs and layers it may serve, with the blob that each leads to. */
+  layerLinks: Map<Digest, Digest>;
+  /**
+   * Manifests that a tag or an index names and no revision links. A registry may serve one by a layer link of its digest,
+   * and then collects what it names as garbage.
+   */
+  unlinked: Set<Digest>;
+}
+
+export interface Tag {
+  digest: Digest;
+  /** When the tag was last pushed, in milliseconds since the epoch: when its link was last written. */
+  pushedAt: number;
+  /** Every digest it was ever pushed with. */
+  history: Digest[];
+}
+
+export interface ManifestNode {
+  /** When the repository last got it, in milliseconds since the epoch. */
+  linkedAt: number;
+  /** Manifests, config and layers it names. */
+  references: Digest[];
+  /** What it is about, of a signature or an attestation; it may be absent. */
+  subject: Digest | null;
+}
+
+/** Reads a repository for retention. What is broken is left out: a scan has to come first. */
+export function readGraph(reader: StoreReader, repository: RepositoryLayout, intern: Interner): RepositoryGraph {
+  const tags = new Map<string, Tag>();
+  for (const tag of reader.tags(repository)) {
+    const link = repository.tagLink(tag);
+    const digest = reader.link(link);
+    if (!isDigest(digest)) continue;
+    const history = [...reader.digests(repository.tagHistory(tag))].map(intern);
+    tags.set(tag, { digest: intern(digest), pushedAt: writtenAt(link), history });
+  }
+  const named = new Set([...tags.values()].map(({ digest }) => digest));
+  const manifests = new Map<Digest, ManifestNode>();
+  for (const digest of reader.digests(repository.revisions)) {
+    const path = repository.revisionLink(digest);
+    const link = reader.link(path);
+    if (link === "absent") continue;
+    const stored = link === "broken" ? null : reader.manifest(digest, link);
+    const manifest = stored?.state === "whole" ? stored.manifest : null;
+    if (manifest?.kind === "index") {
+      for (const child of manifest.manifests) if (namesManifest(child)) named.add(intern(child.digest));
+    }
+    manifests.set(intern(digest), {
+      linkedAt: writtenAt(path),
+      references: manifest === null ? [] : referencesOf(manifest).map(intern),
+      subject: manifest?.subject === undefined ? null : intern(manifest.subject.digest),
+    });
+  }
+  const layerLinks = new Map<Digest, Digest>();
+  for (const digest of reader.digests(repository.layers)) {
+    const link = reader.link(repository.layerLink(digest));
+    if (link !== "absent") layerLinks.set(intern(digest), intern(link === "broken" ? digest : link));
+  }
+  const unlinked = new Set([...named].filter((digest) => !manifests.has(digest)));
+  return { name: repository.name, tags, manifests, layerLinks, unlinked };
+}
+
+/** Gives the same string for the same digest, so that a digest that is named a thousand times is held once. */
+export type Interner = (digest: Digest) => Digest;
+
+export function digestInterner(): Interner {
+  const known = new Map<Digest, Digest>();
+  return (digest) => {
+    const same = known.get(digest);
+    if (same === undefined) known.set(digest, digest);
+    return same ?? digest;
+  };
+}
+
+export function referencesOf(manifest: Manifest): Digest[] {
+  switch (manifest.kind) {
+    case "index":
+      return manifest.manifests.map(({ digest }) => digest);
+    case "image":
+      return [...(manifest.config === null ? [] : [manifest.config]), ...manifest.layers].map(({ digest }) => digest);
+    case "schema1":
+      return manifest.layers;
+  }
+}
+
+function writtenAt(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}

@@ -1,0 +1,205 @@
+import { mkdirSync, rmdirSync, statSync } from "node:fs";
+import type { Digest } from "../oci/digest";
+import { refuseDamage, refuseUnlinked } from "./damage";
+import { digestInterner, readGraph } from "./graph";
+import { dropCollectedJournals, Journal } from "./journal";
+import type { StorageLayout } from "./layout";
+import { type Lock, lockFolder } from "./lock";
+import type { RetentionPolicy } from "./policy";
+import { StoreReader } from "./reader";
+import { StorageRefusal } from "./refusal";
+import { planRetention, type RepositoryPlan } from "./retention";
+import { scan } from "./scan";
+import { findStores, roleOf } from "./store";
+
+export interface PruneReport {
+  root: string;
+  policy: RetentionPolicy;
+  keep: { tags: number; manifests: number; blobs: number; bytes: number };
+  remove: {
+    tags: TagOfRepository[];
+    manifests: { repository: string; digest: Digest }[];
+    /** What the registry's garbage collection will free, with the garbage that is there already. */
+    blobs: number;
+    bytes: number;
+  };
+  applied: boolean;
+  /** The tags that stay. */
+  kept: TagOfRepository[];
+  /** The folder the removed links are in until the garbage collection ran; null where nothing was removed. */
+  journal: string | null;
+}
+
+export interface TagOfRepository {
+  repository: string;
+  tag: string;
+  reason: string;
+}
+
+/** What a registry keeps, worked out from what its store holds. */
+interface Prune {
+  layout: StorageLayout;
+  plans: RepositoryPlan[];
+  report: PruneReport;
+}
+
+/**
+ * Plans what a store keeps and what goes. Nothing is changed.
+ *
+ * @param now milliseconds since the epoch
+ * @throws StorageRefusal when there is no store of a private registry, or it is damaged
+ */
+export async function planPrune(root: string, policy: RetentionPolicy, now: number): Promise<PruneReport> {
+  return (await plan(root, policy, now)).report;
+}
+
+/**
+ * Removes what the plan says. It may be ended at any moment: each removal is one rename, no manifest goes before those
+ * that name it, and the same call does the rest. Only links are removed: the blobs are left to the registry's own
+ * garbage collection, until which the journal can put everything back.
+ *
+ * @param requireQuiet throws a StorageRefusal when something may write to the store; asked before each batch
+ * @throws StorageRefusal as planPrune, and when the store is locked, cannot be written or something may write to it
+ */
+export async function applyPrune(
+  root: string,
+  policy: RetentionPolicy,
+  now: number,
+  requireQuiet: () => Promise<void>,
+): Promise<PruneReport> {
+  await requireQuiet();
+  const lock = await lockStore(privateStore(root));
+  try {
+    const { layout, plans, report } = await plan(root, policy, now);
+    const paths = removals(layout, plans);
+    if (paths.length === 0) return { ...report, applied: true };
+    dropCollectedJournals(layout);
+    const journal = Journal.begin(layout, now, report);
+    for (let done = 0; done < paths.length; done += BATCH) {
+      lock.check();
+      await requireQuiet();
+      for (const path of paths.slice(done, done + BATCH)) journal.remove(path);
+    }
+    return { ...report, applied: true, journal: journal.folder };
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Removals between two looks at the registry; some milliseconds. */
+const BATCH = 100;
+
+async function plan(root: string, policy: RetentionPolicy, now: number): Promise<Prune> {
+  const layout = privateStore(root);
+  const { findings, unreadable } = await scan(layout.root, { role: "private" });
+  if (unreadable[0] !== undefined) throw unlistable(unreadable[0]);
+  const reader = new StoreReader(layout);
+  const intern = digestInterner();
+  const graphs = [...reader.repositories()].map((repository) => readGraph(reader, repository, intern));
+  const plans = planRetention(graphs, policy, now);
+  refuseDamage(root, findings, plans);
+  refuseUnlinked(graphs, plans);
+  return { layout, plans, report: describe(root, policy, reader, plans) };
+}
+
+function privateStore(root: string): StorageLayout {
+  const [store, other] = findStores(root);
+  if (store === undefined || other !== undefined || store.name !== null) {
+    throw new StorageRefusal(
+      "unknown-layout",
+      `${root} is a folder of stores`,
+      `give one of them, for example ${store?.layout.root}`,
+    );
+  }
+  if (roleOf(store) === "proxy") {
+    throw new StorageRefusal(
+      "proxy",
+      `${root} belongs to a pull-through cache`,
+      "leave it to the cache, which removes what was not asked for in a week",
+    );
+  }
+  return store.layout;
+}
+
+function unlistable(folder: string): StorageRefusal {
+  return new StorageRefusal("unreadable", `${folder} cannot be listed`, "run as a user who may read the whole store");
+}
+
+async function lockStore(layout: StorageLayout): Promise<Lock> {
+  try {
+    mkdirSync(layout.warden, { recursive: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const cure = "mount the store so that it can be written, and run as a user who may";
+    throw new StorageRefusal("read-only", `${layout.warden} cannot be made (${code})`, cure);
+  }
+  if (statSync(layout.warden).dev !== statSync(layout.repositories).dev) {
+    const cure = "mount both on one disk, so that a removal is one rename";
+    throw new StorageRefusal("read-only", `${layout.warden} and ${layout.repositories} are on two disks`, cure);
+  }
+  const lock = await lockFolder(layout.warden);
+  return {
+    check: () => lock.check(),
+    async release() {
+      await lock.release();
+      removeIfEmpty(layout.warden);
+    },
+  };
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It holds a journal.
+  }
+}
+
+/** Every folder of links to remove, what refers before what is referred to: tags, manifests, then configs and layers. */
+function removals(layout: StorageLayout, plans: RepositoryPlan[]): string[] {
+  const each = (paths: (plan: RepositoryPlan, repository: ReturnType<StorageLayout["repository"]>) => string[]) =>
+    plans.flatMap((plan) => paths(plan, layout.repository(plan.name)));
+  return [
+    ...each(({ removedTags }, repository) => removedTags.map(({ tag }) => repository.tag(tag))),
+    ...each(({ removedHistory }, repository) =>
+      removedHistory.map(({ tag, digest }) => repository.tagHistoryEntry(tag, digest)),
+    ),
+    ...each(({ removedManifests }, repository) => removedManifests.map((digest) => repository.revision(digest))),
+    ...each(({ removedLayerLinks }, repository) => removedLayerLinks.map((digest) => repository.layer(digest))),
+  ];
+}
+
+function describe(root: string, policy: RetentionPolicy, reader: StoreReader, plans: RepositoryPlan[]): PruneReport {
+  const needed = new Set(plans.flatMap(({ keptBlobs }) => keptBlobs));
+  const keep = { blobs: 0, bytes: 0 };
+  const remove = { blobs: 0, bytes: 0 };
+  for (const folder of reader.blobFolders()) {
+    for (const digest of reader.blobsIn(folder)) {
+      const size = reader.blobSize(digest);
+      if (size === null) continue;
+      const side = needed.has(digest) ? keep : remove;
+      side.blobs++;
+      side.bytes += size;
+    }
+  }
+  const kept = plans.flatMap(({ name, keptTags }) => keptTags.map((tag) => ({ repository: name, ...tag })));
+  return {
+    root,
+    policy,
+    keep: {
+      tags: kept.length,
+      manifests: plans.reduce((sum, { keptManifests }) => sum + keptManifests.length, 0),
+      ...keep,
+    },
+    remove: {
+      tags: plans.flatMap(({ name, removedTags }) => removedTags.map((tag) => ({ repository: name, ...tag }))),
+      manifests: plans.flatMap(({ name, removedManifests }) =>
+        removedManifests.toSorted().map((digest) => ({ repository: name, digest })),
+      ),
+      ...remove,
+    },
+    applied: false,
+    kept,
+    journal: null,
+  };
+}

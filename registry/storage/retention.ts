@@ -1,0 +1,212 @@
+import { algorithmOf, type Digest, encodedOf } from "../oci/digest";
+import { compare } from "../oci/graph";
+import type { RepositoryGraph, Tag } from "./graph";
+import { matchesPattern, type RetentionPolicy, type RetentionRule } from "./policy";
+
+/** What becomes of one repository. */
+export interface RepositoryPlan {
+  name: string;
+  keptTags: TagDecision[];
+  removedTags: TagDecision[];
+  keptManifests: Digest[];
+  /** In the order in which they may go: each before those it names, so that no manifest ever lacks one of its own. */
+  removedManifests: Digest[];
+  /** What kept tags once pointed at and is removed. */
+  removedHistory: { tag: string; digest: Digest }[];
+  /** Links to configs and layers that no kept manifest names. */
+  removedLayerLinks: Digest[];
+  /** Every blob that the repository still needs. */
+  keptBlobs: Digest[];
+}
+
+export interface TagDecision {
+  tag: string;
+  reason: string;
+}
+
+/**
+ * Decides what a registry keeps: of each repository the tags its rule names, everything they lead to, what refers to any
+ * of that (`subject`), and the fallback tags of all that is kept. The rest goes.
+ *
+ * What is kept is closed: nothing kept names anything that is not, if it was there.
+ *
+ * @param now milliseconds since the epoch
+ */
+export function planRetention(graphs: RepositoryGraph[], policy: RetentionPolicy, now: number): RepositoryPlan[] {
+  const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now));
+  const present = new Set(graphs.flatMap(({ manifests }) => [...manifests.keys()]).map(fallbackKey));
+  // A kept signature may have signatures of its own, also in another repository: until nothing more is kept.
+  let kept = -1;
+  for (let before = -2; kept > before; ) {
+    before = kept;
+    const keys = new Set(keepers.flatMap(({ manifests }) => [...manifests]).map(fallbackKey));
+    for (const keeper of keepers) keeper.keepFallbackTags(keys, present);
+    kept = keepers.reduce((sum, { manifests, tags }) => sum + manifests.size + tags.size, 0);
+  }
+  return keepers.map((keeper) => keeper.plan());
+}
+
+/** https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema, and cosign's suffixes */
+const FALLBACK_TAG = /^([a-z0-9+._-]{1,32}-[a-zA-Z0-9=_-]{64})(?:\.[\w.-]+)?$/;
+
+/** The fallback tag that refers to a digest; several digests that share it are kept together. */
+function fallbackKey(digest: Digest): string {
+  return `${algorithmOf(digest).slice(0, 32)}-${encodedOf(digest).slice(0, 64)}`;
+}
+
+class RepositoryKeeper {
+  readonly manifests = new Set<Digest>();
+  /** Kept tags, with the reason. */
+  readonly tags = new Map<string, string>();
+  private readonly rule: RetentionRule | undefined;
+  private readonly fallbackTags = new Map<string, string>();
+  private readonly referrers = new Map<Digest, Digest[]>();
+
+  constructor(
+    private readonly graph: RepositoryGraph,
+    policy: RetentionPolicy,
+    now: number,
+  ) {
+    this.rule = policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
+    for (const [digest, { subject }] of graph.manifests) {
+      if (subject === null) continue;
+      const known = this.referrers.get(subject);
+      if (known === undefined) this.referrers.set(subject, [digest]);
+      else known.push(digest);
+    }
+    if (this.rule === undefined) this.keepEverything();
+    else this.keepByRule(this.rule, policy.protect ?? [], now);
+  }
+
+  private keepEverything(): void {
+    for (const tag of this.graph.tags.keys()) this.keepTag(tag, "no rule is for this repository");
+    for (const digest of this.graph.manifests.keys()) this.keep(digest);
+  }
+
+  private keepByRule(rule: RetentionRule, protect: string[], now: number): void {
+    const ordinary = new Map<string, Tag>();
+    for (const [tag, pushed] of this.graph.tags) {
+      const key = FALLBACK_TAG.exec(tag)?.[1];
+      if (key === undefined) ordinary.set(tag, pushed);
+      else this.fallbackTags.set(tag, key);
+    }
+    const newest = new Set(
+      [...ordinary]
+        .sort(newestFirst)
+        .slice(0, rule.keepNewest)
+        .map(([tag]) => tag),
+    );
+    for (const [tag, { pushedAt }] of this.graph.tags) {
+      const reason = reasonToKeep(tag, pushedAt, rule, protect, newest, now);
+      if (reason !== null) this.keepTag(tag, reason);
+    }
+    for (const [digest, { linkedAt }] of this.graph.manifests) {
+      if (isYoung(linkedAt, rule.untaggedOlderThanHours, now)) this.keep(digest);
+    }
+  }
+
+  /**
+   * Keeps the fallback tags of what is kept, and those of what this registry never had: nobody here can tell whether
+   * their subject is still wanted.
+   */
+  keepFallbackTags(kept: ReadonlySet<string>, present: ReadonlySet<string>): void {
+    for (const [tag, key] of this.fallbackTags) {
+      if (kept.has(key)) this.keepTag(tag, "its subject stays");
+      else if (!present.has(key)) this.keepTag(tag, "its subject is not in this registry");
+    }
+  }
+
+  private keepTag(tag: string, reason: string): void {
+    const pushed = this.graph.tags.get(tag);
+    if (pushed === undefined || this.tags.has(tag)) return;
+    this.tags.set(tag, reason);
+    this.keep(pushed.digest);
+  }
+
+  /** Keeps a manifest with all it leads to and all that is about it. */
+  private keep(digest: Digest): void {
+    const pending = [digest];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const node = this.graph.manifests.get(next);
+      if (node === undefined || this.manifests.has(next)) continue;
+      this.manifests.add(next);
+      pending.push(...node.references, ...(this.referrers.get(next) ?? []));
+      if (node.subject !== null) pending.push(node.subject);
+    }
+  }
+
+  plan(): RepositoryPlan {
+    const { name, tags, manifests, layerLinks } = this.graph;
+    const needed = new Set(
+      [...this.manifests].flatMap((digest) => [digest, ...(manifests.get(digest)?.references ?? [])]),
+    );
+    const everything = this.rule === undefined;
+    const removedManifests = everything ? [] : this.inOrderOfRemoval();
+    const gone = new Set(removedManifests);
+    return {
+      name,
+      keptTags: [...this.tags].map(([tag, reason]) => ({ tag, reason })).sort(byTag),
+      removedTags: [...tags.keys()]
+        .filter((tag) => !this.tags.has(tag))
+        .map((tag) => ({ tag, reason: this.reasonToRemove(tag) }))
+        .sort(byTag),
+      keptManifests: [...this.manifests].sort(),
+      removedManifests,
+      removedHistory: [...this.tags.keys()].flatMap((tag) =>
+        (tags.get(tag)?.history ?? []).filter((digest) => gone.has(digest)).map((digest) => ({ tag, digest })),
+      ),
+      removedLayerLinks: everything ? [] : [...layerLinks.keys()].filter((digest) => !needed.has(digest)).sort(),
+      keptBlobs: [...needed].map((digest) => layerLinks.get(digest) ?? digest),
+    };
+  }
+
+  private reasonToRemove(tag: string): string {
+    return this.fallbackTags.has(tag) ? "its subject goes" : `older than the newest ${this.rule?.keepNewest}`;
+  }
+
+  private inOrderOfRemoval(): Digest[] {
+    const { manifests } = this.graph;
+    const done = new Set<Digest>(this.manifests);
+    const order: Digest[] = [];
+    const visit = (digest: Digest): void => {
+      const node = manifests.get(digest);
+      if (node === undefined || done.has(digest)) return;
+      done.add(digest);
+      for (const reference of node.references) visit(reference);
+      order.push(digest);
+    };
+    for (const digest of [...manifests.keys()].sort()) visit(digest);
+    return order.reverse();
+  }
+}
+
+function reasonToKeep(
+  tag: string,
+  pushedAt: number,
+  rule: RetentionRule,
+  protect: string[],
+  newest: ReadonlySet<string>,
+  now: number,
+): string | null {
+  const protecting = protect.find((pattern) => matchesPattern(pattern, tag));
+  if (protecting !== undefined) return `protected by ${protecting}`;
+  const keeping = rule.keep?.find((pattern) => matchesPattern(pattern, tag));
+  if (keeping !== undefined) return `kept by ${keeping}`;
+  if (newest.has(tag)) return `among the newest ${rule.keepNewest}`;
+  return isYoung(pushedAt, rule.keepYoungerThanHours, now) ? `younger than ${rule.keepYoungerThanHours} hours` : null;
+}
+
+function isYoung(since: number, hours: number | undefined, now: number): boolean {
+  return hours !== undefined && since > now - hours * 3_600_000;
+}
+
+/** Tags written in the same moment are taken by name, so that v10 counts as newer than v9. */
+const byName = new Intl.Collator("en", { numeric: true });
+
+function newestFirst([left, a]: [string, Tag], [right, b]: [string, Tag]): number {
+  return b.pushedAt - a.pushedAt || byName.compare(right, left);
+}
+
+function byTag(left: TagDecision, right: TagDecision): number {
+  return compare(left.tag, right.tag);
+}

@@ -1,0 +1,408 @@
+import fc from "fast-check";
+import { type Digest, sha256 } from "../../../registry/oci/digest";
+import type { ManifestNode, RepositoryGraph, Tag } from "../../../registry/storage/graph";
+import { matchesPattern, type RetentionPolicy } from "../../../registry/storage/policy";
+import { planRetention, type RepositoryPlan } from "../../../registry/storage/retention";
+
+const HOUR = 3_600_000;
+const NOW = 1_000 * HOUR;
+
+const digest = (name: string): Digest => sha256(name);
+const fallbackTag = (of: Digest) => of.replace(":", "-");
+
+/** A repository written down by names: references of each manifest, and `tag: [manifest, age in hours]`. */
+function graph(
+  name: string,
+  manifests: Record<string, { of?: string[]; subject?: string; age?: number }>,
+  tags: Record<string, [string, number]>,
+  history: Record<string, string[]> = {},
+): RepositoryGraph {
+  const nodes = Object.entries(manifests).map(([key, { of = [], subject, age = 500 }]): [Digest, ManifestNode] => [
+    digest(key),
+    {
+      linkedAt: NOW - age * HOUR,
+      references: of.map(digest),
+      subject: subject === undefined ? null : digest(subject),
+    },
+  ]);
+  const blobs = Object.values(manifests).flatMap(({ of = [] }) => of.filter((key) => !(key in manifests)));
+  return {
+    name,
+    tags: new Map(
+      Object.entries(tags).map(([tag, [key, age]]): [string, Tag] => [
+        tag,
+        { digest: digest(key), pushedAt: NOW - age * HOUR, history: (history[tag] ?? [key]).map(digest) },
+      ]),
+    ),
+    manifests: new Map(nodes),
+    layerLinks: new Map(blobs.map((key) => [digest(key), digest(key)])),
+    unlinked: new Set(),
+  };
+}
+
+const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"][number]> = {}): RetentionPolicy => ({
+  rules: [{ repositories: "**", keepNewest, ...more }],
+});
+
+const planOne = (of: RepositoryGraph, policy: RetentionPolicy): RepositoryPlan => {
+  const [plan] = planRetention([of], policy, NOW);
+  if (plan === undefined) throw new Error("no plan");
+  return plan;
+};
+
+const removedTags = (plan: RepositoryPlan) => plan.removedTags.map(({ tag }) => tag);
+
+describe("which tags stay", () => {
+  const images = { a: {}, b: {}, c: {}, d: {} };
+  const four = graph("app", images, { v1: ["a", 400], v2: ["b", 300], v3: ["c", 200], latest: ["d", 500] });
+
+  test("the newest, by when they were last pushed", () => {
+    const plan = planOne(four, newest(2));
+    expect(plan.keptTags).toEqual([
+      { tag: "v2", reason: "among the newest 2" },
+      { tag: "v3", reason: "among the newest 2" },
+    ]);
+    expect(plan.removedTags).toEqual([
+      { tag: "latest", reason: "older than the newest 2" },
+      { tag: "v1", reason: "older than the newest 2" },
+    ]);
+    expect(plan.removedManifests.toSorted()).toEqual([digest("a"), digest("d")].sort());
+  });
+
+  test("those of a pattern", () => {
+    expect(removedTags(planOne(four, newest(1, { keep: ["lat*"] })))).toEqual(["v1", "v2"]);
+  });
+
+  test("those that are protected in every repository", () => {
+    const plan = planOne(four, { protect: ["latest"], ...newest(1) });
+    expect(plan.keptTags).toContainEqual({ tag: "latest", reason: "protected by latest" });
+  });
+
+  test("those that are young", () => {
+    expect(removedTags(planOne(four, newest(1, { keepYoungerThanHours: 301 })))).toEqual(["latest", "v1"]);
+  });
+
+  test("of tags pushed in the same moment the higher version", () => {
+    const same = graph("app", images, { v9: ["a", 1], v10: ["b", 1], v1: ["c", 1] });
+    expect(removedTags(planOne(same, newest(1)))).toEqual(["v1", "v9"]);
+  });
+
+  test("a repository that no rule is for is left as it is", () => {
+    const rules = [{ repositories: "other/*", keepNewest: 1 }];
+    const plan = planOne(four, { rules });
+    expect(plan).toMatchObject({ removedTags: [], removedManifests: [], removedLayerLinks: [] });
+    expect(plan.keptTags).toHaveLength(4);
+  });
+
+  test("the first rule that is for a repository decides", () => {
+    const rules = [
+      { repositories: "app", keepNewest: 3 },
+      { repositories: "**", keepNewest: 1 },
+    ];
+    expect(removedTags(planOne(four, { rules }))).toEqual(["latest"]);
+  });
+});
+
+describe("what tags lead to", () => {
+  test("children of kept indexes stay at every depth, untagged as they are", () => {
+    const nested = graph(
+      "app",
+      {
+        outer: { of: ["inner"] },
+        inner: { of: ["amd64"] },
+        amd64: { of: ["config", "layer"] },
+        old: { of: ["layer"] },
+      },
+      { v2: ["outer", 1], v1: ["old", 2] },
+    );
+    const plan = planOne(nested, newest(1));
+    expect(plan.removedManifests).toEqual([digest("old")]);
+    expect(plan.removedLayerLinks).toEqual([]);
+  });
+
+  test("a digest that a kept tag shares with a removed one stays", () => {
+    const shared = graph("app", { a: { of: ["layer"] } }, { v2: ["a", 1], v1: ["a", 2] });
+    expect(planOne(shared, newest(1))).toMatchObject({ removedTags: [{ tag: "v1" }], removedManifests: [] });
+  });
+
+  test("what was re-tagged goes, and what the tag remembers of it", () => {
+    const latest = graph("app", { old: {}, new: {} }, { latest: ["new", 1] }, { latest: ["old", "new"] });
+    expect(planOne(latest, newest(1))).toMatchObject({
+      removedManifests: [digest("old")],
+      removedHistory: [{ tag: "latest", digest: digest("old") }],
+    });
+  });
+
+  test("untagged manifests stay for the hours of the rule", () => {
+    const untagged = graph("app", { a: {}, young: { age: 5, of: ["layer"] }, old: { age: 7 } }, { v1: ["a", 1] });
+    const plan = planOne(untagged, newest(1, { untaggedOlderThanHours: 6 }));
+    expect(plan.removedManifests).toEqual([digest("old")]);
+    expect(plan.removedLayerLinks).toEqual([]);
+  });
+
+  test("links to layers that nothing names go", () => {
+    const one = graph("app", { a: { of: ["layer"] } }, { v1: ["a", 1] });
+    one.layerLinks.set(digest("leftover"), digest("leftover"));
+    expect(planOne(one, newest(1)).removedLayerLinks).toEqual([digest("leftover")]);
+  });
+});
+
+describe("what refers to what is kept", () => {
+  const subjects = { old: {}, new: { of: ["arm64"] }, arm64: {} };
+  const tags: Record<string, [string, number]> = { v1: ["old", 2], v2: ["new", 1] };
+
+  test("referrers stay with their subject, at any depth, and go with it", () => {
+    const signatures = { oldSignature: { subject: "old" }, sbom: { subject: "arm64" }, signature: { subject: "sbom" } };
+    const plan = planOne(graph("app", { ...subjects, ...signatures }, tags), newest(1));
+    expect(plan.removedManifests.toSorted()).toEqual([digest("old"), digest("oldSignature")].sort());
+  });
+
+  test("fallback tags stay with their subject and go with it, and do not count among the newest", () => {
+    const fallbacks: Record<string, [string, number]> = {
+      [fallbackTag(digest("old"))]: ["oldReferrers", 0],
+      [`${fallbackTag(digest("arm64"))}.sig`]: ["cosign", 900],
+    };
+    const plan = planOne(
+      graph("app", { ...subjects, oldReferrers: {}, cosign: {} }, { ...tags, ...fallbacks }),
+      newest(1),
+    );
+    expect(plan.keptTags).toEqual([
+      { tag: `${fallbackTag(digest("arm64"))}.sig`, reason: "its subject stays" },
+      { tag: "v2", reason: "among the newest 1" },
+    ]);
+    expect(plan.removedTags).toContainEqual({ tag: fallbackTag(digest("old")), reason: "its subject goes" });
+  });
+
+  test("signatures kept in a repository of their own stay with their subjects", () => {
+    const app = graph("app", subjects, tags);
+    const signatures = graph(
+      "signatures",
+      { ofOld: {}, ofNew: {}, ofForeign: {}, ofSignature: {} },
+      {
+        [`${fallbackTag(digest("old"))}.sig`]: ["ofOld", 1],
+        [`${fallbackTag(digest("new"))}.sig`]: ["ofNew", 1],
+        [`${fallbackTag(digest("foreign"))}.sig`]: ["ofForeign", 1],
+        [`${fallbackTag(digest("ofNew"))}.sig`]: ["ofSignature", 1],
+      },
+    );
+    const [, plan] = planRetention([app, signatures], newest(1), NOW);
+    expect(plan?.removedManifests).toEqual([digest("ofOld")]);
+    expect(plan?.keptTags).toContainEqual({
+      tag: `${fallbackTag(digest("foreign"))}.sig`,
+      reason: "its subject is not in this registry",
+    });
+  });
+
+  test("the subject of a kept artifact stays", () => {
+    const artifact = graph("app", { image: {}, sbom: { subject: "image" } }, { sbom: ["sbom", 1] });
+    expect(planOne(artifact, newest(1)).removedManifests).toEqual([]);
+  });
+});
+
+describe("for every registry and every policy", () => {
+  const hours = fc.integer({ min: 0, max: 20 });
+
+  /** Manifests by number: each names lower ones and layers, so that there is no circle. */
+  const repository = (name: string) =>
+    fc
+      .array(
+        fc.record({
+          of: fc.uniqueArray(fc.nat(11), { maxLength: 4 }),
+          layers: fc.uniqueArray(fc.nat(5), { maxLength: 3 }),
+          subject: fc.option(fc.nat(11), { nil: undefined, freq: 4 }),
+          age: hours,
+          tags: fc.uniqueArray(fc.nat(9), { maxLength: 2 }),
+          fallback: fc.option(fc.nat(13), { nil: undefined, freq: 4 }),
+          pushed: hours,
+        }),
+        { maxLength: 12 },
+      )
+      .map((drawn) => {
+        const key = (n: number) => `${name}/${n}`;
+        const manifests = Object.fromEntries(
+          drawn.map(({ of, layers, subject, age }, n) => [
+            key(n),
+            {
+              of: [...of.filter((child) => child < n).map(key), ...layers.map((layer) => `layer/${layer}`)],
+              subject: subject === undefined ? undefined : key(subject),
+              age,
+            },
+          ]),
+        );
+        const tags = drawn.flatMap(({ tags, fallback, pushed }, n): [string, [string, number]][] => [
+          ...tags.map((tag): [string, [string, number]] => [`v${tag}`, [key(n), pushed]]),
+          ...(fallback === undefined
+            ? []
+            : [
+                [fallbackTag(digest(`repository-${fallback % 2}/${fallback}`)), [key(n), pushed]] satisfies [
+                  string,
+                  [string, number],
+                ],
+              ]),
+        ]);
+        return graph(name, manifests, Object.fromEntries(tags));
+      });
+
+  const registry = fc.tuple(repository("repository-0"), repository("repository-1"));
+
+  const policy: fc.Arbitrary<RetentionPolicy> = fc.record({
+    protect: fc.constantFrom([], ["v1"]),
+    rules: fc.array(
+      fc.record(
+        {
+          repositories: fc.constantFrom("**", "repository-0", "repository-*"),
+          keepNewest: fc.integer({ min: 1, max: 4 }),
+          keep: fc.constantFrom([], ["v2", "v3"]),
+          keepYoungerThanHours: fc.integer({ min: 1, max: 20 }),
+          untaggedOlderThanHours: fc.integer({ min: 1, max: 20 }),
+        },
+        { requiredKeys: ["repositories", "keepNewest"] },
+      ),
+      { minLength: 1, maxLength: 2 },
+    ),
+  });
+
+  const forAll = (holds: (graphs: RepositoryGraph[], policy: RetentionPolicy, plans: RepositoryPlan[]) => void) =>
+    fc.assert(
+      fc.property(registry, policy, (graphs, drawn) => holds(graphs, drawn, planRetention(graphs, drawn, NOW))),
+      { numRuns: 300 },
+    );
+
+  /** What can be reached from a manifest, worked out without the code under test. */
+  const reachable = ({ manifests }: RepositoryGraph, from: Digest): Digest[] => {
+    const node = manifests.get(from);
+    return node === undefined
+      ? [from]
+      : [from, ...node.references.flatMap((each) => reachable({ manifests } as RepositoryGraph, each))];
+  };
+
+  test("nothing that a kept tag leads to is removed", () => {
+    forAll((graphs, _, plans) => {
+      for (const [at, plan] of plans.entries()) {
+        const removed = new Set([...plan.removedManifests, ...plan.removedLayerLinks]);
+        for (const { tag } of plan.keptTags) {
+          const graph = graphs[at] as RepositoryGraph;
+          for (const each of reachable(graph, graph.tags.get(tag)?.digest as Digest))
+            expect(removed.has(each)).toBe(false);
+        }
+      }
+    });
+  });
+
+  test("what is kept is closed under references, and its blobs are kept", () => {
+    forAll((graphs, _, plans) => {
+      for (const [at, plan] of plans.entries()) {
+        const kept = new Set(plan.keptManifests);
+        const blobs = new Set(plan.keptBlobs);
+        for (const digest of kept) {
+          const node = graphs[at]?.manifests.get(digest) as ManifestNode;
+          for (const each of node.references) {
+            expect(blobs.has(each)).toBe(true);
+            if (graphs[at]?.manifests.has(each)) expect(kept.has(each)).toBe(true);
+          }
+        }
+      }
+    });
+  });
+
+  test("each tag, manifest and needed layer is either kept or removed", () => {
+    forAll((graphs, { rules }, plans) => {
+      for (const [at, plan] of plans.entries()) {
+        const { name, tags, manifests } = graphs[at] as RepositoryGraph;
+        const named = ({ tag }: { tag: string }) => tag;
+        expect([...plan.keptTags.map(named), ...plan.removedTags.map(named)].sort()).toEqual([...tags.keys()].sort());
+        expect([...plan.keptManifests, ...plan.removedManifests].sort()).toEqual([...manifests.keys()].sort());
+        if (rules.every(({ repositories }) => !matchesPattern(repositories, name))) {
+          expect(plan.removedTags).toEqual([]);
+          expect(plan.removedManifests).toEqual([]);
+        }
+      }
+    });
+  });
+
+  test("no repository loses every tag it was given by name", () => {
+    forAll((graphs, _, plans) => {
+      for (const [at, plan] of plans.entries()) {
+        const given = [...(graphs[at]?.tags.keys() ?? [])].filter((tag) => tag.startsWith("v"));
+        if (given.length > 0) expect(plan.keptTags.some(({ tag }) => tag.startsWith("v"))).toBe(true);
+      }
+    });
+  });
+
+  test("no removed manifest goes before one that names it", () => {
+    forAll((graphs, _, plans) => {
+      for (const [at, { removedManifests }] of plans.entries()) {
+        for (const [position, digest] of removedManifests.entries()) {
+          for (const each of graphs[at]?.manifests.get(digest)?.references ?? []) {
+            const later = removedManifests.indexOf(each);
+            if (later >= 0) expect(later).toBeGreaterThan(position);
+          }
+        }
+      }
+    });
+  });
+
+  test("ended after any removal, the next plan removes exactly the rest", () => {
+    fc.assert(
+      fc.property(registry, policy, fc.nat(), (graphs, drawn, ended) => {
+        const plans = planRetention(graphs, drawn, NOW);
+        const steps = removals(graphs, plans);
+        const done = steps.length === 0 ? 0 : ended % (steps.length + 1);
+        for (const remove of steps.slice(0, done)) remove();
+        const rest = removals(graphs, planRetention(graphs, drawn, NOW));
+        expect(rest).toHaveLength(steps.length - done);
+        for (const remove of rest) remove();
+        expect(removals(graphs, planRetention(graphs, drawn, NOW))).toHaveLength(0);
+        expect(planRetention(graphs, drawn, NOW).map(({ keptManifests }) => keptManifests)).toEqual(
+          plans.map(({ keptManifests }) => keptManifests),
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("the order in which things are read does not matter", () => {
+    const reversed = <Key, Value>(map: Map<Key, Value>) => new Map([...map].reverse());
+    forAll((graphs, drawn, plans) => {
+      const backwards = graphs.map((graph) => ({
+        ...graph,
+        tags: reversed(graph.tags),
+        manifests: reversed(graph.manifests),
+        layerLinks: reversed(graph.layerLinks),
+      }));
+      const comparable = ({ keptBlobs, removedHistory, ...plan }: RepositoryPlan) => ({
+        ...plan,
+        keptBlobs: keptBlobs.toSorted(),
+        removedHistory: removedHistory.map(({ tag, digest }) => tag + digest).sort(),
+      });
+      expect(planRetention(backwards.reverse(), drawn, NOW).reverse().map(comparable)).toEqual(plans.map(comparable));
+    });
+  });
+
+  /** Every removal of a plan, in the order in which apply does them, as changes of the graphs. */
+  function removals(graphs: RepositoryGraph[], plans: RepositoryPlan[]): (() => void)[] {
+    const each = (of: (graph: RepositoryGraph, plan: RepositoryPlan) => (() => void)[]) =>
+      plans.flatMap((plan, at) => of(graphs[at] as RepositoryGraph, plan));
+    return [
+      ...each(({ tags }, { removedTags }) =>
+        removedTags.map(
+          ({ tag }) =>
+            () =>
+              void tags.delete(tag),
+        ),
+      ),
+      ...each(({ tags }, { removedHistory }) =>
+        removedHistory.map(({ tag, digest }) => () => {
+          const known = tags.get(tag);
+          if (known !== undefined) known.history = known.history.filter((each) => each !== digest);
+        }),
+      ),
+      ...each(({ manifests }, { removedManifests }) =>
+        removedManifests.map((each) => () => void manifests.delete(each)),
+      ),
+      ...each(({ layerLinks }, { removedLayerLinks }) =>
+        removedLayerLinks.map((each) => () => void layerLinks.delete(each)),
+      ),
+    ];
+  }
+});
