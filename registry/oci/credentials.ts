@@ -65,11 +65,11 @@ function helperFailed(program: string, why: string): RegistryError {
  *
  * https://github.com/docker/docker-credential-helpers#development
  */
-async function askHelper(name: string, server: string): Promise<Credentials | null> {
+async function askHelper(name: string, server: string, env: NodeJS.ProcessEnv): Promise<Credentials | null> {
   if (!HELPER_NAME.test(name)) throw helperFailed(JSON.stringify(name), "has a name that is no file name");
   const program = `docker-credential-${name}`;
   const { status, output } = await new Promise<{ status: number | null; output: string }>((resolve, reject) => {
-    const child = spawn(program, ["get"], { stdio: ["pipe", "pipe", "ignore"], timeout: HELPER_TIMEOUT });
+    const child = spawn(program, ["get"], { env, stdio: ["pipe", "pipe", "ignore"], timeout: HELPER_TIMEOUT });
     let output = "";
     child.stdout.on("data", (piece: Buffer) => {
       output += piece.toString("utf8");
@@ -102,20 +102,25 @@ async function askHelper(name: string, server: string): Promise<Credentials | nu
  *
  * @param config the parsed `config.json`
  * @param host `host` or `host:port`, as in the registry's url
+ * @param environment what helpers are started with
  * @throws RegistryError `bad-credentials` when a helper fails
  */
-export async function credentialsIn(config: unknown, host: string): Promise<Credentials | null> {
+export async function credentialsIn(
+  config: unknown,
+  host: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<Credentials | null> {
   if (!isObject(config)) return null;
   const keys = keysOf(host);
   const { credHelpers, credsStore, auths } = config;
   for (const key of keys) {
     const helper = isObject(credHelpers) ? credHelpers[key] : undefined;
-    if (typeof helper === "string") return askHelper(helper, key);
+    if (typeof helper === "string") return askHelper(helper, key, environment);
   }
   const entries = isObject(auths) ? auths : {};
   const key = keys.find((candidate) => Object.hasOwn(entries, candidate));
   if (typeof credsStore === "string" && credsStore !== "") {
-    const stored = await askHelper(credsStore, key ?? keys[0] ?? host);
+    const stored = await askHelper(credsStore, key ?? keys[0] ?? host, environment);
     if (stored !== null) return stored;
   }
   const entry = key === undefined ? undefined : entries[key];
@@ -142,5 +147,5 @@ export async function dockerCredentials(environment: NodeJS.ProcessEnv, host: st
     const why = error instanceof SyntaxError ? "is not json" : "cannot be read";
     throw new RegistryError("bad-credentials", `${path} ${why}`, "repair it, or set DOCKER_CONFIG to another folder");
   }
-  return credentialsIn(config, host);
+  return credentialsIn(config, host, environment);
 }

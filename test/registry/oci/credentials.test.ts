@@ -1,0 +1,97 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { credentialsIn, dockerCredentials } from "../../../registry/oci/credentials";
+
+const HOST = "registry.example.org:5000";
+const auth = (pair: string): string => Buffer.from(pair).toString("base64");
+const USER = { kind: "password", username: "user", password: "pass:word" };
+
+describe("what the file itself holds", () => {
+  test.each([
+    ["under the host", { auths: { [HOST]: { auth: auth("user:pass:word") } } }, USER],
+    ["under a url", { auths: { [`https://${HOST}`]: { auth: auth("user:pass:word") } } }, USER],
+    ["under an old url", { auths: { [`https://${HOST}/v1/`]: { auth: auth("user:pass:word") } } }, USER],
+    ["in clear", { auths: { [HOST]: { username: "user", password: "pass:word" } } }, USER],
+    [
+      "as an identity token",
+      { auths: { [HOST]: { auth: auth("user:"), identitytoken: "t" } } },
+      { kind: "identity-token", token: "t" },
+    ],
+    ["for another host", { auths: { "other.example.org": { auth: auth("user:pass") } } }, null],
+    ["for the host on another port", { auths: { "registry.example.org": { auth: auth("user:pass") } } }, null],
+    ["not at all", {}, null],
+    ["without a colon", { auths: { [HOST]: { auth: auth("user") } } }, null],
+    ["as nonsense", { auths: { [HOST]: 7 } }, null],
+    ["in a list", [], null],
+  ])("%s", async (_name, config, expected) => {
+    expect(await credentialsIn(config, HOST, {})).toEqual(expected);
+  });
+
+  test("Docker Hub is kept under its old address", async () => {
+    const config = { auths: { "https://index.docker.io/v1/": { auth: auth("user:pass:word") } } };
+    expect(await credentialsIn(config, "registry-1.docker.io", {})).toEqual(USER);
+  });
+});
+
+describe("credential helpers", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "warden-helper-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const helper = (script: string): void => {
+    const file = join(folder, "docker-credential-lab");
+    writeFileSync(file, `#!/bin/sh\n${script}\n`);
+    chmodSync(file, 0o755);
+  };
+  const ask = (config: unknown) => credentialsIn(config, HOST, { PATH: `${folder}:${process.env.PATH}` });
+  const config = { credHelpers: { [HOST]: "lab" } };
+
+  test("are asked for the host on their standard input", async () => {
+    helper('read -r server; printf \'{"Username":"%s","Secret":"s"}\' "$1 $server"');
+    expect(await ask(config)).toEqual({ kind: "password", username: `get ${HOST}`, password: "s" });
+  });
+
+  test("may hold an identity token", async () => {
+    helper('echo \'{"Username":"<token>","Secret":"s"}\'');
+    expect(await ask(config)).toEqual({ kind: "identity-token", token: "s" });
+  });
+
+  test("that know nothing leave it to the file", async () => {
+    helper('echo "credentials not found in native keychain"; exit 1');
+    const both = { credsStore: "lab", auths: { [HOST]: { auth: auth("user:pass:word") } } };
+    expect(await ask(both)).toEqual(USER);
+    expect(await ask(config)).toBeNull();
+  });
+
+  test.each([
+    ["fails", "echo secret; exit 3", /failed \(status 3\)/],
+    ["answers no json", "echo secret", /no json/],
+    ["answers without a secret", "echo '{}'", /without Username and Secret/],
+  ])("one that %s is an error that repeats nothing of it", async (_name, script, message) => {
+    helper(script);
+    const error = await ask(config).catch((thrown: Error) => thrown);
+    expect(error).toMatchObject({ code: "bad-credentials", message: expect.stringMatching(message) });
+    expect((error as Error).message).not.toContain("secret");
+  });
+
+  test("one that is not there, and one whose name is a path", async () => {
+    await expect(ask(config)).rejects.toThrow(/cannot be started/);
+    await expect(ask({ credHelpers: { [HOST]: "../sh" } })).rejects.toThrow(/no file name/);
+  });
+});
+
+test("the configuration file: absent, broken, elsewhere", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "warden-docker-"));
+  try {
+    expect(await dockerCredentials({ HOME: folder }, HOST)).toBeNull();
+    writeFileSync(join(folder, "config.json"), "{");
+    await expect(dockerCredentials({ DOCKER_CONFIG: folder }, HOST)).rejects.toMatchObject({ code: "bad-credentials" });
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ auths: { [HOST]: { auth: auth("user:pass:word") } } }));
+    expect(await dockerCredentials({ DOCKER_CONFIG: folder }, HOST)).toEqual(USER);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

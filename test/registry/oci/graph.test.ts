@@ -1,0 +1,102 @@
+import fc from "fast-check";
+import { type Digest, sha256 } from "../../../registry/oci/digest";
+import {
+  type BlobNode,
+  compare,
+  emptyGraph,
+  type Graph,
+  type ManifestNode,
+  placesOf,
+} from "../../../registry/oci/graph";
+
+interface Shape {
+  /** For each manifest the later ones it refers to, the layers, and the tags that name it. */
+  manifests: { below: number[]; layers: number[]; tags: string[] }[];
+}
+
+const MOST = 8;
+const shape: fc.Arbitrary<Shape> = fc
+  .array(
+    fc.record({
+      below: fc.uniqueArray(fc.nat(MOST)),
+      layers: fc.uniqueArray(fc.nat(4)),
+      tags: fc.uniqueArray(fc.constantFrom("a", "b", "c", "d"), { maxLength: 2 }),
+    }),
+    { minLength: 1, maxLength: MOST },
+  )
+  .map((manifests) => ({ manifests }));
+
+function build({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blobs: BlobNode[] } {
+  const graph = emptyGraph();
+  const blobs = Array.from({ length: 5 }, (_, at): BlobNode => ({ digest: sha256(`blob ${at}`), size: at }));
+  const nodes = manifests.map((_, at): ManifestNode => {
+    const digest = sha256(`manifest ${at}`);
+    return { digest, size: at, index: false, manifests: [], referrers: [], config: null, layers: [] };
+  });
+  const named = new Set<string>();
+  for (const [at, { below, layers, tags }] of manifests.entries()) {
+    const node = nodes[at] as ManifestNode;
+    // A digest is made of what it refers to, so that a graph has no cycle.
+    node.manifests = below.flatMap((to) => {
+      const child = to > at ? nodes[to] : undefined;
+      return child ? [{ node: child, platform: `linux/${to}` }] : [];
+    });
+    node.layers = layers.map((layer) => blobs[layer] as BlobNode);
+    graph.manifests.set(node.digest, node);
+    const own = tags.filter((tag) => !named.has(tag));
+    for (const tag of own) named.add(tag);
+    if (own.length > 0) graph.roots.set(node, own);
+  }
+  for (const blob of blobs) graph.blobs.set(blob.digest, blob);
+  return { graph, nodes, blobs };
+}
+
+/** Every route from a tag to an object, by brute force. */
+function routes(graph: Graph, to: ManifestNode | BlobNode): { tag: string; path: Digest[] }[] {
+  const found: { tag: string; path: Digest[] }[] = [];
+  const follow = (tag: string, node: ManifestNode, path: Digest[]): void => {
+    const here = [...path, node.digest];
+    if (node === to) found.push({ tag, path: here });
+    if (node.layers.includes(to as BlobNode)) found.push({ tag, path: [...here, to.digest] });
+    for (const edge of node.manifests) follow(tag, edge.node, here);
+  };
+  for (const [root, tags] of graph.roots) for (const tag of tags) follow(tag, root, []);
+  return found;
+}
+
+test("the place of an object: all tags that reach it, by the shortest route, of the lowest tag", () => {
+  fc.assert(
+    fc.property(shape, (made) => {
+      const { graph, nodes, blobs } = build(made);
+      const objects = [...nodes, ...blobs].filter((object) => routes(graph, object).length > 0);
+      const places = placesOf(graph, objects);
+      for (const [at, object] of objects.entries()) {
+        const all = routes(graph, object);
+        const place = places[at];
+        expect(place?.tags).toEqual([...new Set(all.map(({ tag }) => tag))].sort(compare));
+        const least = Math.min(...all.map(({ path }) => path.length));
+        const shortest = all.filter(({ path }) => path.length === least);
+        const lowest = shortest.map(({ tag }) => tag).sort(compare)[0];
+        const best = shortest.filter(({ tag }) => tag === lowest).map(({ path }) => path);
+        expect(best).toContainEqual(place?.path);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("the platform is that of the entry nearest to the object", () => {
+  const { graph, nodes, blobs } = build({
+    manifests: [
+      { below: [1], layers: [], tags: ["a"] },
+      { below: [2], layers: [], tags: [] },
+      { below: [], layers: [0], tags: [] },
+    ],
+  });
+  const [, middle, bottom] = nodes;
+  expect(placesOf(graph, [blobs[0] as BlobNode, bottom as ManifestNode, middle as ManifestNode])).toMatchObject([
+    { platform: "linux/2", object: "layer" },
+    { platform: "linux/2", object: "manifest" },
+    { platform: "linux/1", object: "manifest" },
+  ]);
+});

@@ -1,0 +1,381 @@
+import type { AddressInfo } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { sha256 } from "../../../registry/oci/digest";
+import { image, index, manifest, multiPlatformImage } from "../../lab/images";
+import { digestOf, FakeRegistry, json, verify } from "./fake-registry";
+
+jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
+
+let registry: FakeRegistry;
+const app = image("app");
+const neighbour = image("neighbour");
+beforeEach(async () => {
+  registry = await FakeRegistry.start();
+  registry.push("app", app, "v1").push("neighbour", neighbour, "v1");
+});
+afterEach(() => registry.stop());
+
+/** Seconds without a byte: short enough for a test, long enough for a busy machine. */
+const TIMEOUT = 0.5;
+
+const walkAll = () => verify(registry.url, {}, { timeout: TIMEOUT });
+
+/** Sends the same piece until the other side has had enough. */
+function sendForever(write: (piece: string) => boolean, drained: (again: () => void) => void, piece: string): void {
+  const send = (): void => {
+    while (write(piece));
+    drained(send);
+  };
+  send();
+}
+
+describe("a hostile manifest ends in a clear finding, and the neighbour is walked", () => {
+  const cases: [string, string, (registry: FakeRegistry) => void][] = [
+    [
+      "no json",
+      "digest-mismatch",
+      (it) =>
+        it.on(
+          /app\/manifests/,
+          (_request, response) =>
+            void response.writeHead(200, { "docker-content-digest": digestOf(app) }).end("<html>"),
+        ),
+    ],
+    [
+      "no json and no digest to hold it to",
+      "malformed",
+      (it) => it.on(/app\/manifests/, (_request, response) => void response.writeHead(200).end("<html>")),
+    ],
+    [
+      "a gigabyte announced",
+      "size-mismatch",
+      (it) =>
+        it.on(/app\/manifests/, (_request, response) => {
+          response.writeHead(200, { "content-length": 1e9 });
+          sendForever(
+            (piece) => response.write(piece),
+            (again) => response.once("drain", again),
+            "x".repeat(65536),
+          );
+        }),
+    ],
+    [
+      "an endless body",
+      "size-mismatch",
+      (it) =>
+        it.on(/app\/manifests/, (_request, response) => {
+          response.writeHead(200);
+          sendForever(
+            (piece) => response.write(piece),
+            (again) => response.once("drain", again),
+            "x".repeat(65536),
+          );
+        }),
+    ],
+    [
+      "a body that stalls",
+      "timeout",
+      (it) =>
+        it.on(/app\/manifests/, (_request, response) => {
+          response.writeHead(200, { "content-length": app.bytes.length });
+          response.write(app.bytes.subarray(0, 10));
+        }),
+    ],
+    ["no answer at all", "timeout", (it) => it.on(/app\/manifests/, () => {})],
+    [
+      "a longer body announced than sent",
+      "truncated",
+      (it) =>
+        it.on(/app\/manifests/, (request, response) => {
+          response.writeHead(200, { "content-length": app.bytes.length + 10 });
+          response.write(app.bytes, () => request.socket.destroy());
+        }),
+    ],
+    ["a reset", "unreachable", (it) => it.on(/app\/manifests/, (request) => void request.socket.resetAndDestroy())],
+    [
+      "a redirect to itself",
+      "malformed",
+      (it) =>
+        it.on(
+          /app\/manifests/,
+          (request, response) => void response.writeHead(302, { location: request.url ?? "" }).end(),
+        ),
+    ],
+    [
+      "a redirect to another protocol",
+      "malformed",
+      (it) =>
+        it.on(
+          /app\/manifests/,
+          (_request, response) => void response.writeHead(302, { location: "file:///etc/passwd" }).end(),
+        ),
+    ],
+    [
+      "a redirect to nowhere",
+      "malformed",
+      (it) => it.on(/app\/manifests/, (_request, response) => void response.writeHead(302).end()),
+    ],
+    [
+      "a compressed bomb",
+      "digest-mismatch",
+      (it) =>
+        it.on(/app\/manifests/, (_request, response) => {
+          const bomb = gzipSync(Buffer.alloc(50 * 1024 * 1024));
+          response.writeHead(200, { "content-encoding": "gzip", "docker-content-digest": digestOf(app) }).end(bomb);
+        }),
+    ],
+    [
+      "another digest announced",
+      "digest-mismatch",
+      (it) =>
+        it.on(
+          /app\/manifests/,
+          (_request, response) =>
+            void response.writeHead(200, { "docker-content-digest": sha256("other") }).end(app.bytes),
+        ),
+    ],
+    [
+      "an answer that is no success",
+      "malformed",
+      (it) => it.on(/app\/manifests/, (_request, response) => void response.writeHead(204).end()),
+    ],
+    [
+      "a refusal with an endless page",
+      "missing",
+      (it) =>
+        it.on(/app\/manifests/, (_request, response) => {
+          response.writeHead(404);
+          sendForever(
+            (piece) => response.write(piece),
+            (again) => response.once("drain", again),
+            "x".repeat(65536),
+          );
+        }),
+    ],
+  ];
+
+  test.each(cases)("%s: %s", async (_name, reason, prepare) => {
+    prepare(registry);
+    const { failures, counts } = await walkAll();
+    expect(failures).toMatchObject([{ repository: "app", reason, tags: ["v1"] }]);
+    expect(failures[0]?.detail).toMatch(/^[ -~]{5,}$/);
+    expect(counts.repositories).toBe(2);
+    expect(counts.bytes).toBeLessThan(20 * 1024 * 1024);
+  });
+});
+
+describe("a hostile listing ends in a clear finding", () => {
+  const catalogue = (body: string, headers: Record<string, string> = {}) =>
+    registry.on(/_catalog/, (_request, response) => void response.writeHead(200, headers).end(body));
+
+  test.each([
+    ["no json", "<html>"],
+    ["a list", "[]"],
+    ["no repositories", "{}"],
+    ["repositories that are no list", '{"repositories":{"a":1}}'],
+  ])("a catalogue that is %s", async (_name, body) => {
+    catalogue(body);
+    expect(await walkAll()).toMatchObject({ complete: false, failures: [{ object: "catalog", reason: "malformed" }] });
+  });
+
+  test("names that are none are told, and the rest is walked", async () => {
+    catalogue(JSON.stringify({ repositories: ["../../etc", "a?b", "A", "app", 7, null, "x".repeat(300)] }));
+    const report = await walkAll();
+    expect(report).toMatchObject({
+      complete: false,
+      failures: [{ object: "catalog", reason: "malformed" }],
+      counts: { repositories: 1 },
+    });
+    expect(registry.asked(/etc|\?b/)).toEqual([]);
+  });
+
+  test.each([
+    ["leaves the registry", '<http://other.example/v2/_catalog?last=a>; rel="next"', /leaves the registry/],
+    ["leads back to itself", '</v2/_catalog>; rel="next"', /without a new name/],
+  ])("a link that %s is not followed", async (_name, link, detail) => {
+    catalogue(JSON.stringify({ repositories: ["app"] }), { link });
+    const { failures, complete } = await walkAll();
+    expect(complete).toBe(false);
+    expect(failures).toMatchObject([{ object: "catalog", reason: "malformed", detail: expect.stringMatching(detail) }]);
+  });
+
+  test("a page without end", async () => {
+    registry.on(/_catalog/, (_request, response) => {
+      response.writeHead(200);
+      response.write('{"repositories":["');
+      sendForever(
+        (piece) => response.write(piece),
+        (again) => response.once("drain", again),
+        "x".repeat(65536),
+      );
+    });
+    expect(await walkAll()).toMatchObject({
+      complete: false,
+      failures: [{ object: "catalog", reason: "size-mismatch" }],
+    });
+  });
+
+  test("a catalogue that fails half-way is walked as far as it came", async () => {
+    registry.pageSize = 1;
+    registry.on(/_catalog\?last/, (_request, response) => json(response, 500, {}));
+    expect(await walkAll()).toMatchObject({
+      complete: false,
+      failures: [{ object: "catalog", reason: "server-error", status: 500 }],
+      counts: { repositories: 1, tags: 1 },
+    });
+  });
+
+  test("100,000 tags", async () => {
+    const tags = Array.from({ length: 100_000 }, (_, n) => `${n}`.padStart(100, "t"));
+    registry.on(/app\/tags\/list/, (_request, response) => json(response, 200, { tags }));
+    // The list is what is hostile here; two of its tags are enough to see that it was read.
+    const selection = { kind: "present", tags: [tags[0] as string, tags[99_999] as string] } as const;
+    const { failures } = await verify(registry.url, { selection, catalogue: false, repositories: ["app"] });
+    expect(failures.flatMap((failure) => failure.tags).sort()).toEqual([...selection.tags].sort());
+  });
+});
+
+test("an index that contains itself is asked for once more, and then refused", async () => {
+  const self = sha256("self");
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: [{ mediaType: "application/vnd.oci.image.index.v1+json", digest: self, size: 10 }],
+  });
+  registry.on(/app\/manifests/, (_request, response) => {
+    response.writeHead(200, { "content-type": "application/vnd.oci.image.index.v1+json" }).end(body);
+  });
+  const { failures } = await verify(registry.url);
+  expect(failures).toMatchObject([{ object: "manifest", digest: self, reason: "size-mismatch" }]);
+  expect(registry.asked(/app\/manifests/)).toHaveLength(2);
+});
+
+test("indexes nested two hundred deep are walked to the bottom", async () => {
+  let made = index([image("bottom")]);
+  for (let depth = 0; depth < 200; depth++) made = index([made]);
+  registry.push("deep", made, "v1");
+  const bottom = image("bottom");
+  registry.repository("deep").blobs.delete(bottom.blobs[0]?.descriptor.digest ?? "");
+  const report = await verify(registry.url, { catalogue: false, repositories: ["deep"] });
+  expect(report.counts).toMatchObject({ indexes: 201, manifests: 1 });
+  expect(report.failures[0]?.path).toHaveLength(203);
+});
+
+test("an index of 2,000 missing children reports each of them", async () => {
+  const children = Array.from({ length: 2_000 }, (_, n) => ({ digest: sha256(`${n}`), size: n }));
+  const made = manifest({
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: children,
+  });
+  registry.push("wide", made, "v1");
+  const { failures } = await verify(registry.url, { catalogue: false, repositories: ["wide"] });
+  expect(failures).toHaveLength(2_000);
+});
+
+describe("a server that does not speak HTTP", () => {
+  let server: Server;
+  const open = new Set<Socket>();
+  const listen = async (talk: (socket: Socket) => void): Promise<URL> => {
+    server = createServer((socket) => {
+      open.add(socket);
+      socket.on("error", () => {});
+      talk(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  };
+  afterEach(async () => {
+    for (const socket of open) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  test.each<[string, string, (socket: Socket) => void]>([
+    ["closes at once", "unreachable", (socket) => socket.destroy()],
+    ["greets like a mail server", "unreachable", (socket) => socket.end("220 mail.example.org ESMTP\r\n")],
+    ["says nothing", "timeout", () => {}],
+    [
+      "sends headers without end",
+      "unreachable",
+      (socket) => {
+        socket.write("HTTP/1.1 200 OK\r\n");
+        sendForever(
+          (piece) => socket.write(piece),
+          (again) => socket.once("drain", again),
+          `x-y: ${"z".repeat(1000)}\r\n`,
+        );
+      },
+    ],
+  ])("and %s is %s", async (_name, code, talk) => {
+    const url = await listen(talk);
+    await expect(verify(url, {}, { timeout: TIMEOUT })).rejects.toMatchObject({ code, cure: expect.any(String) });
+  });
+});
+
+test("whatever a server answers, the walk ends with a report or with the reason why there is none", async () => {
+  const status = fc.constantFrom(200, 200, 200, 204, 206, 301, 400, 401, 404, 416, 429, 500, 503);
+  const body = fc.oneof(
+    fc.constant(app.bytes.toString()),
+    fc.constant('{"repositories":["app","b"]}'),
+    fc.constant('{"tags":["v1","v2"]}'),
+    fc.json(),
+    fc.string(),
+  );
+  const headers = fc.record(
+    {
+      link: fc.oneof(
+        fc.constant('</v2/_catalog?last=b>; rel="next"'),
+        fc.webUrl().map((url) => `<${url}>; rel=next`),
+      ),
+      location: fc.oneof(fc.constant("/v2/"), fc.constant("//")),
+      "docker-content-digest": fc.constantFrom(digestOf(app), sha256("x"), "nonsense"),
+      "retry-after": fc.constantFrom("0", "soon", "-1"),
+      "www-authenticate": fc.constantFrom("Basic realm=x", 'Bearer realm="/token"', "nonsense"),
+      "content-range": fc.constantFrom("bytes 0-0/1", "nonsense"),
+    },
+    { requiredKeys: [] },
+  );
+  const answer = fc.record({ status, body, headers });
+  await fc.assert(
+    fc.asyncProperty(fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
+      const fake = await FakeRegistry.start();
+      try {
+        let at = 0;
+        fake.on(/./, (request, response) => {
+          const { status, body, headers } = answers[at++ % answers.length] as (typeof answers)[number];
+          response.writeHead(status, headers);
+          response.end(request.method === "HEAD" || status === 204 ? undefined : body);
+        });
+        const outcome = await verify(
+          fake.url,
+          {},
+          { timeout: TIMEOUT, credentials: { kind: "password", username: "u", password: "p" } },
+        ).catch((error: Error) => error);
+        if (outcome instanceof Error)
+          expect(outcome).toMatchObject({ name: "RegistryError", cure: expect.any(String) });
+        else expect(outcome.counts.requests).toBe(fake.seen.length);
+      } finally {
+        await fake.stop();
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a healthy index under a hostile front is not accused: a cut connection is believed only when it repeats", async () => {
+  const made = multiPlatformImage("flaky");
+  registry.push("flaky", made, "v1");
+  const cut = new Set<string>();
+  registry.on(/^\/v2\/flaky\//, (request, response) => {
+    const path = request.url ?? "";
+    if (cut.has(path)) registry.serve(request, response);
+    else {
+      cut.add(path);
+      request.socket.destroy();
+    }
+  });
+  const report = await verify(registry.url, { catalogue: false, repositories: ["flaky"] });
+  expect(report).toMatchObject({ complete: true, failures: [], counts: { blobs: 6 } });
+});

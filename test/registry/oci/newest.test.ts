@@ -1,0 +1,84 @@
+import { pickNewest } from "../../../registry/oci/newest";
+import { artifact, content, image, index, type Manifest, manifest } from "../../lab/images";
+import { digestOf, FakeRegistry, verify } from "./fake-registry";
+
+describe("the newest of dated tags", () => {
+  const at = (tag: string, created: number | null | "hidden") => ({ tag, created });
+
+  test("are those with the latest dates", () => {
+    expect(pickNewest([at("a", 1), at("b", 3), at("c", 2)], 2)).toEqual(["b", "c"]);
+  });
+
+  test("of the same date, or without one, are those with the highest names, numbers as numbers", () => {
+    expect(pickNewest([at("v9", null), at("v10", null), at("v1", null)], 2)).toEqual(["v10", "v9"]);
+    expect(pickNewest([at("v9", 7), at("v10", 7), at("sig", null)], 2)).toEqual(["v10", "v9"]);
+  });
+
+  test("come with those whose date a fault hides", () => {
+    expect(pickNewest([at("a", 1), at("lost", "hidden"), at("b", 2)], 1)).toEqual(["lost", "b"]);
+  });
+});
+
+function imageOf(created: string): Manifest {
+  const config = content("application/vnd.oci.image.config.v1+json", Buffer.from(JSON.stringify({ created })));
+  return manifest(
+    {
+      schemaVersion: 2,
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      config: config.descriptor,
+      layers: [],
+    },
+    { blobs: [config] },
+  );
+}
+
+function indexOf(created: string): Manifest {
+  const child = imageOf(created);
+  const platform = { os: "linux", architecture: "amd64" };
+  return index([{ ...child, descriptor: { ...child.descriptor, platform } }]);
+}
+
+describe("the newest tags of a registry", () => {
+  let registry: FakeRegistry;
+  beforeEach(async () => {
+    registry = await FakeRegistry.start();
+    registry.push("app", indexOf("2026-01-01T00:00:00Z"), "z-oldest");
+    registry.push("app", imageOf("2026-03-01T00:00:00Z"), "a-newest");
+    registry.push("app", indexOf("2026-02-01T00:00:00Z"), "m-middle");
+    registry.push("app", artifact("signature"), "sha256-0.sig");
+  });
+  afterEach(() => registry.stop());
+
+  const walkNewest = (count: number, role: "private" | "proxy" = "private") =>
+    verify(registry.url, {
+      role,
+      blobs: role === "proxy" ? "none" : "last-byte",
+      selection: { kind: "newest", count },
+    });
+
+  test("are told by their images' dates, whatever their names", async () => {
+    const lost = registry.repository("app");
+    lost.blobs.clear();
+    // Without a config to read, all dates are hidden, and all tags are walked.
+    expect((await walkNewest(1)).counts.tags).toBe(3 + 1);
+  });
+
+  test("are walked, and the others are not", async () => {
+    const { counts, failures } = await walkNewest(2);
+    expect(failures).toEqual([]);
+    expect(counts).toMatchObject({ tags: 2, indexes: 1, manifests: 2 });
+    expect(registry.asked(/manifests\/(a-newest|m-middle)$/)).toHaveLength(4);
+  });
+
+  test("a tag that is broken is told, however old it seems", async () => {
+    registry.repository("app").tags.set("0-lost", digestOf(image("nowhere")));
+    const { failures } = await walkNewest(1);
+    expect(failures).toMatchObject([{ object: "tag", tags: ["0-lost"] }]);
+  });
+
+  test("are told by their names of a cache, whose configs are not asked for", async () => {
+    const { counts } = await walkNewest(1, "proxy");
+    expect(counts.tags).toBe(1);
+    expect(registry.asked(/blobs/)).toEqual([]);
+  });
+});

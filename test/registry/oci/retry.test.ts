@@ -1,0 +1,68 @@
+import fc from "fast-check";
+import { type Answer, ExchangeError, type ExchangeFault } from "../../../registry/oci/http";
+import { type Outcome, retryAfter, retryDelay } from "../../../registry/oci/retry";
+
+const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
+  url: new URL("http://registry.example"),
+  status,
+  headers,
+  body: Buffer.alloc(0),
+  received: 0,
+});
+const fault = (name: ExchangeFault): ExchangeError => new ExchangeError(name, "");
+
+/** Attempts until the outcome stands. */
+function attempts(outcome: Outcome): number {
+  let attempt = 1;
+  while (retryDelay(outcome, attempt, 0, 0) !== null) attempt++;
+  return attempt;
+}
+
+test.each<[string, Outcome, number]>([
+  ["a success", answer(200), 1],
+  ["404", answer(404), 1],
+  ["401", answer(401), 1],
+  ["500, which real damage answers", answer(500), 2],
+  ["502", answer(502), 4],
+  ["503", answer(503), 4],
+  ["504", answer(504), 4],
+  ["429", answer(429), 4],
+  ["a refused connection", fault("unreachable"), 4],
+  ["a body cut short", fault("cut"), 3],
+  ["a time-out", fault("timeout"), 2],
+  ["a certificate that is not trusted", fault("untrusted"), 1],
+  ["too large a body", fault("too-large"), 1],
+  ["an interruption", fault("cancelled"), 1],
+])("%s is worth its attempts", (_name, outcome, expected) => {
+  expect(attempts(outcome)).toBe(expected);
+});
+
+test("pauses double, with jitter between a half and the whole", () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      fc.integer({ min: 1, max: 3 }),
+      (random, attempt) => {
+        const whole = 250 * 2 ** (attempt - 1);
+        const delay = retryDelay(fault("unreachable"), attempt, random, 0) ?? 0;
+        expect(delay).toBeGreaterThanOrEqual(whole / 2);
+        expect(delay).toBeLessThanOrEqual(whole);
+      },
+    ),
+  );
+});
+
+test.each([
+  ["seconds", "7", 7_000],
+  ["a date", new Date(9_000).toUTCString(), 8_000],
+  ["a date in the past", new Date(0).toUTCString(), 0],
+  ["nonsense", "soon", null],
+  ["nothing", "", null],
+])("Retry-After as %s", (_name, header, expected) => {
+  expect(retryAfter(header, 1_000)).toBe(expected);
+});
+
+test("Retry-After is kept to, unless it asks for more patience than a run has", () => {
+  expect(retryDelay(answer(503, { "retry-after": "5" }), 1, 0, 0)).toBe(5_000);
+  expect(retryDelay(answer(503, { "retry-after": "3600" }), 1, 0, 0)).toBeNull();
+});
