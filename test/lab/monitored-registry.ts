@@ -47,8 +47,12 @@ const labSite = (registryPort: number, { pushgateway, period }: MonitoredRegistr
     input.monitoring.pushgateway = pushgateway;
   });
   if (period === undefined) return parsed;
-  // Shorter than any schedule: the schema is right to refuse it.
-  const probes = parsed.monitoring.probes.map((probe) => ({ ...probe, periodMinutes: period / 60 }));
+  // Shorter than any that the schema allows, and it is right.
+  const probes = parsed.monitoring.probes.map((probe) => ({
+    ...probe,
+    periodMinutes: period / 60,
+    deadlineSeconds: Math.floor(period / 3),
+  }));
   return { ...parsed, monitoring: { ...parsed.monitoring, probes: probes as never } };
 };
 

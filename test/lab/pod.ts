@@ -48,7 +48,7 @@ export const preparePod = (spec: Json, objects: readonly KubernetesObject[]): La
   const value = ({ value: plain, valueFrom }: Json): string => {
     if (valueFrom === undefined) return placed(plain);
     const { name, key } = valueFrom.secretKeyRef;
-    return named(objects, "Secret", name).stringData[key];
+    return Buffer.from(named(objects, "Secret", name).data[key], "base64").toString();
   };
   const environment = Object.fromEntries(container.env.map((each: Json) => [each.name, value(each)]));
   const [program, ...argv] = container.command.map(placed);

@@ -63,12 +63,12 @@ const secrets = (stack: Json, variables: Readonly<Record<string, string>>): Kube
     kind: "Secret",
     metadata,
     type,
-    stringData: Object.fromEntries(
+    data: Object.fromEntries(
       (Object.entries(data_wo) as [string, string][]).map(([key, reference]) => {
         const name = /^\$\{var\.(\w+)\}$/.exec(reference)?.[1];
         if (name === undefined || variables[name] === undefined)
           throw new Error(`no variable for ${key}: ${reference}`);
-        return [key, variables[name]];
+        return [key, Buffer.from(variables[name]).toString("base64")];
       }),
     ),
   }));
