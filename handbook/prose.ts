@@ -43,4 +43,4 @@ const shell = (value: ShellValue): string => {
 
 /** A command with values in it: each becomes one word, a list several, Shell stays. */
 export const sh = (parts: TemplateStringsArray, ...values: readonly ShellValue[]): Shell =>
-  new Shell(parts.raw.map((part, index) => (index === 0 ? part : `${shell(values[index - 1] ?? "")}${part}`)).join(""));
+  new Shell(parts.map((part, index) => (index === 0 ? part : `${shell(values[index - 1] ?? "")}${part}`)).join(""));

@@ -128,17 +128,16 @@ const verify = (site: Site, service: PrivateService): Block[] => {
         expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
       }),
     ),
-    heading(md`Look for more`),
-    paragraph(
-      md`What broke one image may have broken others. Everything that the registry serves, and everything on its disk:`,
-    ),
+    paragraph(md`What broke one image may have broken others, so look at everything that is served:`),
     command(WORKSTATION, sh`${wardenHere} verify ${url}`, {
       expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
     }),
+    heading(md`Look for more`),
+    paragraph(md`The disk shows what the registry does not list any more:`),
     bringWarden(site),
     command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`),
     paragraph(
-      md`The second one finds repositories too that the registry does not list any more. Then find the cause: what deletes in ${containerName(service)}? A person with an account that may delete, or a job that is not ${"warden prune"}.`,
+      md`Then find the cause: what deletes in ${containerName(service)}? A person with an account that may delete, or a job that is not ${"warden prune"}.`,
     ),
     heading(md`Take it back`),
     paragraph(

@@ -1,3 +1,4 @@
+import { REGISTRY_PORT } from "../hosts/registry-configuration";
 import { imageReference } from "../site/image";
 import { containerName, registryPaths } from "../site/registry";
 import { privateServices, registryHost, type Site, serviceUrl } from "../site/schema";
@@ -23,7 +24,7 @@ const trial = (site: Site): Block[] =>
       ),
       command(
         onHost(host),
-        sh`docker run --detach --rm --name registry-trial --publish ${`127.0.0.1:${TRIAL_PORT}:5000`} --volume ${`${data}:/var/lib/registry:ro`} ${image}`,
+        sh`docker run --detach --rm --name registry-trial --publish ${`127.0.0.1:${TRIAL_PORT}:${REGISTRY_PORT}`} --volume ${`${data}:/var/lib/registry:ro`} ${image}`,
         { notRun: "the image is not in the lab" },
       ),
       command(onHost(host), sh`curl --silent ${`http://127.0.0.1:${TRIAL_PORT}/v2/_catalog?n=5`}`, {

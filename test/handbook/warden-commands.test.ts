@@ -1,0 +1,51 @@
+import { main } from "../../cli/warden";
+import { commandsOf } from "../../handbook/document";
+import { documentsOf } from "../../handbook/handbook";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+
+/** Commands that the runbooks name before they are there. One that has come is to be taken out. */
+const ANNOUNCED = ["diagnose", "repair", "htpasswd"];
+
+/** Every use of the program in the runbooks, as its words. */
+const uses = [
+  ...new Set(
+    documentsOf(parseSite(reference))
+      .flatMap(commandsOf)
+      .flatMap(({ run }) => [...run.text.matchAll(/(?:npm run -s warden --|node \/opt\/warden\.mjs) ([^|&;\n]*)/g)])
+      .map(([, words = ""]) => words.trim()),
+  ),
+].map((words) => words.split(" "));
+
+const help = async (name: string): Promise<string> => {
+  const written: string[] = [];
+  const take = (text: string | Uint8Array): boolean => {
+    written.push(String(text));
+    return true;
+  };
+  const spies = [process.stdout, process.stderr].map((stream) => jest.spyOn(stream, "write").mockImplementation(take));
+  const code = await main([name, "--help"]);
+  for (const spy of spies) spy.mockRestore();
+  return code === 0 && !written.join("").startsWith("Usage: warden [") ? written.join("") : "";
+};
+
+test.each(uses.map((words) => [words.join(" "), words] as const))(
+  "warden %s: exists, with its options",
+  async (_, words) => {
+    const [name = "", ...rest] = words;
+    const text = await help(name);
+    expect([name, text === ""]).toEqual([name, ANNOUNCED.includes(name)]);
+    if (text === "") return;
+    const options = rest.filter((word) => word.startsWith("--"));
+    for (const option of options) expect(text).toContain(option);
+    const values = rest.filter((word, index) => !word.startsWith("--") && rest[index - 1]?.startsWith("--") !== true);
+    // As many arguments as the usage line takes.
+    expect(values.length).toBeLessThanOrEqual(
+      (text.split("\n")[0]?.match(/<[^>]*>|\[(?!options)[^\]]*\]/g) ?? []).length,
+    );
+  },
+);
+
+test("the runbooks use the program", () => {
+  expect(uses.length).toBeGreaterThan(5);
+});
