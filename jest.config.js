@@ -14,6 +14,8 @@ const common = {
 
 /** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */
 module.exports = {
+  // One worker a core: the default leaves one idle, which is half of a machine with two.
+  maxWorkers: "100%",
   reporters: ["default", "<rootDir>/test/reporter.js"],
   projects: [
     {
