@@ -101,6 +101,8 @@ export const monitoring = record({
   namespace: record({ name: label, create: flag.default(false) }),
   pushgateway: baseUrl(["http", "https"]),
   rules,
+  /** A Grafana dashboard as a ConfigMap, with the labels that Grafana's sidecar looks for; none where it is left out. */
+  dashboard: record({ labels: kubernetesLabels }).optional(),
   /** The pages of the alerts are below this address, one named after each. */
   runbooks: baseUrl(["https", "http"]),
   /** A stock Node image; the program comes from a ConfigMap. */

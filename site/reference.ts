@@ -83,6 +83,7 @@ export default defineSite({
     namespace: { name: "monitoring" },
     pushgateway: "http://prometheus-prometheus-pushgateway.monitoring:9091",
     rules: { delivery: "prometheus-rule", labels: { release: "prometheus" } },
+    dashboard: { labels: { grafana_dashboard: "1" } },
     runbooks: "https://github.com/registry-warden/registry-warden/blob/main/docs/alerts",
     probeImage: { repository: "node", tag: "26.9.0-slim" },
     probes: [
