@@ -135,16 +135,20 @@ servers_of_link() { resolvectl dns "$(link)" | sed 's/^[^:]*: *//'; }
 global_servers() { resolvectl dns | sed -n 's/^Global: *//p'; }
 global_domains() { resolvectl domain | sed -n 's/^Global: *//p'; }
 
+# Domains are printed in an order of their own.
+sorted() { printf '%s\n' "$@" | sort; }
+
 is_active() {
   uses_resolved || return 0
-  [[ $(servers_of_link) == "${NAMESERVERS[*]}" && $(global_servers) == "$PRIMARY" && $(global_domains) == "${SEARCH[*]}" ]]
+  [[ $(servers_of_link) == "${NAMESERVERS[*]}" && $(global_servers) == "$PRIMARY" &&
+    $(global_domains | tr ' ' '\n' | sort) == "$(sorted "${SEARCH[@]}")" ]]
 }
 
 activate() {
   uses_resolved || return 0
   reload_resolved
   # networkd tells resolved of the servers a moment later.
-  within 10 is_active || fail "systemd-resolved asks other servers than delivered: link $(servers_of_link), global $(global_servers); allowed are link ${NAMESERVERS[*]}, global $PRIMARY: remove the others from the host"
+  within 10 is_active || fail "systemd-resolved has link $(servers_of_link), global $(global_servers), search $(global_domains); allowed are link ${NAMESERVERS[*]}, global $PRIMARY, search ${SEARCH[*]}: remove what else the host configures"
 }
 
 activate_restored() {
@@ -160,8 +164,10 @@ restored_at_boot() {
   fi
 }
 
+# What somebody set by hand with resolvectl outlives a restart, so it is reverted.
 reload_resolved() {
   timeout 60 netplan apply
+  resolvectl revert "$(link)"
   systemctl restart systemd-resolved
 }
 
@@ -200,7 +206,7 @@ forget() {
 
 verify_delivery() {
   local mode=$1 name
-  is_active || fail "systemd-resolved asks other servers than delivered; allowed are link ${NAMESERVERS[*]}, global $PRIMARY: restart it, or deliver again"
+  is_active || fail "systemd-resolved has other servers or domains than delivered; allowed are link ${NAMESERVERS[*]}, global $PRIMARY, search ${SEARCH[*]}: restart it, or deliver again"
   asks_server "$PRIMARY" "$INTERNAL_NAME" | grep -qxF -- "$INTERNAL_ADDRESS" ||
     fail "the primary $PRIMARY does not say that $INTERNAL_NAME is $INTERNAL_ADDRESS; allowed is a primary that does: check resolver.nameservers and dns.internal"
   forget

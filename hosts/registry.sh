@@ -41,13 +41,13 @@ check_operator_files() {
 }
 
 check_container_names() {
-  local name project
+  local name owner
   for name in "${CONTAINERS[@]}"; do
-    project=$(docker inspect --format '{{ index .Config.Labels "com.docker.compose.project" }}' "$name" 2>/dev/null) || continue
-    if [[ $project == "$PROJECT" ]]; then
+    owner=$(docker inspect --format '{{ index .Config.Labels "com.docker.compose.project" }}' "$name" 2>/dev/null) || continue
+    if [[ $owner != "$PROJECT" ]]; then
+      fail "the container $name is of compose project \"$owner\"; allowed is $PROJECT: set registry.project, or remove it with docker rm -f $name"
+    elif [[ ! -f $MANIFEST ]]; then
       say "takes over the container $name"
-    else
-      fail "the container $name is of compose project \"$project\"; allowed is $PROJECT: set registry.project, or remove it with docker rm -f $name"
     fi
   done
 }
@@ -166,12 +166,15 @@ wait_until_settled() {
   done
 }
 
+# Not worth waiting for: it has ended, or, where all depends on it, ends again and again.
 is_hopeless() {
   case $(health "$1") in
-    restarting | exited | dead | absent | unhealthy) ! is_required "$1" ;;
+    restarting | exited | dead | absent | unhealthy) ! is_required "$1" || (($(restarts "$1") >= 5)) ;;
     *) return 1 ;;
   esac
 }
+
+restarts() { docker inspect --format '{{ .RestartCount }}' "$1" 2>/dev/null || printf 0; }
 
 is_required() {
   local name

@@ -228,13 +228,18 @@ back_up() {
     sleep 0.2
   done
   list=${ARCHIVE%.tar.gz}.absent
-  printf '%s\n' "${absent[@]}" | sort -u >"$list"
+  printf '%s\n' "${absent[@]}" | sort -u >"$list" || no_backup "$list"
   printf '%s\0' "${list#/}" "${present[@]}" |
-    (umask 077 && tar -C / -czf "$ARCHIVE.part" --no-recursion --null --files-from=-)
+    (umask 077 && tar -C / -czf "$ARCHIVE.part" --no-recursion --null --files-from=-) || no_backup "$list"
   rm -f -- "$list"
   sync -- "$ARCHIVE.part"
   mv -fT -- "$ARCHIVE.part" "$ARCHIVE"
   sync -- "$(dirname -- "$ARCHIVE")"
+}
+
+no_backup() {
+  rm -f -- "$1" "$ARCHIVE.part"
+  fail "the backup cannot be written to ${BACKUPS%/*}; allowed is a directory with room for it: free some"
 }
 
 # Adds to the caller's list; with a slash at the end.

@@ -18,9 +18,9 @@ export class Deployment {
     private readonly stackOf: (app: App, site: Site) => TerraformStack,
   ) {}
 
-  /** Deploys the site. */
-  apply(site: SiteInput): Outcome {
-    return this.run(site, "apply", "-auto-approve");
+  /** Deploys the site, with more options of Terraform's where given. */
+  apply(site: SiteInput, ...options: string[]): Outcome {
+    return this.run(site, "apply", "-auto-approve", ...options);
   }
 
   /** Status 0: nothing to change; 2: something; 1: an error. */

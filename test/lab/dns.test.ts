@@ -2,6 +2,7 @@ import reference from "../../site/reference";
 import type { SiteInput } from "../../site/schema";
 import { DnsStack } from "../../stacks/dns-stack";
 import { Deployment } from "./deployment";
+import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type LabHost } from "./hosts";
 
 const addresses = { pve: "192.168.1.127", vm: "10.0.20.10" };
@@ -23,14 +24,7 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
     ),
   });
 
-  /** Everything that a delivery may touch: names, modes, owners and contents, and what systemd-resolved asks. */
-  const stateOf = (host: LabHost): string =>
-    hosts.ssh(
-      host,
-      `cd /etc; find resolv.conf netplan systemd/resolved.conf.d systemd/system cloud/cloud.cfg.d -printf '%p %y %m %u:%g %l\\n' 2>/dev/null | sort
-       find resolv.conf netplan systemd/resolved.conf.d cloud/cloud.cfg.d -type f -exec sha256sum {} + 2>/dev/null | sort
-       ! command -v resolvectl >/dev/null || { resolvectl dns; resolvectl domain; }`,
-    );
+  const stateOf = (host: LabHost): string => dnsStateOf(hosts, host);
 
   beforeAll(() => hosts.up(), 600_000);
   afterAll(() => {
@@ -116,15 +110,66 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
       );
     }, 60_000);
 
-    test("is rolled back by one command on the host, to the byte", () => {
+    test("is rolled back by one command on the host, to the byte, which says how to deliver again", () => {
       for (const host of ["pve", "vm"] as const) {
-        hosts.ssh(host, "bash /var/lib/registry-warden/dns/delivery.sh rollback");
+        const said = hosts.ssh(host, "bash /var/lib/registry-warden/dns/delivery.sh rollback");
         expect(stateOf(host)).toBe(before[host]);
+        const again = /-replace=terraform_data\.\S+/.exec(said)?.[0] ?? "";
+        expect(stack.plan(siteWith())).toMatchObject({ status: 0 });
+        expect(stack.apply(siteWith(), again)).toMatchObject({ status: 0 });
+        expect(stateOf(host)).not.toBe(before[host]);
       }
-    }, 60_000);
-
-    test("is delivered again by the command that the rollback names", () => {
-      expect(stack.plan(siteWith())).toMatchObject({ status: 0 });
-    }, 60_000);
+    }, 120_000);
   });
+
+  describe("a host that cannot be reached, or is another one", () => {
+    const stack = deployment();
+    const stranger =
+      "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
+
+    test("fails where the host key is not the pinned one, and changes nothing", () => {
+      const before = stateOf("pve");
+      const { status, output } = stack.apply(
+        siteWith((host) => (host.name === "pve" ? { ssh: { identityFile: hosts.key, hostKey: stranger } } : {})),
+      );
+      expect(status).toBe(1);
+      expect(output).toContain("host key mismatch");
+      expect(stateOf("pve")).toBe(before);
+    }, 120_000);
+
+    test("is reached where the pinned ECDSA key is the host's own, though it offers others too", () => {
+      const [kind, key] = hosts.ssh("pve", "cat /etc/ssh/ssh_host_ecdsa_key.pub").split(" ");
+      const pinned = { ssh: { identityFile: hosts.key, hostKey: `${kind} ${key}` } };
+      expect(stack.apply(siteWith((host) => (host.name === "pve" ? pinned : {})))).toMatchObject({ status: 0 });
+    }, 120_000);
+
+    test("fails where a host is down, and says so", () => {
+      hosts.cut("pve");
+      try {
+        const { status, output } = stack.apply(
+          siteWith((host) => (host.name === "pve" ? { title: "changed, so that it is delivered again" } : {})),
+        );
+        expect(status).toBe(1);
+        expect(output).toMatch(/timeout - last error: .*192\.168\.1\.127:22/);
+      } finally {
+        hosts.boot("pve");
+      }
+    }, 120_000);
+  });
+
+  test("any other user than root delivers through sudo, and any text in a title arrives as it is", () => {
+    const stack = deployment();
+    const title = `it's "$HOME" \`id\` \${x} %{ if x } \\n 100% ü`;
+    hosts.ssh(
+      "pve",
+      `useradd --create-home --shell /bin/bash ops
+       install -d -m 0700 -o ops /home/ops/.ssh && install -m 0600 -o ops /root/.ssh/authorized_keys /home/ops/.ssh/
+       echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops`,
+    );
+    const { status, output } = stack.apply(
+      siteWith((host) => (host.name === "pve" ? { title, ssh: { identityFile: hosts.key, user: "ops" } } : {})),
+    );
+    expect(output).toContain(`pve: delivers dns to ${title}\n`);
+    expect(status).toBe(0);
+  }, 120_000);
 });

@@ -19,7 +19,9 @@ export class Hosts {
   /** @param name at most eight characters: interfaces are called after it */
   constructor(readonly name: string) {}
 
-  private get environment(): NodeJS.ProcessEnv {
+  readonly program = program;
+
+  get environment(): NodeJS.ProcessEnv {
     return { ...process.env, WARDEN_LAB: this.name };
   }
 
