@@ -53,7 +53,10 @@ const probe = record({
       .string({ error: "allowed is a key of the ConfigMap" })
       .regex(/^[\w.-]{1,253}$/, { error: "allowed is a key of the ConfigMap" }),
   }).optional(),
+  /** Requests under way at once, over all shards. */
   concurrency: count(1, 8).default(8),
+  /** Pods that share one walk, each with its part of the repositories: for a registry that one cannot walk in time. */
+  shards: count(1, 8).default(1),
   /** Objects that exist already and are taken over instead of created. */
   adopt: z.array(oneOf(["cron-job", "secret"]), { error: 'allowed is a list of "cron-job", "secret"' }).default([]),
 }).check(
@@ -61,6 +64,11 @@ const probe = record({
     deadlineSeconds <= periodMinutes * 60 - STARTUP_SECONDS
       ? undefined
       : `deadlineSeconds ${deadlineSeconds} is not below the period of ${periodMinutes * 60} s by the ${STARTUP_SECONDS} s that start and report take; allowed are at most ${periodMinutes * 60 - STARTUP_SECONDS}: a run that outlives its period suppresses the next one`,
+  ),
+  rule(z.object({ concurrency: z.number(), shards: z.number() }), ({ concurrency, shards }) =>
+    shards <= concurrency
+      ? undefined
+      : `shards ${shards} share a concurrency of ${concurrency}; allowed are at most ${concurrency}: each needs one request at least`,
   ),
   rule(
     z.object({ adopt: z.array(z.string()), credentials: z.object({ from: z.string() }).optional() }),

@@ -438,6 +438,22 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     "not below the period of 900 s",
   ],
   [
+    "a probe deadline that leaves no time to start and to report",
+    (site) => {
+      site.monitoring.probes[0].deadlineSeconds = 841;
+    },
+    "monitoring.probes[0]: ",
+    "allowed are at most 840",
+  ],
+  [
+    "more shards than requests under way",
+    (site) => {
+      Object.assign(site.monitoring.probes[0], { concurrency: 2, shards: 3 });
+    },
+    "monitoring.probes[0]: ",
+    "allowed are at most 2",
+  ],
+  [
     "a period that cron cannot repeat evenly",
     (site) => {
       site.monitoring.probes[0].periodMinutes = 17;
