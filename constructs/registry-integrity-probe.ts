@@ -55,6 +55,19 @@ const KEEP_FINISHED = "86400";
 
 const everyMinutes = (period: number): string => (period === 60 ? "0 * * * *" : `*/${period} * * * *`);
 
+/** The next run is the retry. The index of a pod says which part of the repositories is its own. */
+const completion = (shards: number) =>
+  shards === 1
+    ? { completionMode: "NonIndexed", backoffLimit: 0 }
+    : {
+        completionMode: "Indexed",
+        completions: shards,
+        parallelism: shards,
+        // One that fails must not end the others: it has no retry of its own, and all may fail.
+        backoffLimitPerIndex: 0,
+        backoffLimit: shards,
+      };
+
 /**
  * A CronJob that walks one registry and pushes what it found. Its pod passes the Pod Security level `restricted`.
  *
@@ -96,9 +109,7 @@ export class RegistryIntegrityProbe extends Construct {
             // The program reports what it has at its own deadline: this one is for a pod that cannot even start, with
             // the rest of the period shared between that and the way to the next run.
             activeDeadlineSeconds: Math.floor((probe.deadlineSeconds + period) / 2),
-            // The next run is the retry.
-            backoffLimit: 0,
-            completionMode: "NonIndexed",
+            ...completion(probe.shards),
             ttlSecondsAfterFinished: KEEP_FINISHED,
             template: {
               metadata: { labels },
@@ -172,7 +183,8 @@ const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbePro
     REGISTRY_ROLE: registry.role,
     PUSHGATEWAY: pushgateway,
     PUSHGATEWAY_JOB: probe.name,
-    CONCURRENCY: String(probe.concurrency),
+    CONCURRENCY: String(Math.floor(probe.concurrency / probe.shards)),
+    ...(probe.shards === 1 ? {} : { SHARDS: String(probe.shards) }),
     DEADLINE_SECONDS: String(probe.deadlineSeconds),
     ...(certificateAuthority === undefined ? {} : { REGISTRY_CA_FILE: `${AUTHORITY}/${certificateAuthority.key}` }),
   };

@@ -46,14 +46,19 @@ const duration = (seconds: number): string => (seconds % MINUTE === 0 ? `${secon
 /** How long the most that was ever seen counts as what should be there: a loss on a Friday is still open on Monday. */
 const MEMORY = "7d";
 
+/** No report of a registry, or of a part of it: an expression without series is silent. */
+const missing = (series: string, shards: number): string =>
+  shards === 1 ? `absent(${series})` : `count by (instance) (${series}) < ${shards} or absent(${series})`;
+
 /**
  * What goes wrong with any registry, or with the probe itself. Every duration is a multiple of the probe's period,
  * because a pushed value stands until the next run replaces it: what holds for two periods was seen by two runs.
  *
  * @param instance the registry as its metrics name it
  * @param period seconds between two runs
+ * @param shards pods that report, each with a part of the registry
  */
-const availability = (instance: string, period: number): Alert[] => {
+const availability = (instance: string, period: number, shards: number): Alert[] => {
   const lastRun = selector("registry_manifest_integrity_last_run_timestamp", { instance });
   const own = (metric: Parameters<typeof selector>[0]) => selector(metric, { instance });
   return [
@@ -76,10 +81,10 @@ const availability = (instance: string, period: number): Alert[] => {
         "The last report about {{ $labels.instance }} is {{ $value | humanizeDuration }} old: whatever it said, it no longer says anything about now.",
     },
     {
-      // A Pushgateway forgets everything when it restarts, and an expression without series is silent.
+      // A Pushgateway forgets everything when it restarts.
       name: "RegistryIntegrityProbeAbsent",
       severity: "warning",
-      expr: `absent(${lastRun})`,
+      expr: missing(lastRun, shards),
       after: 2 * period,
       summary: "Nothing is known about the registry's integrity",
       description:
@@ -144,7 +149,7 @@ const integrity = (instance: string, period: number): Alert[] => {
       // A proxy in front that talks to another registry answers 200 with an empty list: no failure anywhere.
       name: "RegistryCatalogEmpty",
       severity: "critical",
-      expr: `${repositories} == 0 and max_over_time(${repositories}[${MEMORY}]) > 0`,
+      expr: `sum by (instance) (${repositories}) == 0 and on (instance) max_over_time(${repositories}[${MEMORY}]) > 0`,
       after: 2 * period,
       summary: "The registry lists no repository any more",
       description:
@@ -183,7 +188,7 @@ const alertsFor = (site: Site, probe: Probe): Alert[] => {
   const service = probedService(site, probe);
   const instance = serviceInstance(site, service);
   const period = probe.periodMinutes * MINUTE;
-  const anywhere = availability(instance, period);
+  const anywhere = availability(instance, period, probe.shards);
   return service.role === "private" ? [...integrity(instance, period), ...anywhere] : anywhere;
 };
 

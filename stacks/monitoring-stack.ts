@@ -8,7 +8,9 @@ import { literal } from "../constructs/literal";
 import { probeProgram } from "../constructs/probe-program";
 import { ProbeProgramConfigMap } from "../constructs/probe-program-config-map";
 import { RegistryAlerts } from "../constructs/registry-alerts";
+import { RegistryDashboard } from "../constructs/registry-dashboard";
 import { type ProbedRegistry, RegistryIntegrityProbe } from "../constructs/registry-integrity-probe";
+import { integrityDashboard } from "../monitoring/dashboard";
 import { INHIBIT_RULES } from "../monitoring/inhibition";
 import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
@@ -41,7 +43,7 @@ export class MonitoringStack extends TerraformStack {
   constructor(scope: Construct, id: string, { site, program = probeProgram() }: MonitoringStackProps) {
     super(scope, id);
     useBackend(this, site);
-    const { kubernetes, namespace, probes, probeImage, pushgateway, rules } = site.monitoring;
+    const { kubernetes, namespace, probes, probeImage, pushgateway, rules, dashboard } = site.monitoring;
     const cluster = { configPath: kubernetes.configPath, configContext: kubernetes.context };
 
     new KubernetesProvider(this, "kubernetes", cluster);
@@ -64,6 +66,13 @@ export class MonitoringStack extends TerraformStack {
       });
 
     new RegistryAlerts(this, "alerts", { ...common, groups: rulesFor(site), delivery: rules });
+
+    if (dashboard !== undefined)
+      new RegistryDashboard(this, "dashboard", {
+        ...common,
+        dashboard: integrityDashboard(),
+        labels: dashboard.labels,
+      });
 
     new TerraformOutput(this, "alertmanager", {
       description: "to copy into the configuration of Alertmanager",

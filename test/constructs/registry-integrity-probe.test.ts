@@ -7,6 +7,9 @@ const container = (stack: Json): Json => pod(stack).container[0];
 const variables = (stack: Json): Record<string, string> =>
   Object.fromEntries(container(stack).env.map(({ name, value }: Json) => [name, value]));
 
+const programMap = (stack: Json): Json =>
+  (Object.values(stack.resource.kubernetes_config_map_v1) as Json[]).find(({ data }) => "probe.mjs" in data);
+
 const reference = synthesise(site("reference"));
 const small = synthesise(site("small"));
 
@@ -56,6 +59,21 @@ describe("schedule", () => {
   });
 });
 
+describe("shards", () => {
+  const sharded = synthesise(
+    site("reference", ({ monitoring: { probes } }) => Object.assign(probes[0], { shards: 3 })),
+  );
+
+  it("are pods of one Job that know their index, and share the concurrency", () => {
+    expect(job(sharded)).toMatchObject({ completion_mode: "Indexed", completions: 3, parallelism: 3 });
+    expect(variables(sharded)).toMatchObject({ SHARDS: "3", CONCURRENCY: "2" });
+  });
+
+  it("fail one by one: none ends the others, none is repeated", () => {
+    expect(job(sharded)).toMatchObject({ backoff_limit_per_index: 0, backoff_limit: 3 });
+  });
+});
+
 describe("pod", () => {
   it("passes the restricted Pod Security level", () => {
     expect(pod(reference).security_context).toMatchObject({
@@ -76,7 +94,7 @@ describe("pod", () => {
   });
 
   it("runs a pinned image with the program from the ConfigMap", () => {
-    const { name } = only(reference, "kubernetes_config_map_v1").metadata;
+    const { name } = programMap(reference).metadata;
     expect(container(reference).image).toMatch(/^node:\d+\.\d+\.\d+-/);
     expect(pod(reference).volume).toEqual([{ name: "program", config_map: { name } }]);
     const [mount] = container(reference).volume_mount;
@@ -115,16 +133,14 @@ describe("pod", () => {
 
 describe("program", () => {
   it("is an immutable ConfigMap that is named by its content and replaced before it is removed", () => {
-    const map = only(reference, "kubernetes_config_map_v1");
+    const map = programMap(reference);
     expect(map.metadata.name).toMatch(/^registry-probe-program-[0-9a-f]{12}$/);
     expect(map).toMatchObject({ immutable: true, lifecycle: { create_before_destroy: true } });
-    expect(cronJob(reference).depends_on).toEqual([
-      `kubernetes_config_map_v1.${Object.keys(reference.resource.kubernetes_config_map_v1)[0]}`,
-    ]);
+    expect(cronJob(reference).depends_on).toEqual([expect.stringMatching(/^kubernetes_config_map_v1\.program_/)]);
   });
 
   it("reaches the cluster as it is, whatever Terraform would see in it", () => {
-    const text: string = only(reference, "kubernetes_config_map_v1").data["probe.mjs"];
+    const text: string = programMap(reference).data["probe.mjs"];
     expect(text).toBe(PROGRAM.replaceAll("${", () => "$${").replaceAll("%{", "%%{"));
   });
 });

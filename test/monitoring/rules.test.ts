@@ -103,6 +103,17 @@ describe("several registries", () => {
   });
 });
 
+it("misses a shard that does not report, and the registry where none does", () => {
+  const [sharded] = rulesFor(
+    site("reference", ({ monitoring: { probes } }) => Object.assign(probes[0], { shards: 3 })),
+  );
+  const lastRun = `registry_manifest_integrity_last_run_timestamp{${instance}}`;
+  expect(alertOf(sharded as RuleGroup, "RegistryIntegrityProbeAbsent").expr).toBe(
+    `count by (instance) (${lastRun}) < 3 or absent(${lastRun})`,
+  );
+  expect(alertOf(group, "RegistryIntegrityProbeAbsent").expr).toBe(`absent(${lastRun})`);
+});
+
 it("writes a rules file that reads back as the groups", () => {
   expect(parse(rulesFile(groups))).toEqual({ groups });
 });

@@ -88,6 +88,7 @@ export const scenarios = (site: Site, probe: Probe): Record<string, Scenario> =>
     RegistryCatalogEmpty: {
       broken: { registry_manifest_integrity_repos_checked: always(0) },
       fine: { registry_manifest_integrity_repos_checked: always(1) },
+      labels: { instance: instance ?? "" },
       says: `The catalogue of ${instance} is empty, and it was not before: its data is gone, or another registry answers in its place.`,
     },
     RegistryIntegrityCoverageLost: {

@@ -201,7 +201,7 @@ export const groupTests = (site: Site, probe: Probe, rules: readonly AlertingRul
       input_series: changed(site, probe, repositories, `10x24 0x${9 * 24}`),
       alert_rule_test: [
         at(8 * DAY - 120, coverage.alert, lost(0)),
-        at(8 * DAY - 120, empty.alert, isFiring(empty, known[empty.alert]?.says ?? "", labels)),
+        at(8 * DAY - 120, empty.alert, isFiring(empty, known[empty.alert]?.says ?? "", { instance: labels.instance })),
         at(8 * DAY + 120, coverage.alert, []),
         at(8 * DAY + 120, empty.alert, []),
       ],

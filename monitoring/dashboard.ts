@@ -1,0 +1,248 @@
+import type { MetricName } from "./metrics";
+
+/** A dashboard of Grafana, as far as this product uses one. https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/ */
+export interface Dashboard {
+  readonly uid: string;
+  readonly title: string;
+  readonly panels: readonly Panel[];
+  readonly [field: string]: unknown;
+}
+
+/** https://grafana.com/docs/grafana/latest/panels-visualizations/ */
+export interface Panel {
+  readonly id: number;
+  readonly type: "stat" | "timeseries";
+  readonly title: string;
+  readonly description: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets: readonly { readonly refId: string; readonly expr: string; readonly legendFormat: string }[];
+  readonly [field: string]: unknown;
+}
+
+interface Threshold {
+  readonly color: "green" | "orange" | "red";
+  /** From this value on; null for the lowest. */
+  readonly value: number | null;
+}
+
+interface View {
+  readonly title: string;
+  readonly description: string;
+  readonly queries: readonly { readonly expr: string; readonly legend: string }[];
+  /** https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts */
+  readonly unit: "none" | "s" | "reqps" | "short";
+  readonly thresholds?: readonly Threshold[];
+  /** Words for values. */
+  readonly words?: Readonly<Record<string, string>>;
+}
+
+const SOURCE = { type: "prometheus", uid: "${source}" };
+
+/** The series of the registries that are selected at the top of the dashboard. */
+const chosen = (metric: MetricName): string => `${metric}{instance=~"$instance"}`;
+
+const bad = (from: number): Threshold[] => [
+  { color: "green", value: null },
+  { color: "red", value: from },
+];
+
+const good = (from: number): Threshold[] => [
+  { color: "red", value: null },
+  { color: "green", value: from },
+];
+
+const INSTANCE = "{{instance}}";
+const DAY = 24 * 60 * 60;
+
+/** What a person who was woken asks first, in this order. */
+const ANSWERS: readonly View[] = [
+  {
+    title: "Intact?",
+    description: "Broken objects that the last walk found. Nothing is known about a registry that is missing here.",
+    queries: [{ expr: chosen("registry_manifest_integrity_failures"), legend: INSTANCE }],
+    unit: "none",
+    thresholds: bad(1),
+    words: { "0": "intact" },
+  },
+  {
+    title: "Reachable?",
+    description: "Whether the catalogue could be read.",
+    queries: [{ expr: chosen("registry_manifest_integrity_catalog_accessible"), legend: INSTANCE }],
+    unit: "none",
+    thresholds: good(1),
+    words: { "0": "no", "1": "yes" },
+  },
+  {
+    title: "Looked at everything?",
+    description: "Whether the last walk reached all of the registry: if not, the other answers are about a part of it.",
+    queries: [{ expr: chosen("registry_manifest_integrity_walk_complete"), legend: INSTANCE }],
+    unit: "none",
+    thresholds: good(1),
+    words: { "0": "no", "1": "yes" },
+  },
+  {
+    title: "How old is the answer?",
+    description: "Time since the last report. The other answers are as old.",
+    queries: [{ expr: `time() - ${chosen("registry_manifest_integrity_last_run_timestamp")}`, legend: INSTANCE }],
+    unit: "s",
+  },
+  {
+    title: "When was it last intact?",
+    description: "Time since the last complete walk that found nothing.",
+    queries: [
+      {
+        expr: `time() - ${chosen("registry_manifest_integrity_last_success_timestamp_seconds")}`,
+        legend: INSTANCE,
+      },
+    ],
+    unit: "s",
+  },
+  {
+    title: "Certificate",
+    description: "Time until the registry's certificate expires.",
+    queries: [
+      {
+        expr: `${chosen("registry_manifest_integrity_certificate_expiry_timestamp_seconds")} - time()`,
+        legend: INSTANCE,
+      },
+    ],
+    unit: "s",
+    thresholds: [
+      { color: "red", value: null },
+      { color: "orange", value: 3 * DAY },
+      { color: "green", value: 14 * DAY },
+    ],
+  },
+];
+
+/** How it came to this. */
+const HISTORY: readonly View[] = [
+  {
+    title: "Broken objects by reason",
+    description:
+      "missing: gone. server-error: the registry cannot read it. truncated, size- and digest-mismatch: damaged.",
+    queries: [
+      {
+        expr: `sum by (instance, reason) (${chosen("registry_manifest_integrity_failures_by_reason")}) > 0`,
+        legend: `${INSTANCE} {{reason}}`,
+      },
+    ],
+    unit: "short",
+  },
+  {
+    title: "Coverage",
+    description: "What the walk has seen. A step down that nobody planned is a loss.",
+    queries: [
+      { expr: chosen("registry_manifest_integrity_repos_checked"), legend: `${INSTANCE} repositories` },
+      { expr: chosen("registry_manifest_integrity_tags_checked"), legend: `${INSTANCE} tags` },
+      { expr: chosen("registry_manifest_integrity_indexes_checked"), legend: `${INSTANCE} indexes` },
+      { expr: chosen("registry_manifest_integrity_manifests_checked"), legend: `${INSTANCE} manifests` },
+      { expr: chosen("registry_manifest_integrity_blobs_checked"), legend: `${INSTANCE} blobs` },
+    ],
+    unit: "short",
+  },
+  {
+    title: "Duration of a run",
+    description: "A run that takes more than half of its period costs the registry too much.",
+    queries: [{ expr: chosen("registry_manifest_integrity_run_duration_seconds"), legend: INSTANCE }],
+    unit: "s",
+  },
+  {
+    title: "Requests of a run",
+    description: "Requests a second that the walk sent while it ran.",
+    queries: [
+      {
+        expr: `${chosen("registry_manifest_integrity_run_requests")} / ${chosen("registry_manifest_integrity_run_duration_seconds")}`,
+        legend: INSTANCE,
+      },
+    ],
+    unit: "reqps",
+  },
+];
+
+const targets = ({ queries }: View): Panel["targets"] =>
+  queries.map(({ expr, legend }, index) => ({
+    refId: String.fromCharCode("A".charCodeAt(0) + index),
+    expr,
+    legendFormat: legend,
+    datasource: SOURCE,
+  }));
+
+const fieldConfig = ({ unit, thresholds, words }: View) => ({
+  defaults: {
+    unit,
+    ...(thresholds === undefined ? {} : { thresholds: { mode: "absolute", steps: thresholds } }),
+    ...(words === undefined
+      ? {}
+      : {
+          mappings: [
+            {
+              type: "value",
+              options: Object.fromEntries(Object.entries(words).map(([value, text]) => [value, { text }])),
+            },
+          ],
+        }),
+  },
+  overrides: [],
+});
+
+/** Grafana's grid is 24 wide. */
+const WIDTH = 24;
+
+const panels = (): Panel[] => {
+  const across = WIDTH / ANSWERS.length;
+  const answers = ANSWERS.map((view, index) => ({
+    view,
+    type: "stat" as const,
+    gridPos: { x: index * across, y: 0, w: across, h: 5 },
+    options: { colorMode: "background", reduceOptions: { calcs: ["lastNotNull"] }, textMode: "value_and_name" },
+  }));
+  const history = HISTORY.map((view, index) => ({
+    view,
+    type: "timeseries" as const,
+    gridPos: { x: (index % 2) * (WIDTH / 2), y: 5 + Math.floor(index / 2) * 8, w: WIDTH / 2, h: 8 },
+    options: { legend: { displayMode: "list", placement: "bottom" }, tooltip: { mode: "multi" } },
+  }));
+  return [...answers, ...history].map(({ view, type, gridPos, options }, index) => ({
+    id: index + 1,
+    type,
+    title: view.title,
+    description: view.description,
+    gridPos,
+    datasource: SOURCE,
+    targets: targets(view),
+    fieldConfig: fieldConfig(view),
+    options,
+  }));
+};
+
+const REGISTRIES: MetricName = "registry_manifest_integrity_last_run_timestamp";
+
+/** The dashboard of every registry that is probed. It holds nothing of a site: which registries there are, the metrics say. */
+export const integrityDashboard = (): Dashboard => ({
+  uid: "registry-integrity",
+  title: "Registry integrity",
+  tags: ["registry"],
+  schemaVersion: 39,
+  editable: false,
+  refresh: "1m",
+  time: { from: "now-2d", to: "now" },
+  templating: {
+    list: [
+      { name: "source", label: "Prometheus", type: "datasource", query: "prometheus" },
+      {
+        name: "instance",
+        label: "Registry",
+        type: "query",
+        datasource: SOURCE,
+        query: { query: `label_values(${REGISTRIES}, instance)`, refId: "instance" },
+        refresh: 2,
+        includeAll: true,
+        multi: true,
+        allValue: ".+",
+        current: { text: "All", value: "$__all" },
+      },
+    ],
+  },
+  panels: panels(),
+});

@@ -1,0 +1,19 @@
+import { integrityDashboard } from "../../monitoring/dashboard";
+import { objectsOf } from "../monitoring/objects";
+import { site, synthesise } from "../monitoring/synthesise";
+
+const dashboardOf = (name: "reference" | "small") =>
+  objectsOf(synthesise(site(name)), { registry_probe_username: "", registry_probe_password: "" }).find(
+    ({ metadata }) => metadata.name === "registry-integrity-dashboard",
+  );
+
+it("is a ConfigMap with the labels of Grafana's sidecar, whose variables Terraform leaves alone", () => {
+  const found = dashboardOf("reference");
+  expect(found).toMatchObject({ kind: "ConfigMap", metadata: { labels: { grafana_dashboard: "1" } } });
+  expect(JSON.parse(found?.data["registry-integrity.json"])).toEqual(integrityDashboard());
+  expect(found?.data["registry-integrity.json"]).toContain('"${source}"');
+});
+
+it("is not made where the site does not ask for it", () => {
+  expect(dashboardOf("small")).toBeUndefined();
+});

@@ -1,0 +1,32 @@
+import { type Dashboard, integrityDashboard } from "../../monitoring/dashboard";
+import { METRICS } from "../../monitoring/metrics";
+import { metricsOf, syntaxError } from "../../monitoring/promql";
+
+const dashboard: Dashboard = integrityDashboard();
+const expressions = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+
+it("asks only PromQL of metrics that are exported", () => {
+  expect(expressions.length).toBeGreaterThanOrEqual(dashboard.panels.length);
+  for (const expression of expressions) expect(syntaxError(expression)).toBeUndefined();
+  expect(expressions.flatMap(metricsOf).filter((metric) => !(metric in METRICS))).toEqual([]);
+});
+
+it("shows the chosen registries only, in every panel", () => {
+  for (const expression of expressions)
+    expect(expression.match(/\{instance=~"\$instance"\}/g)).toHaveLength(metricsOf(expression).length);
+});
+
+it("begins with whether all is intact, and explains every panel", () => {
+  expect(dashboard.panels[0]).toMatchObject({ type: "stat", title: "Intact?" });
+  for (const { title, description } of dashboard.panels)
+    expect({ title, description }).not.toMatchObject({ description: "" });
+});
+
+it("has room for each panel: none overlaps another, none leaves the grid", () => {
+  const cells = dashboard.panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+    Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)},${y + Math.floor(cell / w)}`),
+  );
+  expect(new Set(cells).size).toBe(cells.length);
+  expect(Math.max(...dashboard.panels.map(({ gridPos: { x, w } }) => x + w))).toBe(24);
+  expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
+});
