@@ -8,6 +8,7 @@ import { rebuildRunbook } from "./rebuild-runbook";
 import { registryRunbook } from "./registry-runbook";
 import { restoreRunbook } from "./restore-runbook";
 import { rotationRunbook } from "./rotation-runbook";
+import { siteReference } from "./site-reference";
 import { stateRunbook } from "./state-runbook";
 import { TOPOLOGY, topology } from "./topology";
 import { upgradeRunbook } from "./upgrade-runbook";
@@ -27,7 +28,7 @@ const runbooks = (site: Site): Document[] =>
 
 const links = (documents: readonly Document[]) => list(...documents.map(({ title, path }) => link(title, path)));
 
-const index = (catalogued: Document, run: readonly Document[], alerts: readonly Document[]): Document => ({
+const index = (described: readonly Document[], run: readonly Document[], alerts: readonly Document[]): Document => ({
   path: "README.md",
   title: md`Handbook`,
   body: [
@@ -35,7 +36,7 @@ const index = (catalogued: Document, run: readonly Document[], alerts: readonly 
       md`Everything here but the decisions and the post-mortems is written by ${"npm run docs"} from the site, and a check fails while it is stale.`,
     ),
     heading(md`What there is`),
-    links([catalogued]),
+    links(described),
     heading(md`Something is wrong`),
     links(run),
     heading(md`An alert fired`),
@@ -51,10 +52,10 @@ const index = (catalogued: Document, run: readonly Document[], alerts: readonly 
 
 /** The pages of a site's handbook. */
 export const documentsOf = (site: Site): Document[] => {
-  const catalogued = catalogue(site);
+  const described = [catalogue(site), siteReference()];
   const run = runbooks(site);
   const alerts = alertPages(site);
-  return [index(catalogued, run, alerts), catalogued, ...run, ...alerts];
+  return [index(described, run, alerts), ...described, ...run, ...alerts];
 };
 
 /** Every generated file below docs/, by its path. */

@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { siteSchema } from "../site/schema";
+import { type Block, type Document, heading, paragraph, table } from "./document";
+import { md, type Prose, plain } from "./prose";
+
+/** Path of the page. It is the same for every site: it comes from the schema. */
+export const SITE_REFERENCE = "site.md";
+
+/** A field as a reader looks it up. */
+interface Field {
+  /** `hosts[].ssh.port`; a choice is named by what tells it from the others: `state (backend "s3").bucket`. */
+  readonly path: string;
+  readonly needed: Prose;
+  /** What the schema's own refusal says is allowed. */
+  readonly allowed: string;
+}
+
+type Schema = z.core.$ZodType;
+
+/** No field takes it, so that each says what it takes. */
+const WRONG = Number.NaN;
+
+const allowed = (schema: Schema): string => {
+  if (schema instanceof z.ZodLiteral && schema.values.size === 1) return JSON.stringify([...schema.values][0]);
+  const [issue] = z.safeParse(schema, WRONG).error?.issues ?? [];
+  return (issue?.message ?? "").replace(/^allowed (is|are) /, "");
+};
+
+/** The schema within what only says whether the field is needed. */
+const unwrapped = (schema: Schema): Schema => {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
+    return unwrapped(schema.def.innerType);
+  return schema instanceof z.ZodPipe ? unwrapped(schema.def.in) : schema;
+};
+
+const isRefused = (schema: Schema): boolean =>
+  schema instanceof z.ZodOptional && schema.def.innerType instanceof z.ZodUnknown;
+
+const needed = (schema: Schema): Prose => {
+  if (isRefused(schema)) return md`**never**`;
+  if (schema instanceof z.ZodOptional) return md`no`;
+  if (schema instanceof z.ZodPrefault) return md`no`;
+  if (schema instanceof z.ZodDefault) return md`no, ${JSON.stringify(schema.def.defaultValue)}`;
+  return md`yes`;
+};
+
+/** `(backend "s3")`: the field of one value that a choice is known by. */
+const choice = (option: Schema): string => {
+  const shape = option instanceof z.ZodObject ? option.shape : {};
+  const [name, value] = Object.entries(shape).find(([, each]) => each instanceof z.ZodLiteral) ?? [];
+  return value instanceof z.ZodLiteral ? ` (${name} ${JSON.stringify([...value.values][0])})` : "";
+};
+
+const within = (schema: Schema, path: string): Field[] => {
+  const inner = unwrapped(schema);
+  if (inner instanceof z.ZodObject)
+    return Object.entries(inner.shape as Record<string, Schema>).flatMap(([name, field]) =>
+      fieldsOf(field, path === "" ? name : `${path}.${name}`),
+    );
+  if (inner instanceof z.ZodArray) {
+    const element = unwrapped(inner.def.element);
+    // A list of plain values is one field.
+    return element instanceof z.ZodObject || element instanceof z.ZodUnion ? within(element, `${path}[]`) : [];
+  }
+  if (inner instanceof z.ZodUnion) return inner.options.flatMap((option) => within(option, `${path}${choice(option)}`));
+  return [];
+};
+
+const elementOf = (schema: Schema): string => {
+  const inner = unwrapped(schema);
+  if (!(inner instanceof z.ZodArray)) return "";
+  const element = unwrapped(inner.def.element);
+  return element instanceof z.ZodObject || element instanceof z.ZodUnion ? "" : `; of each ${allowed(element)}`;
+};
+
+const fieldsOf = (schema: Schema, path: string): Field[] => [
+  {
+    path,
+    needed: needed(schema),
+    allowed: `${allowed(isRefused(schema) ? schema : unwrapped(schema))}${elementOf(schema)}`,
+  },
+  ...within(schema, path),
+];
+
+const section = ([name, schema]: [string, Schema]): Block[] => [
+  heading(md`${name}`),
+  table(
+    [md`field`, md`needed, default`, md`allowed`],
+    fieldsOf(schema, name).map((field) => [md`${field.path}`, field.needed, plain(field.allowed)]),
+  ),
+];
+
+/** Every field of a site, by the schema's own words. */
+export const siteReference = (): Document => ({
+  path: SITE_REFERENCE,
+  title: md`The fields of a site`,
+  body: [
+    paragraph(
+      md`Your editor knows them too, with the reasons. ${"npm run synth"} names every mistake at once: where it is, what was given, what is allowed, and the cure. A field that is never allowed is named here because people reach for it.`,
+    ),
+    ...Object.entries(siteSchema.shape).flatMap(section),
+  ],
+});
