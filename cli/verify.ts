@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readCertificates } from "../registry/oci/certificates";
@@ -125,9 +125,11 @@ function progressBar(): { show: (progress: Progress) => void; end: () => void } 
   };
 }
 
-function write(path: string, content: string): void {
+/** Makes sure, before a walk that may take long, that its report can be written. */
+function expectWritable(path: string | undefined): void {
+  if (path === undefined) return;
   try {
-    writeFileSync(path, content);
+    appendFileSync(path, "");
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? "unknown";
     throw new RegistryError("bad-input", `${path} cannot be written (${why})`, "give a path in a folder that exists");
@@ -145,6 +147,8 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
   refuseConflicts(command, target, options);
   const given = givenCredentials(options, process.env);
   const ca = options.caFile === undefined ? undefined : readCertificates(options.caFile);
+  expectWritable(options.html);
+  expectWritable(options.junit);
   const { role, concurrency, rate, timeout, insecureSkipTlsVerify } = options;
 
   const interruption = new AbortController();
@@ -177,8 +181,8 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
     await client.close();
   }
 
-  if (options.html !== undefined) write(options.html, page(report));
-  if (options.junit !== undefined) write(options.junit, junit(report));
+  if (options.html !== undefined) writeFileSync(options.html, page(report));
+  if (options.junit !== undefined) writeFileSync(options.junit, junit(report));
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${table(report).join("\n")}\n`);
   process.exitCode = exitCode(report);
   if (process.exitCode === 2) {

@@ -44,6 +44,22 @@ export interface Failure extends Fault {
   path: Digest[];
 }
 
+/** A failure, its fields in the order of the contract. */
+export function failure(
+  repository: string,
+  place: Pick<Failure, "tags" | "object" | "platform" | "path">,
+  digest: Digest | null,
+  { reason, status, detail }: Fault,
+): Failure {
+  const { tags, object, platform, path } = place;
+  return { repository, tags, digest, object, reason, status, platform, path, detail };
+}
+
+/** A fault of the registry's list of repositories. */
+export function catalogueFailure(fault: Fault): Failure {
+  return failure("", { tags: [], object: "catalog", platform: null, path: [] }, null, fault);
+}
+
 /** A gateway that cannot reach the registry, and a registry that asks for patience, say nothing about the object. */
 const UNKNOWN_STATUS: readonly number[] = [429, 502, 503, 504];
 

@@ -2,7 +2,7 @@ import { type BlobCheck, checkBlob, checkManifest, sizeFault } from "./check";
 import type { RegistryClient } from "./client";
 import type { Digest } from "./digest";
 import { drain } from "./drain";
-import { type Failure, type Fault, faultOfExchange, isUncertain, upstreamFault } from "./failure";
+import { type Failure, type Fault, failure, faultOfExchange, isUncertain, upstreamFault } from "./failure";
 import { type BlobNode, emptyGraph, type Graph, type ManifestEdge, type ManifestNode, placesOf } from "./graph";
 import { type Answer, ExchangeError } from "./http";
 import { readListing } from "./listing";
@@ -97,20 +97,18 @@ export class RepositoryWalk {
   /** What is broken, each object once, unsorted. */
   failures(): Failure[] {
     const { repository } = this;
-    const failures: Failure[] = [];
-    const whole = { repository, digest: null, platform: null, path: [] };
-    if (this.#repositoryFault) failures.push({ ...this.#repositoryFault, ...whole, tags: [], object: "repository" });
-    for (const [tag, fault] of this.#tagFaults) failures.push({ ...fault, ...whole, tags: [tag], object: "tag" });
+    const own = (object: "repository" | "tag", tags: string[], fault: Fault): Failure => {
+      return failure(repository, { tags, object, platform: null, path: [] }, null, fault);
+    };
+    const failures = [...this.#tagFaults].map(([tag, fault]) => own("tag", [tag], fault));
+    if (this.#repositoryFault) failures.push(own("repository", [], this.#repositoryFault));
 
     const broken = [...new Map([...this.#conflicts, ...this.#faults])];
     if (broken.length === 0) return failures;
-    const places = placesOf(
-      this.#graph,
-      broken.map(([node]) => node),
-    );
-    for (const [at, [node, fault]] of broken.entries()) {
-      const place = places[at];
-      if (place) failures.push({ ...fault, ...place, repository, digest: node.digest });
+    const nodes = broken.map(([node]) => node);
+    for (const [at, place] of placesOf(this.#graph, nodes).entries()) {
+      const [node, fault] = broken[at] as (typeof broken)[number];
+      failures.push(failure(repository, place, node.digest, fault));
     }
     return failures;
   }

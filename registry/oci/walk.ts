@@ -3,7 +3,7 @@ import type { RegistryClient } from "./client";
 import { sha256 } from "./digest";
 import { drain } from "./drain";
 import { RegistryError } from "./errors";
-import { type Failure, type Fault, OBJECTS } from "./failure";
+import { catalogueFailure, type Failure, type Fault, OBJECTS } from "./failure";
 import { compare } from "./graph";
 import { ExchangeError } from "./http";
 import { readListing } from "./listing";
@@ -72,10 +72,6 @@ export interface Report {
   stopped: Stop | null;
   /** Whether the catalogue was read to its end. */
   catalogueRead: boolean;
-}
-
-function catalogueFailure(fault: Fault): Failure {
-  return { ...fault, repository: "", tags: [], digest: null, object: "catalog", platform: null, path: [] };
 }
 
 /** Whether a repository belongs to the shard: names are spread by their hash. */
@@ -171,7 +167,7 @@ class RegistryWalk {
       registry: this.client.url.origin,
       complete: this.#complete && this.#stopped === null,
       counts: { ...this.#counts, ...this.client.traffic },
-      durationSeconds: (performance.now() - this.#started) / 1000,
+      durationSeconds: Math.round(performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
       stopped: this.#stopped,
       catalogueRead: this.#catalogueRead,

@@ -1,5 +1,5 @@
 import { METRICS, type MetricName } from "../../monitoring/metrics";
-import { type Failure, REASONS } from "../oci/failure";
+import { catalogueFailure, type Failure, REASONS } from "../oci/failure";
 import type { Report } from "../oci/walk";
 
 /** One value of one series. */
@@ -121,17 +121,8 @@ export function withCoverage(report: Report, stored: Stored | null): Report {
     lost.push(`${repositories} repositories, ${stored.repositories} before`);
   if (tags < TAGS_LOST * (stored.tags ?? 0)) lost.push(`${tags} tags, ${stored.tags} before`);
   if (lost.length === 0 || report.failures.some(({ reason }) => reason === "coverage")) return report;
-  const failure: Failure = {
-    repository: "",
-    tags: [],
-    digest: null,
-    object: "catalog",
-    reason: "coverage",
-    status: 200,
-    platform: null,
-    path: [],
-    detail: `the walk was shown less than the last one: ${lost.join("; ")}`,
-  };
+  const detail = `the walk was shown less than the last one: ${lost.join("; ")}`;
+  const failure = catalogueFailure({ reason: "coverage", status: 200, detail });
   return { ...report, failures: [failure, ...report.failures] };
 }
 

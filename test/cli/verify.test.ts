@@ -1,0 +1,296 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { main } from "../../cli/warden";
+import { sha256 } from "../../registry/oci/digest";
+import { image, multiPlatformImage } from "../lab/images";
+import { digestOf, FakeRegistry, json } from "../registry/oci/fake-registry";
+
+jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
+
+let registry: FakeRegistry;
+let folder: string;
+const environment = process.env;
+
+beforeEach(async () => {
+  registry = await FakeRegistry.start();
+  registry.push("app", multiPlatformImage("app"), "v1", "latest").push("other", image("other"), "v1");
+  folder = mkdtempSync(join(tmpdir(), "warden-cli-"));
+  process.env = { ...environment, DOCKER_CONFIG: folder, REG_USER: "", REG_PASS: "" };
+});
+afterEach(async () => {
+  process.env = environment;
+  process.exitCode = undefined;
+  jest.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+  await registry.stop();
+});
+
+/** Runs `warden` in this process. */
+async function warden(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const written = { out: "", err: "" };
+  const take = (name: "out" | "err") => (text: string | Uint8Array) => {
+    written[name] += text;
+    return true;
+  };
+  jest.spyOn(process.stdout, "write").mockImplementation(take("out"));
+  jest.spyOn(process.stderr, "write").mockImplementation(take("err"));
+  process.exitCode = undefined;
+  const code = await main(args);
+  jest.restoreAllMocks();
+  return { code, ...written };
+}
+
+const lose = (): void => void registry.repository("app").tags.set("lost", sha256("nothing"));
+
+describe("exit codes", () => {
+  test("0: all is well", async () => {
+    const { code, out, err } = await warden("verify", registry.host);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain("nothing broken");
+  });
+
+  test("1: something is broken, even if the walk is incomplete", async () => {
+    lose();
+    registry.on(/other/, (_request, response) => json(response, 503, {}));
+    const { code, out, err } = await warden("verify", registry.host);
+    expect({ code, err }).toEqual({ code: 1, err: "" });
+    expect(out).toContain("app:lost");
+    expect(out).toContain("incomplete");
+  });
+
+  test("1: a tag of a named image is missing", async () => {
+    expect((await warden("verify", `${registry.host}/app:v9`)).code).toBe(1);
+  });
+
+  test("1: one repository may not be read", async () => {
+    registry.on(/other/, (_request, response) => json(response, 403, {}));
+    expect((await warden("verify", registry.host)).code).toBe(1);
+  });
+
+  test("2: the walk is incomplete and nothing is broken, with one line", async () => {
+    const networkError = { errors: [{ code: "UNKNOWN", detail: { Op: "Get", Err: {} } }] };
+    const child = digestOf(multiPlatformImage("app").manifests[0] as { descriptor: { digest: string } });
+    registry.on(new RegExp(child), (_request, response) => json(response, 500, networkError));
+    const { code, out, err } = await warden("verify", registry.host, "--role", "proxy", "--json");
+    expect(code).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({ complete: false, failures: [] });
+    expect(err).toMatch(/^error: [^\n]+\n$/);
+  });
+
+  test.each([
+    ["unreachable", ["127.0.0.1:1"], "unreachable"],
+    ["bad input", ["alpine"], "bad-input"],
+    [
+      "a password file that is not there",
+      ["127.0.0.1:1", "--username", "u", "--password-file", "/nowhere"],
+      "bad-input",
+    ],
+    ["a user without a password", ["127.0.0.1:1", "--username", "u"], "bad-credentials"],
+    ["certificates that are not there", ["127.0.0.1:1", "--ca-file", "/nowhere"], "bad-input"],
+  ])("2: %s, as one line and as JSON", async (_name, args, code) => {
+    const plain = await warden("verify", ...args);
+    expect(plain).toMatchObject({ code: 2, out: "", err: expect.stringMatching(/^error: [^\n]+; [^\n]+\n$/) });
+    const asJson = await warden("verify", ...args, "--json");
+    expect(asJson.code).toBe(2);
+    expect(JSON.parse(asJson.out)).toEqual({ error: { code, message: expect.any(String), cure: expect.any(String) } });
+  });
+
+  test("2: unauthorised as a whole", async () => {
+    registry.on(/./, (_request, response) => json(response, 401, {}, { "www-authenticate": "Basic realm=x" }));
+    const { code, out } = await warden("verify", registry.host, "--json");
+    expect(code).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({ error: { code: "unauthorized" } });
+  });
+
+  test.each([
+    ["no command", []],
+    ["no target", ["verify"]],
+    ["two targets", ["verify", "a:1", "b:1"]],
+    ["an unknown command", ["verfy"]],
+    ["an unknown option", ["verify", "a:1", "--nope"]],
+    ["an unknown check", ["verify", "a:1", "--blobs", "some"]],
+    ["an unknown role", ["verify", "a:1", "--role", "cache"]],
+    ["a concurrency of none", ["verify", "a:1", "--concurrency", "0"]],
+    ["a number that is none", ["verify", "a:1", "--newest", "ten"]],
+    ["a rate of nothing", ["verify", "a:1", "--rate", "0"]],
+    ["a repository that is none", ["verify", "a:1", "--repository", "A"]],
+    ["a tag that is none", ["verify", "a:1", "--tag", "-"]],
+    ["a tag and the newest", ["verify", "a:1", "--tag", "x", "--newest", "1"]],
+    ["a repository of an image", ["verify", "a:1/app", "--repository", "app"]],
+    ["a tag of an image with a tag", ["verify", "a:1/app:v1", "--tag", "v2"]],
+  ])("64: %s", async (_name, args) => {
+    const { code, out, err } = await warden(...args);
+    expect({ code, out }).toEqual({ code: 64, out: "" });
+    expect(err).not.toMatch(/\n\s+at /);
+  });
+
+  test("0: help and version", async () => {
+    expect(await warden("verify", "--help")).toMatchObject({
+      code: 0,
+      err: "",
+      out: expect.stringContaining("--blobs"),
+    });
+    expect(await warden("--version")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  });
+});
+
+test("the JSON document has the fields of the contract, and nothing else is printed", async () => {
+  const child = digestOf(multiPlatformImage("app").manifests[1] as { descriptor: { digest: string } });
+  registry.repository("app").manifests.delete(child);
+  const { code, out, err } = await warden("verify", registry.host, "--json");
+  expect({ code, err }).toEqual({ code: 1, err: "" });
+  const report = JSON.parse(out);
+  expect(report).toMatchObject({
+    registry: registry.url.origin,
+    complete: true,
+    counts: {
+      repositories: 2,
+      tags: 3,
+      manifests: 3,
+      indexes: 1,
+      blobs: 6,
+      requests: expect.any(Number),
+      bytes: expect.any(Number),
+    },
+    durationSeconds: expect.any(Number),
+    failures: [
+      {
+        repository: "app",
+        tags: ["latest", "v1"],
+        digest: child,
+        object: "manifest",
+        reason: "missing",
+        status: 404,
+        platform: "linux/arm64",
+        path: [digestOf(multiPlatformImage("app")), child],
+      },
+    ],
+  });
+});
+
+describe("what is walked", () => {
+  const counts = async (...args: string[]) => JSON.parse((await warden("verify", ...args, "--json")).out).counts;
+
+  test.each([
+    ["a registry", [], { repositories: 2, tags: 3 }],
+    ["a repository", ["--repository", "app"], { repositories: 1, tags: 2 }],
+    ["two repositories", ["--repository", "app", "--repository", "other"], { repositories: 2, tags: 3 }],
+    ["a tag where it is", ["--tag", "latest"], { repositories: 2, tags: 1 }],
+    ["a tag of a repository", ["--repository", "app", "--tag", "v1"], { repositories: 1, tags: 1 }],
+    ["the newest", ["--newest", "1"], { repositories: 2, tags: 2 }],
+  ])("%s", async (_name, args, expected) => {
+    expect(await counts(registry.host, ...args)).toMatchObject(expected);
+    expect(await counts(registry.url.origin, ...args)).toMatchObject(expected);
+  });
+
+  test.each([
+    ["by its tag", ":v1", { tags: 1, indexes: 1, manifests: 2 }],
+    ["without one: latest", "", { tags: 1, indexes: 1, manifests: 2 }],
+    ["by its digest", `@${digestOf(multiPlatformImage("app"))}`, { tags: 0, indexes: 1, manifests: 2 }],
+  ])("an image %s", async (_name, reference, expected) => {
+    expect(await counts(`${registry.host}/app${reference}`)).toMatchObject({ repositories: 1, ...expected });
+  });
+});
+
+test.each([
+  ["private", [], /^bytes=/, 6],
+  ["private, none", ["--blobs", "none"], /./, 0],
+  ["proxy", ["--role", "proxy"], /./, 0],
+  ["proxy, head", ["--role", "proxy", "--blobs", "head"], /^undefined$/, 6],
+])("blobs of %s", async (_name, args, range, asked) => {
+  await warden("verify", registry.host, "--repository", "app", ...args);
+  const seen = registry.asked(/blobs/);
+  expect(seen).toHaveLength(asked);
+  for (const { headers } of seen) expect(String(headers.range)).toMatch(range);
+});
+
+describe("credentials", () => {
+  const basic = (pair: string) => `Basic ${Buffer.from(pair).toString("base64")}`;
+  beforeEach(() => {
+    registry.on(/./, (request, response) => {
+      if (request.headers.authorization === basic("prober:hunter2")) registry.serve(request, response);
+      else json(response, 401, {}, { "www-authenticate": "Basic realm=x" });
+    });
+  });
+  const passwordFile = (): string => {
+    const file = join(folder, "password");
+    writeFileSync(file, "hunter2\n");
+    return file;
+  };
+
+  test("from a file", async () => {
+    const { code } = await warden("verify", registry.host, "--username", "prober", "--password-file", passwordFile());
+    expect(code).toBe(0);
+  });
+
+  test("from the environment, and an option goes before it", async () => {
+    process.env.REG_USER = "prober";
+    process.env.REG_PASS = "hunter2";
+    expect((await warden("verify", registry.host)).code).toBe(0);
+    expect((await warden("verify", registry.host, "--username", "other")).code).toBe(2);
+  });
+
+  test("from Docker's configuration, where none are given", async () => {
+    const auths = { [registry.host]: { auth: Buffer.from("prober:hunter2").toString("base64") } };
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ auths }));
+    expect((await warden("verify", registry.host)).code).toBe(0);
+  });
+
+  test("are in no output", async () => {
+    lose();
+    const html = join(folder, "report.html");
+    const junit = join(folder, "report.xml");
+    const files = ["--html", html, "--junit", junit];
+    const right = await warden(
+      "verify",
+      registry.host,
+      "--username",
+      "prober",
+      "--password-file",
+      passwordFile(),
+      "--json",
+      ...files,
+    );
+    const wrong = await warden(
+      "verify",
+      registry.host,
+      "--username",
+      "x",
+      "--password-file",
+      passwordFile(),
+      "--debug",
+    );
+    const everything = [
+      right.out,
+      right.err,
+      wrong.out,
+      wrong.err,
+      readFileSync(html, "utf8"),
+      readFileSync(junit, "utf8"),
+    ].join();
+    expect([right.code, wrong.code]).toEqual([1, 2]);
+    expect(everything).not.toMatch(/hunter2|cHJvYmVyOmh1bnRlcjI/);
+  });
+});
+
+test("the report as a page and as JUnit XML", async () => {
+  lose();
+  const [html, junit] = [join(folder, "report.html"), join(folder, "report.xml")];
+  await warden("verify", registry.host, "--html", html, "--junit", junit);
+  expect(readFileSync(html, "utf8")).toContain("app:lost");
+  expect(readFileSync(junit, "utf8")).toContain('<failure type="missing"');
+});
+
+test("a page that cannot be written is told before the walk begins", async () => {
+  const html = join(folder, "nowhere", "report.html");
+  const { code, err } = await warden("verify", registry.host, "--html", html);
+  expect(code).toBe(2);
+  expect(err).toMatch(/^error: .*cannot be written \(ENOENT\)/);
+  expect(registry.seen).toEqual([]);
+});
+
+test("a stack trace is printed for --debug only", async () => {
+  expect((await warden("verify", "127.0.0.1:1")).err).not.toMatch(/\n\s+at /);
+  expect((await warden("verify", "127.0.0.1:1", "--debug")).err).toMatch(/\n\s+at /);
+});

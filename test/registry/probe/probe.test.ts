@@ -1,0 +1,188 @@
+import { sha256 } from "../../../registry/oci/digest";
+import { probe } from "../../../registry/probe/probe";
+import { image } from "../../lab/images";
+import { FakeRegistry, json } from "../oci/fake-registry";
+
+jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
+
+let registry: FakeRegistry;
+let gateway: FakeRegistry;
+/** What the gateway was sent, and what it holds by path. */
+let pushes: { method: string; path: string; body: string }[];
+let stored: unknown[];
+
+beforeEach(async () => {
+  registry = await FakeRegistry.start();
+  gateway = await FakeRegistry.start();
+  pushes = [];
+  stored = [];
+  gateway.on(/^\/metrics\//, (request, response) => {
+    let body = "";
+    request.on("data", (piece) => {
+      body += piece;
+    });
+    request.on("end", () => {
+      pushes.push({ method: request.method ?? "", path: request.url ?? "", body });
+      response.writeHead(202).end();
+    });
+  });
+  gateway.on("/api/v1/metrics", (_request, response) => json(response, 200, { status: "success", data: stored }));
+  registry.push("app", image("app"), "v1");
+});
+afterEach(async () => {
+  await registry.stop();
+  await gateway.stop();
+});
+
+async function run(changes: NodeJS.ProcessEnv = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const environment = {
+    REGISTRY: registry.url.origin,
+    PUSHGATEWAY: gateway.url.origin,
+    REGISTRY_INSTANCE: "lab:5050",
+    ...changes,
+  };
+  const code = await probe(
+    environment,
+    (line) => out.push(line),
+    (line) => err.push(line),
+  );
+  return { code, out: out.join("\n"), err };
+}
+
+/** The value of a metric in what was pushed. */
+function value(name: string): number | undefined {
+  const [, text] = new RegExp(`^registry_manifest_integrity_${name} (.*)$`, "m").exec(pushes[0]?.body ?? "") ?? [];
+  return text === undefined ? undefined : Number(text);
+}
+
+const group = (labels: Record<string, string>, values: Record<string, number> = {}) => ({
+  labels,
+  ...Object.fromEntries(
+    Object.entries(values).map(([name, each]) => [
+      `registry_manifest_integrity_${name}`,
+      { metrics: [{ labels, value: String(each) }] },
+    ]),
+  ),
+});
+const LABELS = { job: "registry-integrity-probe", instance: "lab:5050" };
+
+test("a complete walk is put under the registry's own group, and the exit code is 0", async () => {
+  const { code, out, err } = await run();
+  expect({ code, err }).toEqual({ code: 0, err: [] });
+  expect(out).toContain("nothing broken");
+  expect(pushes).toMatchObject([{ method: "PUT", path: "/metrics/job/registry-integrity-probe/instance/lab%3A5050" }]);
+  expect([value("failures"), value("repos_checked"), value("walk_complete")]).toEqual([0, 1, 1]);
+});
+
+test("failures are told in the metrics, not in the exit code", async () => {
+  registry.repository("app").tags.set("lost", sha256("nothing"));
+  const { code, out } = await run();
+  expect(code).toBe(0);
+  expect(out).toContain("app:lost");
+  expect(value("failures")).toBe(1);
+});
+
+test("an incomplete walk is posted, and leaves a higher number of failures alone", async () => {
+  registry.push("shut", image("shut"), "v1");
+  registry.on(/shut/, (_request, response) => json(response, 403, {}));
+  stored = [group(LABELS, { failures: 3 })];
+  expect((await run()).code).toBe(0);
+  expect(pushes).toMatchObject([{ method: "POST" }]);
+  expect([value("failures"), value("walk_complete")]).toEqual([undefined, 0]);
+});
+
+test("an incomplete walk raises a lower number of failures", async () => {
+  registry.push("shut", image("shut"), "v1");
+  registry.on(/shut/, (_request, response) => json(response, 403, {}));
+  stored = [group(LABELS, { failures: 0 })];
+  await run();
+  expect(value("failures")).toBe(1);
+});
+
+test("a registry that cannot be reached is a report, too", async () => {
+  const { code, out, err } = await run({ REGISTRY: "127.0.0.1:1" });
+  expect({ code, err }).toEqual({ code: 0, err: [] });
+  expect(out).toContain("cannot be reached");
+  expect([value("catalog_accessible"), value("walk_complete")]).toEqual([0, 0]);
+});
+
+test("a walk that a repository's list was lost from is a coverage failure", async () => {
+  stored = [group(LABELS, { repos_checked: 2 })];
+  await run();
+  expect(pushes[0]?.body).toContain('failures_by_reason{reason="coverage"} 1');
+});
+
+test("repositories that the catalogue hides are walked beside it", async () => {
+  registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: ["app"] }));
+  registry.push("hidden", image("hidden"), "v1");
+  await run({ REPOSITORIES: "hidden" });
+  expect(value("repos_checked")).toBe(2);
+});
+
+test("each shard has a group of its own, and the first removes those that are no more", async () => {
+  stored = [
+    group(LABELS),
+    group({ ...LABELS, shard: "1" }),
+    group({ ...LABELS, shard: "2" }),
+    group({ ...LABELS, instance: "other" }),
+  ];
+  await run({ SHARDS: "2", JOB_COMPLETION_INDEX: "1" });
+  expect(pushes.map(({ method, path }) => `${method} ${path.slice(-8)}`)).toEqual(["PUT /shard/1"]);
+  pushes = [];
+  await run({ SHARDS: "2", JOB_COMPLETION_INDEX: "0" });
+  expect(
+    pushes.map(
+      ({ method, path }) => `${method} ${path.replace("/metrics/job/registry-integrity-probe/instance/", "")}`,
+    ),
+  ).toEqual(["PUT lab%3A5050/shard/0", "DELETE lab%3A5050", "DELETE lab%3A5050/shard/2"]);
+});
+
+test("the pushgateway may have a path of its own", async () => {
+  gateway.on(/^\/gateway\//, (request, response) => {
+    pushes.push({ method: request.method ?? "", path: request.url ?? "", body: "" });
+    response.writeHead(200).end();
+  });
+  await run({ PUSHGATEWAY: `${gateway.url.origin}/gateway` });
+  expect(pushes.at(-1)?.path).toBe("/gateway/metrics/job/registry-integrity-probe/instance/lab%3A5050");
+});
+
+describe("what keeps the metrics from being stored is exit code 2 and one line", () => {
+  test.each([
+    ["nothing listens there", { PUSHGATEWAY: "http://127.0.0.1:1" }, /cannot be reached/],
+    ["the environment is wrong", { BLOBS: "x" }, /BLOBS is "x"/],
+    ["the certificates are missing", { REGISTRY_CA_FILE: "/nowhere.pem" }, /nowhere\.pem cannot be read/],
+    ["the certificates are none", { REGISTRY_CA_FILE: __filename }, /holds no certificate/],
+  ])("%s", async (_name, changes, message) => {
+    const { code, err } = await run(changes);
+    expect(code).toBe(2);
+    expect(err).toEqual([expect.stringMatching(message)]);
+    expect(err[0]).not.toContain("\n");
+  });
+
+  test("it refuses them", async () => {
+    gateway.on(
+      /^\/metrics\//,
+      (_request, response) => void response.writeHead(400).end("pushed metrics are invalid\n"),
+    );
+    const { code, err } = await run();
+    expect(code).toBe(2);
+    expect(err).toEqual([expect.stringMatching(/answered 400: pushed metrics are invalid;/)]);
+  });
+});
+
+test("no secret is in the log", async () => {
+  registry.on(/./, (request, response) => {
+    const expected = `Basic ${Buffer.from("prober:hunter2").toString("base64")}`;
+    if (request.headers.authorization === expected) registry.serve(request, response);
+    else json(response, 401, {}, { "www-authenticate": "Basic realm=x" });
+  });
+  registry.repository("app").tags.set("lost", sha256("nothing"));
+  const { out, err } = await run({ REG_USER: "prober", REG_PASS: "hunter2" });
+  const wrong = await run({ REG_USER: "prober", REG_PASS: "hunter3" });
+  const everything = [out, ...err, wrong.out, ...wrong.err, ...pushes.map(({ body }) => body)].join("\n");
+  expect(everything).toContain("app:lost");
+  expect(everything).toContain("refused the credentials");
+  expect(everything).not.toMatch(/hunter|cHJvYmVy/);
+});

@@ -1,0 +1,190 @@
+import fc from "fast-check";
+import { type Digest, sha256 } from "../../../registry/oci/digest";
+import { type Failure, OBJECTS, REASONS } from "../../../registry/oci/failure";
+import type { Report } from "../../../registry/oci/walk";
+import { page } from "../../../registry/report/html";
+import { junit } from "../../../registry/report/junit";
+import { markup } from "../../../registry/report/markup";
+import { formatBytes, nextCommands, table, worstFirst } from "../../../registry/report/table";
+
+const INDEX = sha256("index");
+const CHILD = sha256("child");
+
+const failure = (changes: Partial<Failure> = {}): Failure => ({
+  repository: "infra/ci",
+  tags: ["latest", "v1"],
+  digest: CHILD,
+  object: "manifest",
+  reason: "missing",
+  status: 404,
+  platform: "linux/arm64",
+  path: [INDEX, CHILD],
+  detail: "answered 404",
+  ...changes,
+});
+
+const report = (failures: Failure[] = [], changes: Partial<Report> = {}): Report => ({
+  registry: "https://registry.example.org:5050",
+  complete: true,
+  counts: { repositories: 1, tags: 2, manifests: 2, indexes: 1, blobs: 1234, requests: 1300, bytes: 5_000_000 },
+  durationSeconds: 2.5,
+  failures,
+  stopped: null,
+  catalogueRead: true,
+  ...changes,
+});
+
+describe("the table", () => {
+  test("of a healthy registry says what was checked, and that nothing is broken", () => {
+    expect(table(report())).toEqual([
+      "registry  https://registry.example.org:5050",
+      "checked   1 repository, 2 tags, 1 index, 2 manifests, 1,234 blobs (2.5 s, 1,300 requests, 4.8 MiB)",
+      "result    nothing broken",
+    ]);
+  });
+
+  test("of a broken one names the object, where it stands, and the next command", () => {
+    const lines = table(report([failure()]));
+    expect(lines).toContain("result    1 failure");
+    expect(lines.find((line) => line.startsWith("missing"))).toBe(
+      `missing  manifest  infra/ci:latest (+1)  linux/arm64  sha256:${CHILD.slice(7, 19)}  answered 404`,
+    );
+    expect(lines.at(-1)).toMatch(/^next +warden diagnose https:\/\/registry.example.org:5050 /);
+  });
+
+  test("of an incomplete one says so, and why", () => {
+    const stopped = { code: "deadline", message: "the deadline passed", cure: "more time" };
+    expect(table(report([], { complete: false, stopped }))).toEqual(
+      expect.arrayContaining([expect.stringContaining("incomplete"), "stopped   the deadline passed"]),
+    );
+  });
+
+  test("is cut where a log asks for it, and says how much is missing", () => {
+    const lines = table(report([failure(), failure({ tags: ["v2"] }), failure({ tags: ["v3"] })]), 2);
+    expect(lines).toContain("... and 1 more");
+  });
+
+  test("shows the worst first: by reason, then by how many tags it takes along", () => {
+    const slow = failure({ reason: "timeout" });
+    const one = failure({ tags: ["v1"] });
+    const two = failure();
+    expect(worstFirst([slow, one, two])).toEqual([two, one, slow]);
+  });
+
+  test.each([
+    ["missing", /diagnose/],
+    ["coverage", /_catalog/],
+    ["unauthorized", /docker login/],
+    ["timeout", /--timeout/],
+  ] as const)("has a next command for %s", (reason, command) => {
+    expect(nextCommands(report([failure({ reason })])).join()).toMatch(command);
+  });
+
+  test("moves no cursor", () => {
+    const detail = "\u001b[2J\u0007 evil \u009b";
+    expect(table(report([failure({ detail })])).join("")).toMatch(/^[ -~]*$/);
+  });
+
+  test.each([
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1536, "1.5 KiB"],
+    [3 * 1024 ** 3, "3.0 GiB"],
+  ])("%i bytes are %s", (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+});
+
+const anyFailure: fc.Arbitrary<Failure> = fc.record({
+  repository: fc.string(),
+  tags: fc.array(fc.string()),
+  digest: fc.option(fc.constantFrom<Digest>(INDEX, CHILD)),
+  object: fc.constantFrom(...OBJECTS),
+  reason: fc.constantFrom(...REASONS),
+  status: fc.option(fc.nat()),
+  platform: fc.option(fc.string()),
+  path: fc.array(fc.constantFrom<Digest>(INDEX, CHILD)),
+  detail: fc.string({ unit: "binary" }),
+});
+
+describe("JUnit XML", () => {
+  test("has a failed case for each failure, and a case for the walk", () => {
+    const xml = junit(
+      report([failure(), failure({ object: "tag", digest: null, path: [], platform: null, tags: ["v2"] })]),
+    );
+    expect(xml).toContain('<testsuites name="warden verify" tests="3" failures="2" errors="0" time="2.500">');
+    expect(xml).toContain('<testcase classname="walk" name="reaches everything" time="2.500"/>');
+    expect(xml).toContain(`<testcase classname="infra/ci" name="manifest latest, v1 ${CHILD} linux/arm64">`);
+    expect(xml).toContain('<testcase classname="infra/ci" name="tag v2">');
+    expect(xml.match(/<failure type="missing" message="missing: answered 404">/g)).toHaveLength(2);
+  });
+
+  test("has an error where the walk was not complete", () => {
+    const xml = junit(report([], { complete: false }));
+    expect(xml).toContain('tests="1" failures="0" errors="1"');
+    expect(xml).toContain('<error type="incomplete" message="not everything was reached"/>');
+  });
+
+  test("is well formed whatever the report says", () => {
+    fc.assert(
+      fc.property(fc.array(anyFailure), (failures) => {
+        const xml = junit(report(failures));
+        const open: string[] = [];
+        for (const [, closing, name = "", self] of xml.matchAll(/<(\/?)([a-z]+)(?: [a-z]+="[^"<]*")*(\/?)>/g)) {
+          if (closing) expect(open.pop()).toBe(name);
+          else if (!self) open.push(name);
+        }
+        expect(open).toEqual([]);
+        const outside = xml.replace(/<\?xml[^?]*\?>/, "").replace(/<\/?[a-z]+(?: [a-z]+="[^"<]*")*\/?>/g, "");
+        expect(outside).not.toMatch(/[<>]|&(?!#\d+;)/);
+      }),
+    );
+  });
+});
+
+describe("the page", () => {
+  test("shows the tree from the tags to the broken object", () => {
+    const html = page(report([failure()]));
+    const tree = html.slice(html.indexOf("<ul>"), html.indexOf("</details>"));
+    const order = ["infra/ci:latest", "infra/ci:v1", INDEX, CHILD, "manifest missing", "linux/arm64"].map((text) =>
+      tree.indexOf(text),
+    );
+    expect(order).not.toContain(-1);
+    expect([...order].sort((a, b) => a - b)).toEqual(order);
+    expect(html).toContain('<input type="search"');
+  });
+
+  test("of a healthy registry has nothing to search", () => {
+    expect(page(report())).toContain("nothing broken");
+    expect(page(report())).not.toContain("<input");
+  });
+
+  test("needs no network", () => {
+    const html = page(report([failure()]));
+    expect(html).toContain("default-src 'none'");
+    expect(html).not.toMatch(/\b(?:src|href)=/);
+  });
+
+  test("takes nothing of the report for markup", () => {
+    fc.assert(
+      fc.property(fc.array(anyFailure, { minLength: 1 }), fc.string(), (failures, registry) => {
+        const html = page(report(failures, { registry }));
+        const tags = new Set([...html.matchAll(/<([a-z0-9]+)/g)].map(([, name]) => name));
+        const known =
+          "html head meta title style body h1 p strong dl div dt dd input output details summary code ul li span h2 pre script";
+        for (const name of tags) expect(known.split(" ")).toContain(name);
+        expect(html.match(/<script>/g)).toHaveLength(1);
+      }),
+    );
+  });
+});
+
+test("markup can be read back, but for what XML cannot say", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme-ascii" }), (text) => {
+      const back = markup(text).replace(/&#(\d+);/g, (_match, code) => String.fromCharCode(Number(code)));
+      expect(back).toBe(text);
+      expect(markup(text)).not.toMatch(/[<>"']/);
+    }),
+  );
+});
