@@ -55,7 +55,7 @@ class SkipReporter {
     const unlisted = unlistedSkips(this.#skipped, parseAllowedSkips(readFileSync(ALLOWED_SKIPS, "utf8")));
     if (unlisted.length === 0) return;
     this.#error = new Error(
-      `skipped in CI but not in .ci/allowed-skips: ${unlisted.join(", ")}: make it run, or list it with the reason`,
+      `skipped in CI but not in .ci/allowed-skips: make it run, or list it with the reason\n${unlisted.map((name) => `  ${name}`).join("\n")}`,
     );
     process.stderr.write(`\n${this.#error.message}\n`);
   }
