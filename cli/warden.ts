@@ -4,6 +4,7 @@ import { isScanThread, serveScan } from "../registry/storage/scan-threads";
 import { docsCommand } from "./docs";
 import { planReportCommand } from "./plan-report";
 import { probeCommand } from "./probe-command";
+import { pruneCommand } from "./prune";
 import { scanCommand } from "./scan";
 import { verifyCommand } from "./verify";
 
@@ -32,7 +33,7 @@ function describe(error: unknown): { code: string; message: string; cure: string
 }
 
 function commands(): Command[] {
-  return [verifyCommand(), probeCommand(), planReportCommand(), docsCommand(), scanCommand()];
+  return [verifyCommand(), probeCommand(), planReportCommand(), docsCommand(), scanCommand(), pruneCommand()];
 }
 
 function program(): Command {

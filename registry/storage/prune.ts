@@ -58,17 +58,20 @@ export async function planPrune(root: string, policy: RetentionPolicy, now: numb
  * that name it, and the same call does the rest. Only links are removed: the blobs are left to the registry's own
  * garbage collection, until which the journal can put everything back.
  *
- * @param requireQuiet throws a StorageRefusal when something may write to the store; asked before each batch
+ * @param requireQuiet throws a StorageRefusal when something may write to the store; asked before each batch, with the
+ *   name of a repository that is there
  * @throws StorageRefusal as planPrune, and when the store is locked, cannot be written or something may write to it
  */
 export async function applyPrune(
   root: string,
   policy: RetentionPolicy,
   now: number,
-  requireQuiet: () => Promise<void>,
+  requireQuiet: (repository: string) => Promise<void>,
 ): Promise<PruneReport> {
-  await requireQuiet();
-  const lock = await lockStore(privateStore(root));
+  const store = privateStore(root);
+  const repository = aRepository(store);
+  await requireQuiet(repository);
+  const lock = await lockStore(store);
   try {
     const { layout, plans, report } = await plan(root, policy, now);
     const paths = removals(layout, plans);
@@ -77,7 +80,7 @@ export async function applyPrune(
     const journal = Journal.begin(layout, now, report);
     for (let done = 0; done < paths.length; done += BATCH) {
       lock.check();
-      await requireQuiet();
+      await requireQuiet(repository);
       for (const path of paths.slice(done, done + BATCH)) journal.remove(path);
     }
     return { ...report, applied: true, journal: journal.folder };
@@ -119,6 +122,12 @@ function privateStore(root: string): StorageLayout {
     );
   }
   return store.layout;
+}
+
+/** One of its repositories; of an empty store any name. */
+function aRepository(layout: StorageLayout): string {
+  const [first] = new StoreReader(layout).repositories();
+  return first?.name ?? "warden";
 }
 
 function unlistable(folder: string): StorageRefusal {

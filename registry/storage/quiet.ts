@@ -1,0 +1,46 @@
+import { ExchangeError } from "../oci/http";
+import { StorageRefusal } from "./refusal";
+import type { RegistryWriter } from "./registry-writer";
+
+/**
+ * Makes sure that a registry writes nothing: nobody listens at its address, or it answers an upload with 405, which is
+ * its read-only mode. Whatever else it answers, it may write.
+ *
+ * @param repository one it has, because the question may leave an empty folder behind
+ * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be told
+ */
+export async function requireQuiet(writer: RegistryWriter, repository: string): Promise<void> {
+  const { host } = writer.url;
+  const status = await writer.tryUpload(repository).catch((error: unknown) => {
+    if (!(error instanceof ExchangeError)) throw error;
+    if (error.fault === "unreachable" && error.message.includes("ECONNREFUSED")) return DOWN;
+    throw new StorageRefusal(
+      "registry-unknown",
+      `whether ${host} is down cannot be told: ${error.message}`,
+      "give the registry's own address, where a stopped registry refuses connections",
+    );
+  });
+  if (status === DOWN || status === 405) return;
+  if (status === 401 || status === 403) {
+    throw new StorageRefusal(
+      "registry-unknown",
+      `${host} answers ${status}, so whether it is read-only cannot be told`,
+      "set REG_USER and REG_PASS to an account that may push",
+    );
+  }
+  if (status === 202) {
+    throw new StorageRefusal(
+      "registry-running",
+      `${host} runs and takes uploads`,
+      "stop it, or restart it read-only (storage.maintenance.readonly.enabled), and run this again",
+    );
+  }
+  throw new StorageRefusal(
+    "registry-unknown",
+    `${host} answers an upload with ${status}, which is neither refused (405) nor down`,
+    "give the registry's own address, not that of a proxy in front of it",
+  );
+}
+
+/** In place of a status: nobody listens. */
+const DOWN = 0;

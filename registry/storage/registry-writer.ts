@@ -1,0 +1,156 @@
+import { Authorizer, parseChallenges, type Scope } from "../oci/authorization";
+import type { Credentials } from "../oci/credentials";
+import type { Digest } from "../oci/digest";
+import { type Answer, type Exchange, Transport } from "../oci/http";
+
+export interface WriterOptions {
+  /** The registry's origin. */
+  url: URL;
+  credentials: Credentials | null;
+  /** Seconds without a byte that end a request. @default 30 */
+  timeout?: number;
+  /** PEM certificates trusted beside the well-known ones. */
+  ca?: string;
+  insecureSkipTlsVerify?: boolean;
+}
+
+/** A registry's answer was not the one that says it is done. */
+export class WriteRefused extends Error {
+  override readonly name = "WriteRefused";
+
+  constructor(
+    readonly status: number,
+    what: string,
+    body: Buffer,
+  ) {
+    super(`${what} answered ${status}${codesOf(body)}`);
+  }
+}
+
+/** A good length of the pieces of an upload, in bytes; each is held in memory. */
+export const UPLOAD_PIECE = 8 * 1024 * 1024;
+
+const ANSWER_LIMIT = 1024 * 1024;
+
+/** The transport sends any method; its type names those that were needed so far. */
+const PATCH = "PATCH" as string as Exchange["method"];
+
+/**
+ * The push side of the OCI distribution specification, one request at a time. Every method throws ExchangeError when
+ * there is no answer and RegistryError when the credentials are refused.
+ *
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#push
+ */
+export class RegistryWriter {
+  readonly url: URL;
+  readonly #transport: Transport;
+  readonly #authorizer: Authorizer;
+
+  constructor({ url, credentials, timeout = 30, ca, insecureSkipTlsVerify }: WriterOptions) {
+    this.url = url;
+    this.#transport = new Transport({ connections: 1, timeout: timeout * 1000, ca, insecureSkipTlsVerify });
+    this.#authorizer = new Authorizer(url, credentials, this.#transport);
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  /** The status that the registry answers an upload with; one that it begins is ended again. */
+  async tryUpload(repository: string): Promise<number> {
+    const answer = await this.#send(repository, { method: "POST", path: `/v2/${repository}/blobs/uploads/` });
+    const upload = uploadOf(answer);
+    if (upload !== null) await this.#send(repository, { method: "DELETE", path: upload });
+    return answer.status;
+  }
+
+  /** Uploads a blob; the registry hashes it. @param pieces its bytes, in order. @throws WriteRefused */
+  async pushBlob(repository: string, digest: Digest, pieces: Iterable<Uint8Array>): Promise<void> {
+    const begun = await this.#send(repository, { method: "POST", path: `/v2/${repository}/blobs/uploads/` });
+    let upload = uploadOf(begun);
+    if (begun.status !== 202 || upload === null) throw new WriteRefused(begun.status, "the upload", begun.body);
+    let sent = 0;
+    for (const piece of pieces) {
+      const headers = {
+        "content-type": "application/octet-stream",
+        "content-range": `${sent}-${sent + piece.length - 1}`,
+      };
+      const answer = await this.#send(repository, { method: PATCH, path: upload, body: piece, headers });
+      upload = uploadOf(answer);
+      if (answer.status !== 202 || upload === null) throw new WriteRefused(answer.status, "the upload", answer.body);
+      sent += piece.length;
+    }
+    const end = new URL(upload, this.url);
+    end.searchParams.set("digest", digest);
+    const answer = await this.#send(repository, { method: "PUT", path: `${end.pathname}${end.search}` });
+    if (answer.status !== 201) throw new WriteRefused(answer.status, `the blob ${digest}`, answer.body);
+  }
+
+  /** @param reference a tag or the manifest's digest. @throws WriteRefused */
+  async pushManifest(repository: string, reference: string, bytes: Uint8Array, mediaType: string): Promise<void> {
+    const path = `/v2/${repository}/manifests/${reference}`;
+    const answer = await this.#send(repository, {
+      method: "PUT",
+      path,
+      body: bytes,
+      headers: { "content-type": mediaType },
+    });
+    if (answer.status !== 201) throw new WriteRefused(answer.status, `the manifest ${reference}`, answer.body);
+  }
+
+  /** Removes a manifest with every tag that points at it; one that is gone already is as good. @throws WriteRefused */
+  async removeManifest(repository: string, digest: Digest): Promise<void> {
+    const path = `/v2/${repository}/manifests/${digest}`;
+    const answer = await this.#send(repository, { method: "DELETE", path });
+    if (![202, 404].includes(answer.status)) throw new WriteRefused(answer.status, `removing ${digest}`, answer.body);
+  }
+
+  async #send(
+    repository: string,
+    request: Pick<Exchange, "method" | "body"> & { path: string; headers?: Record<string, string> },
+  ): Promise<Answer> {
+    const scope = writeScope(repository, request.method);
+    const authorization = await this.#authorizer.headerFor(scope);
+    const answer = await this.#exchange(request, authorization);
+    if (answer.status !== 401) return answer;
+    const challenges = parseChallenges(answer.headers["www-authenticate"]);
+    const better = await this.#authorizer.answer(challenges, scope, authorization);
+    return better === null ? answer : this.#exchange(request, better);
+  }
+
+  #exchange(
+    { path, headers, ...request }: Pick<Exchange, "method" | "body" | "headers"> & { path: string },
+    authorization: string | null,
+  ): Promise<Answer> {
+    return this.#transport.exchange({
+      ...request,
+      url: new URL(path, this.url),
+      headers: authorization === null ? headers : { ...headers, authorization },
+      limit: ANSWER_LIMIT,
+    });
+  }
+}
+
+/** https://distribution.github.io/distribution/spec/auth/scope/ */
+function writeScope(repository: string, method: Exchange["method"]): Scope {
+  return `repository:${repository}:${method === "DELETE" ? "pull,push,delete" : "pull,push"}`;
+}
+
+/** Where an upload goes on; null when there is none, or it is not on this registry. */
+function uploadOf({ status, headers: { location }, url }: Answer): string | null {
+  if (status !== 202 || typeof location !== "string" || !URL.canParse(location, url.href)) return null;
+  const upload = new URL(location, url);
+  // Behind a front that does not pass its own name on, a registry names itself: only the path counts.
+  return `${upload.pathname}${upload.search}`;
+}
+
+/** The codes of an error answer, as ` (BLOB_UNKNOWN)`; empty when it has none. */
+function codesOf(body: Buffer): string {
+  try {
+    const { errors } = JSON.parse(body.toString("utf8")) as { errors: { code: string }[] };
+    const codes = errors.map(({ code }) => code).filter((code) => /^[A-Z_]{1,40}$/.test(code));
+    return codes.length > 0 ? ` (${[...new Set(codes)].join(", ")})` : "";
+  } catch {
+    return "";
+  }
+}

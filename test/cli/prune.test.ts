@@ -1,0 +1,183 @@
+import { readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { image } from "../lab/images";
+import { SyntheticStore } from "../registry/storage/synthetic-store";
+import { runWarden } from "./run-warden";
+
+let store: SyntheticStore;
+let server: Server | undefined;
+beforeEach(() => {
+  store = new SyntheticStore();
+  for (const n of [1, 2, 3]) {
+    store.push("app", image(`v${n}`), `v${n}`);
+    utimesSync(store.repository("app").tagLink(`v${n}`), n, n);
+  }
+});
+afterEach(async () => {
+  store.remove();
+  await stop();
+});
+
+const tags = () => readdirSync(store.repository("app").tags).sort();
+
+/** A registry that answers so; its url. */
+const serve = async (answer: RequestListener): Promise<string> => {
+  const started = createServer(answer);
+  await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
+  server = started;
+  return `http://127.0.0.1:${(started.address() as AddressInfo).port}`;
+};
+const stop = async () => {
+  if (server !== undefined) await new Promise((resolve) => server?.close(resolve));
+  server = undefined;
+};
+const answering = (status: number) =>
+  serve((request, response) => {
+    request.resume();
+    response.writeHead(status).end();
+  });
+
+describe("a plan", () => {
+  test("says what goes, what stays and why, and changes nothing", async () => {
+    const { code, out } = await runWarden("prune", store.root, "--keep-newest", "1", "--keep", "*1");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^keep +app:v1 +kept by \*1$/m);
+    expect(out).toMatch(/^keep +app:v3 +among the newest 1$/m);
+    expect(out).toMatch(/^remove +app:v2 +older than the newest 1$/m);
+    expect(out).toMatch(/^remove +1 tag, 1 manifest; the garbage collection frees 4 blobs/m);
+    expect(tags()).toEqual(["v1", "v2", "v3"]);
+  });
+
+  test("--exit-code tells whether it is empty", async () => {
+    const plan = (newest: string) => runWarden("prune", store.root, "--keep-newest", newest, "--exit-code", "--json");
+    expect((await plan("2")).code).toBe(1);
+    expect((await plan("3")).code).toBe(0);
+  });
+
+  test("--json is the report of the contract", async () => {
+    const { out } = await runWarden("prune", store.root, "--keep-newest", "2", "--json");
+    expect(JSON.parse(out)).toMatchObject({
+      root: store.root,
+      policy: { rules: [{ repositories: "**", keepNewest: 2 }] },
+      keep: { tags: 2, manifests: 2, blobs: 8, bytes: expect.any(Number) },
+      remove: {
+        tags: [{ repository: "app", tag: "v1", reason: "older than the newest 2" }],
+        manifests: [{ repository: "app", digest: expect.stringMatching(/^sha256:/) }],
+        blobs: 4,
+        bytes: expect.any(Number),
+      },
+      applied: false,
+    });
+  });
+
+  test("by a policy file", async () => {
+    const file = join(store.root, "policy.json");
+    writeFileSync(file, JSON.stringify({ protect: ["v1"], rules: [{ repositories: "app", keepNewest: 1 }] }));
+    const { out } = await runWarden("prune", store.root, "--policy", file, "--json");
+    expect(JSON.parse(out).remove.tags).toMatchObject([{ tag: "v2" }]);
+  });
+});
+
+describe("--apply", () => {
+  const apply = (...how: string[]) => runWarden("prune", store.root, "--keep-newest", "1", "--apply", ...how);
+
+  test("--offline takes the operator's word", async () => {
+    const { code, out } = await apply("--offline", "--json");
+    expect({ code, applied: JSON.parse(out).applied }).toEqual({ code: 0, applied: true });
+    expect(tags()).toEqual(["v3"]);
+  });
+
+  test("tells how to go on, and how to go back", async () => {
+    const { out } = await apply("--offline");
+    expect(out).toMatch(/^next +registry garbage-collect CONFIG \(without -m\)/m);
+    expect(out).toMatch(/^undo +until then: cp --archive --no-clobber /m);
+  });
+
+  test("on a registry that is down", async () => {
+    const url = await answering(200);
+    await stop();
+    expect(await apply("--registry", url)).toMatchObject({ code: 0, err: "" });
+    expect(tags()).toEqual(["v3"]);
+  });
+
+  test("on a registry that is read-only", async () => {
+    expect(await apply("--registry", await answering(405))).toMatchObject({ code: 0, err: "" });
+    expect(tags()).toEqual(["v3"]);
+  });
+
+  test("not on a registry that takes uploads; the one it began is ended", async () => {
+    const asked: string[] = [];
+    const url = await serve((request, response) => {
+      request.resume();
+      asked.push(`${request.method} ${request.url}`);
+      if (request.method === "POST") response.writeHead(202, { location: "/v2/app/blobs/uploads/one?state=x" }).end();
+      else response.writeHead(204).end();
+    });
+    const { code, err } = await apply("--registry", url);
+    expect(code).toBe(2);
+    expect(err).toMatch(/^error: 127\.0\.0\.1:\d+ runs and takes uploads; stop it.*\n$/);
+    expect(asked).toEqual(["POST /v2/app/blobs/uploads/", "DELETE /v2/app/blobs/uploads/one?state=x"]);
+    expect(tags()).toEqual(["v1", "v2", "v3"]);
+  });
+
+  test.each([200, 401, 403, 404, 500, 502, 503])("not on one that answers %d", async (status) => {
+    const { code, out } = await apply("--registry", await answering(status), "--json");
+    expect(code).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({ error: { code: "registry-unknown" } });
+    expect(tags()).toEqual(["v1", "v2", "v3"]);
+  });
+
+  test.each([
+    ["whose name is unknown", async () => "http://registry.invalid:5000"],
+    ["that speaks no TLS", async () => (await answering(405)).replace("http:", "https:")],
+    ["that never answers", () => serve((request) => void request.resume())],
+    ["that hangs up", () => serve((request) => void request.socket.destroy())],
+  ])("not on one %s", async (_, url) => {
+    const { code, out } = await apply("--registry", await url(), "--timeout", "0.3", "--json");
+    server?.closeAllConnections();
+    expect(code).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({ error: { code: "registry-unknown" } });
+    expect(tags()).toEqual(["v1", "v2", "v3"]);
+  });
+
+  test("asks with the credentials that were given", async () => {
+    const url = await serve((request, response) => {
+      request.resume();
+      const known = request.headers.authorization === `Basic ${Buffer.from("ops:secret").toString("base64")}`;
+      response.writeHead(known ? 405 : 401, { "www-authenticate": 'Basic realm="test"' }).end();
+    });
+    const file = join(store.root, "password");
+    writeFileSync(file, "secret\n");
+    expect(await apply("--registry", url, "--username", "ops", "--password-file", file)).toMatchObject({ code: 0 });
+  });
+});
+
+describe("fails", () => {
+  test.each([
+    ["without a policy", []],
+    ["with two policies", ["--keep-newest", "1", "--policy", "p.json"]],
+    ["when nothing would be kept", ["--keep-newest", "0"]],
+    ["with half a tag", ["--keep-newest", "1.5"]],
+    ["with --apply alone", ["--keep-newest", "1", "--apply"]],
+    ["with two words for the same", ["--keep-newest", "1", "--apply", "--offline", "--registry", "localhost:5000"]],
+    ["with patterns beside a policy file", ["--policy", "p.json", "--keep", "v*"]],
+  ])("%s: wrong usage", async (_, args) => {
+    expect(await runWarden("prune", store.root, ...args)).toMatchObject({ code: 64, out: "" });
+  });
+
+  test.each([
+    ["a policy file that is not there", null, /cannot be read \(ENOENT\)/],
+    ["a policy file that is not JSON", "{", /is not json/],
+    ["a policy with a typo", '{"rules":[{"repositories":"**","keepNewst":1}]}', /unknown field "keepNewst"/],
+  ])("on %s, with one line", async (_, content, message) => {
+    const file = join(store.root, "policy.json");
+    if (content !== null) writeFileSync(file, content);
+    const { code, err } = await runWarden("prune", store.root, "--policy", file, "--apply", "--offline");
+    expect(code).toBe(2);
+    expect(err).toMatch(message);
+    expect(err.split("\n")).toHaveLength(2);
+    expect(tags()).toEqual(["v1", "v2", "v3"]);
+  });
+});
