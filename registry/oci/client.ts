@@ -67,6 +67,8 @@ export class RegistryClient {
   readonly #authorizer: Authorizer;
   readonly #gate: Gate;
   readonly #signal: AbortSignal | undefined;
+  /** Whether a request was let in. */
+  #entered = false;
   /** Requests in a row that got no answer at all, each after its retries. */
   #silence = 0;
 
@@ -114,12 +116,9 @@ export class RegistryClient {
 
       const challenges = parseChallenges(answer.headers["www-authenticate"]);
       const authorization = await this.#authorizer.answer(challenges, "", null);
-      if (authorization?.startsWith("Basic ")) {
-        if ((await this.#send(request)).status === 401) throw credentialsRefused(this.url);
-      } else if (authorization === null && !challenges.some(({ scheme }) => scheme === "bearer")) {
-        // A token service may give nothing for the registry itself, and yet a token for a repository.
-        throw credentialsNeeded(this.url);
-      }
+      // A token service may give nothing for the registry itself, and yet a token for a repository.
+      if (authorization !== null || challenges.some(({ scheme }) => scheme === "bearer")) return;
+      throw credentialsNeeded(this.url);
     } catch (error) {
       throw error instanceof ExchangeError ? registryFailed(this.url, error) : error;
     }
@@ -219,7 +218,13 @@ export class RegistryClient {
     const url = new URL(request.path, this.url);
     const authorization = request.anonymous ? null : await this.#authorizer.headerFor(request.scope);
     const answer = await this.#follow(request, url, authorization);
-    if (answer.status !== 401 || request.anonymous || answer.url.origin !== url.origin) return answer;
+    if (request.anonymous || answer.url.origin !== url.origin) return answer;
+    if (answer.status !== 401) {
+      this.#entered = true;
+      return answer;
+    }
+    // Basic knows no scopes: what is refused from the first request on are the credentials themselves.
+    if (authorization?.startsWith("Basic ") && !this.#entered) throw credentialsRefused(this.url);
     const challenges = parseChallenges(answer.headers["www-authenticate"]);
     const better = await this.#authorizer.answer(challenges, request.scope, authorization);
     return better === null ? answer : this.#follow(request, url, better);

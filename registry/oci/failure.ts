@@ -120,9 +120,15 @@ function errorsOf(answer: Answer): ErrorEntry[] {
   }
 }
 
-/** A registry says so when the Accept header that reached it lacks the manifest's type: a front has dropped or changed it. */
+/**
+ * Whether a registry answers as if the Accept header lacked the manifest's type: a front has dropped or changed it. An OCI
+ * manifest is then 404 and says so; a Docker one would have to be converted to schema 1, which is refused with 400.
+ */
 export function acceptWasDropped(answer: Answer): boolean {
-  return answer.status === 404 && errorsOf(answer).some(({ message }) => /accept header/i.test(String(message)));
+  if (answer.status !== 404 && answer.status !== 400) return false;
+  return errorsOf(answer).some(({ code, message }) => {
+    return answer.status === 404 ? /accept header/i.test(String(message)) : code === "MANIFEST_INVALID";
+  });
 }
 
 /** The codes a pull-through cache passes on from its upstream, nested in the detail of its own error. */

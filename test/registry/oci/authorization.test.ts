@@ -82,7 +82,15 @@ describe("a registry with Basic", () => {
       code: "unauthorized",
       message: expect.stringContaining("refused"),
     });
-    expect(registry.seen).toHaveLength(2);
+    expect(registry.seen.map(({ path }) => path)).toEqual(["/v2/", "/v2/_catalog"]);
+  });
+
+  test("that lets in but refuses one repository: a failure of that one", async () => {
+    registry.on(/^\/v2\/other\//, (_request, response) =>
+      json(response, 401, {}, { "www-authenticate": "Basic realm=x" }),
+    );
+    const report = await verify(registry.url, {}, { credentials: USER });
+    expect(report.failures).toMatchObject([{ repository: "other", reason: "unauthorized", status: 401 }]);
   });
 
   test("refuses nobody's", async () => {
