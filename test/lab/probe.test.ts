@@ -1,0 +1,96 @@
+import { rmSync } from "node:fs";
+import { probe } from "../../registry/probe/probe";
+import { StorageLayout } from "../../registry/storage/layout";
+import { digestOf } from "../registry/storage/synthetic-store";
+import { describeWith } from "./components";
+import { image, push } from "./images";
+import { getJson, type LabServer, startPushgateway } from "./prometheus";
+import { type LabRegistry, startRegistry } from "./registry";
+
+// Two cores, shared with other tests.
+jest.setTimeout(60_000);
+
+interface Group {
+  labels: Record<string, string>;
+  [metric: string]: unknown;
+}
+
+describeWith(["registry", "pushgateway"], "the probe and a real Pushgateway", () => {
+  let registry: LabRegistry;
+  let pushgateway: LabServer;
+  const REPOSITORIES = 12;
+
+  beforeAll(async () => {
+    pushgateway = await startPushgateway();
+    registry = await startRegistry();
+    for (let n = 0; n < REPOSITORIES; n++) await push(registry, `app/r${n}`, image(`${n}`), "v1");
+  });
+  afterAll(async () => {
+    await registry?.stop();
+    await pushgateway?.stop();
+  });
+
+  async function run(changes: NodeJS.ProcessEnv): Promise<void> {
+    const err: string[] = [];
+    const environment = { REGISTRY: registry.url, PUSHGATEWAY: pushgateway.url, ...changes };
+    const code = await probe(
+      environment,
+      () => {},
+      (line) => err.push(line),
+    );
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+  }
+
+  /** The groups of an instance, by shard, each with the value of a metric. */
+  async function valuesOf(instance: string, metric: string): Promise<Record<string, number>> {
+    const { data } = await getJson<{ data: Group[] }>(`${pushgateway.url}/api/v1/metrics`);
+    const groups = data.filter(({ labels }) => labels.instance === instance);
+    return Object.fromEntries(
+      groups.map((group) => {
+        const { metrics } = group[`registry_manifest_integrity_${metric}`] as { metrics: { value: string }[] };
+        return [group.labels.shard ?? "alone", Number(metrics[0]?.value)];
+      }),
+    );
+  }
+
+  test("shards add up to the whole, and leave no group behind when their number changes", async () => {
+    const instance = "shards/registry.example:5050";
+    const all = (values: Record<string, number>) => Object.values(values).reduce((sum, value) => sum + value, 0);
+    const walkBy = async (count: number) => {
+      // The first one last: only it removes the groups of those that are no more.
+      for (let index = count - 1; index >= 0; index--) {
+        await run({ REGISTRY_INSTANCE: instance, SHARDS: `${count}`, JOB_COMPLETION_INDEX: `${index}` });
+      }
+      return valuesOf(instance, "repos_checked");
+    };
+    for (const count of [1, 3, 2, 1]) {
+      const values = await walkBy(count);
+      expect(Object.keys(values).sort()).toEqual(
+        count === 1 ? ["alone"] : Array.from({ length: count }, (_, n) => `${n}`),
+      );
+      expect(all(values)).toBe(REPOSITORIES);
+    }
+  });
+
+  test("an incomplete walk keeps the failures that a complete one has found, and a repair is told by the next complete one", async () => {
+    const instance = "incomplete";
+    const lost = digestOf(image("0").blobs[0] as Parameters<typeof digestOf>[0]);
+    const path = new StorageLayout(registry.root).blobData(lost);
+    rmSync(path);
+    await registry.restart();
+    await run({ REGISTRY_INSTANCE: instance });
+    expect(await valuesOf(instance, "failures")).toEqual({ alone: 1 });
+
+    // The registry is gone: nothing is known, and nothing is taken back.
+    await run({ REGISTRY_INSTANCE: instance, REGISTRY: "127.0.0.1:1" });
+    expect(await valuesOf(instance, "failures")).toEqual({ alone: 1 });
+    expect(await valuesOf(instance, "walk_complete")).toEqual({ alone: 0 });
+    expect(await valuesOf(instance, "repos_checked")).toEqual({ alone: REPOSITORIES });
+
+    await push(registry, "app/r0", image("0"), "v1");
+    await registry.restart();
+    await run({ REGISTRY_INSTANCE: instance });
+    expect(await valuesOf(instance, "failures")).toEqual({ alone: 0 });
+    expect(await valuesOf(instance, "walk_complete")).toEqual({ alone: 1 });
+  });
+});
