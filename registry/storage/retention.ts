@@ -59,7 +59,9 @@ class RepositoryKeeper {
   /** Kept tags, with the reason. */
   readonly tags = new Map<string, string>();
   private readonly rule: RetentionRule | undefined;
+  /** Tags that refer to a digest, with the key of that. */
   private readonly fallbackTags = new Map<string, string>();
+  private readonly present: ReadonlySet<string>;
   private readonly referrers = new Map<Digest, Digest[]>();
 
   constructor(
@@ -67,6 +69,7 @@ class RepositoryKeeper {
     policy: RetentionPolicy,
     now: number,
   ) {
+    this.present = new Set([...graph.manifests.keys()].map(fallbackKey));
     this.rule = policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
     for (const [digest, { subject }] of graph.manifests) {
       if (subject === null) continue;
@@ -106,13 +109,15 @@ class RepositoryKeeper {
   }
 
   /**
-   * Keeps the fallback tags of what is kept, and those of what this registry never had: nobody here can tell whether
-   * their subject is still wanted.
+   * Keeps the fallback tags of what is kept here or, for a subject that is not here, in another repository; and those of
+   * what this registry never had, because nobody here can tell whether their subject is still wanted.
    */
-  keepFallbackTags(kept: ReadonlySet<string>, present: ReadonlySet<string>): void {
+  keepFallbackTags(keptAnywhere: ReadonlySet<string>, presentAnywhere: ReadonlySet<string>): void {
+    const kept = new Set([...this.manifests].map(fallbackKey));
     for (const [tag, key] of this.fallbackTags) {
-      if (kept.has(key)) this.keepTag(tag, "its subject stays");
-      else if (!present.has(key)) this.keepTag(tag, "its subject is not in this registry");
+      const isKept = this.present.has(key) ? kept.has(key) : keptAnywhere.has(key);
+      if (isKept) this.keepTag(tag, "its subject stays");
+      else if (!presentAnywhere.has(key)) this.keepTag(tag, "its subject is not in this registry");
     }
   }
 

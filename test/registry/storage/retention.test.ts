@@ -193,6 +193,14 @@ describe("what refers to what is kept", () => {
     });
   });
 
+  test("a signature goes with its subject, whatever keeps that in another repository", () => {
+    const fallback: Record<string, [string, number]> = { [fallbackTag(digest("old"))]: ["signature", 1] };
+    const app = graph("app", { old: {}, new: {}, signature: {} }, { v1: ["old", 2], v2: ["new", 1], ...fallback });
+    const mirror = graph("mirror", { old: {} }, { v1: ["old", 1] });
+    const [plan] = planRetention([app, mirror], newest(1), NOW);
+    expect(plan?.removedManifests.toSorted()).toEqual([digest("old"), digest("signature")].sort());
+  });
+
   test("the subject of a kept artifact stays", () => {
     const artifact = graph("app", { image: {}, sbom: { subject: "image" } }, { sbom: ["sbom", 1] });
     expect(planOne(artifact, newest(1)).removedManifests).toEqual([]);

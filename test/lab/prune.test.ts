@@ -1,0 +1,244 @@
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { RegistryClient } from "../../registry/oci/client";
+import { walk } from "../../registry/oci/walk";
+import { scan } from "../../registry/storage/scan";
+import { describeWith } from "./components";
+import {
+  artifact,
+  attestation,
+  type Content,
+  content,
+  image,
+  index,
+  layer,
+  type Manifest,
+  MEDIA_TYPES,
+  manifest,
+  multiPlatformImage,
+  push,
+  referrersTag,
+} from "./images";
+import { type LabRegistry, startRegistry } from "./registry";
+
+const program = join(__dirname, "../../cli/warden.ts");
+const tsx = ["--import", "tsx"];
+
+const prune = async (...args: string[]) => {
+  const { stdout } = await promisify(execFile)(process.execPath, [...tsx, program, "prune", ...args, "--json"]);
+  return JSON.parse(stdout);
+};
+
+/** BuildKit's registry cache: an index of layers. */
+function buildCache(seed: string): Manifest {
+  const blobs = [
+    layer(`${seed}/one`),
+    layer("shared"),
+    content("application/vnd.buildkit.cacheconfig.v0", Buffer.from(seed)),
+  ];
+  const document = {
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPES.oci.index,
+    manifests: blobs.map(({ descriptor }) => descriptor),
+  };
+  return manifest(document, { blobs });
+}
+
+/** A year of pushes in one go. @returns what the newest two tags of each repository need, and nothing else */
+async function pushCorpus(registry: LabRegistry): Promise<{ repository: string; tag: string; image: Manifest }[]> {
+  const kept: { repository: string; tag: string; image: Manifest }[] = [];
+  const keep = async (repository: string, image: Manifest, tag: string) => {
+    await push(registry, repository, image, tag);
+    kept.push({ repository, tag, image });
+  };
+  const base = layer("base", { size: 20_000 });
+  const version = (n: number) => multiPlatformImage(`v${n}`, { layers: [base, layer(`v${n}`)] });
+  // Old versions first, each re-pushing latest; then what stays.
+  for (const n of [1, 2, 3]) {
+    await push(registry, "app", version(n), `v${n}`, "latest");
+    const signature = artifact(`signature of ${n}`, { subject: version(n) });
+    await push(registry, "app", index([signature]), referrersTag(version(n)));
+  }
+  const signed = index([version(4), image("extra", { layers: [base, layer("extra")] })]);
+  const attested = image("attested", { layers: [base] });
+  await keep("app", index([attested, attestation(attested)]), "v5");
+  await keep("app", signed, "latest");
+  await keep("app", index([artifact("signature", { subject: signed })]), referrersTag(signed));
+
+  for (const n of [1, 2, 3]) await push(registry, "app/cache", buildCache(`cache ${n}`), "buildcache");
+  await keep("app/cache", buildCache("cache 4"), "buildcache");
+
+  const shared = multiPlatformImage("list", { format: "docker" });
+  await push(registry, "team/tool", image("dropped", { format: "docker" }), "v0");
+  await push(registry, "team/tool", shared, "v1");
+  await keep("team/tool", shared, "v2");
+  await keep("team/tool", artifact("chart"), "chart");
+  await push(registry, "team/tool", image("untagged"));
+  // The same content in a repository that keeps it and in one that drops it.
+  await push(registry, "mirror", version(1), "old");
+  await keep("mirror", version(2), "newer");
+  await keep("mirror", image("newest"), "newest");
+  return kept;
+}
+
+/** `repository:tag` in the order of a report. */
+const byRepository = (kept: { repository: string; tag: string }[]): string[] =>
+  kept
+    .toSorted((a, b) => (`${a.repository}\0${a.tag}` < `${b.repository}\0${b.tag}` ? -1 : 1))
+    .map(({ repository, tag }) => `${repository}:${tag}`);
+
+const contentOf = (one: Manifest): Content[] => [one, ...one.blobs, ...one.manifests.flatMap(contentOf)];
+
+/** Every file that holds a blob, with its size. */
+const blobsOnDisk = (root: string): Map<string, number> => {
+  const folder = join(root, "docker/registry/v2/blobs");
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith("/data"));
+  return new Map(paths.map((path) => [`sha256:${path.split("/").at(-2)}`, statSync(join(folder, path)).size]));
+};
+
+const verify = async (registry: LabRegistry) => {
+  const client = new RegistryClient({ url: new URL(registry.url) });
+  const report = await walk(client, {
+    role: "private",
+    blobs: "hash",
+    catalogue: true,
+    repositories: [],
+    selection: { kind: "all" },
+    credentialsGiven: false,
+  });
+  await client.close();
+  // The walk asks for the layers of BuildKit's cache as if they were manifests; the scan looks at that repository.
+  return { ...report, failures: report.failures.filter(({ repository }) => repository !== "app/cache") };
+};
+
+describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
+  describeWith([component, "skopeo"], "maintenance instead of the incident", ({ skopeo }) => {
+    let registry: LabRegistry;
+    beforeEach(async () => {
+      registry = await startRegistry({ component });
+    });
+    afterEach(() => registry.stop());
+
+    test("ends at exactly what the kept tags need, serves all of it, and takes pushes afterwards", async () => {
+      const kept = await pushCorpus(registry);
+      const ideal = new Map(
+        kept.flatMap(({ image }) => contentOf(image)).map(({ descriptor }) => [descriptor.digest, descriptor.size]),
+      );
+      await registry.restart({ readOnly: true });
+      const report = await prune(registry.root, "--keep-newest", "2", "--apply", "--registry", registry.url);
+      expect(
+        report.kept.map(({ repository, tag }: { repository: string; tag: string }) => `${repository}:${tag}`),
+      ).toEqual(byRepository(kept));
+      expect(report.keep).toMatchObject({ blobs: ideal.size });
+      await registry.collectGarbage();
+      expect(blobsOnDisk(registry.root)).toEqual(ideal);
+      expect([...blobsOnDisk(registry.root).values()].reduce((sum, size) => sum + size)).toBe(report.keep.bytes);
+      await registry.restart({ readOnly: false });
+
+      expect(await verify(registry)).toMatchObject({ complete: true, failures: [], counts: { tags: kept.length } });
+      expect(await scan(registry.root, { hash: true })).toMatchObject({ findings: [] });
+      const [skopeoProgram, ...first] = skopeo.command;
+      for (const { repository, tag, image } of kept) {
+        // skopeo copies neither an index within an index nor one of layers.
+        if (image.manifests.some(({ manifests }) => manifests.length > 0) || repository === "app/cache") continue;
+        const from = `docker://${registry.host}/${repository}:${tag}`;
+        execFileSync(
+          skopeoProgram,
+          [
+            ...first,
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            "--all",
+            "--src-tls-verify=false",
+            from,
+            `dir:${registry.root}/../${tag.slice(0, 20)}`,
+          ],
+          { stdio: "pipe" },
+        );
+      }
+
+      await registry.shutDown();
+      const again = await prune(registry.root, "--keep-newest", "2", "--apply", "--registry", registry.url);
+      expect(again).toMatchObject({ remove: { tags: [], manifests: [], blobs: 0, bytes: 0 }, journal: null });
+      await registry.restart();
+      await push(registry, "app", multiPlatformImage("v6"), "v6", "latest");
+      expect(await verify(registry)).toMatchObject({ complete: true, failures: [] });
+    }, 120_000);
+
+    test("what -m would have destroyed stays", async () => {
+      await pushCorpus(registry);
+      await registry.shutDown();
+      await prune(registry.root, "--keep-newest", "2", "--apply", "--registry", registry.url);
+      const eligible = (await registry.collectGarbage({ deleteUntagged: true, dryRun: true })).matchAll(
+        /manifest eligible for deletion: .*?(sha256:[0-9a-f]{64})/g,
+      );
+      const wouldGo = [...eligible].map(([, digest]) => digest);
+      await registry.collectGarbage();
+      const onDisk = blobsOnDisk(registry.root);
+      expect(wouldGo.every((digest) => onDisk.has(digest ?? ""))).toBe(true);
+      // 3.0.0 no longer takes the children of a tagged index; 2.8.3 does.
+      if (component === "registry") expect(wouldGo.length).toBeGreaterThan(5);
+    }, 120_000);
+
+    test("refuses while the registry runs, and changes nothing", async () => {
+      await pushCorpus(registry);
+      const links = () =>
+        readdirSync(registry.root, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith("link"));
+      const before = links();
+      const refused = prune(registry.root, "--keep-newest", "1", "--apply", "--registry", registry.url);
+      await expect(refused).rejects.toMatchObject({ code: 2, stdout: expect.stringContaining('"registry-running"') });
+      expect(links()).toEqual(before);
+      expect(readdirSync(registry.root)).toEqual(["docker"]);
+    }, 60_000);
+  });
+});
+
+describeWith(["registry"], "killed", () => {
+  test("by SIGKILL at random moments: every kept tag is served each time, and the last run ends at the ideal", async () => {
+    const registry = await startRegistry();
+    try {
+      const kept = await pushCorpus(registry);
+      await registry.restart({ readOnly: true });
+      const args = ["prune", registry.root, "--keep-newest", "2", "--apply", "--offline"];
+      const start = () => spawn(process.execPath, [...tsx, program, ...args], { stdio: "ignore" });
+      const ended = (child: ReturnType<typeof spawn>) =>
+        new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+      const journals = join(registry.root, "registry-warden/journal");
+      let killed = 0;
+      for (let run = 0; run < 4; run++) {
+        const child = start();
+        const end = ended(child);
+        // As soon as it has begun to remove, or has ended without.
+        let over = false;
+        void end.then(() => {
+          over = true;
+        });
+        const before = count(journals);
+        while (!over && count(journals) === before) await new Promise((resolve) => setImmediate(resolve));
+        child.kill("SIGKILL");
+        if ((await end) === "SIGKILL") killed++;
+        expect(await verify(registry)).toMatchObject({ complete: true, failures: [] });
+      }
+      expect(killed).toBeGreaterThan(0);
+      await prune(registry.root, "--keep-newest", "2", "--apply", "--offline");
+      await registry.shutDown();
+      await registry.collectGarbage();
+      const ideal = new Set(kept.flatMap(({ image }) => contentOf(image)).map(({ descriptor }) => descriptor.digest));
+      expect(new Set(blobsOnDisk(registry.root).keys())).toEqual(ideal);
+    } finally {
+      await registry.stop();
+    }
+  }, 180_000);
+});
+
+/** Journals so far. */
+function count(folder: string): number {
+  try {
+    return readdirSync(folder).length;
+  } catch {
+    return 0;
+  }
+}
