@@ -1,11 +1,5 @@
+import { BlobTable } from "./blob-table";
 import type { Digest } from "./digest";
-
-/** A config or layer of a repository; each is held once, however many manifests refer to it. */
-export interface BlobNode {
-  readonly digest: Digest;
-  /** Bytes; null where only a schema 1 manifest refers to it. */
-  readonly size: number | null;
-}
 
 /** From an index to one of its manifests, or from a subject to one of its referrers. */
 export interface ManifestEdge {
@@ -23,8 +17,9 @@ export interface ManifestNode {
   index: boolean;
   manifests: readonly ManifestEdge[];
   referrers: readonly ManifestEdge[];
-  config: BlobNode | null;
-  layers: readonly BlobNode[];
+  /** By its number in the table of blobs. */
+  config: number | null;
+  layers: readonly number[];
 }
 
 /** What the walk of one repository has seen: its tags, and all that can be reached from them. */
@@ -32,7 +27,7 @@ export interface Graph {
   /** The tags of each manifest that a tag names; none for one that was asked for by digest. */
   readonly roots: Map<ManifestNode, string[]>;
   readonly manifests: Map<Digest, ManifestNode>;
-  readonly blobs: Map<Digest, BlobNode>;
+  readonly blobs: BlobTable;
 }
 
 /** Where an object stands: the tags that reach it, and the shortest route to it. */
@@ -52,7 +47,14 @@ interface Entry {
 }
 
 export function emptyGraph(): Graph {
-  return { roots: new Map(), manifests: new Map(), blobs: new Map() };
+  return { roots: new Map(), manifests: new Map(), blobs: new BlobTable() };
+}
+
+const NOTHING: readonly never[] = [];
+
+/** A manifest of which no more is known than what refers to it. */
+export function unreadManifest(digest: Digest, size: number | null): ManifestNode {
+  return { digest, size, index: false, manifests: NOTHING, referrers: NOTHING, config: null, layers: NOTHING };
 }
 
 /** Strings in the order of their UTF-16 code units, the same on every machine. */
@@ -87,7 +89,8 @@ function shortestEntries(graph: Graph): Map<ManifestNode, Entry> {
   return entries;
 }
 
-type Referenced = ManifestNode | BlobNode;
+/** A manifest, or a config or layer by its number. */
+export type Referenced = ManifestNode | number;
 
 /** Which manifests refer to each of the given objects and, going up, to those manifests. */
 function referringManifests(graph: Graph, objects: ReadonlySet<Referenced>): Map<Referenced, ManifestNode[]> {
@@ -110,14 +113,14 @@ function tagsReaching(object: Referenced, graph: Graph, referring: Map<Reference
   const tags = new Set<string>();
   const seen = new Set<Referenced>([object]);
   for (const reached of seen) {
-    for (const tag of graph.roots.get(reached as ManifestNode) ?? []) tags.add(tag);
+    if (isManifest(reached)) for (const tag of graph.roots.get(reached) ?? []) tags.add(tag);
     for (const by of referring.get(reached) ?? []) seen.add(by);
   }
   return [...tags].sort(compare);
 }
 
 function isManifest(object: Referenced): object is ManifestNode {
-  return "manifests" in object;
+  return typeof object !== "number";
 }
 
 /** The first of the manifests in the order of the queue: the one nearest to a root, then that of the lowest tag. */
@@ -139,7 +142,7 @@ export function placesOf(graph: Graph, objects: readonly Referenced[]): Place[] 
 
   return objects.map((object) => {
     const manifest = isManifest(object) ? object : nearest(referring.get(object) ?? [], position);
-    const path: Digest[] = isManifest(object) ? [] : [object.digest];
+    const path: Digest[] = isManifest(object) ? [] : [graph.blobs.digest(object)];
     let platform: string | null = null;
     for (let node = manifest; node !== null; node = entries.get(node)?.from ?? null) {
       path.push(node.digest);

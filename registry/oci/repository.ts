@@ -3,7 +3,15 @@ import type { RegistryClient } from "./client";
 import type { Digest } from "./digest";
 import { drain } from "./drain";
 import { type Failure, type Fault, failure, faultOfExchange, isUncertain, upstreamFault } from "./failure";
-import { type BlobNode, emptyGraph, type Graph, type ManifestEdge, type ManifestNode, placesOf } from "./graph";
+import {
+  emptyGraph,
+  type Graph,
+  type ManifestEdge,
+  type ManifestNode,
+  placesOf,
+  type Referenced,
+  unreadManifest,
+} from "./graph";
 import { type Answer, ExchangeError } from "./http";
 import { readListing } from "./listing";
 import { type Descriptor, isIndexType, type Manifest, platformName } from "./manifest";
@@ -56,9 +64,9 @@ export class RepositoryWalk {
   readonly #graph: Graph = emptyGraph();
   readonly #tags = new Set<string>();
   readonly #tagFaults = new Map<string, Fault>();
-  readonly #faults = new Map<ManifestNode | BlobNode, Fault>();
+  readonly #faults = new Map<Referenced, Fault>();
   /** Descriptors that contradict one another, or the object: told only where nothing worse is. */
-  readonly #conflicts = new Map<ManifestNode | BlobNode, Fault>();
+  readonly #conflicts = new Map<Referenced, Fault>();
   readonly #read = new Set<ManifestNode>();
   #checkedBlobs = 0;
   #repositoryFault: Fault | null = null;
@@ -108,7 +116,7 @@ export class RepositoryWalk {
     const nodes = broken.map(([node]) => node);
     for (const [at, place] of placesOf(this.#graph, nodes).entries()) {
       const [node, fault] = broken[at] as (typeof broken)[number];
-      failures.push(failure(repository, place, node.digest, fault));
+      failures.push(failure(repository, place, this.#digestOf(node), fault));
     }
     return failures;
   }
@@ -196,8 +204,8 @@ export class RepositoryWalk {
     return answer.status === 404 || fault !== null;
   }
 
-  #fail(node: ManifestNode | BlobNode, fault: Fault): void {
-    if ("manifests" in node) this.#read.add(node);
+  #fail(node: Referenced, fault: Fault): void {
+    if (typeof node !== "number") this.#read.add(node);
     this.#faults.set(node, fault);
   }
 
@@ -237,7 +245,7 @@ export class RepositoryWalk {
   #manifest(digest: Digest, size: number | null): ManifestNode {
     const known = this.#graph.manifests.get(digest);
     if (known === undefined) {
-      const node: ManifestNode = { digest, size, index: false, manifests: [], referrers: [], config: null, layers: [] };
+      const node = unreadManifest(digest, size);
       this.#graph.manifests.set(digest, node);
       return node;
     }
@@ -246,20 +254,21 @@ export class RepositoryWalk {
     return known;
   }
 
-  #blob(digest: Digest, size: number | null): BlobNode {
-    const known = this.#graph.blobs.get(digest);
-    if (known === undefined) {
-      const node: BlobNode = { digest, size };
-      this.#graph.blobs.set(digest, node);
-      return node;
-    }
-    this.#compareSizes(known, size);
-    return known;
+  #blob(digest: Digest, size: number | null): number {
+    const blob = this.#graph.blobs.add(digest, size);
+    this.#compareSizes(blob, size);
+    return blob;
   }
 
-  #compareSizes(node: ManifestNode | BlobNode, size: number | null): void {
-    if (size !== null && node.size !== null && size !== node.size && !this.#conflicts.has(node)) {
-      this.#conflicts.set(node, sizeFault(null, node.size, size));
+  #digestOf(object: Referenced): Digest {
+    return typeof object === "number" ? this.#graph.blobs.digest(object) : object.digest;
+  }
+
+  /** Notes a description that contradicts the first one. */
+  #compareSizes(object: Referenced, size: number | null): void {
+    const first = typeof object === "number" ? this.#graph.blobs.size(object) : object.size;
+    if (size !== null && first !== null && size !== first && !this.#conflicts.has(object)) {
+      this.#conflicts.set(object, sizeFault(null, first, size));
     }
   }
 
@@ -281,8 +290,11 @@ export class RepositoryWalk {
   }
 
   async #checkBlobs(check: Exclude<BlobCheck, "none">): Promise<void> {
-    await drain([...this.#graph.blobs.values()], this.client.concurrency, async (blob) => {
-      const fault = await checkBlob(this.client, this.repository, blob, check);
+    const { blobs } = this.#graph;
+    const pending = Array.from({ length: blobs.count }, (_, blob) => blob);
+    await drain(pending, this.client.concurrency, async (blob) => {
+      const description = { digest: blobs.digest(blob), size: blobs.size(blob) };
+      const fault = await checkBlob(this.client, this.repository, description, check);
       this.#checkedBlobs++;
       if (fault !== null) this.#fail(blob, fault);
     });

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
 import {
-  type BlobNode,
   compare,
   emptyGraph,
   type Graph,
   type ManifestNode,
   placesOf,
+  type Referenced,
+  unreadManifest,
 } from "../../../registry/oci/graph";
 
 interface Shape {
@@ -26,12 +27,11 @@ const shape: fc.Arbitrary<Shape> = fc
   )
   .map((manifests) => ({ manifests }));
 
-function build({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blobs: BlobNode[] } {
+function build({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blobs: number[] } {
   const graph = emptyGraph();
-  const blobs = Array.from({ length: 5 }, (_, at): BlobNode => ({ digest: sha256(`blob ${at}`), size: at }));
+  const blobs = Array.from({ length: 5 }, (_, at) => graph.blobs.add(sha256(`blob ${at}`), at));
   const nodes = manifests.map((_, at): ManifestNode => {
-    const digest = sha256(`manifest ${at}`);
-    return { digest, size: at, index: false, manifests: [], referrers: [], config: null, layers: [] };
+    return unreadManifest(sha256(`manifest ${at}`), at);
   });
   const named = new Set<string>();
   for (const [at, { below, layers, tags }] of manifests.entries()) {
@@ -41,23 +41,23 @@ function build({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blo
       const child = to > at ? nodes[to] : undefined;
       return child ? [{ node: child, platform: `linux/${to}` }] : [];
     });
-    node.layers = layers.map((layer) => blobs[layer] as BlobNode);
+    node.layers = layers.map((layer) => blobs[layer] as number);
     graph.manifests.set(node.digest, node);
     const own = tags.filter((tag) => !named.has(tag));
     for (const tag of own) named.add(tag);
     if (own.length > 0) graph.roots.set(node, own);
   }
-  for (const blob of blobs) graph.blobs.set(blob.digest, blob);
   return { graph, nodes, blobs };
 }
 
 /** Every route from a tag to an object, by brute force. */
-function routes(graph: Graph, to: ManifestNode | BlobNode): { tag: string; path: Digest[] }[] {
+function routes(graph: Graph, to: Referenced): { tag: string; path: Digest[] }[] {
   const found: { tag: string; path: Digest[] }[] = [];
   const follow = (tag: string, node: ManifestNode, path: Digest[]): void => {
     const here = [...path, node.digest];
     if (node === to) found.push({ tag, path: here });
-    if (node.layers.includes(to as BlobNode)) found.push({ tag, path: [...here, to.digest] });
+    if (typeof to === "number" && node.layers.includes(to))
+      found.push({ tag, path: [...here, graph.blobs.digest(to)] });
     for (const edge of node.manifests) follow(tag, edge.node, here);
   };
   for (const [root, tags] of graph.roots) for (const tag of tags) follow(tag, root, []);
@@ -94,7 +94,7 @@ test("the platform is that of the entry nearest to the object", () => {
     ],
   });
   const [, middle, bottom] = nodes;
-  expect(placesOf(graph, [blobs[0] as BlobNode, bottom as ManifestNode, middle as ManifestNode])).toMatchObject([
+  expect(placesOf(graph, [blobs[0] as number, bottom as ManifestNode, middle as ManifestNode])).toMatchObject([
     { platform: "linux/2", object: "layer" },
     { platform: "linux/2", object: "manifest" },
     { platform: "linux/1", object: "manifest" },
