@@ -149,7 +149,7 @@ const integrity = (instance: string, period: number): Alert[] => {
       // A proxy in front that talks to another registry answers 200 with an empty list: no failure anywhere.
       name: "RegistryCatalogEmpty",
       severity: "critical",
-      expr: `sum by (instance) (${repositories}) == 0 and on (instance) max_over_time(${repositories}[${MEMORY}]) > 0`,
+      expr: `sum by (instance) (${repositories}) == 0 and on () max_over_time(${repositories}[${MEMORY}]) > 0`,
       after: 2 * period,
       summary: "The registry lists no repository any more",
       description:

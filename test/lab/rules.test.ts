@@ -10,7 +10,7 @@ import { rulesFile } from "../../monitoring/rules-file";
 import type { Site } from "../../site/schema";
 import { mutants } from "../monitoring/mutants";
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
-import { groupTests, type UnitTest, unitTests } from "../monitoring/unit-tests";
+import { groupTests, shardTests, type UnitTest, unitTests } from "../monitoring/unit-tests";
 import { describeWith } from "./components";
 
 // Each case starts promtool up to fifty times.
@@ -65,6 +65,13 @@ describeWith(["promtool"], "the rules that are shipped", ({ promtool: { command 
     );
     return promtool("test", "rules", ...ofInterval);
   };
+
+  test("hold for a registry that is walked in shards", async () => {
+    const given = site("reference", ({ monitoring: { probes } }) => Object.assign(probes[0], { shards: 2 }));
+    const [group] = shippedGroups(given) as [RuleGroup];
+    const [probe] = given.monitoring.probes as [Site["monitoring"]["probes"][number]];
+    expect(await testRules([group], shardTests(given, probe, group.rules))).toMatchObject({ passed: true });
+  });
 
   describe.each(Object.keys(SITES) as (keyof typeof SITES)[])("by the %s site", (name) => {
     const given = site(name);

@@ -214,3 +214,49 @@ export const groupTests = (site: Site, probe: Probe, rules: readonly AlertingRul
     },
   ];
 };
+
+/** What two shards of one registry say together. */
+export const shardTests = (site: Site, probe: Probe, rules: readonly AlertingRule[]): UnitTest[] => {
+  const period = probe.periodMinutes;
+  const labels = pushedLabels(site, probe);
+  const known = scenarios(site, probe);
+  const of = (name: keyof Scenario["broken"], shard: string, values: string) => ({
+    series: series(name, { ...labels, shard }),
+    values,
+  });
+  const lastRun = "registry_manifest_integrity_last_run_timestamp";
+  const repositories = "registry_manifest_integrity_repos_checked";
+  const reports = `0+60x${8 * period}`;
+  return rules.flatMap((rule) => {
+    const { alert } = rule;
+    const says = known[alert]?.says ?? "";
+    if (alert === "RegistryIntegrityProbeAbsent")
+      return [
+        {
+          name: "both shards report",
+          interval: "1m",
+          input_series: [of(lastRun, "0", reports), of(lastRun, "1", reports)],
+          alert_rule_test: [at(6 * period, alert, [])],
+        },
+        {
+          name: "one of two shards does not report",
+          interval: "1m",
+          input_series: [of(lastRun, "0", reports)],
+          alert_rule_test: [at(6 * period, alert, isFiring(rule, says, { instance: labels.instance }))],
+        },
+      ];
+    if (alert === "RegistryCatalogEmpty")
+      return [
+        {
+          name: "one of two shards has no repository any more, the registry has",
+          interval: "1m",
+          input_series: [
+            of(repositories, "0", `10x${8 * period}`),
+            of(repositories, "1", `1x${period} 0x${7 * period}`),
+          ],
+          alert_rule_test: [at(6 * period, alert, [])],
+        },
+      ];
+    return [];
+  });
+};
