@@ -5,6 +5,7 @@ import { docsCommand } from "./docs";
 import { planReportCommand } from "./plan-report";
 import { probeCommand } from "./probe-command";
 import { pruneCommand } from "./prune";
+import { repairCommand } from "./repair";
 import { scanCommand } from "./scan";
 import { verifyCommand } from "./verify";
 
@@ -33,7 +34,15 @@ function describe(error: unknown): { code: string; message: string; cure: string
 }
 
 function commands(): Command[] {
-  return [verifyCommand(), probeCommand(), planReportCommand(), docsCommand(), scanCommand(), pruneCommand()];
+  return [
+    verifyCommand(),
+    probeCommand(),
+    planReportCommand(),
+    docsCommand(),
+    scanCommand(),
+    pruneCommand(),
+    repairCommand(),
+  ];
 }
 
 function program(): Command {

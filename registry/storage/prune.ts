@@ -10,7 +10,7 @@ import { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import { planRetention, type RepositoryPlan } from "./retention";
 import { scan } from "./scan";
-import { findStores, roleOf } from "./store";
+import { oneStore, roleOf } from "./store";
 
 export interface PruneReport {
   root: string;
@@ -106,14 +106,7 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
 }
 
 function privateStore(root: string): StorageLayout {
-  const [store, other] = findStores(root);
-  if (store === undefined || other !== undefined || store.name !== null) {
-    throw new StorageRefusal(
-      "unknown-layout",
-      `${root} is a folder of stores`,
-      `give one of them, for example ${store?.layout.root}`,
-    );
-  }
+  const store = oneStore(root);
   if (roleOf(store) === "proxy") {
     throw new StorageRefusal(
       "proxy",

@@ -25,5 +25,8 @@ export type RefusalCode =
   | "locked"
   | "registry-running"
   | "registry-unknown"
+  | "unauthorized"
+  | "whole"
+  | "needed"
   | "policy"
   | "proxy";

@@ -21,7 +21,7 @@ export class WriteRefused extends Error {
   constructor(
     readonly status: number,
     what: string,
-    body: Buffer,
+    body: Buffer = Buffer.alloc(0),
   ) {
     super(`${what} answered ${status}${codesOf(body)}`);
   }
@@ -98,11 +98,14 @@ export class RegistryWriter {
     if (answer.status !== 201) throw new WriteRefused(answer.status, `the manifest ${reference}`, answer.body);
   }
 
-  /** Removes a manifest with every tag that points at it; one that is gone already is as good. @throws WriteRefused */
-  async removeManifest(repository: string, digest: Digest): Promise<void> {
-    const path = `/v2/${repository}/manifests/${digest}`;
-    const answer = await this.#send(repository, { method: "DELETE", path });
-    if (![202, 404].includes(answer.status)) throw new WriteRefused(answer.status, `removing ${digest}`, answer.body);
+  /**
+   * Removes a manifest, with every tag that points at it, or on a registry that can (from 3.0.0) one tag.
+   *
+   * @returns the status: 202 when it is done, 404 when it is not there, 405 when the registry takes no deletions
+   */
+  async remove(repository: string, reference: string): Promise<number> {
+    return (await this.#send(repository, { method: "DELETE", path: `/v2/${repository}/manifests/${reference}` }))
+      .status;
   }
 
   async #send(

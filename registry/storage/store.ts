@@ -30,6 +30,17 @@ export function findStores(path: string): Store[] {
   return stores;
 }
 
+/** The one store at a path. @throws StorageRefusal when there is none, or a folder of several */
+export function oneStore(path: string): Store {
+  const [store, other] = findStores(path);
+  if (store !== undefined && other === undefined && store.name === null) return store;
+  throw new StorageRefusal(
+    "unknown-layout",
+    `${path} is a folder of stores`,
+    `give one of them, for example ${store?.layout.root}`,
+  );
+}
+
 /** The role its files tell: only a pull-through cache keeps a schedule of what expires. */
 export function roleOf({ layout }: Store): Role {
   return existsSync(layout.schedulerState) ? "proxy" : "private";

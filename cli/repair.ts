@@ -1,0 +1,80 @@
+import { Command } from "commander";
+import { RegistryClient } from "../registry/oci/client";
+import { dockerCredentials } from "../registry/oci/credentials";
+import { RegistryError } from "../registry/oci/errors";
+import { type ImageTarget, parseRegistry, parseTarget } from "../registry/oci/reference";
+import { StoreReader } from "../registry/storage/reader";
+import { RegistryWriter } from "../registry/storage/registry-writer";
+import { repair } from "../registry/storage/repair";
+import { repairTable } from "../registry/storage/repair-table";
+import { oneStore } from "../registry/storage/store";
+import { type AccessOptions, accessTo, addAccessOptions, credentialsOf } from "./access";
+
+interface RepairOptions extends AccessOptions {
+  storage?: string;
+  from?: string;
+  discard: string[];
+  apply?: true;
+  exitCode?: true;
+  json?: true;
+}
+
+/** An image of the registry that is repaired. */
+function imageOf(text: string, registry: URL): ImageTarget {
+  const target = parseTarget(text);
+  if (target.kind === "image" && target.url.host === registry.host) return target;
+  throw new RegistryError(
+    "bad-input",
+    `${JSON.stringify(text)} is no image of ${registry.host}`,
+    `give ${registry.host}/repository:tag or ${registry.host}/repository@digest`,
+  );
+}
+
+/** The other registry, with credentials of its own: FROM_USER and FROM_PASS, else what `docker login` left. */
+async function clientOf(from: string, options: AccessOptions, environment: NodeJS.ProcessEnv): Promise<RegistryClient> {
+  const { FROM_USER, FROM_PASS } = environment;
+  const given = credentialsOf(FROM_USER || undefined, FROM_PASS || undefined, "set both FROM_USER and FROM_PASS");
+  const url = parseRegistry(from);
+  const credentials = given ?? (await dockerCredentials(environment, url.host));
+  const access = await accessTo(url, { ...options, username: undefined, passwordFile: undefined }, {});
+  const client = new RegistryClient({ ...access, credentials });
+  await client.greet();
+  return client;
+}
+
+async function run(registry: string, options: RepairOptions): Promise<void> {
+  const access = await accessTo(parseRegistry(registry), options, process.env);
+  const discard = options.discard.map((text) => imageOf(text, access.url));
+  const storage = options.storage === undefined ? null : new StoreReader(oneStore(options.storage).layout);
+  const client = new RegistryClient(access);
+  const writer = options.apply ? new RegistryWriter(access) : null;
+  const from = options.from === undefined ? null : await clientOf(options.from, options, process.env);
+  try {
+    const report = await repair(client, { sources: { storage, from }, discard, writer });
+    process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${repairTable(report).join("\n")}\n`);
+    const left = report.remaining.length + report.problems.length > 0;
+    process.exitCode = options.apply ? Number(left) : Number(options.exitCode === true && report.actions.length > 0);
+  } finally {
+    await Promise.all([client, writer, from].map((each) => each?.close()));
+  }
+}
+
+/** `warden repair`: heals a registry from its own disk or from another registry, and removes what nothing heals. */
+export function repairCommand(): Command {
+  const command = new Command("repair")
+    .description("plan what heals a registry; with --apply, do it and verify")
+    .argument("<registry>", "http(s)://host[:port] or host:port")
+    .option("--storage <storage root>", "its own storage, to link again what is still there")
+    .option("--from <registry>", "another registry, to copy from what is lost (FROM_USER and FROM_PASS)")
+    .option(
+      "--discard <image>",
+      "remove this image if nothing heals it, with every tag that points at it (repeatable)",
+      (image, before: string[]) => [...before, image],
+      [],
+    )
+    .option("--apply", "do it")
+    .option("--exit-code", "end with 1 when the plan is not empty")
+    .option("--json", "print the report as one JSON document")
+    .action(run);
+  return addAccessOptions(command);
+}

@@ -1,0 +1,157 @@
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Digest, hasherFor } from "../oci/digest";
+import { ExchangeError } from "../oci/http";
+import { StorageRefusal } from "./refusal";
+import { type RegistryWriter, UPLOAD_PIECE, WriteRefused } from "./registry-writer";
+import type { RepairSources, RepairStep } from "./repair-plan";
+
+/** A step that did not succeed, and why, in one line. */
+export interface RepairProblem {
+  repository: string;
+  digest: Digest | null;
+  message: string;
+}
+
+/**
+ * Does the steps in their order, each as a push that the registry checks. A step that fails does not stop the others.
+ *
+ * @throws StorageRefusal when the registry takes no pushes at all
+ */
+export async function applyRepair(
+  steps: RepairStep[],
+  writer: RegistryWriter,
+  sources: RepairSources,
+): Promise<RepairProblem[]> {
+  const problems: RepairProblem[] = [];
+  for (const step of steps) {
+    try {
+      await (step.kind === "blob" ? pushBlob(step, writer, sources) : pushManifest(step, writer, sources));
+    } catch (error) {
+      problems.push({ repository: step.repository, digest: step.digest, message: explain(error, writer.url) });
+    }
+  }
+  return problems;
+}
+
+/** @throws what is no answer of one object: a registry that takes no pushes, and a fault of ours */
+export function explain(error: unknown, { host }: URL): string {
+  if (error instanceof WriteRefused && error.status === 405) {
+    const cure =
+      "restart it with storage.maintenance.readonly and proxy off, and storage.delete.enabled on, then run this again";
+    throw new StorageRefusal("read-only", `${host} takes no pushes or deletions (405)`, cure);
+  }
+  if (error instanceof WriteRefused && (error.status === 401 || error.status === 403)) {
+    const cure = "set REG_USER and REG_PASS to an account that may push and delete";
+    throw new StorageRefusal("unauthorized", `${host} refuses the credentials for a push (${error.status})`, cure);
+  }
+  if (error instanceof WriteRefused || error instanceof ExchangeError || error instanceof NotIntact)
+    return error.message;
+  throw error;
+}
+
+/** The bytes are no longer what the plan saw. */
+class NotIntact extends Error {
+  override readonly name = "NotIntact";
+}
+
+async function pushManifest(
+  { repository, digest, tag, bytes, mediaType }: RepairStep & { kind: "manifest" },
+  writer: RegistryWriter,
+  { storage }: RepairSources,
+): Promise<void> {
+  await inTemporaryFile(async (path) => {
+    writeFileSync(path, bytes);
+    replaceBroken(storage, digest, path);
+  });
+  await writer.pushManifest(repository, tag ?? digest, bytes, mediaType);
+}
+
+async function pushBlob(
+  step: RepairStep & { kind: "blob" },
+  writer: RegistryWriter,
+  { storage, from }: RepairSources,
+): Promise<void> {
+  const { repository, digest } = step;
+  if (step.source === "storage" && storage !== null) {
+    await writer.pushBlob(repository, digest, piecesOf(storage.layout.blobData(digest)));
+  } else if (step.source === "from" && from !== null) {
+    await inTemporaryFile(async (path) => {
+      await pullBlob(step, from, path);
+      replaceBroken(storage, digest, path);
+      await writer.pushBlob(repository, digest, piecesOf(path));
+    });
+  }
+}
+
+/**
+ * Replaces broken data, in one rename. A registry keeps what it has under a digest, whatever that is, so a push alone
+ * would be taken and change nothing.
+ *
+ * @param path of a file that hashes to the digest
+ */
+function replaceBroken(storage: RepairSources["storage"], digest: Digest, path: string): void {
+  if (storage === null) return;
+  const data = storage.layout.blobData(digest);
+  const broken = statSync(data, { throwIfNoEntry: false });
+  if (broken === undefined || storage.isIntact(digest)) return;
+  const beside = `${data}.warden`;
+  copyFileSync(path, beside);
+  chmodSync(beside, broken.mode);
+  chownSync(beside, broken.uid, broken.gid);
+  renameSync(beside, data);
+}
+
+/** Pulls a blob into a file, so that every byte is hashed before the first is pushed. @throws NotIntact */
+async function pullBlob(
+  { repository, digest, size }: RepairStep & { kind: "blob" },
+  from: NonNullable<RepairSources["from"]>,
+  path: string,
+): Promise<void> {
+  let hash = hasherFor(digest);
+  const { status } = await from.blobWhole(repository, digest, size ?? Number.POSITIVE_INFINITY, () => {
+    // Afresh for each attempt.
+    writeFileSync(path, "");
+    const fresh = hasherFor(digest);
+    hash = fresh;
+    return (piece) => {
+      fresh?.update(piece);
+      appendFileSync(path, piece);
+    };
+  });
+  if (status !== 200) throw new NotIntact(`${from.url.host} answered ${status} for the blob ${digest}`);
+  if (hash?.digest() !== digest) throw new NotIntact(`${from.url.host} sent other bytes than those of ${digest}`);
+}
+
+async function inTemporaryFile(use: (path: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "warden-repair-"));
+  try {
+    await use(join(folder, "content"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function* piecesOf(path: string): Generator<Uint8Array> {
+  const file = openSync(path, "r");
+  try {
+    const buffer = Buffer.allocUnsafe(UPLOAD_PIECE);
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) yield buffer.subarray(0, read);
+  } finally {
+    closeSync(file);
+  }
+}

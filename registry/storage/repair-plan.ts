@@ -1,0 +1,224 @@
+import { readFileSync, statSync } from "node:fs";
+import { type BlobDescription, checkBlob, checkManifest } from "../oci/check";
+import type { RegistryClient } from "../oci/client";
+import { type Digest, isDigest } from "../oci/digest";
+import { type Failure, isUncertain } from "../oci/failure";
+import { ExchangeError } from "../oci/http";
+import {
+  DOCKER_SCHEMA1_SIGNED,
+  type Manifest,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  parseManifest,
+  referencedDescriptors,
+} from "../oci/manifest";
+import type { StoreReader } from "./reader";
+import { namesManifest } from "./reference";
+
+/** Where lost things may still be. */
+export interface RepairSources {
+  /** The registry's own storage. */
+  storage: StoreReader | null;
+  /** Another registry, with the same repositories. */
+  from: RegistryClient | null;
+}
+
+/** Something to push again; in a plan each comes after everything it needs. */
+export type RepairStep = BlobStep | ManifestStep;
+
+interface Step {
+  repository: string;
+  digest: Digest;
+  source: keyof RepairSources;
+}
+
+export interface BlobStep extends Step {
+  kind: "blob";
+  /** Bytes; null where only schema 1 names it. */
+  size: number | null;
+}
+
+export interface ManifestStep extends Step {
+  kind: "manifest";
+  bytes: Uint8Array;
+  mediaType: string;
+  /** The tag to push it to; null: to its digest. */
+  tag: string | null;
+}
+
+export interface RepairPlan {
+  steps: RepairStep[];
+  /** What no source can heal. */
+  remaining: Failure[];
+}
+
+/**
+ * Works out what heals the failures of a walk: for a manifest also all that it needs and that went with it, because a
+ * registry takes no manifest whose configs, layers or children it lacks.
+ *
+ * @throws RegistryError when a registry as a whole is gone
+ */
+export async function planRepair(
+  failures: Failure[],
+  target: RegistryClient,
+  sources: RepairSources,
+): Promise<RepairPlan> {
+  const planner = new RepairPlanner(target, sources);
+  const remaining: Failure[] = [];
+  for (const failure of failures) {
+    if (isUncertain(failure) || !(await planner.heal(failure))) remaining.push(failure);
+  }
+  return { steps: planner.steps, remaining };
+}
+
+class RepairPlanner {
+  readonly steps: RepairStep[] = [];
+  /** Whether an object is, or after the steps so far will be, served. */
+  private readonly served = new Map<string, boolean>();
+
+  constructor(
+    private readonly target: RegistryClient,
+    private readonly sources: RepairSources,
+  ) {}
+
+  async heal({ repository, object, digest, tags, path }: Failure): Promise<boolean> {
+    const [tag] = tags;
+    if (object === "tag" && tag !== undefined) return this.healTag(repository, tag);
+    if (digest === null) return false;
+    if (object === "manifest") return this.manifest(repository, digest);
+    // What names a config or a layer knows its size.
+    const parent = path.at(-2);
+    if (parent !== undefined) await this.manifest(repository, parent);
+    return this.served.get(key(repository, digest)) ?? false;
+  }
+
+  /** Only the storage knows what a tag that is not served pointed at. */
+  private async healTag(name: string, tag: string): Promise<boolean> {
+    const { storage } = this.sources;
+    if (storage === null) return false;
+    const repository = storage.layout.repository(name);
+    const link = storage.link(repository.tagLink(tag));
+    if (isDigest(link)) return this.manifest(name, link);
+    const last = lastPushed(storage, name, tag);
+    if (last === null || !(await this.manifest(name, last))) return false;
+    const found = await this.findManifest(name, last);
+    if (found === null) return false;
+    this.steps.push(manifestStep(name, last, found, tag));
+    return true;
+  }
+
+  private manifest(repository: string, digest: Digest): Promise<boolean> {
+    return this.once(repository, digest, async () => {
+      const served = await pull(this.target, repository, digest);
+      if (served !== null) return this.everyReference(repository, served.manifest);
+      const found = await this.findManifest(repository, digest);
+      if (found === null || !(await this.everyReference(repository, found.manifest))) return false;
+      this.steps.push(manifestStep(repository, digest, found, null));
+      return true;
+    });
+  }
+
+  private async everyReference(repository: string, manifest: Manifest): Promise<boolean> {
+    let all = true;
+    for (const reference of referencesIn(manifest)) {
+      const served = reference.isManifest
+        ? await this.manifest(repository, reference.digest)
+        : await this.blob(repository, reference);
+      all &&= served;
+    }
+    return all;
+  }
+
+  private blob(repository: string, blob: BlobDescription): Promise<boolean> {
+    return this.once(repository, blob.digest, async () => {
+      const { storage, from } = this.sources;
+      if ((await checkBlob(this.target, repository, blob, "last-byte")) === null) return true;
+      if (storage?.isIntact(blob.digest)) {
+        this.steps.push({ kind: "blob", repository, ...blob, source: "storage" });
+        return true;
+      }
+      if (from === null || (await checkBlob(from, repository, blob, "last-byte")) !== null) return false;
+      this.steps.push({ kind: "blob", repository, ...blob, source: "from" });
+      return true;
+    });
+  }
+
+  private async findManifest(repository: string, digest: Digest): Promise<FoundManifest | null> {
+    const bytes = this.stored(digest);
+    if (bytes !== null) return { source: "storage", bytes, manifest: parseManifest(bytes) };
+    const { from } = this.sources;
+    const pulled = from === null ? null : await pull(from, repository, digest);
+    return pulled === null ? null : { source: "from", ...pulled };
+  }
+
+  /** The bytes under a digest in the storage where they are that manifest. */
+  private stored(digest: Digest): Uint8Array | null {
+    const { storage } = this.sources;
+    return storage?.manifest(digest).state === "whole" ? readFileSync(storage.layout.blobData(digest)) : null;
+  }
+
+  private async once(repository: string, digest: Digest, learn: () => Promise<boolean>): Promise<boolean> {
+    const known = this.served.get(key(repository, digest));
+    if (known !== undefined) return known;
+    const learned = await learn();
+    this.served.set(key(repository, digest), learned);
+    return learned;
+  }
+}
+
+interface FoundManifest {
+  source: keyof RepairSources;
+  bytes: Uint8Array;
+  manifest: Manifest;
+}
+
+function key(repository: string, digest: Digest): string {
+  return `${repository}@${digest}`;
+}
+
+/** A manifest that hashes to its digest; null where the registry has none. */
+async function pull(client: RegistryClient, repository: string, digest: Digest) {
+  try {
+    const answer = await client.manifest(repository, digest);
+    const check = checkManifest(answer, { digest, size: null });
+    return check.ok ? { bytes: answer.body, manifest: check.manifest } : null;
+  } catch (error) {
+    if (error instanceof ExchangeError) return null;
+    throw error;
+  }
+}
+
+/** What the manifest cannot be pushed without. A layer with urls is fetched from there. */
+function referencesIn(manifest: Manifest): (BlobDescription & { isManifest: boolean })[] {
+  if (manifest.kind === "schema1") return manifest.layers.map((digest) => ({ digest, size: null, isManifest: false }));
+  return referencedDescriptors(manifest)
+    .filter(({ urls }) => urls === undefined)
+    .map((each) => ({
+      digest: each.digest,
+      size: each.size,
+      isManifest: manifest.kind === "index" && namesManifest(each),
+    }));
+}
+
+function manifestStep(
+  repository: string,
+  digest: Digest,
+  { source, bytes, manifest }: FoundManifest,
+  tag: string | null,
+): ManifestStep {
+  return { kind: "manifest", repository, digest, source, bytes, mediaType: mediaTypeOf(manifest), tag };
+}
+
+function mediaTypeOf({ kind, mediaType }: Manifest): string {
+  return mediaType ?? { index: OCI_INDEX, image: OCI_MANIFEST, schema1: DOCKER_SCHEMA1_SIGNED }[kind];
+}
+
+/** The digest a tag was last pushed with, by what it remembers; null when it remembers none. */
+function lastPushed(storage: StoreReader, name: string, tag: string): Digest | null {
+  const repository = storage.layout.repository(name);
+  const pushed = [...storage.digests(repository.tagHistory(tag))].map((digest) => ({
+    digest,
+    at: statSync(`${repository.tagHistoryEntry(tag, digest)}/link`, { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  }));
+  return pushed.sort((a, b) => b.at - a.at)[0]?.digest ?? null;
+}
