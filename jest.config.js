@@ -16,6 +16,8 @@ const common = {
 module.exports = {
   // One worker a core: the default leaves one idle, which is half of a machine with two.
   maxWorkers: "100%",
+  // A machine that is busy otherwise makes no test fail.
+  testTimeout: 60_000,
   reporters: ["default", "<rootDir>/test/reporter.js"],
   projects: [
     {
