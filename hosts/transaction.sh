@@ -570,6 +570,8 @@ main() {
       exit 64
       ;;
   esac
+  # Nothing here asks, and the open input of a session would keep some programs waiting for it.
+  exec </dev/null
   [[ $EUID -eq 0 ]] || fail "given user $(id -un); allowed is root: set ssh.user to one that may use sudo without a password"
   [[ -d /run/systemd/system ]] || fail "the host does not run systemd; allowed is one that does: it guards the change"
   "$@"

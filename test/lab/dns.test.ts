@@ -8,7 +8,7 @@ import { describeWithHosts, Hosts, type LabHost } from "./hosts";
 const addresses = { pve: "192.168.1.127", vm: "10.0.20.10" };
 
 describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", ({ terraform }) => {
-  const hosts = new Hosts("dns");
+  const hosts = new Hosts();
   const deployments: Deployment[] = [];
   const deployment = () => {
     const made = new Deployment(hosts, terraform, "dns", (app, site) => new DnsStack(app, "dns", { site }));

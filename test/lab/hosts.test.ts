@@ -4,7 +4,7 @@ import { describeWithHosts, Hosts, type LabHost } from "./hosts";
 
 describeWithHosts([], "the booted hosts", () => {
   const { dns, hosts: declared } = parseSite(reference);
-  const hosts = new Hosts("boot");
+  const hosts = new Hosts();
   /** Name servers by host, the primary first, as the reference site has them. */
   const resolvers = (host: LabHost) =>
     declared.find(({ name }) => name === (host === "pve" ? "pve" : "registry-vm"))?.resolver?.nameservers ?? [];

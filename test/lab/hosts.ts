@@ -14,15 +14,15 @@ export interface Outcome {
   readonly output: string;
 }
 
-/** A lab of a name of its own, so that the tests of several files run side by side. See tools/lab/hosts. */
+/** A lab of its own, so that several files, and several runs on one machine, stay apart. See tools/lab/hosts. */
 export class Hosts {
-  /** @param name at most eight characters: interfaces are called after it */
-  constructor(readonly name: string) {}
+  /** Short, because interfaces are called after it; a process runs one file at a time. */
+  private readonly name = `w${process.pid}`;
 
   readonly program = program;
 
   get environment(): NodeJS.ProcessEnv {
-    return { ...process.env, WARDEN_LAB: this.name };
+    return { ...process.env, WARDEN_LAB: this.name, WARDEN_LAB_OWNER: String(process.pid) };
   }
 
   /** The private key of the operator. */
