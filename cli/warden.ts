@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../package.json";
 import { isScanThread, serveScan } from "../registry/storage/scan-threads";
+import { diagnoseCommand } from "./diagnose";
 import { docsCommand } from "./docs";
 import { planReportCommand } from "./plan-report";
 import { probeCommand } from "./probe-command";
@@ -40,6 +41,7 @@ function commands(): Command[] {
     planReportCommand(),
     docsCommand(),
     scanCommand(),
+    diagnoseCommand(),
     pruneCommand(),
     repairCommand(),
   ];

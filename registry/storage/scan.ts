@@ -42,7 +42,7 @@ export interface ScanCounts extends RepositoryCounts {
 }
 
 /** A file that a registry writes in place is whole again after this; milliseconds. */
-const BETWEEN_LOOKS = 500;
+const BETWEEN_LOOKS = 300;
 
 /**
  * Scans one store, or each store of a folder, and reports what is wrong. The registry may be running: what is found is

@@ -1,0 +1,56 @@
+import { Command } from "commander";
+import { diagnose } from "../registry/diagnose";
+import { diagnosisTable } from "../registry/diagnose-table";
+import { RegistryClient } from "../registry/oci/client";
+import { parseRegistry } from "../registry/oci/reference";
+import { walk } from "../registry/oci/walk";
+import { StoreReader } from "../registry/storage/reader";
+import { scan } from "../registry/storage/scan";
+import { oneStore, roleOf } from "../registry/storage/store";
+import { type AccessOptions, accessTo, addAccessOptions } from "./access";
+
+interface DiagnoseOptions extends AccessOptions {
+  json?: true;
+}
+
+async function run(registry: string, root: string, options: DiagnoseOptions): Promise<void> {
+  const store = oneStore(root);
+  const role = roleOf(store);
+  const reader = new StoreReader(store.layout);
+  const access = await accessTo(parseRegistry(registry), options, process.env);
+  const client = new RegistryClient(access);
+  try {
+    const walked = await walk(client, {
+      role,
+      blobs: role === "private" ? "last-byte" : "none",
+      catalogue: true,
+      // A registry hides what has lost its folders, and another registry what it does not have.
+      repositories: [...reader.repositories()].map(({ name }) => name),
+      selection: { kind: "all" },
+      credentialsGiven: access.credentials !== null,
+    });
+    const report = diagnose(walked, { ...(await scan(store.layout.root, { role })), root }, reader);
+    process.stdout.write(
+      options.json ? `${JSON.stringify(report, null, 2)}\n` : `${diagnosisTable(report).join("\n")}\n`,
+    );
+    process.exitCode = report.findings.length > 0 ? 1 : report.complete ? 0 : 2;
+    if (process.exitCode === 2) {
+      process.stderr.write(
+        "error: a part could not be reached, and nothing wrong was found in the rest; run it again\n",
+      );
+    }
+  } finally {
+    await client.close();
+  }
+}
+
+/** `warden diagnose`: joins what a registry answers with what is on its disk, and names the cause of each difference. */
+export function diagnoseCommand(): Command {
+  const command = new Command("diagnose")
+    .description("find the cause of everything that is broken, and the command that comes next")
+    .argument("<registry>", "http(s)://host[:port] or host:port")
+    .argument("<storage root>", "the folder that holds docker/registry/v2")
+    .option("--json", "print the report as one JSON document")
+    .action(run);
+  return addAccessOptions(command);
+}

@@ -1,0 +1,112 @@
+import { rmSync } from "node:fs";
+import { type Content, image } from "../lab/images";
+import { FakeRegistry, json } from "../registry/oci/fake-registry";
+import { digestOf, SyntheticStore, write } from "../registry/storage/synthetic-store";
+import { runWarden } from "./run-warden";
+
+const pushed = image("app");
+const [, firstLayer] = pushed.blobs as [Content, Content];
+
+let registry: FakeRegistry;
+let store: SyntheticStore;
+beforeEach(async () => {
+  registry = (await FakeRegistry.start()).push("app", pushed, "v1");
+  store = new SyntheticStore().push("app", pushed, "v1");
+});
+afterEach(async () => {
+  await registry.stop();
+  store.remove();
+});
+
+const diagnose = async () => {
+  const { code, out, err } = await runWarden("diagnose", registry.host, store.root, "--json");
+  return { code, err, ...JSON.parse(out) };
+};
+const layerPath = () => `/v2/app/blobs/${digestOf(firstLayer)}`;
+
+test("both whole: exit code 0", async () => {
+  expect(await diagnose()).toEqual({
+    code: 0,
+    err: "",
+    registry: registry.url.origin,
+    root: store.root,
+    complete: true,
+    findings: [],
+  });
+});
+
+test("a blob that the disk has and the registry does not: its memory is stale", async () => {
+  registry.on(layerPath(), (_, response) => json(response, 404, {}));
+  expect(await diagnose()).toMatchObject({
+    code: 1,
+    findings: [
+      {
+        repository: "app",
+        tags: ["v1"],
+        digest: digestOf(firstLayer),
+        http: { object: "layer", reason: "missing", status: 404 },
+        disk: null,
+        cause: "stale blob cache",
+        next: `restart the registry, then warden verify ${registry.url.origin}`,
+      },
+    ],
+  });
+});
+
+test("a blob that the registry has and the disk does not: a cache answers", async () => {
+  rmSync(store.layout.blobData(digestOf(firstLayer)));
+  expect(await diagnose()).toMatchObject({ findings: [{ http: null, cause: "stale blob cache" }] });
+});
+
+test("an empty catalogue in front of a full disk: another registry answers", async () => {
+  registry.on(/^\/v2\/_catalog/, (_, response) => json(response, 200, { repositories: [] }));
+  registry.on(/^\/v2\/app\//, (_, response) => json(response, 404, {}));
+  const { findings } = await diagnose();
+  expect(findings.map(({ cause }: { cause: string }) => cause)).toEqual(
+    Array(2).fill("wrong upstream behind the proxy"),
+  );
+});
+
+test("one manifest behind several tags is told once", async () => {
+  store.push("app", pushed, "v2");
+  registry.push("app", pushed, "v2").on(/\/manifests\//, (_, response) => json(response, 404, {}));
+  rmSync(store.repository("app").revisionLink(digestOf(pushed)));
+  expect(await diagnose()).toMatchObject({ findings: [{ tags: ["v1", "v2"], cause: "lost link" }] });
+});
+
+test("leftovers on the disk are told with their step", async () => {
+  const orphan = `sha256:${"a".repeat(64)}` as const;
+  write(store.repository("app").layerLink(orphan), orphan);
+  write(store.repository("app").uploadStarted("old"), "2020-01-01T00:00:00Z");
+  store.push("app", image("untagged"));
+  rmSync(store.layout.blobData(digestOf(image("untagged"))));
+  expect((await diagnose()).findings).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ cause: "swept blob", next: `warden scan ${store.root} --fix-layer-links` }),
+      expect.objectContaining({ cause: "abandoned upload", next: expect.stringContaining("uploadpurging") }),
+      expect.objectContaining({ digest: digestOf(image("untagged")), next: expect.stringContaining("--discard") }),
+    ]),
+  );
+});
+
+test("what cannot be asked is not called lost", async () => {
+  registry.on(layerPath(), (_, response) => json(response, 403, {}));
+  expect(await diagnose()).toMatchObject({ code: 1, complete: false, findings: [{ cause: "not reached" }] });
+});
+
+test("the table names the cause and each step once", async () => {
+  registry.on(/\/blobs\//, (_, response) => json(response, 404, {}));
+  const { code, out } = await runWarden("diagnose", registry.host, store.root);
+  expect(code).toBe(1);
+  expect(out).toMatch(/^stale blob cache {2}app:v1 {2}- +sha256:[0-9a-f]{12} {2}layer missing +-$/m);
+  expect(out.match(/^next .*|^ {10}.*/gm)).toEqual([
+    `next      restart the registry, then warden verify ${registry.url.origin}`,
+  ]);
+});
+
+test("a registry that is down, a store that is not there: exit code 2", async () => {
+  await registry.stop();
+  expect(await runWarden("diagnose", "127.0.0.1:9", store.root)).toMatchObject({ code: 2, out: "" });
+  expect(await runWarden("diagnose", "127.0.0.1:9", `${store.root}/nothing`)).toMatchObject({ code: 2, out: "" });
+  registry = await FakeRegistry.start();
+});

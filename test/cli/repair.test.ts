@@ -1,0 +1,170 @@
+import { rmSync } from "node:fs";
+import { type Content, image, index } from "../lab/images";
+import { FakeRegistry, json } from "../registry/oci/fake-registry";
+import { digestOf, SyntheticStore } from "../registry/storage/synthetic-store";
+import { runWarden } from "./run-warden";
+
+const child = image("child");
+const pushed = index([child, image("other")]);
+const [config, firstLayer] = child.blobs as [Content, Content];
+
+let registry: FakeRegistry;
+let other: FakeRegistry;
+let store: SyntheticStore;
+const environment = process.env;
+beforeEach(async () => {
+  registry = (await FakeRegistry.start()).push("app", pushed, "v1", "latest");
+  other = (await FakeRegistry.start()).push("app", pushed);
+  store = new SyntheticStore().push("app", pushed, "v1", "latest");
+  process.env = { ...environment, DOCKER_CONFIG: store.root };
+});
+afterEach(async () => {
+  process.env = environment;
+  await registry.stop();
+  await other.stop();
+  store.remove();
+});
+
+const plan = async (...args: string[]) => {
+  const { code, out } = await runWarden("repair", registry.host, "--json", ...args);
+  return { code, ...JSON.parse(out) };
+};
+const lose = (...lost: Content[]) => {
+  const { manifests, blobs } = registry.repository("app");
+  for (const of of lost) {
+    manifests.delete(digestOf(of));
+    blobs.delete(digestOf(of));
+  }
+};
+const writes = () => registry.seen.filter(({ method }) => !["GET", "HEAD"].includes(method));
+
+describe("the plan", () => {
+  test("of a whole registry is empty", async () => {
+    expect(await plan("--storage", store.root)).toEqual({
+      code: 0,
+      registry: registry.url.origin,
+      actions: [],
+      remaining: [],
+      applied: false,
+      problems: [],
+    });
+  });
+
+  test("links what is on the disk, everything before what needs it", async () => {
+    lose(child, firstLayer);
+    const { code, actions, remaining } = await plan("--storage", store.root, "--from", other.host);
+    expect({ code, remaining }).toEqual({ code: 0, remaining: [] });
+    expect(actions).toEqual(
+      [firstLayer, child].map((of) => ({
+        action: "relink",
+        repository: "app",
+        digest: digestOf(of),
+        source: store.root,
+        tags: [],
+      })),
+    );
+    expect(writes()).toEqual([]);
+  });
+
+  test("copies what is lost from the other registry", async () => {
+    lose(child, firstLayer);
+    rmSync(store.layout.blobData(digestOf(firstLayer)));
+    const { actions } = await plan("--storage", store.root, "--from", other.host);
+    expect(actions).toMatchObject([
+      { action: "copy", digest: digestOf(firstLayer), source: other.url.origin },
+      { action: "relink", digest: digestOf(child) },
+    ]);
+  });
+
+  test("leaves what cannot be pushed for want of a layer", async () => {
+    lose(child, firstLayer);
+    rmSync(store.layout.blobData(digestOf(firstLayer)));
+    const { code, actions, remaining } = await plan("--storage", store.root);
+    expect({ code, actions }).toEqual({ code: 0, actions: [] });
+    expect(remaining).toMatchObject([{ digest: digestOf(child), reason: "missing", tags: ["latest", "v1"] }]);
+  });
+
+  test("does not trust the other registry's word", async () => {
+    lose(child);
+    other.on(`/v2/app/manifests/${digestOf(child)}`, (_, response) => json(response, 200, { schemaVersion: 2 }));
+    expect(await plan("--from", other.host)).toMatchObject({ actions: [], remaining: [{ digest: digestOf(child) }] });
+  });
+
+  test("does not call lost what cannot be asked", async () => {
+    registry.on(`/v2/app/blobs/${digestOf(config)}`, (_, response) => json(response, 403, {}));
+    expect(await plan("--storage", store.root)).toMatchObject({ actions: [], remaining: [{ reason: "unauthorized" }] });
+  });
+
+  test("discards with every tag that points there, and --exit-code tells", async () => {
+    lose(child);
+    expect(await plan("--discard", `${registry.host}/app:v1`, "--exit-code")).toMatchObject({
+      code: 1,
+      actions: [{ action: "discard", digest: digestOf(pushed), source: null, tags: ["latest", "v1"] }],
+      remaining: [],
+    });
+  });
+
+  test("as a table", async () => {
+    lose(firstLayer);
+    const { out } = await runWarden("repair", registry.host, "--storage", store.root);
+    expect(out).toMatch(/^plan {6}1 action$/m);
+    expect(out).toMatch(new RegExp(`^relink {2}app +sha256:[0-9a-f]{12} +from ${store.root}$`, "m"));
+    expect(out).toMatch(/^next {6}the same with --apply$/m);
+  });
+});
+
+describe("fails with one line", () => {
+  test.each([
+    ["when an image to discard is whole", () => ["--discard", `${registry.host}/app:v1`], "whole"],
+    ["when an image to discard is elsewhere", () => ["--discard", "example.org/app:v1"], "bad-input"],
+    ["when the other registry is down", () => ["--from", "127.0.0.1:9"], "unreachable"],
+    ["when the storage is none", () => ["--storage", "/nothing"], "not-found"],
+  ])("%s", async (_, args, code) => {
+    expect(await plan(...args())).toMatchObject({ code: 2, error: { code } });
+  });
+
+  test("when the credentials of the other registry are halves", async () => {
+    process.env.FROM_USER = "reader";
+    expect(await plan("--from", other.host)).toMatchObject({ code: 2, error: { code: "bad-credentials" } });
+  });
+
+  test("on a registry that takes no pushes", async () => {
+    lose(firstLayer);
+    registry.on(/uploads/, (request, response) => {
+      request.resume();
+      json(response, 405, {});
+    });
+    expect(await plan("--storage", store.root, "--apply")).toMatchObject({ code: 2, error: { code: "read-only" } });
+  });
+});
+
+test("what the registry refuses is told, and remains: exit code 1", async () => {
+  lose(firstLayer);
+  registry.on(/uploads/, (request, response) => {
+    request.resume();
+    json(response, 507, { errors: [{ code: "DENIED" }] });
+  });
+  expect(await plan("--storage", store.root, "--apply")).toMatchObject({
+    code: 1,
+    applied: true,
+    remaining: [{ digest: digestOf(firstLayer) }],
+    problems: [{ digest: digestOf(firstLayer), message: "the upload answered 507 (DENIED)" }],
+  });
+});
+
+test("each registry gets its own credentials", async () => {
+  Object.assign(process.env, { REG_USER: "ops", REG_PASS: "one", FROM_USER: "reader", FROM_PASS: "two" });
+  lose(firstLayer);
+  for (const each of [registry, other]) {
+    each.on("/v2/", (request, response) => {
+      const headers = { "www-authenticate": 'Basic realm="test"' };
+      if (request.headers.authorization === undefined) json(response, 401, {}, headers);
+      else json(response, 200, {});
+    });
+  }
+  expect(await plan("--from", other.host)).toMatchObject({ actions: [{ action: "copy" }] });
+  const sent = (to: FakeRegistry) => new Set(to.seen.flatMap(({ headers }) => headers.authorization ?? []));
+  const basic = (pair: string) => `Basic ${Buffer.from(pair).toString("base64")}`;
+  expect(sent(registry)).toEqual(new Set([basic("ops:one")]));
+  expect(sent(other)).toEqual(new Set([basic("reader:two")]));
+});
