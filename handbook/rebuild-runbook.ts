@@ -5,7 +5,7 @@ import { type Block, command, type Document, heading, list, paragraph, steps } f
 import { runbookOf } from "./host-runbook";
 import { onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, type Shell, sh } from "./prose";
-import { askForAccount, bringWarden, STORE, wardenHere, wardenOnStore } from "./warden";
+import { askForAccount, bringWarden, intact, STORE, wardenHere, wardenOnStore } from "./warden";
 
 export const REBUILD = "runbooks/rebuild-image.md";
 
@@ -28,7 +28,7 @@ const diagnose = (site: Site, service: PrivateService): Block[] => {
       md`Is it the image? ${"warden"} asks for the index, each of its children, their configurations and every layer; a tag that answers ${200} proves nothing.`,
     ),
     command(WORKSTATION, sh`${wardenHere} verify ${image === undefined ? url : reference(site, service, image)}`, {
-      expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+      expected: intact(site, service),
     }),
     paragraph(
       md`${"nothing broken"} and exit code ${0}: the registry is not the cause; look at the client, its account and its network. Otherwise it prints a table of what is broken, with the exit code ${1}:`,
@@ -125,12 +125,12 @@ const verify = (site: Site, service: PrivateService): Block[] => {
     heading(md`Verify`),
     ...images.map((image) =>
       command(WORKSTATION, sh`${wardenHere} verify ${reference(site, service, image)} --blobs hash`, {
-        expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+        expected: intact(site, service),
       }),
     ),
     paragraph(md`What broke one image may have broken others, so look at everything that is served:`),
     command(WORKSTATION, sh`${wardenHere} verify ${url}`, {
-      expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+      expected: intact(site, service),
     }),
     heading(md`Look for more`),
     paragraph(md`The disk shows what the registry does not list any more:`),

@@ -7,7 +7,7 @@ import { runbookOf } from "./host-runbook";
 import { deliveryProgram, onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { resolverSections } from "./resolver";
-import { credentials, wardenHere } from "./warden";
+import { verifyRegistry } from "./warden";
 
 /** The compose command of the stack, with its file. */
 export const compose = ({ registry }: Site) => sh`docker compose --file ${registryPaths(registry.directory).compose}`;
@@ -44,10 +44,8 @@ const firstLook = (site: Site): Block[] => {
       md`Nothing at all: the front, the host or the network is down.`,
     ),
     ...privateServices(site.registry).flatMap((service) => [
-      paragraph(md`Can everything in ${containerName(service)} be pulled? ${credentials}`),
-      command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, {
-        expected: `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`,
-      }),
+      paragraph(md`Can everything in ${containerName(service)} be pulled?`),
+      ...verifyRegistry(site, service),
       paragraph(
         md`Any failure there: go to ${link(md`An image cannot be pulled`, "runbooks/rebuild-image.md")}, and collect no garbage before it is repaired.`,
       ),

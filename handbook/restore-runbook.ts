@@ -1,18 +1,17 @@
 import { containerName, type PrivateService, registryPaths } from "../site/registry";
-import { privateServices, registryHost, type Site, serviceUrl } from "../site/schema";
+import { privateServices, registryHost, type Site } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
-import { onHost, WORKSTATION } from "./places";
+import { onHost } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { compose } from "./registry-runbook";
-import { bringWarden, STORE, wardenHere, wardenOnStore } from "./warden";
+import { bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
 
 const restore = (site: Site, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const data = registryPaths(site.registry.directory).data(service.name);
   const beside = `${data}.before-restore`;
-  const url = serviceUrl(site, service);
   return [
     heading(md`Restore ${containerName(service)}`),
     paragraph(
@@ -21,20 +20,16 @@ const restore = (site: Site, service: PrivateService): Block[] => {
     command(onHost(host), sh`${compose(site)} stop ${containerName(service)}`),
     paragraph(md`Keep what is there. It may hold parts that the copy lacks:`),
     command(onHost(host), sh`mv ${data} ${beside} && mkdir -m 0755 ${data}`),
-    paragraph(
-      md`Put the copy back. Say where it is mounted or how rsync reaches it, up to and with the directory that holds ${"docker"}:`,
-    ),
+    paragraph(md`Put the copy back. Say where it is mounted, up to and with the directory that holds ${"docker"}:`),
     command(onHost(host), sh`read -rp 'copy: ' copy`, { notRun: "it waits for somebody to type" }),
-    command(onHost(host), sh`rsync --archive --hard-links --numeric-ids "$copy"/ ${`${data}/`}`),
+    command(onHost(host), sh`cp --archive "$copy"/. ${data}`),
     command(onHost(host), sh`ls ${`${data}/docker/registry/v2`}`, { expected: "blobs\nrepositories" }),
     paragraph(md`Look at it before anybody is served from it:`),
     bringWarden(site),
     command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`),
     command(onHost(host), sh`${compose(site)} start ${containerName(service)}`),
     heading(md`Verify`),
-    command(WORKSTATION, sh`${wardenHere} verify ${url}`, {
-      expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
-    }),
+    ...verifyRegistry(site, service),
     paragraph(
       md`Images that were pushed while the copy was made may be incomplete in it. For those: ${link(md`An image cannot be pulled`, REBUILD)}. The store from before is a source for them too: what is still whole there can be copied.`,
     ),
@@ -66,7 +61,7 @@ export const restoreRunbook = (site: Site): Document | undefined => {
       ...services.flatMap((service) => restore(site, service)),
       heading(md`Times of the tags`),
       paragraph(
-        md`When a tag was pushed is read from the modification time of its link. ${"rsync --archive"} keeps it; a copy by other means may give every tag the time of the copy. Then all tags are equally new, and ${"warden prune"} keeps every one of such a tie: nothing is lost by it, and nothing is reclaimed until tags are pushed again.`,
+        md`When a tag was pushed is read from the modification time of its link. ${"cp --archive"} and ${"rsync --archive"} keep it; a copy by other means may give every tag the time of the copy. Then all tags are equally new, and ${"warden prune"} keeps every one of such a tie: nothing is lost by it, and nothing is reclaimed until tags are pushed again.`,
       ),
       steps(
         md`Look: are the times spread over the past?`,

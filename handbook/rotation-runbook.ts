@@ -6,7 +6,7 @@ import { type Block, command, type Document, heading, list, paragraph, steps } f
 import { onHost, WORKSTATION } from "./places";
 import { md, plain, sh } from "./prose";
 import { compose } from "./registry-runbook";
-import { askForAccount, wardenHere } from "./warden";
+import { askForAccount, intact, wardenHere } from "./warden";
 
 const passwords = (site: Site, service: PrivateService): Block[] => {
   const host = registryHost(site);
@@ -35,7 +35,7 @@ const passwords = (site: Site, service: PrivateService): Block[] => {
     paragraph(md`Verify with the new password, then with the old one, which has to be refused:`),
     askForAccount(WORKSTATION),
     command(WORKSTATION, sh`${wardenHere} verify ${url} --newest 1`, {
-      expected: `registry  ${url}\nchecked   …\nresult    nothing broken`,
+      expected: intact(site, service),
     }),
     paragraph(md`To take it back:`),
     command(

@@ -5,7 +5,7 @@ import { privateServices, registryHost, type Site, serviceUrl } from "../site/sc
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
 import { onHost, WORKSTATION } from "./places";
 import { link, md, sh } from "./prose";
-import { wardenHere } from "./warden";
+import { intact, verifyRegistry, wardenHere } from "./warden";
 
 /** The first release of the next major version whose clean-up is safe. https://github.com/distribution/distribution/releases */
 const NEXT = "3.0.0";
@@ -70,11 +70,7 @@ export const upgradeRunbook = (site: Site): Document | undefined => {
         md`The off-site copy has run.`,
         md`Nobody needs CI for the next ten minutes.`,
       ),
-      ...privateServices(site.registry).map((service) =>
-        command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, {
-          expected: `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`,
-        }),
-      ),
+      ...privateServices(site.registry).flatMap((service) => verifyRegistry(site, service)),
       ...trial(site),
       heading(md`Upgrade`),
       steps(
@@ -89,7 +85,7 @@ export const upgradeRunbook = (site: Site): Document | undefined => {
       heading(md`Verify`),
       ...privateServices(site.registry).map((service) =>
         command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)} --blobs hash`, {
-          expected: `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`,
+          expected: intact(site, service),
         }),
       ),
       list(

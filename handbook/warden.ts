@@ -1,16 +1,13 @@
 import { join } from "node:path/posix";
 import { imageReference } from "../site/image";
 import { registryPaths, type Service } from "../site/registry";
-import { registryHost, type Site } from "../site/schema";
+import { registryHost, type Site, serviceUrl } from "../site/schema";
 import { type Block, command, type Place } from "./document";
 import { sshTo, WORKSTATION } from "./places";
-import { md, type Prose, type Shell, sh } from "./prose";
+import { type Shell, sh } from "./prose";
 
 /** `warden` on the workstation. */
 export const wardenHere: Shell = sh`npm run -s warden --`;
-
-/** A sentence that goes before a command which asks a private registry. */
-export const credentials: Prose = md`It takes the account from ${"REG_USER"} and ${"REG_PASS"}, or from ${"docker login"}:`;
 
 /** Where the program is put on the host: Node comes from a container, so that the host needs none. */
 const PROGRAM = "/root/warden.mjs";
@@ -43,6 +40,16 @@ export const wardenOnStore = (site: Site, service: Service, { write = false, net
     imageReference(site.monitoring.probeImage),
   ]} node ${program}`;
 };
+
+/** What a registry without any failure prints. */
+export const intact = (site: Site, service: Service): string =>
+  `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`;
+
+/** Asks for the account, and walks the whole of a registry from the workstation. */
+export const verifyRegistry = (site: Site, service: Service): Block[] => [
+  ...(service.role === "private" ? [askForAccount(WORKSTATION)] : []),
+  command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, { expected: intact(site, service) }),
+];
 
 /** Asks for the account once, so that it is in no argument and in no history. */
 export const askForAccount = (place: Place): Block =>

@@ -5,7 +5,7 @@ import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
 
 /** Commands that the runbooks name before they are there. One that has come is to be taken out. */
-const ANNOUNCED = ["diagnose", "repair", "htpasswd"];
+const ANNOUNCED = ["htpasswd"];
 
 /** Every use of the program in the runbooks, as its words. */
 const uses = [
