@@ -55,6 +55,12 @@ const KEEP_FINISHED = "86400";
 
 const everyMinutes = (period: number): string => (period === 60 ? "0 * * * *" : `*/${period} * * * *`);
 
+/**
+ * The provider reads a field that an existing CronJob leaves out as 0 and wants 1, which it cannot change in place: the
+ * object that was to be taken over would be destroyed.
+ */
+const IMPORTED_AS_ZERO = ["spec[0].job_template[0].spec[0].completions"];
+
 /** The next run is the retry. The index of a pod says which part of the repositories is its own. */
 const completion = (shards: number) =>
   shards === 1
@@ -78,6 +84,7 @@ export class RegistryIntegrityProbe extends Construct {
     super(scope, id);
     const { namespace, probe, registry, image, program, dependsOn = [] } = props;
     const { credentials, certificateAuthority } = probe;
+    const adopts = probe.adopt.includes("cron-job");
     const period = probe.periodMinutes * 60;
     const labels = { "app.kubernetes.io/name": probe.name, "app.kubernetes.io/component": "registry-probe" };
 
@@ -168,8 +175,9 @@ export class RegistryIntegrityProbe extends Construct {
       },
       // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
       dependsOn: [...dependsOn, program.resource, ...(secret === undefined ? [] : [secret.resource])],
+      lifecycle: adopts ? { ignoreChanges: IMPORTED_AS_ZERO } : undefined,
     });
-    if (probe.adopt.includes("cron-job")) new ImportBlock(resource, `${namespace}/${probe.name}`);
+    if (adopts) new ImportBlock(resource, `${namespace}/${probe.name}`);
   }
 }
 

@@ -195,4 +195,12 @@ describe("adoption", () => {
       "kubernetes_secret_v1",
     ]);
   });
+
+  it("does not destroy the CronJob for a field that it leaves out", () => {
+    const adopting = synthesise(site("reference", ({ monitoring: { probes } }) => (probes[0].adopt = ["cron-job"])));
+    expect(cronJob(adopting).lifecycle).toEqual({
+      ignore_changes: ["spec[0].job_template[0].spec[0].completions"],
+    });
+    expect(cronJob(reference)).not.toHaveProperty("lifecycle");
+  });
 });
