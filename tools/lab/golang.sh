@@ -22,7 +22,7 @@ fetch_go() {
 
 # One field of what `go mod download -json` tells about a module: go_module Dir|GoMod <module>@<version>
 go_module() {
-  (cd "$cache/work" && go mod download -json "$2") | sed -n 's/^\t"'"$1"'": "\(.*\)",\{0,1\}$/\1/p'
+  (cd "$cache/build" && go mod download -json "$2") | sed -n 's/^\t"'"$1"'": "\(.*\)",\{0,1\}$/\1/p'
 }
 
 fetch_go_file() {
@@ -37,7 +37,7 @@ fetch_go_file() {
 fetch_go_module() {
   local name=$1 module=${2%@*} version=${2#*@} program=$3
   local folder="$cache/go/$2" work file
-  work="$cache/work/$name"
+  work="$cache/build/$name"
   go_present
   if [[ ! -x "$folder/$program" ]]; then
     file=$(go_module GoMod "$2")
