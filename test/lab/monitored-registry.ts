@@ -5,6 +5,7 @@ import { MonitoringStack } from "../../stacks/monitoring-stack";
 import { type KubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, site } from "../monitoring/synthesise";
 import { createCertificateAuthority } from "./certificates";
+import { PLANTED, type PlantedSecret } from "./planted-secret";
 import { type LabPod, preparePod } from "./pod";
 import { freePort } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -17,7 +18,7 @@ export interface MonitoredRegistry {
   readonly stack: Json;
   readonly objects: readonly KubernetesObject[];
   readonly pod: LabPod;
-  readonly credentials: { readonly username: string; readonly password: string };
+  readonly credentials: PlantedSecret;
   /** Path of the certificate authority's certificate. */
   readonly authority: string;
   stop(): Promise<void>;
@@ -32,8 +33,6 @@ export interface MonitoredRegistryOptions {
    */
   readonly period?: number;
 }
-
-const CREDENTIALS = { username: "probe", password: "correct:horse/battery staple" };
 
 /** Synthesises with the program that is really shipped. */
 const synthesiseWhole = (given: Site): Json =>
@@ -61,7 +60,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
   const port = await freePort();
   const registry = await startRegistry({
     port,
-    htpasswd: { ...CREDENTIALS, cost: 4 },
+    htpasswd: { ...PLANTED, cost: 4 },
     tls: authority.issue(["localhost", "127.0.0.1"]),
   });
   const given = labSite(port, options);
@@ -70,8 +69,8 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
   const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
   const objects: KubernetesObject[] = [
     ...objectsOf(stack, {
-      registry_probe_username: CREDENTIALS.username,
-      registry_probe_password: CREDENTIALS.password,
+      registry_probe_username: PLANTED.username,
+      registry_probe_password: PLANTED.password,
     }),
     // The operator's own.
     {
@@ -88,7 +87,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
     stack,
     objects,
     pod,
-    credentials: CREDENTIALS,
+    credentials: PLANTED,
     authority: authority.certificate,
     stop: async () => {
       await registry.stop();
