@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { imageReference } from "../site/image";
 import { containerName, type Registry, registryPaths, type Service } from "../site/registry";
 import { nginxConfiguration, tlsPaths } from "./nginx";
-import { DATA, DEBUG_PORT, HTPASSWD, REGISTRY_PORT, registryConfiguration } from "./registry-configuration";
+import { DATA, HTPASSWD, registryConfiguration } from "./registry-configuration";
 
 export const NGINX = "nginx";
 export const UI = "registry-ui";
@@ -57,21 +57,22 @@ const configurationLabel = (content: string) => ({
   "registry-warden.configuration": `sha256:${createHash("sha256").update(content).digest("hex")}`,
 });
 
-const V2 = `http://127.0.0.1:${REGISTRY_PORT}/v2/`;
-
 /**
  * A pull-through registry has to answer 200; of a private one any answer will do, because it asks for credentials. wget
  * is busybox's, which the image brings.
  */
-const healthcheck = (role: Service["role"]): NonNullable<ComposeService["healthcheck"]> => ({
-  test: [
-    "CMD-SHELL",
-    role === "proxy" ? `wget -q -O /dev/null ${V2}` : `wget -S -O /dev/null ${V2} 2>&1 | grep -q 'HTTP/1'`,
-  ],
-  interval: "5s",
-  timeout: "5s",
-  retries: 3,
-});
+const healthcheck = ({ role, port }: Service): NonNullable<ComposeService["healthcheck"]> => {
+  const url = `http://127.0.0.1:${port}/v2/`;
+  return {
+    test: [
+      "CMD-SHELL",
+      role === "proxy" ? `wget -q -O /dev/null ${url}` : `wget -S -O /dev/null ${url} 2>&1 | grep -q 'HTTP/1'`,
+    ],
+    interval: "5s",
+    timeout: "5s",
+    retries: 3,
+  };
+};
 
 const registryService = (registry: Registry, service: Service): ComposeService => {
   const paths = registryPaths(registry.directory);
@@ -80,7 +81,7 @@ const registryService = (registry: Registry, service: Service): ComposeService =
     container_name: containerName(service),
     restart: "unless-stopped",
     networks: [registry.network],
-    ...(service.metricsPort === undefined ? {} : { ports: [`${service.metricsPort}:${DEBUG_PORT}`] }),
+    ...(service.metricsPort === undefined ? {} : { ports: [`${service.metricsPort}:${service.metricsPort}`] }),
     ...(service.role === "proxy" && service.credentialsFile !== undefined
       ? { env_file: [service.credentialsFile] }
       : {}),
@@ -90,7 +91,7 @@ const registryService = (registry: Registry, service: Service): ComposeService =
       ...(service.role === "private" ? [bind(service.htpasswd, HTPASSWD)] : []),
     ],
     labels: configurationLabel(registryConfiguration(service)),
-    healthcheck: healthcheck(service.role),
+    healthcheck: healthcheck(service),
   };
 };
 
@@ -115,8 +116,9 @@ const nginxService = (registry: Registry): ComposeService => ({
 });
 
 const uiService = (registry: Registry, title: string): Record<string, ComposeService> => {
-  const { ui, images, network } = registry;
-  if (ui === undefined || images.ui === undefined) return {};
+  const { ui, images, network, services } = registry;
+  const browsed = services.find(({ name }) => name === ui?.browses);
+  if (ui === undefined || images.ui === undefined || browsed === undefined) return {};
   return {
     [UI]: {
       image: imageReference(images.ui),
@@ -128,7 +130,7 @@ const uiService = (registry: Registry, title: string): Record<string, ComposeSer
       environment: {
         SINGLE_REGISTRY: "true",
         REGISTRY_TITLE: title,
-        NGINX_PROXY_PASS_URL: `http://${containerName({ name: ui.browses })}:${REGISTRY_PORT}`,
+        NGINX_PROXY_PASS_URL: `http://${containerName(browsed)}:${browsed.port}`,
         DELETE_IMAGES: "false",
       },
     },

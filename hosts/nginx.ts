@@ -1,5 +1,4 @@
 import { containerName, type PrivateService, type Registry, type Service } from "../site/registry";
-import { REGISTRY_PORT } from "./registry-configuration";
 
 /** Docker's own DNS server, the same in every container of a user-defined network. */
 const DOCKER_DNS = "127.0.0.11";
@@ -15,7 +14,7 @@ const indented = (text: string): string => text.replace(/^(?=.)/gm, "  ");
 const block = (head: string, ...body: string[]): string => `${head} {\n${indented(body.join("\n"))}\n}`;
 
 /**
- * The name is resolved while nginx runs: a recreated container is found at its new address within ten seconds, its
+ * The name is resolved while nginx runs: a recreated container is found at its new address within two seconds, its
  * connections are kept alive all the same, and a name that is not there (yet) keeps nothing from starting.
  * https://nginx.org/en/docs/http/ngx_http_upstream_module.html#resolve (since 1.27.3)
  */
@@ -23,7 +22,7 @@ const upstream = (service: Service): string =>
   block(
     `upstream ${containerName(service)}`,
     `zone ${containerName(service)} 64k;`,
-    `server ${containerName(service)}:${REGISTRY_PORT} resolve;`,
+    `server ${containerName(service)}:${service.port} resolve;`,
     "keepalive 32;",
   );
 
@@ -62,7 +61,9 @@ export const nginxConfiguration = ({ services }: Registry): string =>
     block(
       "http",
       "access_log /dev/stdout;",
-      `resolver ${DOCKER_DNS} valid=10s ipv6=off;`,
+      `resolver ${DOCKER_DNS} valid=2s ipv6=off;`,
+      "# Docker passes on a name that it does not know (yet): an answer that does not come must not delay the next question.",
+      "resolver_timeout 2s;",
       "",
       "# Layers have any size and pass through unbuffered, in both directions.",
       "client_max_body_size 0;",

@@ -1,10 +1,8 @@
 import { stringify } from "yaml";
 import type { ProxyService, Service } from "../site/registry";
 
-/** Where a registry listens within its container; the front reaches it there. */
+/** Where the image listens with the configuration that it brings, for those who start it without ours. */
 export const REGISTRY_PORT = 5000;
-/** Its debug address within the container, with /metrics. */
-export const DEBUG_PORT = 5001;
 export const HTPASSWD = "/auth/htpasswd";
 export const DATA = "/var/lib/registry";
 
@@ -25,12 +23,16 @@ const storage = (service: Service) => ({
     : DESCRIPTOR_CACHE),
 });
 
-const http = ({ metricsPort }: Service) => ({
-  addr: `:${REGISTRY_PORT}`,
+/**
+ * Each registry listens within its container on the port that is published for it, which is no other one's. A front that
+ * still has the address of a container that is gone finds nobody there, instead of another registry.
+ */
+const http = ({ port, metricsPort }: Service) => ({
+  addr: `:${port}`,
   headers: { "X-Content-Type-Options": ["nosniff"] },
   ...(metricsPort === undefined
     ? {}
-    : { debug: { addr: `:${DEBUG_PORT}`, prometheus: { enabled: true, path: "/metrics" } } }),
+    : { debug: { addr: `:${metricsPort}`, prometheus: { enabled: true, path: "/metrics" } } }),
 });
 
 const access = (service: Service) =>

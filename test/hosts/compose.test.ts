@@ -61,7 +61,7 @@ test("the browser cannot delete", () => {
 });
 
 test("a pull-through cache has to answer 200; the private registry only to answer", () => {
-  expect(service("registry-ghcr").healthcheck?.test[1]).toBe("wget -q -O /dev/null http://127.0.0.1:5000/v2/");
+  expect(service("registry-ghcr").healthcheck?.test[1]).toBe("wget -q -O /dev/null http://127.0.0.1:5010/v2/");
   expect(service("registry-private").healthcheck?.test[1]).toContain("grep -q 'HTTP/1'");
 });
 

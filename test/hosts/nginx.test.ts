@@ -31,11 +31,17 @@ test("each upstream is resolved again while nginx runs, and keeps its connection
   const upstreams = configuration.match(/upstream registry-[^}]*\}/g) ?? [];
   expect(upstreams).toHaveLength(6);
   for (const upstream of upstreams) {
-    expect(upstream).toMatch(/server registry-\w+:5000 resolve;/);
+    expect(upstream).toMatch(/server registry-\w+:50\d0 resolve;/);
     expect(upstream).toMatch(/zone registry-\w+ 64k;/);
     expect(upstream).toContain("keepalive 32;");
   }
-  expect(configuration).toContain("resolver 127.0.0.11 valid=10s ipv6=off;");
+  expect(configuration).toContain("resolver 127.0.0.11 valid=2s ipv6=off;");
+});
+
+test("no two registries listen on one port, so that a stale address never answers for another one", () => {
+  const ports = [...configuration.matchAll(/server registry-\w+:(\d+) resolve;/g)].map(([, port]) => port);
+  expect(ports).toEqual(registry.services.map(({ port }) => String(port)));
+  expect(new Set(ports).size).toBe(ports.length);
 });
 
 test.each([
