@@ -7,7 +7,7 @@ import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { preparePod } from "./pod";
 import { waitFor } from "./process";
-import { type LabServer, startPushgateway } from "./prometheus";
+import { getJson, type LabServer, startPushgateway } from "./prometheus";
 
 // A CronJob starts on the minute, and what must not start is waited for until the next.
 jest.setTimeout(240_000);
@@ -53,12 +53,9 @@ describeWith(
       (await list(`/apis/batch/v1/namespaces/${NAMESPACE}/jobs`)).filter(
         ({ metadata }) => metadata.ownerReferences?.[0]?.name === cronJob,
       );
-    const podOf = async (job: Json): Promise<Json> => {
-      const pods = await list(
-        `/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=batch.kubernetes.io/job-name=${job.metadata.name}`,
-      );
-      return pods[0];
-    };
+    const podsOf = (job: Json): Promise<Json[]> =>
+      list(`/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=batch.kubernetes.io/job-name=${job.metadata.name}`);
+    const podOf = async (job: Json): Promise<Json> => (await podsOf(job))[0];
 
     beforeAll(async () => {
       cluster = await startKubernetes();
@@ -135,6 +132,28 @@ describeWith(
       expect(body.message).toContain('violates PodSecurity "restricted:latest"');
     });
 
+    test("makes a pod for each shard, and each reports its part", async () => {
+      const pushgateway = await startPushgateway();
+      const monitored = await startMonitoredRegistry({ pushgateway: pushgateway.url, shards: 2 });
+      try {
+        for (const object of monitored.objects) await applied(object);
+        const { metadata, spec } = onlyOf(monitored.objects, "CronJob").spec.jobTemplate;
+        const job = { metadata: { ...metadata, name: "sharded" }, spec };
+        await cluster.request("POST", `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`, job);
+        await waitFor("two pods", async () => (await podsOf(job)).length === 2);
+        for (const pod of await podsOf(job)) {
+          const process = preparePod(pod, monitored.objects);
+          expect(await process.run()).toMatchObject({ code: 0, stderr: "" });
+          process.remove();
+        }
+        const { data } = await getJson<{ data: { labels: Json }[] }>(`${pushgateway.url}/api/v1/metrics`);
+        expect(data.map(({ labels }) => labels.shard).sort()).toEqual(["0", "1"]);
+      } finally {
+        await monitored.stop();
+        await pushgateway.stop();
+      }
+    });
+
     describe("scheduled every minute", () => {
       let pushgateway: LabServer;
       let monitored: MonitoredRegistry;
@@ -172,7 +191,7 @@ describeWith(
         const [job] = await jobsOf(cronJob.metadata.name);
         await waitFor("its pod", async () => (await podOf(job)) !== undefined);
         const pod = await podOf(job);
-        const process = preparePod(pod.spec, monitored.objects);
+        const process = preparePod(pod, monitored.objects);
         try {
           expect(await process.run()).toMatchObject({ code: 0, stderr: "" });
         } finally {

@@ -32,6 +32,8 @@ export interface MonitoredRegistryOptions {
    * @default as the small site has it
    */
   readonly period?: number;
+  /** @default 1 */
+  readonly shards?: number;
 }
 
 /** Synthesises with the program that is really shipped. */
@@ -39,11 +41,12 @@ const synthesiseWhole = (given: Site): Json =>
   JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site: given }), true));
 
 /** The small site, bent to this machine: only names, addresses and ports differ. */
-const labSite = (registryPort: number, { pushgateway, period }: MonitoredRegistryOptions): Site => {
+const labSite = (registryPort: number, { pushgateway, period, shards = 1 }: MonitoredRegistryOptions): Site => {
   const parsed = site("small", (input) => {
     input.hosts[0].address = "127.0.0.1";
     Object.assign(input.registry.services[0], { serverName: "localhost", port: registryPort });
     input.monitoring.pushgateway = pushgateway;
+    input.monitoring.probes[0].shards = shards;
   });
   if (period === undefined) return parsed;
   // Shorter than any that the schema allows, and it is right.
@@ -80,7 +83,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
       data: { [key]: readFileSync(authority.certificate, "utf8") },
     },
   ];
-  const pod = preparePod(onlyOf(objects, "CronJob").spec.jobTemplate.spec.template.spec, objects);
+  const pod = preparePod(onlyOf(objects, "CronJob").spec.jobTemplate.spec.template, objects);
   return {
     registry,
     site: given,

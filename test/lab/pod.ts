@@ -26,8 +26,21 @@ const named = (objects: readonly KubernetesObject[], kind: string, name: string)
   return found;
 };
 
-/** A kubelet would mount at the path itself; here each mount is a folder that stands for it. */
-export const preparePod = (spec: Json, objects: readonly KubernetesObject[]): LabPod => {
+/** https://kubernetes.io/docs/concepts/workloads/pods/downward-api/#available-fields */
+const fieldOf = (metadata: Json, path: string): string => {
+  const [, map, key] = /^metadata\.(annotations|labels)\['([^']+)'\]$/.exec(path) ?? [];
+  const value = map === undefined ? undefined : metadata[map]?.[key ?? ""];
+  if (value === undefined) throw new Error(`the pod has no ${path}`);
+  return value;
+};
+
+/**
+ * A kubelet would mount at the path itself; here each mount is a folder that stands for it.
+ *
+ * @param pod a pod or the template of one: metadata and spec
+ * @param objects what it refers to
+ */
+export const preparePod = ({ metadata, spec }: Json, objects: readonly KubernetesObject[]): LabPod => {
   const [container] = spec.containers;
   const folder = temporaryFolder("pod");
   // The container's user has to come through.
@@ -47,6 +60,7 @@ export const preparePod = (spec: Json, objects: readonly KubernetesObject[]): La
     );
   const value = ({ value: plain, valueFrom }: Json): string => {
     if (valueFrom === undefined) return placed(plain);
+    if (valueFrom.fieldRef !== undefined) return fieldOf(metadata, valueFrom.fieldRef.fieldPath);
     const { name, key } = valueFrom.secretKeyRef;
     return Buffer.from(named(objects, "Secret", name).data[key], "base64").toString();
   };
