@@ -1,5 +1,6 @@
 import { readFileSync, rmSync } from "node:fs";
 import { Agent } from "undici";
+import { integrityDashboard } from "../../monitoring/dashboard";
 import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
 import { describeWith } from "./components";
@@ -90,6 +91,18 @@ describeWith(
           runbook_url: expect.stringMatching(/\/RegistryManifestIntegrityFailure\.md$/),
         },
       });
+    });
+
+    test("the dashboard has something to show in each panel", async () => {
+      const queries = integrityDashboard().panels.flatMap(({ title, targets }) =>
+        targets.map(({ expr }) => ({ title, expr: expr.replaceAll("$instance", ".+") })),
+      );
+      for (const { title, expr } of queries) {
+        const { data } = await getJson<{ data: { result: unknown[] } }>(
+          `${prometheus.url}/api/v1/query?query=${encodeURIComponent(expr)}`,
+        );
+        expect({ title, expr, series: data.result.length }).not.toMatchObject({ series: 0 });
+      }
     });
 
     test("while the registry is down only that is told", async () => {
