@@ -394,8 +394,11 @@ describe("the picture", () => {
   });
 });
 
-test("every page says that it is generated, and from what", () => {
-  for (const [, text] of pages) expect(text.startsWith(GENERATED)).toBe(true);
+test("every page says that it is generated, and from what, and lacks nothing", () => {
+  for (const [, text] of pages) {
+    expect(text.startsWith(GENERATED)).toBe(true);
+    expect(text).not.toMatch(/undefined|\[object|NaN/);
+  }
 });
 
 test("the same site gives the same documents, without a trace of the machine", () => {
