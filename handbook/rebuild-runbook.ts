@@ -5,7 +5,7 @@ import { type Block, command, type Document, heading, list, paragraph, steps } f
 import { runbookOf } from "./host-runbook";
 import { onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, type Shell, sh } from "./prose";
-import { askForAccount, bringWarden, intact, STORE, wardenHere, wardenOnStore } from "./warden";
+import { askForAccount, bringWarden, intact, STORE, WHOLE_STORE, wardenHere, wardenOnStore } from "./warden";
 
 export const REBUILD = "runbooks/rebuild-image.md";
 
@@ -43,7 +43,9 @@ const diagnose = (site: Site, service: PrivateService): Block[] => {
     ),
     bringWarden(site),
     askForAccount(onHost(host)),
-    command(onHost(host), sh`${wardenOnStore(site, service, { network: true })} diagnose ${url} ${STORE}`),
+    command(onHost(host), sh`${wardenOnStore(site, service, { network: true })} diagnose ${url} ${STORE}`, {
+      expected: `registry  ${url}\nstore     ${STORE}\nresult    nothing wrong`,
+    }),
     paragraph(md`Until it is repaired, let nothing collect garbage: what can be put back now cannot be put back then.`),
   ];
 };
@@ -57,9 +59,13 @@ const repair = (site: Site, service: PrivateService): Block[] => {
     paragraph(
       md`A part that has only lost its link is still on the disk. This prints what it would put back, and changes nothing:`,
     ),
-    command(onHost(host), sh`${here} repair ${url} --storage ${STORE}`),
+    command(onHost(host), sh`${here} repair ${url} --storage ${STORE}`, {
+      expected: `registry  ${url}\nplan      …action…\nremains   nothing broken…`,
+    }),
     paragraph(md`If the plan is what you want:`),
-    command(onHost(host), sh`${here} repair ${url} --storage ${STORE} --apply`),
+    command(onHost(host), sh`${here} repair ${url} --storage ${STORE} --apply`, {
+      expected: `registry  ${url}\ndone      …action…\nremains   nothing broken…`,
+    }),
     paragraph(
       md`Where another registry has the same image, add ${"--from"} with its address: lost parts are copied by their digests, and every byte is checked. What cannot be healed at all is given up with ${"--discard"} and the name of the image, so that it does not block maintenance for ever; it names every tag that goes with it.`,
     ),
@@ -135,7 +141,7 @@ const verify = (site: Site, service: PrivateService): Block[] => {
     heading(md`Look for more`),
     paragraph(md`The disk shows what the registry does not list any more:`),
     bringWarden(site),
-    command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`),
+    command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`, { expected: WHOLE_STORE }),
     paragraph(
       md`Then find the cause: what deletes in ${containerName(service)}? A person with an account that may delete, or a job that is not ${"warden prune"}.`,
     ),

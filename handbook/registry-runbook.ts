@@ -7,7 +7,7 @@ import { runbookOf } from "./host-runbook";
 import { deliveryProgram, onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { resolverSections } from "./resolver";
-import { verifyRegistry } from "./warden";
+import { bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
 
 /** The compose command of the stack, with its file. */
 export const compose = ({ registry }: Site) => sh`docker compose --file ${registryPaths(registry.directory).compose}`;
@@ -90,6 +90,9 @@ const oneService = (site: Site): Block[] => {
   ];
 };
 
+/** Tags of each repository, in the example of a plan. */
+const KEPT = 10;
+
 const disk = (site: Site): Block[] => {
   const host = registryHost(site);
   const paths = registryPaths(site.registry.directory);
@@ -98,15 +101,25 @@ const disk = (site: Site): Block[] => {
     heading(md`The disk is full`),
     command(onHost(host), sh`df -h ${site.registry.directory}`, { expected: "Filesystem…\n…" }),
     command(onHost(host), sh`du -sh ${data}`, { expected: data.map((directory) => `…${directory}`).join("\n") }),
-    list(
-      md`A cache may be emptied at any time: stop it, remove what is below ${"docker"} in its directory, start it. It fills again as images are pulled.`,
-      ...(privateServices(site.registry).length === 0
-        ? []
-        : [
-            md`A private registry is never emptied by hand. ${"warden prune"} says what may go and why; it refuses while anything is broken.`,
-            md`Never run ${"garbage-collect -m"}. On this version of the registry it deletes the parts of images that are in use: that was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
-          ]),
-    ),
+    ...(site.registry.services.every(({ role }) => role === "private")
+      ? []
+      : [
+          paragraph(
+            md`A cache may be emptied at any time: stop it, remove what is below ${"docker"} in its directory, start it. It fills again as images are pulled.`,
+          ),
+        ]),
+    ...privateServices(site.registry).flatMap((service) => [
+      paragraph(
+        md`${containerName(service)} is never emptied by hand. This plans what may go when the newest ${KEPT} tags of each repository stay, with everything that they need, and says how much that frees. It changes nothing, and it refuses while anything is broken:`,
+      ),
+      bringWarden(site),
+      command(onHost(host), sh`${wardenOnStore(site, service)} prune ${STORE} --keep-newest ${KEPT}`, {
+        expected: `store     ${STORE}\nkeep      …\nremove    …; the garbage collection frees …`,
+      }),
+      paragraph(
+        md`Its last line says how to go on. Never run ${"garbage-collect -m"}: on this version of the registry it deletes the parts of images that are in use. That was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
+      ),
+    ]),
   ];
 };
 

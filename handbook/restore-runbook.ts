@@ -6,7 +6,7 @@ import { onHost } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { compose } from "./registry-runbook";
-import { bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
+import { bringWarden, STORE, verifyRegistry, WHOLE_STORE, wardenOnStore } from "./warden";
 
 const restore = (site: Site, service: PrivateService): Block[] => {
   const host = registryHost(site);
@@ -26,7 +26,7 @@ const restore = (site: Site, service: PrivateService): Block[] => {
     command(onHost(host), sh`ls ${`${data}/docker/registry/v2`}`, { expected: "blobs\nrepositories" }),
     paragraph(md`Look at it before anybody is served from it:`),
     bringWarden(site),
-    command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`),
+    command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`, { expected: WHOLE_STORE }),
     command(onHost(host), sh`${compose(site)} start ${containerName(service)}`),
     heading(md`Verify`),
     ...verifyRegistry(site, service),

@@ -21,6 +21,9 @@ export const bringWarden = (site: Site): Block => {
 /** What is seen of a store within the container. */
 export const STORE = "/store";
 
+/** What a scan of a store without any finding prints. */
+export const WHOLE_STORE = `store     ${STORE} (private)\nchecked   …\nresult    nothing wrong`;
+
 /** What a command on a store may do beside reading it. */
 interface Access {
   /** Whether it changes the store; default: it cannot. */
