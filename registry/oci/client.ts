@@ -110,6 +110,7 @@ export class RegistryClient {
     const request: Request = { path: "/v2/", scope: "", limit: LISTING_LIMIT };
     try {
       const answer = await this.#send({ ...request, anonymous: true });
+      if (answer.status === 400) throw noRegistry(this.url, "it answers 400");
       if (answer.status === 403) throw credentialsRefused(this.url);
       if (answer.status >= 502 && answer.status <= 504) throw gatewayFailed(this.url, answer.status);
       if (answer.status !== 401) return;
@@ -293,6 +294,11 @@ function registryFailed(url: URL, error: ExchangeError): Error {
         "check the address, the port and the scheme, and that the registry runs",
       );
   }
+}
+
+function noRegistry(url: URL, why: string): RegistryError {
+  const cure = "check the address, and whether it speaks http or https";
+  return new RegistryError("unreachable", `${url.origin} is no registry: ${why}`, cure);
 }
 
 function gatewayFailed(url: URL, status: number): RegistryError {

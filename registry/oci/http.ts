@@ -87,7 +87,8 @@ const SLOWEST = 16 * 1024;
 
 const REFUSAL_LIMIT = 64 * 1024;
 
-const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|ERR_TLS|ERR_SSL/;
+/** Codes of Node and OpenSSL: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED = /CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)|INVALID_(?:CA|PURPOSE)|HOSTNAME_MISMATCH/;
 
 function codeOf(error: Error): string {
   const { code } = error as { code?: unknown };
@@ -107,6 +108,7 @@ function classify(thrown: Error, status: number | null, received: number): Excha
   const text = error.message || code;
   if (/_TIMEOUT$|^ETIMEDOUT$/.test(code)) return new ExchangeError("timeout", "no byte in time", status, received);
   if (UNTRUSTED.test(code)) return new ExchangeError("untrusted", text);
+  if (code === "EPROTO" || code.startsWith("ERR_SSL")) return new ExchangeError("not-http", "it does not speak tls");
   if (status !== null) return new ExchangeError("cut", "the connection ended before the body did", status, received);
   if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW") {
     return new ExchangeError("not-http", "the answer is not http");

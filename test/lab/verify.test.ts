@@ -144,6 +144,10 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       await expect(verify(url, {}, { ca: stranger })).rejects.toMatchObject({ code: "unreachable" });
       await expect(verify(registry.url, {}, { ca })).rejects.toMatchObject({ code: "unreachable" });
       expect((await verify(registry.url, {}, { insecureSkipTlsVerify: true })).complete).toBe(true);
+      // By the wrong scheme.
+      await expect(verify(url.replace("https:", "http:"))).rejects.toMatchObject({
+        cure: expect.stringContaining("https"),
+      });
     } finally {
       authority.remove();
       other.remove();

@@ -314,6 +314,14 @@ describe("a server that does not speak HTTP", () => {
   });
 });
 
+test("a server without TLS where https is asked for is told so", async () => {
+  const url = new URL(registry.url.href.replace("http:", "https:"));
+  await expect(verify(url)).rejects.toMatchObject({
+    code: "unreachable",
+    message: expect.stringContaining("does not speak tls"),
+  });
+});
+
 test("whatever a server answers, the walk ends with a report or with the reason why there is none", async () => {
   const status = fc.constantFrom(200, 200, 200, 204, 206, 301, 400, 401, 404, 416, 429, 500, 503);
   const body = fc.oneof(

@@ -1,0 +1,41 @@
+import { spawn } from "node:child_process";
+import { resolve } from "node:path";
+import { sha256 } from "../../registry/oci/digest";
+import { image } from "../lab/images";
+import { FakeRegistry } from "../registry/oci/fake-registry";
+
+// A process is started through tsx, on a machine that may be busy.
+jest.setTimeout(30_000);
+
+test("an interrupted walk reports what it has found, and ends", async () => {
+  const registry = await FakeRegistry.start();
+  registry.push("a", image("a"), "v1").push("b", image("b"), "v1");
+  registry.repository("a").tags.set("lost", sha256("nothing"));
+  try {
+    const child = spawn(
+      process.execPath,
+      ["--import", "tsx", "cli/warden.ts", "verify", registry.host, "--json", "--concurrency", "1"],
+      { cwd: resolve(__dirname, "../.."), stdio: ["ignore", "pipe", "pipe"] },
+    );
+    // Never answered: the walk has come to the second repository, and waits.
+    registry.on(/^\/v2\/b\//, () => child.kill("SIGINT"));
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (piece) => {
+      out += piece;
+    });
+    child.stderr.on("data", (piece) => {
+      err += piece;
+    });
+    const code = await new Promise((ended) => child.once("close", ended));
+    expect(JSON.parse(out)).toMatchObject({
+      complete: false,
+      failures: [{ repository: "a", tags: ["lost"] }],
+      stopped: { code: "interrupted" },
+    });
+    // No progress where no terminal is.
+    expect({ code, err }).toEqual({ code: 1, err: "" });
+  } finally {
+    await registry.stop();
+  }
+});
