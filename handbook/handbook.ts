@@ -43,6 +43,7 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
     links(alerts),
     heading(md`Written by hand`),
     list(
+      link(md`Ten minutes: from nothing to a site of your own`, "guide.md"),
       link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md"),
       link(md`A template for the next post-mortem`, "post-mortems/template.md"),
       md`[Decisions](adr)`,

@@ -105,12 +105,12 @@ const withoutFences = (markdown: string): string[] => {
 };
 
 /** Pages that people wrote, by their path below docs/. */
-const handwritten = ["adr", "post-mortems"].flatMap((folder) =>
-  readdirSync(join(root, "docs", folder)).map((file): [string, string] => [
-    join(folder, file),
-    readFileSync(join(root, "docs", folder, file), "utf8"),
-  ]),
-);
+const handwritten = [
+  "guide.md",
+  ...["adr", "post-mortems"].flatMap((folder) =>
+    readdirSync(join(root, "docs", folder)).map((file) => join(folder, file)),
+  ),
+].map((path): [string, string] => [path, readFileSync(join(root, "docs", path), "utf8")]);
 
 const commands = (site: SiteInput): [Document, Command][] =>
   documentsOf(parseSite(site)).flatMap((document) =>
