@@ -30,22 +30,31 @@ export function refuseDamage(root: string, findings: Finding[], plans: Repositor
 }
 
 /**
- * Refuses to prune while a kept manifest is served by a layer link alone: the registry's garbage collection looks into
- * revisions only, and would take what that manifest names.
+ * Refuses to prune what the registry's garbage collection would take although it is kept. It looks into revisions only,
+ * and goes by the digests that manifests name: it takes what a manifest names that is served by a layer link alone, and a
+ * blob that is named by another digest (sha512) than the one it is stored under. Seen on 2.8.3 and 3.0.0.
  *
  * @throws StorageRefusal `damaged`
  */
-export function refuseUnlinked(graphs: RepositoryGraph[], plans: RepositoryPlan[]): void {
-  const unlinked = new Map(graphs.map(({ name, unlinked }) => [name, unlinked]));
-  for (const { name, keptTags, keptBlobs } of plans) {
-    const digest = keptTags.length > 0 ? keptBlobs.find((kept) => unlinked.get(name)?.has(kept)) : undefined;
-    if (digest === undefined) continue;
-    throw new StorageRefusal(
-      "damaged",
-      `${name}@${digest} has no revision link, so the registry's garbage collection would take what it names`,
-      "push this image again, to its digest or to a tag",
-    );
+export function refuseCollected(graphs: RepositoryGraph[], plans: RepositoryPlan[]): void {
+  for (const [at, plan] of plans.entries()) {
+    const graph = graphs[at];
+    if (graph === undefined) continue;
+    const named = new Set(plan.keptManifests.flatMap((digest) => graph.manifests.get(digest)?.references ?? []));
+    for (const { tag } of plan.keptTags) {
+      const pushed = graph.tags.get(tag);
+      if (pushed !== undefined) named.add(pushed.digest);
+    }
+    const unlinked = [...named].find((digest) => graph.unlinked.has(digest));
+    if (unlinked !== undefined) throw collected(`${plan.name}@${unlinked} has no revision link`, "what it names");
+    const renamed = [...named].find((digest) => !named.has(graph.layerLinks.get(digest) ?? digest));
+    if (renamed !== undefined) throw collected(`${plan.name} names ${renamed}, stored under another digest`, "it");
   }
+}
+
+function collected(why: string, what: string): StorageRefusal {
+  const cure = "push this image again, its manifests to their digests and its blobs named by sha256";
+  return new StorageRefusal("damaged", `${why}, so the registry's garbage collection would take ${what}`, cure);
 }
 
 function key(repository: string | null, digest: string | null): string {

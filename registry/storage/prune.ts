@@ -1,12 +1,12 @@
-import { mkdirSync, rmdirSync, statSync } from "node:fs";
+import { mkdirSync, rmdirSync } from "node:fs";
 import type { Digest } from "../oci/digest";
-import { refuseDamage, refuseUnlinked } from "./damage";
+import { refuseCollected, refuseDamage } from "./damage";
 import { digestInterner, readGraph } from "./graph";
 import { dropCollectedJournals, Journal } from "./journal";
 import type { StorageLayout } from "./layout";
 import { type Lock, lockFolder } from "./lock";
 import type { RetentionPolicy } from "./policy";
-import { StoreReader } from "./reader";
+import { isFolder, StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import { planRetention, type RepositoryPlan } from "./retention";
 import { scan } from "./scan";
@@ -71,6 +71,20 @@ export async function applyPrune(
   const store = privateStore(root);
   const repository = aRepository(store);
   await requireQuiet(repository);
+  try {
+    return await locked(root, policy, now, store, () => requireQuiet(repository));
+  } catch (error) {
+    throw refusalOfDisk(error);
+  }
+}
+
+async function locked(
+  root: string,
+  policy: RetentionPolicy,
+  now: number,
+  store: StorageLayout,
+  requireQuiet: () => Promise<void>,
+): Promise<PruneReport> {
   const lock = await lockStore(store);
   try {
     const { layout, plans, report } = await plan(root, policy, now);
@@ -80,13 +94,26 @@ export async function applyPrune(
     const journal = Journal.begin(layout, now, report);
     for (let done = 0; done < paths.length; done += BATCH) {
       lock.check();
-      await requireQuiet(repository);
+      await requireQuiet();
       for (const path of paths.slice(done, done + BATCH)) journal.remove(path);
     }
     return { ...report, applied: true, journal: journal.folder };
   } finally {
     await lock.release();
   }
+}
+
+/** What a disk answers that may not be written, or not from one folder to the other: errno(3). */
+const DISK_ERRORS = ["EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT", "EXDEV", "ENOTDIR", "EEXIST"];
+
+function refusalOfDisk(error: unknown): unknown {
+  const { code = "", path = "", syscall = "" } = error as NodeJS.ErrnoException;
+  if (!DISK_ERRORS.includes(code)) return error;
+  return new StorageRefusal(
+    "read-only",
+    `the store cannot be changed: ${syscall} ${path} failed (${code})`,
+    "mount it as one disk that can be written, and run this again as a user who may: it goes on where it ended",
+  );
 }
 
 /** Removals between two looks at the registry; some milliseconds. */
@@ -101,7 +128,7 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
   const graphs = [...reader.repositories()].map((repository) => readGraph(reader, repository, intern));
   const plans = planRetention(graphs, policy, now);
   refuseDamage(root, findings, plans);
-  refuseUnlinked(graphs, plans);
+  refuseCollected(graphs, plans);
   return { layout, plans, report: describe(root, policy, reader, plans) };
 }
 
@@ -128,17 +155,7 @@ function unlistable(folder: string): StorageRefusal {
 }
 
 async function lockStore(layout: StorageLayout): Promise<Lock> {
-  try {
-    mkdirSync(layout.warden, { recursive: true });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const cure = "mount the store so that it can be written, and run as a user who may";
-    throw new StorageRefusal("read-only", `${layout.warden} cannot be made (${code})`, cure);
-  }
-  if (statSync(layout.warden).dev !== statSync(layout.repositories).dev) {
-    const cure = "mount both on one disk, so that a removal is one rename";
-    throw new StorageRefusal("read-only", `${layout.warden} and ${layout.repositories} are on two disks`, cure);
-  }
+  if (!isFolder(layout.warden)) mkdirSync(layout.warden);
   const lock = await lockFolder(layout.warden);
   return {
     check: () => lock.check(),

@@ -1,4 +1,4 @@
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn, spawnSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -182,6 +182,28 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       // 3.0.0 no longer takes the children of a tagged index; 2.8.3 does.
       if (component === "registry") expect(wouldGo.length).toBeGreaterThan(5);
     }, 120_000);
+
+    const mounts = spawnSync("unshare", ["--mount", "true"]).status === 0;
+    (mounts ? test : test.skip)(
+      mounts ? "refuses a read-only disk" : "a read-only disk: skipped: no right to mount",
+      async () => {
+        await pushCorpus(registry);
+        await registry.shutDown();
+        const script = 'mount --bind "$0" "$0" && mount --options remount,ro,bind "$0" && exec "$@"';
+        const args = ["prune", registry.root, "--keep-newest", "1", "--apply", "--offline"];
+        const { status, stderr } = spawnSync(
+          "unshare",
+          ["--mount", "sh", "-c", script, registry.root, process.execPath, ...tsx, program, ...args],
+          { encoding: "utf8" },
+        );
+        expect({ status, stderr }).toEqual({
+          status: 2,
+          stderr: expect.stringMatching(/^error: the store cannot be changed: mkdir .* \(EROFS\); mount it[^\n]*\n$/),
+        });
+        expect(readdirSync(registry.root)).toEqual(["docker"]);
+      },
+      60_000,
+    );
 
     test("refuses while the registry runs, and changes nothing", async () => {
       await pushCorpus(registry);

@@ -22,10 +22,13 @@ import { scan } from "../../../registry/storage/scan";
 import {
   artifact,
   type Content,
+  content,
   image,
   index,
   layer,
   type Manifest,
+  MEDIA_TYPES,
+  manifest,
   multiPlatformImage,
   referrersTag,
 } from "../../lab/images";
@@ -264,6 +267,16 @@ describe("refuses, and changes nothing", () => {
       code: "damaged",
       message: expect.stringContaining("no revision link"),
     });
+  });
+
+  test("a kept layer that is stored under another digest than the manifest names", async () => {
+    const [one, config] = [layer("one"), content(MEDIA_TYPES.oci.config, Buffer.from("{}"))];
+    const sha512 = `sha512:${"5".repeat(128)}` as const;
+    const layers = [{ ...one.descriptor, digest: sha512 }];
+    const document = { schemaVersion: 2, mediaType: MEDIA_TYPES.oci.manifest, config: config.descriptor, layers };
+    push("app", 1, manifest(document, { blobs: [config, one] }), "v1");
+    write(store.repository("app").layerLink(sha512), digestOf(one));
+    expect(await refused(apply)).toMatchObject({ code: "damaged", message: expect.stringContaining("another digest") });
   });
 
   test("a registry that may write", async () => {

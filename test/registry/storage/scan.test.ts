@@ -167,6 +167,18 @@ describe("where the store is", () => {
     expect(await scan(store.root)).toMatchObject({ counts: { repositories: 1 }, findings: [] });
   });
 
+  test("a folder that cannot be listed is told, and what is beside it is scanned", async () => {
+    const lost = image("app");
+    store.push("app", lost, "v1").push("other", image("other"), "v1");
+    rmSync(store.layout.blobData(digestOf(lost)));
+    const { revisions } = store.repository("other");
+    rmSync(revisions, { recursive: true });
+    symlinkSync("revisions", revisions);
+    const { findings, unreadable } = await scan(store.root);
+    expect(unreadable).toEqual([revisions]);
+    expect(findings).toContainEqual(expect.objectContaining({ repository: "app", kind: "broken-tag" }));
+  });
+
   test.each([
     ["a path that is no folder", () => join(store.root, "nothing"), "not-found"],
     ["a folder without a store", () => join(store.root, "docker"), "unknown-layout"],
