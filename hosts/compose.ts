@@ -26,6 +26,7 @@ export interface ComposeService {
     readonly interval: string;
     readonly timeout: string;
     readonly retries: number;
+    readonly start_period: string;
   };
 }
 
@@ -71,6 +72,7 @@ const healthcheck = ({ role, port }: Service): NonNullable<ComposeService["healt
     interval: "5s",
     timeout: "5s",
     retries: 3,
+    start_period: "30s",
   };
 };
 

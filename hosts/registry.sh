@@ -140,6 +140,7 @@ activate() {
   systemctl daemon-reload
   start "${SERVICES[@]}"
   wait_until_settled "${AUTHORITATIVE[@]}"
+  require_well "${AUTHORITATIVE[@]}"
   start --remove-orphans
   systemctl start "$SYSTEMD_UNIT"
 }
@@ -166,11 +167,12 @@ wait_until_settled() {
   done
 }
 
-# Not worth waiting for: it has ended, or, where all depends on it, ends again and again.
+# Not worth waiting for: it has ended, was given up by its health check, or, where all depends on it, ends again and again.
 is_hopeless() {
   case $(health "$1") in
-    restarting | exited | dead | absent | unhealthy) ! is_required "$1" || (($(restarts "$1") >= 5)) ;;
-    *) return 1 ;;
+    unhealthy) true ;;
+    restarting | exited | dead | absent) ! is_required "$1" || (($(restarts "$1") >= 5)) ;;
+    *) false ;;
   esac
 }
 
@@ -184,24 +186,26 @@ is_required() {
   return 1
 }
 
+require_well() {
+  local name
+  for name in "$@"; do
+    is_well "$name" || fail "$name is $(health "$name"); allowed is healthy, as it was or has to be: $(last_words "$name")"
+  done
+}
+
 verify_delivery() {
   local name
   wait_until_settled "${CONTAINERS[@]}"
+  require_well "${AUTHORITATIVE[@]}" "${HEALTHY_BEFORE[@]}"
   for name in "${CONTAINERS[@]}"; do
-    if is_well "$name"; then
-      continue
-    elif is_required "$name"; then
-      fail "$name is $(health "$name") after $HEALTH_SECONDS s; allowed is healthy, as it was or has to be: $(last_words "$name")"
-    else
-      warn "$name is $(health "$name"): $(last_words "$name")"
-    fi
+    is_well "$name" || warn "$name is $(health "$name"): $(last_words "$name")"
   done
   is_active || fail "other containers run than the compose file says; allowed are those of the file: docker compose --file '$COMPOSE_FILE' up --detach --remove-orphans"
   verify_front
 }
 
 # What it said last of what went wrong; a trace of Go ends with lines that say nothing.
-last_words() { docker logs --tail 50 "$1" 2>&1 | grep -iE 'panic|fatal|error|emerg' | tail -n 1 | cut -c 1-300; }
+last_words() { docker logs --tail 50 "$1" 2>&1 | grep -iE 'panic:|fatal|error|emerg' | tail -n 1 | cut -c 1-300; }
 
 # The HTTP status that a client gets at a published port; "000" without an answer.
 answer() { curl --silent --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' "$@" || true; }

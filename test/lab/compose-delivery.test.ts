@@ -1,0 +1,499 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assembleScript, type Delivery } from "../../hosts/delivery";
+import { registryDelivery } from "../../hosts/registry";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import type { SiteInput } from "../../site/schema";
+import { RegistryVmStack } from "../../stacks/registry-vm-stack";
+import { createCertificateAuthority } from "./certificates";
+import { Deployment } from "./deployment";
+import { importImages } from "./docker-images";
+import { describeWithHosts, Hosts, type Outcome } from "./hosts";
+import { htpasswdLine } from "./registry";
+
+const OPERATOR = "10.99.0.20";
+const NAME = "registry.viktorbarzin.me:5050";
+const credentials = { username: "operator", password: "planted-secret-7f3a" };
+
+type Change = (registry: SiteInput["registry"]) => SiteInput["registry"];
+const unchanged: Change = (registry) => registry;
+
+describeWithHosts(
+  ["terraform", "nginx", "registry", "openssl"],
+  "the registries, deployed to a booted host with Docker",
+  ({ terraform, nginx, registry }) => {
+    const hosts = new Hosts();
+    const folder = mkdtempSync(join(tmpdir(), "warden-compose-"));
+    const authority = createCertificateAuthority();
+    const stack = new Deployment(
+      hosts,
+      terraform,
+      "registry-vm",
+      (app, site) => new RegistryVmStack(app, "registry-vm", { site }),
+    );
+    let upstream: ChildProcess;
+
+    /** Every cache has the operator's registry as its upstream, but for kyverno, whose upstream is down. */
+    const siteWith = (change: Change = unchanged, title = "registry VM"): SiteInput => ({
+      ...reference,
+      hosts: reference.hosts.map((host) =>
+        host.name === reference.registry.host ? { ...host, title, ssh: { identityFile: hosts.key } } : host,
+      ),
+      registry: change({
+        ...reference.registry,
+        services: reference.registry.services.map((service) =>
+          service.role === "proxy"
+            ? { ...service, upstream: `http://${OPERATOR}:${service.name === "kyverno" ? 5999 : 5000}` }
+            : service,
+        ),
+      }),
+    });
+    const purgingAfter =
+      (hours: number): Change =>
+      (given) => ({
+        ...given,
+        services: given.services.map((service) =>
+          service.role === "private" ? { ...service, purgeUploadsAfterHours: hours } : service,
+        ),
+      });
+
+    const deliver = (delivery: Delivery): Outcome => {
+      hosts.ssh(
+        "vm",
+        "install -d -m 0700 .registry-warden && cat >.registry-warden/registry.sh",
+        assembleScript(delivery, "terraform apply"),
+      );
+      const applied = hosts.try("vm", "bash .registry-warden/registry.sh apply");
+      return applied.status === 0 ? hosts.try("vm", "bash .registry-warden/registry.sh confirm") : applied;
+    };
+    const deliveryOf = (site: SiteInput): Delivery => registryDelivery(parseSite(site));
+
+    /** Identity of each container that runs, by its name. */
+    const containers = (): Record<string, string> =>
+      Object.fromEntries(
+        hosts
+          .ssh(
+            "vm",
+            "docker ps --all --no-trunc --filter label=com.docker.compose.project=registry --format '{{.Names}} {{.ID}}'",
+          )
+          .trim()
+          .split("\n")
+          .filter((line) => line !== "")
+          .map((line) => line.split(" ") as [string, string])
+          .sort(),
+      );
+    const files = (): string =>
+      hosts.ssh(
+        "vm",
+        "cd /opt/registry; find . -path ./data -prune -o -printf '%p %y %m %u\\n' | sort; sha256sum *.yml nginx.conf; sha256sum /etc/systemd/system/docker-compose-registry.service",
+      );
+    /** The HTTP status that a client on the network gets. */
+    const answer = (port: number, path = "/v2/"): string =>
+      hosts.operator([
+        "curl",
+        "-sk",
+        "-m",
+        "10",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        `${port === 5050 ? "https" : "http"}://10.0.20.10:${port}${path}`,
+      ]).output;
+
+    beforeAll(async () => {
+      hosts.up();
+      importImages(hosts, nginx, parseSite(reference).registry);
+      const { certificate, key } = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
+      hosts.ssh(
+        "vm",
+        "install -d /opt/registry/tls /etc/docker/certs.d/registry.viktorbarzin.me:5050; echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts",
+      );
+      const put = (path: string, mode: string, content: string | Buffer) =>
+        hosts.ssh("vm", `install -m ${mode} /dev/stdin ${path}`, content);
+      put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
+      put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));
+      put("/opt/registry/htpasswd", "600", htpasswdLine(credentials, 5));
+      put("/etc/docker/certs.d/registry.viktorbarzin.me:5050/ca.crt", "644", readFileSync(authority.certificate));
+      const configuration = join(folder, "upstream.yml");
+      writeFileSync(
+        configuration,
+        JSON.stringify({
+          version: 0.1,
+          storage: { filesystem: { rootdirectory: join(folder, "data") } },
+          http: { addr: `${OPERATOR}:5000` },
+        }),
+      );
+      upstream = spawn(hosts.program, ["op", ...registry.command, "serve", configuration], {
+        env: hosts.environment,
+        stdio: "ignore",
+      });
+      await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
+    }, 600_000);
+    afterAll(() => {
+      upstream?.kill();
+      stack.remove();
+      authority.remove();
+      hosts.down();
+      rmSync(folder, { recursive: true });
+    });
+
+    describe("refuses, before anything is touched,", () => {
+      test.each<[name: string, arrange: string, restore: string, message: string]>([
+        [
+          "a key that others can read",
+          "chmod 644 /opt/registry/tls/privkey.pem",
+          "chmod 600 /opt/registry/tls/privkey.pem",
+          "/opt/registry/tls/privkey.pem has mode 644; allowed is 0600, it holds a secret: chmod 600 '/opt/registry/tls/privkey.pem'",
+        ],
+        [
+          "a host without the htpasswd file",
+          "mv /opt/registry/htpasswd /opt/registry/away",
+          "mv /opt/registry/away /opt/registry/htpasswd",
+          "there is no /opt/registry/htpasswd; allowed is the operator's file of mode 0600: put it there",
+        ],
+        [
+          "an htpasswd file without bcrypt",
+          "cp -p /opt/registry/htpasswd /root/kept; echo 'user:$apr1$abc$def' >/opt/registry/htpasswd",
+          "mv /root/kept /opt/registry/htpasswd",
+          "/opt/registry/htpasswd has no user with a bcrypt hash; allowed is at least one",
+        ],
+        [
+          "a certificate of another key",
+          "cp -p /opt/registry/tls/privkey.pem /root/kept; openssl ecparam -genkey -name prime256v1 >/opt/registry/tls/privkey.pem",
+          "mv /root/kept /opt/registry/tls/privkey.pem",
+          "nginx refuses its configuration: ",
+        ],
+        [
+          "a container of another project that has a name of ours",
+          "docker create --name registry-private registry:2.8.3",
+          "docker rm registry-private",
+          'the container registry-private is of compose project ""; allowed is registry',
+        ],
+        [
+          "a host whose Docker is down",
+          "systemctl stop docker.socket docker",
+          "systemctl start docker",
+          "docker does not answer; allowed is a host on which it runs: systemctl start docker",
+        ],
+      ])(
+        "%s",
+        (_, arrange, restore, message) => {
+          hosts.ssh("vm", arrange);
+          try {
+            const { status, output } = deliver(deliveryOf(siteWith()));
+            expect(output).toContain(message);
+            expect(status).toBe(1);
+            expect(output).not.toContain("backed up");
+          } finally {
+            hosts.ssh("vm", restore);
+          }
+          expect(containers()).toEqual({});
+          expect(hosts.ssh("vm", "docker network ls --format '{{.Name}}' | sort").trim().split("\n")).toEqual([
+            "bridge",
+            "host",
+            "none",
+          ]);
+        },
+        120_000,
+      );
+    });
+
+    describe("from nothing", () => {
+      let applied: Outcome;
+
+      beforeAll(() => {
+        hosts.ssh("vm", "echo '0 2 * * * /opt/registry/cleanup-tags.sh --password planted-secret-7f3a' | crontab -");
+        applied = stack.apply(siteWith());
+      }, 240_000);
+
+      test("come up through terraform apply, and a second plan is empty", () => {
+        expect(applied.output).toContain("registry-vm: registry is delivered");
+        expect(applied.status).toBe(0);
+        expect(Object.keys(containers())).toEqual([
+          "registry-dockerhub",
+          "registry-ghcr",
+          "registry-k8s",
+          "registry-kyverno",
+          "registry-nginx",
+          "registry-private",
+          "registry-quay",
+          "registry-ui",
+        ]);
+        expect(stack.plan(siteWith())).toMatchObject({ status: 0 });
+      }, 60_000);
+
+      test("warn of a cache whose upstream is down, and of the old cron entries", () => {
+        expect(applied.output).toContain("warning: registry-kyverno is restarting: ");
+        expect(applied.output).toContain(
+          "warning: cron still has: crontab of root: 0 2 * * * /opt/registry/cleanup-tags.sh;",
+        );
+      });
+
+      test("put no secret of the operator into output, state or process arguments", () => {
+        for (const text of [applied.output, stack.state()]) {
+          expect(text).not.toContain(credentials.password);
+          expect(text).not.toContain("PRIVATE KEY");
+          expect(text).not.toMatch(/\$2[aby]\$/);
+        }
+      });
+
+      test("serve on all six ports, each behind its own; a dead cache is 502 alone", () => {
+        expect([5000, 5010, 5020, 5030, 5040, 5050].map((port) => answer(port))).toEqual([
+          "200",
+          "200",
+          "200",
+          "200",
+          "502",
+          "401",
+        ]);
+        expect(answer(8080)).not.toBe("000");
+        expect(answer(5001, "/metrics")).toBe("200");
+      });
+
+      test("take a push and give it back, through TLS and with credentials only", () => {
+        const image = `${NAME}/lab/image:1.0.0`;
+        hosts.ssh(
+          "vm",
+          `docker login --username ${credentials.username} --password-stdin ${NAME}`,
+          credentials.password,
+        );
+        hosts.ssh(
+          "vm",
+          `docker tag registry:2.8.3 ${image} && docker push --quiet ${image} && docker rmi ${image} && docker pull --quiet ${image}`,
+        );
+        const blob = hosts.ssh(
+          "vm",
+          "basename $(dirname $(find /opt/registry/data/private/docker/registry/v2/blobs -name data -size +1000k | head -n 1))",
+        );
+        expect(answer(5050, `/v2/lab/image/blobs/sha256:${blob.trim()}`)).toBe("401");
+        hosts.ssh("vm", `docker logout ${NAME}; docker rmi ${image}`);
+        expect(hosts.try("vm", `docker pull --quiet ${image}`)).toMatchObject({ status: 1 });
+      }, 60_000);
+
+      test("are found whole by warden verify", () => {
+        const { status, output } = hosts.operator(
+          [
+            process.execPath,
+            "--import",
+            "tsx",
+            "cli/warden.ts",
+            "verify",
+            "https://10.0.20.10:5050",
+            "--ca-file",
+            authority.certificate,
+            "--json",
+          ],
+          { REG_USER: credentials.username, REG_PASS: credentials.password },
+        );
+        expect(JSON.parse(output)).toMatchObject({
+          complete: true,
+          failures: [],
+          counts: { repositories: 1, tags: 1 },
+        });
+        expect(status).toBe(0);
+      }, 60_000);
+
+      test("are rolled back to nothing by one command, but for data and the operator's files, and delivered again", () => {
+        const said = hosts.ssh("vm", "bash /var/lib/registry-warden/registry/delivery.sh rollback");
+        expect(containers()).toEqual({});
+        expect(hosts.ssh("vm", "ls -1 /opt/registry")).toBe("data\nhtpasswd\ntls\n");
+        expect(hosts.try("vm", "systemctl cat docker-compose-registry.service").status).not.toBe(0);
+        const again = /-replace=terraform_data\.\S+/.exec(said)?.[0] ?? "";
+        expect(stack.apply(siteWith(), again)).toMatchObject({ status: 0 });
+      }, 120_000);
+
+      test("come back after a reboot", async () => {
+        hosts.reboot("vm");
+        await hosts.until(
+          "vm",
+          "test \"$(curl -sk -o /dev/null -w '%{http_code}' https://127.0.0.1:5050/v2/)\" = 401",
+          60,
+        );
+        await hosts.until("vm", "curl -sf -o /dev/null http://127.0.0.1:5030/v2/", 60);
+      }, 120_000);
+    });
+
+    describe("a change", () => {
+      test("of one configuration bounces that service alone", () => {
+        const before = containers();
+        const planned = stack.plan(siteWith(purgingAfter(24)));
+        expect(planned.output).toMatch(/-\s+age: 168h\n\s+\+\s+age: 24h/);
+        expect(stack.apply(siteWith(purgingAfter(24)))).toMatchObject({ status: 0 });
+        const after = containers();
+        expect(Object.keys(after).filter((name) => after[name] !== before[name])).toEqual(["registry-private"]);
+      }, 120_000);
+
+      test("of nothing bounces nothing", () => {
+        const before = containers();
+        expect(deliver(deliveryOf(siteWith(purgingAfter(24)))).output).toContain("registry is delivered");
+        expect(containers()).toEqual(before);
+      }, 120_000);
+
+      test("that takes a cache away removes its container and its configuration, and keeps its data", () => {
+        const without: Change = (given) => ({
+          ...given,
+          services: given.services.filter(({ name }) => name !== "quay"),
+        });
+        expect(stack.apply(siteWith(without))).toMatchObject({ status: 0 });
+        expect(Object.keys(containers())).not.toContain("registry-quay");
+        expect(hosts.ssh("vm", "ls /opt/registry")).not.toContain("config-quay.yml");
+        expect(hosts.ssh("vm", "ls /opt/registry/data")).toContain("quay");
+        expect(answer(5020)).toBe("000");
+        expect(stack.apply(siteWith())).toMatchObject({ status: 0 });
+        expect(answer(5020)).toBe("200");
+      }, 240_000);
+
+      test("of a title brings any text to the browser as it is", () => {
+        const title = 'it\'s "$HOME" `id` ${x} $${y} %{ if x } \\n 100% #ü';
+        expect(stack.apply(siteWith(unchanged, title))).toMatchObject({ status: 0 });
+        const environment: string[] = JSON.parse(
+          hosts.ssh("vm", "docker inspect --format '{{json .Config.Env}}' registry-ui"),
+        );
+        expect(environment).toContain(`REGISTRY_TITLE=${title}`);
+      }, 120_000);
+    });
+
+    describe("a change that does not work", () => {
+      let before: { files: string; containers: string[] };
+      const healthy = () => {
+        expect(answer(5050)).toBe("401");
+        expect([5000, 5010, 5020, 5030].map((port) => answer(port))).toEqual(["200", "200", "200", "200"]);
+      };
+
+      beforeAll(() => {
+        const { status, output } = stack.apply(siteWith());
+        if (status !== 0) throw new Error(output);
+        before = { files: files(), containers: Object.keys(containers()) };
+      }, 240_000);
+      afterEach(() => {
+        expect(files()).toBe(before.files);
+        expect(Object.keys(containers())).toEqual(before.containers);
+        healthy();
+      }, 60_000);
+
+      test("an image that cannot be pulled: nothing is stopped", () => {
+        const running = containers();
+        const pinned: Change = (given) => ({
+          ...given,
+          images: { ...given.images, registry: { repository: "registry", tag: "2.8.999" } },
+        });
+        const { status, output } = stack.apply(siteWith(pinned));
+        expect(output).toMatch(/registry:2\.8\.999 cannot be pulled; allowed is an image that can/);
+        expect(status).toBe(1);
+        expect(containers()).toEqual(running);
+      }, 180_000);
+
+      test("an image that does not serve: the one before is back", () => {
+        hosts.ssh("vm", "docker tag joxit/docker-registry-ui:2.5.7 registry:2.8.1000");
+        const broken: Change = (given) => ({
+          ...given,
+          images: { ...given.images, registry: { repository: "registry", tag: "2.8.1000" } },
+        });
+        const { status, output } = deliver(deliveryOf(siteWith(broken)));
+        expect(output).toMatch(/registry-\w+ is unhealthy; allowed is healthy/);
+        expect(output).toContain("restored from /root/registry-backups/registry-config-backup-");
+        expect(status).toBe(1);
+      }, 300_000);
+
+      test("a configuration that the registry refuses: the one before is back", () => {
+        const delivery = deliveryOf(siteWith());
+        const broken: Delivery = {
+          ...delivery,
+          files: delivery.files.map((file) =>
+            file.path.endsWith("config-private.yml")
+              ? { ...file, content: "version: 9\n" }
+              : file.path.endsWith("docker-compose.yml")
+                ? // A changed configuration comes with a changed digest of it.
+                  { ...file, content: file.content.replaceAll(/sha256:[0-9a-f]{64}/g, `sha256:${"0".repeat(64)}`) }
+                : file,
+          ),
+        };
+        const { status, output } = deliver(broken);
+        expect(output).toMatch(
+          /registry-private is restarting; allowed is healthy, as it was or has to be: .*panic: ,
+        );
+        expect(status).toBe(1);
+      }, 300_000);
+
+      test("a compose file that docker compose refuses: nothing is stopped", () => {
+        const running = containers();
+        const delivery = deliveryOf(siteWith());
+        const { status, output } = deliver({
+          ...delivery,
+          files: delivery.files.map((file) =>
+            file.path.endsWith("docker-compose.yml") ? { ...file, content: "services: [" } : file,
+          ),
+        });
+        expect(output).toContain("docker compose refuses the file: ");
+        expect(status).toBe(1);
+        expect(containers()).toEqual(running);
+      }, 120_000);
+
+      test("the power is cut while services are replaced: the definition before is back, and serves", async () => {
+        const delivery = deliveryOf(siteWith(purgingAfter(12)));
+        hosts.ssh("vm", "cat >.registry-warden/registry.sh", assembleScript(delivery, "terraform apply"));
+        hosts.ssh("vm", "setsid bash .registry-warden/registry.sh apply </dev/null >/run/apply.log 2>&1 &");
+        await hosts.until(
+          "vm",
+          "grep -q 'placed /opt/registry/nginx.conf\\|placed /var' /var/lib/registry-warden/registry/pending/journal",
+          60,
+        );
+        hosts.cut("vm");
+        hosts.boot("vm");
+        await hosts.until("vm", "test ! -e /var/lib/registry-warden/registry/pending", 120);
+        await hosts.until(
+          "vm",
+          "for port in 5000 5010 5020 5030; do curl -sf -o /dev/null http://127.0.0.1:$port/v2/ || exit 1; done",
+          60,
+        );
+      }, 300_000);
+    });
+
+    test("two registries that swap their addresses never answer for each other, and are found again within seconds", async () => {
+      const names = ["registry-private", "registry-ghcr"];
+      const addresses = (): string[] =>
+        names.map((name) =>
+          hosts
+            .ssh("vm", `docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' ${name}`)
+            .trim(),
+        );
+      const before = addresses();
+      // Docker gives the lowest free address: fillers take those below the one that is wanted.
+      const startAt = (name: string, address = "") => `
+        for filler in $(seq 20); do
+          docker run --detach --name "filler-${name}-$filler" --network registry_registry joxit/docker-registry-ui:2.5.7 >/dev/null
+          got=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "filler-${name}-$filler")
+          [ "$got" != "${address}" ] || break
+        done
+        docker rm --force "filler-${name}-$filler" >/dev/null
+        docker compose up --detach --no-deps ${name}`;
+      const last = (address = "") => Number(address.split(".")[3]);
+      const swapped: [string, string | undefined][] = [
+        ["registry-private", before[1]],
+        ["registry-ghcr", before[0]],
+      ];
+      swapped.sort(([, one], [, other]) => last(one) - last(other));
+      hosts.ssh(
+        "vm",
+        `cd /opt/registry
+         docker stop registry-kyverno
+         docker rm --force ${names.join(" ")}
+         ${swapped.map(([name, address]) => startAt(name, address)).join("\n")}`,
+      );
+      expect(addresses()).toEqual(before.toReversed());
+      // Only the private registry asks for credentials: an answer of the other one would be seen.
+      const seen: string[] = [];
+      while (seen.at(-1) !== "401 200" && seen.length < 100) seen.push(`${answer(5050)} ${answer(5010)}`);
+      for (const answers of seen) expect(answers).toMatch(/^(401|502|000) (200|502|000)$/);
+      expect(seen.at(-1)).toBe("401 200");
+      hosts.ssh(
+        "vm",
+        "docker rm --force $(docker ps --all --quiet --filter name=filler-); docker start registry-kyverno",
+      );
+    }, 120_000);
+  },
+);
