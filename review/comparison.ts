@@ -47,20 +47,34 @@ const blocks = (stack: SynthesisedStack): Block[] =>
     );
   });
 
+/** Attributes by which Terraform replaces for certain: files are delivered again, and another name is another object. */
+const REPLACING: readonly { readonly type: RegExp; readonly path: readonly string[] }[] = [
+  { type: /^terraform_data$/, path: ["triggers_replace"] },
+  { type: /^kubernetes_/, path: ["metadata", "name"] },
+];
+
+const valueAt = (block: Block, path: readonly string[]): unknown =>
+  path.reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], block.body);
+
 /** What a plan would say of a block, as far as that is known without a state. */
 const changeOf = (before: Block | undefined, after: Block | undefined): ChangeJson | undefined => {
   if (before === undefined) return { actions: ["create"], before: null, after: after?.body };
   if (after === undefined) return { actions: ["delete"], before: before.body, after: null };
   if (isSame(before.body, after.body)) return undefined;
-  const triggers = (block: Block): unknown => (block.body as { triggers_replace?: unknown }).triggers_replace;
-  return after.type === "terraform_data" && !isSame(triggers(before), triggers(after))
-    ? { actions: ["delete", "create"], before: before.body, after: after.body, replace_paths: [["triggers_replace"]] }
-    : { actions: ["update"], before: before.body, after: after.body };
+  const replaced = REPLACING.filter(
+    ({ type, path }) => type.test(after.type) && !isSame(valueAt(before, path), valueAt(after, path)),
+  ).map(({ path }) => path);
+  return {
+    actions: replaced.length > 0 ? ["delete", "create"] : ["update"],
+    before: before.body,
+    after: after.body,
+    replace_paths: replaced,
+  };
 };
 
 /**
  * Compares two synthesised stacks in the form of a plan. What only a state can tell is not in it: whether Terraform
- * updates or replaces, what was changed outside it, and what is known after the apply.
+ * replaces more than it has to, what was changed outside it, and what is known after the apply.
  *
  * @param before of the merge base; undefined for a new stack
  * @param after undefined for a stack that is gone

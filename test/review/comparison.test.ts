@@ -51,6 +51,18 @@ test("changed files are delivered again, and a changed script alone is an update
   ]);
 });
 
+test("a Kubernetes object with another name is replaced, with another label it is not", () => {
+  const object = (name: string, label: string) =>
+    stack({ kubernetes_config_map_v1: { program: { metadata: { name, labels: { label } } } } });
+  expect(actions(object("program-1", "a"), object("program-2", "a"))).toEqual([
+    ["replace", "kubernetes_config_map_v1.program", undefined],
+  ]);
+  expect(review(object("program-1", "a"), object("program-2", "a")).changes[0]?.forcedBy).toEqual(["metadata.name"]);
+  expect(actions(object("program-1", "a"), object("program-1", "b"))).toEqual([
+    ["update", "kubernetes_config_map_v1.program", undefined],
+  ]);
+});
+
 test("a new stack and one that is gone", () => {
   const only = stack({ terraform_data: { pve: delivery("a\n") } });
   expect(actions(undefined, only)).toEqual([["create", "terraform_data.pve", "dns/pve/Resource"]]);
