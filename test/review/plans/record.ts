@@ -13,7 +13,7 @@ import { RegistryVmStack } from "../../../stacks/registry-vm-stack";
 /**
  * Records the plans beside this file with the real Terraform:
  *
- *     node --import tsx test/review/plans/record.ts [provider directory]
+ *     node --import tsx test/review/plans/record.ts [provider directory] && npm run format
  *
  * The state of before is made by applying the configuration without its provisioners, which leaves what a delivery would
  * leave. The plans named `file-*` need the provider `local` 1.4.0, which is built with
