@@ -99,7 +99,7 @@ export function checkLastByte(answer: Answer, size: number): Fault | null {
   if (status === 206) {
     const total = /\/(\d+)$/.exec(single(answer.headers["content-range"]) ?? "")?.[1];
     if (total !== undefined && Number(total) !== size) return sizeFault(status, Number(total), size);
-    return answer.received === 1 ? null : { reason: "truncated", status, detail: "its last byte does not come" };
+    return answer.received > 0 ? null : { reason: "truncated", status, detail: "its last byte does not come" };
   }
   if (status !== 200) return faultOfStatus(status);
   const length = contentLength(answer) ?? answer.received;

@@ -6,8 +6,8 @@ import { RegistryError } from "./errors";
 import { acceptWasDropped } from "./failure";
 import { Gate } from "./gate";
 import { type Answer, type Exchange, ExchangeError, type Traffic, Transport } from "./http";
-import { MANIFEST_ACCEPT } from "./manifest";
-import { type Outcome, retryDelay } from "./retry";
+import { MANIFEST_ACCEPT, OCI_INDEX } from "./manifest";
+import { type Outcome, retryAfter, retryDelay } from "./retry";
 
 export interface ClientOptions {
   /** The registry's origin. */
@@ -157,7 +157,7 @@ export class RegistryClient {
   /** The manifests whose subject is the digest. */
   referrers(repository: string, digest: Digest, next?: URL): Promise<Answer> {
     const path = next === undefined ? `/v2/${repository}/referrers/${digest}` : next.pathname + next.search;
-    return this.#send({ path, scope: pullScope(repository), limit: LISTING_LIMIT });
+    return this.#send({ path, scope: pullScope(repository), accept: OCI_INDEX, limit: LISTING_LIMIT });
   }
 
   blobHead(repository: string, digest: Digest): Promise<Answer> {
@@ -170,7 +170,7 @@ export class RegistryClient {
       ...this.#blob(repository, digest),
       range: `bytes=${size - 1}-${size - 1}`,
       limit: size,
-      enough: (status, headers) => status === 200 && Number(headers["content-length"] ?? size) > WHOLE_BLOB,
+      enough: (status, headers) => status === 200 && Number(headers["content-length"]) > WHOLE_BLOB,
     });
   }
 
@@ -202,6 +202,8 @@ export class RegistryClient {
         if (outcome instanceof ExchangeError) throw outcome;
         return outcome;
       }
+      // A registry that asks for patience asks it of all.
+      if (!(outcome instanceof ExchangeError) && retryAfter(outcome) !== null) this.#gate.hold(delay);
       await sleep(delay, undefined, { signal: this.#signal }).catch(() => {
         throw cancelled();
       });

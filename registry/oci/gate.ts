@@ -5,7 +5,7 @@ export interface GateOptions {
   concurrency: number;
   /** How many may enter in a second; unlimited by default. */
   rate?: number;
-  /** Ends every wait for the rate. */
+  /** Ends every wait. */
   signal?: AbortSignal;
 }
 
@@ -28,7 +28,7 @@ export class Gate {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      if (this.#interval > 0) await this.#pace();
+      await this.#pace();
       return await task();
     } finally {
       const next = this.#waiting.shift();
@@ -37,10 +37,15 @@ export class Gate {
     }
   }
 
+  /** Lets nobody else in for so many milliseconds. */
+  hold(pause: number): void {
+    this.#next = Math.max(this.#next, performance.now() + pause);
+  }
+
   async #pace(): Promise<void> {
     const now = performance.now();
     const start = Math.max(now, this.#next);
-    this.#next = start + this.#interval;
+    if (this.#interval > 0) this.#next = start + this.#interval;
     if (start > now) await sleep(start - now, undefined, { signal: this.#signal });
   }
 }

@@ -224,6 +224,23 @@ export function isIndexType(mediaType: string | undefined): boolean {
   return bare !== undefined && INDEX_TYPES.includes(bare);
 }
 
+const MANIFEST_TYPES: readonly string[] = [
+  ...INDEX_TYPES,
+  ...IMAGE_TYPES,
+  OCI_ARTIFACT_MANIFEST,
+  DOCKER_SCHEMA1,
+  DOCKER_SCHEMA1_SIGNED,
+];
+
+/**
+ * Whether an index entry of this media type is a manifest; one without a type is. Others are blobs: BuildKit keeps its
+ * cache as an index of layers.
+ */
+export function isManifestType(mediaType: string | undefined): boolean {
+  const bare = bareMediaType(mediaType);
+  return bare === undefined || MANIFEST_TYPES.includes(bare);
+}
+
 /**
  * What the manifest cannot be pulled without: an index's manifests, an image's config and layers. Not its `subject`,
  * which may be absent from the registry, and not the layers of schema 1, which have no size.

@@ -14,7 +14,7 @@ import {
 } from "./graph";
 import { type Answer, ExchangeError } from "./http";
 import { readListing } from "./listing";
-import { type Descriptor, isIndexType, type Manifest, platformName } from "./manifest";
+import { type Descriptor, isIndexType, isManifestType, type Manifest, platformName } from "./manifest";
 import { newestTags } from "./newest";
 import { isTag } from "./reference";
 import type { ReferrersApi } from "./referrers";
@@ -127,7 +127,7 @@ export class RepositoryWalk {
   }
 
   async #select(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<readonly string[]> {
-    if (selection.kind === "named") return selection.tags;
+    if (selection.kind === "named") return [...new Set(selection.tags)];
     const tags = await this.#listTags();
     if (selection.kind === "present") return tags.filter((tag) => selection.tags.includes(tag));
     if (selection.kind === "all") return tags;
@@ -215,9 +215,15 @@ export class RepositoryWalk {
     node.size = size;
     node.index = manifest.kind === "index";
     switch (manifest.kind) {
-      case "index":
-        node.manifests = manifest.manifests.map((descriptor) => this.#edge(descriptor, platformName(descriptor)));
+      case "index": {
+        const isManifest = ({ mediaType }: Descriptor): boolean => isManifestType(mediaType);
+        const others = manifest.manifests.filter((descriptor) => !isManifest(descriptor));
+        node.manifests = manifest.manifests
+          .filter(isManifest)
+          .map((descriptor) => this.#edge(descriptor, platformName(descriptor)));
+        node.layers = others.map(({ digest, size }) => this.#blob(digest, size));
         break;
+      }
       case "image":
         node.config = manifest.config === null ? null : this.#blob(manifest.config.digest, manifest.config.size);
         // A layer with urls may be held elsewhere only.

@@ -37,8 +37,13 @@ function attemptsFor(outcome: Outcome): number {
   }
 }
 
-/** Milliseconds that a Retry-After header asks for (RFC 9110, section 10.2.3); null without a readable one. */
-export function retryAfter(header: string | string[] | undefined, now: number): number | null {
+/**
+ * Milliseconds that an answer's Retry-After asks for (RFC 9110, section 10.2.3); null without a readable one.
+ *
+ * @param now milliseconds since 1970
+ */
+export function retryAfter({ headers }: Pick<Answer, "headers">, now = Date.now()): number | null {
+  const header = headers["retry-after"];
   const text = (Array.isArray(header) ? header[0] : header)?.trim();
   if (!text) return null;
   if (/^\d+$/.test(text)) return Number(text) * 1000;
@@ -56,7 +61,7 @@ export function retryAfter(header: string | string[] | undefined, now: number): 
  */
 export function retryDelay(outcome: Outcome, attempt: number, random: number, now: number): number | null {
   if (attempt >= attemptsFor(outcome)) return null;
-  const asked = outcome instanceof ExchangeError ? null : retryAfter(outcome.headers["retry-after"], now);
+  const asked = outcome instanceof ExchangeError ? null : retryAfter(outcome, now);
   if (asked !== null) return asked > LONGEST_PAUSE ? null : asked + random * FIRST_PAUSE;
   return FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + random / 2);
 }

@@ -1,7 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { drain } from "../../../registry/oci/drain";
-import { Gate } from "../../../registry/oci/gate";
 
 test("every item is handled once, those pushed meanwhile too, and never too many at once", async () => {
   await fc.assert(
@@ -38,35 +37,4 @@ test("after an error nothing more is begun, and what is under way ends first", a
   });
   await expect(work).rejects.toThrow("four");
   expect(ended).toEqual([3]);
-});
-
-test("a gate lets in no more than it should, in the order of arrival", async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.nat(4), { maxLength: 20 }),
-      fc.integer({ min: 1, max: 4 }),
-      async (tasks, concurrency) => {
-        const gate = new Gate({ concurrency });
-        const entered: number[] = [];
-        let inside = 0;
-        await Promise.all(
-          tasks.map((turns, at) =>
-            gate.pass(async () => {
-              entered.push(at);
-              expect(++inside).toBeLessThanOrEqual(concurrency);
-              for (let each = 0; each < turns; each++) await turn();
-              inside--;
-            }),
-          ),
-        );
-        expect(entered).toEqual(tasks.map((_, at) => at));
-      },
-    ),
-  );
-});
-
-test("a gate is left by a task that fails", async () => {
-  const gate = new Gate({ concurrency: 1 });
-  await expect(gate.pass(() => Promise.reject(new Error("failed")))).rejects.toThrow("failed");
-  await expect(gate.pass(async () => "next")).resolves.toBe("next");
 });

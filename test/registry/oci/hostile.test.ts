@@ -263,8 +263,8 @@ test("indexes nested two hundred deep are walked to the bottom", async () => {
   expect(report.failures[0]?.path).toHaveLength(203);
 });
 
-test("an index of 2,000 missing children reports each of them", async () => {
-  const children = Array.from({ length: 2_000 }, (_, n) => ({ digest: sha256(`${n}`), size: n }));
+test("an index of 500 missing children reports each of them", async () => {
+  const children = Array.from({ length: 500 }, (_, n) => ({ digest: sha256(`${n}`), size: n }));
   const made = manifest({
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.index.v1+json",
@@ -272,7 +272,7 @@ test("an index of 2,000 missing children reports each of them", async () => {
   });
   registry.push("wide", made, "v1");
   const { failures } = await verify(registry.url, { catalogue: false, repositories: ["wide"] });
-  expect(failures).toHaveLength(2_000);
+  expect(failures).toHaveLength(500);
 });
 
 describe("a server that does not speak HTTP", () => {
@@ -368,7 +368,7 @@ test("whatever a server answers, the walk ends with a report or with the reason 
         await fake.stop();
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 

@@ -59,7 +59,7 @@ test.each([
   ["nonsense", "soon", null],
   ["nothing", "", null],
 ])("Retry-After as %s", (_name, header, expected) => {
-  expect(retryAfter(header, 1_000)).toBe(expected);
+  expect(retryAfter({ headers: { "retry-after": header } }, 1_000)).toBe(expected);
 });
 
 test("Retry-After is kept to, unless it asks for more patience than a run has", () => {

@@ -80,6 +80,25 @@ describe("a healthy registry", () => {
     expect(report.complete).toBe(true);
   });
 
+  test("a cache of BuildKit, which is an index of layers, is no index of lost manifests", async () => {
+    const blobs = [layer("cached"), content("application/vnd.buildkit.cacheconfig.v0", Buffer.from("{}"))];
+    const cache = manifest(
+      {
+        schemaVersion: 2,
+        mediaType: "application/vnd.oci.image.index.v1+json",
+        manifests: blobs.map(({ descriptor }) => descriptor),
+      },
+      { blobs },
+    );
+    registry.push("app", cache, "cache");
+    expect(await verify(registry.url)).toMatchObject({ failures: [], counts: { indexes: 1, manifests: 0, blobs: 2 } });
+    registry.repository("app").blobs.delete(blobs[0]?.descriptor.digest ?? "");
+    const { failures } = await verify(registry.url);
+    expect(failures).toMatchObject([
+      { object: "layer", reason: "missing", path: [digestOf(cache), blobs[0]?.descriptor.digest] },
+    ]);
+  });
+
   test("a layer that is held elsewhere is not asked for", async () => {
     const foreign = layer("foreign");
     const elsewhere = { ...foreign, descriptor: { ...foreign.descriptor, urls: ["https://example.org/layer"] } };
@@ -290,6 +309,19 @@ describe("faults", () => {
     expect((await verify(registry.url)).failures).toMatchObject([{ object: "layer", reason: "missing" }]);
   });
 
+  test("a server that knows neither ranges nor lengths is read to the end", async () => {
+    registry.push("app", image("app", { layers: [layer("big", { size: 200_000 })] }), "v1");
+    registry.on(/\/blobs\//, (request, response) => {
+      const bytes = registry.repository("app").blobs.get(request.url?.split("/").pop() ?? "");
+      // Without a length it is sent in chunks.
+      response.writeHead(200);
+      response.end(bytes);
+    });
+    const report = await verify(registry.url);
+    expect(report.failures).toEqual([]);
+    expect(report.counts.bytes).toBeGreaterThan(200_000);
+  });
+
   test("a server that knows no ranges is believed by the length it announces", async () => {
     registry.push("app", image("app", { layers: [layer("big", { size: 200_000 })] }), "v1");
     registry.on(/\/blobs\//, (request, response) => {
@@ -362,7 +394,7 @@ describe("what is walked", () => {
   });
 
   test("named tags: a missing one is a failure", async () => {
-    const selection = { kind: "named", tags: ["v1", "v3"] } as const;
+    const selection = { kind: "named", tags: ["v1", "v3", "v1"] } as const;
     const report = await verify(registry.url, { catalogue: false, repositories: ["app"], selection });
     expect(report.failures).toMatchObject([{ object: "tag", tags: ["v3"], reason: "missing", status: 404 }]);
     expect(report.counts).toMatchObject({ tags: 2, manifests: 1 });
@@ -424,10 +456,11 @@ describe("coverage", () => {
     expect((await verify(registry.url, { role: "proxy", blobs: "none" })).failures).toEqual([]);
   });
 
-  test("credentials that were given and never asked for are a finding", async () => {
+  test("credentials that were given and never asked for are a finding, but of a cache", async () => {
     registry.push("app", image("app"), "v1");
     const { failures } = await verify(registry.url, { credentialsGiven: true });
     expect(failures).toMatchObject([{ object: "catalog", reason: "coverage" }]);
+    expect((await verify(registry.url, { credentialsGiven: true, role: "proxy", blobs: "none" })).failures).toEqual([]);
   });
 });
 
@@ -489,6 +522,13 @@ describe("the end of a walk", () => {
       failures: [{ repository: "a", object: "tag", tags: ["lost"] }],
       stopped: { code: "interrupted" },
     });
+  });
+
+  test("a deadline is told as such", async () => {
+    registry.push("a", image("a"), "v1");
+    registry.on(/^\/v2\/a\//, () => {});
+    const report = await verify(registry.url, { signal: AbortSignal.timeout(300) });
+    expect(report).toMatchObject({ complete: false, failures: [], stopped: { code: "deadline" } });
   });
 
   test("a registry that goes away is one fault, not one of each object", async () => {
