@@ -413,9 +413,7 @@ describeWithHosts(
           ),
         };
         const { status, output } = deliver(broken);
-        expect(output).toMatch(
-          /registry-private is restarting; allowed is healthy, as it was or has to be: .*panic: ,
-        );
+        expect(output).toMatch(/registry-private is restarting; allowed is healthy, as it was or has to be: .*panic: /);
         expect(status).toBe(1);
       }, 300_000);
 
