@@ -139,6 +139,8 @@ describeWithHosts(
       upstream = spawn(hosts.program, ["op", ...registry.command, "serve", configuration], {
         env: hosts.environment,
         stdio: "ignore",
+        // A group of its own: the program that enters the network is not the registry.
+        detached: true,
       });
       await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
       for (const { name } of managedHosts(site)) deliver(deliveryOf("dns", name));
@@ -160,7 +162,7 @@ describeWithHosts(
       writeFileSync(join(folder, "hosts"), `127.0.0.1 localhost\n${names.join("\n")}\n`);
     }, 600_000);
     afterAll(() => {
-      upstream?.kill();
+      if (upstream?.pid !== undefined) process.kill(-upstream.pid);
       authority.remove();
       hosts.down();
       rmSync(folder, { recursive: true });
