@@ -18,7 +18,7 @@ import { RegistryVmStack } from "../../../stacks/registry-vm-stack";
  * The state of before is made by applying the configuration without its provisioners, which leaves what a delivery would
  * leave. The plans named `file-*` need the provider `local` 1.4.0, which is built with
  * `go install github.com/terraform-providers/terraform-provider-local@v1.4.0`; the argument is where it was installed.
- * What differs from run to run (ids, times) is replaced, and the configuration of the resources is left out.
+ * What differs from run to run (ids, times) and where a provider came from are replaced, and the configuration of the resources is left out.
  */
 
 type Configuration = Record<string, unknown>;
@@ -80,6 +80,7 @@ const settled = (text: string): string =>
   text
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "00000000-0000-0000-0000-000000000000")
     .replace(/"timestamp":"[^"]*"/, '"timestamp":"2026-04-19T00:00:00Z"')
+    .replace(/registry\.[\w.]+\/hashicorp/g, "registry.example/hashicorp")
     .replaceAll(directory, "/recorded");
 
 interface Plan {
