@@ -87,6 +87,8 @@ EOF`,
 
   let before: string;
   let steps: string[];
+  /** The first of each kind: "armed", "copied", "placed …". */
+  const kinds = (): string[] => [...new Map(steps.toReversed().map((step) => [step.split(" ")[0], step])).values()];
 
   beforeAll(() => {
     hosts.up();
@@ -117,8 +119,8 @@ EOF`,
     expect(hosts.try("vm", "systemctl list-unit-files | grep registry-warden").output).toBe("");
   });
 
-  test("is undone within seconds by the watch, after the process was killed at any step", async () => {
-    for (const step of steps) {
+  test("is undone within seconds by the watch, after the process was killed at any kind of step", async () => {
+    for (const step of kinds()) {
       await applyUpTo(step);
       hosts.ssh("vm", "pkill -KILL -f 'registry-warden/[d]ns.sh apply'; pkill -KILL -f '^brake[d]'");
       await hosts.until("vm", `test ! -e ${PENDING} && ! systemctl cat registry-warden-dns.timer 2>/dev/null`, 40);
@@ -143,8 +145,8 @@ EOF`,
     }
   }, 900_000);
 
-  test("is undone after a reboot at any step", async () => {
-    for (const step of steps) {
+  test("is undone after a reboot at any kind of step", async () => {
+    for (const step of kinds()) {
       await applyUpTo(step);
       hosts.reboot("vm");
       await hosts.until("vm", `test ! -e ${PENDING} && ! systemctl cat registry-warden-dns.timer 2>/dev/null`, 40);

@@ -1,0 +1,29 @@
+import { spawnSync } from "node:child_process";
+import small from "../../examples/small/site";
+import { assembleScript } from "../../hosts/delivery";
+import { registryDelivery } from "../../hosts/registry";
+import { dnsDelivery } from "../../hosts/resolver";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import { managedHosts } from "../../site/schema";
+import { describeWith } from "./components";
+
+describeWith(["shellcheck"], "the script of a delivery, checked as a whole", ({ shellcheck }) => {
+  const [program, ...args] = shellcheck.command;
+  const check = (script: string): string =>
+    spawnSync(program, [...args, "--shell=bash", "-"], { input: script, encoding: "utf8" }).stdout;
+  const deliveries = [reference, small]
+    .map(parseSite)
+    .flatMap((site) => [...managedHosts(site).map((host) => dnsDelivery(site, host)), registryDelivery(site)]);
+
+  test.each(deliveries.map((delivery) => [delivery.name, delivery.host.name, delivery] as const))(
+    "%s of %s is clean",
+    (_name, _host, delivery) => {
+      expect(check(assembleScript(delivery, "terraform apply"))).toBe("");
+    },
+  );
+
+  test("fails where a script does not quote", () => {
+    expect(check("rm -rf $1/x\n")).toContain("SC2086");
+  });
+});
