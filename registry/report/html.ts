@@ -16,11 +16,14 @@ input { box-sizing: border-box; font: inherit; padding: .4rem .7rem; width: 100%
 details { border-top: 1px solid var(--line); padding: .4rem 0; }
 summary { cursor: pointer; overflow-wrap: anywhere; }
 ul { list-style: none; margin: .2rem 0 .2rem .4rem; padding-left: 1rem; border-left: 1px solid var(--line); }
-code, pre { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
-pre { background: var(--soft); border-radius: .4rem; padding: .7rem; }
+code, pre { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
+pre { background: var(--soft); border-radius: .4rem; overflow-x: auto; padding: .7rem; }
 [hidden] { display: none; }`;
 
-/** Shows the failures in whose text every word of the search stands, and opens them. */
+/** So many failures are shown open; of more, only those that the reader opens. */
+const MOST_OPEN = 10;
+
+/** Shows the failures in whose text every word of the search stands. */
 const SCRIPT = `
 const search = document.querySelector("input");
 const failures = [...document.querySelectorAll("details.failure")];
@@ -52,13 +55,13 @@ function tree({ tags, path, object, platform, reason, digest, repository }: Fail
   return node(path.length === 0 ? `${root} ${broken}` : root, route);
 }
 
-function failureItem(failure: Failure): string {
+function failureItem(failure: Failure, open: boolean): string {
   const { repository, reason, object, platform, tags, detail, status } = failure;
   const name = `${repository || "the catalogue"}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
   const more = tags.length > 1 ? ` and ${tags.length - 1} more` : "";
   const facts = `${detail}${status === null ? "" : ` (status ${status})`}`;
   return [
-    '<details class="failure">',
+    `<details class="failure"${open ? " open" : ""}>`,
     `<summary><strong class="bad">${markup(reason)}</strong> ${markup(object)} of <code>${markup(name)}</code>${more}${platform ? ` ${markup(platform)}` : ""}</summary>`,
     `<p>${markup(facts)}</p>`,
     tree(failure),
@@ -71,7 +74,7 @@ export function page(report: Report): string {
   const { registry, counts, failures, complete, durationSeconds } = report;
   const verdict =
     failures.length > 0
-      ? `<strong class="bad">${failures.length} broken</strong>`
+      ? `<strong class="bad">${failures.length} ${failures.length === 1 ? "failure" : "failures"}</strong>`
       : '<strong class="good">nothing broken</strong>';
   const figures = Object.entries({ ...counts, seconds: durationSeconds.toFixed(1) });
   return `<!doctype html>
@@ -91,7 +94,9 @@ export function page(report: Report): string {
 ${figures.map(([name, value]) => `<div><dt>${markup(name)}</dt><dd>${markup(String(value))}</dd></div>`).join("\n")}
 </dl>
 ${failures.length > 0 ? '<p><input type="search" placeholder="repository, tag, digest, platform, reason" aria-label="search"> <output></output></p>' : ""}
-${worstFirst(failures).map(failureItem).join("\n")}
+${worstFirst(failures)
+  .map((failure) => failureItem(failure, failures.length <= MOST_OPEN))
+  .join("\n")}
 <h2>As text</h2>
 <pre>${markup(table(report).join("\n"))}</pre>
 <script>${SCRIPT}
