@@ -120,8 +120,9 @@ class RepositoryInspector {
 
   /** A link to another digest of the same algorithm serves the wrong content. */
   private readLink(path: string, digest: Digest): Link {
-    const link = this.reader.link(path);
+    const link = this.reader.link(path, digest);
     if (link === "absent" || link === "broken") return link;
+    // The same string, so that it is held once.
     if (link === digest) return digest;
     return algorithmOf(link) === algorithmOf(digest) ? "broken" : link;
   }

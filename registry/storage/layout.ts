@@ -1,4 +1,4 @@
-import { algorithmOf, type Digest, encodedOf } from "../oci/digest";
+import type { Digest } from "../oci/digest";
 
 /**
  * Where distribution's filesystem driver keeps everything, below the folder that is mounted at /var/lib/registry. Every
@@ -39,8 +39,9 @@ export class StorageLayout {
   }
 
   blob(digest: Digest): string {
-    const encoded = encodedOf(digest);
-    return `${this.blobs}/${algorithmOf(digest)}/${encoded.slice(0, 2)}/${encoded}`;
+    const colon = digest.indexOf(":");
+    const start = colon + 1;
+    return `${this.blobs}/${digest.slice(0, colon)}/${digest.slice(start, start + 2)}/${digest.slice(start)}`;
   }
 
   blobData(digest: Digest): string {
@@ -114,5 +115,5 @@ export class RepositoryLayout {
 
 /** Folders of links are nested by algorithm: `_layers/sha256/<encoded>`. */
 function entry(folder: string, digest: Digest): string {
-  return `${folder}/${algorithmOf(digest)}/${encodedOf(digest)}`;
+  return `${folder}/${digest.replace(":", "/")}`;
 }

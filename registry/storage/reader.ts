@@ -58,12 +58,7 @@ export class StoreReader {
 
   /** Every digest that has a folder in a folder of links; anything else in there is not the registry's. */
   *digests(folder: string): Generator<Digest> {
-    for (const algorithm of this.list(folder)) {
-      for (const encoded of this.list(`${folder}/${algorithm}`)) {
-        const digest = `${algorithm}:${encoded}`;
-        if (isDigest(digest)) yield digest;
-      }
-    }
+    for (const algorithm of this.list(folder)) yield* this.digestsIn(algorithm, `${folder}/${algorithm}`);
   }
 
   /** Every tag that the registry lists. */
@@ -86,13 +81,19 @@ export class StoreReader {
 
   /** The blobs of one such folder. */
   blobsIn(folder: string): Digest[] {
-    const algorithm = folder.slice(this.layout.blobs.length + 1, folder.lastIndexOf("/"));
-    return this.list(folder)
-      .map((encoded) => `${algorithm}:${encoded}`)
-      .filter(isDigest);
+    return [...this.digestsIn(folder.slice(this.layout.blobs.length + 1, folder.lastIndexOf("/")), folder)];
   }
 
-  link(path: string): Link {
+  private *digestsIn(algorithm: string, folder: string): Generator<Digest> {
+    const form = HEXADECIMAL[algorithm];
+    for (const encoded of this.list(folder)) {
+      const digest: Digest = `${algorithm}:${encoded}`;
+      if (form === undefined ? isDigest(digest) : form.test(encoded)) yield digest;
+    }
+  }
+
+  /** @param expected what it should say, which then is not looked at further */
+  link(path: string, expected?: Digest): Link {
     let text: string;
     try {
       const file = openSync(path, "r");
@@ -104,7 +105,7 @@ export class StoreReader {
     } catch (error) {
       return isAbsence(error) ? "absent" : "broken";
     }
-    return isDigest(text) ? text : "broken";
+    return text === expected || isDigest(text) ? (text as Digest) : "broken";
   }
 
   /** Bytes of a blob's data, or null without it. Each blob is looked at once in a look. */
@@ -194,6 +195,9 @@ export class StoreReader {
     }
   }
 }
+
+/** The encoded part of a digest, as isDigest has it: a store has a million of them. */
+const HEXADECIMAL: Record<string, RegExp> = { sha256: /^[a-f0-9]{64}$/, sha512: /^[a-f0-9]{128}$/ };
 
 /** https://distribution.github.io/distribution/spec/api/: a tag is at most 128 characters. */
 const TAG = /^\w[\w.-]{0,127}$/;

@@ -69,21 +69,29 @@ type StoreReport = Omit<ScanReport, "root" | "role"> & { role: Role };
 /** Blobs from which on a store is read by several threads: below, they take longer to start than they save. */
 const LARGE = 10_000;
 
+/** Blobs are spread evenly over their folders. */
+function isLarge(reader: StoreReader, folders: string[]): boolean {
+  const [first] = folders;
+  return first !== undefined && reader.blobsIn(first).length * folders.length >= LARGE;
+}
+
 async function scanStore(store: Store, options: ScanOptions): Promise<StoreReport> {
   const { layout } = store;
   const role = options.role ?? roleOf(store);
   const reader = new StoreReader(layout);
   const folders = [...reader.blobFolders()];
   const repositories = [...reader.repositories()];
-  const blobs = folders.reduce((count, folder) => count + reader.blobsIn(folder).length, 0);
-  const runner = options.runner ?? (blobs < LARGE ? inThisThread() : threads(options.threads ?? 1));
+  const runner = options.runner ?? runnerFor(isLarge(reader, folders) ? options.threads : 1);
   try {
-    const hashed = await runAll(runner, options.hash ? folders.map((folder) => hashing(layout, folder)) : []);
+    const hashed = await runAll(runner, options.hash ? folders.map((folder) => hashingOf(layout, folder)) : []);
     const inspection = { role, corrupt: new Set(hashed.flatMap(({ corrupt }) => corrupt)), now: Date.now() };
-    const inspected = await runAll(
+    const inspecting = runAll(
       runner,
-      repositories.map(({ name }) => inspecting(layout, name, inspection)),
+      repositories.map(({ name }) => inspectionOf(layout, name, inspection)),
     );
+    // While the threads are at work.
+    const blobs = folders.reduce((count, folder) => count + reader.blobsIn(folder).length, 0);
+    const inspected = await inspecting;
     const inspections = inspected.flatMap((result) => result.inspection ?? []);
     const findings = await confirm(
       layout,
@@ -106,15 +114,15 @@ async function scanStore(store: Store, options: ScanOptions): Promise<StoreRepor
   }
 }
 
-function threads(count: number): ScanRunner {
-  return count > 1 ? new ScanThreads(count) : inThisThread();
+function runnerFor(threads = 1): ScanRunner {
+  return threads > 1 ? new ScanThreads(threads) : inThisThread();
 }
 
-function hashing(layout: StorageLayout, folder: string): ScanTask {
+function hashingOf(layout: StorageLayout, folder: string): ScanTask {
   return { kind: "hash", root: layout.root, folder };
 }
 
-function inspecting(layout: StorageLayout, repository: string, options: InspectionOptions): ScanTask {
+function inspectionOf(layout: StorageLayout, repository: string, options: InspectionOptions): ScanTask {
   return { kind: "inspect", root: layout.root, repository, options };
 }
 

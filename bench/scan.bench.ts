@@ -1,0 +1,135 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "../cli/build";
+import type { Digest } from "../registry/oci/digest";
+import { StorageLayout } from "../registry/storage/layout";
+
+/** A store: each repository holds so many images of a config and nine layers, each under a tag; no blob is shared. */
+interface Shape {
+  repositories: number;
+  imagesEach: number;
+}
+
+const LARGE: Shape = { repositories: 50, imagesEach: 400 };
+const QUARTER: Shape = { repositories: 50, imagesEach: 100 };
+const BLOBS_OF_IMAGE = 10;
+const ROUNDS = 3;
+
+/**
+ * What the clean-up scripts of the field do: walk everything, and look whether each layer link has a blob, and each child
+ * of an index a blob and a link. It reads no link, compares no size, hashes nothing and looks at no config or layer.
+ */
+const PYTHON = `
+import json, os, sys
+v2 = os.path.join(sys.argv[1], "docker/registry/v2")
+blob = lambda digest: os.path.join(v2, "blobs/sha256", digest[:2], digest, "data")
+missing = 0
+for folder, digests, _ in os.walk(os.path.join(v2, "repositories")):
+    if folder.endswith("/_layers/sha256"):
+        for digest in digests:
+            if os.path.exists(os.path.join(folder, digest, "link")) and not os.path.exists(blob(digest)):
+                missing += 1
+    elif folder.endswith("/_manifests/revisions/sha256"):
+        for digest in digests:
+            with open(blob(digest)) as file:
+                manifest = json.load(file)
+            for child in manifest.get("manifests", []):
+                name = child["digest"].split(":")[1]
+                if not os.path.exists(blob(name)) or not os.path.exists(os.path.join(folder, name, "link")):
+                    missing += 1
+print(missing)
+`;
+
+/** Prints the most memory the program took, when it ends; KiB. */
+const PEAK = `if (require("node:worker_threads").isMainThread)
+  process.on("exit", () => require("node:fs").writeSync(2, "peak " + process.resourceUsage().maxRSS + "\\n"));
+`;
+
+function write(path: string, bytes: string): void {
+  mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  writeFileSync(path, bytes);
+}
+
+function makeStore(root: string, { repositories, imagesEach }: Shape): void {
+  const layout = new StorageLayout(root);
+  const store = (bytes: string) => {
+    const digest: Digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+    write(layout.blobData(digest), bytes);
+    return { digest, size: bytes.length };
+  };
+  for (let n = 0; n < repositories; n++) {
+    const repository = layout.repository(`team${n % 7}/app${n}`);
+    for (let image = 0; image < imagesEach; image++) {
+      const [config, ...layers] = Array.from({ length: BLOBS_OF_IMAGE }, (_, blob) => store(`${n}/${image}/${blob}`));
+      for (const blob of [config, ...layers]) if (blob) write(repository.layerLink(blob.digest), blob.digest);
+      const { digest } = store(JSON.stringify({ schemaVersion: 2, config, layers }));
+      write(repository.revisionLink(digest), digest);
+      write(repository.tagLink(`v${image}`), digest);
+      write(`${repository.tagHistoryEntry(`v${image}`, digest)}/link`, digest);
+    }
+  }
+}
+
+/** Seconds of the quickest of some rounds, in which the contestants take turns, so that all meet the same machine. */
+function race(contestants: Record<string, () => void>): Record<string, number> {
+  const best: Record<string, number> = {};
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, run] of Object.entries(contestants)) {
+      const started = performance.now();
+      run();
+      best[name] = Math.min(best[name] ?? Number.POSITIVE_INFINITY, (performance.now() - started) / 1000);
+    }
+  }
+  return best;
+}
+
+export async function run(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "warden-bench-scan-"));
+  try {
+    await build();
+    const warden = join(__dirname, "../dist/warden.mjs");
+    const [python, peak] = [join(folder, "scan.py"), join(folder, "peak.cjs")];
+    writeFileSync(python, PYTHON);
+    writeFileSync(peak, PEAK);
+    const [large, quarter] = [join(folder, "large"), join(folder, "quarter")];
+    makeStore(large, LARGE);
+    makeStore(quarter, QUARTER);
+
+    let memory = 0;
+    const scan = (root: string) => () => {
+      const { status, stderr } = spawnSync(process.execPath, ["--require", peak, warden, "scan", root, "--json"]);
+      if (status !== 0) throw new Error(`warden scan ended with ${status}: ${stderr}`);
+      memory = Math.max(memory, Number(/peak (\d+)/.exec(stderr.toString())?.[1]) / 1024);
+    };
+    const seconds = race({
+      find: () => void execFileSync("find", [large, "-type", "f"], { maxBuffer: 1024 ** 3 }),
+      python: () => void execFileSync("python3", [python, large]),
+      warden: scan(large),
+      quarter: scan(quarter),
+    });
+    const { find = 0, python: script = 0, warden: whole = 0, quarter: part = 0 } = seconds;
+
+    const images = LARGE.repositories * LARGE.imagesEach;
+    const rows = [
+      ["", "seconds", "ratio", "aim"],
+      ["find -type f", find.toFixed(2), "", ""],
+      ["python, as the origin's scan", script.toFixed(2), "", ""],
+      ["warden scan", whole.toFixed(2), "", ""],
+      ["  of find", "", (whole / find).toFixed(2), "at most 0.50"],
+      ["  times faster than python", "", (script / whole).toFixed(1), "at least 3"],
+      ["  of a store four times smaller", part.toFixed(2), (whole / part).toFixed(1), "about 4"],
+      ["  memory, MiB", "", memory.toFixed(0), "below 300"],
+    ];
+    process.stdout.write(
+      `${(images * BLOBS_OF_IMAGE).toLocaleString("en")} layer links, ${images.toLocaleString("en")} manifests; quickest of ${ROUNDS}\n`,
+    );
+    for (const [what = "", time = "", ratio = "", aim = ""] of rows) {
+      process.stdout.write(`${what.padEnd(32)}${time.padStart(9)}${ratio.padStart(9)}   ${aim}`.trimEnd().concat("\n"));
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
