@@ -12,6 +12,7 @@ import { createCertificateAuthority } from "./certificates";
 import { Deployment } from "./deployment";
 import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
+import { waitFor } from "./process";
 import { htpasswdLine } from "./registry";
 
 const OPERATOR = "10.99.0.20";
@@ -359,20 +360,23 @@ describeWithHosts(
 
     describe("a change that does not work", () => {
       let before: { files: string; containers: string[] };
-      const healthy = () => {
-        expect(answer(5050)).toBe("401");
-        expect([5000, 5010, 5020, 5030].map((port) => answer(port))).toEqual(["200", "200", "200", "200"]);
-      };
+      // The front looks a name up again after ten seconds: until then a container with a new address is not found.
+      const healthy = () =>
+        waitFor(
+          "every registry answers through the front",
+          () => [5050, 5000, 5010, 5020, 5030].map((port) => answer(port)).join() === "401,200,200,200,200",
+          30,
+        );
 
       beforeAll(() => {
         const { status, output } = stack.apply(siteWith());
         if (status !== 0) throw new Error(output);
         before = { files: files(), containers: Object.keys(containers()) };
       }, 240_000);
-      afterEach(() => {
+      afterEach(async () => {
         expect(files()).toBe(before.files);
         expect(Object.keys(containers())).toEqual(before.containers);
-        healthy();
+        await healthy();
       }, 60_000);
 
       test("an image that cannot be pulled: nothing is stopped", () => {
