@@ -1,10 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { find } from "../test/lab/components";
 import { image, index, layer, type Manifest } from "../test/lab/images";
-import { startRegistry } from "../test/lab/registry";
+import { type LabRegistry, startRegistry } from "../test/lab/registry";
+import { FakeRegistry, json } from "../test/registry/oci/fake-registry";
 import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-store";
 
 const root = resolve(__dirname, "..");
@@ -12,8 +13,9 @@ const REPOSITORIES = 50;
 const TAGS = 10;
 const PLATFORMS = ["amd64", "arm64", "riscv64"];
 const LAYERS = 8;
-/** Runs of the two that are compared most closely, in turn; the others run once. */
+/** Runs of those that are compared most closely, in turn; the others run once. */
 const ROUNDS = 3;
+const CONNECTIONS = "8";
 
 interface Corpus {
   name: string;
@@ -32,6 +34,14 @@ const CORPORA: Corpus[] = [
   },
 ];
 
+/** The requests of the bare load: the same objects, each once. */
+interface Requests {
+  /** HEAD for every object. */
+  head: string[];
+  /** HEAD for every manifest, the last byte of every blob. */
+  lastByte: string[];
+}
+
 function imageOf({ layerSeed }: Corpus, repository: string, tag: string): Manifest {
   return index(
     PLATFORMS.map((architecture) => {
@@ -41,23 +51,29 @@ function imageOf({ layerSeed }: Corpus, repository: string, tag: string): Manife
   );
 }
 
-/** Writes the corpus and returns the path of each distinct manifest and blob, as a walk has to ask for it. */
-function writeCorpus(store: SyntheticStore, corpus: Corpus): string[] {
-  const paths = new Set<string>();
-  for (let each = 0; each < REPOSITORIES; each++) {
-    const repository = `bench/r${String(each).padStart(2, "0")}`;
-    const add = (manifest: Manifest): void => {
-      paths.add(`/v2/${repository}/manifests/${digestOf(manifest)}`);
-      for (const blob of manifest.blobs) paths.add(`/v2/${repository}/blobs/${digestOf(blob)}`);
-      manifest.manifests.forEach(add);
-    };
-    for (let n = 0; n < TAGS; n++) {
-      const made = imageOf(corpus, repository, `v${n}`);
-      store.push(repository, made, `v${n}`);
-      add(made);
+const repositoryNames = Array.from({ length: REPOSITORIES }, (_, n) => `bench/r${String(n).padStart(2, "0")}`);
+const tagNames = Array.from({ length: TAGS }, (_, n) => `v${n}`);
+
+function writeCorpus(store: SyntheticStore, corpus: Corpus): Requests {
+  const manifests = new Set<string>();
+  const blobs = new Map<string, number>();
+  const note = (repository: string, manifest: Manifest): void => {
+    manifests.add(`/v2/${repository}/manifests/${digestOf(manifest)}`);
+    for (const blob of manifest.blobs) blobs.set(`/v2/${repository}/blobs/${digestOf(blob)}`, blob.bytes.length);
+    for (const child of manifest.manifests) note(repository, child);
+  };
+  for (const repository of repositoryNames) {
+    for (const tag of tagNames) {
+      const made = imageOf(corpus, repository, tag);
+      store.push(repository, made, tag);
+      note(repository, made);
     }
   }
-  return [...paths];
+  const heads = [...manifests].map((path) => `HEAD ${path}`);
+  return {
+    head: [...heads, ...[...blobs.keys()].map((path) => `HEAD ${path}`)],
+    lastByte: [...heads, ...[...blobs].map(([path, size]) => `GET ${path} ${size - 1}`)],
+  };
 }
 
 function seconds(command: readonly string[], environment: Record<string, string> = {}): number {
@@ -69,6 +85,13 @@ function seconds(command: readonly string[], environment: Record<string, string>
     env: { ...process.env, ...environment },
   });
   return (performance.now() - started) / 1000;
+}
+
+/** The seconds that the load generator itself has measured. */
+function load(registry: LabRegistry, file: string): number {
+  const [host = "", port = ""] = registry.host.split(":");
+  const args = ["--import", "tsx", "bench/load.ts", host, port, file, CONNECTIONS];
+  return Number(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
 }
 
 function median(values: readonly number[]): number {
@@ -88,29 +111,42 @@ for repository in $(curl -sf "$REGISTRY/v2/_catalog" | jq -r '.repositories[]');
 done
 [ "$failures" = 0 ]`;
 
+function print(title: string, rows: readonly (readonly [string, string])[]): void {
+  process.stdout.write(`${title}\n`);
+  for (const [name, value] of rows) process.stdout.write(`  ${name.padEnd(56)}${value}\n`);
+}
+
 async function measure(corpus: Corpus, folder: string): Promise<void> {
   const store = new SyntheticStore(join(folder, "storage"));
-  const paths = writeCorpus(store, corpus);
+  const requests = writeCorpus(store, corpus);
   const registry = await startRegistry({ root: store.root });
   try {
-    const list = join(folder, "paths");
-    writeFileSync(list, paths.join("\n"));
-    const names = [...new Set(paths.map((path) => path.split("/").slice(2, 4).join("/")))];
-    const images = join(folder, "images");
-    writeFileSync(
-      images,
-      names.flatMap((name) => Array.from({ length: TAGS }, (_, n) => `${registry.host}/${name}:v${n}\n`)).join(""),
+    const file = (name: string, lines: readonly string[]): string => {
+      const path = join(folder, name);
+      writeFileSync(path, lines.map((line) => `${line}\n`).join(""));
+      return path;
+    };
+    const head = file("head", requests.head);
+    const lastByte = file("last-byte", requests.lastByte);
+    const images = file(
+      "images",
+      repositoryNames.flatMap((name) => tagNames.map((tag) => `${registry.host}/${name}:${tag}`)),
     );
+    const warden = (check: string): number =>
+      seconds([process.execPath, "dist/warden.mjs", "verify", registry.url, "--json", "--blobs", check]);
 
-    const [host = "", port = ""] = registry.host.split(":");
-    const load = [process.execPath, "--import", "tsx", "bench/head-load.ts", host, port, list, "8"];
-    const warden = [process.execPath, "dist/warden.mjs", "verify", registry.url, "--json"];
-    seconds(load);
-    const bare: number[] = [];
-    const ours: number[] = [];
+    load(registry, head);
+    const took = {
+      bareHead: [] as number[],
+      head: [] as number[],
+      bareLastByte: [] as number[],
+      lastByte: [] as number[],
+    };
     for (let round = 0; round < ROUNDS; round++) {
-      bare.push(seconds(load));
-      ours.push(seconds(warden));
+      took.bareHead.push(load(registry, head));
+      took.head.push(warden("head"));
+      took.bareLastByte.push(load(registry, lastByte));
+      took.lastByte.push(warden("last-byte"));
     }
     const crane = find("crane");
     const validate = (processes: number): number | string => {
@@ -118,33 +154,76 @@ async function measure(corpus: Corpus, folder: string): Promise<void> {
       const command = [...crane.command, "validate", "--fast", "--remote"].join(" ");
       return seconds(["sh", "-c", `xargs -P ${processes} -n 1 ${command} < ${images}`]);
     };
-    const rows: [string, number | string][] = [
-      [`bare HEAD of ${paths.length} objects over 8 connections`, median(bare)],
-      ["warden verify, all of it", median(ours)],
-      ["crane validate --fast, by 8", validate(8)],
-      ["crane validate --fast, in sequence", validate(1)],
-      ["curl + jq, children of five tags", seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url })],
-    ];
-    process.stdout.write(`${corpus.name}\n`);
-    const own = median(ours);
-    for (const [name, took] of rows) {
-      const value =
-        typeof took === "string" ? took : `${took.toFixed(1).padStart(6)} s  ${(took / own).toFixed(2).padStart(6)}`;
-      process.stdout.write(`  ${name.padEnd(52)}${value}\n`);
-    }
+    const own = median(took.head);
+    const show = (value: number | string): string =>
+      typeof value === "string" ? value : `${value.toFixed(2).padStart(7)} s ${(value / own).toFixed(2).padStart(7)}`;
+    print(
+      `${corpus.name}: ${requests.head.length} objects (seconds, and how many times the time of warden verify --blobs head)`,
+      [
+        [`bare load, HEAD over ${CONNECTIONS} connections`, show(median(took.bareHead))],
+        ["warden verify --blobs head, all of it", show(own)],
+        ["bare load, HEAD of manifests and last byte of blobs", show(median(took.bareLastByte))],
+        ["warden verify --blobs last-byte (default), all of it", show(median(took.lastByte))],
+        ["crane validate --fast, by 8", show(validate(8))],
+        ["crane validate --fast, in sequence", show(validate(1))],
+        ["curl + jq, children of five tags", show(seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url }))],
+      ],
+    );
   } finally {
     await registry.stop();
   }
 }
 
+const PROBED_TAGS = 10_000;
+
+/** Runs the CronJob's program against a registry of many tags: how large it is, how soon it asks, how much memory it takes. */
+async function measureProbe(): Promise<void> {
+  const registry = await FakeRegistry.start();
+  const gateway = await FakeRegistry.start();
+  try {
+    const base = [layer("base")];
+    for (let n = 0; n < PROBED_TAGS; n++) registry.push("app", image(`${n}`, { layers: base }), `v${n}`);
+    let firstRequest = 0;
+    let peak = "unknown";
+    registry.on("/v2/", (request, response) => {
+      firstRequest = performance.now();
+      registry.serve(request, response);
+    });
+    gateway.on(/./, (request, response) => {
+      // Asked while the program still runs: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+      peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? "unknown";
+      request.resume();
+      json(response, 200, {});
+    });
+    const started = performance.now();
+    const child = spawn(process.execPath, ["dist/probe.mjs"], {
+      cwd: root,
+      stdio: ["ignore", "ignore", "inherit"],
+      env: { PATH: process.env.PATH, REGISTRY: registry.url.origin, PUSHGATEWAY: gateway.url.origin },
+    });
+    await new Promise((resolve) => child.once("exit", resolve));
+    const took = (performance.now() - started) / 1000;
+    print(`the probe's program, on ${PROBED_TAGS} tags`, [
+      ["size", `${(statSync(join(root, "dist/probe.mjs")).size / 1024).toFixed(0)} KiB`],
+      ["until its first request", `${((firstRequest - started) / 1000).toFixed(2)} s`],
+      ["peak memory", peak === "unknown" ? peak : `${(Number(peak) / 1024).toFixed(0)} MiB`],
+      ["in all", `${took.toFixed(1)} s`],
+    ]);
+  } finally {
+    await registry.stop();
+    await gateway.stop();
+  }
+}
+
 /** `warden verify` against the limit of the registry and against the others that check images, on two corpora. */
 export async function run(): Promise<void> {
+  execFileSync(process.execPath, ["--import", "tsx", "cli/build.ts"], { cwd: root, stdio: "inherit" });
+  await measureProbe();
   const registry = find("registry");
   if ("missing" in registry) {
     process.stdout.write(`skipped: ${registry.missing}\n`);
     return;
   }
-  execFileSync(process.execPath, ["--import", "tsx", "cli/build.ts"], { cwd: root, stdio: "inherit" });
   for (const corpus of CORPORA) {
     const folder = mkdtempSync(join(tmpdir(), "warden-bench-"));
     try {
