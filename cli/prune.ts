@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseRegistry } from "../registry/oci/reference";
-import { keepNewest, parsePolicy, type RetentionPolicy } from "../registry/storage/policy";
+import { keepNewest, parsePolicy } from "../registry/storage/policy";
 import { applyPrune, type PruneReport, planPrune } from "../registry/storage/prune";
 import { pruneTable } from "../registry/storage/prune-table";
 import { requireQuiet } from "../registry/storage/quiet";
 import { StorageRefusal } from "../registry/storage/refusal";
 import { RegistryWriter } from "../registry/storage/registry-writer";
+import type { RetentionPolicy } from "../site/retention";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
 
 interface PruneOptions extends AccessOptions {

@@ -52,6 +52,10 @@ const whole = (minimum: number, maximum: number, what: string) =>
     .min(minimum, { error: `allowed is ${what}, ${minimum} to ${maximum}` })
     .max(maximum, { error: `allowed is ${what}, ${minimum} to ${maximum}` });
 
+/** A whole number that has no upper end. */
+export const wholeNumber = (minimum: number, allowed: string) =>
+  z.int({ error: `allowed is ${allowed}` }).min(minimum, { error: `allowed is ${allowed}` });
+
 export const port = whole(1, 65535, "a port number");
 export const seconds = (minimum: number, maximum: number) => whole(minimum, maximum, "a whole number of seconds");
 export const hours = (minimum: number, maximum: number) => whole(minimum, maximum, "a whole number of hours");

@@ -1,37 +1,6 @@
-import { z } from "zod";
+import type { z } from "zod";
+import { type RetentionPolicy, retention } from "../../site/retention";
 import { StorageRefusal } from "./refusal";
-
-const PATTERN =
-  'allowed is a pattern such as "v1.*", where * stands for any characters but a slash and ** for any at all';
-
-const pattern = z.string({ error: PATTERN }).regex(/^[\w./*-]+$/, { error: PATTERN });
-
-const count = (least: number, what: string) =>
-  z.int({ error: `allowed is ${what}` }).min(least, { error: `allowed is ${what}` });
-
-const rule = z.strictObject({
-  /** The repositories it is for. */
-  repositories: pattern,
-  /** How many tags stay, those that were pushed last. Never 0, so that no repository loses all it has. */
-  keepNewest: count(1, "a whole number, 1 or more: a repository never loses every tag"),
-  /** Tags that stay whatever their age. Default: none. */
-  keep: z.array(pattern, { error: "allowed is a list of patterns" }).optional(),
-  /** Tags pushed within so many hours stay. Default: age alone keeps none. */
-  keepYoungerThanHours: count(1, "a whole number of hours, 1 or more").optional(),
-  /** Manifests that no kept tag leads to stay for so many hours. Default: they go at once. */
-  untaggedOlderThanHours: count(1, "a whole number of hours, 1 or more").optional(),
-});
-
-const policy = z.strictObject({
-  /** Tags that stay in every repository. Default: none. */
-  protect: z.array(pattern, { error: "allowed is a list of patterns" }).optional(),
-  /** The first that names a repository decides; a repository that none names is left as it is. */
-  rules: z.array(rule, { error: "allowed is a list of rules" }).min(1, { error: "allowed is at least one rule" }),
-});
-
-/** What a registry keeps. */
-export type RetentionPolicy = z.output<typeof policy>;
-export type RetentionRule = z.output<typeof rule>;
 
 /** Keeps the newest tags of every repository, and those of the patterns. @throws StorageRefusal `policy` */
 export function keepNewest(newest: number, keep: string[]): RetentionPolicy {
@@ -40,7 +9,7 @@ export function keepNewest(newest: number, keep: string[]): RetentionPolicy {
 
 /** @throws StorageRefusal `policy`, with every mistake in one line */
 export function parsePolicy(json: unknown): RetentionPolicy {
-  const parsed = policy.safeParse(json, { reportInput: true });
+  const parsed = retention.safeParse(json, { reportInput: true });
   if (parsed.success) return parsed.data;
   throw new StorageRefusal(
     "policy",
@@ -51,10 +20,9 @@ export function parsePolicy(json: unknown): RetentionPolicy {
 
 function describe(issue: z.core.$ZodIssue): string {
   const where = ["policy", ...issue.path.map(String)].join(".");
-  if (issue.code !== "unrecognized_keys")
-    return `${where} is ${JSON.stringify(issue.input) ?? "missing"}: ${issue.message}`;
-  const allowed = Object.keys(issue.path.length === 0 ? policy.shape : rule.shape);
-  return `${where} has the unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}: allowed are ${allowed.join(", ")}`;
+  if (issue.code === "custom" && issue.params?.unknownFields)
+    return `${where} has the ${issue.message.replace("; allowed", ": allowed")}`;
+  return `${where} is ${JSON.stringify(issue.input) ?? "missing"}: ${issue.message}`;
 }
 
 /** Whether a name is one of a pattern's: `*` is any text without a slash, `**` any text. */

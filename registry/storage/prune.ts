@@ -1,11 +1,11 @@
 import { mkdirSync, rmdirSync } from "node:fs";
+import type { RetentionPolicy } from "../../site/retention";
 import type { Digest } from "../oci/digest";
 import { refuseCollected, refuseDamage } from "./damage";
 import { digestInterner, readGraph } from "./graph";
 import { dropCollectedJournals, Journal } from "./journal";
 import type { StorageLayout } from "./layout";
 import { type Lock, lockFolder } from "./lock";
-import type { RetentionPolicy } from "./policy";
 import { isFolder, StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import { planRetention, type RepositoryPlan } from "./retention";

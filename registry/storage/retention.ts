@@ -1,7 +1,8 @@
+import type { RetentionPolicy, RetentionRule } from "../../site/retention";
 import { algorithmOf, type Digest, encodedOf } from "../oci/digest";
 import { compare } from "../oci/graph";
 import type { RepositoryGraph, Tag } from "./graph";
-import { matchesPattern, type RetentionPolicy, type RetentionRule } from "./policy";
+import { matchesPattern } from "./policy";
 
 /** What becomes of one repository. */
 export interface RepositoryPlan {

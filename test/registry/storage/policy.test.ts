@@ -45,6 +45,20 @@ test.each([
   ["something else", "keep all", /policy is "keep all"/],
   ["an empty pattern", { rules: [{ ...rule, keep: [""] }] }, /keep\.0 is "": allowed is a pattern/],
   ["a regular expression", { rules: [{ ...rule, keep: ["(a|b)"] }] }, /keep\.0 is "\(a\|b\)"/],
+  [
+    "repositories in capitals, which none has",
+    { rules: [{ ...rule, repositories: "Team/*" }] },
+    /repositories is "Team/,
+  ],
+  ["repositories with an empty part", { rules: [{ ...rule, repositories: "team//app" }] }, /is "team\/\/app"/],
+  ["three stars", { rules: [{ ...rule, repositories: "***" }] }, /repositories is "\*\*\*"/],
+  ["a slash in a tag, which none has", { protect: ["v1/*"], rules: [rule] }, /protect\.0 is "v1\/\*"/],
+  [
+    "the flag that caused the incident",
+    { deleteUntagged: true, rules: [rule] },
+    /policy\.deleteUntagged is true: allowed is to leave it out: garbage-collect -m deletes the parts of tagged images/,
+  ],
+  ["the same flag in a rule", { rules: [{ ...rule, deleteUntagged: true }] }, /rules\.0\.deleteUntagged is true/],
   ["no age", { rules: [{ ...rule, keepYoungerThanHours: 0 }] }, /keepYoungerThanHours is 0/],
 ])("fails on %s, in one line", (_, json, message) => {
   expect(refusal(json)).toMatch(message);

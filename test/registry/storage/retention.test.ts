@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
 import type { ManifestNode, RepositoryGraph, Tag } from "../../../registry/storage/graph";
-import { matchesPattern, type RetentionPolicy } from "../../../registry/storage/policy";
+import { matchesPattern } from "../../../registry/storage/policy";
 import { planRetention, type RepositoryPlan } from "../../../registry/storage/retention";
+import type { RetentionPolicy } from "../../../site/retention";
 
 const HOUR = 3_600_000;
 const NOW = 1_000 * HOUR;
