@@ -8,8 +8,8 @@ const common = {
     ],
   },
   moduleFileExtensions: ["ts", "js", "json"],
-  testPathIgnorePatterns: ["/node_modules/", "/cdktf\\.out/", "/dist/", "/\\.cache/"],
-  modulePathIgnorePatterns: ["/cdktf\\.out/", "/dist/", "/\\.cache/", "/tools/cdktf/"],
+  testPathIgnorePatterns: ["/node_modules/", "/cdktf\\.out/", "/dist/", "<rootDir>/lib/", "/\\.cache/"],
+  modulePathIgnorePatterns: ["/cdktf\\.out/", "/dist/", "<rootDir>/lib/", "/\\.cache/", "/tools/cdktf/"],
 };
 
 /** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */

@@ -6,8 +6,8 @@ import { probeProgram } from "../constructs/probe-program";
 const root = resolve(__dirname, "..");
 
 /**
- * What a module of CommonJS form expects around it. CHECKOUT is the folder above dist/: what a command reads of the
- * sources (the site, the shell files of a delivery) it reads there.
+ * What a module of CommonJS form expects around it. CHECKOUT is the folder above that of the program: what a command
+ * reads beside its own code (the site, the shell files of a delivery) it reads there.
  */
 const SURROUNDINGS = `#!/usr/bin/env node
 import { createRequire as requireFrom } from "node:module";
@@ -30,9 +30,8 @@ const originalFolders: Plugin = {
   },
 };
 
-/** Writes dist/warden.mjs, with every command, and dist/probe.mjs, the program that the CronJob runs. */
-export const build = async (): Promise<void> => {
-  const directory = join(root, "dist");
+/** Writes warden.mjs, with every command, and probe.mjs, the program that the CronJob runs. @param directory default: dist/ */
+export const build = async (directory: string = join(root, "dist")): Promise<void> => {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "probe.mjs"), probeProgram());
   await bundle({

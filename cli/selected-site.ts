@@ -1,5 +1,16 @@
-import { loadSite, siteFile } from "../site/load";
+import { loadSite, SiteError, siteFile } from "../site/load";
 import type { Site } from "../site/schema";
+
+/** A bundle has no main module, and Node 20 does not read TypeScript: tsx, of the checkout or of the app, teaches it. */
+const readTypeScript = (file: string): void => {
+  try {
+    require("tsx/cjs/api").register();
+  } catch {
+    throw new SiteError([
+      `site: ${file} is TypeScript, which needs tsx to be read; allowed is JavaScript or JSON too: npm install --save-dev tsx`,
+    ]);
+  }
+};
 
 /**
  * The site that a command is about.
@@ -8,7 +19,7 @@ import type { Site } from "../site/schema";
  * @throws SiteError
  */
 export const selectedSite = (option: string | undefined): Site => {
-  // A bundle has no main module, and Node 20 does not read TypeScript: in a checkout tsx teaches it.
-  if (require.main === undefined) require("tsx/cjs/api").register();
-  return loadSite(siteFile(option));
+  const file = siteFile(option);
+  if (require.main === undefined && file.endsWith(".ts")) readTypeScript(file);
+  return loadSite(file);
 };

@@ -5,6 +5,7 @@ import {
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import type { Probe } from "../site/monitoring";
+import { probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
@@ -24,6 +25,17 @@ export interface ProbedRegistry {
    */
   readonly host?: { readonly name: string; readonly address: string };
 }
+
+/** The registry that a probe of a site walks. */
+export const probedRegistry = (site: Site, probe: Probe): ProbedRegistry => {
+  const service = probedService(site, probe);
+  return {
+    url: serviceUrl(site, service),
+    instance: serviceInstance(site, service),
+    role: service.role,
+    host: service.role === "private" ? { name: service.serverName, address: registryHost(site).address } : undefined,
+  };
+};
 
 /** Props of RegistryIntegrityProbe. */
 export interface RegistryIntegrityProbeProps {

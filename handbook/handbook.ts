@@ -44,6 +44,7 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
     heading(md`Written by hand`),
     list(
       link(md`Ten minutes: from nothing to a site of your own`, "guide.md"),
+      link(md`In an app of your own: the package`, "library.md"),
       link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md"),
       link(md`A template for the next post-mortem`, "post-mortems/template.md"),
       md`[Decisions](adr)`,

@@ -9,13 +9,12 @@ import { probeProgram } from "../constructs/probe-program";
 import { ProbeProgramConfigMap } from "../constructs/probe-program-config-map";
 import { RegistryAlerts } from "../constructs/registry-alerts";
 import { RegistryDashboard } from "../constructs/registry-dashboard";
-import { type ProbedRegistry, RegistryIntegrityProbe } from "../constructs/registry-integrity-probe";
+import { probedRegistry, RegistryIntegrityProbe } from "../constructs/registry-integrity-probe";
 import { integrityDashboard } from "../monitoring/dashboard";
 import { INHIBIT_RULES } from "../monitoring/inhibition";
 import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
-import type { Probe } from "../site/monitoring";
-import { probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import type { Site } from "../site/schema";
 import { useBackend } from "./backend";
 
 /** Props of MonitoringStack. */
@@ -27,16 +26,6 @@ export interface MonitoringStackProps {
    */
   readonly program?: string;
 }
-
-const probedRegistry = (site: Site, probe: Probe): ProbedRegistry => {
-  const service = probedService(site, probe);
-  return {
-    url: serviceUrl(site, service),
-    instance: serviceInstance(site, service),
-    role: service.role,
-    host: service.role === "private" ? { name: service.serverName, address: registryHost(site).address } : undefined,
-  };
-};
 
 /** The probes of a site, their program and their alerts, in a Kubernetes cluster. */
 export class MonitoringStack extends TerraformStack {

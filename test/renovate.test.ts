@@ -27,8 +27,12 @@ const found = (description: string): string[] => {
 const pins = (file: string, pattern: RegExp): number => (read(file).match(pattern) ?? []).length;
 
 describe("Renovate sees every pin", () => {
+  test("in every folder: its recommended settings leave out examples and tests", () => {
+    expect(configuration.ignorePaths).toEqual(["**/node_modules/**"]);
+  });
+
   test("of images in a site", () => {
-    const sites = ["site/reference.ts", "examples/small/site.ts"];
+    const sites = ["site/reference.ts", "examples/small/site.ts", "examples/library/site.ts"];
     const images = found("Images of a site");
     expect(images).toEqual(
       expect.arrayContaining([expect.stringMatching(/^registry \d/), expect.stringMatching(/^nginx \d/)]),

@@ -107,6 +107,7 @@ const withoutFences = (markdown: string): string[] => {
 /** Pages that people wrote, by their path below docs/. */
 const handwritten = [
   "guide.md",
+  "library.md",
   ...["adr", "post-mortems"].flatMap((folder) =>
     readdirSync(join(root, "docs", folder)).map((file) => join(folder, file)),
   ),

@@ -1,0 +1,21 @@
+import { cpSync, readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { build } from "./build";
+
+/**
+ * `npm pack`: completes lib/, which is what the package ships, after the compiler wrote the modules into it. The folders
+ * are those of the checkout, so that a module finds what it reads where it has always been.
+ */
+const pack = async (): Promise<void> => {
+  const root = resolve(__dirname, "..");
+  const library = join(root, "lib");
+  const scripts = readdirSync(join(root, "hosts")).filter((file) => file.endsWith(".sh"));
+  for (const asset of [...scripts.map((file) => join("hosts", file)), "monitoring/chart"])
+    cpSync(join(root, asset), join(library, asset), { recursive: true });
+  await build(join(library, "cli"));
+};
+
+pack().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+});
