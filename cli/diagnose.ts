@@ -51,6 +51,12 @@ export function diagnoseCommand(): Command {
     .argument("<registry>", "http(s)://host[:port] or host:port")
     .argument("<storage root>", "the folder that holds docker/registry/v2")
     .option("--json", "print the report as one JSON document")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden diagnose https://registry.example.org /srv/registry/data/private   each cause, and the command that mends it`,
+    )
     .action(run);
   return addAccessOptions(command);
 }

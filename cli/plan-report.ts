@@ -135,7 +135,7 @@ const commitHash = (text: string): string => {
 /** `warden plan-report`. */
 export const planReportCommand = (): Command =>
   new Command("plan-report")
-    .description("Write what the plans of the stacks do as one comment for a pull request, without any secret")
+    .description("write what the plans of the stacks do as one comment for a pull request, without any secret")
     .argument("[plan...]", "outputs of `terraform show -json`, each named <stack>.json or <stack>/plan.json")
     .addOption(
       new Option("--output <directory>", "what was synthesised: without a file, its stacks are planned").default(

@@ -98,6 +98,14 @@ export function pruneCommand(): Command {
     .addOption(new Option("--offline", "with --apply: nothing writes to this storage, on your word"))
     .option("--exit-code", "end with 1 when the plan is not empty")
     .option("--json", "print the report as one JSON document")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden prune /srv/registry/data/private --keep-newest 10                                         what would go, and why
+  warden prune /srv/registry/data/private --keep-newest 10 --keep 'v*'                             the releases stay too
+  warden prune /srv/registry/data/private --policy policy.json --apply --registry 127.0.0.1:5000   remove it, while that registry is down or read-only`,
+    )
     .action(run);
   return addAccessOptions(command);
 }

@@ -75,6 +75,14 @@ export function repairCommand(): Command {
     .option("--apply", "do it")
     .option("--exit-code", "end with 1 when the plan is not empty")
     .option("--json", "print the report as one JSON document")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden repair https://registry.example.org --storage /srv/registry/data/private                  what its own disk still has
+  warden repair https://registry.example.org --from https://mirror.example.org --apply             copy what is lost
+  warden repair https://registry.example.org --discard registry.example.org/team/app:1.0 --apply   give an image up`,
+    )
     .action(run);
   return addAccessOptions(command);
 }

@@ -51,5 +51,14 @@ export function scanCommand(): Command {
     .option("--fix-layer-links", "remove layer links without data that no manifest needs; nothing else is changed")
     .option("--dry-run", "change nothing, whatever else is asked for")
     .option("--json", "print the report as one JSON document")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden scan /srv/registry/data/private                     while the registry runs
+  warden scan /srv/registry/data                             a folder of several stores
+  warden scan /srv/registry/data/private --hash              every byte
+  warden scan /srv/registry/data/private --fix-layer-links   remove the links that lead nowhere`,
+    )
     .action(run);
 }

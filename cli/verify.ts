@@ -226,5 +226,14 @@ export function verifyCommand(): Command {
     .option("--json", "print the report as one JSON document")
     .option("--html <file>", "write the report as one page")
     .option("--junit <file>", "write the report as JUnit XML")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden verify https://registry.example.org                      every tag of every repository; exit code 1 when something cannot be pulled
+  warden verify registry.example.org/team/app:1.0                 one image
+  warden verify 127.0.0.1:5000 --blobs hash --html report.html    every byte, with a report to send around
+  warden verify https://registry.example.org --newest 10 --json   what a pipeline needs`,
+    )
     .action(verify);
 }
