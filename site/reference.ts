@@ -4,6 +4,7 @@ import { defineSite } from "./schema";
 const publicResolver = "94.140.14.14";
 const internalDomain = "viktorbarzin.lan";
 const tls = "/opt/registry/tls";
+const node = { repository: "node", tag: "26.9.0-slim" };
 
 /** The site that ships with the product: its example, its test input and the default where none is selected. */
 export default defineSite({
@@ -57,6 +58,7 @@ export default defineSite({
       registry: { repository: "registry", tag: "2.8.3" },
       nginx: { repository: "nginx", tag: "1.28.0" },
       ui: { repository: "joxit/docker-registry-ui", tag: "2.5.7" },
+      node,
     },
     services: [
       { name: "dockerhub", role: "proxy", upstream: "https://registry-1.docker.io", port: 5000, metricsPort: 5001 },
@@ -72,10 +74,24 @@ export default defineSite({
         tls: { certificate: `${tls}/fullchain.pem`, key: `${tls}/privkey.pem` },
         htpasswd: "/opt/registry/htpasswd",
         purgeUploadsAfterHours: 168,
+        retention: { protect: ["latest"], rules: [{ repositories: "**", keepNewest: 10 }] },
       },
     ],
     ui: { port: 8080, browses: "dockerhub" },
     offsiteCopy: { title: "Synology", maximumAgeHours: 24 },
+    maintenance: {
+      credentialsFile: "/opt/registry/maintenance.env",
+      // A name that the host can look up; the one of monitoring.pushgateway exists within the cluster only.
+      pushgateway: `http://pushgateway.${internalDomain}:9091`,
+      cleanUp: [{ days: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], at: "02:00" }],
+      caches: [{ days: ["sun"], at: "03:00" }],
+      scan: [
+        { days: ["mon", "tue", "wed", "thu", "fri", "sat"], at: "02:30" },
+        { days: ["sun"], at: "03:30" },
+      ],
+      disk: { everyMinutes: 15, minimumFreePercent: 10 },
+      replaces: ["/opt/registry/cleanup-tags.sh", "/opt/registry/fix-broken-blobs.sh"],
+    },
   },
 
   monitoring: {
@@ -85,7 +101,7 @@ export default defineSite({
     rules: { delivery: "prometheus-rule", labels: { release: "prometheus" } },
     dashboard: { labels: { grafana_dashboard: "1" } },
     runbooks: "https://github.com/registry-warden/registry-warden/blob/main/docs/alerts",
-    probeImage: { repository: "node", tag: "26.9.0-slim" },
+    probeImage: node,
     probes: [
       {
         name: "registry-integrity-probe",

@@ -14,6 +14,8 @@ import {
   rule,
 } from "./fields";
 import { completeVersion, image } from "./image";
+import { maintenance } from "./maintenance";
+import { retention } from "./retention";
 
 const serviceName = label.refine((name) => name !== "ui" && name !== "nginx", {
   error: 'allowed is any other label: "registry-ui" and "registry-nginx" are containers of the stack itself',
@@ -50,6 +52,8 @@ const privateService = record({
   tls: record({ certificate: absolutePath, key: absolutePath }),
   htpasswd: absolutePath,
   purgeUploadsAfterHours: hours(1, 8760),
+  /** What a clean-up keeps. */
+  retention: retention.optional(),
   image: lockstep,
   blobCache: refused(
     "allowed is to leave it out: a cached blob is served without credentials, and still served when the registry has lost it",
@@ -62,6 +66,12 @@ export const registryPaths = (directory: string) => ({
   nginx: join(directory, "nginx.conf"),
   config: (name: string) => join(directory, `config-${name}.yml`),
   data: (name: string) => join(directory, "data", name),
+  retention: (name: string) => join(directory, `retention-${name}.json`),
+  /** A label has no dot, so none of these is a file of another service. */
+  readOnlyConfig: (name: string) => join(directory, `config-${name}.read-only.yml`),
+  readOnlyCompose: (name: string) => join(directory, `docker-compose.${name}.read-only.yml`),
+  warden: join(directory, "warden.mjs"),
+  maintenance: join(directory, "maintenance.sh"),
 });
 
 const publishedPort = z.number();
@@ -100,16 +110,31 @@ const distinctPaths = rule(
         tls: z.object({ certificate: path, key: path }).optional(),
       }),
     ),
+    maintenance: z.object({ credentialsFile: path }).optional(),
   }),
-  ({ directory, services }) => {
+  ({ directory, services, maintenance }) => {
     const paths = registryPaths(directory);
-    const generated = [paths.compose, paths.nginx, ...services.map(({ name }) => paths.config(name))];
-    const owned = services.flatMap(({ htpasswd, tls, credentialsFile }) => [
-      htpasswd,
-      tls?.certificate,
-      tls?.key,
-      credentialsFile,
-    ]);
+    const generated = [
+      paths.compose,
+      paths.nginx,
+      paths.warden,
+      paths.maintenance,
+      ...services.flatMap(({ name }) => [
+        paths.config(name),
+        paths.retention(name),
+        paths.readOnlyConfig(name),
+        paths.readOnlyCompose(name),
+      ]),
+    ];
+    const owned = [
+      ...services.flatMap(({ htpasswd, tls, credentialsFile }) => [
+        htpasswd,
+        tls?.certificate,
+        tls?.key,
+        credentialsFile,
+      ]),
+      maintenance?.credentialsFile,
+    ];
     const twice = duplicates([...new Set(generated), ...owned.filter((each) => each !== undefined)]);
     return twice.length === 0
       ? undefined
@@ -128,6 +153,39 @@ const browsesKnownService = rule(
 const uiHasImage = rule(
   z.object({ ui: z.looseObject({}), images: z.object({ ui: z.undefined().optional() }) }),
   () => "ui is set without an image; allowed is a pinned images.ui beside it",
+);
+
+const maintenanceHasImage = rule(
+  z.object({ maintenance: z.looseObject({}), images: z.object({ node: z.undefined().optional() }) }),
+  () => "maintenance is set without an image; allowed is a pinned images.node beside it, which runs warden on the host",
+);
+
+const servicesToMaintain = z.array(z.object({ name: z.string(), role: z.string(), retention: z.unknown().optional() }));
+
+const cleanUpKnowsWhatToKeep = rule(
+  z.object({ services: servicesToMaintain, maintenance: z.object({ cleanUp: z.array(z.unknown()) }) }),
+  ({ services }) => {
+    const undecided = services.filter(({ role, retention }) => role === "private" && retention === undefined);
+    return undecided.length === 0
+      ? undefined
+      : `maintenance.cleanUp is set and ${undecided.map(({ name }) => name).join(", ")} has no retention; allowed is a retention for each private service: say what it keeps`;
+  },
+);
+
+const jobsHaveWork = rule(
+  z.object({
+    services: servicesToMaintain,
+    maintenance: z.object({ cleanUp: z.unknown().optional(), caches: z.unknown().optional() }),
+  }),
+  ({ services, maintenance }) => {
+    const has = (role: string) => services.some((service) => service.role === role);
+    if (services.length === 0) return undefined;
+    if (maintenance.cleanUp !== undefined && !has("private"))
+      return "maintenance.cleanUp is set and no service is private; allowed is to leave it out: a cache drops what is not asked for";
+    if (maintenance.caches !== undefined && !has("proxy"))
+      return "maintenance.caches is set and no service is a pull-through cache; allowed is to leave it out";
+    return undefined;
+  },
 );
 
 /** `server … resolve` in an upstream block came with nginx 1.27.3. https://nginx.org/en/CHANGES */
@@ -155,7 +213,8 @@ export const registry = record({
   /** Compose project and its bridge network: kept when an existing stack is taken over. */
   project: label,
   network: label,
-  images: record({ registry: image, nginx: image, ui: image.optional() }),
+  /** `node` is a stock Node image, on which warden runs on the host. */
+  images: record({ registry: image, nginx: image, ui: image.optional(), node: image.optional() }),
   services: z
     .array(
       z.discriminatedUnion("role", [proxyService, privateService], {
@@ -171,7 +230,19 @@ export const registry = record({
     /** How old it may be, and so how much of the newest pushes a restore loses. */
     maximumAgeHours: hours(1, 8760),
   }).optional(),
-}).check(distinctPorts, distinctNames, distinctPaths, browsesKnownService, uiHasImage, nginxResolvesUpstreams);
+  /** None where it is left out: then nothing is ever removed. */
+  maintenance: maintenance.optional(),
+}).check(
+  distinctPorts,
+  distinctNames,
+  distinctPaths,
+  browsesKnownService,
+  uiHasImage,
+  nginxResolvesUpstreams,
+  maintenanceHasImage,
+  cleanUpKnowsWhatToKeep,
+  jobsHaveWork,
+);
 
 export type Registry = z.output<typeof registry>;
 export type Service = Registry["services"][number];

@@ -62,16 +62,22 @@ const probesKnownServices = rule(
   },
 );
 
-const probeImageIsElsewhere = rule(
+const programsRunOnImagesFromElsewhere = rule(
   z.object({
-    registry: z.object({ services: z.array(z.object({ serverName: z.string().optional() })) }),
+    registry: z.object({
+      services: z.array(z.object({ serverName: z.string().optional() })),
+      images: z.object({ node: z.object({ repository: z.string() }).optional() }).optional(),
+    }),
     monitoring: z.object({ probeImage: z.object({ repository: z.string() }) }),
   }),
   ({ registry, monitoring }) => {
-    const from = monitoring.probeImage.repository.split("/", 1)[0]?.split(":", 1)[0];
-    return registry.services.some(({ serverName }) => serverName === from)
-      ? `monitoring.probeImage comes from ${from}, which it probes; allowed is another registry: the probe has to start when this one is broken`
-      : undefined;
+    const images = { "monitoring.probeImage": monitoring.probeImage, "registry.images.node": registry.images?.node };
+    for (const [field, image] of Object.entries(images)) {
+      const from = image?.repository.split("/", 1)[0]?.split(":", 1)[0];
+      if (registry.services.some(({ serverName }) => serverName !== undefined && serverName === from))
+        return `${field} comes from ${from}, which it looks after; allowed is another registry: what runs on it has to start when this one is broken`;
+    }
+    return undefined;
   },
 );
 
@@ -107,7 +113,7 @@ export const siteSchema = record({
   registryHostIsManaged,
   sshPortIsFree,
   probesKnownServices,
-  probeImageIsElsewhere,
+  programsRunOnImagesFromElsewhere,
   ciPushesToPrivateServices,
 );
 

@@ -499,7 +499,15 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
       site.monitoring.probeImage.repository = "registry.viktorbarzin.me:5050/node";
     },
     "site: ",
-    "which it probes",
+    "which it looks after",
+  ],
+  [
+    "an image of the maintenance from the registry that it maintains",
+    (site) => {
+      site.registry.images.node = { ...site.registry.images.node, repository: "registry.viktorbarzin.me:5050/node" };
+    },
+    "site: ",
+    "registry.images.node comes from registry.viktorbarzin.me",
   ],
   [
     "a label value that Kubernetes refuses",
@@ -604,6 +612,219 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     },
     "registry.offsiteCopy.maximumAgeHours: ",
     "a whole number of hours",
+  ],
+  [
+    "a retention that removes every tag",
+    (site) => {
+      service(site, "private").retention.rules[0].keepNewest = 0;
+    },
+    "registry.services[5].retention.rules[0].keepNewest: ",
+    "a repository never loses every tag",
+  ],
+  [
+    "a retention without a rule",
+    (site) => {
+      service(site, "private").retention.rules = [];
+    },
+    "registry.services[5].retention.rules: ",
+    "at least one rule",
+  ],
+  [
+    "a mistyped field of a retention",
+    (site) => {
+      service(site, "private").retention.rules[0].keepNewst = 3;
+    },
+    "registry.services[5].retention.rules[0]: ",
+    'unknown field "keepNewst"; allowed are repositories, keepNewest',
+  ],
+  [
+    "a pattern that is a regular expression",
+    (site) => {
+      service(site, "private").retention.protect = ["v(1|2)"];
+    },
+    "registry.services[5].retention.protect[0]: ",
+    "a pattern of tags",
+  ],
+  [
+    "a pattern of repositories that names none",
+    (site) => {
+      service(site, "private").retention.rules[0].repositories = "Team/*";
+    },
+    "registry.services[5].retention.rules[0].repositories: ",
+    "a pattern of repositories",
+  ],
+  [
+    "-m, as a rule of the retention",
+    (site) => {
+      service(site, "private").retention.rules[0].deleteUntagged = true;
+    },
+    "registry.services[5].retention.rules[0].deleteUntagged: ",
+    "deletes the parts of tagged images",
+  ],
+  [
+    "-m, as a part of the retention",
+    (site) => {
+      service(site, "private").retention.deleteUntagged = true;
+    },
+    "registry.services[5].retention.deleteUntagged: ",
+    "deletes the parts of tagged images",
+  ],
+  [
+    "-m, as a part of the maintenance",
+    (site) => {
+      site.registry.maintenance.deleteUntagged = false;
+    },
+    "registry.maintenance.deleteUntagged: ",
+    "deletes the parts of tagged images",
+  ],
+  [
+    "a retention of a cache",
+    (site) => {
+      service(site, "ghcr").retention = { rules: [{ repositories: "**", keepNewest: 1 }] };
+    },
+    "registry.services[1]: ",
+    'unknown field "retention"',
+  ],
+  [
+    "a clean-up without a retention",
+    (site) => {
+      delete service(site, "private").retention;
+    },
+    "registry: ",
+    "private has no retention; allowed is a retention for each private service",
+  ],
+  [
+    "a clean-up without a private service",
+    (site) => {
+      const { registry, monitoring } = site;
+      registry.services = registry.services.filter(({ role }: Bent) => role === "proxy");
+      Object.assign(monitoring.probes[0], { service: "ghcr" });
+      delete site.ci;
+    },
+    "registry: ",
+    "maintenance.cleanUp is set and no service is private",
+  ],
+  [
+    "a collection of caches where there is none",
+    (site) => {
+      const { registry } = site;
+      registry.services = registry.services.filter(({ role }: Bent) => role === "private");
+      delete registry.ui;
+    },
+    "registry: ",
+    "maintenance.caches is set and no service is a pull-through cache",
+  ],
+  [
+    "a maintenance without an image",
+    (site) => {
+      delete site.registry.images.node;
+    },
+    "registry: ",
+    "allowed is a pinned images.node beside it",
+  ],
+  [
+    "a maintenance with a floating image",
+    (site) => {
+      site.registry.images.node = { repository: "node", tag: "lts" };
+    },
+    "registry.images.node.tag: ",
+    "a floating tag",
+  ],
+  [
+    "two jobs at one time on a day that they share",
+    (site) => {
+      site.registry.maintenance.caches[0].at = "02:00";
+    },
+    "registry.maintenance: ",
+    "more than one job begins on sun 02:00",
+  ],
+  [
+    "one job twice at one time",
+    (site) => {
+      site.registry.maintenance.scan.push({ days: ["mon"], at: "02:30" });
+    },
+    "registry.maintenance: ",
+    "more than one job begins on mon 02:30",
+  ],
+  [
+    "a time that no clock shows",
+    (site) => {
+      site.registry.maintenance.cleanUp[0].at = "24:00";
+    },
+    "registry.maintenance.cleanUp[0].at: ",
+    "a time of day",
+  ],
+  [
+    "a day that no week has",
+    (site) => {
+      site.registry.maintenance.caches[0].days = ["sunday"];
+    },
+    "registry.maintenance.caches[0].days[0]: ",
+    '"sun"',
+  ],
+  [
+    "a day twice",
+    (site) => {
+      site.registry.maintenance.caches[0].days = ["sun", "sun"];
+    },
+    "registry.maintenance: ",
+    "more than one job begins on sun 03:00",
+  ],
+  [
+    "a job on no day",
+    (site) => {
+      site.registry.maintenance.caches[0].days = [];
+    },
+    "registry.maintenance.caches[0].days: ",
+    "at least one day",
+  ],
+  [
+    "a job without a run",
+    (site) => {
+      site.registry.maintenance.scan = [];
+    },
+    "registry.maintenance.scan: ",
+    "leave the job out",
+  ],
+  [
+    "a disk that is looked at unevenly",
+    (site) => {
+      site.registry.maintenance.disk.everyMinutes = 7;
+    },
+    "registry.maintenance.disk.everyMinutes: ",
+    "allowed is one of 5, 10",
+  ],
+  [
+    "a mistyped job",
+    (site) => {
+      site.registry.maintenance.cleanup = site.registry.maintenance.cleanUp;
+    },
+    "registry.maintenance: ",
+    'unknown field "cleanup"',
+  ],
+  [
+    "a credentials file that is a generated one",
+    (site) => {
+      site.registry.maintenance.credentialsFile = "/opt/registry/maintenance.sh";
+    },
+    "registry: ",
+    "path /opt/registry/maintenance.sh has more than one use",
+  ],
+  [
+    "a Pushgateway with credentials",
+    (site) => {
+      site.registry.maintenance.pushgateway = "http://me:secret@push:9091";
+    },
+    "registry.maintenance.pushgateway: ",
+    "without credentials",
+  ],
+  [
+    "an empty text that would disable every cron entry",
+    (site) => {
+      site.registry.maintenance.replaces = [" "];
+    },
+    "registry.maintenance.replaces[0]: ",
+    "not empty",
   ],
 ];
 

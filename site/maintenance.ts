@@ -1,0 +1,79 @@
+import { z } from "zod";
+import { absolutePath, baseUrl, count, duplicates, line, matching, oneOf, record, refused, rule } from "./fields";
+
+/** In the order of systemd and of a week. */
+const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+
+const run = record({
+  days: z
+    .array(oneOf(DAYS), { error: "allowed is a list of days" })
+    .min(1, { error: 'allowed is at least one day, for example "sun"' }),
+  /** By the clock of the host. */
+  at: matching(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day from "00:00" to "23:59"'),
+});
+
+const schedule = z
+  .array(run, { error: "allowed is a list of days and times" })
+  .min(1, { error: "allowed is at least one run: leave the job out where there is none" });
+
+const PERIODS = [5, 10, 15, 20, 30, 60] as const;
+
+/** The jobs that have a time of day. They are at work one at a time: the next waits. */
+const JOBS = ["cleanUp", "caches", "scan"] as const;
+
+const runs = z.array(z.object({ days: z.array(z.string()), at: z.string() })).optional();
+
+const oneJobAtATime = rule(z.object({ cleanUp: runs, caches: runs, scan: runs }), (jobs) => {
+  const moments = JOBS.flatMap((job) => (jobs[job] ?? []).flatMap(({ days, at }) => days.map((day) => `${day} ${at}`)));
+  const twice = duplicates(moments);
+  return twice.length === 0
+    ? undefined
+    : `more than one job begins on ${twice.join(", ")}; allowed is one at a time: move the others, a clean-up of a large registry takes minutes`;
+});
+
+/** What keeps the registries small and whole, on their host. */
+export const maintenance = record({
+  /** The operator's env file on the host, mode 0600, with REG_USER and REG_PASS of an account that may push. */
+  credentialsFile: absolutePath,
+  /** The Pushgateway as the host reaches it: the name within the cluster means nothing there. */
+  pushgateway: baseUrl(["http", "https"]),
+  /** Of each private registry: what its retention does not keep goes, and its bytes with it. */
+  cleanUp: schedule.optional(),
+  /** Of each cache: bytes that nothing refers to any more go. What was not asked for in a week the cache drops itself. */
+  caches: schedule.optional(),
+  /** Of every registry: what is broken on its disk. */
+  scan: schedule.optional(),
+  /** The space that is left for the data. */
+  disk: record({
+    everyMinutes: z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` }),
+    /** Less than this is an alert. */
+    minimumFreePercent: count(1, 50),
+  }),
+  /** Cron entries whose command contains one of these are disabled, beside those that collect garbage. */
+  replaces: z.array(line, { error: "allowed is a list of texts of commands" }).default([]),
+  deleteUntagged: refused(
+    "allowed is to leave it out: garbage-collect -m deletes the parts of tagged images on this version of the registry, and nothing here needs it",
+  ),
+}).check(oneJobAtATime);
+
+export type Maintenance = z.output<typeof maintenance>;
+export type Schedule = z.output<typeof schedule>;
+
+const MINUTE = 60;
+const DAY = 24 * 60 * MINUTE;
+const WEEK = DAYS.length * DAY;
+
+/** Seconds since the beginning of the week. */
+const moments = (schedule: Schedule): number[] =>
+  schedule
+    .flatMap(({ days, at }) => {
+      const [hour = 0, minute = 0] = at.split(":").map(Number);
+      return days.map((day) => DAYS.indexOf(day) * DAY + (hour * 60 + minute) * MINUTE);
+    })
+    .sort((a, b) => a - b);
+
+/** How long the longest wait between two runs is (seconds). */
+export const longestWait = (schedule: Schedule): number => {
+  const all = moments(schedule);
+  return Math.max(...all.map((moment, index) => (all[index + 1] ?? (all[0] ?? 0) + WEEK) - moment));
+};
