@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { build as bundle, type Plugin } from "esbuild";
 import { probeProgram } from "../constructs/probe-program";
+import { wardenProgram } from "../hosts/warden-program";
 
 const root = resolve(__dirname, "..");
 
@@ -30,10 +31,16 @@ const originalFolders: Plugin = {
   },
 };
 
-/** Writes warden.mjs, with every command, and probe.mjs, the program that the CronJob runs. @param directory default: dist/ */
+/**
+ * Writes warden.mjs, with every command, probe.mjs, the program that the CronJob runs, and maintenance.mjs, what the
+ * registry host gets.
+ *
+ * @param directory default: dist/
+ */
 export const build = async (directory: string = join(root, "dist")): Promise<void> => {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "probe.mjs"), probeProgram());
+  writeFileSync(join(directory, "maintenance.mjs"), wardenProgram());
   await bundle({
     absWorkingDir: root,
     entryPoints: ["cli/warden.ts"],
@@ -45,7 +52,7 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
     minifySyntax: true,
     banner: { js: SURROUNDINGS },
     plugins: [originalFolders],
-    external: ["tsx/cjs/api"],
+    external: ["tsx/cjs/api", "esbuild"],
     logLevel: "error",
   });
 };

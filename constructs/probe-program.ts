@@ -1,61 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-
-const root = resolve(__dirname, "..");
+import { bundle } from "../hosts/bundle";
 
 /** The probe's entry, relative to the checkout. */
 const PROBE_ENTRY = "cli/probe.ts";
 
 /** A ConfigMap holds 1 MiB in all (KiB). https://kubernetes.io/docs/concepts/configuration/configmap/ */
 const LIMIT = 700;
-
-/** Packages in CommonJS form ask for Node's own modules with `require`, which an ES module does not have. */
-const REQUIRE = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
-
-/**
- * Bundles a program and all it imports into the text of one ES module for Node 20. The same sources give the same
- * bytes on every machine and from every working directory. The package holds the bundle instead of the sources, beside
- * where they would be.
- *
- * @param entry path relative to the checkout
- * @throws Error with the first mistake where the program cannot be bundled
- */
-export const bundle = (entry: string): string => {
-  const shipped = join(root, entry.replace(/\.ts$/, ".mjs"));
-  if (existsSync(shipped)) return readFileSync(shipped, "utf8");
-  // Not at the top: whoever uses the package has no bundler.
-  const { buildSync } = require("esbuild") as typeof import("esbuild");
-  let output: string | undefined;
-  try {
-    output = buildSync({
-      absWorkingDir: root,
-      entryPoints: [entry],
-      bundle: true,
-      write: false,
-      platform: "node",
-      target: "node20",
-      format: "esm",
-      minify: true,
-      banner: { js: REQUIRE },
-      // Nothing of the environment of whoever synthesises: an operator's tsconfig or log settings.
-      tsconfigRaw: {},
-      logLevel: "silent",
-    }).outputFiles[0]?.text;
-  } catch (error) {
-    throw new Error(`${entry} cannot be bundled: ${firstMistake(error)}`);
-  }
-  if (output === undefined) throw new Error(`${entry} cannot be bundled: esbuild wrote nothing`);
-  return output;
-};
-
-const firstMistake = (error: unknown): string => {
-  const [mistake] =
-    (error as { errors?: { text: string; location: { file: string; line: number } | null }[] }).errors ?? [];
-  if (mistake === undefined) return error instanceof Error ? error.message : String(error);
-  return mistake.location === null
-    ? mistake.text
-    : `${mistake.text} (${mistake.location.file}:${mistake.location.line})`;
-};
 
 /**
  * The program of the CronJob, `probe.mjs`.

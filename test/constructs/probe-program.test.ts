@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
-import { bundle, fitting } from "../../constructs/probe-program";
+import { fitting } from "../../constructs/probe-program";
+import { bundle } from "../../hosts/bundle";
 
 const ENTRY = "monitoring/promql.ts";
 

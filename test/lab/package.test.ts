@@ -2,8 +2,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bundle } from "../../constructs/probe-program";
 import example from "../../examples/library/site";
+import { bundle } from "../../hosts/bundle";
 import manifest from "../../package.json";
 import { parseSite } from "../../site/load";
 import { createApp } from "../../stacks/app";
@@ -67,8 +67,8 @@ else
       for (const file of files) expect([file, readFileSync(file, "utf8").includes(root)]).toEqual([file, false]);
     });
 
-    test("ships the very program that a checkout bundles", () => {
-      expect(readFileSync(join(installed, "lib/cli/probe.mjs"), "utf8")).toBe(bundle("cli/probe.ts"));
+    test.each(["probe", "maintenance"])("ships the very program %s that a checkout bundles", (program) => {
+      expect(readFileSync(join(installed, `lib/cli/${program}.mjs`), "utf8")).toBe(bundle(`cli/${program}.ts`));
     });
 
     test.each(subpaths)("%s can be loaded, and has types", (subpath) => {

@@ -1,0 +1,17 @@
+import type { Command } from "commander";
+import { isScanThread, serveScan } from "../registry/storage/scan-threads";
+import { diagnoseCommand } from "./diagnose";
+import { pruneCommand } from "./prune";
+import { repairCommand } from "./repair";
+import { run } from "./run";
+import { scanCommand } from "./scan";
+import { verifyCommand } from "./verify";
+
+/** The commands of warden that look after one registry and its storage: what the registry host gets, as warden.mjs. */
+const commands = (): Command[] => [verifyCommand(), scanCommand(), diagnoseCommand(), pruneCommand(), repairCommand()];
+
+if (isScanThread) serveScan();
+else
+  run(commands(), process.argv.slice(2)).then((code) => {
+    process.exitCode = code;
+  });
