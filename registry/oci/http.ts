@@ -201,6 +201,7 @@ export class Transport {
   readonly #agent: Agent;
   readonly #options: TransportOptions;
   readonly #expiry = new Map<string, number>();
+  readonly #destroy = (): void => void this.#agent.destroy();
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -224,7 +225,7 @@ export class Transport {
           callback(...result);
         }),
     });
-    signal?.addEventListener("abort", () => this.destroy(), { once: true });
+    signal?.addEventListener("abort", this.#destroy);
   }
 
   /** When the certificate of an origin's host expires, in seconds since 1970; null without TLS or before the first request. */
@@ -264,11 +265,8 @@ export class Transport {
 
   /** Closes the connections; nothing may be under way. */
   async close(): Promise<void> {
+    this.#options.signal?.removeEventListener("abort", this.#destroy);
     if (!this.#agent.closed && !this.#agent.destroyed) await this.#agent.close();
-  }
-
-  destroy(): void {
-    void this.#agent.destroy();
   }
 
   #noteCertificate(host: string, socket: TLSSocket): void {

@@ -26,6 +26,10 @@ export interface WalkOptions {
   shard?: Shard;
   /** Cuts the walk short; the reason is told in the report. */
   signal?: AbortSignal;
+  /** Ends with the catalogue: nothing that it lists is asked for. @default false */
+  catalogueOnly?: boolean;
+  /** Called once the catalogue was read to its end. */
+  onCatalogue?: () => void;
   onProgress?: (progress: Progress) => void;
 }
 
@@ -147,6 +151,8 @@ class RegistryWalk {
     try {
       await this.client.greet();
       const repositories = await this.#repositories();
+      if (this.#catalogueRead) this.options.onCatalogue?.();
+      if (this.options.catalogueOnly) return;
       this.#total = repositories.length;
       await drain(repositories.reverse(), this.client.concurrency, (repository) => this.#walk(repository));
       // A pull-through cache may be open to all.

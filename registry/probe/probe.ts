@@ -1,15 +1,20 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { readCertificates } from "../oci/certificates";
 import { RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
-import { Transport } from "../oci/http";
+import { type Traffic, Transport } from "../oci/http";
 import { type Report, walk } from "../oci/walk";
 import { table } from "../report/table";
 import { type ProbeSettings, probeSettings } from "./environment";
-import { groupingKey, PushFailed, Pushgateway } from "./pushgateway";
-import { pushOf, type Run, withCoverage } from "./samples";
+import { type GroupingKey, groupingKey, PushFailed, Pushgateway } from "./pushgateway";
+import { CATALOGUE_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
 
 /** The part of the deadline that is kept for the report, and its most. Seconds. */
 const RESERVE = { part: 0.2, most: 30 };
+/** The part of the deadline in which a catalogue that cannot be read is asked for again, and its most. Seconds. */
+const PATIENCE = { part: 0.1, most: 60 };
+/** Between two attempts at a catalogue that cannot be read. Seconds. */
+const PAUSE = 5;
 /** Seconds without a byte that end a request to the Pushgateway, which answers at once or not at all. */
 const PUSH_TIMEOUT = 10;
 /** A log is read by people. */
@@ -20,65 +25,131 @@ export function walkDeadline(deadline: number): number {
   return deadline - Math.min(RESERVE.most, RESERVE.part * deadline);
 }
 
-/** Walks as far as the deadline lets it. */
-async function runWalk(settings: ProbeSettings, ca: string | undefined, log: (line: string) => void): Promise<Run> {
-  const { registry, deadline, credentials } = settings;
-  const signal = deadline === null ? undefined : AbortSignal.timeout(walkDeadline(deadline) * 1000);
-  const client = new RegistryClient({
-    url: registry,
-    credentials,
-    concurrency: settings.concurrency,
-    timeout: settings.timeout,
-    ca,
-    signal,
-  });
-  const started = performance.now();
-  let report: Report | null = null;
-  let catalogueAccessible = false;
+/** How long a catalogue that cannot be read is asked for again. Seconds; none without a deadline. */
+function patience(deadline: number | null): number {
+  return deadline === null ? 0 : Math.min(PATIENCE.most, PATIENCE.part * deadline);
+}
+
+/** What one attempt at a walk came to, and why there was none. */
+type Attempt = Pick<Run, "report" | "catalogueAccessible" | "certificateExpiry"> & {
+  traffic: Readonly<Traffic>;
+  why: string | null;
+};
+
+async function attemptWalk(
+  settings: ProbeSettings,
+  ca: string | undefined,
+  signal: AbortSignal | undefined,
+  onCatalogue: () => void,
+): Promise<Attempt> {
+  const { registry, credentials, concurrency, timeout } = settings;
+  const client = new RegistryClient({ url: registry, credentials, concurrency, timeout, ca, signal });
+  const ended = (report: Report | null, catalogueAccessible: boolean, why: string | null): Attempt => {
+    return { report, catalogueAccessible, certificateExpiry: client.certificateExpiry, traffic: client.traffic, why };
+  };
   try {
-    report = await walk(client, {
+    const report = await walk(client, {
       role: settings.role,
       blobs: settings.blobs,
       catalogue: true,
-      repositories: settings.repositories,
+      // A cache may lack anything, and what it is asked for it fetches.
+      catalogueOnly: settings.role === "proxy",
+      repositories: settings.role === "proxy" ? [] : settings.repositories,
       selection: { kind: "all" },
       credentialsGiven: credentials !== null,
       shard: settings.shard,
       signal,
+      onCatalogue,
     });
-    catalogueAccessible = report.catalogueRead;
+    return ended(report, report.catalogueRead, null);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     // The front changes what is asked, yet the catalogue was read.
-    catalogueAccessible = error.code === "accept-dropped";
-    log(`no walk: ${error.message}; ${error.cure}`);
+    return ended(null, error.code === "accept-dropped", `no walk: ${error.message}; ${error.cure}`);
   } finally {
     await client.close();
   }
-  return {
-    report,
-    catalogueAccessible,
-    duration: (performance.now() - started) / 1000,
-    ...client.traffic,
-    ended: Math.round(Date.now() / 1000),
-    certificateExpiry: client.certificateExpiry,
-  };
 }
 
-async function pushRun(settings: ProbeSettings, run: Run, ca: string | undefined, signal?: AbortSignal): Promise<Run> {
-  const transport = new Transport({ connections: 1, timeout: PUSH_TIMEOUT * 1000, ca, signal });
-  try {
-    const gateway = new Pushgateway(settings.pushgateway, transport, signal);
-    const key = groupingKey(settings.job, settings.instance, settings.shard);
-    const read = await gateway.read(key, settings.shard);
-    const stored = read?.stored ?? null;
-    const judged = run.report === null ? run : { ...run, report: withCoverage(run.report, stored) };
-    await gateway.push(key, pushOf(judged, stored));
-    if (settings.shard.index === 0) for (const stale of read?.stale ?? []) await gateway.remove(stale);
-    return judged;
-  } finally {
-    await transport.close();
+/**
+ * Walks as far as the deadline lets it. A catalogue that cannot be read is asked for again for a while: one report stands
+ * until the next run, so a registry that only restarts must not be reported as gone.
+ */
+async function runWalk(
+  settings: ProbeSettings,
+  ca: string | undefined,
+  onCatalogue: () => void,
+  log: (line: string) => void,
+): Promise<Run> {
+  const { role, deadline } = settings;
+  const signal = deadline === null ? undefined : AbortSignal.timeout(walkDeadline(deadline) * 1000);
+  const started = performance.now();
+  const seconds = (): number => (performance.now() - started) / 1000;
+  const traffic: Traffic = { requests: 0, bytes: 0 };
+  for (;;) {
+    const { report, catalogueAccessible, certificateExpiry, ...attempt } = await attemptWalk(
+      settings,
+      ca,
+      signal,
+      onCatalogue,
+    );
+    traffic.requests += attempt.traffic.requests;
+    traffic.bytes += attempt.traffic.bytes;
+    const walked = catalogueAccessible || (report?.counts.repositories ?? 0) > 0;
+    if (!walked && seconds() + PAUSE < patience(deadline)) {
+      await sleep(PAUSE * 1000);
+      continue;
+    }
+    if (attempt.why !== null) log(attempt.why);
+    const ended = Math.round(Date.now() / 1000);
+    return { role, report, catalogueAccessible, duration: seconds(), ...traffic, ended, certificateExpiry };
   }
+}
+
+/** The Pushgateway, and the registry's place in it. */
+class Reports {
+  readonly #gateway: Pushgateway;
+  readonly #key: GroupingKey;
+
+  constructor(
+    private readonly settings: ProbeSettings,
+    transport: Transport,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#gateway = new Pushgateway(settings.pushgateway, transport, signal);
+    this.#key = groupingKey(settings.job, settings.instance, settings.shard);
+  }
+
+  /**
+   * Takes back at once that the catalogue cannot be read: a walk may take so long that the last run's word would stand for
+   * more than a period. Where it cannot be told, the report at the end will tell, or fail.
+   */
+  async catalogueIsBack(): Promise<void> {
+    try {
+      const read = await this.#gateway.read(this.#key, this.settings.shard);
+      if (read?.stored.catalogueAccessible === 0) await this.#gateway.push(this.#key, CATALOGUE_IS_BACK);
+    } catch (error) {
+      if (!(error instanceof PushFailed)) throw error;
+    }
+  }
+
+  /** @returns the run as it was reported: with what it was shown less of than the last one */
+  async push(run: Run): Promise<Run> {
+    const { shard, role } = this.settings;
+    const read = await this.#gateway.read(this.#key, shard);
+    const stored = read?.stored ?? null;
+    const isCompared = run.report !== null && role === "private";
+    const judged = isCompared ? { ...run, report: withCoverage(run.report as Report, stored) } : run;
+    await this.#gateway.push(this.#key, pushOf(judged, stored));
+    if (shard.index === 0) for (const stale of read?.stale ?? []) await this.#gateway.remove(stale);
+    return judged;
+  }
+}
+
+function logOf({ role, report, catalogueAccessible }: Run): string[] {
+  if (report === null) return [];
+  if (role === "private" || !catalogueAccessible) return table(report, MOST_ROWS);
+  return [`${report.registry}: the catalogue can be read; a cache is asked for nothing else`];
 }
 
 /**
@@ -98,8 +169,17 @@ export async function probe(
     const settings = probeSettings(environment);
     const ca = settings.caFile === null ? undefined : readCertificates(settings.caFile);
     const signal = settings.deadline === null ? undefined : AbortSignal.timeout(settings.deadline * 1000);
-    const run = await pushRun(settings, await runWalk(settings, ca, out), ca, signal);
-    if (run.report !== null) for (const line of table(run.report, MOST_ROWS)) out(line);
+    const transport = new Transport({ connections: 1, timeout: PUSH_TIMEOUT * 1000, ca, signal });
+    try {
+      const reports = new Reports(settings, transport, signal);
+      let told: Promise<void> | undefined;
+      const run = await runWalk(settings, ca, () => (told = reports.catalogueIsBack()), out);
+      // The last word is the report's.
+      await told;
+      for (const line of logOf(await reports.push(run))) out(line);
+    } finally {
+      await transport.close();
+    }
     return 0;
   } catch (error) {
     if (error instanceof RegistryError) err(`${error.message}; ${error.cure}`);

@@ -1,5 +1,6 @@
 import { METRICS, type MetricName } from "../../monitoring/metrics";
 import { catalogueFailure, type Failure, REASONS } from "../oci/failure";
+import type { Role } from "../oci/repository";
 import type { Report } from "../oci/walk";
 
 /** One value of one series. */
@@ -11,6 +12,7 @@ export interface Sample {
 
 /** What a run of the probe has to tell, whether it walked or could not. */
 export interface Run {
+  role: Role;
   /** Null when no walk began. */
   report: Report | null;
   catalogueAccessible: boolean;
@@ -27,13 +29,20 @@ export interface Run {
 
 /** What the Pushgateway still holds of earlier runs; null where it holds nothing. */
 export interface Stored {
+  catalogueAccessible: number | null;
   failures: number | null;
   repositories: number | null;
   tags: number | null;
   lastSuccess: number | null;
 }
 
-export const NOTHING_STORED: Stored = { failures: null, repositories: null, tags: null, lastSuccess: null };
+export const NOTHING_STORED: Stored = {
+  catalogueAccessible: null,
+  failures: null,
+  repositories: null,
+  tags: null,
+  lastSuccess: null,
+};
 
 /** A catalogue that cannot be read is told by a metric of its own; it is no broken object. */
 function countsAsFailure({ object, reason }: Failure): boolean {
@@ -52,10 +61,14 @@ function failureSamples(report: Report): Sample[] {
   ];
 }
 
-function healthSamples(run: Run): Sample[] {
+function catalogueSample(accessible: boolean): Sample {
+  return { name: "registry_manifest_integrity_catalog_accessible", value: accessible ? 1 : 0 };
+}
+
+/** What is known of any registry, whatever it holds. */
+function availabilitySamples(run: Run): Sample[] {
   const samples: Sample[] = [
-    { name: "registry_manifest_integrity_catalog_accessible", value: run.catalogueAccessible ? 1 : 0 },
-    { name: "registry_manifest_integrity_walk_complete", value: run.report?.complete ? 1 : 0 },
+    catalogueSample(run.catalogueAccessible),
     { name: "registry_manifest_integrity_last_run_timestamp", value: run.ended },
     { name: "registry_manifest_integrity_run_duration_seconds", value: run.duration },
     { name: "registry_manifest_integrity_run_requests", value: run.requests },
@@ -84,15 +97,21 @@ export interface Push {
   samples: Sample[];
 }
 
+/** What a walk that has only begun may say already: the catalogue can be read again. */
+export const CATALOGUE_IS_BACK: Push = { method: "POST", samples: [catalogueSample(true)] };
+
 /**
  * A complete walk replaces everything. An incomplete one adds how the run went, and may raise the number of failures but
- * never lower it: one time-out must not look like a repair.
+ * never lower it: one time-out must not look like a repair. Of a cache, which is not walked, there is only whether it
+ * answers: no number of failures, which would say that something was looked at.
  *
  * @param stored null when it could not be read
  */
 export function pushOf(run: Run, stored: Stored | null): Push {
   const { report, ended } = run;
-  const samples = healthSamples(run);
+  const samples = availabilitySamples(run);
+  if (run.role === "proxy") return { method: run.catalogueAccessible ? "PUT" : "POST", samples };
+  samples.push({ name: "registry_manifest_integrity_walk_complete", value: report?.complete ? 1 : 0 });
   if (!report?.complete) {
     const failures = report?.failures.filter(countsAsFailure).length ?? 0;
     const raised = stored !== null && failures > (stored.failures ?? -1) && report !== null;

@@ -1,9 +1,12 @@
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
+import { createServer, request as forward } from "node:http";
+import type { AddressInfo } from "node:net";
 import { probe } from "../../registry/probe/probe";
 import { StorageLayout } from "../../registry/storage/layout";
 import { digestOf } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
 import { image, push } from "./images";
+import { waitFor } from "./process";
 import { getJson, type LabServer, startPushgateway } from "./prometheus";
 import { type LabRegistry, startRegistry } from "./registry";
 
@@ -14,6 +17,33 @@ interface Group {
   labels: Record<string, string>;
   [metric: string]: unknown;
 }
+
+/** What stands before a registry and notes what it is asked. */
+async function countRequests(target: string): Promise<LabServer & { requests: string[] }> {
+  const requests: string[] = [];
+  const server = createServer((request, response) => {
+    requests.push(`${request.method} ${request.url}`);
+    const { method, headers } = request;
+    const asked = forward(new URL(request.url ?? "", target), { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    asked.on("error", () => response.destroy());
+    request.pipe(asked);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+const filesBelow = (folder: string): string[] => (readdirSync(folder, { recursive: true }) as string[]).sort();
 
 describeWith(["registry", "pushgateway"], "the probe and a real Pushgateway", () => {
   let registry: LabRegistry;
@@ -92,5 +122,33 @@ describeWith(["registry", "pushgateway"], "the probe and a real Pushgateway", ()
     await run({ REGISTRY_INSTANCE: instance });
     expect(await valuesOf(instance, "failures")).toEqual({ alone: 0 });
     expect(await valuesOf(instance, "walk_complete")).toEqual({ alone: 1 });
+  });
+
+  test("a pull-through cache is only asked whether it answers: its upstream hears nothing, its disk does not fill", async () => {
+    const upstream = await countRequests(registry.url);
+    const cache = await startRegistry({ proxy: { url: upstream.url } });
+    try {
+      const { descriptor } = image("1").blobs[0] as Parameters<typeof digestOf>[0];
+      const cached = await fetch(`${cache.url}/v2/app/r1/blobs/${descriptor.digest}`);
+      expect((await cached.arrayBuffer()).byteLength).toBe(descriptor.size);
+      expect(upstream.requests).toContain(`GET /v2/app/r1/blobs/${descriptor.digest}`);
+      await waitFor("the catalogue of the cache", async () => {
+        const { repositories } = await getJson<{ repositories: string[] }>(`${cache.url}/v2/_catalog`);
+        return repositories.includes("app/r1");
+      });
+
+      const before = { requests: upstream.requests.length, files: filesBelow(cache.root) };
+      await run({ REGISTRY_INSTANCE: "cache", REGISTRY_ROLE: "proxy", REGISTRY: cache.url });
+      expect(upstream.requests.slice(before.requests)).toEqual([]);
+      expect(filesBelow(cache.root)).toEqual(before.files);
+      expect(await valuesOf("cache", "catalog_accessible")).toEqual({ alone: 1 });
+
+      await cache.shutDown();
+      await run({ REGISTRY_INSTANCE: "cache", REGISTRY_ROLE: "proxy", REGISTRY: cache.url });
+      expect(await valuesOf("cache", "catalog_accessible")).toEqual({ alone: 0 });
+    } finally {
+      await cache.stop();
+      await upstream.stop();
+    }
   });
 });

@@ -149,7 +149,40 @@ export const groupTests = (site: Site, probe: Probe, rules: readonly AlertingRul
   const quiet = (minutes: number[]): Expectation[] =>
     minutes.flatMap((minute) => rules.map(({ alert }) => at(minute, alert, [])));
 
+  const inaccessible = rule("RegistryCatalogInaccessible");
+  /** Runs report in the second quarter of a minute, or a minute later where they asked again for the catalogue in vain. */
+  const catalogue = (name: string, badRuns: number, alert_rule_test: Expectation[]): UnitTest => {
+    const QUARTERS = 4;
+    const from = (period + 1) * QUARTERS + 1;
+    const until = (1 + badRuns) * period * QUARTERS + 1;
+    return {
+      name,
+      interval: "15s",
+      input_series: [
+        {
+          series: series("registry_manifest_integrity_catalog_accessible", labels),
+          values: range(0, 6 * period * QUARTERS)
+            .map((quarter) => (quarter >= from && quarter < until ? 0 : 1))
+            .join(" "),
+        },
+      ],
+      alert_rule_test,
+    };
+  };
+  const unread = isFiring(inaccessible, known[inaccessible.alert]?.says ?? "", labels);
+
   const plumbing: UnitTest[] = [
+    catalogue(
+      "one run cannot read the catalogue, and the next one can",
+      1,
+      range(0, 4 * period).map((minute) => at(minute, inaccessible.alert, [])),
+    ),
+    catalogue("two runs cannot read the catalogue", 2, [
+      at(2 * period + 1, inaccessible.alert, []),
+      at(2 * period + 2, inaccessible.alert, unread),
+      at(3 * period, inaccessible.alert, unread),
+      at(3 * period + 1, inaccessible.alert, []),
+    ]),
     { name: "nothing was ever pushed", interval: "1m", input_series: [], alert_rule_test: onlyAbsent(6 * period) },
     {
       name: "the Pushgateway restarts while everything is broken, and forgets it",

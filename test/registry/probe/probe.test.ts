@@ -139,6 +139,81 @@ test("each shard has a group of its own, and the first removes those that are no
   ).toEqual(["PUT lab%3A5050/shard/0", "DELETE lab%3A5050", "DELETE lab%3A5050/shard/2"]);
 });
 
+describe("a catalogue that cannot be read", () => {
+  /** Each attempt is worth two requests. */
+  const unreadable = (attempts: number) => {
+    let left = 2 * attempts;
+    registry.on("/v2/_catalog", (request, response) => {
+      if (left-- > 0) json(response, 500, {});
+      else registry.serve(request, response);
+    });
+  };
+
+  test("is asked for again: a registry that only restarts is not reported as gone", async () => {
+    unreadable(3);
+    await run({ DEADLINE_SECONDS: "600" });
+    expect([value("catalog_accessible"), value("walk_complete"), value("repos_checked")]).toEqual([1, 1, 1]);
+    expect(value("run_requests")).toBe(registry.seen.length);
+  });
+
+  test("is reported when it stays so", async () => {
+    unreadable(1_000_000);
+    await run({ DEADLINE_SECONDS: "51" });
+    expect([value("catalog_accessible"), value("walk_complete")]).toEqual([0, 0]);
+    expect(registry.asked(/_catalog/).length).toBeGreaterThan(2);
+  });
+
+  test("is not waited for where the repositories are named: what there is was walked", async () => {
+    unreadable(1_000_000);
+    await run({ DEADLINE_SECONDS: "600", REPOSITORIES: "app" });
+    expect(value("catalog_accessible")).toBe(0);
+    expect(registry.asked(/_catalog/)).toHaveLength(2);
+  });
+
+  test("and can be again is told at once, however long the walk takes", async () => {
+    stored = [group(LABELS, { catalog_accessible: 0, failures: 2 })];
+    let toldBefore: number | undefined;
+    registry.on(/app\/blobs/, async (request, response) => {
+      while (pushes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      toldBefore ??= pushes.length;
+      registry.serve(request, response);
+    });
+    expect((await run()).code).toBe(0);
+    expect(toldBefore).toBe(1);
+    expect(pushes.map(({ method }) => method)).toEqual(["POST", "PUT"]);
+    expect(pushes[0]?.body.split("\n").filter((line) => line !== "" && !line.startsWith("#"))).toEqual([
+      "registry_manifest_integrity_catalog_accessible 1",
+    ]);
+  });
+});
+
+describe("a pull-through cache", () => {
+  test("is asked for its catalogue and for nothing that it lists", async () => {
+    const { code, out, err } = await run({ REGISTRY_ROLE: "proxy", REPOSITORIES: "app", BLOBS: "hash" });
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    expect(out).toContain("the catalogue can be read");
+    expect(registry.seen.map(({ path }) => path)).toEqual(["/v2/", "/v2/_catalog"]);
+    expect(pushes).toMatchObject([{ method: "PUT" }]);
+    expect([value("catalog_accessible"), value("failures"), value("walk_complete")]).toEqual([1, undefined, undefined]);
+  });
+
+  test("may be empty, and have been fuller", async () => {
+    stored = [group(LABELS, { repos_checked: 9, tags_checked: 9 })];
+    registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: [] }));
+    const { out } = await run({ REGISTRY_ROLE: "proxy", REG_USER: "a", REG_PASS: "b" });
+    expect(out).toContain("the catalogue can be read");
+    expect(value("catalog_accessible")).toBe(1);
+  });
+
+  test("that does not answer is reported", async () => {
+    const { code, out } = await run({ REGISTRY_ROLE: "proxy", REGISTRY: "http://127.0.0.1:1" });
+    expect(code).toBe(0);
+    expect(out).toContain("cannot be reached");
+    expect(pushes).toMatchObject([{ method: "POST" }]);
+    expect([value("catalog_accessible"), value("walk_complete")]).toEqual([0, undefined]);
+  });
+});
+
 test("the pushgateway may have a path of its own", async () => {
   gateway.on(/^\/gateway\//, (request, response) => {
     pushes.push({ method: request.method ?? "", path: request.url ?? "", body: "" });

@@ -23,6 +23,7 @@ const report = (changes: Partial<Report> = {}): Report => ({
 });
 
 const run = (changes: Partial<Run> = {}): Run => ({
+  role: "private",
   report: report(),
   catalogueAccessible: true,
   duration: 2,
@@ -107,6 +108,28 @@ describe("an incomplete walk", () => {
     expect(push.method).toBe("POST");
     expect(pushed(push, "registry_manifest_integrity_catalog_accessible")).toBe(0);
     expect(pushed(push, FAILURES)).toBeUndefined();
+  });
+});
+
+describe("a cache", () => {
+  const AVAILABILITY = [
+    "catalog_accessible",
+    "last_run_timestamp",
+    "run_duration_seconds",
+    "run_requests",
+    "run_bytes",
+  ];
+
+  test.each([
+    ["replaces everything, what an earlier version found in it too", true, "PUT"],
+    ["that does not answer adds that", false, "POST"],
+  ])("%s", (_name, catalogueAccessible, method) => {
+    const push = pushOf(run({ role: "proxy", catalogueAccessible }), { ...NOTHING_STORED, failures: 3 });
+    expect(push.method).toBe(method);
+    expect(push.samples.map(({ name }) => name)).toEqual(
+      AVAILABILITY.map((name) => `registry_manifest_integrity_${name}`),
+    );
+    expect(pushed(push, "registry_manifest_integrity_catalog_accessible")).toBe(catalogueAccessible ? 1 : 0);
   });
 });
 
