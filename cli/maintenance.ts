@@ -3,7 +3,7 @@ import { isScanThread, serveScan } from "../registry/storage/scan-threads";
 import { diagnoseCommand } from "./diagnose";
 import { pruneCommand } from "./prune";
 import { repairCommand } from "./repair";
-import { run } from "./run";
+import { start } from "./run";
 import { scanCommand } from "./scan";
 import { verifyCommand } from "./verify";
 
@@ -11,7 +11,4 @@ import { verifyCommand } from "./verify";
 const commands = (): Command[] => [verifyCommand(), scanCommand(), diagnoseCommand(), pruneCommand(), repairCommand()];
 
 if (isScanThread) serveScan();
-else
-  run(commands(), process.argv.slice(2)).then((code) => {
-    process.exitCode = code;
-  });
+else start(commands());

@@ -4,6 +4,8 @@ import { version } from "../package.json";
 /** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; wrong usage is told by commander. */
 const EXIT = { failed: 2, usage: 64 } as const;
 
+const HELP = "warden --help lists the commands and their options";
+
 /**
  * An error that says what the operator can do about it. Every domain has its own class; they are known by this shape.
  * Anything else that is thrown is a fault of ours.
@@ -30,12 +32,17 @@ function program(commands: readonly Command[]): Command {
     .description("Finds, explains, heals and prevents the loss of images in container registries")
     .version(version)
     .exitOverride()
-    .showHelpAfterError("(warden --help lists the commands and their options)");
+    .showHelpAfterError(`(${HELP})`);
   for (const command of commands) {
     command.copyInheritedSettings(warden).option("--debug", "print the stack trace of an error");
     warden.addCommand(command);
   }
   return warden;
+}
+
+/** What a program that asked for JSON reads instead of the result. */
+function printError(error: { code: string; message: string; cure: string }): void {
+  process.stdout.write(`${JSON.stringify({ error }, null, 2)}\n`);
 }
 
 /**
@@ -49,12 +56,29 @@ export async function run(commands: readonly Command[], args: readonly string[])
     await program(commands).parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
+    const json = args.includes("--json");
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      const message = error.message.replace(/^error: /, "").replace(/\s+/g, " ");
+      if (json) printError({ code: "usage", message, cure: HELP });
+      return EXIT.usage;
+    }
     const described = describe(error);
-    if (args.includes("--json")) process.stdout.write(`${JSON.stringify({ error: described }, null, 2)}\n`);
+    if (json) printError(described);
     const line = `${described.message}; ${described.cure}`.replace(/\s+/g, " ");
     process.stderr.write(`error: ${line}\n`);
     if (args.includes("--debug")) process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     return EXIT.failed;
   }
+}
+
+/** Runs one command as the program that this process is. */
+export function start(commands: readonly Command[]): void {
+  // Whoever reads the output may have seen enough of it, as head has; what is left goes nowhere.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+  run(commands, process.argv.slice(2)).then((code) => {
+    process.exitCode = code;
+  });
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readCertificates } from "../registry/oci/certificates";
@@ -12,6 +12,7 @@ import { type Progress, type Report, walk } from "../registry/oci/walk";
 import { defaultBlobCheck } from "../registry/probe/environment";
 import { page } from "../registry/report/html";
 import { junit } from "../registry/report/junit";
+import { prometheus } from "../registry/report/prometheus";
 import { table } from "../registry/report/table";
 
 interface VerifyOptions {
@@ -30,6 +31,7 @@ interface VerifyOptions {
   json?: true;
   html?: string;
   junit?: string;
+  prometheus?: string;
 }
 
 /** Reads an option's number; commander tells which option it was. */
@@ -99,7 +101,6 @@ function imageSelection(image: Target & { kind: "image" }, narrowed: TagSelectio
 }
 
 function refuseConflicts(command: Command, target: Target, { repository, tag, newest }: VerifyOptions): void {
-  if (tag.length > 0 && newest !== undefined) command.error("error: --tag and --newest exclude each other");
   if (target.kind === "registry") return;
   if (repository.length > 0) {
     command.error("error: --repository narrows a registry, and the target is an image: leave one of them out");
@@ -143,12 +144,16 @@ function exitCode({ failures, complete }: Report): 0 | 1 | 2 {
 }
 
 async function verify(targetText: string, options: VerifyOptions, command: Command): Promise<void> {
+  if (options.tag.length > 0 && options.newest !== undefined) {
+    command.error("error: --tag and --newest exclude each other");
+  }
   const target = parseTarget(targetText);
   refuseConflicts(command, target, options);
   const given = givenCredentials(options, process.env);
   const ca = options.caFile === undefined ? undefined : readCertificates(options.caFile);
   expectWritable(options.html);
   expectWritable(options.junit);
+  expectWritable(options.prometheus);
   const { role, concurrency, rate, timeout, insecureSkipTlsVerify } = options;
 
   const interruption = new AbortController();
@@ -165,10 +170,11 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
     insecureSkipTlsVerify,
     signal: interruption.signal,
   });
+  const scope = scopeOf(target, options);
   let report: Report;
   try {
     report = await walk(client, {
-      ...scopeOf(target, options),
+      ...scope,
       role,
       blobs: options.blobs ?? defaultBlobCheck(role),
       credentialsGiven: given !== null,
@@ -183,6 +189,15 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
 
   if (options.html !== undefined) writeFileSync(options.html, page(report));
   if (options.junit !== undefined) writeFileSync(options.junit, junit(report));
+  if (options.prometheus !== undefined) {
+    const instance = target.url.host;
+    const { catalogue } = scope;
+    const { certificateExpiry } = client;
+    const ended = Math.round(Date.now() / 1000);
+    // A collector that reads it meanwhile sees the old file or the new one.
+    writeFileSync(`${options.prometheus}.new`, prometheus(report, { instance, catalogue, certificateExpiry, ended }));
+    renameSync(`${options.prometheus}.new`, options.prometheus);
+  }
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${table(report).join("\n")}\n`);
   process.exitCode = exitCode(report);
   if (process.exitCode === 2) {
@@ -226,6 +241,7 @@ export function verifyCommand(): Command {
     .option("--json", "print the report as one JSON document")
     .option("--html <file>", "write the report as one page")
     .option("--junit <file>", "write the report as JUnit XML")
+    .option("--prometheus <file>", "write the probe's metrics as Prometheus text, for a textfile collector")
     .addHelpText(
       "after",
       `

@@ -6,7 +6,7 @@ import { planReportCommand } from "./plan-report";
 import { probeCommand } from "./probe-command";
 import { pruneCommand } from "./prune";
 import { repairCommand } from "./repair";
-import { run } from "./run";
+import { run, start } from "./run";
 import { scanCommand } from "./scan";
 import { verifyCommand } from "./verify";
 
@@ -28,8 +28,4 @@ export const main = (args: readonly string[]): Promise<number> => run(commands()
 
 // Inside a bundle there is no main module; a test that imports this file is one.
 if (isScanThread) serveScan();
-else if (require.main === undefined || require.main === module) {
-  main(process.argv.slice(2)).then((code) => {
-    process.exitCode = code;
-  });
-}
+else if (require.main === undefined || require.main === module) start(commands());

@@ -81,6 +81,8 @@ function tokenIn(answer: Answer): { token: string; lifetime: number } | null {
 export class Authorizer {
   /** Whether the registry has asked for credentials. */
   challenged = false;
+  /** Whether the token service has given a token. */
+  #accepted = false;
   #scheme: Scheme = { kind: "none" };
   readonly #tokens = new Map<Scope, IssuedToken>();
 
@@ -196,7 +198,8 @@ export class Authorizer {
 
   async #ask(request: Pick<Exchange, "url" | "method" | "headers" | "body">, withCredentials: boolean) {
     const answer = await this.transport.exchange({ ...request, limit: TOKEN_ANSWER_LIMIT });
-    if (answer.status === 401 && withCredentials) {
+    // A service that took the credentials before refuses the scope.
+    if (answer.status === 401 && withCredentials && !this.#accepted) {
       throw new RegistryError(
         "unauthorized",
         `the token service ${request.url.host} refused the credentials`,
@@ -207,6 +210,8 @@ export class Authorizer {
     if (answer.status === 429 || answer.status >= 500) {
       throw new ExchangeError("unreachable", `the token service answered ${answer.status}`);
     }
-    return tokenIn(answer);
+    const token = tokenIn(answer);
+    this.#accepted ||= token !== null;
+    return token;
   }
 }

@@ -67,8 +67,12 @@ export class RegistryClient {
   readonly #authorizer: Authorizer;
   readonly #gate: Gate;
   readonly #signal: AbortSignal | undefined;
-  /** Whether a request was let in. */
+  readonly #hasCredentials: boolean;
+  /** Whether the answer to the greeting was that of a registry. */
+  #greeted = true;
+  /** Whether a request was let in, and whether one was refused. */
   #entered = false;
+  #refused = false;
   /** Requests in a row that got no answer at all, each after its retries. */
   #silence = 0;
 
@@ -77,6 +81,7 @@ export class RegistryClient {
     this.url = url;
     this.concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
     this.#signal = signal;
+    this.#hasCredentials = credentials !== null;
     this.#gate = new Gate({ concurrency: this.concurrency, rate, signal });
     const timeout = (options.timeout ?? DEFAULT_TIMEOUT) * 1000;
     this.#transport = new Transport({ connections: this.concurrency, timeout, ca, insecureSkipTlsVerify, signal });
@@ -113,6 +118,7 @@ export class RegistryClient {
       if (answer.status === 400) throw noRegistry(this.url, "it answers 400");
       if (answer.status === 403) throw credentialsRefused(this.url);
       if (answer.status >= 502 && answer.status <= 504) throw gatewayFailed(this.url, answer.status);
+      this.#greeted = answer.status !== 404;
       if (answer.status !== 401) return;
 
       const challenges = parseChallenges(answer.headers["www-authenticate"]);
@@ -123,6 +129,13 @@ export class RegistryClient {
     } catch (error) {
       throw error instanceof ExchangeError ? registryFailed(this.url, error) : error;
     }
+  }
+
+  /** Why nothing of the registry could be seen, in spite of its greeting; null when something was. */
+  get shut(): RegistryError | null {
+    if (this.#entered) return null;
+    if (this.#refused) return this.#hasCredentials ? credentialsRefused(this.url) : credentialsNeeded(this.url);
+    return this.#greeted ? null : noRegistry(this.url, "it answers 404");
   }
 
   /** One page of repositories; without `next`, the first one, whose size the registry chooses. */
@@ -223,14 +236,18 @@ export class RegistryClient {
     const answer = await this.#follow(request, url, authorization);
     if (request.anonymous || answer.url.origin !== url.origin) return answer;
     if (answer.status !== 401) {
-      this.#entered = true;
+      this.#entered ||= this.#greeted || answer.status !== 404;
       return answer;
     }
+    this.#refused = true;
     // Basic knows no scopes: what is refused from the first request on are the credentials themselves.
     if (authorization?.startsWith("Basic ") && !this.#entered) throw credentialsRefused(this.url);
     const challenges = parseChallenges(answer.headers["www-authenticate"]);
     const better = await this.#authorizer.answer(challenges, request.scope, authorization);
-    return better === null ? answer : this.#follow(request, url, better);
+    if (better === null) return answer;
+    const second = await this.#follow(request, url, better);
+    this.#entered ||= second.status !== 401;
+    return second;
   }
 
   /** Follows redirects; credentials stay at the registry. */

@@ -23,10 +23,13 @@ function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The keys under which Docker may have kept a host's credentials, most usual first. */
-function keysOf(host: string): string[] {
-  const keys = [host, `https://${host}`, `http://${host}`, `https://${host}/v1/`, `https://${host}/v2/`];
-  return DOCKER_HUB_HOSTS.includes(host) ? [DOCKER_HUB_KEY, ...keys] : keys;
+/** The key under which Docker has kept a host's credentials: the host alone, or a url of it, with its port or without. */
+function keyOf(entries: Json, host: string): string | undefined {
+  const hosts = /:\d+$/.test(host) ? [host] : [host, `${host}:443`, `${host}:80`];
+  if (DOCKER_HUB_HOSTS.includes(host)) hosts.push(...DOCKER_HUB_HOSTS);
+  const keys = Object.keys(entries);
+  const hostIn = (key: string): string => key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  return keys.find((key) => hosts.includes(key)) ?? keys.find((key) => hosts.includes(hostIn(key)));
 }
 
 function fromPair(username: string, secret: string): Credentials {
@@ -111,16 +114,17 @@ export async function credentialsIn(
   environment: NodeJS.ProcessEnv,
 ): Promise<Credentials | null> {
   if (!isObject(config)) return null;
-  const keys = keysOf(host);
-  const { credHelpers, credsStore, auths } = config;
-  for (const key of keys) {
-    const helper = isObject(credHelpers) ? credHelpers[key] : undefined;
-    if (typeof helper === "string") return askHelper(helper, key, environment);
-  }
-  const entries = isObject(auths) ? auths : {};
-  const key = keys.find((candidate) => Object.hasOwn(entries, candidate));
+  const helpers = isObject(config.credHelpers) ? config.credHelpers : {};
+  const helped = keyOf(helpers, host);
+  const helper = helped === undefined ? undefined : helpers[helped];
+  if (helped !== undefined && typeof helper === "string") return askHelper(helper, helped, environment);
+
+  const entries = isObject(config.auths) ? config.auths : {};
+  const key = keyOf(entries, host);
+  const { credsStore } = config;
   if (typeof credsStore === "string" && credsStore !== "") {
-    const stored = await askHelper(credsStore, key ?? keys[0] ?? host, environment);
+    const server = DOCKER_HUB_HOSTS.includes(host) ? DOCKER_HUB_KEY : host;
+    const stored = await askHelper(credsStore, key ?? server, environment);
     if (stored !== null) return stored;
   }
   const entry = key === undefined ? undefined : entries[key];

@@ -2,7 +2,7 @@ import type { BlobCheck } from "./check";
 import type { RegistryClient } from "./client";
 import { sha256 } from "./digest";
 import { drain } from "./drain";
-import { RegistryError } from "./errors";
+import { RegistryError, type RegistryErrorCode } from "./errors";
 import { catalogueFailure, type Failure, type Fault, OBJECTS } from "./failure";
 import { compare } from "./graph";
 import { ExchangeError } from "./http";
@@ -119,6 +119,9 @@ function catalogueRefused(host: string, fault: Fault): RegistryError | null {
   return null;
 }
 
+/** What is no end of a walk, but the proof that there was none: every answer so far would lie, or said nothing. */
+const NO_WALK: readonly RegistryErrorCode[] = ["accept-dropped", "unauthorized"];
+
 class RegistryWalk {
   readonly #started = performance.now();
   readonly #shard: Shard;
@@ -155,13 +158,20 @@ class RegistryWalk {
       if (this.options.catalogueOnly) return;
       this.#total = repositories.length;
       await drain(repositories.reverse(), this.client.concurrency, (repository) => this.#walk(repository));
+      const { selection } = this.options;
+      if (selection.kind === "present" && this.#complete && this.#counts.tags === 0) {
+        this.#coverage.push(`no repository has the tag ${selection.tags.join(" or ")}`);
+      }
       // A pull-through cache may be open to all.
       if (this.options.role === "private" && this.options.credentialsGiven && !this.client.challenged) {
         this.#coverage.push("it never asked for the credentials that were given");
       }
     } catch (error) {
       this.#stop(error);
+      return;
     }
+    const { shut } = this.client;
+    if (shut !== null) throw shut;
   }
 
   report(): Report {
@@ -227,7 +237,7 @@ class RegistryWalk {
   /** Ends the walk early with what it has found; throws what is no such end, or came before anything was walked. */
   #stop(error: unknown): void {
     const cut = error instanceof ExchangeError && error.fault === "cancelled";
-    const gone = error instanceof RegistryError && error.code !== "accept-dropped" && this.#total !== null;
+    const gone = error instanceof RegistryError && !NO_WALK.includes(error.code) && this.#total !== null;
     if (!cut && !gone) throw error;
     this.#stopped = gone ? { code: error.code, message: error.message, cure: error.cure } : stopOf(this.options.signal);
     for (const walk of this.#active) this.#take(walk);

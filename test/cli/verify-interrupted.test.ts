@@ -39,3 +39,26 @@ test("an interrupted walk reports what it has found, and ends", async () => {
     await registry.stop();
   }
 });
+
+test("whoever has read enough of the output ends nothing with a stack trace", async () => {
+  const registry = await FakeRegistry.start();
+  registry.push("app", image("app"), "v1");
+  // More than a pipe holds.
+  for (let n = 0; n < 2000; n++) registry.repository("app").tags.set(`lost${n}`, sha256(`${n}`));
+  try {
+    const child = spawn(
+      process.execPath,
+      ["--import", "tsx", "cli/warden.ts", "verify", registry.host, "--json", "--blobs", "none"],
+      { cwd: resolve(__dirname, "../.."), stdio: ["ignore", "pipe", "pipe"] },
+    );
+    let err = "";
+    child.stderr.on("data", (piece) => {
+      err += piece;
+    });
+    child.stdout.once("data", () => child.stdout.destroy());
+    const code = await new Promise((ended) => child.once("close", ended));
+    expect({ code, err }).toEqual({ code: 1, err: "" });
+  } finally {
+    await registry.stop();
+  }
+});

@@ -63,6 +63,14 @@ describe("exit codes", () => {
     expect((await warden("verify", `${registry.host}/app:v9`)).code).toBe(1);
   });
 
+  test("1: no repository has the tag", async () => {
+    const { code, out } = await warden("verify", registry.host, "--tag", "v9", "--json");
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({
+      failures: [{ object: "catalog", reason: "coverage", detail: expect.stringContaining("v9") }],
+    });
+  });
+
   test("1: one repository may not be read", async () => {
     registry.on(/other/, (_request, response) => json(response, 403, {}));
     expect((await warden("verify", registry.host)).code).toBe(1);
@@ -104,6 +112,26 @@ describe("exit codes", () => {
   });
 
   test.each([
+    ["an image", "/app:v1"],
+    ["an image by digest", `/app@${sha256("nothing")}`],
+  ])("2: %s of a registry that lets nothing be seen", async (_name, image) => {
+    registry.on(/manifests/, (_request, response) =>
+      json(response, 401, {}, { "www-authenticate": 'Bearer realm="/token"' }),
+    );
+    registry.on(/^\/token/, (_request, response) => json(response, 200, { token: "nobody" }));
+    const { code, out, err } = await warden("verify", `${registry.host}${image}`, "--json");
+    expect(code).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({ error: { code: "unauthorized" } });
+    expect(err).toMatch(/needs credentials/);
+  });
+
+  test("2: an image of a server that is no registry", async () => {
+    registry.on(/./, (_request, response) => json(response, 404, {}));
+    const { code, err } = await warden("verify", `${registry.host}/app:v1`);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("is no registry") });
+  });
+
+  test.each([
     ["no command", []],
     ["no target", ["verify"]],
     ["two targets", ["verify", "a:1", "b:1"]],
@@ -119,10 +147,16 @@ describe("exit codes", () => {
     ["a tag and the newest", ["verify", "a:1", "--tag", "x", "--newest", "1"]],
     ["a repository of an image", ["verify", "a:1/app", "--repository", "app"]],
     ["a tag of an image with a tag", ["verify", "a:1/app:v1", "--tag", "v2"]],
+    ["what is wrong twice over", ["verify", "alpine", "--tag", "x", "--newest", "1"]],
   ])("64: %s", async (_name, args) => {
     const { code, out, err } = await warden(...args);
     expect({ code, out }).toEqual({ code: 64, out: "" });
     expect(err).not.toMatch(/\n\s+at /);
+    const asJson = await warden(...args, "--json");
+    expect(asJson.code).toBe(64);
+    expect(JSON.parse(asJson.out)).toEqual({
+      error: { code: "usage", message: expect.stringMatching(/^[^\n]+$/), cure: expect.stringContaining("--help") },
+    });
   });
 
   test("0: help and version", async () => {
@@ -280,6 +314,23 @@ test("the report as a page and as JUnit XML", async () => {
   await warden("verify", registry.host, "--html", html, "--junit", junit);
   expect(readFileSync(html, "utf8")).toContain("app:lost");
   expect(readFileSync(junit, "utf8")).toContain('<failure type="missing"');
+});
+
+test("the report as Prometheus text", async () => {
+  lose();
+  const prometheus = join(folder, "registry.prom");
+  const instance = `{instance="${registry.host}"}`;
+  await warden("verify", registry.host, "--prometheus", prometheus);
+  const text = readFileSync(prometheus, "utf8");
+  expect(text).toContain(`\nregistry_manifest_integrity_failures${instance} 1\n`);
+  expect(text).toContain(
+    `\nregistry_manifest_integrity_failures_by_reason{instance="${registry.host}",reason="missing"} 1\n`,
+  );
+  expect(text).toContain(`\nregistry_manifest_integrity_catalog_accessible${instance} 1\n`);
+  expect(text).toContain(`\nregistry_manifest_integrity_tags_checked${instance} 4\n`);
+  // Of one image nothing is said about the catalogue, which was not asked for.
+  await warden("verify", `${registry.host}/app:v1`, "--prometheus", prometheus);
+  expect(readFileSync(prometheus, "utf8")).not.toContain("catalog_accessible");
 });
 
 test("a page that cannot be written is told before the walk begins", async () => {

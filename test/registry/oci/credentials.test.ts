@@ -12,6 +12,7 @@ describe("what the file itself holds", () => {
     ["under the host", { auths: { [HOST]: { auth: auth("user:pass:word") } } }, USER],
     ["under a url", { auths: { [`https://${HOST}`]: { auth: auth("user:pass:word") } } }, USER],
     ["under an old url", { auths: { [`https://${HOST}/v1/`]: { auth: auth("user:pass:word") } } }, USER],
+    ["under a url with a path", { auths: { [`http://${HOST}/v2`]: { auth: auth("user:pass:word") } } }, USER],
     ["in clear", { auths: { [HOST]: { username: "user", password: "pass:word" } } }, USER],
     [
       "as an identity token",
@@ -26,6 +27,12 @@ describe("what the file itself holds", () => {
     ["in a list", [], null],
   ])("%s", async (_name, config, expected) => {
     expect(await credentialsIn(config, HOST, {})).toEqual(expected);
+  });
+
+  test("the port that a url leaves out may stand in the key", async () => {
+    const config = { auths: { "registry.example.org:443": { auth: auth("user:pass:word") } } };
+    expect(await credentialsIn(config, "registry.example.org", {})).toEqual(USER);
+    expect(await credentialsIn(config, HOST, {})).toBeNull();
   });
 
   test("Docker Hub is kept under its old address", async () => {

@@ -1,0 +1,30 @@
+import type { Report } from "../oci/walk";
+import { exposition, NOTHING_STORED, pushOf } from "../probe/samples";
+
+/** What a walk knows beside its report. */
+export interface Circumstances {
+  /** Value of the label `instance`. */
+  instance: string;
+  /** Whether the catalogue was asked for. */
+  catalogue: boolean;
+  /** Unix time of its end, in seconds. */
+  ended: number;
+  /** Unix time, in seconds; null without TLS. */
+  certificateExpiry: number | null;
+}
+
+/**
+ * The report as Prometheus text, with the metrics of the probe: for the textfile collector of a node exporter, where there
+ * is no Pushgateway.
+ *
+ * https://github.com/prometheus/node_exporter#textfile-collector
+ */
+export function prometheus(report: Report, circumstances: Circumstances): string {
+  const { instance, catalogue, ended, certificateExpiry } = circumstances;
+  const { catalogueRead, durationSeconds, counts } = report;
+  const { requests, bytes } = counts;
+  const run = { report, catalogueAccessible: catalogueRead, duration: durationSeconds, requests, bytes };
+  const { samples } = pushOf({ ...run, ended, certificateExpiry }, NOTHING_STORED);
+  const told = samples.filter(({ name }) => catalogue || name !== "registry_manifest_integrity_catalog_accessible");
+  return exposition(told.map((sample) => ({ ...sample, labels: { instance, ...sample.labels } })));
+}
