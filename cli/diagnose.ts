@@ -10,6 +10,7 @@ import { oneStore, roleOf } from "../registry/storage/store";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
 
 interface DiagnoseOptions extends AccessOptions {
+  hash?: true;
   json?: true;
 }
 
@@ -29,7 +30,7 @@ async function run(registry: string, root: string, options: DiagnoseOptions): Pr
       selection: { kind: "all" },
       credentialsGiven: access.credentials !== null,
     });
-    const report = diagnose(walked, { ...(await scan(store.layout.root, { role })), root }, reader);
+    const report = diagnose(walked, { ...(await scan(store.layout.root, { role, hash: options.hash })), root }, reader);
     process.stdout.write(
       options.json ? `${JSON.stringify(report, null, 2)}\n` : `${diagnosisTable(report).join("\n")}\n`,
     );
@@ -50,6 +51,7 @@ export function diagnoseCommand(): Command {
     .description("find the cause of everything that is broken, and the command that comes next")
     .argument("<registry>", "http(s)://host[:port] or host:port")
     .argument("<storage root>", "the folder that holds docker/registry/v2")
+    .option("--hash", "hash every blob on the disk")
     .option("--json", "print the report as one JSON document")
     .addHelpText(
       "after",

@@ -14,6 +14,7 @@ interface RepairOptions extends AccessOptions {
   storage?: string;
   from?: string;
   discard: string[];
+  hash?: true;
   apply?: true;
   exitCode?: true;
   json?: true;
@@ -50,7 +51,12 @@ async function run(registry: string, options: RepairOptions): Promise<void> {
   const writer = options.apply ? new RegistryWriter(access) : null;
   const from = options.from === undefined ? null : await clientOf(options.from, options, process.env);
   try {
-    const report = await repair(client, { sources: { storage, from }, discard, writer });
+    const report = await repair(client, {
+      sources: { storage, from },
+      discard,
+      blobs: options.hash ? "hash" : "last-byte",
+      writer,
+    });
     process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${repairTable(report).join("\n")}\n`);
     const left = report.remaining.length + report.problems.length > 0;
     process.exitCode = options.apply ? Number(left) : Number(options.exitCode === true && report.actions.length > 0);
@@ -72,6 +78,7 @@ export function repairCommand(): Command {
       (image, before: string[]) => [...before, image],
       [],
     )
+    .option("--hash", "read every byte of the registry, which finds layers that were altered and kept their size")
     .option("--apply", "do it")
     .option("--exit-code", "end with 1 when the plan is not empty")
     .option("--json", "print the report as one JSON document")

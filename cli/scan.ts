@@ -32,7 +32,7 @@ async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: Sc
   process.exitCode = exitCode(report);
   const [folder] = report.unreadable;
   if (folder !== undefined) {
-    process.stderr.write(`error: ${folder} cannot be listed; run as a user who may read the whole store\n`);
+    process.stderr.write(`error: ${folder} cannot be read; run as a user who may read the whole store\n`);
   }
 }
 

@@ -6,6 +6,7 @@ import type { Report } from "./oci/walk";
 import type { Finding, Kind } from "./storage/finding";
 import type { StoreReader } from "./storage/reader";
 import type { ScanReport } from "./storage/scan";
+import { shellWord } from "./storage/shell-word";
 
 /** What has happened to an object. */
 export type Cause =
@@ -25,6 +26,8 @@ export type Cause =
   | "never pushed"
   /** A folder of the repository is gone, and with it the names of what it held. */
   | "lost folder"
+  /** Something that no registry wrote lies among the tags, and is listed as one. */
+  | "foreign file"
   /** Nobody will end it. */
   | "abandoned upload"
   /** It could not be asked for over HTTP, and the disk is well. */
@@ -125,7 +128,7 @@ function describe({ failure, finding }: Pair): Omit<Diagnosis, "cause" | "next">
 }
 
 function causeOf({ failure, finding }: Pair, reader: StoreReader): Cause {
-  if (finding === null) return failure === null ? "not reached" : causeBesideWholeDisk(failure);
+  if (finding === null) return failure === null ? "not reached" : causeBesideWholeDisk(failure, reader);
   switch (finding.kind) {
     case "hidden-repository":
       return "lost folder";
@@ -136,14 +139,20 @@ function causeOf({ failure, finding }: Pair, reader: StoreReader): Cause {
     case "size-mismatch":
     case "digest-mismatch":
     case "unreadable-manifest":
+      // Whole data of something else: a tag that leads to no manifest.
+      if (finding.repairable) return "lost link";
       return isCutOff(finding, reader) ? "truncated data" : "altered data";
     default:
       return causeOfLoss(finding, failure, reader);
   }
 }
 
-function causeBesideWholeDisk(failure: Failure): Cause {
+function causeBesideWholeDisk(failure: Failure, reader: StoreReader): Cause {
   if (isUncertain(failure)) return "not reached";
+  const { object, reason, repository } = failure;
+  if (object === "repository" && reason === "malformed" && foreignIn(reader, repository).length > 0) {
+    return "foreign file";
+  }
   return failure.object === "config" || failure.object === "layer"
     ? "stale blob cache"
     : "wrong upstream behind the proxy";
@@ -178,13 +187,17 @@ interface Place {
   reader: StoreReader;
 }
 
-function nextStep(cause: Cause, { finding, failure }: Pair, { registry, root, reader }: Place): string {
+function nextStep(cause: Cause, { finding, failure }: Pair, { registry, root: folder, reader }: Place): string {
+  const root = shellWord(folder);
   const repair = `warden repair ${registry} --storage ${root}`;
-  const copy = `${repair} --from OTHER-REGISTRY --apply`;
+  const hash = finding?.kind === "digest-mismatch" && failure === null ? "--hash " : "";
+  const copy = `${repair} --from OTHER-REGISTRY ${hash}--apply`;
   if (finding?.kind === "orphan-layer-link") return `warden scan ${root} --fix-layer-links`;
   if (finding !== null && failure === null && finding.tags.length === 0 && finding.digest !== null) {
     // No tag leads to it: it is not worth a copy.
-    return `${repair} --discard ${imageOf(finding, registry)} --apply`;
+    return isManifest(finding, reader)
+      ? `${repair} --discard ${imageOf(finding, registry)} --apply`
+      : `warden prune ${root} --policy FILE --apply --registry ${registry}`;
   }
   switch (cause) {
     case "lost link":
@@ -205,11 +218,28 @@ function nextStep(cause: Cause, { finding, failure }: Pair, { registry, root, re
       const named = reader.tags(reader.layout.repository(name)).length > 0;
       return named ? `${repair} --apply` : `push ${name} again: nothing tells what its tags were`;
     }
+    case "foreign file":
+      return `rm -r ${foreignIn(reader, failure?.repository ?? "")
+        .map(shellWord)
+        .join(" ")}`;
     case "abandoned upload":
       return "set storage.maintenance.uploadpurging in the registry's configuration: it removes such uploads";
     case "not reached":
       return `warden verify ${registry}`;
   }
+}
+
+/** Whether it is a manifest that the repository links, or named by one: only that can be discarded. */
+function isManifest({ repository, digest, parent }: Finding, reader: StoreReader): boolean {
+  const revision = parent ?? digest;
+  if (repository === null || revision === null) return false;
+  return reader.link(reader.layout.repository(repository).revisionLink(revision)) !== "absent";
+}
+
+/** What lies among the tags of a repository and is none. */
+function foreignIn(reader: StoreReader, name: string): string[] {
+  const repository = reader.layout.repository(name);
+  return reader.foreignTags(repository).map((entry) => repository.tag(entry));
 }
 
 function imageOf({ repository, digest, parent }: Finding, registry: string): string {

@@ -2,22 +2,21 @@ import type { Finding } from "./finding";
 import type { RepositoryGraph } from "./graph";
 import { StorageRefusal } from "./refusal";
 import type { RepositoryPlan } from "./retention";
+import { shellWord } from "./shell-word";
 
 /**
  * Refuses to prune a damaged store: what could still be healed is lost for ever once its configs and layers are
  * collected, and the collection itself sweeps what a broken manifest can no longer name.
  *
- * Not damage: leftovers that nothing refers to, and an untagged manifest that the plan removes anyway.
+ * Not damage: what no tag leads to and the plan does not keep, such as a leftover, or a manifest that goes anyway.
  *
  * @throws StorageRefusal `damaged`
  */
 export function refuseDamage(root: string, findings: Finding[], plans: RepositoryPlan[]): void {
-  const going = new Set(plans.flatMap(({ name, removedManifests }) => removedManifests.map((each) => key(name, each))));
+  const kept = new Set(plans.flatMap(({ name, keptManifests }) => keptManifests.map((each) => key(name, each))));
   const damage = findings.filter(
     ({ repository, kind, tags, parent, digest }) =>
-      kind !== "stale-upload" &&
-      kind !== "orphan-layer-link" &&
-      (tags.length > 0 || !going.has(key(repository, parent ?? digest))),
+      kind === "hidden-repository" || tags.length > 0 || kept.has(key(repository, parent ?? digest)),
   );
   const [first] = damage;
   if (first === undefined) return;
@@ -61,7 +60,8 @@ function key(repository: string | null, digest: string | null): string {
   return `${repository}@${digest}`;
 }
 
-function cure(root: string, damage: Finding[]): string {
+function cure(storageRoot: string, damage: Finding[]): string {
+  const root = shellWord(storageRoot);
   const commands = [
     ...(damage.some(({ repairable }) => repairable) ? [`warden repair REGISTRY --storage ${root} --apply`] : []),
     ...(damage.some(({ repairable }) => !repairable)

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest, sha256 } from "../oci/digest";
 import type { Failure } from "../oci/failure";
@@ -22,15 +23,14 @@ export interface Discard {
  *
  * @param failures of the registry
  * @param storage its storage, where it is known: it tells what tags point at that the registry cannot serve
- * @returns null when the image is whole
- * @throws StorageRefusal when others need the image
+ * @throws StorageRefusal when the image is whole, others need it, or it is not there
  */
 export async function planDiscard(
   image: ImageTarget,
   failures: Failure[],
   client: RegistryClient,
   storage: StoreReader | null,
-): Promise<Discard | null> {
+): Promise<Discard> {
   const { repository } = image;
   const inRepository = failures.filter((failure) => failure.repository === repository);
   const tag = image.digest === null ? (image.tag ?? "latest") : null;
@@ -39,10 +39,36 @@ export async function planDiscard(
     ({ object, tags, path }) =>
       (object === "tag" && tag !== null && tags.includes(tag)) || (digest !== null && path.includes(digest)),
   );
-  if (broken.length === 0) return null;
+  const name = tag === null ? `${repository}@${digest}` : `${repository}:${tag}`;
+  if (broken.length === 0) throw digest === null ? absent(name) : whole(name);
   if (tag === null && digest !== null) refusePart(repository, digest, broken);
   const sharing = digest === null ? [] : await tagsPointingAt(client, storage, repository, digest);
+  const unknown = sharing.length === 0 && broken.every(({ path, reason }) => path.length === 1 && reason === "missing");
+  if (tag === null && digest !== null && unknown && !isLinked(storage, repository, digest)) throw absent(name);
   return { repository, digest, tags: [...new Set([...(tag === null ? [] : [tag]), ...sharing])].sort() };
+}
+
+function whole(name: string): StorageRefusal {
+  const cure = "leave out --discard for it, or the sources that would heal it: what can be kept is kept";
+  return new StorageRefusal("whole", `${name} is whole, or will be by this repair`, cure);
+}
+
+function absent(name: string): StorageRefusal {
+  const cure = "leave out --discard for it, or give --storage where only the disk still has a link of it";
+  return new StorageRefusal("not-found", `${name} is not in this registry`, cure);
+}
+
+/** Removes the link of a manifest that is broken; looked at once more right before. */
+function removeBrokenRevision(storage: StoreReader, repository: string, digest: Digest): void {
+  const path = storage.layout.repository(repository).revisionLink(digest);
+  const link = storage.linkTo(path, digest);
+  if (isDigest(link) && storage.manifest(digest, link).state === "whole") return;
+  rmSync(path, { force: true });
+}
+
+/** Whether the disk has a link of the manifest, whatever that says. */
+function isLinked(storage: StoreReader | null, repository: string, digest: Digest): boolean {
+  return storage !== null && storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent";
 }
 
 /** A manifest that an index names cannot go alone: the index would be broken then. */
@@ -89,7 +115,8 @@ async function tagsOf(client: RegistryClient, repository: string): Promise<strin
 
 /**
  * Removes an image by digest. A tag whose manifest is lost cannot be removed so, and 2.8.3 removes none by name: such a
- * tag is first pointed at an empty index of its own, which is then removed with it.
+ * tag is first pointed at an empty index of its own, which is then removed with it. Nor does 2.8.3 remove a manifest whose
+ * data or link is broken, and its garbage collection fails on such a link: with the storage, that goes from the disk.
  *
  * @throws WriteRefused when the registry refuses
  */
@@ -97,11 +124,13 @@ export async function applyDiscard(
   { repository, digest, tags }: Discard,
   client: RegistryClient,
   writer: RegistryWriter,
+  storage: StoreReader | null,
 ): Promise<void> {
   if (digest !== null) {
     const status = await writer.remove(repository, digest);
-    // 404 and 500: the registry cannot even look at it; its tags can go all the same.
-    if (![202, 404, 500].includes(status)) throw new WriteRefused(status, `removing ${digest}`);
+    // 400, 404 and 500: the registry cannot even look at it; its tags can go all the same.
+    if (![202, 400, 404, 500].includes(status)) throw new WriteRefused(status, `removing ${digest}`);
+    if (status !== 202 && storage !== null) removeBrokenRevision(storage, repository, digest);
   }
   const left = new Set(await tagsOf(client, repository));
   for (const tag of tags.filter((each) => left.has(each))) {

@@ -1,9 +1,8 @@
 import { statSync } from "node:fs";
 import { type Digest, isDigest } from "../oci/digest";
-import type { Manifest } from "../oci/manifest";
+import { isManifestType, type Manifest } from "../oci/manifest";
 import type { RepositoryLayout } from "./layout";
 import type { StoreReader } from "./reader";
-import { namesManifest } from "./reference";
 
 /** Everything a repository links, and what of it refers to what. */
 export interface RepositoryGraph {
@@ -56,7 +55,7 @@ export function readGraph(reader: StoreReader, repository: RepositoryLayout, int
     const stored = link === "broken" ? null : reader.manifest(digest, link);
     const manifest = stored?.state === "whole" ? stored.manifest : null;
     if (manifest?.kind === "index") {
-      for (const child of manifest.manifests) if (namesManifest(child)) named.add(intern(child.digest));
+      for (const child of manifest.manifests) if (isManifestType(child.mediaType)) named.add(intern(child.digest));
     }
     manifests.set(intern(digest), {
       linkedAt: writtenAt(path),

@@ -1,14 +1,15 @@
-import { algorithmOf, type Digest } from "../oci/digest";
-import { type Descriptor, type Manifest, platformName } from "../oci/manifest";
+import type { Digest } from "../oci/digest";
+import { type Descriptor, isManifestType, type Manifest, platformName } from "../oci/manifest";
 import type { Role } from "../oci/repository";
 import { type Finding, type Kind, precedence } from "./finding";
 import type { RepositoryLayout } from "./layout";
 import { Reach } from "./reach";
 import { isFolder, type Link, type StoreReader } from "./reader";
-import { namesManifest } from "./reference";
 import { isFirstPush, readUploads, type Upload } from "./upload";
 
 export interface RepositoryCounts {
+  /** 1, or 0 of a folder in which nothing was ever pushed. */
+  repositories: number;
   tags: number;
   /** Manifests the repository links, indexes included. */
   revisions: number;
@@ -49,7 +50,7 @@ interface KnownManifest {
 }
 
 class RepositoryInspector {
-  private readonly counts: RepositoryCounts = { tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
+  private readonly counts: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
   private readonly reach = new Reach();
   private readonly brokenTags: { tag: string; link: Link }[] = [];
   private readonly layers = new Map<Digest, Link>();
@@ -64,6 +65,8 @@ class RepositoryInspector {
   ) {}
 
   inspect(): Inspection {
+    const { layers, manifests } = this.repository;
+    this.counts.repositories = isFolder(layers) || isFolder(manifests) ? 1 : 0;
     this.readTags();
     this.readLayerLinks();
     for (const digest of this.reader.digests(this.repository.revisions)) this.manifest(digest);
@@ -98,7 +101,7 @@ class RepositoryInspector {
 
   private readLayerLinks(): void {
     for (const digest of this.reader.digests(this.repository.layers)) {
-      const link = this.readLink(this.repository.layerLink(digest), digest);
+      const link = this.reader.linkTo(this.repository.layerLink(digest), digest);
       if (link === "absent") continue;
       this.counts.layerLinks++;
       this.layers.set(digest, link);
@@ -107,24 +110,15 @@ class RepositoryInspector {
 
   /** A layer link as it was read; one that appeared since, as in a push, is read now. */
   private layerLink(digest: Digest): Link {
-    return this.layers.get(digest) ?? this.readLink(this.repository.layerLink(digest), digest);
+    return this.layers.get(digest) ?? this.reader.linkTo(this.repository.layerLink(digest), digest);
   }
 
   /** The registry looks for a manifest in the revisions and then in the layers: manifestLinkPathFns of distribution. */
   private manifestLink(digest: Digest): Link {
-    const link = this.readLink(this.repository.revisionLink(digest), digest);
+    const link = this.reader.linkTo(this.repository.revisionLink(digest), digest);
     if (link === "absent") return this.layerLink(digest);
     this.counts.revisions++;
     return link;
-  }
-
-  /** A link to another digest of the same algorithm serves the wrong content. */
-  private readLink(path: string, digest: Digest): Link {
-    const link = this.reader.link(path, digest);
-    if (link === "absent" || link === "broken") return link;
-    // The same string, so that it is held once.
-    if (link === digest) return digest;
-    return algorithmOf(link) === algorithmOf(digest) ? "broken" : link;
   }
 
   /** Looks a manifest up as the registry would. The first time it is read, and what it names is checked. */
@@ -197,7 +191,7 @@ class RepositoryInspector {
   private checkIndexes(): void {
     for (const [parent, children] of this.indexes) {
       for (const child of children) {
-        if (namesManifest(child)) this.checkChild(parent, child);
+        if (isManifestType(child.mediaType)) this.checkChild(parent, child);
         else this.checkBlob(parent, child, "missing-layer");
       }
     }

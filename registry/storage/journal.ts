@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { isDigest } from "../oci/digest";
 import type { StorageLayout } from "./layout";
 import { fileSize, StoreReader } from "./reader";
+import { shellWord } from "./shell-word";
 
 /**
  * Where removed links go: a folder of the same shape as the store's root, so that copying it over the root puts every
@@ -40,7 +41,7 @@ export class Journal {
 
 /** The shell command that puts back what a journal took out, and replaces nothing. */
 export function undoCommand(root: string, journal: string): string {
-  return `cp --archive --no-clobber ${quote(join(journal, "docker"))} ${quote(root)}`;
+  return `cp --archive --no-clobber ${shellWord(join(journal, "docker"))} ${shellWord(root)}`;
 }
 
 /** Drops the journals of links whose blobs the garbage collection has taken since: those would lead nowhere. */
@@ -63,9 +64,4 @@ function leadsNowhere(layout: StorageLayout, folder: string): boolean {
     const link = reader.link(join(folder, path));
     return isDigest(link) && fileSize(layout.blobData(link)) === null;
   });
-}
-
-/** One word of a POSIX shell, whatever it holds. */
-function quote(text: string): string {
-  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,12 +1,13 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import type { RetentionPolicy } from "../../site/retention";
 import type { Digest } from "../oci/digest";
+import { compare } from "../oci/graph";
 import { refuseCollected, refuseDamage } from "./damage";
 import { digestInterner, readGraph } from "./graph";
 import { dropCollectedJournals, Journal } from "./journal";
 import type { StorageLayout } from "./layout";
 import { type Lock, lockFolder } from "./lock";
-import { isFolder, StoreReader } from "./reader";
+import { isFolder, StoreReader, Unreadable } from "./reader";
 import { StorageRefusal } from "./refusal";
 import { planRetention, type RepositoryPlan } from "./retention";
 import { scan } from "./scan";
@@ -122,10 +123,12 @@ const BATCH = 100;
 async function plan(root: string, policy: RetentionPolicy, now: number): Promise<Prune> {
   const layout = privateStore(root);
   const { findings, unreadable } = await scan(layout.root, { role: "private" });
-  if (unreadable[0] !== undefined) throw unlistable(unreadable[0]);
+  if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
   const reader = new StoreReader(layout);
   const intern = digestInterner();
-  const graphs = [...reader.repositories()].map((repository) => readGraph(reader, repository, intern));
+  const graphs = [...reader.repositories()]
+    .map((repository) => readGraph(reader, repository, intern))
+    .sort((a, b) => compare(a.name, b.name));
   const plans = planRetention(graphs, policy, now);
   refuseDamage(root, findings, plans);
   refuseCollected(graphs, plans);
@@ -148,10 +151,6 @@ function privateStore(root: string): StorageLayout {
 function aRepository(layout: StorageLayout): string {
   const [first] = new StoreReader(layout).repositories();
   return first?.name ?? "warden";
-}
-
-function unlistable(folder: string): StorageRefusal {
-  return new StorageRefusal("unreadable", `${folder} cannot be listed`, "run as a user who may read the whole store");
 }
 
 async function lockStore(layout: StorageLayout): Promise<Lock> {

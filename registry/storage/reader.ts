@@ -1,20 +1,30 @@
 import { closeSync, type Dirent, fstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
-import { type Digest, hasherFor, isDigest, matches } from "../oci/digest";
-import { MalformedManifest, type Manifest, parseManifest, schema1Payload } from "../oci/manifest";
+import { algorithmOf, type Digest, hasherFor, isDigest, matches } from "../oci/digest";
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  MalformedManifest,
+  type Manifest,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  parseManifest,
+  schema1Payload,
+} from "../oci/manifest";
 import type { RepositoryLayout, StorageLayout } from "./layout";
+import { StorageRefusal } from "./refusal";
 
 /**
  * What a link file says: the digest it leads to; that there is none; or that it is there and the registry answers 500 for
- * it, because it is empty, not exactly a digest (one newline is enough), or unreadable.
+ * it, because it is empty, not exactly a digest (one newline is enough), or a disk that fails.
  */
 export type Link = Digest | "absent" | "broken";
 
 /** What a blob holds where a manifest should be. */
 export type StoredManifest =
   | { state: "absent" }
-  /** There is data, and it is no manifest: cut off, not JSON, unreadable. */
+  /** There is data, and it is no manifest: cut off, not JSON, unreadable. The registry answers 500. */
   | { state: "unreadable"; size: number }
-  /** JSON, but not that whose digest it is stored under; the registry serves it without a word. */
+  /** A manifest, but not that whose digest it is stored under; the registry serves it without a word. */
   | { state: "altered"; size: number }
   | { state: "whole"; size: number; manifest: Manifest };
 
@@ -26,9 +36,24 @@ export const MANIFEST_BYTES = 4 * 1024 * 1024;
 
 const HASH_BYTES = 1024 * 1024;
 
+/** This user may not look: nobody can tell what is there. What fails otherwise fails for the registry too. */
+export class Unreadable extends StorageRefusal {
+  constructor(
+    readonly path: string,
+    code = "EACCES",
+  ) {
+    super("unreadable", `${path} cannot be read (${code})`, "run as a user who may read the whole store");
+  }
+}
+
+function refuseUnpermitted(path: string, error: unknown): void {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "EACCES" || code === "EPERM") throw new Unreadable(path, code);
+}
+
 /**
- * One look at a store, whatever its state: what is absent, empty, cut off or unreadable is an answer here and never an
- * exception. Synchronous, because a scan is a million small system calls and a promise for each costs more than the call.
+ * One look at a store, whatever its state: what is absent, empty, cut off or broken is an answer here, and the only
+ * exception is Unreadable. Synchronous, because a scan is a million small system calls and a promise for each costs more than the call.
  */
 export class StoreReader {
   /** Folders that could not be listed, so that what is below them is unknown: a look with any is not complete. */
@@ -61,9 +86,14 @@ export class StoreReader {
     for (const algorithm of this.list(folder)) yield* this.digestsIn(algorithm, `${folder}/${algorithm}`);
   }
 
-  /** Every tag that the registry lists. */
+  /** Every tag. */
   tags(repository: RepositoryLayout): string[] {
     return this.list(repository.tags).filter((name) => TAG.test(name));
+  }
+
+  /** What lies among the tags and cannot be one; the registry lists it all the same. */
+  foreignTags(repository: RepositoryLayout): string[] {
+    return this.list(repository.tags).filter((name) => !TAG.test(name));
   }
 
   uploads(repository: RepositoryLayout): string[] {
@@ -92,7 +122,7 @@ export class StoreReader {
     }
   }
 
-  /** @param expected what it should say, which then is not looked at further */
+  /** @param expected what it should say, which then is not parsed */
   link(path: string, expected?: Digest): Link {
     let text: string;
     try {
@@ -103,9 +133,19 @@ export class StoreReader {
         closeSync(file);
       }
     } catch (error) {
+      refuseUnpermitted(path, error);
       return isAbsence(error) ? "absent" : "broken";
     }
-    return text === expected || isDigest(text) ? (text as Digest) : "broken";
+    return text === expected || (LINKED.test(text) && isDigest(text)) ? (text as Digest) : "broken";
+  }
+
+  /** A link that has to lead to a digest: one to another digest of the same algorithm serves the wrong content. */
+  linkTo(path: string, digest: Digest): Link {
+    const link = this.link(path, digest);
+    if (link === "absent" || link === "broken") return link;
+    // The same string, so that it is held once.
+    if (link === digest) return digest;
+    return algorithmOf(link) === algorithmOf(digest) ? "broken" : link;
   }
 
   /** Bytes of a blob's data, or null without it. Each blob is looked at once in a look. */
@@ -124,18 +164,22 @@ export class StoreReader {
    * @param target where its link leads: another digest where the client named it by an algorithm other than sha256
    */
   manifest(digest: Digest, target: Digest = digest): StoredManifest {
+    const path = this.layout.blobData(target);
     let bytes: Uint8Array;
     let size = 0;
     try {
-      const file = openSync(this.layout.blobData(target), "r");
+      const file = openSync(path, "r");
       try {
-        size = fstatSync(file).size;
+        const found = fstatSync(file);
+        if (!found.isFile()) return { state: "absent" };
+        size = found.size;
         if (size > MANIFEST_BYTES) return { state: "unreadable", size };
         bytes = this.readAll(file, size);
       } finally {
         closeSync(file);
       }
     } catch (error) {
+      refuseUnpermitted(path, error);
       return isAbsence(error) ? { state: "absent" } : { state: "unreadable", size };
     }
     try {
@@ -144,15 +188,16 @@ export class StoreReader {
       return matches(hashed, digest) ? { state: "whole", size, manifest } : { state: "altered", size };
     } catch (error) {
       if (!(error instanceof MalformedManifest)) throw error;
-      return { state: isJson(bytes) && !matches(bytes, digest) ? "altered" : "unreadable", size };
+      return { state: isServedManifest(bytes) && !matches(bytes, digest) ? "altered" : "unreadable", size };
     }
   }
 
   /** Whether a blob's data is there and hashes to its name; read piece by piece. */
   isIntact(digest: Digest): boolean {
     const hash = hasherFor(digest);
+    const path = this.layout.blobData(digest);
     try {
-      const file = openSync(this.layout.blobData(digest), "r");
+      const file = openSync(path, "r");
       try {
         if (hash === null) return true;
         for (let read = readSync(file, this.buffer); read > 0; read = readSync(file, this.buffer)) {
@@ -161,7 +206,8 @@ export class StoreReader {
       } finally {
         closeSync(file);
       }
-    } catch {
+    } catch (error) {
+      refuseUnpermitted(path, error);
       return false;
     }
     return hash?.digest() === digest;
@@ -202,12 +248,18 @@ const HEXADECIMAL: Record<string, RegExp> = { sha256: /^[a-f0-9]{64}$/, sha512: 
 /** https://distribution.github.io/distribution/spec/api/: a tag is at most 128 characters. */
 const TAG = /^\w[\w.-]{0,127}$/;
 
+/** What the registry takes for a digest in a link: go-digest knows no other algorithm, and answers 500. */
+const LINKED = /^sha(?:256|384|512):/;
+
 const OF_A_REPOSITORY = ["_layers", "_manifests", "_uploads"];
 
-function isJson(bytes: Uint8Array): boolean {
+const SERVED_TYPES: unknown[] = [undefined, "", OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
+
+/** Whether the registry serves the bytes as a manifest, whatever they name: manifestStore.Get of distribution. */
+function isServedManifest(bytes: Uint8Array): boolean {
   try {
-    JSON.parse(new TextDecoder().decode(bytes));
-    return true;
+    const { schemaVersion, mediaType } = JSON.parse(new TextDecoder().decode(bytes));
+    return schemaVersion === 1 || (schemaVersion === 2 && SERVED_TYPES.includes(mediaType));
   } catch {
     return false;
   }
@@ -219,19 +271,23 @@ function isAbsence(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
+/** @throws Unreadable */
 export function fileSize(path: string): number | null {
   try {
     const found = statSync(path, { throwIfNoEntry: false });
     return found?.isFile() ? found.size : null;
-  } catch {
+  } catch (error) {
+    refuseUnpermitted(path, error);
     return null;
   }
 }
 
+/** @throws Unreadable */
 export function isFolder(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  } catch {
+  } catch (error) {
+    refuseUnpermitted(path, error);
     return false;
   }
 }

@@ -48,7 +48,7 @@ export async function applyRepair(
   return problems;
 }
 
-/** @throws what is no answer of one object: a registry that takes no pushes, and a fault of ours */
+/** What one object met with, at the registry or on a disk. @throws what concerns all: no pushes are taken, a fault of ours */
 export function explain(error: unknown, { host }: URL): string {
   if (error instanceof WriteRefused && error.status === 405) {
     const cure =
@@ -59,8 +59,11 @@ export function explain(error: unknown, { host }: URL): string {
     const cure = "set REG_USER and REG_PASS to an account that may push and delete";
     throw new StorageRefusal("unauthorized", `${host} refuses the credentials for a push (${error.status})`, cure);
   }
-  if (error instanceof WriteRefused || error instanceof ExchangeError || error instanceof NotIntact)
+  if (error instanceof WriteRefused || error instanceof ExchangeError || error instanceof NotIntact) {
     return error.message;
+  }
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (code !== undefined && syscall !== undefined && path !== undefined) return `${syscall} ${path} failed (${code})`;
   throw error;
 }
 
@@ -110,10 +113,14 @@ function replaceBroken(storage: RepairSources["storage"], digest: Digest, path: 
   const broken = statSync(data, { throwIfNoEntry: false });
   if (broken === undefined || storage.isIntact(digest)) return;
   const beside = `${data}.warden`;
-  copyFileSync(path, beside);
-  chmodSync(beside, broken.mode);
-  chownSync(beside, broken.uid, broken.gid);
-  renameSync(beside, data);
+  try {
+    copyFileSync(path, beside);
+    chmodSync(beside, broken.mode);
+    chownSync(beside, broken.uid, broken.gid);
+    renameSync(beside, data);
+  } finally {
+    rmSync(beside, { force: true });
+  }
 }
 
 /** Pulls a blob into a file, so that every byte is hashed before the first is pushed. @throws NotIntact */

@@ -1,19 +1,19 @@
 import { readFileSync, statSync } from "node:fs";
-import { type BlobDescription, checkBlob, checkManifest } from "../oci/check";
+import { type BlobCheck, type BlobDescription, checkBlob, checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest } from "../oci/digest";
 import { type Failure, isUncertain } from "../oci/failure";
 import { ExchangeError } from "../oci/http";
 import {
   DOCKER_SCHEMA1_SIGNED,
+  isManifestType,
   type Manifest,
   OCI_INDEX,
   OCI_MANIFEST,
   parseManifest,
   referencedDescriptors,
 } from "../oci/manifest";
-import type { StoreReader } from "./reader";
-import { namesManifest } from "./reference";
+import { fileSize, type StoreReader } from "./reader";
 
 /** Where lost things may still be. */
 export interface RepairSources {
@@ -22,6 +22,9 @@ export interface RepairSources {
   /** Another registry, with the same repositories. */
   from: RegistryClient | null;
 }
+
+/** How the registry's blobs are checked: every byte, or only that the last one comes. */
+export type RepairCheck = Extract<BlobCheck, "last-byte" | "hash">;
 
 /** Something to push again; in a plan each comes after everything it needs. */
 export type RepairStep = BlobStep | ManifestStep;
@@ -62,8 +65,9 @@ export async function planRepair(
   failures: Failure[],
   target: RegistryClient,
   sources: RepairSources,
+  blobs: RepairCheck = "last-byte",
 ): Promise<RepairPlan> {
-  const planner = new RepairPlanner(target, sources);
+  const planner = new RepairPlanner(target, sources, blobs);
   const remaining: Failure[] = [];
   for (const failure of failures) {
     if (isUncertain(failure) || !(await planner.heal(failure))) remaining.push(failure);
@@ -79,6 +83,7 @@ class RepairPlanner {
   constructor(
     private readonly target: RegistryClient,
     private readonly sources: RepairSources,
+    private readonly blobs: RepairCheck,
   ) {}
 
   async heal({ repository, object, digest, tags, path }: Failure): Promise<boolean> {
@@ -98,7 +103,7 @@ class RepairPlanner {
     if (storage === null) return false;
     const repository = storage.layout.repository(name);
     const link = storage.link(repository.tagLink(tag));
-    if (isDigest(link)) return this.manifest(name, link);
+    if (isDigest(link) && !isOtherContent(storage, link)) return this.manifest(name, link);
     const last = lastPushed(storage, name, tag);
     if (last === null || !(await this.manifest(name, last))) return false;
     const found = await this.findManifest(name, last);
@@ -132,7 +137,9 @@ class RepairPlanner {
   private blob(repository: string, blob: BlobDescription): Promise<boolean> {
     return this.once(repository, blob.digest, async () => {
       const { storage, from } = this.sources;
-      if ((await checkBlob(this.target, repository, blob, "last-byte")) === null) return true;
+      // A registry that remembers a blob serves it although its link is lost.
+      const isKept = storage === null || isStored(storage, repository, blob.digest);
+      if (isKept && (await checkBlob(this.target, repository, blob, this.blobs)) === null) return true;
       if (storage?.isIntact(blob.digest)) {
         this.steps.push({ kind: "blob", repository, ...blob, source: "storage" });
         return true;
@@ -196,7 +203,7 @@ function referencesIn(manifest: Manifest): (BlobDescription & { isManifest: bool
     .map((each) => ({
       digest: each.digest,
       size: each.size,
-      isManifest: manifest.kind === "index" && namesManifest(each),
+      isManifest: manifest.kind === "index" && isManifestType(each.mediaType),
     }));
 }
 
@@ -211,6 +218,18 @@ function manifestStep(
 
 function mediaTypeOf({ kind, mediaType }: Manifest): string {
   return mediaType ?? { index: OCI_INDEX, image: OCI_MANIFEST, schema1: DOCKER_SCHEMA1_SIGNED }[kind];
+}
+
+/** Whether the disk has the link of a config or a layer, and the data it leads to. */
+function isStored(storage: StoreReader, repository: string, digest: Digest): boolean {
+  const { layout } = storage;
+  const link = storage.linkTo(layout.repository(repository).layerLink(digest), digest);
+  return isDigest(link) && fileSize(layout.blobData(link)) !== null;
+}
+
+/** Whether there is whole data under the digest that is no manifest, so that a tag cannot have been pushed with it. */
+function isOtherContent(storage: StoreReader, digest: Digest): boolean {
+  return storage.manifest(digest).state === "unreadable" && storage.isIntact(digest);
 }
 
 /** The digest a tag was last pushed with, by what it remembers; null when it remembers none. */

@@ -5,10 +5,12 @@ import type { Failure } from "../oci/failure";
 import type { ImageTarget } from "../oci/reference";
 import { type WalkOptions, walk } from "../oci/walk";
 import { applyDiscard, type Discard, planDiscard } from "./discard";
-import { StorageRefusal } from "./refusal";
+import { hiddenLosses } from "./hidden-loss";
+import { Unreadable } from "./reader";
 import type { RegistryWriter } from "./registry-writer";
 import { applyRepair, explain, type RepairProblem } from "./repair-apply";
-import { planRepair, type RepairPlan, type RepairSources, type RepairStep } from "./repair-plan";
+import { planRepair, type RepairCheck, type RepairPlan, type RepairSources, type RepairStep } from "./repair-plan";
+import { scan } from "./scan";
 
 export interface RepairReport {
   /** The registry's origin. */
@@ -36,6 +38,8 @@ export interface RepairOptions {
   sources: RepairSources;
   /** Images to remove where nothing heals them. */
   discard: ImageTarget[];
+  /** @default "last-byte" */
+  blobs?: RepairCheck;
   /** Does it, instead of planning only. */
   writer: RegistryWriter | null;
 }
@@ -48,9 +52,9 @@ export interface RepairOptions {
  * @throws StorageRefusal when an image to discard is whole or needed, or the registry takes no pushes
  */
 export async function repair(client: RegistryClient, options: RepairOptions): Promise<RepairReport> {
-  const { sources, writer } = options;
-  const failures = await failuresOf(client, sources);
-  const plan = await planRepair(failures, client, sources);
+  const { sources, writer, blobs = "last-byte" } = options;
+  const failures = await failuresOf(client, sources, blobs);
+  const plan = await planRepair(failures, client, sources, blobs);
   const discards = await planDiscards(client, failures, plan, options);
   const actions = [...plan.steps.map((step) => actionOf(step, sources)), ...discards.map(discarding)];
   const registry = client.url.origin;
@@ -61,29 +65,32 @@ export async function repair(client: RegistryClient, options: RepairOptions): Pr
   const problems = await applyRepair(plan.steps, writer, sources);
   for (const discard of discards) {
     try {
-      await applyDiscard(discard, client, writer);
+      await applyDiscard(discard, client, writer, sources.storage);
     } catch (error) {
       const { repository, digest } = discard;
       problems.push({ repository, digest, message: explain(error, writer.url) });
     }
   }
-  const remaining = actions.length === 0 ? plan.remaining : await failuresOf(client, sources);
+  const remaining = actions.length === 0 ? plan.remaining : await failuresOf(client, sources, blobs);
   return { registry, actions, remaining, applied: true, problems };
 }
 
-async function failuresOf(client: RegistryClient, { storage }: RepairSources): Promise<Failure[]> {
+async function failuresOf(client: RegistryClient, { storage }: RepairSources, blobs: RepairCheck): Promise<Failure[]> {
   // The catalogue hides what has lost its folders.
   const repositories = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
-  return walked(client, { catalogue: true, repositories, selection: { kind: "all" } });
+  const failures = await walked(client, { blobs, catalogue: true, repositories, selection: { kind: "all" } });
+  if (storage === null) return failures;
+  const { findings, unreadable } = await scan(storage.layout.root, { role: "private" });
+  if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
+  return [...failures, ...hiddenLosses(findings, failures)];
 }
 
 async function walked(
   client: RegistryClient,
-  scope: Pick<WalkOptions, "catalogue" | "repositories" | "selection">,
+  scope: Pick<WalkOptions, "blobs" | "catalogue" | "repositories" | "selection">,
 ): Promise<Failure[]> {
   const { failures, stopped } = await walk(client, {
     role: "private",
-    blobs: "last-byte",
     credentialsGiven: false,
     ...scope,
   });
@@ -95,7 +102,7 @@ async function planDiscards(
   client: RegistryClient,
   failures: Failure[],
   { remaining }: RepairPlan,
-  { sources, discard }: RepairOptions,
+  { sources, discard, blobs = "last-byte" }: RepairOptions,
 ): Promise<Discard[]> {
   const discards: Discard[] = [];
   for (const image of discard) {
@@ -103,21 +110,16 @@ async function planDiscards(
     const untagged =
       digest === null || failures.some((each) => each.repository === repository && each.path.includes(digest))
         ? []
-        : await walked(client, { catalogue: false, repositories: [repository], selection: { kind: "digest", digest } });
+        : await walked(client, {
+            blobs,
+            catalogue: false,
+            repositories: [repository],
+            selection: { kind: "digest", digest },
+          });
     const planned = await planDiscard(image, [...remaining, ...untagged], client, sources.storage);
-    if (planned === null) throw whole(image);
     discards.push(planned);
   }
   return discards;
-}
-
-function whole({ repository, tag, digest }: ImageTarget): StorageRefusal {
-  const name = digest === null ? `${repository}:${tag ?? "latest"}` : `${repository}@${digest}`;
-  return new StorageRefusal(
-    "whole",
-    `${name} is whole, or will be by this repair`,
-    "leave out --discard for it: what can be kept is kept",
-  );
 }
 
 function actionOf(step: RepairStep, { storage, from }: RepairSources): RepairAction {

@@ -47,8 +47,11 @@ export function planRetention(graphs: RepositoryGraph[], policy: RetentionPolicy
   return keepers.map((keeper) => keeper.plan());
 }
 
-/** https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema, and cosign's suffixes */
-const FALLBACK_TAG = /^([a-z0-9+._-]{1,32}-[a-zA-Z0-9=_-]{64})(?:\.[\w.-]+)?$/;
+/**
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema, and cosign's suffixes. Only
+ * the algorithms that a registry takes: a long name such as that of a branch is no digest.
+ */
+const FALLBACK_TAG = /^(sha(?:256|384|512)-[a-f0-9]{64})(?:\.[\w.-]+)?$/;
 
 /** The fallback tag that refers to a digest; several digests that share it are kept together. */
 function fallbackKey(digest: Digest): string {
@@ -94,12 +97,7 @@ class RepositoryKeeper {
       if (key === undefined) ordinary.set(tag, pushed);
       else this.fallbackTags.set(tag, key);
     }
-    const newest = new Set(
-      [...ordinary]
-        .sort(newestFirst)
-        .slice(0, rule.keepNewest)
-        .map(([tag]) => tag),
-    );
+    const newest = newestOf(ordinary, rule.keepNewest);
     for (const [tag, { pushedAt }] of this.graph.tags) {
       const reason = reasonToKeep(tag, pushedAt, rule, protect, newest, now);
       if (reason !== null) this.keepTag(tag, reason);
@@ -206,11 +204,11 @@ function isYoung(since: number, hours: number | undefined, now: number): boolean
   return hours !== undefined && since > now - hours * 3_600_000;
 }
 
-/** Tags written in the same moment are taken by name, so that v10 counts as newer than v9. */
-const byName = new Intl.Collator("en", { numeric: true });
-
-function newestFirst([left, a]: [string, Tag], [right, b]: [string, Tag]): number {
-  return b.pushedAt - a.pushedAt || byName.compare(right, left);
+/** So many of the newest, with all that are as old as the last of them: after a restore nobody can tell which is newer. */
+function newestOf(tags: ReadonlyMap<string, Tag>, count: number): Set<string> {
+  const times = [...tags.values()].map(({ pushedAt }) => pushedAt).sort((a, b) => b - a);
+  const last = times[count - 1] ?? Number.NEGATIVE_INFINITY;
+  return new Set([...tags].filter(([, { pushedAt }]) => pushedAt >= last).map(([tag]) => tag));
 }
 
 function byTag(left: TagDecision, right: TagDecision): number {

@@ -1,6 +1,7 @@
 import { columns, nameOf, plural, shortDigest } from "./columns";
 import type { Finding } from "./finding";
 import type { ScanReport } from "./scan";
+import { shellWord } from "./shell-word";
 
 /** The report for people: what was looked at, the findings, what to do next. Lines without a line end. */
 export function scanTable(report: ScanReport): string[] {
@@ -19,7 +20,7 @@ export function scanTable(report: ScanReport): string[] {
     `result    ${findings.length === 0 ? "nothing wrong" : plural(findings.length, "finding")}`,
   ];
   if (fixed > 0) lines.push(`removed   ${plural(fixed, "orphan layer link")}`);
-  if (unreadable.length > 0) lines.push(`unknown   ${plural(unreadable.length, "folder")} could not be listed`);
+  if (unreadable.length > 0) lines.push(`unknown   ${plural(unreadable.length, "path")} could not be read`);
   if (findings.length > 0) lines.push("", ...columns([HEADER, ...findings.map(row)]));
   const next = nextCommands(report);
   if (next.length > 0)
@@ -59,14 +60,19 @@ function nextCommands({ root, findings }: ScanReport): [string, string][] {
   return [
     ...(broken
       ? [
-          [`warden diagnose REGISTRY ${root}`, "finds the cause of each and names its repair"] satisfies [
+          [`warden diagnose REGISTRY ${shellWord(root)}`, "finds the cause of each and names its repair"] satisfies [
             string,
             string,
           ],
         ]
       : []),
     ...(orphans
-      ? [[`warden scan ${root} --fix-layer-links`, "removes the orphan layer links"] satisfies [string, string]]
+      ? [
+          [`warden scan ${shellWord(root)} --fix-layer-links`, "removes the orphan layer links"] satisfies [
+            string,
+            string,
+          ],
+        ]
       : []),
   ];
 }

@@ -1,7 +1,7 @@
 import type { Digest } from "../oci/digest";
 import { type Inspection, type InspectionOptions, inspectRepository } from "./inspect";
 import { StorageLayout } from "./layout";
-import { StoreReader } from "./reader";
+import { StoreReader, Unreadable } from "./reader";
 
 /** A piece of a look at a store that can be done beside others, in any order. Plain data, so that it can go to a thread. */
 export type ScanTask =
@@ -10,11 +10,11 @@ export type ScanTask =
   | { kind: "hash"; root: string; folder: string };
 
 export interface ScanResult {
-  /** Of `inspect`. */
+  /** Of `inspect`; null where this user may not read the repository. */
   inspection: Inspection | null;
   /** Of `hash`: the blobs that do not hash to their name. */
   corrupt: Digest[];
-  /** Folders that could not be listed. */
+  /** Folders that could not be listed, and what may not be read. */
   unreadable: string[];
 }
 
@@ -24,16 +24,12 @@ export class ScanTaskRunner {
 
   run(task: ScanTask): ScanResult {
     const reader = this.readerOf(task.root);
-    switch (task.kind) {
-      case "inspect": {
-        const repository = reader.layout.repository(task.repository);
-        const inspection = inspectRepository(reader, repository, task.options);
-        return { inspection, corrupt: [], unreadable: reader.unreadable.splice(0) };
-      }
-      case "hash": {
-        const corrupt = reader.blobsIn(task.folder).filter((digest) => isCorrupt(reader, digest));
-        return { inspection: null, corrupt, unreadable: reader.unreadable.splice(0) };
-      }
+    try {
+      return { ...look(reader, task), unreadable: reader.unreadable.splice(0) };
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      // What is not known is no finding.
+      return { inspection: null, corrupt: [], unreadable: [...reader.unreadable.splice(0), error.path] };
     }
   }
 
@@ -43,6 +39,17 @@ export class ScanTaskRunner {
     const reader = new StoreReader(new StorageLayout(root));
     this.readers.set(root, reader);
     return reader;
+  }
+}
+
+function look(reader: StoreReader, task: ScanTask): Omit<ScanResult, "unreadable"> {
+  switch (task.kind) {
+    case "inspect": {
+      const repository = reader.layout.repository(task.repository);
+      return { inspection: inspectRepository(reader, repository, task.options), corrupt: [] };
+    }
+    case "hash":
+      return { inspection: null, corrupt: reader.blobsIn(task.folder).filter((digest) => isCorrupt(reader, digest)) };
   }
 }
 

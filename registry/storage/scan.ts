@@ -5,7 +5,7 @@ import { compareFindings, type Finding, identity } from "./finding";
 import { type InspectionOptions, inspectRepository, type RepositoryCounts } from "./inspect";
 import { removeOrphanLayerLink } from "./layer-link";
 import type { StorageLayout } from "./layout";
-import { isFolder, StoreReader } from "./reader";
+import { StoreReader } from "./reader";
 import { isCorrupt, type ScanResult, type ScanTask } from "./scan-task";
 import { inThisThread, type ScanRunner, ScanThreads } from "./scan-threads";
 import { findStores, roleOf, type Store } from "./store";
@@ -32,12 +32,11 @@ export interface ScanReport {
   findings: Finding[];
   /** Layer links removed. */
   fixed: number;
-  /** Folders that could not be listed: with any, the scan is not complete. */
+  /** Folders that could not be listed, and what may not be read: with any, the scan is not complete. */
   unreadable: string[];
 }
 
 export interface ScanCounts extends RepositoryCounts {
-  repositories: number;
   blobs: number;
 }
 
@@ -51,8 +50,12 @@ const BETWEEN_LOOKS = 300;
  * @throws StorageRefusal when there is no store
  */
 export async function scan(root: string, options: ScanOptions = {}): Promise<ScanReport> {
-  const reports: StoreReport[] = [];
-  for (const store of findStores(root)) reports.push(await scanStore(store, options));
+  const looks: Look[] = [];
+  for (const store of findStores(root)) looks.push(await firstLook(store, options));
+  if (looks.some(({ findings, inspection }) => findings.length + inspection.corrupt.size > 0)) {
+    await pause(BETWEEN_LOOKS);
+  }
+  const reports = looks.map((look) => secondLook(look, options));
   const [role = "private", otherRole] = new Set(reports.map((report) => report.role));
   return {
     root,
@@ -66,6 +69,12 @@ export async function scan(root: string, options: ScanOptions = {}): Promise<Sca
 
 type StoreReport = Omit<ScanReport, "root" | "role"> & { role: Role };
 
+/** What a store looked like once. */
+interface Look extends Omit<StoreReport, "fixed"> {
+  store: Store;
+  inspection: InspectionOptions;
+}
+
 /** Blobs from which on a store is read by several threads: below, they take longer to start than they save. */
 const LARGE = 10_000;
 
@@ -75,7 +84,7 @@ function isLarge(reader: StoreReader, folders: string[]): boolean {
   return first !== undefined && reader.blobsIn(first).length * folders.length >= LARGE;
 }
 
-async function scanStore(store: Store, options: ScanOptions): Promise<StoreReport> {
+async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
   const { layout } = store;
   const role = options.role ?? roleOf(store);
   const reader = new StoreReader(layout);
@@ -93,26 +102,23 @@ async function scanStore(store: Store, options: ScanOptions): Promise<StoreRepor
     const blobs = folders.reduce((count, folder) => count + reader.blobsIn(folder).length, 0);
     const inspected = await inspecting;
     const inspections = inspected.flatMap((result) => result.inspection ?? []);
-    const findings = await confirm(
-      layout,
-      inspection,
-      inspections.flatMap((each) => each.findings),
-    );
     return {
+      store,
       role,
+      inspection,
       counts: {
-        repositories: repositories.filter(({ layers, manifests }) => isFolder(layers) || isFolder(manifests)).length,
-        ...inspections.map(({ counts }) => counts).reduce(sum, { tags: 0, revisions: 0, indexes: 0, layerLinks: 0 }),
+        ...inspections.map(({ counts }) => counts).reduce(sum, NOTHING),
         blobs,
       },
-      findings: store.name === null ? findings : findings.map((finding) => ({ store: store.name ?? "", ...finding })),
-      fixed: options.fixLayerLinks ? removeOrphans(layout, findings) : 0,
+      findings: inspections.flatMap((each) => each.findings),
       unreadable: [...reader.unreadable, ...[...hashed, ...inspected].flatMap(({ unreadable }) => unreadable)],
     };
   } finally {
     if (options.runner === undefined) await runner.close();
   }
 }
+
+const NOTHING: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
 
 function runnerFor(threads = 1): ScanRunner {
   return threads > 1 ? new ScanThreads(threads) : inThisThread();
@@ -130,10 +136,17 @@ function runAll(runner: ScanRunner, tasks: ScanTask[]): Promise<ScanResult[]> {
   return Promise.all(tasks.map((task) => runner.run(task)));
 }
 
-/** The second look, at the repositories and the blobs where the first found something. */
-async function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding[]): Promise<Finding[]> {
-  if (found.length + first.corrupt.size === 0) return [];
-  await pause(BETWEEN_LOOKS);
+function secondLook({ store, inspection, ...look }: Look, { fixLayerLinks }: ScanOptions): StoreReport {
+  const findings = confirm(store.layout, inspection, look.findings);
+  return {
+    ...look,
+    findings: store.name === null ? findings : findings.map((finding) => ({ store: store.name ?? "", ...finding })),
+    fixed: fixLayerLinks ? removeOrphans(store.layout, findings) : 0,
+  };
+}
+
+/** Looks again, at the repositories and the blobs where the first look found something. */
+function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding[]): Finding[] {
   const reader = new StoreReader(layout);
   const corrupt = new Set([...first.corrupt].filter((digest) => isCorrupt(reader, digest)));
   const options = { ...first, corrupt, now: Date.now() };

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { RepositoryLayout } from "./layout";
-import type { StoreReader } from "./reader";
+import { isFolder, type StoreReader } from "./reader";
 
 export interface Upload {
   id: string;
@@ -13,12 +13,15 @@ const HOUR = 3_600_000;
 /** No upload takes a day; the registry itself waits a week before it purges (`storage.maintenance.uploadpurging.age`). */
 const STALE_AFTER_HOURS = 24;
 
-/** The uploads a repository holds, ended ones excluded: the registry removes those. */
+/** The uploads a repository holds, each a folder; the registry removes ended ones. */
 export function readUploads(reader: StoreReader, repository: RepositoryLayout, now: number): Upload[] {
-  return reader.uploads(repository).map((id) => {
-    const began = startedAt(repository, id);
-    return { id, stale: began !== null && began < now - STALE_AFTER_HOURS * HOUR };
-  });
+  return reader
+    .uploads(repository)
+    .filter((id) => isFolder(repository.upload(id)))
+    .map((id) => {
+      const began = startedAt(repository, id);
+      return { id, stale: began !== null && began < now - STALE_AFTER_HOURS * HOUR };
+    });
 }
 
 /** A client that is silent for so long has given up its push. */

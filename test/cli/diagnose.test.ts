@@ -67,6 +67,25 @@ test("an empty catalogue in front of a full disk: another registry answers", asy
   );
 });
 
+test("a file among the tags: the registry lists it, and it is named", async () => {
+  const { tags } = store.repository("app");
+  write(`${tags}/odd one`, "");
+  registry.on("/v2/app/tags/list", (_, response) => json(response, 200, { name: "app", tags: ["v1", "odd one"] }));
+  expect(await diagnose()).toMatchObject({
+    findings: [{ repository: "app", cause: "foreign file", next: `rm -r '${tags}/odd one'` }],
+  });
+});
+
+test("a tag that leads to no manifest has lost its link", async () => {
+  write(store.repository("app").tagLink("v1"), digestOf(firstLayer));
+  registry.on("/v2/app/manifests/v1", (_, response) => json(response, 500, {}));
+  expect(await diagnose()).toMatchObject({
+    findings: [
+      { disk: { kind: "unreadable-manifest" }, cause: "lost link", next: expect.stringMatching(/repair .* --apply$/) },
+    ],
+  });
+});
+
 test("one manifest behind several tags is told once", async () => {
   store.push("app", pushed, "v2");
   registry.push("app", pushed, "v2").on(/\/manifests\//, (_, response) => json(response, 404, {}));
@@ -78,11 +97,14 @@ test("leftovers on the disk are told with their step", async () => {
   const orphan = `sha256:${"a".repeat(64)}` as const;
   write(store.repository("app").layerLink(orphan), orphan);
   write(store.repository("app").uploadStarted("old"), "2020-01-01T00:00:00Z");
+  const unreadable = `sha256:${"b".repeat(64)}` as const;
+  write(store.repository("app").layerLink(unreadable), "");
   store.push("app", image("untagged"));
   rmSync(store.layout.blobData(digestOf(image("untagged"))));
   expect((await diagnose()).findings).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ cause: "swept blob", next: `warden scan ${store.root} --fix-layer-links` }),
+      expect.objectContaining({ digest: unreadable, next: expect.stringMatching(/^warden prune /) }),
       expect.objectContaining({ cause: "abandoned upload", next: expect.stringContaining("uploadpurging") }),
       expect.objectContaining({ digest: digestOf(image("untagged")), next: expect.stringContaining("--discard") }),
     ]),

@@ -1,4 +1,5 @@
-import { rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Content, image, index } from "../lab/images";
 import { FakeRegistry, json } from "../registry/oci/fake-registry";
 import { digestOf, SyntheticStore } from "../registry/storage/synthetic-store";
@@ -113,9 +114,60 @@ describe("the plan", () => {
   });
 });
 
+test("a link that is lost on the disk is put back, although the registry still remembers the blob", async () => {
+  rmSync(store.repository("app").layerLink(digestOf(firstLayer)));
+  expect(await plan("--storage", store.root)).toMatchObject({
+    code: 0,
+    actions: [{ action: "relink", repository: "app", digest: digestOf(firstLayer), source: store.root }],
+    remaining: [],
+  });
+  rmSync(store.layout.blobData(digestOf(firstLayer)));
+  expect(await plan("--storage", store.root)).toMatchObject({
+    actions: [],
+    remaining: [
+      {
+        object: "layer",
+        reason: "missing",
+        status: null,
+        digest: digestOf(firstLayer),
+        tags: ["latest", "v1"],
+        detail: "its link is lost on the disk, and the registry remembers it",
+      },
+    ],
+  });
+});
+
+test("--hash finds a layer that was altered and kept its size", async () => {
+  registry.repository("app").blobs.set(digestOf(firstLayer), Buffer.alloc(firstLayer.bytes.length, "x"));
+  expect(await plan("--storage", store.root)).toMatchObject({ actions: [], remaining: [] });
+  expect(await plan("--storage", store.root, "--hash")).toMatchObject({
+    actions: [{ action: "relink", digest: digestOf(firstLayer) }],
+  });
+});
+
+test("a step that a disk refuses is told, and the others are done", async () => {
+  lose(firstLayer, config);
+  const data = store.layout.blobData(digestOf(firstLayer));
+  rmSync(data);
+  mkdirSync(data);
+  const { code, problems } = await plan("--storage", store.root, "--from", other.host, "--apply");
+  expect(code).toBe(1);
+  expect(problems).toMatchObject([
+    { digest: digestOf(config), message: "the upload answered 404 (NAME_UNKNOWN)" },
+    { digest: digestOf(firstLayer), message: expect.stringMatching(/^rename .* failed \(EISDIR\)$/) },
+  ]);
+  expect(readdirSync(dirname(data))).toEqual(["data"]);
+});
+
 describe("fails with one line", () => {
   test.each([
     ["when an image to discard is whole", () => ["--discard", `${registry.host}/app:v1`], "whole"],
+    ["when an image to discard is not there", () => ["--discard", `${registry.host}/app:v9`], "not-found"],
+    [
+      "when a digest to discard is not there",
+      () => ["--discard", `${registry.host}/app@sha256:${"a".repeat(64)}`, "--storage", store.root],
+      "not-found",
+    ],
     ["when an image to discard is elsewhere", () => ["--discard", "example.org/app:v1"], "bad-input"],
     ["when the other registry is down", () => ["--from", "127.0.0.1:9"], "unreachable"],
     ["when the storage is none", () => ["--storage", "/nothing"], "not-found"],

@@ -57,7 +57,7 @@ test("a healthy repository has no finding, and everything in it is counted", () 
     .push("app", image("docker", { format: "docker" }), "docker")
     .push("app", artifact("sbom", { subject: amd64 }));
   expect(inspect()).toEqual({
-    counts: { tags: 2, revisions: 7, indexes: 2, layerLinks: 3 + 3 + 2 + 3 + 2 },
+    counts: { repositories: 1, tags: 2, revisions: 7, indexes: 2, layerLinks: 3 + 3 + 2 + 3 + 2 },
     findings: [],
   });
 });
@@ -132,6 +132,27 @@ describe("damage of a multi-platform image", () => {
       "unreadable-manifest",
       ({ arm64 }) => writeFileSync(data(arm64), sameSize(arm64)),
       ({ arm64 }) => ({ digest: digestOf(arm64), ...onDisk }),
+    ],
+    [
+      "a manifest is JSON of another kind, which the registry does not serve",
+      "unreadable-manifest",
+      ({ arm64 }) => writeFileSync(data(arm64), "{}"),
+      ({ arm64 }) => ({ digest: digestOf(arm64), ...onDisk, repairable: false }),
+    ],
+    [
+      "a folder lies where a manifest's data should",
+      "orphan-index-child",
+      ({ arm64 }) => {
+        rmSync(data(arm64));
+        mkdirSync(data(arm64));
+      },
+      ({ arm64 }) => ({ digest: digestOf(arm64), blobPresent: false, linkPresent: true, repairable: false }),
+    ],
+    [
+      "a revision link names an algorithm that the registry does not know",
+      "broken-link",
+      ({ arm64 }) => writeFileSync(revisionLink(arm64), `md5:${"a".repeat(32)}`),
+      ({ arm64 }) => ({ digest: digestOf(arm64), ...onDisk, repairable: true }),
     ],
     [
       "a manifest is altered, of the same size",
@@ -376,6 +397,12 @@ describe("uploads", () => {
 });
 
 describe("nothing is wrongly accused", () => {
+  test("a file among the uploads", () => {
+    store.push("app", image("app"), "v1");
+    write(`${store.repository("app").uploads}/.DS_Store`, "");
+    expect(found("app", { now: Date.now() + 48 * HOUR })).toEqual([]);
+  });
+
   test("a repository in a repository", () => {
     store.push("a", image("a"), "v1").push("a/b", image("b"), "v1").push("a/b/c", image("c"), "v1");
     const names = [...new StoreReader(store.layout).repositories()].map(({ name }) => name);

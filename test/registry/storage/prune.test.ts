@@ -62,7 +62,8 @@ function corpus(): { keep: Manifest[] } {
   const oldSignature = artifact("old signature", { subject: version(1) });
   push("app", 30, version(1), "v1", "latest");
   push("app", 20, version(2), "v2", "latest");
-  push("app", 10, nested, "v3", "latest");
+  push("app", 11, nested, "latest");
+  push("app", 10, nested, "v3");
   push("app", 5, index([signature]), referrersTag(nested));
   push("app", 25, index([oldSignature]), referrersTag(version(1)));
   push("team/tool", 7, tool, "v1");
@@ -113,6 +114,17 @@ describe("the plan", () => {
     expect(report.remove.blobs).toBe(counts.blobs - ideal.size);
     expect(tree()).toEqual(before);
     expect(readdirSync(store.root)).toEqual(["docker"]);
+  });
+
+  test("lists repositories and tags in ascending order", async () => {
+    for (const name of ["app/a", "app-b", "app"]) {
+      for (const age of [1, 2]) push(name, age, image(`${name} ${age}`), `v${age}`);
+    }
+    const { kept, remove } = await planPrune(store.root, NEWEST, NOW);
+    const names = ["app", "app-b", "app/a"];
+    for (const list of [kept, remove.tags, remove.manifests]) {
+      expect(list.map(({ repository }) => repository)).toEqual(names);
+    }
   });
 
   test("of a registry that has nothing to spare is empty", async () => {
@@ -338,6 +350,15 @@ describe("goes on", () => {
     const orphan = `sha256:${"a".repeat(64)}` as const;
     write(store.repository("app").layerLink(orphan), orphan);
     write(store.repository("app").uploadStarted("old"), "2020-01-01T00:00:00Z");
+    await applyPrune(store.root, NEWEST, NOW, quiet);
+    expect(existsSync(store.repository("app").layerLink(orphan))).toBe(false);
+  });
+
+  test("over a broken layer link that nothing needs, also where no rule removes it", async () => {
+    corpus();
+    const orphan = `sha256:${"a".repeat(64)}` as const;
+    write(store.repository("app").layerLink(orphan), "");
+    await planPrune(store.root, { rules: [{ repositories: "team/*", keepNewest: 1 }] }, NOW);
     await applyPrune(store.root, NEWEST, NOW, quiet);
     expect(existsSync(store.repository("app").layerLink(orphan))).toBe(false);
   });

@@ -83,9 +83,17 @@ describe("which tags stay", () => {
     expect(removedTags(planOne(four, newest(1, { keepYoungerThanHours: 301 })))).toEqual(["latest", "v1"]);
   });
 
-  test("of tags pushed in the same moment the higher version", () => {
-    const same = graph("app", images, { v9: ["a", 1], v10: ["b", 1], v1: ["c", 1] });
-    expect(removedTags(planOne(same, newest(1)))).toEqual(["v1", "v9"]);
+  test("of tags pushed in the same moment, as after a restore, all or none", () => {
+    const same = graph("app", images, { v9: ["a", 2], v10: ["b", 2], v1: ["c", 1] });
+    expect(removedTags(planOne(same, newest(1)))).toEqual(["v10", "v9"]);
+    expect(removedTags(planOne(same, newest(2)))).toEqual([]);
+  });
+
+  test("no name that only looks like a fallback tag stays for ever", () => {
+    const branch = `build-${"long-name-of-a-branch-".repeat(4)}`;
+    const commit = `main-${"a".repeat(64)}`;
+    const tags = graph("app", images, { new: ["a", 1], [branch]: ["b", 2], [commit]: ["c", 3] });
+    expect(removedTags(planOne(tags, newest(1)))).toEqual([branch, commit]);
   });
 
   test("a repository that no rule is for is left as it is", () => {

@@ -1,5 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import timers from "node:timers/promises";
 import type { Digest } from "../../../registry/oci/digest";
 import { removeOrphanLayerLink } from "../../../registry/storage/layer-link";
 import { StoreReader } from "../../../registry/storage/reader";
@@ -167,6 +178,21 @@ describe("where the store is", () => {
     expect(await scan(store.root)).toMatchObject({ counts: { repositories: 1 }, findings: [] });
   });
 
+  test("of many damaged stores each is found, and the wait between the looks is one", async () => {
+    const folder = store.root;
+    const child = image("child");
+    rmSync(join(folder, "docker"), { recursive: true });
+    const names = Array.from({ length: 30 }, (_, n) => `store${String(n).padStart(2, "0")}`);
+    for (const name of names) {
+      const one = new SyntheticStore(join(folder, name)).push("app", index([child]), "v1");
+      rmSync(one.repository("app").revisionLink(digestOf(child)));
+    }
+    const waits = jest.spyOn(timers, "setTimeout");
+    expect((await scan(folder)).findings.map(({ store: name }) => name)).toEqual(names);
+    expect(waits).toHaveBeenCalledTimes(1);
+    waits.mockRestore();
+  });
+
   test("a folder that cannot be listed is told, and what is beside it is scanned", async () => {
     const lost = image("app");
     store.push("app", lost, "v1").push("other", image("other"), "v1");
@@ -177,6 +203,33 @@ describe("where the store is", () => {
     const { findings, unreadable } = await scan(store.root);
     expect(unreadable).toEqual([revisions]);
     expect(findings).toContainEqual(expect.objectContaining({ repository: "app", kind: "broken-tag" }));
+  });
+
+  test("what this user may not read is told, and is no finding", async () => {
+    const hidden = image("hidden");
+    store.push("app", image("app"), "v1").push("hidden", hidden, "v1");
+    chmodSync(store.root, 0o755);
+    chmodSync(store.repository("hidden").revisionLink(digestOf(hidden)), 0);
+    chmodSync(join(store.layout.repositories, "hidden/_layers"), 0);
+    const root = process.geteuid?.() === 0;
+    // Nobody, who is in no group.
+    if (root) process.seteuid?.(65_534);
+    try {
+      expect(await scan(store.root)).toMatchObject({
+        counts: { repositories: 1, tags: 1 },
+        findings: [],
+        unreadable: [
+          expect.stringMatching(/hidden\/_(layers|manifests)/),
+          expect.stringContaining("hidden/_manifests"),
+        ],
+      });
+      await expect(scan(join(store.layout.repositories, "hidden/_layers/x"))).rejects.toMatchObject({
+        code: "unreadable",
+      });
+    } finally {
+      if (root) process.seteuid?.(0);
+      chmodSync(join(store.layout.repositories, "hidden/_layers"), 0o755);
+    }
   });
 
   test.each([
