@@ -1,11 +1,15 @@
 import type { Command } from "commander";
 import { isScanThread, serveScan } from "../registry/storage/scan-threads";
 import { diagnoseCommand } from "./diagnose";
+import { dnsCommand } from "./dns";
 import { docsCommand } from "./docs";
+import { driftCommand } from "./drift";
+import { htpasswdCommand } from "./htpasswd";
 import { planReportCommand } from "./plan-report";
 import { probeCommand } from "./probe-command";
 import { pruneCommand } from "./prune";
 import { repairCommand } from "./repair";
+import { rollbackCommand } from "./rollback";
 import { run, start } from "./run";
 import { scanCommand } from "./scan";
 import { verifyCommand } from "./verify";
@@ -20,6 +24,10 @@ function commands(): Command[] {
     diagnoseCommand(),
     pruneCommand(),
     repairCommand(),
+    driftCommand(),
+    rollbackCommand(),
+    dnsCommand(),
+    htpasswdCommand(),
   ];
 }
 

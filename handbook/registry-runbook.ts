@@ -6,8 +6,8 @@ import { type Block, command, type Document, heading, list, paragraph, steps, ta
 import { runbookOf } from "./host-runbook";
 import { deliveryProgram, onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
-import { resolverSections } from "./resolver";
-import { bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
+import { resolverSections, rollBack } from "./resolver";
+import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 
 /** The compose command of the stack, with its file. */
 export const compose = ({ registry }: Site) => sh`docker compose --file ${registryPaths(registry.directory).compose}`;
@@ -140,13 +140,13 @@ const change = (site: Site): Block[] => {
     }),
     paragraph(md`Verify, on the host or as in ${link(md`First look`, `${runbookOf(host)}#first-look`)}:`),
     command(onHost(host), sh`bash ${program} verify`, { expected: `…\n${host.name}: registry works` }),
+    paragraph(md`Does anything on the host differ from the site, also what somebody changed by hand? This only reads:`),
+    command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `${host.name}: as the site has it` }),
     heading(md`Take it back`, 3),
     paragraph(
-      md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} (UTC): configurations, not images. See what would change, then roll back:`,
+      md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} on the host (UTC): configurations, not images. The newest of the host's, these and those of its names, is what a rollback goes to; name another with ${"--to"}:`,
     ),
-    command(onHost(host), sh`bash ${program} difference`),
-    command(onHost(host), sh`bash ${program} rollback`, { expected: `…\n${host.name}: rolled back; …` }),
-    paragraph(md`Terraform does not know of it. The last line of the output is the command that delivers once more.`),
+    ...rollBack(host, program),
   ];
 };
 

@@ -4,6 +4,7 @@ import type { Site } from "../site/schema";
 import { type Block, command, heading, list, paragraph, table } from "./document";
 import { deliveryProgram, onHost, WORKSTATION } from "./places";
 import { md, plain, sh } from "./prose";
+import { wardenHere } from "./warden";
 
 /** systemd-resolved gives a silent server up after five seconds (measured; 252, 255 and 257 agree). */
 const RESOLVED_SECONDS = 5;
@@ -38,6 +39,24 @@ const look = (host: ManagedHost): Block =>
         expected: `Link … (${host.resolver.netplan.interface}): ${host.resolver.nameservers.join(" ")}`,
       });
 
+/**
+ * The commands that take the last delivery to a host back.
+ *
+ * @param program what the delivery left on the host
+ */
+export const rollBack = (host: ManagedHost, program: string): Block[] => [
+  command(WORKSTATION, sh`${wardenHere} rollback ${host.name} --dry-run`, {
+    expected: `${host.name}: has …\n${host.name}: would go back to …`,
+  }),
+  command(WORKSTATION, sh`${wardenHere} rollback ${host.name}`, { expected: `…\n${host.name}: rolled back; …` }),
+  paragraph(
+    md`Terraform does not know of it: the next deploy would not change the host again. The last line of the output is the command that delivers once more. Verify as above.`,
+  ),
+  paragraph(md`Without the workstation, the same on the host:`),
+  command(onHost(host), sh`bash ${program} difference`),
+  command(onHost(host), sh`bash ${program} rollback`, { expected: `…\n${host.name}: rolled back; …` }),
+];
+
 /** The part of a host's runbook that is about its names. */
 export const resolverSections = (site: Site, host: ManagedHost): Block[] => {
   const { files, parts, backups } = dnsDelivery(site, host);
@@ -60,9 +79,15 @@ export const resolverSections = (site: Site, host: ManagedHost): Block[] => {
     paragraph(md`First see what the host asks:`),
     look(host),
     paragraph(md`Then let the host check itself. It looks up names and changes nothing:`),
-    command(onHost(host), sh`bash ${program} verify quiet`, {
-      expected: `${host.name}: ${internal.name}, ${external} … resolve through ${primary}\n${host.name}: dns works`,
+    command(WORKSTATION, sh`${wardenHere} dns verify ${host.name} --without-failover-test`, {
+      expected: `${host.name}: ${internal.name}, ${external}… resolve through ${primary}\n${host.name}: dns works`,
     }),
+    paragraph(md`Without the workstation, the same on the host:`),
+    command(onHost(host), sh`bash ${program} verify quiet`, {
+      expected: `${host.name}: ${internal.name}, ${external}… resolve through ${primary}\n${host.name}: dns works`,
+    }),
+    paragraph(md`Did somebody change it by hand? This compares the host with the site, and only reads:`),
+    command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `${host.name}: as the site has it` }),
     paragraph(
       md`If ${internal.name} is not ${internal.address} there, ask the primary itself. No answer means that the resolver is down, and not this host:`,
     ),
@@ -72,9 +97,9 @@ export const resolverSections = (site: Site, host: ManagedHost): Block[] => {
     heading(md`While the primary is down`, 3),
     outage(host),
     paragraph(
-      md`To see the failover itself, run the check without ${"quiet"}: for some seconds the replies of ${primary} are dropped on this host alone. The rule that drops them ends by itself, also if you lose the connection:`,
+      md`To see the failover itself, run the whole check: for some seconds the replies of ${primary} are dropped on this host alone. The rule that drops them ends by itself, also if you lose the connection:`,
     ),
-    command(onHost(host), sh`bash ${program} verify`, {
+    command(WORKSTATION, sh`${wardenHere} dns verify ${host.name}`, {
       expected: `…\n${host.name}: with ${primary} silent, ${external} resolved after … s\n${host.name}: with ${primary} back, ${internal.name} resolves again\n${host.name}: dns works`,
     }),
     heading(md`Change it`, 3),
@@ -88,13 +113,9 @@ export const resolverSections = (site: Site, host: ManagedHost): Block[] => {
     }),
     heading(md`Take it back`, 3),
     paragraph(
-      md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} (UTC). First see what would change, then roll back to the newest, or name one by its time stamp:`,
+      md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} on the host (UTC). First see which there are and what would change, then roll back to the newest, or name one with ${"--to"}:`,
     ),
-    command(onHost(host), sh`bash ${program} difference`),
-    command(onHost(host), sh`bash ${program} rollback`, { expected: `…\n${host.name}: rolled back; …` }),
-    paragraph(
-      md`Terraform does not know of it: the next deploy would not change the host again. The last line of the output is the command that delivers once more. Verify as above.`,
-    ),
+    ...rollBack(host, program),
     ...(host.resolver.kind === "systemd-resolved"
       ? []
       : [

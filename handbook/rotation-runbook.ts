@@ -17,9 +17,11 @@ const passwords = (site: Site, service: PrivateService): Block[] => {
       md`The accounts are the lines of ${service.htpasswd} on the ${plain(host.title)}, one a line, with a bcrypt hash. The registry computes that hash on every request, so the probe has an account of its own with a long random password and the lowest cost.`,
     ),
     paragraph(
-      md`Say whose, and make the new line. The password is asked for, or made for the probe with ${"--probe"}:`,
+      md`Say whose, and make the new line. It asks for the password; with ${"--probe"} instead of a name it makes the probe's account, and puts the password into a file for the cluster:`,
     ),
-    command(WORKSTATION, sh`${wardenHere} htpasswd --help`, { expected: "Usage: warden htpasswd …" }),
+    command(WORKSTATION, sh`read -rp 'account: ' account && ${wardenHere} htpasswd "$account"`, {
+      notRun: "it waits for somebody to type",
+    }),
     paragraph(
       md`Keep the file as it was, and replace that account's line in it. Write into the same file, not beside it:`,
     ),

@@ -138,17 +138,16 @@ global_domains() { resolvectl domain | sed -n 's/^Global: *//p'; }
 # Domains are printed in an order of their own.
 sorted() { printf '%s\n' "$@" | sort; }
 
-is_active() {
-  uses_resolved || return 0
-  [[ $(servers_of_link) == "${NAMESERVERS[*]}" && $(global_servers) == "$PRIMARY" &&
-    $(global_domains | tr ' ' '\n' | sort) == "$(sorted "${SEARCH[@]}")" ]]
-}
+has_servers() { [[ $(servers_of_link) == "${NAMESERVERS[*]}" && $(global_servers) == "$PRIMARY" ]]; }
+has_domains() { [[ $(global_domains | tr ' ' '\n' | sort) == "$(sorted "${SEARCH[@]}")" ]]; }
+
+is_active() { ! uses_resolved || { has_servers && has_domains; }; }
 
 activate() {
   uses_resolved || return 0
   reload_resolved
   # networkd tells resolved of the servers a moment later.
-  within 10 is_active || fail "systemd-resolved has link $(servers_of_link), global $(global_servers), search $(global_domains); allowed are link ${NAMESERVERS[*]}, global $PRIMARY, search ${SEARCH[*]}: remove what else the host configures"
+  within 10 is_active || verify_resolved
 }
 
 activate_restored() {
@@ -206,18 +205,37 @@ forget() {
 
 verify_delivery() {
   local mode=$1 name
-  is_active || fail "systemd-resolved has other servers or domains than delivered; allowed are link ${NAMESERVERS[*]}, global $PRIMARY, search ${SEARCH[*]}: restart it, or deliver again"
-  asks_server "$PRIMARY" "$INTERNAL_NAME" | grep -qxF -- "$INTERNAL_ADDRESS" ||
-    fail "the primary $PRIMARY does not say that $INTERNAL_NAME is $INTERNAL_ADDRESS; allowed is a primary that does: check resolver.nameservers and dns.internal"
-  forget
-  resolves_internal || fail "$INTERNAL_NAME is not $INTERNAL_ADDRESS for the programs of the host; allowed is that address: check resolver.nameservers"
-  for name in "$EXTERNAL_NAME" "${REGISTRY_NAMES[@]}"; do
-    resolves "$name" || fail "$name has no address for the programs of the host; allowed is a name that $PRIMARY knows: check resolver.nameservers"
-  done
-  say "$INTERNAL_NAME, $EXTERNAL_NAME ${REGISTRY_NAMES[*]} resolve through $PRIMARY"
-  if [[ $mode == full && $FAILOVER_TEST == yes ]]; then
-    verify_failover
+  need_tools dig getent
+  if uses_resolved; then
+    verify_resolved
   fi
+  asks_server "$PRIMARY" "$INTERNAL_NAME" | grep -qxF -- "$INTERNAL_ADDRESS" ||
+    finding "$INTERNAL_NAME, asked of the primary $PRIMARY" "$INTERNAL_ADDRESS" "$(asks_server "$PRIMARY" "$INTERNAL_NAME" | paste -sd ' ')" \
+      "check resolver.nameservers and dns.internal"
+  forget
+  resolves_internal ||
+    finding "$INTERNAL_NAME, for the programs of the host" "$INTERNAL_ADDRESS" "$(lookup "$INTERNAL_NAME" | paste -sd ' ')" "check resolver.nameservers"
+  for name in "$EXTERNAL_NAME" "${REGISTRY_NAMES[@]}"; do
+    resolves "$name" || finding "$name, for the programs of the host" "an address" "" "check that $PRIMARY knows it"
+  done
+  ((FINDINGS > 0)) || say "$INTERNAL_NAME, $(joined ', ' "$EXTERNAL_NAME" "${REGISTRY_NAMES[@]}") resolve through $PRIMARY"
+  if [[ $mode == full || ($mode == deploy && $FAILOVER_TEST == yes) ]]; then
+    # A host that finds no name at all has nothing that could take over.
+    if resolves "$EXTERNAL_NAME"; then
+      verify_failover
+    else
+      say "did not let $PRIMARY fall silent: $EXTERNAL_NAME does not resolve as it is"
+    fi
+  fi
+}
+
+or_nothing() { printf '%s' "${1:-nothing}"; }
+
+verify_resolved() {
+  local cure="remove what else the host configures, or deliver again"
+  has_servers ||
+    finding "servers of systemd-resolved" "$PRIMARY, and for the link ${NAMESERVERS[*]}" "$(or_nothing "$(global_servers)"), and for the link $(or_nothing "$(servers_of_link)")" "$cure"
+  has_domains || finding "search domains of systemd-resolved" "${SEARCH[*]}" "$(global_domains)" "$cure"
 }
 
 # The replies of the primary are dropped on their way in. Dropped on the way out, or without a route, a lookup fails at
@@ -240,14 +258,21 @@ end_silence() { nft delete table inet "$FIREWALL_TABLE" 2>/dev/null || true; }
 
 verify_failover() {
   local begin=$EPOCHREALTIME outcome=0
+  need_tools nft
   forget
   silence_primary
   resolves "$EXTERNAL_NAME" || outcome=1
   end_silence
-  ((outcome == 0)) || fail "$EXTERNAL_NAME has no address within $LOOKUP_SECONDS s while $PRIMARY is silent; allowed is a fallback that knows it: check resolver.nameservers"
-  say "with $PRIMARY silent, $EXTERNAL_NAME resolved after $(elapsed "$begin") s"
-  within "$LOOKUP_SECONDS" resolves_internal || fail "$INTERNAL_NAME is not back $LOOKUP_SECONDS s after $PRIMARY is; allowed is a resolver that recovers by itself"
-  say "with $PRIMARY back, $INTERNAL_NAME resolves again"
+  if ((outcome == 0)); then
+    say "with $PRIMARY silent, $EXTERNAL_NAME resolved after $(elapsed "$begin") s"
+  else
+    finding "$EXTERNAL_NAME, while $PRIMARY is silent" "an address within $LOOKUP_SECONDS s" "" "check that a fallback of resolver.nameservers knows it"
+  fi
+  if within "$LOOKUP_SECONDS" resolves_internal; then
+    say "with $PRIMARY back, $INTERNAL_NAME resolves again"
+  else
+    finding "$INTERNAL_NAME, after $PRIMARY was silent" "$INTERNAL_ADDRESS within $LOOKUP_SECONDS s" "" "restart what resolves names on the host"
+  fi
   if uses_resolved; then
     # The link would stay with the fallback for external names.
     systemctl restart systemd-resolved

@@ -18,7 +18,8 @@
 #   prepare             whatever can be slow or fail before anything is touched
 #   is_active           whether the host already runs what the files say
 #   activate            makes the host run what the files say
-#   verify_delivery     whether it works; the argument "full" allows a check that disturbs
+#   verify_delivery     whether it works, by finding; its argument is "quiet", "full", which allows a check that disturbs, or
+#                       "deploy", which leaves that to the site
 #   activate_restored   like activate, for files that were put back
 #   restored_at_boot    like it, before the network is up
 #
@@ -55,6 +56,20 @@ fail() {
   printf '%s: %s\n' "$HOST" "$*" >&2 || true
   exit 1
 }
+
+# A check that did not hold ends a delivery. Where findings are collected it is noted, for a program, and the checks go on:
+# "finding", what was checked, what is expected, what is the case; the last three in base64.
+COLLECTS_FINDINGS=no
+FINDINGS=0
+
+finding() {
+  local what=$1 expected=$2 actual=$3 cure=$4
+  [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: given ${actual:-nothing}; allowed is $expected: $cure"
+  FINDINGS=$((FINDINGS + 1))
+  printf 'finding %s %s %s\n' "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
+}
+
+as_base64() { printf '%s' "$1" | base64 -w 0; }
 
 need_tools() {
   local tool missing=()
@@ -451,7 +466,7 @@ apply() {
   place
   activate
   step "activated"
-  verify_delivery full
+  verify_delivery deploy
   step "verified"
   rm -rf -- "$STAGED"
   await_confirmation
@@ -471,8 +486,12 @@ confirm() {
   fi
 }
 
+# verify [full | quiet] [findings]
 verify() {
+  [[ ${2-} != findings ]] || COLLECTS_FINDINGS=yes
+  take_lock
   verify_delivery "${1:-full}"
+  ((FINDINGS == 0)) || exit 1
   say "$DELIVERY works"
 }
 
@@ -566,7 +585,7 @@ main() {
   case ${1-} in
     apply | confirm | verify | difference | rollback | watch | recover) ;;
     *)
-      printf 'usage: %s apply | confirm | verify [quiet] | difference [backup] | rollback [backup]\n' "${0##*/}" >&2
+      printf 'usage: %s apply | confirm | verify [full | quiet] [findings] | difference [backup] | rollback [backup]\n' "${0##*/}" >&2
       exit 64
       ;;
   esac

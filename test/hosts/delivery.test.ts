@@ -20,7 +20,7 @@ test.each(deliveries.map((delivery) => [`${delivery.name} of ${delivery.host.nam
 
 test("fails with its usage, and touches nothing, where the command is not one of its own", () => {
   expect(() => execFileSync("bash", ["-s", "aply"], { input: assembleScript(first, "again"), stdio: "pipe" })).toThrow(
-    /usage: bash apply \| confirm \| verify \[quiet\] \| difference \[backup\] \| rollback \[backup\]/,
+    /usage: bash apply \| confirm \| verify \[full \| quiet\] \[findings\] \| difference \[backup\] \| rollback \[backup\]/,
   );
 });
 

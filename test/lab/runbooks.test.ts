@@ -21,9 +21,6 @@ const root = join(__dirname, "../..");
 const OPERATOR = "10.99.0.20";
 const account = { username: "operator", password: "planted-secret-7f3a" };
 
-/** Commands of the program that have not come yet: see test/handbook/warden-commands.test.ts. */
-const ANNOUNCED = / htpasswd /;
-
 /** What an operator would type where a runbook asks. */
 const ANSWERS: Readonly<Record<string, string>> = {
   REG_USER: account.username,
@@ -72,6 +69,10 @@ describeWithHosts(
       const [managed] = managedHosts(site).filter((each) => each.name === host);
       return name === "dns" && managed !== undefined ? dnsDelivery(site, managed) : registryDelivery(site);
     };
+
+    /** Everything that is delivered to a host. */
+    const deliveriesTo = (host: string): Delivery[] =>
+      (host === site.registry.host ? ["dns", "registry"] : ["dns"]).map((name) => deliveryOf(name, host));
 
     /** A stock Node image for the VM's Docker: this very Node with its libraries, called as the site calls it. */
     const importNode = (): void => {
@@ -190,13 +191,15 @@ describeWithHosts(
         const assigned = /^\w+=\S+$/.test(run.text) ? `${run.text}\n` : "";
         const answers = asked.map((name) => `export ${name}=${quote(ANSWERS[name] ?? "")}\n`).join("");
         said.set(place.host, `${said.get(place.host) ?? ""}${assigned}${answers}`);
-        if (notRun !== undefined || ANNOUNCED.test(`${run.text} `)) return [];
+        if (notRun !== undefined) return [];
 
         const script = `${said.get(place.host)}${run.text}`;
         const { status, output } =
           place.host === undefined ? atWorkstation(script) : hosts.try(labHost(place.host), `bash -c ${quote(script)}`);
-        const undone = /\/(dns|registry)\/delivery\.sh rollback$/.exec(run.text)?.[1];
+        const [, undone, rolledBack] =
+          /\/(dns|registry)\/delivery\.sh rollback$|warden -- rollback (\S+)$/.exec(run.text) ?? [];
         if (undone !== undefined) deliver(deliveryOf(undone, place.host));
+        if (rolledBack !== undefined) for (const each of deliveriesTo(rolledBack)) deliver(each);
         const right = status === 0 && (expected === undefined || pattern(expected).test(output.trim()));
         return right ? [] : [`${run.text}\n  status ${status}: ${output}`];
       });

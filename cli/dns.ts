@@ -1,0 +1,68 @@
+import { Argument, Command } from "commander";
+import { assembleScript } from "../hosts/delivery";
+import type { Finding } from "../hosts/finding";
+import { dnsDelivery } from "../hosts/resolver";
+import { HostError, runOnHost } from "../hosts/ssh";
+import { hostTable, managedHost } from "./host";
+import { selectedSite } from "./selected-site";
+
+interface DnsOptions {
+  withoutFailoverTest?: true;
+  site?: string;
+  json?: true;
+}
+
+/** Named in messages of the script that verify does not come to. */
+const DEPLOY = "npm run cdktf -- deploy dns";
+
+const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");
+
+/** The lines that the script prints for a program; see finding in transaction.sh. */
+const findingsIn = (printed: string): Finding[] =>
+  printed
+    .split("\n")
+    .filter((line) => line.startsWith("finding "))
+    .map((line) => line.split(" "))
+    .map(([, what, expected, actual]) => ({
+      what: decoded(what),
+      expected: decoded(expected),
+      actual: decoded(actual),
+    }));
+
+async function run(
+  _action: string,
+  name: string,
+  { withoutFailoverTest, site: option, json }: DnsOptions,
+): Promise<void> {
+  const site = selectedSite(option);
+  const host = managedHost(site, name);
+  const script = assembleScript(dnsDelivery(site, host), DEPLOY);
+  const mode = withoutFailoverTest ? "quiet" : "full";
+  const { status, stdout, stderr } = await runOnHost(host, script, { args: ["verify", mode, "findings"] });
+  const findings = findingsIn(stdout);
+  if (status !== 0 && findings.length === 0) {
+    const [reason = ""] = stderr.trim().split("\n");
+    throw new HostError(
+      "failed",
+      `the DNS of ${name} cannot be verified (${reason || "it does not say why"})`,
+      "correct that on the host, and run it again",
+    );
+  }
+  const report = { host: name, findings };
+  const said = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("finding "));
+  const lines = [...said, ...(findings.length > 0 ? hostTable(report) : [])];
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${lines.join("\n")}\n`);
+  process.exitCode = Number(findings.length > 0);
+}
+
+/** `warden dns verify`: whether names resolve on a host, also while its primary is silent. */
+export function dnsCommand(): Command {
+  return new Command("dns")
+    .description("ask a host for the names of the site, also while its primary resolver is silent")
+    .addArgument(new Argument("<action>", "what to do").choices(["verify"]))
+    .argument("<host>", "a host of the site")
+    .option("--without-failover-test", "do not let the primary fall silent for a few seconds")
+    .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
+    .option("--json", "print { host, findings } as JSON")
+    .action(run);
+}

@@ -1,0 +1,66 @@
+import { Command } from "commander";
+import { findingsOf, lookScript, looksAt } from "../hosts/drift";
+import type { HostReport } from "../hosts/finding";
+import { HostError, runOnHost } from "../hosts/ssh";
+import { type Host, isManaged } from "../site/host";
+import type { Site } from "../site/schema";
+import { hostOf, hostTable } from "./host";
+import { selectedSite } from "./selected-site";
+
+interface DriftOptions {
+  site?: string;
+  json?: true;
+}
+
+const reportOn = async (site: Site, host: Host): Promise<HostReport> => {
+  if (!isManaged(host)) return { host: host.name, findings: [], deferred: host.deferred?.reason };
+  const looks = looksAt(site, host);
+  const { stdout, stderr, status } = await runOnHost(host, lookScript(looks));
+  if (status !== 0)
+    throw new HostError(
+      "failed",
+      `${host.name} cannot be looked at (${stderr.trim().split("\n").at(-1)})`,
+      "let the user of ssh.user become root by sudo without a password",
+    );
+  const findings = findingsOf(looks, stdout);
+  if (findings === undefined)
+    throw new HostError("failed", `${host.name} cannot be looked at (it did not say all)`, "run it again");
+  return { host: host.name, findings };
+};
+
+/** Several hosts that could not be asked, as one error. */
+const together = (errors: readonly unknown[]): unknown => {
+  const [first] = errors;
+  if (errors.length < 2 || !errors.every((error) => error instanceof HostError)) return first;
+  const cures = new Set(errors.map(({ cure }) => cure));
+  return new HostError(
+    errors[0]?.code ?? "failed",
+    errors.map(({ message }) => message).join(", "),
+    [...cures].join(", "),
+  );
+};
+
+async function run(name: string | undefined, { site: option, json }: DriftOptions): Promise<void> {
+  const site = selectedSite(option);
+  const hosts = name === undefined ? site.hosts : [hostOf(site, name)];
+  const outcomes = await Promise.allSettled(hosts.map((host) => reportOn(site, host)));
+  const reports = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+  const found = reports.some(({ findings }) => findings.length > 0);
+  // A host that cannot be asked hides nothing that was found of the others.
+  if (!json && reports.length > 0) process.stdout.write(`${reports.flatMap(hostTable).join("\n")}\n`);
+  if (errors.length > 0 && !found) throw together(errors);
+  if (json) process.stdout.write(`${JSON.stringify(name === undefined ? reports : reports[0], null, 2)}\n`);
+  for (const { message, cure } of errors) process.stderr.write(`error: ${message}; ${cure}\n`);
+  process.exitCode = Number(found);
+}
+
+/** `warden drift`: what of the hosts is not as the site has it. It only reads. */
+export function driftCommand(): Command {
+  return new Command("drift")
+    .description("compare the managed files, the resolver and the containers of the hosts with the site")
+    .argument("[host]", "one host; default: every host of the site")
+    .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
+    .option("--json", "print { host, findings } as one JSON document; without a host, a list of them")
+    .action(run);
+}

@@ -1,0 +1,57 @@
+import type { Finding, HostReport } from "../hosts/finding";
+import { HostError } from "../hosts/ssh";
+import { lineDiff } from "../review/line-diff";
+import { type Host, isManaged, type ManagedHost } from "../site/host";
+import { managedHosts, type Site } from "../site/schema";
+
+const quoted = (names: readonly string[]): string => names.map((name) => JSON.stringify(name)).join(", ");
+
+/**
+ * A host of the site by its name.
+ *
+ * @throws HostError `unknown-host`
+ */
+export const hostOf = (site: Site, name: string): Host => {
+  const found = site.hosts.find((host) => host.name === name);
+  if (found !== undefined) return found;
+  throw new HostError(
+    "unknown-host",
+    `given ${JSON.stringify(name)}, which is no host of the site; allowed is ${quoted(site.hosts.map((host) => host.name))}`,
+    "give one of them, or another site with --site",
+  );
+};
+
+/**
+ * A host to which something is sent.
+ *
+ * @throws HostError `unknown-host`, or `deferred` for one of which the site says that nothing is
+ */
+export const managedHost = (site: Site, name: string): ManagedHost => {
+  const host = hostOf(site, name);
+  if (isManaged(host)) return host;
+  throw new HostError(
+    "deferred",
+    `${name} is deferred, ${host.deferred?.reason}; allowed is ${quoted(managedHosts(site).map((host) => host.name))}`,
+    "give one of them, or lift the deferral in the site",
+  );
+};
+
+const isText = (value: string): boolean => value.includes("\n");
+
+const described = ({ what, expected, actual }: Finding): string[] =>
+  isText(expected) && isText(actual)
+    ? [
+        `  ${what}:`,
+        ...["--- the site", "+++ the host", ...lineDiff(expected, actual).lines].map((line) => `    ${line}`),
+      ]
+    : [`  ${what}: ${isText(expected) ? "" : `expected ${expected || "nothing"}, `}is ${actual}`];
+
+/** What was found of a host, for people: a text of several lines as a difference, from what is expected to what is. */
+export const hostTable = ({ host, findings, deferred }: HostReport): string[] => {
+  if (deferred !== undefined) return [`${host}: deferred: ${deferred}`];
+  if (findings.length === 0) return [`${host}: as the site has it`];
+  return [
+    `${host}: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}`,
+    ...findings.flatMap(described),
+  ];
+};

@@ -1,0 +1,111 @@
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { Command, InvalidArgumentError } from "commander";
+import { kubectl } from "../handbook/cluster";
+import { sshTo } from "../handbook/places";
+import { sh } from "../handbook/prose";
+import { COST, htpasswdLine, isUser } from "../registry/htpasswd";
+import { RegistryError } from "../registry/oci/errors";
+import { privateServices, registryHost, type Site } from "../site/schema";
+import { newPassword } from "./password";
+import { selectedSite } from "./selected-site";
+
+interface HtpasswdOptions {
+  probe?: true;
+  accountFile?: string;
+  site?: string;
+}
+
+const PROBE = { user: "registry-probe", accountFile: "registry-probe.env", bytes: 32 } as const;
+
+const user = (text: string): string => {
+  if (isUser(text)) return text;
+  throw new InvalidArgumentError("allowed is a name without white space and colons that does not begin with #");
+};
+
+/** The site, where the program has one: it also runs outside a checkout, and needs it for advice alone. */
+const siteIfAny = (option: string | undefined): Site | undefined => {
+  if (option !== undefined || process.env.WARDEN_SITE) return selectedSite(option);
+  try {
+    return selectedSite(option);
+  } catch {
+    return undefined;
+  }
+};
+
+/** Where the line goes; on standard error, so that the line can be sent there. */
+const whereLineGoes = (site: Site | undefined): string[] => {
+  if (site === undefined) return ["add the line to the htpasswd file of the registry, into the same file, mode 0600"];
+  const host = registryHost(site);
+  return privateServices(site.registry).flatMap(({ htpasswd }) => {
+    const append = sh`cat >>${htpasswd}`;
+    const remote = host.ssh.user === "root" ? append : sh`sudo sh -c ${append.text}`;
+    return [
+      `add the line to ${htpasswd} on ${host.name}, into the same file, mode 0600; the registry reads it at the next request`,
+      sh`  … | ${sshTo(host)} ${remote.text}`.text,
+    ];
+  });
+};
+
+const whereAccountGoes = (site: Site | undefined, file: string): string[] => [
+  `${file} holds REG_USER and REG_PASS: give them to the cluster, then remove it`,
+  ...(site?.monitoring.probes ?? []).flatMap(({ credentials }) =>
+    site !== undefined && credentials?.from === "existing-secret"
+      ? [sh`  ${kubectl(site)} create secret generic ${credentials.secret} --from-env-file ${file}`.text]
+      : [],
+  ),
+];
+
+/** No password of anybody stands in a file that was there before. */
+const writeAccount = (file: string, name: string, password: string): void => {
+  try {
+    writeFileSync(file, `REG_USER=${name}\nREG_PASS=${password}\n`, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code;
+    throw new RegistryError(
+      "bad-input",
+      `given ${file} for the account, which ${why === "EEXIST" ? "exists" : `cannot be written (${why})`}; allowed is a new file`,
+      "name another with --account-file, or remove it",
+    );
+  }
+};
+
+async function run(given: string | undefined, options: HtpasswdOptions, command: Command): Promise<void> {
+  const { probe, accountFile = PROBE.accountFile } = options;
+  if (given === undefined && !probe) command.error("error: missing required argument 'user'");
+  if (options.accountFile !== undefined && !probe) command.error("error: --account-file goes with --probe");
+  const name = given ?? PROBE.user;
+  const site = siteIfAny(options.site);
+  const password = probe ? randomBytes(PROBE.bytes).toString("base64url") : await newPassword();
+  const line = await htpasswdLine(name, password, probe ? COST.random : COST.person);
+  if (probe) writeAccount(accountFile, name, password);
+  process.stdout.write(line);
+  const advice = [...whereLineGoes(site), ...(probe ? whereAccountGoes(site, accountFile) : [])];
+  process.stderr.write(`${advice.join("\n")}\n`);
+}
+
+/** `warden htpasswd`: a line for the file with the accounts of a private registry. */
+export function htpasswdCommand(): Command {
+  return new Command("htpasswd")
+    .description(
+      "make a line for the htpasswd file of a registry; the password is read from standard input or asked for",
+    )
+    .argument("[user]", `whose account it is (with --probe: ${PROBE.user})`, user)
+    .option("--probe", "the account of the probe: a random password of 32 bytes and the lowest cost of bcrypt")
+    .option(
+      "--account-file <file>",
+      `with --probe: the new file for REG_USER and REG_PASS (default: ${PROBE.accountFile})`,
+    )
+    .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
+    .addHelpText(
+      "after",
+      `
+The line goes to standard output, and where it belongs to standard error. No password is an argument or is printed.
+
+Examples:
+  warden htpasswd alice            asks for the password twice
+  warden htpasswd ci <password.txt
+  warden htpasswd --probe`,
+    )
+    .action(run);
+}

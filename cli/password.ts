@@ -1,0 +1,35 @@
+import { createInterface } from "node:readline";
+import { Writable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { RegistryError } from "../registry/oci/errors";
+
+/** Takes what readline would echo. */
+const silence = () => new Writable({ write: (_chunk, _encoding, done) => done() });
+
+/** Asks twice. The terminal echoes nothing from before the first question until after the last answer. */
+const typedTwice = async (): Promise<string> => {
+  const terminal = createInterface({ input: process.stdin, output: silence(), terminal: true });
+  const lines = terminal[Symbol.asyncIterator]();
+  const ask = async (question: string): Promise<string> => {
+    process.stderr.write(question);
+    const { value, done } = await lines.next();
+    process.stderr.write("\n");
+    if (done) throw new RegistryError("bad-input", "no password was given", "run it again");
+    return value;
+  };
+  try {
+    const password = await ask("password: ");
+    if ((await ask("again: ")) === password) return password;
+  } finally {
+    terminal.close();
+  }
+  throw new RegistryError("bad-input", "the two passwords differ", "run it again");
+};
+
+/**
+ * A new password: the standard input without the line feed at its end, or on a terminal what is typed, unseen.
+ *
+ * @throws RegistryError `bad-input` where there is none
+ */
+export const newPassword = async (): Promise<string> =>
+  process.stdin.isTTY ? typedTwice() : (await text(process.stdin)).replace(/\r?\n$/, "");

@@ -1,0 +1,118 @@
+import { basename } from "node:path/posix";
+import { Command } from "commander";
+import { assembleScript, type Delivery } from "../hosts/delivery";
+import { registryDelivery } from "../hosts/registry";
+import { dnsDelivery } from "../hosts/resolver";
+import { quote } from "../hosts/shell";
+import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
+import type { ManagedHost } from "../site/host";
+import type { Site } from "../site/schema";
+import { managedHost } from "./host";
+import { selectedSite } from "./selected-site";
+
+interface RollbackOptions {
+  to?: string;
+  dryRun?: true;
+  site?: string;
+}
+
+/** An archive on a host, which a delivery made before it changed anything. */
+interface Backup {
+  readonly delivery: Delivery;
+  readonly path: string;
+  /** YYYYMMDD-HHMMSS, UTC. */
+  readonly stamp: string;
+}
+
+const STAMP = /-(\d{8}-\d{6})\.tar\.gz$/;
+
+const deliveriesTo = (site: Site, host: ManagedHost): Delivery[] => [
+  dnsDelivery(site, host),
+  ...(host.name === site.registry.host ? [registryDelivery(site)] : []),
+];
+
+/** Newest first. */
+const backupsOn = async (host: ManagedHost, deliveries: readonly Delivery[]): Promise<Backup[]> => {
+  const patterns = deliveries.map(({ backups }) => `${quote(backups)}-*.tar.gz`);
+  const output = await runOnHost(host, `shopt -s nullglob; printf '%s\\n' ${patterns.join(" ")}`);
+  if (output.status !== 0) throw failed(host.name, output);
+  return output.stdout
+    .split("\n")
+    .flatMap((path): Backup[] => {
+      const [, stamp] = STAMP.exec(path) ?? [];
+      const delivery = deliveries.find(({ backups }) => path === `${backups}-${stamp}.tar.gz`);
+      return stamp === undefined || delivery === undefined ? [] : [{ delivery, path, stamp }];
+    })
+    .toSorted((one, other) => (one.stamp < other.stamp ? 1 : -1));
+};
+
+const isNamed =
+  (name: string) =>
+  ({ path, stamp }: Backup): boolean =>
+    [path, basename(path), stamp].includes(name);
+
+const chosen = (host: ManagedHost, backups: readonly Backup[], name: string | undefined): Backup => {
+  const [newest] = backups;
+  if (newest === undefined)
+    throw new HostError(
+      "no-backup",
+      `${host.name} has no backup`,
+      "deliver something to it first: until then there is nothing to go back to",
+    );
+  const [found, ...others] = name === undefined ? [newest] : backups.filter(isNamed(name));
+  if (found !== undefined && others.length === 0) return found;
+  throw new HostError(
+    "no-backup",
+    `${host.name} has ${others.length > 0 ? "more than one" : "no"} backup ${JSON.stringify(name)}; allowed is one of ${backups.map(({ path }) => path).join(", ")}`,
+    "name one by its path, or leave --to out for the newest",
+  );
+};
+
+/**
+ * The program that the delivery left on the host knows how to go back, whatever the site says now. A rollback to before the
+ * first delivery removed it: then that of the site does it.
+ */
+const program = (host: ManagedHost, { delivery, path }: Backup, command: "difference" | "rollback"): string => {
+  const stack = delivery.name === "dns" ? "dns" : "registry-vm";
+  const folder = `cdktf.out/stacks/${stack}`;
+  const again = `terraform -chdir=${folder} apply -replace=<what terraform -chdir=${folder} state list calls ${host.name}>`;
+  const script = Buffer.from(assembleScript(delivery, again)).toString("base64");
+  return `program=/var/lib/registry-warden/${delivery.name}/delivery.sh
+if [ ! -f "$program" ]; then
+  program=$(mktemp) && trap 'rm -f -- "$program"' EXIT && base64 -d >"$program" <<<'${script}' || exit
+fi
+bash "$program" ${command} ${quote(path)}`;
+};
+
+const failed = (name: string, { stderr }: HostOutput): HostError => {
+  const [reason = ""] = stderr.trim().split("\n");
+  return new HostError(
+    "failed",
+    `${name} was not rolled back (${reason || "it does not say why"})`,
+    `correct that on ${name}, and run it again`,
+  );
+};
+
+async function run(name: string, { to, dryRun, site: option }: RollbackOptions): Promise<void> {
+  const site = selectedSite(option);
+  const host = managedHost(site, name);
+  const backups = await backupsOn(host, deliveriesTo(site, host));
+  const backup = chosen(host, backups, to);
+  const write = (text: string) => process.stdout.write(text);
+  if (dryRun) for (const { path } of backups) write(`${name}: has ${path}\n`);
+  write(`${name}: ${dryRun ? "would go" : "goes"} back to ${backup.path}\n`);
+  const output = await runOnHost(host, program(host, backup, dryRun ? "difference" : "rollback"), { onOutput: write });
+  if (output.status !== 0) throw failed(name, output);
+  if (dryRun && output.stdout === "") write(`${name}: nothing would change\n`);
+}
+
+/** `warden rollback`: a host as it was before its last delivery, or before an earlier one. */
+export function rollbackCommand(): Command {
+  return new Command("rollback")
+    .description("show what changes, and put a host back to before its last delivery, or to a named backup")
+    .argument("<host>", "a host of the site")
+    .option("--to <backup>", "a backup on the host, by its time stamp, its name or its path (default: the newest)")
+    .option("--dry-run", "list the backups, and show what would change")
+    .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
+    .action(run);
+}

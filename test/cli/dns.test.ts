@@ -1,0 +1,81 @@
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import { managedHosts } from "../../site/schema";
+import { FakeSsh } from "./fake-ssh";
+import { runWarden } from "./run-warden";
+
+const [host] = managedHosts(parseSite(reference));
+if (host === undefined) throw new Error("the reference site has a managed host");
+
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+const finding = (...fields: string[]) => `finding ${fields.map(base64).join(" ")}\n`;
+
+let ssh: FakeSsh;
+beforeEach(() => {
+  ssh = new FakeSsh();
+});
+afterEach(() => ssh.remove());
+
+test("prints what the host said, and ends with 0", async () => {
+  ssh.answer(host.address, {
+    stdout: "pve: with 192.168.1.2 silent, github.com resolved after 2.0 s\npve: dns works\n",
+  });
+  expect(await runWarden("dns", "verify", "pve")).toEqual({
+    code: 0,
+    out: "pve: with 192.168.1.2 silent, github.com resolved after 2.0 s\npve: dns works\n",
+    err: "",
+  });
+});
+
+test.each([
+  [[], "'full'"],
+  [["--without-failover-test"], "'quiet'"],
+])("%j asks for the check %s", async (options, mode) => {
+  ssh.answer(host.address, {});
+  await runWarden("dns", "verify", "pve", ...options);
+  const [connection] = ssh.connections();
+  expect(connection?.args.at(-1)).toBe(`'bash' '-s' '--' 'verify' ${mode} 'findings'`);
+  expect(connection?.input).toContain('\nmain "$@"\n');
+});
+
+test("prints findings as the contract has them, whatever is in them, and ends with 1", async () => {
+  const actual = 'it\'s "$x"\n\\ ü';
+  ssh.answer(host.address, { status: 1, stdout: `pve: a line\n${finding("github.com", "an address", actual)}` });
+  const { code, out } = await runWarden("dns", "verify", "pve", "--json");
+  expect({ code, report: JSON.parse(out) }).toEqual({
+    code: 1,
+    report: { host: "pve", findings: [{ what: "github.com", expected: "an address", actual }] },
+  });
+});
+
+test("prints findings for people", async () => {
+  ssh.answer(host.address, { status: 1, stdout: `pve: a line\n${finding("github.com", "an address", "nothing")}` });
+  expect((await runWarden("dns", "verify", "pve")).out).toBe(
+    "pve: a line\npve: 1 finding\n  github.com: expected an address, is nothing\n",
+  );
+});
+
+test("a host that lacks a tool is 2, with one line", async () => {
+  ssh.answer(host.address, { status: 1, stderr: "pve: dig is missing on the host\n" });
+  const { code, out, err } = await runWarden("dns", "verify", "pve", "--json");
+  expect(code).toBe(2);
+  expect(JSON.parse(out)).toMatchObject({
+    error: { code: "failed", message: "the DNS of pve cannot be verified (pve: dig is missing on the host)" },
+  });
+  expect(err.split("\n")).toHaveLength(2);
+});
+
+test("a deferred host is 2: nothing is sent to it", async () => {
+  const { code, err } = await runWarden("dns", "verify", "truenas");
+  expect(code).toBe(2);
+  expect(err).toMatch(/^error: truenas is deferred, unreachable .*; allowed is "pve", "registry-vm"; /);
+  expect(ssh.connections()).toEqual([]);
+});
+
+test.each([
+  ["no host", ["verify"]],
+  ["another action", ["flush", "pve"]],
+  ["an unknown option", ["verify", "pve", "--no-failover-test"]],
+])("%s: wrong usage", async (_, args) => {
+  expect(await runWarden("dns", ...args)).toMatchObject({ code: 64, out: "" });
+});

@@ -1,0 +1,74 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** What a host answers to every script. */
+export interface Answer {
+  readonly stdout?: string;
+  readonly stderr?: string;
+  readonly status?: number;
+}
+
+/** A connection that was made. */
+export interface Connection {
+  readonly args: readonly string[];
+  readonly input: string;
+}
+
+// Reads all of its input first, as sshd does for a host that takes it.
+const PROGRAM = `#!/bin/sh
+folder=$(dirname "$0")
+call=$(mktemp -d "$folder/call-XXXXXX")
+printf '%s\\0' "$@" >"$call/args"
+cat >"$call/input"
+for word; do case $word in *@*) host=\${word#*@} ;; esac; done
+[ -d "$folder/$host" ] || { echo "ssh: connect to host $host port 22: No route to host" >&2; exit 255; }
+cat "$folder/$host/stderr" >&2
+cat "$folder/$host/stdout"
+exit "$(cat "$folder/$host/status")"
+`;
+
+/** An ssh, first on PATH, whose hosts answer what they are told to; one that was told nothing cannot be reached. */
+export class FakeSsh {
+  private readonly folder = mkdtempSync(join(tmpdir(), "fake-ssh-"));
+  private readonly path = process.env.PATH;
+
+  constructor() {
+    const program = join(this.folder, "ssh");
+    writeFileSync(program, PROGRAM);
+    chmodSync(program, 0o755);
+    process.env.PATH = `${this.folder}:${this.path}`;
+  }
+
+  answer(address: string, { stdout = "", stderr = "", status = 0 }: Answer): void {
+    const folder = join(this.folder, address);
+    if (!existsSync(folder)) mkdirSync(folder);
+    for (const [name, content] of Object.entries({ stdout, stderr, status: String(status) }))
+      writeFileSync(join(folder, name), content);
+  }
+
+  connections(): Connection[] {
+    return readdirSync(this.folder)
+      .filter((name) => name.startsWith("call-"))
+      .map((name) => ({
+        args: readFileSync(join(this.folder, name, "args"), "utf8")
+          .split("\0")
+          .slice(0, -1),
+        input: readFileSync(join(this.folder, name, "input"), "utf8"),
+      }));
+  }
+
+  remove(): void {
+    process.env.PATH = this.path;
+    rmSync(this.folder, { recursive: true });
+  }
+}
