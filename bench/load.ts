@@ -1,13 +1,18 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { connect as connectSecurely } from "node:tls";
 
 /**
  * A bare load generator: sends each request of a file once over kept-alive connections and looks at nothing of the answers
  * but where they end. It is the limit that a walk is measured against. Prints the seconds that it took.
  *
- * usage: load HOST PORT FILE CONNECTIONS; a line of the file is `HEAD <path>`, or `GET <path> <offset of the one byte>`
+ * usage: load HOST PORT FILE CONNECTIONS; a line of the file is `HEAD <path>`, or `GET <path> <offset of the one byte>`.
+ * LOAD_AUTHORIZATION is sent as it is; LOAD_CA is the certificate authority of a server that speaks TLS.
  */
 const [host = "", port = "", file = "", connections = ""] = process.argv.slice(2);
+const { LOAD_AUTHORIZATION, LOAD_CA } = process.env;
+const authorization = LOAD_AUTHORIZATION === undefined ? "" : `\r\nAuthorization: ${LOAD_AUTHORIZATION}`;
+const authority = LOAD_CA === undefined ? undefined : readFileSync(LOAD_CA);
 const ACCEPT = [
   "oci.image.index.v1",
   "oci.image.manifest.v1",
@@ -24,7 +29,7 @@ const requests = readFileSync(file, "utf8")
   .map((line) => {
     const [method = "", path = "", offset] = line.split(" ");
     const range = offset === undefined ? "" : `\r\nRange: bytes=${offset}-${offset}`;
-    const text = `${method} ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nAccept: ${ACCEPT}${range}${END}`;
+    const text = `${method} ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nAccept: ${ACCEPT}${authorization}${range}${END}`;
     return { text, body: offset === undefined ? 0 : 1 };
   });
 
@@ -33,7 +38,8 @@ let next = 0;
 let open = Number(connections);
 
 for (let each = 0; each < Number(connections); each++) {
-  const socket = connect({ host, port: Number(port), noDelay: true });
+  const address = { host, port: Number(port), noDelay: true };
+  const socket = authority === undefined ? connect(address) : connectSecurely({ ...address, ca: authority });
   let awaited = 0;
   let seen = "";
   const send = (): void => {
@@ -48,7 +54,7 @@ for (let each = 0; each < Number(connections); each++) {
     socket.write(request.text);
   };
   socket.setEncoding("latin1");
-  socket.on("connect", send);
+  socket.on(authority === undefined ? "connect" : "secureConnect", send);
   socket.on("data", (piece: string) => {
     seen += piece;
     const end = seen.indexOf(END);

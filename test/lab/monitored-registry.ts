@@ -5,6 +5,7 @@ import { MonitoringStack } from "../../stacks/monitoring-stack";
 import { type KubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, site } from "../monitoring/synthesise";
 import { createCertificateAuthority } from "./certificates";
+import { startFront } from "./front";
 import { PLANTED, type PlantedSecret } from "./planted-secret";
 import { type LabPod, preparePod } from "./pod";
 import { freePort } from "./process";
@@ -34,6 +35,12 @@ export interface MonitoredRegistryOptions {
   readonly period?: number;
   /** @default 1 */
   readonly shards?: number;
+  /** Seconds of a run. @default 60, or a third of the period */
+  readonly deadline?: number;
+  /** Of bcrypt. @default 4, the lowest */
+  readonly cost?: number;
+  /** Whether nginx stands before it, with the configuration that is delivered, instead of the registry's own TLS. */
+  readonly front?: boolean;
 }
 
 /** Synthesises with the program that is really shipped. */
@@ -41,13 +48,14 @@ const synthesiseWhole = (given: Site): Json =>
   JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site: given }), true));
 
 /** The small site, bent to this machine: only names, addresses and ports differ. */
-const labSite = (registryPort: number, { pushgateway, period, shards = 1 }: MonitoredRegistryOptions): Site => {
+const labSite = (registryPort: number, options: MonitoredRegistryOptions): Site => {
+  const { pushgateway, period, shards = 1, deadline = 60 } = options;
   const parsed = site("small", (input) => {
     input.hosts[0].address = "127.0.0.1";
     Object.assign(input.registry.services[0], { serverName: "localhost", port: registryPort });
     input.monitoring.pushgateway = pushgateway;
     // Short: a registry that is down is asked again for a part of it.
-    Object.assign(input.monitoring.probes[0], { shards, deadlineSeconds: 60 });
+    Object.assign(input.monitoring.probes[0], { shards, deadlineSeconds: deadline });
   });
   if (period === undefined) return parsed;
   // Shorter than any that the schema allows, and it is right.
@@ -62,12 +70,11 @@ const labSite = (registryPort: number, { pushgateway, period, shards = 1 }: Moni
 export const startMonitoredRegistry = async (options: MonitoredRegistryOptions): Promise<MonitoredRegistry> => {
   const authority = createCertificateAuthority();
   const port = await freePort();
-  const registry = await startRegistry({
-    port,
-    htpasswd: { ...PLANTED, cost: 4 },
-    tls: authority.issue(["localhost", "127.0.0.1"]),
-  });
   const given = labSite(port, options);
+  const htpasswd = { ...PLANTED, cost: options.cost ?? 4 };
+  const tls = authority.issue(["localhost", "127.0.0.1"]);
+  const registry = await startRegistry(options.front ? { htpasswd } : { port, htpasswd, tls });
+  const front = options.front ? await startFront(given.registry, registry.host, tls) : undefined;
   const stack = synthesiseWhole(given);
   const [probe] = given.monitoring.probes;
   const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
@@ -94,6 +101,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
     credentials: PLANTED,
     authority: authority.certificate,
     stop: async () => {
+      await front?.stop();
       await registry.stop();
       pod.remove();
       authority.remove();

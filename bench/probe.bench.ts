@@ -1,0 +1,141 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseSite } from "../site/load";
+import reference from "../site/reference";
+import { find } from "../test/lab/components";
+import { image, index, layer, type Manifest } from "../test/lab/images";
+import { type MonitoredRegistry, startMonitoredRegistry } from "../test/lab/monitored-registry";
+import { getJson, type LabServer, startPushgateway } from "../test/lab/prometheus";
+import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-store";
+
+const root = resolve(__dirname, "..");
+
+/** 500 tags, each an index of two platforms with eight layers, of which the tags of a repository share seven. */
+const REPOSITORIES = 25;
+const TAGS = 20;
+const PLATFORMS = ["amd64", "arm64"];
+const LAYERS = 8;
+
+/** What `warden htpasswd --probe` takes, the least that htpasswd(1) takes by default, and what many take. */
+const COSTS = [4, 5, 10];
+/** More than the probe may have: what the registry can do at all. */
+const CONNECTIONS = 16;
+/** Requests that measure what it can do, by the time that one takes: each step of the cost doubles it. */
+const SAMPLE: Record<number, number> = { 4: 4000, 5: 4000, 10: 600 };
+const RUNS = 3;
+
+const [probe] = parseSite(reference).monitoring.probes;
+const PERIOD = (probe?.periodMinutes ?? 0) * 60;
+
+/** Fills the store. @returns a request for each object, as the bare load sends them */
+function writeImages(store: SyntheticStore): string[] {
+  const requests = new Set<string>();
+  const note = (repository: string, manifest: Manifest): void => {
+    requests.add(`HEAD /v2/${repository}/manifests/${digestOf(manifest)}`);
+    for (const blob of manifest.blobs) {
+      requests.add(`GET /v2/${repository}/blobs/${digestOf(blob)} ${blob.bytes.length - 1}`);
+    }
+    for (const child of manifest.manifests) note(repository, child);
+  };
+  for (let r = 0; r < REPOSITORIES; r++) {
+    for (let t = 0; t < TAGS; t++) {
+      const repository = `bench/r${r}`;
+      const children = PLATFORMS.map((architecture) => {
+        const layers = Array.from({ length: LAYERS }, (_, at) =>
+          layer(`${repository}/${at === LAYERS - 1 ? t : "base"}/${architecture}/${at}`),
+        );
+        return image(`${repository}/${t}/${architecture}`, { platform: { architecture, os: "linux" }, layers });
+      });
+      const made = index(children);
+      store.push(repository, made, `v${t}`);
+      note(repository, made);
+    }
+  }
+  return [...requests];
+}
+
+/** Requests a second that the registry answers to the same account behind the same front. */
+function capacity({ site, credentials, authority }: MonitoredRegistry, requests: readonly string[]): number {
+  const folder = mkdtempSync(join(tmpdir(), "warden-bench-"));
+  try {
+    const file = join(folder, "requests");
+    writeFileSync(file, requests.map((line) => `${line}\n`).join(""));
+    const { port } = site.registry.services[0] as { port: number };
+    const basic = Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64");
+    const seconds = execFileSync(
+      process.execPath,
+      ["--import", "tsx", "bench/load.ts", "127.0.0.1", String(port), file, String(CONNECTIONS)],
+      {
+        cwd: root,
+        encoding: "utf8",
+        env: { ...process.env, LOAD_AUTHORIZATION: `Basic ${basic}`, LOAD_CA: authority },
+      },
+    );
+    return requests.length / Number(seconds);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What the last run has reported of itself. */
+async function reported({ url }: LabServer): Promise<{ seconds: number; requests: number; tags: number }> {
+  const { data } = await getJson<{ data: Record<string, { metrics: { value: string }[] }>[] }>(`${url}/api/v1/metrics`);
+  const value = (name: string) => Number(data[0]?.[`registry_manifest_integrity_${name}`]?.metrics[0]?.value);
+  return { seconds: value("run_duration_seconds"), requests: value("run_requests"), tags: value("tags_checked") };
+}
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+const percent = (part: number): string => `${(100 * part).toFixed(part < 0.1 ? 2 : 1)} %`;
+
+async function measure(cost: number): Promise<void> {
+  const pushgateway = await startPushgateway();
+  const monitored = await startMonitoredRegistry({ pushgateway: pushgateway.url, front: true, cost, deadline: 900 });
+  try {
+    const requests = writeImages(new SyntheticStore(monitored.registry.root));
+    const sample = requests.filter((_, at) => at % Math.ceil(requests.length / (SAMPLE[cost] ?? 600)) === 0);
+    const most: number[] = [];
+    const took: number[] = [];
+    for (let round = 0; round < (cost > 5 ? 1 : RUNS); round++) {
+      most.push(capacity(monitored, sample));
+      const { code, stderr } = await monitored.pod.run();
+      if (code !== 0) throw new Error(`the probe failed: ${stderr}`);
+      const { seconds, tags } = await reported(pushgateway);
+      if (tags !== REPOSITORIES * TAGS) throw new Error(`the probe has checked ${tags} tags`);
+      took.push(seconds);
+    }
+    const { requests: sent } = await reported(pushgateway);
+    const [limit, seconds] = [median(most), median(took)];
+    const rows = [
+      ["a whole run", `${seconds.toFixed(1)} s, ${sent} requests`],
+      [`share of a period of ${PERIOD / 60} min`, percent(seconds / PERIOD)],
+      ["what the registry can do behind the same front", `${limit.toFixed(0)} requests/s`],
+      ["what the probe asks of it while it runs", `${(sent / seconds).toFixed(0)} requests/s`],
+      ["share of what the registry can do, while it runs", percent(sent / seconds / limit)],
+      ["share of what the registry can do, over a period", percent(sent / limit / PERIOD)],
+    ];
+    process.stdout.write(`bcrypt cost ${cost}\n`);
+    for (const [name = "", value] of rows) process.stdout.write(`  ${name.padEnd(56)}${value}\n`);
+  } finally {
+    await monitored.stop();
+    await pushgateway.stop();
+  }
+}
+
+/** The CronJob's pod over 500 tags behind nginx with TLS and htpasswd, and what it takes of the registry. */
+export async function run(): Promise<void> {
+  for (const name of ["registry", "nginx", "pushgateway", "openssl"] as const) {
+    const found = find(name);
+    if ("missing" in found) {
+      process.stdout.write(`skipped: ${found.missing}\n`);
+      return;
+    }
+  }
+  process.stdout.write(
+    `${REPOSITORIES * TAGS} tags of ${PLATFORMS.length} platforms, concurrency ${probe?.concurrency}\n`,
+  );
+  for (const cost of COSTS) await measure(cost);
+}

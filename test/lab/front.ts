@@ -1,0 +1,45 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { nginxConfiguration } from "../../hosts/nginx";
+import type { Registry } from "../../site/registry";
+import type { KeyPair } from "./certificates";
+import { required } from "./components";
+import { accepts, start, temporaryFolder } from "./process";
+import type { LabServer } from "./prometheus";
+
+const TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+
+/**
+ * The front of a site's one registry, with the configuration that is delivered: only its addresses and paths are those of
+ * this machine.
+ *
+ * @param upstream `host:port` of the registry behind it
+ */
+export const startFront = async (registry: Registry, upstream: string, tls: KeyPair): Promise<LabServer> => {
+  const [service, ...others] = registry.services;
+  if (service === undefined || others.length > 0) throw new Error("the front of the lab has one registry");
+  const folder = temporaryFolder("front");
+  mkdirSync(join(folder, "temp"));
+  // Its workers are of another user where the test is root.
+  const temporary = TEMPORARY.map((kind) => `${kind}_temp_path ${folder}/temp/${kind};`);
+  writeFileSync(
+    join(folder, "nginx.conf"),
+    `daemon off;\n${nginxConfiguration(registry)}`
+      .replace("pid /tmp/nginx.pid;", `pid ${folder}/nginx.pid;`)
+      .replace("access_log /dev/stdout;", ["access_log off;", ...temporary].join("\n"))
+      .replace(/ssl_certificate .*;/, `ssl_certificate ${tls.certificate};`)
+      .replace(/ssl_certificate_key .*;/, `ssl_certificate_key ${tls.key};`)
+      .replace(/listen (\d+)/, "listen 127.0.0.1:$1")
+      .replace(/server registry-\S+ resolve;/, `server ${upstream};`),
+  );
+  const front = await start([...required("nginx").command, "-p", folder, "-c", join(folder, "nginx.conf")], {
+    ready: () => accepts(service.port),
+  });
+  return {
+    url: `https://127.0.0.1:${service.port}`,
+    stop: async () => {
+      await front.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+};
