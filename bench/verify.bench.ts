@@ -21,16 +21,20 @@ interface Corpus {
   name: string;
   /** The seed of a layer: equal seeds are one blob of a repository. */
   layerSeed: (repository: string, tag: string, platform: string, at: number) => string;
+  /** How many times faster than crane the walk is meant to be. */
+  aims: { by8: string; inSequence: string };
 }
 
 const CORPORA: Corpus[] = [
   {
     name: "nothing shared",
     layerSeed: (repository, tag, platform, at) => `${repository}/${tag}/${platform}/${at}`,
+    aims: { by8: "", inSequence: "" },
   },
   {
     name: "7 of 8 layers shared by a repository's tags",
     layerSeed: (repository, tag, platform, at) => `${repository}/${at === LAYERS - 1 ? tag : "base"}/${platform}/${at}`,
+    aims: { by8: " (aim: 3.5)", inSequence: " (aim: 6)" },
   },
 ];
 
@@ -154,21 +158,32 @@ async function measure(corpus: Corpus, folder: string): Promise<void> {
       const command = [...crane.command, "validate", "--fast", "--remote"].join(" ");
       return seconds(["sh", "-c", `xargs -P ${processes} -n 1 ${command} < ${images}`]);
     };
-    const own = median(took.head);
-    const show = (value: number | string): string =>
-      typeof value === "string" ? value : `${value.toFixed(2).padStart(7)} s ${(value / own).toFixed(2).padStart(7)}`;
-    print(
-      `${corpus.name}: ${requests.head.length} objects (seconds, and how many times the time of warden verify --blobs head)`,
-      [
-        [`bare load, HEAD over ${CONNECTIONS} connections`, show(median(took.bareHead))],
-        ["warden verify --blobs head, all of it", show(own)],
-        ["bare load, HEAD of manifests and last byte of blobs", show(median(took.bareLastByte))],
-        ["warden verify --blobs last-byte (default), all of it", show(median(took.lastByte))],
-        ["crane validate --fast, by 8", show(validate(8))],
-        ["crane validate --fast, in sequence", show(validate(1))],
-        ["curl + jq, children of five tags", show(seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url }))],
-      ],
-    );
+    const [bare, own] = [median(took.bareHead), median(took.head)];
+    const [bareLastByte, ownLastByte] = [median(took.bareLastByte), median(took.lastByte)];
+    const [by8, inSequence] = [validate(8), validate(1)];
+    const shell = seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url });
+    const time = (value: number | string): string => (typeof value === "string" ? value : `${value.toFixed(2)} s`);
+    const times = (value: number | string, than: number): string => {
+      return typeof value === "string" ? value : (value / than).toFixed(1);
+    };
+    const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
+    print(`${corpus.name}: ${requests.head.length} objects`, [
+      [`bare load, HEAD over ${CONNECTIONS} connections`, time(bare)],
+      ["warden verify --blobs head, all of it", time(own)],
+      ["bare load, HEAD of manifests and last byte of blobs", time(bareLastByte)],
+      ["warden verify (--blobs last-byte), all of it", time(ownLastByte)],
+      ["crane validate --fast, by 8", time(by8)],
+      ["crane validate --fast, in sequence", time(inSequence)],
+      ["curl + jq, children of five tags", time(shell)],
+      ["--blobs head, of the bare load's rate (aim: 80 %)", percent(bare / own)],
+      ["last-byte, of the bare load's rate", percent(bareLastByte / ownLastByte)],
+      [`--blobs head, times faster than crane by 8${corpus.aims.by8}`, times(by8, own)],
+      [`--blobs head, times faster than crane in sequence${corpus.aims.inSequence}`, times(inSequence, own)],
+      ["--blobs head, times faster than curl + jq (aim: 1)", times(shell, own)],
+      ["last-byte, times faster than crane by 8", times(by8, ownLastByte)],
+      ["last-byte, times faster than crane in sequence", times(inSequence, ownLastByte)],
+      ["last-byte, times faster than curl + jq", times(shell, ownLastByte)],
+    ]);
   } finally {
     await registry.stop();
   }

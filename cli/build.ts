@@ -50,6 +50,7 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
     target: "node20",
     format: "esm",
     minifySyntax: true,
+    minifyWhitespace: true,
     banner: { js: SURROUNDINGS },
     plugins: [originalFolders],
     external: ["tsx/cjs/api", "esbuild"],

@@ -72,6 +72,10 @@ function tokenIn(answer: Answer): { token: string; lifetime: number } | null {
   return { token: value, lifetime };
 }
 
+function basicHeader({ username, password }: Credentials & { kind: "password" }): string {
+  return `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
+}
+
 /**
  * Knows what to send in the Authorization header of one registry: nothing, Basic (RFC 7617), or a token of its token
  * service for each scope, renewed before it expires.
@@ -84,25 +88,28 @@ export class Authorizer {
   /** Whether the token service has given a token. */
   #accepted = false;
   #scheme: Scheme = { kind: "none" };
+  readonly #basicHeader: string | null;
   readonly #tokens = new Map<Scope, IssuedToken>();
 
   constructor(
     private readonly registry: URL,
     private readonly credentials: Credentials | null,
     private readonly transport: Transport,
-  ) {}
+  ) {
+    this.#basicHeader = credentials?.kind === "password" ? basicHeader(credentials) : null;
+  }
 
   /**
    * The header for a scope, as far as the registry's challenges are known; null to send none.
    *
    * @throws ExchangeError when the token service gives no answer, RegistryError `unauthorized` when it refuses the credentials
    */
-  async headerFor(scope: Scope): Promise<string | null> {
+  headerFor(scope: Scope): Promise<string | null> | string | null {
     switch (this.#scheme.kind) {
       case "none":
         return null;
       case "basic":
-        return this.#basic();
+        return this.#basicHeader;
       case "bearer":
         return this.#token(scope, this.#scheme);
     }
@@ -133,7 +140,7 @@ export class Authorizer {
     const bearer = challenges.find(({ scheme }) => scheme === "bearer");
     const realm = bearer && this.#realm(bearer.parameters.realm);
     if (realm) return { kind: "bearer", realm, service: bearer.parameters.service };
-    if (challenges.some(({ scheme }) => scheme === "basic") && this.#basic() !== null) return { kind: "basic" };
+    if (challenges.some(({ scheme }) => scheme === "basic") && this.#basicHeader !== null) return { kind: "basic" };
     return null;
   }
 
@@ -141,12 +148,6 @@ export class Authorizer {
     if (text === undefined || !URL.canParse(text, this.registry.href)) return null;
     const realm = new URL(text, this.registry);
     return ["http:", "https:"].includes(realm.protocol) ? realm : null;
-  }
-
-  #basic(): string | null {
-    if (this.credentials?.kind !== "password") return null;
-    const { username, password } = this.credentials;
-    return `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
   }
 
   #token(scope: Scope, scheme: Scheme & { kind: "bearer" }): Promise<string | null> {
@@ -188,7 +189,7 @@ export class Authorizer {
     }
     const url = new URL(realm);
     for (const [name, value] of parameters) url.searchParams.set(name, value);
-    const basic = trusted ? this.#basic() : null;
+    const basic = trusted ? this.#basicHeader : null;
     if (basic !== null && this.credentials?.kind === "password") {
       url.searchParams.set("account", this.credentials.username);
     }

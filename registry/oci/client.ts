@@ -232,7 +232,9 @@ export class RegistryClient {
 
   async #attempt(request: Request & { anonymous?: boolean }): Promise<Answer> {
     const url = new URL(request.path, this.url);
-    const authorization = request.anonymous ? null : await this.#authorizer.headerFor(request.scope);
+    const known = request.anonymous ? null : this.#authorizer.headerFor(request.scope);
+    // A token may have to be asked for first; waiting for what is there costs a turn of every request.
+    const authorization = known instanceof Promise ? await known : known;
     const answer = await this.#follow(request, url, authorization);
     if (request.anonymous || answer.url.origin !== url.origin) return answer;
     if (answer.status !== 401) {

@@ -28,7 +28,8 @@ export class Gate {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      await this.#pace();
+      const pause = this.#pause();
+      if (pause > 0) await sleep(pause, undefined, { signal: this.#signal });
       return await task();
     } finally {
       const next = this.#waiting.shift();
@@ -42,10 +43,11 @@ export class Gate {
     this.#next = Math.max(this.#next, performance.now() + pause);
   }
 
-  async #pace(): Promise<void> {
+  /** How long the next one has to wait inside. Milliseconds. */
+  #pause(): number {
     const now = performance.now();
     const start = Math.max(now, this.#next);
     if (this.#interval > 0) this.#next = start + this.#interval;
-    if (start > now) await sleep(start - now, undefined, { signal: this.#signal });
+    return start - now;
   }
 }

@@ -1,5 +1,6 @@
 import { rootCertificates, TLSSocket } from "node:tls";
-import { Agent, buildConnector, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
+import { Agent, buildConnector } from "./undici";
 
 /**
  * Why an exchange gave no whole answer.
@@ -184,7 +185,7 @@ class Receiver implements Dispatcher.DispatchHandler {
       url: this.exchange.url,
       status: this.#status ?? 0,
       headers: this.#headers,
-      body: Buffer.concat(this.#pieces),
+      body: this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces),
       received: this.#received,
     });
   }
@@ -198,7 +199,7 @@ class Receiver implements Dispatcher.DispatchHandler {
 /** One HTTP/1.1 exchange at a time over kept-alive connections: no retry, no redirect, no credentials of its own. */
 export class Transport {
   readonly traffic: Traffic = { requests: 0, bytes: 0 };
-  readonly #agent: Agent;
+  readonly #agent: InstanceType<typeof Agent>;
   readonly #options: TransportOptions;
   readonly #expiry = new Map<string, number>();
   readonly #destroy = (): void => void this.#agent.destroy();

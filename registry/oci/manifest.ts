@@ -145,10 +145,12 @@ function parseSchema1(json: Json, mediaType: string | undefined): Schema1Manifes
   return { kind: "schema1", mediaType, layers };
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 function parseJson(body: Uint8Array): Json {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    json = JSON.parse(utf8.decode(body));
   } catch {
     throw new MalformedManifest("the body is not json");
   }
