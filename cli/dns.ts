@@ -64,5 +64,12 @@ export function dnsCommand(): Command {
     .option("--without-failover-test", "do not let the primary fall silent for a few seconds")
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
     .option("--json", "print { host, findings } as JSON")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden dns verify registry                           names, also while the primary is silent for a few seconds
+  warden dns verify registry --without-failover-test   names alone`,
+    )
     .action(run);
 }

@@ -62,5 +62,13 @@ export function driftCommand(): Command {
     .argument("[host]", "one host; default: every host of the site")
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
     .option("--json", "print { host, findings } as one JSON document; without a host, a list of them")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden drift            every host of the site
+  warden drift registry   one host
+  warden drift --json     what a job needs; exit code 1 when something differs`,
+    )
     .action(run);
 }

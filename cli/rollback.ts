@@ -114,5 +114,13 @@ export function rollbackCommand(): Command {
     .option("--to <backup>", "a backup on the host, by its time stamp, its name or its path (default: the newest)")
     .option("--dry-run", "list the backups, and show what would change")
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden rollback registry --dry-run              which backups there are, and what would change
+  warden rollback registry                        to before the last delivery
+  warden rollback registry --to 20260419-031500   to before that one`,
+    )
     .action(run);
 }

@@ -47,7 +47,9 @@ test("every command shows examples of itself, with options that it has and argum
       const takesValue = (option = ""): boolean => new RegExp(`${option} <`).test(text);
       const values = given.filter(
         (word, index) =>
-          !word.startsWith("--") && !(given[index - 1]?.startsWith("--") && takesValue(given[index - 1])),
+          !word.startsWith("<") &&
+          !word.startsWith("--") &&
+          !(given[index - 1]?.startsWith("--") && takesValue(given[index - 1])),
       );
       const [needed, allowed] = [/<[^>]*>/g, /<[^>]*>|\[(?!options)[^\]]*\]/g].map(
         (argument) => (usage.match(argument) ?? []).length,
