@@ -1,0 +1,77 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { copyCheckout } from "./checkout";
+import { describeWith } from "./components";
+import { npmRegistry } from "./npm-registry";
+
+const guide = readFileSync(join(__dirname, "../../docs/guide.md"), "utf8");
+
+/** Heading of the step and command, for each command of the guide. */
+const commands = guide
+  .split(/^## /m)
+  .flatMap((step) =>
+    [...step.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(
+      ([, text = ""]) => [step.split("\n", 1)[0] ?? "", text.trim()] as const,
+    ),
+  );
+
+/** What is said when all is well, by a part of the command. A command that is not here is a mistake. */
+const SAID: readonly [command: RegExp, output: RegExp][] = [
+  [/npm start/, /registry {2}6 services[\s\S]*\ndns .* to add[\s\S]*\ndeploy with: /],
+  [/npm run demo/, /The old images are gone, the kept ones are whole\.\n$/],
+  [/^sed .* > site\.ts$/, /^$/],
+  [/npm run synth/, /^\n> .*\n> .*\n\n$/],
+  [/npm run plan$/, /\/etc\/resolv\.conf[\s\S]*\nregistry-vm .* 1 to add/],
+  [/plan-report/, /^\*\*Plan: 2 to create\*\*/],
+  [/npm run docs/, /wrote docs\/runbooks\/box\.md\n/],
+];
+
+/** A registry of nobody: it cannot be asked, and that is said in one line. */
+const UNREACHABLE = /verify https:\/\/registry\.example\.org$/;
+
+/** Needs hosts that answer: runbooks.test.ts deploys to those of the lab, as it is written here. */
+const DEPLOY = /^(npm run cdktf -- deploy \S+\n?)+$/;
+
+describeWith(["registry", "terraform"], "the guide, typed as written in a new checkout", ({ terraform }) => {
+  npmRegistry("the whole of it", () => {
+    const folder = mkdtempSync(join(tmpdir(), "guide-"));
+    const checkout = join(folder, "checkout");
+    beforeAll(() => copyCheckout(checkout));
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    const { WARDEN_SITE: _, CDKTF_OUTDIR: __, ...environment } = process.env;
+    const type = (command: string) =>
+      spawnSync("bash", ["-c", command], {
+        cwd: checkout,
+        encoding: "utf8",
+        timeout: 240_000,
+        env: { ...environment, PATH: `${join(terraform.command[0], "..")}:${environment.PATH}` },
+      });
+
+    test.each(commands.filter(([, command]) => !DEPLOY.test(command)))(
+      "%s: %s",
+      (_, command) => {
+        const { status, stdout, stderr } = type(command);
+        if (UNREACHABLE.test(command)) {
+          expect([status, stdout, stderr]).toEqual([2, "", expect.stringMatching(/^error: .*; .*\n$/)]);
+          return;
+        }
+        const expected = SAID.find(([pattern]) => pattern.test(command))?.[1] ?? "a line in SAID";
+        expect([status, stdout, stderr]).toEqual([0, expect.stringMatching(expected), expect.anything()]);
+      },
+      300_000,
+    );
+
+    test("the mistake that it suggests is named in one line", () => {
+      const { status, stderr } = type("sed -i 's/\"192.0.2.1\", //' site.ts && npm run -s synth");
+      expect([status, stderr]).toEqual([2, expect.stringMatching(/^hosts\[0\]\.resolver\.nameservers: .*\n$/)]);
+    });
+
+    test("deploys, and holds every step that it promises", () => {
+      expect(commands.filter(([, command]) => DEPLOY.test(command))).toHaveLength(2);
+      expect(new Set(commands.map(([step]) => step)).size).toBeGreaterThan(6);
+    });
+  });
+});

@@ -1,0 +1,13 @@
+import { spawnSync } from "node:child_process";
+
+/** A describe block that installs packages, most of them out of npm's cache. Without npm's registry it is skipped. */
+export const npmRegistry = (title: string, body: () => void): void => {
+  const { status, stderr } = spawnSync("npm", ["ping", "--fetch-timeout=10000", "--fetch-retries=1"], {
+    encoding: "utf8",
+  });
+  if (status === 0) describe(title, body);
+  else
+    describe.skip(title, () => {
+      test(`skipped: npm: its registry does not answer: ${stderr.trim().split("\n", 1)[0]}`, () => undefined);
+    });
+};
