@@ -1,6 +1,13 @@
+import { spawnSync } from "node:child_process";
 import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
 import { describeWithHosts, Hosts, type LabHost } from "./hosts";
+
+/** The lines that a command on this machine prints. */
+const shell = (command: string): string[] =>
+  spawnSync("bash", ["-c", command], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter((line) => line !== "");
 
 describeWithHosts([], "the booted hosts", () => {
   const { dns, hosts: declared } = parseSite(reference);
@@ -60,6 +67,20 @@ describeWithHosts([], "the booted hosts", () => {
     hosts.boot("pve");
     expect(bootOf("pve")).not.toBe(before);
     expect(hosts.ssh("pve", "cat /root/kept")).toBe("kept");
+  }, 120_000);
+
+  test("down leaves no process, no mount and no network namespace", () => {
+    const lab = hosts.environment.WARDEN_LAB ?? "";
+    const [router] = shell(`stat -Lc %i /run/netns/${lab}-router`);
+    const traces = () => ({
+      processes: shell(`stat -Lc '%i %n' /proc/[0-9]*/ns/net 2>/dev/null | grep '^${router} '`),
+      mounts: shell(`grep -F '/hosts/${lab}/' /proc/mounts`),
+      namespaces: shell(`ls /run/netns | grep '^${lab}-'`),
+    });
+    expect(traces().processes).not.toEqual([]);
+    hosts.down();
+    expect(traces()).toEqual({ processes: [], mounts: [], namespaces: [] });
+    hosts.up();
   }, 120_000);
 
   test("a fresh host is the image again", () => {
