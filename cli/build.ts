@@ -43,7 +43,7 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
   writeFileSync(join(directory, "maintenance.mjs"), wardenProgram());
   await bundle({
     absWorkingDir: root,
-    entryPoints: ["cli/warden.ts"],
+    entryPoints: ["cli/entry.ts"],
     outfile: join(directory, "warden.mjs"),
     bundle: true,
     platform: "node",

@@ -18,6 +18,8 @@ export interface Store {
  * @throws StorageRefusal when there is none, or something that is not distribution's layout
  */
 export function findStores(path: string): Store[] {
+  // An empty word, as of a variable that is not set, would be the working directory.
+  if (path === "") throw new StorageRefusal("not-found", "the storage root is empty", `give ${WANTED}`);
   const root = resolve(path);
   if (!isFolder(root)) {
     throw new StorageRefusal("not-found", `${path} is not a folder`, `give ${WANTED}`);

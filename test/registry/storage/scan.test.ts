@@ -233,6 +233,7 @@ describe("where the store is", () => {
   });
 
   test.each([
+    ["an empty path", () => "", "not-found"],
     ["a path that is no folder", () => join(store.root, "nothing"), "not-found"],
     ["a folder without a store", () => join(store.root, "docker"), "unknown-layout"],
     [
