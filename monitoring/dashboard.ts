@@ -11,7 +11,7 @@ export interface Dashboard {
 /** https://grafana.com/docs/grafana/latest/panels-visualizations/ */
 export interface Panel {
   readonly id: number;
-  readonly type: "stat" | "timeseries";
+  readonly type: "stat" | "timeseries" | "table";
   readonly title: string;
   readonly description: string;
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
@@ -40,6 +40,12 @@ const SOURCE = { type: "prometheus", uid: "${source}" };
 
 /** The series of the registries that are selected at the top of the dashboard. */
 const chosen = (metric: MetricName): string => `${metric}{instance=~"$instance"}`;
+
+/** Of all shards of a registry, the one that is furthest behind; in milliseconds, as Grafana reads a time. */
+const since = (metric: MetricName): string => `1000 * min by (instance) (${chosen(metric)})`;
+
+/** Of all shards of a registry together. */
+const total = (metric: MetricName): string => `sum by (instance) (${chosen(metric)})`;
 
 const bad = (from: number): Threshold[] => [
   { color: "green", value: null },
@@ -160,9 +166,28 @@ const HISTORY: readonly View[] = [
   },
 ];
 
+/** What is left of each registry's runs, one row a registry. */
+const LAST_RUNS: readonly { readonly title: string; readonly expr: string; readonly unit: string }[] = [
+  { title: "last report", expr: since("registry_manifest_integrity_last_run_timestamp"), unit: "dateTimeFromNow" },
+  {
+    title: "last complete walk",
+    expr: since("registry_manifest_integrity_last_complete_walk_timestamp_seconds"),
+    unit: "dateTimeFromNow",
+  },
+  {
+    title: "last found intact",
+    expr: since("registry_manifest_integrity_last_success_timestamp_seconds"),
+    unit: "dateTimeFromNow",
+  },
+  { title: "broken objects", expr: total("registry_manifest_integrity_failures"), unit: "none" },
+  { title: "tags", expr: total("registry_manifest_integrity_tags_checked"), unit: "short" },
+  { title: "requests", expr: total("registry_manifest_integrity_run_requests"), unit: "short" },
+  { title: "bytes", expr: total("registry_manifest_integrity_run_bytes"), unit: "bytes" },
+];
+
 const targets = ({ queries }: View): Panel["targets"] =>
   queries.map(({ expr, legend }, index) => ({
-    refId: String.fromCharCode("A".charCodeAt(0) + index),
+    refId: refId(index),
     expr,
     legendFormat: legend,
     datasource: SOURCE,
@@ -189,6 +214,47 @@ const fieldConfig = ({ unit, thresholds, words }: View) => ({
 /** Grafana's grid is 24 wide. */
 const WIDTH = 24;
 
+const refId = (index: number): string => String.fromCharCode("A".charCodeAt(0) + index);
+
+/** https://grafana.com/docs/grafana/latest/panels-visualizations/query-transform-data/transform-data/ */
+const lastRuns = (id: number, y: number): Panel => ({
+  id,
+  type: "table",
+  title: "Last runs",
+  description: "What each registry's last run said. A cache is only asked whether it answers.",
+  gridPos: { x: 0, y, w: WIDTH, h: 5 },
+  datasource: SOURCE,
+  targets: LAST_RUNS.map(({ expr }, index) => ({
+    refId: refId(index),
+    expr,
+    legendFormat: "",
+    format: "table",
+    instant: true,
+    datasource: SOURCE,
+  })),
+  transformations: [
+    { id: "merge", options: {} },
+    {
+      id: "organize",
+      options: {
+        excludeByName: { Time: true },
+        renameByName: {
+          instance: "registry",
+          ...Object.fromEntries(LAST_RUNS.map(({ title }, index) => [`Value #${refId(index)}`, title])),
+        },
+      },
+    },
+  ],
+  fieldConfig: {
+    defaults: {},
+    overrides: LAST_RUNS.map(({ title, unit }) => ({
+      matcher: { id: "byName", options: title },
+      properties: [{ id: "unit", value: unit }],
+    })),
+  },
+  options: { showHeader: true },
+});
+
 const panels = (): Panel[] => {
   const across = WIDTH / ANSWERS.length;
   const answers = ANSWERS.map((view, index) => ({
@@ -203,7 +269,7 @@ const panels = (): Panel[] => {
     gridPos: { x: (index % 2) * (WIDTH / 2), y: 5 + Math.floor(index / 2) * 8, w: WIDTH / 2, h: 8 },
     options: { legend: { displayMode: "list", placement: "bottom" }, tooltip: { mode: "multi" } },
   }));
-  return [...answers, ...history].map(({ view, type, gridPos, options }, index) => ({
+  const views = [...answers, ...history].map(({ view, type, gridPos, options }, index) => ({
     id: index + 1,
     type,
     title: view.title,
@@ -214,6 +280,8 @@ const panels = (): Panel[] => {
     fieldConfig: fieldConfig(view),
     options,
   }));
+  const below = Math.max(...views.map(({ gridPos: { y, h } }) => y + h));
+  return [...views, lastRuns(views.length + 1, below)];
 };
 
 const REGISTRIES: MetricName = "registry_manifest_integrity_last_run_timestamp";

@@ -53,7 +53,7 @@ const labSite = (registryPort: number, options: MonitoredRegistryOptions): Site 
   const parsed = site("small", (input) => {
     input.hosts[0].address = "127.0.0.1";
     Object.assign(input.registry.services[0], { serverName: "localhost", port: registryPort });
-    input.monitoring.pushgateway = pushgateway;
+    Object.assign(input.monitoring, { pushgateway, dashboard: { labels: { grafana_dashboard: "1" } } });
     // Short: a registry that is down is asked again for a part of it.
     Object.assign(input.monitoring.probes[0], { shards, deadlineSeconds: deadline });
   });

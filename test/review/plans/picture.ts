@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { comment } from "../../../review/comment";
 import { parsePlan } from "../../../review/plan";
 import { reviewStacks } from "../../../review/review";
+import { screenshot } from "../../pictures/screenshot";
 
 /**
  * Renders the comment on the recorded plans as a reader sees it, into docs/pictures/plan-report.png:
@@ -63,26 +63,10 @@ const coloured = (html: string): string =>
     },
   );
 
-const directory = mkdtempSync(join(tmpdir(), "picture-"));
 const html = execFileSync(renderer, ["--unsafe", "-e", "table", "-e", "tagfilter"], {
   input: markdown,
   encoding: "utf8",
 })
   // Folded but for the first, as a reader would have it after one click.
   .replace("<details>", "<details open>");
-const page = join(directory, "comment.html");
-writeFileSync(page, `<meta charset="utf-8"><style>${STYLE}</style>${coloured(html)}`);
-const picture = join(__dirname, "../../../docs/pictures/plan-report.png");
-execFileSync(
-  browser,
-  [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--hide-scrollbars",
-    "--window-size=910,1340",
-    `--screenshot=${picture}`,
-    `file://${page}`,
-  ],
-  { stdio: "ignore" },
-);
-rmSync(directory, { recursive: true });
+screenshot(browser, `<style>${STYLE}</style>${coloured(html)}`, "plan-report", 910, 1340);

@@ -1,0 +1,57 @@
+import { readdirSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { integrityDashboard, type Panel } from "../../monitoring/dashboard";
+import { type Answers, page } from "./grafana";
+
+const RANGE = { from: 1_700_000_000, to: 1_700_000_060 };
+const dashboard = integrityDashboard();
+
+const answer =
+  (value: number) =>
+  (panel: Panel): Answers =>
+    new Map(
+      (panel.targets ?? []).map(({ refId }) => [
+        refId,
+        [
+          {
+            labels: { instance: 'a<b>"' },
+            values: [
+              [RANGE.from, value],
+              [RANGE.to, value],
+            ],
+          },
+        ],
+      ]),
+    );
+
+it("draws every panel of the dashboard, and what it does not know stops it", () => {
+  const { html } = page(dashboard, answer(1), RANGE);
+  for (const { title } of dashboard.panels) expect(html).toContain(title);
+  expect(html).not.toContain("No data");
+  expect(html).not.toContain("NaN");
+  expect(html).toContain("a&#60;b&#62;&#34;");
+  const [first, ...others] = dashboard.panels as [Panel, ...Panel[]];
+  expect(() =>
+    page({ ...dashboard, panels: [{ ...first, type: "gauge" as never }, ...others] }, answer(1), RANGE),
+  ).toThrow("of type gauge: not drawn yet");
+});
+
+it("shows words and colours as the panel says", () => {
+  const [intact] = dashboard.panels as [Panel];
+  const drawn = (value: number) => page({ ...dashboard, panels: [intact] }, answer(value), RANGE).html;
+  expect(drawn(0)).toContain("<b>intact</b>");
+  expect(drawn(2)).toContain("<b>2</b>");
+  const colour = (html: string) => /class="tile" style="background:(#\w+)"/.exec(html)?.[1];
+  expect(colour(drawn(0))).not.toBe(colour(drawn(2)));
+});
+
+it("says that there is nothing where a query found nothing", () => {
+  const { html } = page(dashboard, () => new Map(), RANGE);
+  expect(html.match(/No data/g)).toHaveLength(dashboard.panels.length);
+});
+
+const PICTURES = resolve(__dirname, "../../docs/pictures");
+
+it.each(readdirSync(PICTURES))("%s is small enough for a repository", (name) => {
+  expect(statSync(join(PICTURES, name)).size).toBeLessThan(200 * 1024);
+});
