@@ -167,7 +167,10 @@ const notes = ({ reviews, unreviewed }: CommentInput): Section => ({
 
 const apply = (reviews: readonly StackReview[]): string => {
   const stacks = reviews.filter(hasChanges).map(({ stack }) => stack);
-  return stacks.length === 0 ? "" : `### Apply\n\n${fenced("sh", `npm run cdktf -- deploy ${stacks.join(" ")}`)}`;
+  if (stacks.length === 0) return "";
+  // cdktf refuses a stack without those that it depends on, also where nothing of theirs changes.
+  const options = stacks.length < reviews.length ? ["--ignore-missing-stack-dependencies"] : [];
+  return `### Apply\n\n${fenced("sh", ["npm run cdktf -- deploy", ...stacks, ...options].join(" "))}`;
 };
 
 const hasChanges = ({ changes, outputs }: StackReview): boolean => changes.length + outputs.length > 0;

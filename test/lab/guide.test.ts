@@ -32,7 +32,7 @@ const SAID: readonly [command: RegExp, output: RegExp][] = [
 const UNREACHABLE = /verify https:\/\/registry\.example\.org$/;
 
 /** Needs hosts that answer: runbooks.test.ts deploys to those of the lab, as it is written here. */
-const DEPLOY = /^(npm run cdktf -- deploy \S+\n?)+$/;
+const DEPLOY = /^(npm run cdktf -- deploy( \S+)+\n?)+$/;
 
 describeWith(["registry", "terraform"], "the guide, typed as written in a new checkout", ({ terraform }) => {
   npmRegistry("the whole of it", () => {

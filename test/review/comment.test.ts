@@ -110,7 +110,7 @@ test("a secret whose mark Terraform lost is not shown", () => {
 test("deferred hosts and the command to apply, of the stacks that change alone", () => {
   const text = commentOn(review(recorded("dns-another-resolver")), review(recorded("dns-no-changes"), "other"));
   expect(text).toMatch(/### Deferred\n\nNothing is sent to:\n\n- `truenas`: `unreachable when/);
-  expect(text).toContain("```sh\nnpm run cdktf -- deploy dns\n```");
+  expect(text).toContain("```sh\nnpm run cdktf -- deploy dns --ignore-missing-stack-dependencies\n```");
 });
 
 test("no changes are one line", () => {
