@@ -1,7 +1,7 @@
 import { visible } from "../review/markdown";
+import { imageReference } from "../site/image";
 import { containerName, type Service } from "../site/registry";
 import { managedHosts, probedService, registryHost, type Site } from "../site/schema";
-
 import { GENERATED } from "./document";
 
 /** Path of the picture below docs/. */
@@ -55,12 +55,21 @@ const drawn = (box: Box): string => {
 
 const middle = (box: Box): number => box.y + height(box) / 2;
 
+/** The host around what runs on it, with its name above. */
+const frame = (title: string, boxes: readonly Box[]): string => {
+  const [left, top] = [Math.min(...boxes.map(({ x }) => x)), Math.min(...boxes.map(({ y }) => y)) - LINE];
+  return [
+    `<rect class="machine" x="${left - PADDING}" y="${top - PADDING}" width="${WIDTH + 2 * PADDING}" height="${bottom(boxes) - top + 2 * PADDING}" rx="6"/>`,
+    `<text x="${left}" y="${top + 4}">${xml(short(title))}</text>`,
+  ].join("\n");
+};
+
 /** From the right side of a box to the left side of one in the next column. */
-const arrow = (from: Box | undefined, to: Box | undefined): string => {
+const arrow = (from: Box | undefined, to: Box | undefined, kind: "first" | "fallback" = "first"): string => {
   if (from === undefined || to === undefined) return "";
   const [start, end] = [from.x + WIDTH, to.x];
   const bend = (start + end) / 2;
-  return `<path d="M ${start} ${middle(from)} C ${bend} ${middle(from)}, ${bend} ${middle(to)}, ${end} ${middle(to)}"/>`;
+  return `<path${kind === "fallback" ? ' class="fallback"' : ""} d="M ${start} ${middle(from)} C ${bend} ${middle(from)}, ${bend} ${middle(to)}, ${end} ${middle(to)}"/>`;
 };
 
 const STYLE = `
@@ -68,11 +77,14 @@ const STYLE = `
   .name { font-weight: bold; }
   rect { fill: #ffffff; stroke: #57606a; }
   .machine { fill: #ddf4ff; } .service { fill: #dafbe1; } .outside { fill: #f6f8fa; } .deferred { fill: #ffffff; stroke-dasharray: 6 4; }
+  .fallback { stroke-dasharray: 6 4; }
   path { fill: none; stroke: #57606a; marker-end: url(#head); }
   .background { fill: #ffffff; stroke: none; }`;
 
 /** A part of the picture. */
 interface Band {
+  /** What lies behind the boxes. */
+  readonly frames: readonly string[];
   readonly boxes: readonly Box[];
   readonly arrows: readonly string[];
 }
@@ -87,18 +99,19 @@ const registries = (site: Site): Band => {
       lines: [
         probe.name,
         `CronJob in ${monitoring.namespace.name}, every ${probe.periodMinutes} min`,
-        `reports to ${new URL(monitoring.pushgateway).host}`,
+        `→ ${new URL(monitoring.pushgateway).hostname.split(".", 1)[0]}`,
       ],
       kind: "outside",
     })),
   );
+  const host = registryHost(site);
   const services = column(
     1,
-    MARGIN,
+    MARGIN + PADDING + LINE,
     registry.services.map((service) => ({
       lines: [
         containerName(service),
-        `${service.role === "private" ? "private registry" : "pull-through cache"} on ${registryHost(site).name}`,
+        service.role === "private" ? "private registry" : "pull-through cache",
         `port ${service.port}`,
       ],
       kind: "service",
@@ -112,6 +125,7 @@ const registries = (site: Site): Band => {
   );
   const boxOf = (service: Service): Box | undefined => services[registry.services.indexOf(service)];
   return {
+    frames: [frame(`${host.name}, behind ${imageReference(registry.images.nginx)}`, services)],
     boxes: [...probes, ...services, ...upstreams],
     arrows: [
       ...monitoring.probes.map((probe, index) => arrow(probes[index], boxOf(probedService(site, probe)))),
@@ -138,13 +152,26 @@ const names = (site: Site, top: number): Band => {
   const resolvers = column(
     1,
     top,
-    addresses.map((address) => ({ lines: [address, "resolver"], kind: "outside" })),
+    addresses.map((address) => ({
+      lines: [
+        address,
+        managedHosts(site).some(({ resolver }) => resolver.nameservers[0] === address)
+          ? "primary resolver"
+          : "fallback resolver",
+      ],
+      kind: "outside",
+    })),
   );
   return {
+    frames: [],
     boxes: [...hosts, ...resolvers],
     arrows: managedHosts(site).flatMap((host) =>
-      host.resolver.nameservers.map((address) =>
-        arrow(hosts[site.hosts.indexOf(host)], resolvers[addresses.indexOf(address)]),
+      host.resolver.nameservers.map((address, index) =>
+        arrow(
+          hosts[site.hosts.indexOf(host)],
+          resolvers[addresses.indexOf(address)],
+          index === 0 ? "first" : "fallback",
+        ),
       ),
     ),
   };
@@ -162,6 +189,7 @@ export const topology = (site: Site): string => {
 </style>
 <defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><polygon points="0 0, 8 4, 0 8"/></marker></defs>
 <rect class="background" width="${columns}" height="${rows}"/>
+${[...above.frames, ...below.frames].join("\n")}
 ${[...above.arrows, ...below.arrows].join("\n")}
 ${[...above.boxes, ...below.boxes].map(drawn).join("\n")}
 </svg>
