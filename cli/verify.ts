@@ -1,4 +1,5 @@
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readCertificates } from "../registry/oci/certificates";
@@ -126,14 +127,17 @@ function progressBar(): { show: (progress: Progress) => void; end: () => void } 
   };
 }
 
-/** Makes sure, before a walk that may take long, that its report can be written. */
+/** Makes sure, before a walk that may take long, that its report can be written; a run without one leaves no file behind. */
 function expectWritable(path: string | undefined): void {
   if (path === undefined) return;
-  try {
-    appendFileSync(path, "");
-  } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code ?? "unknown";
+  const refuse = (why: string): never => {
     throw new RegistryError("bad-input", `${path} cannot be written (${why})`, "give a path in a folder that exists");
+  };
+  if (existsSync(path) && statSync(path).isDirectory()) refuse("EISDIR");
+  try {
+    accessSync(existsSync(path) ? path : dirname(path), constants.W_OK);
+  } catch (error) {
+    refuse((error as NodeJS.ErrnoException).code ?? "unknown");
   }
 }
 

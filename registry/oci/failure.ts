@@ -131,28 +131,36 @@ export function acceptWasDropped(answer: Answer): boolean {
   });
 }
 
-/** The codes a pull-through cache passes on from its upstream, nested in the detail of its own error. */
+/** How v3 writes an error of its upstream in one line: the code in lower case, a blank for each underscore, a message. */
+const ERROR_TEXT = /^(manifest unknown|name unknown|blob unknown|unauthorized|denied|toomanyrequests|unknown): /gm;
+
+/** The codes a pull-through cache passes on from its upstream, in the detail of its own error: nested in 2.8, a text in v3. */
 function upstreamCodes(answer: Answer): string[] {
-  return errorsOf(answer)
-    .flatMap(({ detail }) => errorEntries(detail))
-    .map(({ code }) => String(code));
+  return errorsOf(answer).flatMap(({ detail }) => {
+    if (typeof detail === "string") {
+      return [...detail.matchAll(ERROR_TEXT)].map(([, code = ""]) => code.toUpperCase().replace(" ", "_"));
+    }
+    const nested = errorEntries({ errors: [detail] }).filter(({ code }) => code !== undefined);
+    return [...errorEntries(detail), ...nested].map(({ code }) => String(code));
+  });
 }
 
-/** Whether a pull-through cache says that it could not reach its upstream: Go's own network error stands in the detail. */
+/**
+ * Whether a pull-through cache says that its upstream did not answer, or not as a registry: Go's own network error, or the
+ * status, stands in the detail.
+ */
 function upstreamUnreachable(answer: Answer): boolean {
   return errorsOf(answer).some(({ detail }) => {
-    return typeof detail === "object" && detail !== null && "Op" in detail && "Err" in detail;
+    if (typeof detail === "string") return /^(?:\w+ "https?:|received unexpected HTTP status: )/.test(detail);
+    if (typeof detail !== "object" || detail === null) return false;
+    return ("Op" in detail && "Err" in detail) || ("Status" in detail && typeof detail.Status === "string");
   });
 }
 
 const UPSTREAM_LACKS: readonly string[] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN"];
 const UPSTREAM_REFUSES: readonly string[] = ["UNAUTHORIZED", "DENIED"];
 
-/**
- * What a pull-through cache's 500 says of its upstream; null where it speaks of the cache itself.
- *
- * Measured on registry 2.8.3: facts of the nested error, `errors[0].detail.errors[0].code`, or of Go's network error.
- */
+/** What a pull-through cache's 500 says of its upstream; null where it speaks of the cache itself. Measured on 2.8.3 and v3. */
 export function upstreamFault(answer: Answer): Fault | null {
   const { status } = answer;
   if (status < 500) return null;

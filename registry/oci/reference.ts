@@ -102,7 +102,8 @@ export function parseTarget(text: string): Target {
     return { kind: "registry", url: new URL(url.origin) };
   }
   const slash = given.indexOf("/");
-  if (given === "" || given.includes("://")) throw badTarget(given, "its scheme is not http or https");
+  if (given === "") throw badTarget(given, "it is empty");
+  if (given.includes("://")) throw badTarget(given, "its scheme is not http or https");
   const authority = slash < 0 ? given : given.slice(0, slash);
   if (!looksLikeHost(authority) || /[\s?#\\]/.test(authority)) {
     throw badTarget(given, `${JSON.stringify(authority)} is not a host: it has neither a dot nor a port`);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "../../cli/warden";
@@ -333,12 +333,20 @@ test("the report as Prometheus text", async () => {
   expect(readFileSync(prometheus, "utf8")).not.toContain("catalog_accessible");
 });
 
-test("a page that cannot be written is told before the walk begins", async () => {
-  const html = join(folder, "nowhere", "report.html");
-  const { code, err } = await warden("verify", registry.host, "--html", html);
+test.each([
+  ["in a folder that is not there", "nowhere/report.html", /^error: .*cannot be written \(ENOENT\)/],
+  ["that is a folder", ".", /^error: .*cannot be written \(EISDIR\)/],
+])("a page %s is told before the walk begins", async (_name, path, message) => {
+  const { code, err } = await warden("verify", registry.host, "--html", join(folder, path));
   expect(code).toBe(2);
-  expect(err).toMatch(/^error: .*cannot be written \(ENOENT\)/);
+  expect(err).toMatch(message);
   expect(registry.seen).toEqual([]);
+});
+
+test("a run without a report leaves no empty page behind", async () => {
+  const junit = join(folder, "report.xml");
+  expect((await warden("verify", "127.0.0.1:1", "--junit", junit)).code).toBe(2);
+  expect(existsSync(junit)).toBe(false);
 });
 
 test("a stack trace is printed for --debug only", async () => {

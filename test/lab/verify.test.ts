@@ -271,37 +271,40 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
   });
 });
 
-describeWith(["registry"], "a pull-through cache", () => {
-  let upstream: LabRegistry;
-  let cache: LabRegistry;
-  beforeEach(async () => {
-    upstream = await startRegistry();
-    cache = await startRegistry({ proxy: { url: upstream.url } });
-  });
-  afterEach(async () => {
-    await cache?.stop();
-    await upstream?.stop();
-  });
-  const walkCache = () => verify(cache.url, { role: "proxy", blobs: "none", catalogue: false, repositories: ["app"] });
-
-  test("may lack what its upstream has lost, and is not filled with blobs", async () => {
-    const made = multiPlatformImage("app");
-    await push(upstream, "app", made, "v1");
-    await fetch(`${upstream.url}/v2/app/manifests/${digestOf(made.manifests[0] as Manifest)}`, { method: "DELETE" });
-    const report = await walkCache();
-    expect(report).toMatchObject({
-      complete: true,
-      failures: [],
-      counts: { tags: 1, indexes: 1, manifests: 1, blobs: 0 },
+describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
+  describeWith(["registry", component], "as a pull-through cache", () => {
+    let upstream: LabRegistry;
+    let cache: LabRegistry;
+    beforeEach(async () => {
+      upstream = await startRegistry();
+      cache = await startRegistry({ component, proxy: { url: upstream.url } });
     });
-  });
+    afterEach(async () => {
+      await cache?.stop();
+      await upstream?.stop();
+    });
+    const walkCache = () =>
+      verify(cache.url, { role: "proxy", blobs: "none", catalogue: false, repositories: ["app"] });
 
-  test("whose upstream is down is incomplete, and nothing is accused", async () => {
-    const made = multiPlatformImage("app");
-    await push(upstream, "app", made, "v1");
-    const accept = "application/vnd.oci.image.index.v1+json";
-    await fetch(`${cache.url}/v2/app/manifests/v1`, { headers: { accept } });
-    await upstream.shutDown();
-    expect(await walkCache()).toMatchObject({ complete: false, failures: [] });
+    test("may lack what its upstream has lost, and is not filled with blobs", async () => {
+      const made = multiPlatformImage("app");
+      await push(upstream, "app", made, "v1");
+      await fetch(`${upstream.url}/v2/app/manifests/${digestOf(made.manifests[0] as Manifest)}`, { method: "DELETE" });
+      const report = await walkCache();
+      expect(report).toMatchObject({
+        complete: true,
+        failures: [],
+        counts: { tags: 1, indexes: 1, manifests: 1, blobs: 0 },
+      });
+    });
+
+    test("whose upstream is down is incomplete, and nothing is accused", async () => {
+      const made = multiPlatformImage("app");
+      await push(upstream, "app", made, "v1");
+      const accept = "application/vnd.oci.image.index.v1+json";
+      await fetch(`${cache.url}/v2/app/manifests/v1`, { headers: { accept } });
+      await upstream.shutDown();
+      expect(await walkCache()).toMatchObject({ complete: false, failures: [] });
+    });
   });
 });

@@ -467,9 +467,6 @@ describe("coverage", () => {
 describe("a pull-through cache", () => {
   const walkCache = () => verify(registry.url, { role: "proxy", blobs: "none" });
   const upstream = (code: string) => ({ errors: [{ code: "UNKNOWN", detail: { errors: [{ code }] } }] });
-  const networkError = {
-    errors: [{ code: "UNKNOWN", detail: { Op: "Get", URL: "http://up/v2/", Err: { Err: 111 } } }],
-  };
 
   test("may lack children, and its blobs are not asked for", async () => {
     const made = multiPlatformImage("app", { platforms: ["amd64", "arm64", "riscv64"] });
@@ -483,20 +480,56 @@ describe("a pull-through cache", () => {
     expect(registry.asked(/blobs|referrers/)).toEqual([]);
   });
 
-  test("whose upstream is down is incomplete, and nothing is accused", async () => {
-    const made = multiPlatformImage("app");
-    registry.push("app", made, "v1");
-    registry.on(new RegExp(partsOf(made).child), (_request, response) => json(response, 500, networkError));
-    expect(await walkCache()).toMatchObject({ complete: false, failures: [] });
-  });
+  // As 2.8.3 and v3 were seen to answer.
+  const answering = (detail: unknown) => ({ errors: [{ code: "UNKNOWN", message: "unknown error", detail }] });
+  const LACKS: [string, unknown][] = [
+    ["2.8", { errors: [{ code: "MANIFEST_UNKNOWN", message: "manifest unknown" }] }],
+    ["v3", "manifest unknown: manifest unknown"],
+  ];
+  const REFUSES: [string, unknown][] = [
+    ["2.8", { errors: [{ code: "DENIED", message: "x" }] }],
+    ["2.8, of a page", { code: "DENIED", message: "no" }],
+    ["v3", "denied: x"],
+  ];
+  const CANNOT: [string, unknown][] = [
+    ["2.8, refused", { Op: "Get", URL: "http://up/v2/", Err: { Op: "dial", Err: { Err: 111 } } }],
+    ["2.8, reset", { Op: "Get", URL: "http://up/v2/", Err: {} }],
+    ["2.8, 502", { Status: "502 Bad Gateway" }],
+    ["2.8, too many requests", { errors: [{ code: "TOOMANYREQUESTS", message: "x" }] }],
+    ["2.8, a page", { code: "UNKNOWN", message: "<html>" }],
+    ["v3, refused", 'Get "http://up/v2/": dial tcp 127.0.0.1:1: connect: connection refused'],
+    ["v3, 502", "received unexpected HTTP status: 502 Bad Gateway"],
+    ["v3, too many requests", "toomanyrequests: slow down"],
+    ["v3, a page", "unknown: nope"],
+  ];
+
+  test.each([...LACKS, ...REFUSES])(
+    "whose upstream has no child to give (%s): nothing is accused",
+    async (_name, detail) => {
+      const made = multiPlatformImage("app");
+      registry.push("app", made, "v1");
+      registry.on(new RegExp(partsOf(made).child), (_request, response) => json(response, 500, answering(detail)));
+      expect(await walkCache()).toMatchObject({ failures: [], counts: { indexes: 1, manifests: 1 } });
+    },
+  );
+
+  test.each(CANNOT)(
+    "whose upstream cannot be asked (%s) is incomplete, and nothing is accused",
+    async (_name, detail) => {
+      const made = multiPlatformImage("app");
+      registry.push("app", made, "v1");
+      registry.on(new RegExp(partsOf(made).child), (_request, response) => json(response, 500, answering(detail)));
+      expect(await walkCache()).toMatchObject({ complete: false, failures: [] });
+    },
+  );
 
   test.each([
-    ["TOOMANYREQUESTS", "unreachable"],
-    ["DENIED", "unauthorized"],
-    ["MANIFEST_UNKNOWN", "missing"],
-  ])("whose upstream says %s of a tag: %s", async (code, reason) => {
+    ...LACKS.map((each) => ["missing", ...each] as const),
+    ...REFUSES.map((each) => ["unauthorized", ...each] as const),
+    ...CANNOT.map((each) => ["unreachable", ...each] as const),
+  ])("tells of a tag that it is %s (%s)", async (reason, _name, detail) => {
     registry.push("app", image("app"), "v1");
-    registry.on(/manifests\/v1/, (_request, response) => json(response, 500, upstream(code)));
+    registry.on(/manifests\/v1/, (_request, response) => json(response, 500, answering(detail)));
     expect((await walkCache()).failures).toMatchObject([{ object: "tag", tags: ["v1"], reason, status: 500 }]);
   });
 
