@@ -5,7 +5,7 @@ import {
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import type { Probe } from "../site/monitoring";
-import { probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import { isExternal, probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
@@ -33,7 +33,10 @@ export const probedRegistry = (site: Site, probe: Probe): ProbedRegistry => {
     url: serviceUrl(site, service),
     instance: serviceInstance(site, service),
     role: service.role,
-    host: service.role === "private" ? { name: service.serverName, address: registryHost(site).address } : undefined,
+    host:
+      !isExternal(service) && service.role === "private"
+        ? { name: service.serverName, address: registryHost(site).address }
+        : undefined,
   };
 };
 

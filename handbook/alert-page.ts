@@ -1,29 +1,38 @@
 import { type AlertingRule, rulesFor } from "../monitoring/rules";
-import { probedService, type Site, serviceInstance } from "../site/schema";
+import { isExternal, probedService, type Site, serviceInstance } from "../site/schema";
 import { adviceFor, type Watched } from "./alert-advice";
 import { type Block, code, type Document, heading, paragraph, table } from "./document";
+import { diagnosisElsewhere, mitigationElsewhere, type WatchedElsewhere } from "./external-registry";
 import { md, plain } from "./prose";
 
 /** A rule, and what it watches. */
 interface Firing {
   readonly rule: AlertingRule;
-  readonly watched: Watched;
+  readonly watched: Watched | WatchedElsewhere;
 }
 
 const firings = (site: Site): Firing[] =>
   rulesFor(site).flatMap(({ rules }, index) => {
     const probe = site.monitoring.probes[index];
     if (probe === undefined) return [];
-    return rules.map((rule) => ({ rule, watched: { site, probe, service: probedService(site, probe) } }));
+    const service = probedService(site, probe);
+    const watched = isExternal(service) ? { site, probe, service } : { site, probe, service };
+    return rules.map((rule) => ({ rule, watched }));
   });
 
 const instance = ({ watched: { site, service } }: Firing): string => serviceInstance(site, service);
 
+const isElsewhere = (watched: Watched | WatchedElsewhere): watched is WatchedElsewhere => isExternal(watched.service);
+
 /** The blocks of each registry that the alert is about, under its name where there are several. */
-const forEach = (all: readonly Firing[], blocks: (watched: Watched) => Block[]): Block[] =>
+const forEach = (
+  all: readonly Firing[],
+  blocks: (watched: Watched) => Block[],
+  elsewhere: (watched: WatchedElsewhere) => Block[],
+): Block[] =>
   all.flatMap((firing) => [
     ...(all.length === 1 ? [] : [heading(md`${instance(firing)}`, 3)]),
-    ...blocks(firing.watched),
+    ...(isElsewhere(firing.watched) ? elsewhere(firing.watched) : blocks(firing.watched)),
   ]);
 
 const page = (alert: string, all: readonly Firing[]): Document => {
@@ -44,9 +53,9 @@ const page = (alert: string, all: readonly Firing[]): Document => {
       heading(md`Impact`),
       paragraph(advice.impact),
       heading(md`Diagnosis`),
-      ...forEach(all, advice.diagnosis),
+      ...forEach(all, advice.diagnosis, diagnosisElsewhere),
       heading(md`Mitigation`),
-      ...forEach(all, advice.mitigation),
+      ...forEach(all, advice.mitigation, mitigationElsewhere),
     ],
   };
 };

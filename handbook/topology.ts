@@ -1,7 +1,7 @@
 import { visible } from "../review/markdown";
 import { imageReference } from "../site/image";
-import { containerName, type Service } from "../site/registry";
-import { managedHosts, probedService, registryHost, type Site } from "../site/schema";
+import { containerName } from "../site/registry";
+import { isExternal, managedHosts, type ProbedService, probedService, registryHost, type Site } from "../site/schema";
 import { GENERATED } from "./document";
 
 /** Path of the picture below docs/. */
@@ -121,9 +121,15 @@ const registries = (site: Site): Band => {
   const upstreams = column(
     2,
     MARGIN,
-    caches.map(({ upstream }) => ({ lines: [new URL(upstream).host, "upstream"], kind: "outside" })),
+    [
+      ...caches.map(({ upstream }) => ({ lines: [new URL(upstream).host, "upstream"] })),
+      ...monitoring.externalRegistries.map(({ name, url }) => ({ lines: [name, new URL(url).host] })),
+    ].map((box) => ({ ...box, kind: "outside" })),
   );
-  const boxOf = (service: Service): Box | undefined => services[registry.services.indexOf(service)];
+  const boxOf = (service: ProbedService): Box | undefined =>
+    isExternal(service)
+      ? upstreams[caches.length + monitoring.externalRegistries.indexOf(service)]
+      : services[registry.services.indexOf(service)];
   return {
     frames: [frame(`${host.name}, behind ${imageReference(registry.images.nginx)}`, services)],
     boxes: [...probes, ...services, ...upstreams],

@@ -1,7 +1,7 @@
 import { join } from "node:path/posix";
 import { imageReference } from "../site/image";
 import { registryPaths, type Service } from "../site/registry";
-import { registryHost, type Site, serviceUrl } from "../site/schema";
+import { type ProbedService, registryHost, type Site, serviceUrl } from "../site/schema";
 import { type Block, command, type Place } from "./document";
 import { sshTo, WORKSTATION } from "./places";
 import { type Shell, sh } from "./prose";
@@ -45,11 +45,11 @@ export const wardenOnStore = (site: Site, service: Service, { write = false, net
 };
 
 /** What a registry without any failure prints. */
-export const intact = (site: Site, service: Service): string =>
+export const intact = (site: Site, service: ProbedService): string =>
   `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`;
 
 /** Asks for the account, and walks the whole of a registry from the workstation. */
-export const verifyRegistry = (site: Site, service: Service): Block[] => [
+export const verifyRegistry = (site: Site, service: ProbedService): Block[] => [
   ...(service.role === "private" ? [askForAccount(WORKSTATION)] : []),
   command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, { expected: intact(site, service) }),
 ];

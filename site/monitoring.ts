@@ -40,7 +40,7 @@ const probe = record({
   name: label.refine((name) => name.length <= 52, {
     error: "allowed are at most 52 characters: Kubernetes appends 11 to name the Jobs of a CronJob",
   }),
-  /** The service of registry.services that it walks. */
+  /** What it looks at: one of registry.services, or of externalRegistries. */
   service: label,
   periodMinutes: z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` }),
   /** A run that is not done by then reports what it has and stops. */
@@ -79,6 +79,17 @@ const probe = record({
   ),
 );
 
+/** A registry that the site does not run, as its clients reach it: a Forgejo, a Harbor. It is only probed. */
+const externalRegistry = record({
+  /** What a probe names it by. */
+  name: label,
+  url: baseUrl(["https", "http"]).refine((url) => !URL.canParse(url) || url === new URL(url).origin, {
+    error: 'allowed is a registry without a path, for example "https://git.example.org"',
+  }),
+  /** Of a proxy only the catalogue is asked for. */
+  role: oneOf(["private", "proxy"]),
+});
+
 const rules = z.discriminatedUnion(
   "delivery",
   [
@@ -115,6 +126,9 @@ export const monitoring = record({
   runbooks: baseUrl(["https", "http"]),
   /** A stock Node image; the program comes from a ConfigMap. */
   probeImage: image,
+  externalRegistries: z
+    .array(externalRegistry, { error: "allowed is a list of registries that the site does not run" })
+    .default([]),
   probes: z.array(probe, { error: "allowed is a list of probes" }).min(1, { error: "allowed is at least one probe" }),
 }).check(
   rule(z.object({ probes: z.array(z.object({ name: z.string(), service: z.string() })) }), ({ probes }) => {
@@ -127,5 +141,6 @@ export const monitoring = record({
 
 export type Monitoring = z.output<typeof monitoring>;
 export type Probe = Monitoring["probes"][number];
+export type ExternalRegistry = Monitoring["externalRegistries"][number];
 export type ProbeCredentials = NonNullable<Probe["credentials"]>;
 export type RulesDelivery = Monitoring["rules"];

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { ci } from "./ci";
 import { address, domainName, duplicates, record, rule } from "./fields";
 import { host, isDeferred, isManaged, type ManagedHost } from "./host";
-import { monitoring, type Probe } from "./monitoring";
+import { type ExternalRegistry, monitoring, type Probe } from "./monitoring";
 import { type PrivateService, type Registry, registry, type Service } from "./registry";
 import { state } from "./state";
 
@@ -48,17 +48,43 @@ const probesKnownServices = rule(
     registry: z.object({ services: z.array(named.extend({ role: z.string() })) }),
     monitoring: z.object({
       probes: z.array(named.extend({ service: z.string(), credentials: z.unknown().optional() })),
+      externalRegistries: z.array(named).default([]),
     }),
   }),
   ({ registry, monitoring }) => {
+    const known = [...registry.services, ...monitoring.externalRegistries].map(({ name }) => name);
     for (const probe of monitoring.probes) {
       const service = registry.services.find(({ name }) => name === probe.service);
-      if (service === undefined && registry.services.length > 0)
-        return `probe ${probe.name} names the service ${JSON.stringify(probe.service)}, which is none; allowed is ${registry.services.map(({ name }) => JSON.stringify(name)).join(", ")}`;
+      if (!known.includes(probe.service) && registry.services.length > 0)
+        return `probe ${probe.name} names the service ${JSON.stringify(probe.service)}, which is none; allowed is ${known.map((name) => JSON.stringify(name)).join(", ")}`;
       if (service?.role === "private" && probe.credentials === undefined)
         return `probe ${probe.name} has no credentials for ${probe.service}, which asks for them; allowed is credentials from "existing-secret" or "variables"`;
     }
     return undefined;
+  },
+);
+
+/** Metrics and alerts tell registries apart by where clients reach them. */
+const externalRegistriesAreOthers = rule(
+  z.object({
+    registry: z.object({
+      services: z.array(named.extend({ port: z.number(), serverName: z.string().optional() })),
+    }),
+    monitoring: z.object({ externalRegistries: z.array(named.extend({ url: z.string() })) }),
+  }),
+  ({ registry, monitoring }) => {
+    const { externalRegistries } = monitoring;
+    const hosts = externalRegistries.filter(({ url }) => URL.canParse(url)).map(({ url }) => new URL(url).host);
+    const own = registry.services.map(({ serverName, port }) => `${serverName}:${port}`);
+    const twice = [
+      ...duplicates([...registry.services, ...externalRegistries].map(({ name }) => name)).filter((name) =>
+        externalRegistries.some((each) => each.name === name),
+      ),
+      ...duplicates([...own, ...hosts]).filter((host) => hosts.includes(host)),
+    ];
+    return twice.length === 0
+      ? undefined
+      : `monitoring.externalRegistries has ${twice.join(", ")} more than once, or registry.services has it too; allowed is one registry of a name and of a url: rename or remove one`;
   },
 );
 
@@ -113,6 +139,7 @@ export const siteSchema = record({
   registryHostIsManaged,
   sshPortIsFree,
   probesKnownServices,
+  externalRegistriesAreOthers,
   programsRunOnImagesFromElsewhere,
   ciPushesToPrivateServices,
 );
@@ -141,9 +168,14 @@ export const registryHost = (site: Site): ManagedHost =>
     `host ${site.registry.host}`,
   );
 
-export const probedService = (site: Site, probe: Probe): Service =>
-  known(
-    site.registry.services.find(({ name }) => name === probe.service),
+/** What a probe looks at: a service of the site's own, or a registry that somebody else runs. */
+export type ProbedService = Service | ExternalRegistry;
+
+export const isExternal = (service: ProbedService): service is ExternalRegistry => "url" in service;
+
+export const probedService = (site: Site, probe: Probe): ProbedService =>
+  known<ProbedService>(
+    [...site.registry.services, ...site.monitoring.externalRegistries].find(({ name }) => name === probe.service),
     `service ${probe.service}`,
   );
 
@@ -151,11 +183,14 @@ export const privateServices = (registry: Registry): PrivateService[] =>
   registry.services.filter((service) => service.role === "private");
 
 /** How clients outside the host reach a service: `host:port`, the value of the label `instance` of its metrics too. */
-export const serviceInstance = (site: Site, service: Service): string => {
+export const serviceInstance = (site: Site, service: ProbedService): string => {
+  if (isExternal(service)) return new URL(service.url).host;
   const name = service.role === "private" ? service.serverName : registryHost(site).address;
   return `${name.includes(":") ? `[${name}]` : name}:${service.port}`;
 };
 
 /** Base URL of a service. nginx speaks TLS for a private registry only. */
-export const serviceUrl = (site: Site, service: Service): string =>
-  `${service.role === "private" ? "https" : "http"}://${serviceInstance(site, service)}`;
+export const serviceUrl = (site: Site, service: ProbedService): string =>
+  isExternal(service)
+    ? service.url
+    : `${service.role === "private" ? "https" : "http"}://${serviceInstance(site, service)}`;

@@ -260,6 +260,25 @@ describe("every alert", () => {
   });
 });
 
+test("the page of an alert sends nobody to our host for a registry of somebody else", () => {
+  const given = parseSite(reference);
+  const external = { name: "forge", url: "https://git.example.org", role: "private" as const };
+  const probe = {
+    ...given.monitoring.probes[0],
+    name: "forge-probe",
+    service: "forge",
+  } as (typeof given.monitoring.probes)[0];
+  const pages = handbook({
+    ...given,
+    monitoring: { ...given.monitoring, externalRegistries: [external], probes: [probe] },
+  });
+  const text = pages.get("alerts/RegistryManifestIntegrityFailure.md") ?? "";
+  expect(text).toContain("verify https://git.example.org");
+  expect(text).toContain("Tell whoever runs");
+  expect(text).not.toMatch(/systemctl|docker|ssh /);
+  expect(pages.get("topology.svg")).toContain("git.example.org");
+});
+
 describe("links", () => {
   const all = new Map([...markdownPages, ...handwritten]);
 

@@ -82,16 +82,24 @@ it("reads only metrics that the product or the Pushgateway exports", () => {
 describe("several registries", () => {
   const several = rulesFor(
     site("reference", (input) => {
+      input.monitoring.externalRegistries = [{ name: "forge", url: "https://git.example.org", role: "private" }];
       input.monitoring.probes.push({ name: "cache", service: "ghcr", periodMinutes: 5, deadlineSeconds: 120 });
+      input.monitoring.probes.push({ name: "forge-probe", service: "forge", periodMinutes: 60, deadlineSeconds: 600 });
     }),
   );
 
   it("have a group each, whose rules name one registry only", () => {
-    expect(several.map(({ name }) => name)).toEqual(["registry-integrity-probe", "cache"]);
+    expect(several.map(({ name }) => name)).toEqual(["registry-integrity-probe", "cache", "forge-probe"]);
     const named = several.map(({ rules }) => [
       ...new Set(rules.flatMap(({ expr }) => [...expr.matchAll(/instance="([^"]*)"/g)].map(([, value]) => value))),
     ]);
-    expect(named).toEqual([["registry.viktorbarzin.me:5050"], ["10.0.20.10:5010"]]);
+    expect(named).toEqual([["registry.viktorbarzin.me:5050"], ["10.0.20.10:5010"], ["git.example.org"]]);
+  });
+
+  it("that somebody else runs have every alert, with their own period", () => {
+    const forge = groupOf(several, "forge-probe");
+    expect(forge.rules.map(({ alert }) => alert)).toEqual(group.rules.map(({ alert }) => alert));
+    expect(alertOf(forge, "RegistryManifestIntegrityFailure").for).toBe("120m");
   });
 
   it("are asked for availability only where they are caches, which may lack anything", () => {

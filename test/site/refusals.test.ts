@@ -470,6 +470,31 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     'names the service "harbor"',
   ],
   [
+    "an external registry with a path",
+    (site) => {
+      site.monitoring.externalRegistries = [{ name: "git", url: "https://git.example.org/v2", role: "private" }];
+    },
+    "monitoring.externalRegistries[0].url: ",
+    "a registry without a path",
+  ],
+  [
+    "an external registry that is called like a service",
+    (site) => {
+      site.monitoring.externalRegistries = [{ name: "ghcr", url: "https://git.example.org", role: "private" }];
+    },
+    "site: ",
+    "has ghcr more than once",
+  ],
+  [
+    "an external registry that is the site's own",
+    (site) => {
+      const url = "https://registry.viktorbarzin.me:5050";
+      site.monitoring.externalRegistries = [{ name: "again", url, role: "private" }];
+    },
+    "site: ",
+    "has registry.viktorbarzin.me:5050 more than once",
+  ],
+  [
     "a private registry probed without credentials",
     (site) => {
       delete site.monitoring.probes[0].credentials;

@@ -47,6 +47,25 @@ it("has one CronJob a registry, and nothing that two of them share but the progr
     expect(new Set(jobs.map((job) => variable(job, name))).size).toBe(2);
 });
 
+it("probes a registry that it does not run by its own address, with or without an account", () => {
+  const stack = synthesise(
+    site("reference", ({ monitoring }) => {
+      monitoring.externalRegistries = [{ name: "forge", url: "https://git.example.org", role: "private" }];
+      monitoring.probes.push({ name: "forge-probe", service: "forge", periodMinutes: 30, deadlineSeconds: 600 });
+    }),
+  );
+  const jobs: Json[] = Object.values(stack.resource.kubernetes_cron_job_v1);
+  const { spec } = jobs.find(({ metadata }) => metadata.name === "forge-probe").spec.job_template.spec.template;
+  const environment = Object.fromEntries(spec.container[0].env.map(({ name, value }: Json) => [name, value]));
+  expect(environment).toMatchObject({
+    REGISTRY: "https://git.example.org",
+    REGISTRY_INSTANCE: "git.example.org",
+    REGISTRY_ROLE: "private",
+  });
+  expect(environment).not.toHaveProperty("REG_USER");
+  expect(spec).not.toHaveProperty("host_aliases");
+});
+
 it("puts the site's context into both providers", () => {
   const stack = synthesise(site("reference", ({ monitoring }) => (monitoring.kubernetes.context = "home")));
   expect(stack.provider).toEqual({

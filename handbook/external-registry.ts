@@ -1,0 +1,29 @@
+import type { ExternalRegistry, Probe } from "../site/monitoring";
+import { type Site, serviceInstance } from "../site/schema";
+import { lastRun, runNow } from "./cluster";
+import { type Block, paragraph } from "./document";
+import { md } from "./prose";
+import { verifyRegistry } from "./warden";
+
+/** A registry that the site probes and does not run, and who watches it. */
+export interface WatchedElsewhere {
+  readonly site: Site;
+  readonly probe: Probe;
+  readonly service: ExternalRegistry;
+}
+
+/** Whatever the alert says of a registry of somebody else: what can be known from here. */
+export const diagnosisElsewhere = ({ site, probe, service }: WatchedElsewhere): Block[] => [
+  paragraph(md`This registry is not of this site: nothing here can be done to it. What did the probe say?`),
+  ...lastRun(site, probe),
+  ...(service.role === "private"
+    ? [paragraph(md`What does the registry say from here?`), ...verifyRegistry(site, service)]
+    : []),
+];
+
+export const mitigationElsewhere = ({ site, probe, service }: WatchedElsewhere): Block[] => [
+  paragraph(
+    md`Tell whoever runs ${serviceInstance(site, service)}, with the output from above. A run now shows when it is over:`,
+  ),
+  ...runNow(site, probe),
+];
