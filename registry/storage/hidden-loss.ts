@@ -1,25 +1,42 @@
-import type { Failure } from "../oci/failure";
-import type { Finding } from "./finding";
+import type { FailedObject, Failure } from "../oci/failure";
+import type { Finding, Kind } from "./finding";
+import type { StoreReader } from "./reader";
 
 /**
- * Configs and layers that are lost on the disk and that no walk finds: a registry that remembers a blob serves it without
- * its link until it restarts. As failures, so that a repair heals them too.
+ * What is lost on the disk and no walk finds: a registry that remembers a blob, and 3.0.0 a manifest, serves it without its
+ * link until it restarts. As failures, so that a repair heals it too.
  *
  * @param failures of a walk over the same registry
  */
-export function hiddenLosses(findings: readonly Finding[], failures: readonly Failure[]): Failure[] {
+export function hiddenLosses(
+  storage: StoreReader,
+  findings: readonly Finding[],
+  failures: readonly Failure[],
+): Failure[] {
   const failed = new Set(failures.map(({ repository, digest }) => `${repository}@${digest}`));
+  const failedTags = new Set(
+    failures.flatMap(({ repository, object, tags }) =>
+      object === "tag" ? tags.map((tag) => `${repository}:${tag}`) : [],
+    ),
+  );
   return findings.flatMap(({ repository, kind, digest, parent, tags, platform, linkPresent }): Failure[] => {
-    if (repository === null || digest === null || parent === null || tags.length === 0) return [];
-    if (!LOSSES.includes(kind)) return [];
+    if (repository === null || digest === null || tags.length === 0 || !LOSSES.includes(kind)) return [];
     // What lies below a lost manifest is healed with that.
     if ([digest, parent].some((each) => failed.has(`${repository}@${each}`))) return [];
-    const object = kind === "missing-config" ? "config" : "layer";
-    const detail = `its ${linkPresent ? "data is lost" : "link is lost"} on the disk, and the registry remembers it`;
-    return [
-      { repository, tags, digest, object, reason: "missing", status: null, platform, path: [parent, digest], detail },
-    ];
+    if (tags.every((tag) => failedTags.has(`${repository}:${tag}`))) return [];
+    const object = objectOf(
+      kind,
+      storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent",
+    );
+    const detail = `its ${linkPresent ? "data or link is broken" : "link is lost"} on the disk, and the registry remembers it`;
+    const path = parent === null ? [digest] : [parent, digest];
+    return [{ repository, tags, digest, object, reason: "missing", status: null, platform, path, detail }];
   });
 }
 
-const LOSSES = ["broken-link", "missing-config", "missing-layer"];
+const LOSSES: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];
+
+function objectOf(kind: Kind, isRevision: boolean): FailedObject {
+  if (kind === "missing-config") return "config";
+  return kind === "missing-layer" || (kind === "broken-link" && !isRevision) ? "layer" : "manifest";
+}

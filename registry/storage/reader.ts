@@ -148,6 +148,12 @@ export class StoreReader {
     return algorithmOf(link) === algorithmOf(digest) ? "broken" : link;
   }
 
+  /** The registry looks for a manifest in the revisions and then in the layers: manifestLinkPathFns of distribution. */
+  manifestLink(repository: RepositoryLayout, digest: Digest): Link {
+    const link = this.linkTo(repository.revisionLink(digest), digest);
+    return link === "absent" ? this.linkTo(repository.layerLink(digest), digest) : link;
+  }
+
   /** Bytes of a blob's data, or null without it. Each blob is looked at once in a look. */
   blobSize(digest: Digest): number | null {
     const known = this.sizes.get(digest);

@@ -13,7 +13,7 @@ import {
   parseManifest,
   referencedDescriptors,
 } from "../oci/manifest";
-import { fileSize, type StoreReader } from "./reader";
+import { fileSize, type Link, type StoreReader } from "./reader";
 
 /** Where lost things may still be. */
 export interface RepairSources {
@@ -114,7 +114,8 @@ class RepairPlanner {
 
   private manifest(repository: string, digest: Digest): Promise<boolean> {
     return this.once(repository, digest, async () => {
-      const served = await pull(this.target, repository, digest);
+      const isKept = this.isKept((storage) => storage.manifestLink(storage.layout.repository(repository), digest));
+      const served = isKept ? await pull(this.target, repository, digest) : null;
       if (served !== null) return this.everyReference(repository, served.manifest);
       const found = await this.findManifest(repository, digest);
       if (found === null || !(await this.everyReference(repository, found.manifest))) return false;
@@ -137,8 +138,9 @@ class RepairPlanner {
   private blob(repository: string, blob: BlobDescription): Promise<boolean> {
     return this.once(repository, blob.digest, async () => {
       const { storage, from } = this.sources;
-      // A registry that remembers a blob serves it although its link is lost.
-      const isKept = storage === null || isStored(storage, repository, blob.digest);
+      const isKept = this.isKept((of) =>
+        of.linkTo(of.layout.repository(repository).layerLink(blob.digest), blob.digest),
+      );
       if (isKept && (await checkBlob(this.target, repository, blob, this.blobs)) === null) return true;
       if (storage?.isIntact(blob.digest)) {
         this.steps.push({ kind: "blob", repository, ...blob, source: "storage" });
@@ -148,6 +150,14 @@ class RepairPlanner {
       this.steps.push({ kind: "blob", repository, ...blob, source: "from" });
       return true;
     });
+  }
+
+  /** Whether the disk has it too, where that is known: a registry serves what it remembers although the link is lost. */
+  private isKept(linkIn: (storage: StoreReader) => Link): boolean {
+    const { storage } = this.sources;
+    if (storage === null) return true;
+    const link = linkIn(storage);
+    return isDigest(link) && fileSize(storage.layout.blobData(link)) !== null;
   }
 
   private async findManifest(repository: string, digest: Digest): Promise<FoundManifest | null> {
@@ -218,13 +228,6 @@ function manifestStep(
 
 function mediaTypeOf({ kind, mediaType }: Manifest): string {
   return mediaType ?? { index: OCI_INDEX, image: OCI_MANIFEST, schema1: DOCKER_SCHEMA1_SIGNED }[kind];
-}
-
-/** Whether the disk has the link of a config or a layer, and the data it leads to. */
-function isStored(storage: StoreReader, repository: string, digest: Digest): boolean {
-  const { layout } = storage;
-  const link = storage.linkTo(layout.repository(repository).layerLink(digest), digest);
-  return isDigest(link) && fileSize(layout.blobData(link)) !== null;
 }
 
 /** Whether there is whole data under the digest that is no manifest, so that a tag cannot have been pushed with it. */

@@ -82,7 +82,7 @@ async function failuresOf(client: RegistryClient, { storage }: RepairSources, bl
   if (storage === null) return failures;
   const { findings, unreadable } = await scan(storage.layout.root, { role: "private" });
   if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
-  return [...failures, ...hiddenLosses(findings, failures)];
+  return [...failures, ...hiddenLosses(storage, findings, failures)];
 }
 
 async function walked(

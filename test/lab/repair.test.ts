@@ -94,6 +94,20 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       expect(names(findings as { repository: string }[])).toEqual(["layer-altered", ...NAMELESS]);
     }, 120_000);
 
+    test("what the registry still remembers is healed too", async () => {
+      const warm = await startRegistry({ component });
+      try {
+        for (const { name } of DAMAGES) await push(warm, name, victimOf(name).both, "v1");
+        for (const { name, make } of DAMAGES) make(new DamagedRepository(warm.root, name));
+        const repairable = async () => (await scan(warm.root)).findings.filter((finding) => finding.repairable);
+        expect(names((await repairable()) as { repository: string }[])).toEqual(damaged((each) => each.repairable));
+        expect((await healing(warm, { storage: true })).problems).toEqual([]);
+        expect(await repairable()).toEqual([]);
+      } finally {
+        await warm.stop();
+      }
+    }, 60_000);
+
     test("--discard removes what nothing heals, with its tags", async () => {
       const doomed = damaged(
         ({ name, repairable, verify }) => !repairable && verify !== null && !NAMELESS.includes(name),
