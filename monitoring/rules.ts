@@ -103,7 +103,7 @@ const availability = (instance: string, period: number, shards: number): Alert[]
       name: "RegistryIntegrityPushFailed",
       severity: "warning",
       expr: `${own("push_failure_time_seconds")} > ${own("push_time_seconds")}`,
-      after: period,
+      after: 2 * period,
       summary: "The Pushgateway refuses the probe's report",
       description:
         "The last report about {{ $labels.instance }} was refused {{ $value | humanizeTimestamp }}: what is stored is older than it looks.",
@@ -168,7 +168,7 @@ const integrity = (instance: string, period: number): Alert[] => {
       name: "RegistryCertificateExpiresSoon",
       severity: "warning",
       expr: `${certificateExpiry} - time() < ${14 * DAY}`,
-      after: period,
+      after: 2 * period,
       summary: "The registry's certificate was not renewed",
       description: "The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}.",
     },
@@ -176,7 +176,7 @@ const integrity = (instance: string, period: number): Alert[] => {
       name: "RegistryCertificateExpiryImminent",
       severity: "critical",
       expr: `${certificateExpiry} - time() < ${3 * DAY}`,
-      after: period,
+      after: 2 * period,
       summary: "The registry's certificate is about to expire",
       description:
         "The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}; from then on every pull and push fails.",
