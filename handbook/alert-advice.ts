@@ -5,16 +5,18 @@ import { registryHost, type Site, serviceInstance, serviceUrl } from "../site/sc
 import { inCluster, kubectl, lastRun, runNow } from "./cluster";
 import { type Block, command, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
-import { onHost, WORKSTATION } from "./places";
+import { journals, listTimers, maintenanceSection, reclaim, tasksNow } from "./maintenance";
+import { compose, onHost, WORKSTATION } from "./places";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { compose } from "./registry-runbook";
+
 import { verifyRegistry } from "./warden";
 
 /** The registry that an alert is about, and who watches it. */
 export interface Watched {
   readonly site: Site;
-  readonly probe: Probe;
+  /** Undefined where the maintenance reports. */
+  readonly probe: Probe | undefined;
   readonly service: Service;
 }
 
@@ -26,14 +28,20 @@ export interface Advice {
   readonly mitigation: (watched: Watched) => Block[];
 }
 
+/** Of an alert about what a probe reports. */
+const probeOf = ({ probe }: Watched): Probe => {
+  if (probe === undefined) throw new Error("an alert about a probe is about a registry without one");
+  return probe;
+};
+
 const firstLook = (site: Site): Prose => link(md`First look`, `${runbookOf(registryHost(site))}#first-look`);
 
 const brokenImage = link(md`An image cannot be pulled`, REBUILD);
 
 /** Ends every mitigation: how one sees that it worked. */
-const verified = ({ site, probe }: Watched): Block[] => [
+const verified = (watched: Watched): Block[] => [
   paragraph(md`Verify with a run of the probe now. The alert ends with the next evaluation after it:`),
-  ...runNow(site, probe),
+  ...runNow(watched.site, probeOf(watched)),
 ];
 
 const verify = ({ site, service }: Watched): Block[] => [
@@ -52,7 +60,7 @@ const answers = ({ site, service }: Watched): Block[] => [
 
 const probeRuns = (watched: Watched): Block[] => [
   paragraph(md`When did the probe last run, and what did it say?`),
-  ...lastRun(watched.site, watched.probe),
+  ...lastRun(watched.site, probeOf(watched)),
 ];
 
 const gateway = ({ site }: Watched): Block[] => {
@@ -205,8 +213,8 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     mitigation: (watched) => [
       paragraph(md`If it is suspended:`),
       inCluster(
-        sh`${kubectl(watched.site)} patch cronjob ${watched.probe.name} --patch ${'{"spec":{"suspend":false}}'}`,
-        `cronjob.batch/${watched.probe.name} patched`,
+        sh`${kubectl(watched.site)} patch cronjob ${probeOf(watched).name} --patch ${'{"spec":{"suspend":false}}'}`,
+        `cronjob.batch/${probeOf(watched).name} patched`,
       ),
       paragraph(md`If objects are missing, deploy them again:`),
       command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
@@ -248,7 +256,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     impact: md`What is stored is older than it looks.`,
     diagnosis: (watched) => [
       paragraph(md`The probe prints what the Pushgateway answered:`),
-      ...lastRun(watched.site, watched.probe),
+      ...lastRun(watched.site, probeOf(watched)),
     ],
     mitigation: (watched) => [
       list(
@@ -288,6 +296,57 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     impact: md`At its end every pull and push fails, for every client.`,
     diagnosis: endOfCertificate,
     mitigation: (watched) => [...renew(watched), ...verified(watched)],
+  },
+  RegistryMaintenanceFailed: {
+    meaning: md`A task of the maintenance on the registry host did not do all of its work: the label ${"task"} says which. Something was broken before it began, a step failed, or it was killed.`,
+    impact: md`Nothing that is to be kept was removed: a task stops before that. The storage grows until the cause is gone. The registry is back as it was, or is put back within minutes.`,
+    diagnosis: ({ site }) => [
+      paragraph(md`What did it say? The meaning of each line is in ${maintenanceSection(site)}.`),
+      ...journals(site),
+    ],
+    mitigation: ({ site }) => [
+      steps(
+        md`Something is not whole: ${brokenImage}. Collect no garbage by hand before that.`,
+        md`A service does not come back: ${firstLook(site)}.`,
+        md`Run the task that failed again. The alert ends when it has done all of its work:`,
+      ),
+      ...tasksNow(site),
+    ],
+  },
+  RegistryMaintenanceStale: {
+    meaning: md`A task of the maintenance has not succeeded for longer than its schedule allows, or the host reports nothing at all.`,
+    impact: md`The storage grows, and nobody looks for damage on the disk. What the host last reported may still stand in the Pushgateway: it says nothing about now.`,
+    diagnosis: (watched) => [
+      paragraph(md`Are the timers there, and when did they last start something?`),
+      listTimers(watched.site),
+      paragraph(md`What did the tasks say?`),
+      ...journals(watched.site),
+      ...gateway(watched),
+    ],
+    mitigation: ({ site }) => [
+      list(
+        md`No timer: deliver the registries again, which brings them.`,
+        md`The reports are not taken: the host must reach ${site.registry.maintenance?.pushgateway ?? "the Pushgateway"}.`,
+        md`A cache is skipped each time: its upstream does not answer, or the cache is not healthy.`,
+      ),
+      paragraph(md`Run the tasks now. The alert ends when they have done their work:`),
+      ...tasksNow(site),
+    ],
+  },
+  RegistryDiskSpaceLow: {
+    meaning: md`The disk with the data of the registry is nearly full.`,
+    impact: md`None yet. On a full disk every push fails, layers arrive truncated, and a clean-up cannot begin.`,
+    diagnosis: ({ site }) => {
+      const paths = registryPaths(site.registry.directory);
+      const data = site.registry.services.map(({ name }) => paths.data(name));
+      return [
+        command(onHost(registryHost(site)), sh`df -h ${site.registry.directory}`, { expected: "Filesystem…\n…" }),
+        command(onHost(registryHost(site)), sh`du -sh ${data}`, {
+          expected: data.map((directory) => `…${directory}`).join("\n"),
+        }),
+      ];
+    },
+    mitigation: ({ site }) => reclaim(site),
   },
 };
 

@@ -1,5 +1,5 @@
-import { type AlertingRule, rulesFor } from "../monitoring/rules";
-import { isExternal, probedService, type Site, serviceInstance } from "../site/schema";
+import { type AlertingRule, watchesOf } from "../monitoring/rules";
+import { isExternal, type Site, serviceInstance } from "../site/schema";
 import { adviceFor, type Watched } from "./alert-advice";
 import { type Block, code, type Document, heading, paragraph, table } from "./document";
 import { diagnosisElsewhere, mitigationElsewhere, type WatchedElsewhere } from "./external-registry";
@@ -12,28 +12,27 @@ interface Firing {
 }
 
 const firings = (site: Site): Firing[] =>
-  rulesFor(site).flatMap(({ rules }, index) => {
-    const probe = site.monitoring.probes[index];
-    if (probe === undefined) return [];
-    const service = probedService(site, probe);
-    const watched = isExternal(service) ? { site, probe, service } : { site, probe, service };
-    return rules.map((rule) => ({ rule, watched }));
-  });
+  watchesOf(site).flatMap(({ group, ...watch }) => group.rules.map((rule) => ({ rule, watched: { site, ...watch } })));
 
 const instance = ({ watched: { site, service } }: Firing): string => serviceInstance(site, service);
 
 const isElsewhere = (watched: Watched | WatchedElsewhere): watched is WatchedElsewhere => isExternal(watched.service);
 
-/** The blocks of each registry that the alert is about, under its name where there are several. */
+/** The blocks of each registry that the alert is about, under its name where they are not the same for all. */
 const forEach = (
   all: readonly Firing[],
   blocks: (watched: Watched) => Block[],
   elsewhere: (watched: WatchedElsewhere) => Block[],
-): Block[] =>
-  all.flatMap((firing) => [
-    ...(all.length === 1 ? [] : [heading(md`${instance(firing)}`, 3)]),
-    ...(isElsewhere(firing.watched) ? elsewhere(firing.watched) : blocks(firing.watched)),
-  ]);
+): Block[] => {
+  const each = all.map((firing) => ({
+    firing,
+    own: isElsewhere(firing.watched) ? elsewhere(firing.watched) : blocks(firing.watched),
+  }));
+  const different = new Set(each.map(({ own }) => JSON.stringify(own))).size > 1;
+  return different
+    ? each.flatMap(({ firing, own }) => [heading(md`${instance(firing)}`, 3), ...own])
+    : (each[0]?.own ?? []);
+};
 
 const page = (alert: string, all: readonly Firing[]): Document => {
   const advice = adviceFor(alert);

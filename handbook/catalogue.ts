@@ -5,6 +5,7 @@ import { containerName, registryPaths, type Service } from "../site/registry";
 import { probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { runbookOf } from "./host-runbook";
+import { maintenanceSection, maintenanceTable } from "./maintenance";
 import { link, md, type Prose, plain } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { TOPOLOGY } from "./topology";
@@ -106,6 +107,15 @@ const probes = (site: Site): Block[] => [
   ),
 ];
 
+const maintenance = (site: Site): Block[] =>
+  site.registry.maintenance === undefined
+    ? []
+    : [
+        heading(md`Maintenance`),
+        maintenanceTable(site.registry.maintenance),
+        paragraph(md`How to run it, to stop it and to read what it says: ${maintenanceSection(site)}.`),
+      ];
+
 const images = (site: Site): Block[] =>
   site.ci === undefined
     ? []
@@ -131,6 +141,7 @@ export const catalogue = (site: Site): Document => ({
     ...services(site),
     ...hosts(site),
     ...probes(site),
+    ...maintenance(site),
     ...images(site),
   ],
 });

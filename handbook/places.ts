@@ -1,5 +1,7 @@
 import type { Delivery } from "../hosts/delivery";
 import type { Host } from "../site/host";
+import { registryPaths } from "../site/registry";
+import type { Site } from "../site/schema";
 import type { Place } from "./document";
 import { md, plain, Shell, sh } from "./prose";
 
@@ -26,3 +28,7 @@ export const onHost = (host: Host): Place => ({
 
 /** The program that a delivery leaves on its host: it verifies and rolls back without the workstation. */
 export const deliveryProgram = (name: Delivery["name"]): string => `/var/lib/registry-warden/${name}/delivery.sh`;
+
+/** The compose command of the stack, with its file. */
+export const compose = ({ registry }: Site): Shell =>
+  sh`docker compose --file ${registryPaths(registry.directory).compose}`;

@@ -1,23 +1,21 @@
-import { composeFile, NGINX } from "../hosts/compose";
+import { composeFile, NGINX, servicesUp } from "../hosts/compose";
 import { registryDelivery } from "../hosts/registry";
 import { containerName, registryPaths } from "../site/registry";
 import { privateServices, registryHost, type Site, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
 import { runbookOf } from "./host-runbook";
-import { deliveryProgram, onHost, sshTo, WORKSTATION } from "./places";
+import { maintenanceRunbook, reclaim } from "./maintenance";
+import { compose, deliveryProgram, onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { resolverSections, rollBack } from "./resolver";
 import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
-
-/** The compose command of the stack, with its file. */
-export const compose = ({ registry }: Site) => sh`docker compose --file ${registryPaths(registry.directory).compose}`;
 
 /** What a service answers to a request without credentials when all is well. */
 const status = (role: "private" | "proxy"): number => (role === "private" ? 401 : 200);
 
 const healthy = (site: Site): string => {
-  const { services } = composeFile(site.registry, registryHost(site).title);
-  return Object.values(services)
+  const up = servicesUp(composeFile(site.registry, registryHost(site).title));
+  return Object.values(up)
     .map(({ container_name: name, healthcheck }) => `${name} Up …${healthcheck === undefined ? "" : " (healthy)"}`)
     .sort()
     .join("\n");
@@ -108,20 +106,27 @@ const disk = (site: Site): Block[] => {
             md`A cache may be emptied at any time: stop it, remove what is below ${"docker"} in its directory, start it. It fills again as images are pulled.`,
           ),
         ]),
-    ...privateServices(site.registry).flatMap((service) => [
-      paragraph(
-        md`${containerName(service)} is never emptied by hand. This plans what may go when the newest ${KEPT} tags of each repository stay, with everything that they need, and says how much that frees. It changes nothing, and it refuses while anything is broken:`,
-      ),
-      bringWarden(site),
-      command(onHost(host), sh`${wardenOnStore(site, service)} prune ${STORE} --keep-newest ${KEPT}`, {
-        expected: `store     ${STORE}\nkeep      …\nremove    …; the garbage collection frees …`,
-      }),
-      paragraph(
-        md`Its last line says how to go on. Never run ${"garbage-collect -m"}: on this version of the registry it deletes the parts of images that are in use. That was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
-      ),
-    ]),
+    ...privateServices(site.registry).map((service) =>
+      paragraph(md`${containerName(service)} is never emptied by hand.`),
+    ),
+    ...(site.registry.maintenance === undefined ? planByHand(site) : reclaim(site)),
+    paragraph(
+      md`Never run ${"garbage-collect -m"}: on this version of the registry it deletes the parts of images that are in use. That was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
+    ),
   ];
 };
+
+/** Of a site without maintenance. */
+const planByHand = (site: Site): Block[] =>
+  privateServices(site.registry).flatMap((service) => [
+    paragraph(
+      md`This plans what may go from ${containerName(service)} when the newest ${KEPT} tags of each repository stay, with everything that they need, and says how much that frees. It changes nothing, and it refuses while anything is broken. Its last line says how to go on:`,
+    ),
+    bringWarden(site),
+    command(onHost(registryHost(site)), sh`${wardenOnStore(site, service)} prune ${STORE} --keep-newest ${KEPT}`, {
+      expected: `store     ${STORE}\nkeep      …\nremove    …; the garbage collection frees …`,
+    }),
+  ]);
 
 const change = (site: Site): Block[] => {
   const host = registryHost(site);
@@ -173,6 +178,7 @@ export const registryRunbook = (site: Site): Document => {
       ...firstLook(site),
       ...oneService(site),
       ...disk(site),
+      ...maintenanceRunbook(site),
       ...change(site),
       ...resolverSections(site, host),
     ],

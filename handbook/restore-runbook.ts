@@ -2,10 +2,9 @@ import { containerName, type PrivateService, registryPaths } from "../site/regis
 import { privateServices, registryHost, type Site } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
-import { onHost } from "./places";
+import { compose, onHost } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { compose } from "./registry-runbook";
 import { bringWarden, STORE, verifyRegistry, WHOLE_STORE, wardenOnStore } from "./warden";
 
 const restore = (site: Site, service: PrivateService): Block[] => {

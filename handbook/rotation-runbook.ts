@@ -1,11 +1,11 @@
 import { NGINX } from "../hosts/compose";
+import { unitOf } from "../hosts/systemd-unit";
 import { containerName, type PrivateService, type ProxyService } from "../site/registry";
 import { privateServices, probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
 import { inCluster, kubectl, runNow } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
-import { onHost, WORKSTATION } from "./places";
+import { compose, onHost, WORKSTATION } from "./places";
 import { md, plain, sh } from "./prose";
-import { compose } from "./registry-runbook";
 import { askForAccount, intact, wardenHere } from "./warden";
 
 const passwords = (site: Site, service: PrivateService): Block[] => {
@@ -88,6 +88,30 @@ const probeAccount = (site: Site): Block[] =>
     ];
   });
 
+const maintenanceAccount = (site: Site): Block[] => {
+  const { maintenance } = site.registry;
+  if (maintenance === undefined) return [];
+  const host = registryHost(site);
+  const file = maintenance.credentialsFile;
+  return [
+    heading(md`The account of the maintenance`),
+    paragraph(
+      md`It is in ${file}, mode ${"0600"}, as ${["REG_USER", "REG_PASS"]}, and has to be allowed to push: whether a registry is read-only shows when it refuses an upload. First give it a new password, as above; then write both:`,
+    ),
+    askForAccount(onHost(host)),
+    command(
+      onHost(host),
+      sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | install -m 0600 /dev/stdin ${file}`,
+    ),
+    ...(maintenance.cleanUp === undefined
+      ? []
+      : [
+          paragraph(md`Verify with a clean-up now, which asks the registry with it:`),
+          command(onHost(host), sh`systemctl start ${`${unitOf("clean-up")}.service`}`),
+        ]),
+  ];
+};
+
 const upstream = (site: Site, service: ProxyService): Block[] => {
   const { credentialsFile: file } = service;
   if (file === undefined) return [];
@@ -151,6 +175,7 @@ export const rotationRunbook = (site: Site): Document => ({
     ),
     ...privateServices(site.registry).flatMap((service) => passwords(site, service)),
     ...probeAccount(site),
+    ...maintenanceAccount(site),
     ...site.registry.services.flatMap((service) => (service.role === "proxy" ? upstream(site, service) : [])),
     ...privateServices(site.registry).flatMap((service) => certificate(site, service)),
     heading(md`The key with which you deploy`),

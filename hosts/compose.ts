@@ -1,20 +1,30 @@
 import { createHash } from "node:crypto";
 import { stringify } from "yaml";
 import { imageReference } from "../site/image";
-import { containerName, type Registry, registryPaths, type Service } from "../site/registry";
+import { containerName, type PrivateService, type Registry, registryPaths, type Service } from "../site/registry";
+import { privateServices } from "../site/schema";
 import { nginxConfiguration, tlsPaths } from "./nginx";
-import { DATA, HTPASSWD, registryConfiguration } from "./registry-configuration";
+import { CONFIGURATION, DATA, HTPASSWD, registryConfiguration } from "./registry-configuration";
 
 export const NGINX = "nginx";
 export const UI = "registry-ui";
+/** The service of profile `maintenance`; it is run, never up. */
+export const WARDEN = "warden";
 const UI_PORT = 80;
 
 /** What is used here of a service. https://github.com/compose-spec/compose-spec/blob/main/spec.md */
 export interface ComposeService {
   readonly image: string;
-  readonly container_name: string;
-  readonly restart: "unless-stopped";
+  /** Of what is up; whatever is run gets a name of its own. */
+  readonly container_name?: string;
+  readonly restart: "unless-stopped" | "no";
   readonly networks: readonly string[];
+  /** Without one a service is always up. */
+  readonly profiles?: readonly ["maintenance"];
+  readonly entrypoint?: readonly string[];
+  readonly read_only?: boolean;
+  readonly cap_drop?: readonly ["ALL"];
+  readonly security_opt?: readonly ["no-new-privileges:true"];
   /** "<published>:<within the container>", both TCP. */
   readonly ports?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -89,7 +99,7 @@ const registryService = (registry: Registry, service: Service): ComposeService =
       : {}),
     volumes: [
       bind(paths.data(service.name), DATA, "write"),
-      bind(paths.config(service.name), "/etc/docker/registry/config.yml"),
+      bind(paths.config(service.name), CONFIGURATION),
       ...(service.role === "private" ? [bind(service.htpasswd, HTPASSWD)] : []),
     ],
     labels: configurationLabel(registryConfiguration(service)),
@@ -139,8 +149,70 @@ const uiService = (registry: Registry, title: string): Record<string, ComposeSer
   };
 };
 
+const PROGRAM = "/opt/warden.mjs";
+
+/** Where the data of a service and its policy are within the container of warden. */
+export const wardenPaths = (name: string) => ({
+  data: `/data/${name}`,
+  retention: `/etc/warden/retention-${name}.json`,
+});
+
 /**
- * The services of the registry host: the registries, their browser and, last, the front.
+ * warden on a stock Node image, so that the host needs no Node. It may do nothing but read the data and, of a private
+ * registry, change it; root without any capability owns those files. The account is the operator's.
+ */
+const wardenService = (registry: Registry): Record<string, ComposeService> => {
+  const { images, maintenance, network, services } = registry;
+  if (maintenance === undefined || images.node === undefined) return {};
+  const paths = registryPaths(registry.directory);
+  return {
+    [WARDEN]: {
+      image: imageReference(images.node),
+      restart: "no",
+      profiles: ["maintenance"],
+      networks: [network],
+      entrypoint: ["node", PROGRAM],
+      env_file: [maintenance.credentialsFile],
+      volumes: [
+        bind(paths.warden, PROGRAM),
+        ...services.flatMap((service) => [
+          bind(paths.data(service.name), wardenPaths(service.name).data, service.role === "private" ? "write" : "read"),
+          ...(service.role === "private" && service.retention !== undefined
+            ? [bind(paths.retention(service.name), wardenPaths(service.name).retention)]
+            : []),
+        ]),
+      ],
+      read_only: true,
+      cap_drop: ["ALL"],
+      security_opt: ["no-new-privileges:true"],
+    },
+  };
+};
+
+/** What makes a private registry read-only, to be read by compose after the file of all services. */
+export const readOnlyOverride = (registry: Registry, service: PrivateService) => ({
+  services: {
+    [containerName(service)]: {
+      volumes: [bind(registryPaths(registry.directory).readOnlyConfig(service.name), CONFIGURATION)],
+      labels: configurationLabel(registryConfiguration(service, "read-only")),
+    },
+  },
+});
+
+/** The private registries that a clean-up makes read-only. */
+export const cleanedUp = (registry: Registry): PrivateService[] =>
+  registry.maintenance?.cleanUp === undefined ? [] : privateServices(registry);
+
+/** The services that are up. */
+export const servicesUp = ({ services }: ComposeFile): Record<string, ComposeService & { container_name: string }> =>
+  Object.fromEntries(
+    Object.entries(services).flatMap(([name, service]) =>
+      service.container_name === undefined ? [] : [[name, { ...service, container_name: service.container_name }]],
+    ),
+  );
+
+/**
+ * The services of the registry host: the registries, their browser, the front and, for the maintenance, warden.
  *
  * @param title what the browser calls itself
  */
@@ -152,6 +224,7 @@ export const composeFile = (registry: Registry, title: string): ComposeFile => (
     ),
     ...uiService(registry, title),
     [NGINX]: nginxService(registry),
+    ...wardenService(registry),
   },
   networks: { [registry.network]: { driver: "bridge" } },
 });
@@ -165,6 +238,6 @@ const withoutInterpolation = (value: unknown): unknown => {
   return value;
 };
 
-/** A compose file as YAML. */
-export const renderCompose = (file: ComposeFile): string =>
+/** A compose file, or what overrides one, as YAML. */
+export const renderCompose = (file: ComposeFile | ReturnType<typeof readOnlyOverride>): string =>
   `# Generated by registry-warden: edit the site and deploy again.\n${stringify(withoutInterpolation(file), { lineWidth: 0 })}`;

@@ -10,6 +10,11 @@ export interface DeliveredFile {
   /** Octal, for example "0644". */
   readonly mode: string;
   readonly content: string;
+  /**
+   * How the plan shows the content. A bundle is no text that anybody reads: its digest stands for it, in the state too.
+   * @default "text"
+   */
+  readonly shown?: "text" | "digest";
 }
 
 /** A symbolic link that is ours. */
@@ -44,19 +49,25 @@ export type Piece =
   | { readonly input: string; readonly as: "text" | "base64" }
   | { readonly digest: "inputs" };
 
-const shellFile = (name: string): string => readFileSync(join(__dirname, name), "utf8");
+/** The text of a shell file beside this one. */
+export const shellFile = (name: string): string => readFileSync(join(__dirname, name), "utf8");
 
 const program = (delivery: Delivery): string => shellFile("transaction.sh") + shellFile(delivery.program);
+
+/** `sha256:` and the digest of a text in hexadecimal digits. */
+export const digest = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
 const SETTINGS = "settings";
 const PROGRAM = "program";
 
 /**
- * Everything that decides what the host gets, as the plan shows it: the settings and the content of each file as text, the
- * program as its digest. A change of any is delivered again.
+ * Everything that decides what the host gets, as the plan shows it: the settings and the content of each file as text, a
+ * bundle and the program as their digests. A change of any is delivered again.
  */
 export const deliveryInputs = (delivery: Delivery): Record<string, string> => ({
-  ...Object.fromEntries(delivery.files.map(({ path, content }) => [path, content])),
+  ...Object.fromEntries(
+    delivery.files.map(({ path, content, shown }) => [path, shown === "digest" ? digest(content) : content]),
+  ),
   ...delivery.parts,
   [SETTINGS]: assignments({
     DELIVERY: delivery.name,
@@ -70,8 +81,12 @@ export const deliveryInputs = (delivery: Delivery): Record<string, string> => ({
     DIRECTORIES: delivery.directories,
     ...delivery.settings,
   }),
-  [PROGRAM]: `sha256:${createHash("sha256").update(program(delivery)).digest("hex")}`,
+  [PROGRAM]: digest(program(delivery)),
 });
+
+/** The content of a file in base64: from the inputs, unless they have but its digest. */
+const contentOf = ({ path, content, shown }: DeliveredFile): Piece =>
+  shown === "digest" ? { text: Buffer.from(content).toString("base64") } : { input: path, as: "base64" };
 
 /**
  * The script that runs on the host, complete in itself once the inputs are put in. Nothing is written twice: Terraform
@@ -86,7 +101,7 @@ export const deliveryScript = (delivery: Delivery, again: string): Piece[] => [
   { text: "ID=" },
   { digest: "inputs" },
   { text: "\nCONTENTS=(\n" },
-  ...delivery.files.flatMap(({ path }): Piece[] => [{ text: "  '" }, { input: path, as: "base64" }, { text: "'\n" }]),
+  ...delivery.files.flatMap((file): Piece[] => [{ text: "  '" }, contentOf(file), { text: "'\n" }]),
   { text: `)\n\n${program(delivery)}\nmain "$@"\n` },
 ];
 

@@ -1,12 +1,14 @@
 import type { ManagedHost, ResolvedResolver } from "../site/host";
 import { registryPaths } from "../site/registry";
 import { registryHost, type Site } from "../site/schema";
-import { composeFile } from "./compose";
-import type { Delivery } from "./delivery";
+import { composeFile, servicesUp } from "./compose";
+import { type Delivery, digest } from "./delivery";
 import type { Finding } from "./finding";
+import { maintenanceTasks } from "./maintenance";
 import { registryDelivery } from "./registry";
 import { dnsDelivery } from "./resolver";
 import { quote } from "./shell";
+import { unitOf } from "./systemd-unit";
 
 /** One thing to look at on a host. */
 export interface Look {
@@ -28,14 +30,18 @@ const unlessAbsent = (exists: string, expected: string, command: string): string
   `if ${exists}; then ${command}; else ${printed(expected)}; fi`;
 
 const files = ({ files, links }: Delivery): Look[] => [
-  ...files.flatMap(({ path, mode, content }): Look[] => {
+  ...files.flatMap(({ path, mode, content, shown }): Look[] => {
     const exists = `[ -f ${quote(path)} ]`;
     const expected = `${mode.replace(/^0+/, "")} root:root`;
+    const read =
+      shown === "digest"
+        ? `printf 'sha256:%s' "$(sha256sum <${quote(path)} | cut -d ' ' -f 1)"`
+        : `cat -- ${quote(path)}`;
     return [
       {
         what: path,
-        expected: content,
-        command: `if ${exists}; then cat -- ${quote(path)}; else ${printed(ABSENT)}; fi`,
+        expected: shown === "digest" ? digest(content) : content,
+        command: `if ${exists}; then ${read}; else ${printed(ABSENT)}; fi`,
       },
       {
         what: `mode and owner of ${path}`,
@@ -115,7 +121,7 @@ container() {
 const containers = (site: Site): Look[] => {
   const { registry } = site;
   const file = registryPaths(registry.directory).compose;
-  const services = Object.entries(composeFile(registry, registryHost(site).title).services);
+  const services = Object.entries(servicesUp(composeFile(registry, registryHost(site).title)));
   const names = services.map(([, { container_name: name }]) => name);
   return [
     ...services.map(
@@ -135,11 +141,28 @@ const containers = (site: Site): Look[] => {
   ];
 };
 
+const timers = (site: Site): Look[] => {
+  const { maintenance } = site.registry;
+  const tasks = maintenance === undefined ? [] : maintenanceTasks(maintenance);
+  return [
+    {
+      what: "timers of the maintenance",
+      expected: tasks
+        .map(({ task }) => `${unitOf(task)}.timer`)
+        .sort()
+        .join(" "),
+      command: trimmed(
+        `systemctl list-units --plain --no-legend --state=active ${quote(`${unitOf("*")}.timer`)} | cut -d ' ' -f 1 | sort | paste -sd ' '`,
+      ),
+    },
+  ];
+};
+
 /** Everything that is managed of a host. */
 export const looksAt = (site: Site, host: ManagedHost): Look[] => [
   ...files(dnsDelivery(site, host)),
   ...(host.resolver.kind === "systemd-resolved" ? resolved(host.resolver) : []),
-  ...(host.name === site.registry.host ? [...files(registryDelivery(site)), ...containers(site)] : []),
+  ...(host.name === site.registry.host ? [...files(registryDelivery(site)), ...containers(site), ...timers(site)] : []),
 ];
 
 /** A script that prints one line for each, in base64; it only reads. */

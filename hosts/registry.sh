@@ -3,7 +3,7 @@
 # The registries of a host, their front and their browser, as a compose project.
 #
 # Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS SERVICES FRONT AUTHORITATIVE
-# PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS.
+# PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS MAINTENANCE REPLACED_CRON.
 
 HEALTH_SECONDS=120
 COMPOSE_SECONDS=300
@@ -52,20 +52,81 @@ check_container_names() {
   done
 }
 
-# Only the first words: a command line may hold a password.
-list_cron_entries() {
-  local entry
-  while IFS= read -r entry; do
-    warn "cron still has: $entry; remove it once warden does that work"
-  done < <(
-    {
-      crontab -l -u root 2>/dev/null | sed 's/^/crontab of root: /' || true
-      grep -Hs '' /etc/crontab /etc/cron.d/* || true
-    } | grep -E 'registry|garbage-collect' | grep -vE ':[[:space:]]*#' | cut -d ' ' -f 1-9
-  )
+# --- cron ---
+
+# In front of an entry that the maintenance is in place of.
+DISABLED='# disabled by registry-warden: '
+
+CRONTABS=/var/spool/cron/crontabs
+
+# A link may lead to what is not cron's.
+cron_files() { find /etc/crontab /etc/cron.d "$CRONTABS" -maxdepth 1 -type f 2>/dev/null | sort; }
+
+# The words between the time and the command, as a pattern: a crontab of the system names a user there. crontab(5)
+user_in() { [[ $1 == "$CRONTABS"/* ]] || printf '[^[:space:]]+[[:space:]]+'; }
+
+# The command of a line; nothing where it is a comment or sets a variable.
+cron_command() {
+  local user=$1 line=$2
+  [[ ! $line =~ ^[[:space:]]*[A-Za-z_\"\'][^=[:space:]]*[[:space:]]*= ]] || return 0
+  [[ $line =~ ^[[:space:]]*(@[a-z]+|[^#@[:space:]][^[:space:]]*([[:space:]]+[^[:space:]]+){4})[[:space:]]+$user(.*)$ ]] || return 0
+  printf '%s' "${BASH_REMATCH[-1]}"
 }
 
-stage_parts() { :; }
+# The first text of those that are replaced which a command contains.
+replaced_in() {
+  local text
+  for text in "${REPLACED_CRON[@]}"; do
+    if [[ $1 == *"$text"* ]]; then
+      printf '%s' "$text"
+      return
+    fi
+  done
+}
+
+# Of a command only its name, or the text it is known by: its line may hold a password.
+list_cron_entries() {
+  local file line command user text
+  while IFS= read -r file; do
+    user=$(user_in "$file")
+    while IFS= read -r line; do
+      command=$(cron_command "$user" "$line")
+      text=$(replaced_in "$command")
+      if [[ -n $text ]]; then
+        say "disables in $file: ${line%"$command"}… $text …"
+      elif [[ $command =~ registry|garbage-collect ]]; then
+        warn "cron still has in $file: ${line%"$command"}${command%%[[:space:]]*} …, which names a registry; it is left alone"
+      fi
+    done <"$file"
+  done < <(cron_files)
+  while IFS= read -r file; do
+    warn "cron still has $file, which collects garbage; remove it"
+  done < <(grep -ls garbage-collect /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* || true)
+}
+
+# Entries are disabled within the transaction, so that its backup has them and its rollback puts them back.
+stage_parts() {
+  local file line replaced user
+  ((${#REPLACED_CRON[@]} > 0)) || return 0
+  while IFS= read -r file; do
+    replaced=no
+    user=$(user_in "$file")
+    while IFS= read -r line || [[ -n $line ]]; do
+      if [[ -n $(replaced_in "$(cron_command "$user" "$line")") ]]; then
+        replaced=yes
+        line=$DISABLED$line
+      fi
+      printf '%s\n' "$line"
+    done <"$file" >"$STATE/crontab"
+    [[ $replaced == yes ]] || continue
+    stage_file "$file" "$(stat -c '0%a' -- "$file")" <"$STATE/crontab"
+    # cron refuses one that belongs to somebody else.
+    chown --reference="$file" -- "$STAGED$file"
+  done < <(cron_files)
+  rm -f -- "$STATE/crontab"
+}
+
+# --- containers ---
 
 compose() { docker compose --project-name "$PROJECT" --file "$COMPOSE_FILE" "$@"; }
 
@@ -126,7 +187,25 @@ is_active() {
   running=$(docker ps --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" \
     --format '{{ .Label "com.docker.compose.service" }} {{ .Label "com.docker.compose.config-hash" }}' | sort) || return 1
   wanted=$(compose config --hash '*' 2>/dev/null | sort) || return 1
-  [[ $running == "$wanted" ]]
+  [[ $running == "$wanted" ]] && timers_are_active
+}
+
+# The timers of the maintenance, as the files now have them.
+timers() { find "$UNITS" -maxdepth 1 -name "$MAINTENANCE-*.timer" -printf '%f\n' | sort; }
+active_timers() { systemctl list-units --plain --no-legend --state=active "$MAINTENANCE-*.timer" | cut -d ' ' -f 1 | sort; }
+timers_are_active() { [[ $(timers) == "$(active_timers)" ]]; }
+
+# Those whose file is gone end, the others begin, each from now on: a delivery makes up for no run that was missed.
+activate_timers() {
+  local timer
+  while IFS= read -r timer; do
+    [[ -e $UNITS/$timer ]] || systemctl stop "$timer"
+  done < <(active_timers)
+  mkdir -p -- /var/lib/systemd/timers
+  while IFS= read -r timer; do
+    touch -- "/var/lib/systemd/timers/stamp-$timer"
+    systemctl restart "$timer"
+  done < <(timers)
 }
 
 start() {
@@ -143,6 +222,7 @@ activate() {
   require_well "${AUTHORITATIVE[@]}"
   start --remove-orphans
   systemctl start "$SYSTEMD_UNIT"
+  activate_timers
 }
 
 activate_restored() {
@@ -152,6 +232,7 @@ activate_restored() {
   else
     timeout "$COMPOSE_SECONDS" docker compose --project-name "$PROJECT" down --remove-orphans >/dev/null 2>&1
   fi
+  activate_timers
 }
 
 restored_at_boot() { :; }
@@ -200,6 +281,7 @@ verify_delivery() {
   for name in "${CONTAINERS[@]}"; do
     is_well "$name" || warn "$name is $(health "$name"): $(last_words "$name")"
   done
+  timers_are_active || fail "the timers $(active_timers | paste -sd ' ') are active; allowed are $(timers | paste -sd ' '): systemctl list-timers"
   is_active || fail "other containers run than the compose file says; allowed are those of the file: docker compose --file '$COMPOSE_FILE' up --detach --remove-orphans"
   verify_front
 }

@@ -1,12 +1,11 @@
 import { containerName, registryPaths, type Service } from "../site/registry";
 import { registryHost, type Site } from "../site/schema";
-import { composeFile, NGINX, renderCompose } from "./compose";
+import { composeFile, NGINX, renderCompose, servicesUp } from "./compose";
 import type { DeliveredFile, Delivery } from "./delivery";
+import { maintenanceDelivery } from "./maintenance";
 import { nginxConfiguration } from "./nginx";
 import { registryConfiguration } from "./registry-configuration";
-import { composeUnit } from "./systemd-unit";
-
-const UNITS = "/etc/systemd/system";
+import { composeUnit, MAINTENANCE_UNIT, UNITS } from "./systemd-unit";
 
 const readable = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });
 
@@ -16,13 +15,15 @@ const secretsOf = (service: Service): string[] => {
   return service.credentialsFile === undefined ? [] : [service.credentialsFile];
 };
 
-/** The registries of the site, their front and their browser, on the host that runs them. */
+/** The registries of the site, their front, their browser and their maintenance, on the host that runs them. */
 export const registryDelivery = (site: Site): Delivery => {
   const { registry } = site;
   const { directory, services, unit } = registry;
   const host = registryHost(site);
   const paths = registryPaths(directory);
   const compose = composeFile(registry, host.title);
+  const up = servicesUp(compose);
+  const maintenance = maintenanceDelivery(site);
   const privates = services.filter((service) => service.role === "private");
   const portsOf = (role: Service["role"]) =>
     services.filter((service) => service.role === role).map(({ port }) => String(port));
@@ -34,11 +35,12 @@ export const registryDelivery = (site: Site): Delivery => {
       readable(paths.nginx, nginxConfiguration(registry)),
       readable(paths.compose, renderCompose(compose)),
       readable(`${UNITS}/${unit}`, composeUnit(paths.compose)),
+      ...maintenance.files,
     ],
     // What `systemctl enable` would make.
-    links: [{ path: `${UNITS}/multi-user.target.wants/${unit}`, target: `../${unit}` }],
+    links: [{ path: `${UNITS}/multi-user.target.wants/${unit}`, target: `../${unit}` }, ...maintenance.links],
     directories: services.map(({ name }) => paths.data(name)),
-    parts: {},
+    parts: maintenance.parts,
     backups: "/root/registry-backups/registry-config-backup",
     program: "registry.sh",
     settings: {
@@ -48,16 +50,18 @@ export const registryDelivery = (site: Site): Delivery => {
       SYSTEMD_UNIT: unit,
       ADDRESS: host.address,
       IMAGES: [...new Set(Object.values(compose.services).map(({ image }) => image))],
-      CONTAINERS: Object.values(compose.services).map(({ container_name }) => container_name),
-      SERVICES: Object.keys(compose.services).filter((name) => name !== NGINX),
+      CONTAINERS: Object.values(up).map(({ container_name }) => container_name),
+      SERVICES: Object.keys(up).filter((name) => name !== NGINX),
       FRONT: NGINX,
       AUTHORITATIVE: privates.map(containerName),
       PRIVATE_PORTS: portsOf("private"),
       PRIVATE_NAMES: privates.map(({ serverName }) => serverName),
       PROXY_PORTS: portsOf("proxy"),
-      SECRETS: services.flatMap(secretsOf),
+      SECRETS: [...services.flatMap(secretsOf), ...maintenance.secrets],
       CERTIFICATES: privates.map(({ tls }) => tls.certificate),
       HTPASSWDS: privates.map(({ htpasswd }) => htpasswd),
+      MAINTENANCE: MAINTENANCE_UNIT,
+      REPLACED_CRON: maintenance.replacedCron,
     },
   };
 };

@@ -1,4 +1,4 @@
-import type { MetricName } from "./metrics";
+import type { MaintenanceMetricName, MetricName } from "./metrics";
 
 /** A dashboard of Grafana, as far as this product uses one. https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/ */
 export interface Dashboard {
@@ -30,7 +30,7 @@ interface View {
   readonly description: string;
   readonly queries: readonly { readonly expr: string; readonly legend: string }[];
   /** https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts */
-  readonly unit: "none" | "s" | "reqps" | "short";
+  readonly unit: "none" | "s" | "reqps" | "short" | "bytes" | "percentunit";
   readonly thresholds?: readonly Threshold[];
   /** Words for values. */
   readonly words?: Readonly<Record<string, string>>;
@@ -39,7 +39,7 @@ interface View {
 const SOURCE = { type: "prometheus", uid: "${source}" };
 
 /** The series of the registries that are selected at the top of the dashboard. */
-const chosen = (metric: MetricName): string => `${metric}{instance=~"$instance"}`;
+const chosen = (metric: MetricName | MaintenanceMetricName): string => `${metric}{instance=~"$instance"}`;
 
 /** Of all shards of a registry, the one that is furthest behind; in milliseconds, as Grafana reads a time. */
 const since = (metric: MetricName): string => `1000 * min by (instance) (${chosen(metric)})`;
@@ -185,6 +185,51 @@ const LAST_RUNS: readonly { readonly title: string; readonly expr: string; reado
   { title: "bytes", expr: total("registry_manifest_integrity_run_bytes"), unit: "bytes" },
 ];
 
+/** Whether the storage stays small and whole by itself. */
+const MAINTENANCE: readonly View[] = [
+  {
+    title: "Maintenance",
+    description: "Whether the last run of each task did all of its work. A site without maintenance reports none.",
+    queries: [{ expr: chosen("registry_maintenance_success"), legend: `${INSTANCE} {{task}}` }],
+    unit: "none",
+    thresholds: good(1),
+    words: { "0": "failed", "1": "done" },
+  },
+  {
+    title: "When did it last succeed?",
+    description: "Time since the last run of each task that did all of its work.",
+    queries: [
+      {
+        expr: `time() - ${chosen("registry_maintenance_last_success_timestamp_seconds")}`,
+        legend: `${INSTANCE} {{task}}`,
+      },
+    ],
+    unit: "s",
+  },
+  {
+    title: "Freed",
+    description: "Bytes of the disk that the last run of each task freed.",
+    queries: [{ expr: `${chosen("registry_maintenance_freed_bytes")} > 0`, legend: `${INSTANCE} {{task}}` }],
+    unit: "bytes",
+  },
+  {
+    title: "Space that is left",
+    description: "Free part of the disk with the registry's data.",
+    queries: [
+      {
+        expr: `${chosen("registry_maintenance_disk_free_bytes")} / ${chosen("registry_maintenance_disk_size_bytes")}`,
+        legend: INSTANCE,
+      },
+    ],
+    unit: "percentunit",
+    thresholds: [
+      { color: "red", value: null },
+      { color: "orange", value: 0.1 },
+      { color: "green", value: 0.2 },
+    ],
+  },
+];
+
 const targets = ({ queries }: View): Panel["targets"] =>
   queries.map(({ expr, legend }, index) => ({
     refId: refId(index),
@@ -256,20 +301,22 @@ const lastRuns = (id: number, y: number): Panel => ({
 });
 
 const panels = (): Panel[] => {
-  const across = WIDTH / ANSWERS.length;
-  const answers = ANSWERS.map((view, index) => ({
-    view,
-    type: "stat" as const,
-    gridPos: { x: index * across, y: 0, w: across, h: 5 },
-    options: { colorMode: "background", reduceOptions: { calcs: ["lastNotNull"] }, textMode: "value_and_name" },
-  }));
+  const inOneRow = (views: readonly View[], y: number) =>
+    views.map((view, index) => ({
+      view,
+      type: "stat" as const,
+      gridPos: { x: (index * WIDTH) / views.length, y, w: WIDTH / views.length, h: 5 },
+      options: { colorMode: "background", reduceOptions: { calcs: ["lastNotNull"] }, textMode: "value_and_name" },
+    }));
+  const answers = inOneRow(ANSWERS, 0);
   const history = HISTORY.map((view, index) => ({
     view,
     type: "timeseries" as const,
     gridPos: { x: (index % 2) * (WIDTH / 2), y: 5 + Math.floor(index / 2) * 8, w: WIDTH / 2, h: 8 },
     options: { legend: { displayMode: "list", placement: "bottom" }, tooltip: { mode: "multi" } },
   }));
-  const views = [...answers, ...history].map(({ view, type, gridPos, options }, index) => ({
+  const maintenance = inOneRow(MAINTENANCE, 5 + Math.ceil(HISTORY.length / 2) * 8);
+  const views = [...answers, ...history, ...maintenance].map(({ view, type, gridPos, options }, index) => ({
     id: index + 1,
     type,
     title: view.title,

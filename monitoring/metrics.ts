@@ -39,3 +39,24 @@ export const PUSHGATEWAY_METRICS = {
 } as const;
 
 export type PushgatewayMetricName = keyof typeof PUSHGATEWAY_METRICS;
+
+/** The Pushgateway's job of everything below, with the labels `instance` and `task`. */
+export const MAINTENANCE_JOB = "registry-maintenance";
+
+/**
+ * What the maintenance on the registry host reports of each registry and task. The host pushes everything again with each
+ * look at the disk, so that a Pushgateway that forgot it learns it again.
+ */
+export const MAINTENANCE_METRICS = {
+  registry_maintenance_success: "1 when the last run did all of its work, 0 otherwise",
+  registry_maintenance_last_run_timestamp_seconds: "unix time of the end of the last run, whatever came of it",
+  registry_maintenance_last_success_timestamp_seconds:
+    "unix time of the end of the last run that did all of its work; before the first, of the first report",
+  registry_maintenance_allowed_age_seconds: "how old the last success may become, by the schedule of the task",
+  registry_maintenance_run_duration_seconds: "duration of the last run",
+  registry_maintenance_freed_bytes: "bytes of the disk that the last run freed of blobs, measured before and after",
+  registry_maintenance_disk_free_bytes: "bytes that are available on the disk of the registry's data",
+  registry_maintenance_disk_size_bytes: "size of the disk of the registry's data (bytes)",
+} as const;
+
+export type MaintenanceMetricName = keyof typeof MAINTENANCE_METRICS;

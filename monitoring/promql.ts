@@ -1,5 +1,5 @@
 import { parser } from "@prometheus-io/lezer-promql";
-import type { MetricName, PushgatewayMetricName } from "./metrics";
+import type { MaintenanceMetricName, MetricName, PushgatewayMetricName } from "./metrics";
 
 /**
  * A PromQL string literal. JSON's escapes are a subset of Go's, which PromQL takes, but for half a surrogate pair: that
@@ -11,7 +11,7 @@ export const quote = (text: string): string => JSON.stringify(text.replace(/\p{S
 
 /** The series of a metric whose labels have the given values: `metric{label="value"}`. */
 export const selector = (
-  metric: MetricName | PushgatewayMetricName,
+  metric: MetricName | MaintenanceMetricName | PushgatewayMetricName,
   labels: Readonly<Record<string, string>> = {},
 ): string => {
   const matchers = Object.entries(labels).map(([label, value]) => `${label}=${quote(value)}`);

@@ -1,5 +1,7 @@
-import type { Probe } from "../site/monitoring";
-import { probedService, type Site, serviceInstance } from "../site/schema";
+import type { ExternalRegistry, Probe } from "../site/monitoring";
+import type { Service } from "../site/registry";
+import { isExternal, probedService, type Site, serviceInstance } from "../site/schema";
+import { maintenanceAlerts } from "./maintenance-alerts";
 import { selector } from "./promql";
 
 /** critical: act now. warning: a ticket. https://github.com/kubernetes-monitoring/kubernetes-mixin */
@@ -21,13 +23,14 @@ export interface AlertingRule {
   };
 }
 
-/** Rules that are evaluated together. The name is unique in a site. */
+/** Rules that are evaluated together, all about one registry. The name is unique in a site. */
 export interface RuleGroup {
   readonly name: string;
   readonly rules: readonly AlertingRule[];
 }
 
-interface Alert {
+/** An alert before it is known where its page is. */
+export interface Alert {
   readonly name: string;
   readonly severity: Severity;
   readonly expr: string;
@@ -194,15 +197,46 @@ const alertsFor = (site: Site, probe: Probe): Alert[] => {
 
 const runbook = (site: Site, alert: string): string => `${site.monitoring.runbooks.replace(/\/$/, "")}/${alert}.md`;
 
-/** The alerts of a site: one group a probe, in the order of the site. */
-export const rulesFor = (site: Site): RuleGroup[] =>
-  site.monitoring.probes.map((probe) => ({
-    name: probe.name,
-    rules: alertsFor(site, probe).map(({ name, severity, expr, after, summary, description }) => ({
-      alert: name,
-      expr,
-      for: duration(after),
-      labels: { severity },
-      annotations: { summary, description, runbook_url: runbook(site, name) },
-    })),
-  }));
+const group = (site: Site, name: string, alerts: readonly Alert[]): RuleGroup => ({
+  name,
+  rules: alerts.map(({ name, severity, expr, after, summary, description }) => ({
+    alert: name,
+    expr,
+    for: duration(after),
+    labels: { severity },
+    annotations: { summary, description, runbook_url: runbook(site, name) },
+  })),
+});
+
+/** A group of rules, and what they are about. The maintenance reports without a probe, and of the site's own services. */
+export type Watch = { readonly group: RuleGroup } & (
+  | { readonly service: Service; readonly probe: Probe | undefined }
+  | { readonly service: ExternalRegistry; readonly probe: Probe }
+);
+
+/** Everything of a site that is watched: first the probes, then the maintenance of each registry, in the site's order. */
+export const watchesOf = (site: Site): Watch[] => {
+  const { maintenance, services } = site.registry;
+  return [
+    ...site.monitoring.probes.map((probe): Watch => {
+      const service = probedService(site, probe);
+      const watched = { group: group(site, probe.name, alertsFor(site, probe)), probe };
+      return isExternal(service) ? { ...watched, service } : { ...watched, service };
+    }),
+    ...(maintenance === undefined
+      ? []
+      : services.map((service) => ({
+          // No probe can be called so: a slash is in no label.
+          group: group(
+            site,
+            `registry-maintenance/${service.name}`,
+            maintenanceAlerts(serviceInstance(site, service), maintenance),
+          ),
+          service,
+          probe: undefined,
+        }))),
+  ];
+};
+
+/** The alerts of a site. */
+export const rulesFor = (site: Site): RuleGroup[] => watchesOf(site).map(({ group }) => group);

@@ -72,6 +72,7 @@ export const registryPaths = (directory: string) => ({
   readOnlyCompose: (name: string) => join(directory, `docker-compose.${name}.read-only.yml`),
   warden: join(directory, "warden.mjs"),
   maintenance: join(directory, "maintenance.sh"),
+  maintenanceSettings: join(directory, "maintenance.settings"),
 });
 
 const publishedPort = z.number();
@@ -119,6 +120,7 @@ const distinctPaths = rule(
       paths.nginx,
       paths.warden,
       paths.maintenance,
+      paths.maintenanceSettings,
       ...services.flatMap(({ name }) => [
         paths.config(name),
         paths.retention(name),

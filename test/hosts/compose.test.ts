@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { parse } from "yaml";
-import { composeFile, renderCompose } from "../../hosts/compose";
+import { composeFile, readOnlyOverride, renderCompose, servicesUp } from "../../hosts/compose";
 import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
 import type { Registry } from "../../site/registry";
+import { privateServices } from "../../site/schema";
 
 const { registry } = parseSite(reference);
 const compose = composeFile(registry, "the registries");
@@ -14,8 +15,8 @@ const service = (name: string, of = compose) => {
 };
 const label = (name: string, of = compose) => service(name, of).labels?.["registry-warden.configuration"];
 
-test("the reference site has eight services, the front last", () => {
-  expect(Object.keys(compose.services)).toEqual([
+test("the reference site has eight services that are up, the front last", () => {
+  expect(Object.keys(servicesUp(compose))).toEqual([
     "registry-dockerhub",
     "registry-ghcr",
     "registry-quay",
@@ -66,11 +67,53 @@ test("a pull-through cache has to answer 200; the private registry only to answe
 });
 
 test("only the data is writable, and a missing file is an error instead of a new directory", () => {
-  const mounts = Object.values(compose.services).flatMap(({ volumes }) => volumes ?? []);
+  const mounts = Object.values(servicesUp(compose)).flatMap(({ volumes }) => volumes ?? []);
   expect(mounts.filter(({ read_only }) => !read_only).map(({ target }) => target)).toEqual(
     registry.services.map(() => "/var/lib/registry"),
   );
   expect(mounts.every(({ bind }) => bind.create_host_path === false)).toBe(true);
+});
+
+describe("warden, for the maintenance", () => {
+  const warden = service("warden");
+
+  test("is run and never up, on the pinned image, in the network of the registries", () => {
+    expect(Object.keys(compose.services)).toHaveLength(Object.keys(servicesUp(compose)).length + 1);
+    expect(warden).toMatchObject({
+      image: "node:26.9.0-slim",
+      profiles: ["maintenance"],
+      networks: ["registry"],
+      restart: "no",
+    });
+  });
+
+  test("may do nothing but read, and change the data of the private registry", () => {
+    expect(warden).toMatchObject({ read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] });
+    const written = warden.volumes?.filter(({ read_only }) => !read_only).map(({ source }) => source);
+    expect(written).toEqual(["/opt/registry/data/private"]);
+    expect(warden.volumes?.every(({ bind }) => bind.create_host_path === false)).toBe(true);
+  });
+
+  test("has the account of the operator's file, and no value of it", () => {
+    expect(warden.env_file).toEqual(["/opt/registry/maintenance.env"]);
+    expect(warden.environment).toBeUndefined();
+  });
+
+  test("is not there where a site has no maintenance", () => {
+    const { maintenance: _, ...without } = registry;
+    expect(composeFile(without, "").services).not.toHaveProperty("warden");
+  });
+});
+
+test("the read-only registry is the same but for its configuration, and is seen as another", () => {
+  const [private_] = privateServices(registry);
+  if (private_ === undefined) throw new Error("the reference site has no private registry");
+  const override = readOnlyOverride(registry, private_).services["registry-private"];
+  expect(Object.keys(override ?? {})).toEqual(["volumes", "labels"]);
+  const replaced = service("registry-private").volumes?.filter(({ target }) => target === override?.volumes[0]?.target);
+  expect(replaced).toHaveLength(1);
+  expect(override?.volumes).toMatchObject([{ source: "/opt/registry/config-private.read-only.yml", read_only: true }]);
+  expect(override?.labels["registry-warden.configuration"]).not.toBe(label("registry-private"));
 });
 
 test("secrets are mounted or named, never written down", () => {

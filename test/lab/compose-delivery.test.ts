@@ -19,6 +19,12 @@ const OPERATOR = "10.99.0.20";
 const NAME = "registry.viktorbarzin.me:5050";
 const credentials = { username: "operator", password: "planted-secret-7f3a" };
 
+const CRONTAB = [
+  "0 2 * * * python3 /opt/registry/cleanup-tags.sh --password planted-secret-7f3a 10",
+  "0 3 * * 0 /usr/bin/docker exec registry-private registry garbage-collect -m /etc/docker/registry/config.yml",
+  "0 4 * * * rsync -a /opt/registry/data nas:/registry --password-file /root/planted",
+];
+
 type Change = (registry: SiteInput["registry"]) => SiteInput["registry"];
 const unchanged: Change = (registry) => registry;
 
@@ -118,6 +124,11 @@ describeWithHosts(
       put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
       put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));
       put("/opt/registry/htpasswd", "600", htpasswdLine(credentials, 5));
+      put(
+        "/opt/registry/maintenance.env",
+        "600",
+        `REG_USER=${credentials.username}\nREG_PASS=${credentials.password}\n`,
+      );
       put("/etc/docker/certs.d/registry.viktorbarzin.me:5050/ca.crt", "644", readFileSync(authority.certificate));
       const configuration = join(folder, "upstream.yml");
       writeFileSync(
@@ -207,7 +218,7 @@ describeWithHosts(
       let applied: Outcome;
 
       beforeAll(() => {
-        hosts.ssh("vm", "echo '0 2 * * * /opt/registry/cleanup-tags.sh --password planted-secret-7f3a' | crontab -");
+        hosts.ssh("vm", "crontab -", `${CRONTAB.join("\n")}\n`);
         applied = stack.apply(siteWith());
       }, 240_000);
 
@@ -230,8 +241,30 @@ describeWithHosts(
       test("warn of a cache whose upstream is down, and of the old cron entries", () => {
         expect(applied.output).toContain("warning: registry-kyverno is restarting: ");
         expect(applied.output).toContain(
-          "warning: cron still has: crontab of root: 0 2 * * * /opt/registry/cleanup-tags.sh;",
+          "warning: cron still has in /var/spool/cron/crontabs/root: 0 4 * * * rsync …, which names a registry; it is left alone",
         );
+      });
+
+      test("disable the entries of cron that the maintenance is in place of, and leave the others", () => {
+        expect(applied.output).toContain(
+          "disables in /var/spool/cron/crontabs/root: 0 2 * * * … /opt/registry/cleanup-tags.sh …",
+        );
+        const [cleanUp, collection, copy] = CRONTAB;
+        expect(hosts.ssh("vm", "crontab -l").trim().split("\n")).toEqual([
+          `# disabled by registry-warden: ${cleanUp}`,
+          `# disabled by registry-warden: ${collection}`,
+          copy,
+        ]);
+        expect(hosts.ssh("vm", "stat -c '%a %U %G' /var/spool/cron/crontabs/root")).toBe("600 root crontab\n");
+      });
+
+      test("start the timers of the maintenance", () => {
+        const timers = hosts.ssh("vm", "systemctl list-timers --all --no-legend 'registry-maintenance-*'");
+        for (const task of ["clean-up", "caches", "scan", "disk"]) {
+          expect(timers).toContain(`registry-maintenance-${task}.service`);
+          expect(hosts.ssh("vm", `systemctl is-enabled registry-maintenance-${task}.timer`)).toBe("enabled\n");
+        }
+        expect(hosts.ssh("vm", "systemd-analyze verify /etc/systemd/system/registry-maintenance-*.* 2>&1")).toBe("");
       });
 
       test("put no secret of the operator into output, state or process arguments", () => {
@@ -301,8 +334,10 @@ describeWithHosts(
       test("are rolled back to nothing by one command, but for data and the operator's files, and delivered again", () => {
         const said = hosts.ssh("vm", "bash /var/lib/registry-warden/registry/delivery.sh rollback");
         expect(containers()).toEqual({});
-        expect(hosts.ssh("vm", "ls -1 /opt/registry")).toBe("data\nhtpasswd\ntls\n");
+        expect(hosts.ssh("vm", "ls -1 /opt/registry")).toBe("data\nhtpasswd\nmaintenance.env\ntls\n");
         expect(hosts.try("vm", "systemctl cat docker-compose-registry.service").status).not.toBe(0);
+        expect(hosts.ssh("vm", "crontab -l").trim().split("\n")).toEqual(CRONTAB);
+        expect(hosts.ssh("vm", "systemctl list-timers --all --no-legend 'registry-maintenance-*'")).toBe("");
         const again = /-replace=terraform_data\.\S+/.exec(said)?.[0] ?? "";
         expect(stack.apply(siteWith(), again)).toMatchObject({ status: 0 });
       }, 120_000);

@@ -30,11 +30,10 @@ const strange: SiteInput = {
 };
 const sites = { reference, small, "one with upstream credentials": withCredentials, "one with strange paths": strange };
 
-const composeOf = (input: SiteInput): string => {
-  const site = parseSite(input);
-  const { compose } = registryPaths(site.registry.directory);
-  return registryDelivery(site).files.find(({ path }) => path === compose)?.content ?? "";
-};
+const composeOf = (input: SiteInput): string =>
+  delivered(input, registryPaths(parseSite(input).registry.directory).compose);
+const delivered = (input: SiteInput, file: string): string =>
+  registryDelivery(parseSite(input)).files.find(({ path }) => path === file)?.content ?? "";
 
 describeWith(["docker-compose"], "the compose file, read by docker compose", (components) => {
   const [program, ...args] = components["docker-compose"].command;
@@ -50,6 +49,50 @@ describeWith(["docker-compose"], "the compose file, read by docker compose", (co
     const file = parse(composeOf(sites[name]));
     for (const service of Object.values<{ env_file?: unknown }>(file.services)) delete service.env_file;
     expect(() => config(stringify(file), "--quiet")).not.toThrow();
+  });
+
+  test("with the override, the private registry alone is read-only, and differs in nothing else", () => {
+    const folder = temporaryFolder("compose");
+    const { compose, readOnlyCompose, readOnlyConfig } = registryPaths(reference.registry.directory);
+    const write = (name: string, content: string): string => {
+      const file = parse(content);
+      for (const service of Object.values<{ env_file?: unknown }>(file.services)) delete service.env_file;
+      writeFileSync(join(folder, name), stringify(file));
+      return join(folder, name);
+    };
+    const files = [
+      write("docker-compose.yml", delivered(reference, compose)),
+      write("read-only.yml", delivered(reference, readOnlyCompose("private"))),
+    ];
+    const servicesOf = (...paths: string[]) =>
+      JSON.parse(
+        execFileSync(
+          program,
+          [
+            ...args,
+            ...paths.flatMap((path) => ["--file", path]),
+            "--profile",
+            "maintenance",
+            "config",
+            "--format",
+            "json",
+          ],
+          { encoding: "utf8" },
+        ),
+      ).services;
+    const [before, after] = [servicesOf(...files.slice(0, 1)), servicesOf(...files)];
+    const { "registry-private": writing, ...others } = before;
+    const { "registry-private": readOnly, ...otherwise } = after;
+    expect(Object.keys(others)).toContain("warden");
+    expect(otherwise).toEqual(others);
+    const { volumes, labels, ...rest } = readOnly;
+    expect(rest).toEqual({ ...writing, volumes: undefined, labels: undefined });
+    expect(labels).not.toEqual(writing.labels);
+    expect(volumes.map(({ target }: { target: string }) => target).sort()).toEqual(
+      writing.volumes.map(({ target }: { target: string }) => target).sort(),
+    );
+    expect(volumes.map(({ source }: { source: string }) => source)).toContain(readOnlyConfig("private"));
+    rmSync(folder, { recursive: true });
   });
 
   test("holds any string as it is once compose has read it", () => {

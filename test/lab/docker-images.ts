@@ -1,6 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { imageReference } from "../../site/image";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { quote } from "../../hosts/shell";
+import { type Image, imageReference } from "../../site/image";
 import type { Registry } from "../../site/registry";
 import type { Component } from "./components";
 import type { Hosts } from "./hosts";
@@ -32,7 +35,7 @@ const imported = (reference: string, ...changes: string[]): string =>
 
 /**
  * Gives the VM's Docker the images of the site: the real registry 2.8.3 of the VM's Debian, the nginx of the lab, and for
- * the browser something that listens. They are called as the site calls them, and nothing is pulled.
+ * the browser something that listens; Node is this machine's. They are called as the site calls them, and nothing is pulled.
  */
 export const importImages = (hosts: Hosts, nginx: Component, { images }: Registry): void => {
   hosts.ssh(
@@ -66,4 +69,25 @@ ln -s usr/lib lib
 cp --dereference /usr/lib/x86_64-linux-gnu/libz.so.1 usr/lib/x86_64-linux-gnu/
 ${imported(imageReference(images.nginx), "ENV PATH=/usr/sbin:/bin", 'CMD ["nginx", "-g", "daemon off;"]')}`,
   );
+  if (images.node !== undefined) importNode(hosts, images.node);
+};
+
+/**
+ * Gives the VM's Docker a stock Node image: this very Node with its libraries.
+ *
+ * @param authority file of certificates that the image trusts; default: none but the public ones
+ */
+export const importNode = (hosts: Hosts, node: Image, authority?: string): void => {
+  const folder = mkdtempSync(join(tmpdir(), "warden-node-"));
+  const libraries = [...execFileSync("ldd", [process.execPath], { encoding: "utf8" }).matchAll(/(\/\S+) \(/g)];
+  for (const path of [process.execPath, ...libraries.map(([, library = ""]) => library)]) {
+    const target = join(folder, path === process.execPath ? "/bin/node" : path);
+    mkdirSync(dirname(target), { recursive: true });
+    cpSync(path, target, { dereference: true });
+  }
+  if (authority !== undefined) cpSync(authority, join(folder, "ca.crt"));
+  const archive = execFileSync("tar", ["-C", folder, "-c", "."], { maxBuffer: 1 << 29 });
+  rmSync(folder, { recursive: true });
+  const environment = `ENV PATH=/bin${authority === undefined ? "" : " NODE_EXTRA_CA_CERTS=/ca.crt"}`;
+  hosts.ssh("vm", `docker import --change ${quote(environment)} - ${quote(imageReference(node))} >/dev/null`, archive);
 };

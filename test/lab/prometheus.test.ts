@@ -1,6 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { Agent } from "undici";
 import { integrityDashboard } from "../../monitoring/dashboard";
+import { MAINTENANCE_JOB, MAINTENANCE_METRICS } from "../../monitoring/metrics";
 import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
 import { describeWith } from "./components";
@@ -97,12 +98,19 @@ describeWith(
       const queries = integrityDashboard().panels.flatMap(({ title, targets }) =>
         targets.map(({ expr }) => ({ title, expr: expr.replaceAll("$instance", ".+") })),
       );
-      for (const { title, expr } of queries) {
+      const seriesOf = async (expr: string): Promise<number> => {
         const { data } = await getJson<{ data: { result: unknown[] } }>(
           `${prometheus.url}/api/v1/query?query=${encodeURIComponent(expr)}`,
         );
-        expect({ title, expr, series: data.result.length }).not.toMatchObject({ series: 0 });
-      }
+        return data.result.length;
+      };
+      // What the registry host would report.
+      const reports = Object.keys(MAINTENANCE_METRICS).map((metric) => `# TYPE ${metric} gauge\n${metric} 1\n`);
+      const group = `${pushgateway.url}/metrics/job/${MAINTENANCE_JOB}/instance/registry/task/disk`;
+      expect(await fetch(group, { method: "PUT", body: reports.join("") })).toMatchObject({ status: 200 });
+      await waitFor("the maintenance", async () => (await seriesOf("registry_maintenance_success")) > 0, PATIENCE);
+      for (const { title, expr } of queries)
+        expect({ title, expr, series: await seriesOf(expr) }).not.toMatchObject({ series: 0 });
     });
 
     test("while the registry is down only that is told", async () => {

@@ -1,26 +1,13 @@
 import { execFile, execFileSync, spawn, spawnSync } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { RegistryClient } from "../../registry/oci/client";
 import { walk } from "../../registry/oci/walk";
 import { scan } from "../../registry/storage/scan";
 import { describeWith } from "./components";
-import {
-  artifact,
-  attestation,
-  type Content,
-  content,
-  image,
-  index,
-  layer,
-  type Manifest,
-  MEDIA_TYPES,
-  manifest,
-  multiPlatformImage,
-  push,
-  referrersTag,
-} from "./images";
+import { blobsOnDisk, contentOf, idealOf, pushCorpus } from "./corpus";
+import { multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
 const program = join(__dirname, "../../cli/warden.ts");
@@ -31,72 +18,11 @@ const prune = async (...args: string[]) => {
   return JSON.parse(stdout);
 };
 
-/** BuildKit's registry cache: an index of layers. */
-function buildCache(seed: string): Manifest {
-  const blobs = [
-    layer(`${seed}/one`),
-    layer("shared"),
-    content("application/vnd.buildkit.cacheconfig.v0", Buffer.from(seed)),
-  ];
-  const document = {
-    schemaVersion: 2,
-    mediaType: MEDIA_TYPES.oci.index,
-    manifests: blobs.map(({ descriptor }) => descriptor),
-  };
-  return manifest(document, { blobs });
-}
-
-/** A year of pushes in one go. @returns what the newest two tags of each repository need, and nothing else */
-async function pushCorpus(registry: LabRegistry): Promise<{ repository: string; tag: string; image: Manifest }[]> {
-  const kept: { repository: string; tag: string; image: Manifest }[] = [];
-  const keep = async (repository: string, image: Manifest, tag: string) => {
-    await push(registry, repository, image, tag);
-    kept.push({ repository, tag, image });
-  };
-  const base = layer("base", { size: 20_000 });
-  const version = (n: number) => multiPlatformImage(`v${n}`, { layers: [base, layer(`v${n}`)] });
-  // Old versions first, each re-pushing latest; then what stays.
-  for (const n of [1, 2, 3]) {
-    await push(registry, "app", version(n), `v${n}`, "latest");
-    const signature = artifact(`signature of ${n}`, { subject: version(n) });
-    await push(registry, "app", index([signature]), referrersTag(version(n)));
-  }
-  const signed = index([version(4), image("extra", { layers: [base, layer("extra")] })]);
-  const attested = image("attested", { layers: [base] });
-  await keep("app", index([attested, attestation(attested)]), "v5");
-  await keep("app", signed, "latest");
-  await keep("app", index([artifact("signature", { subject: signed })]), referrersTag(signed));
-
-  for (const n of [1, 2, 3]) await push(registry, "app/cache", buildCache(`cache ${n}`), "buildcache");
-  await keep("app/cache", buildCache("cache 4"), "buildcache");
-
-  const shared = multiPlatformImage("list", { format: "docker" });
-  await push(registry, "team/tool", image("dropped", { format: "docker" }), "v0");
-  await push(registry, "team/tool", shared, "v1");
-  await keep("team/tool", shared, "v2");
-  await keep("team/tool", artifact("chart"), "chart");
-  await push(registry, "team/tool", image("untagged"));
-  // The same content in a repository that keeps it and in one that drops it.
-  await push(registry, "mirror", version(1), "old");
-  await keep("mirror", version(2), "newer");
-  await keep("mirror", image("newest"), "newest");
-  return kept;
-}
-
 /** `repository:tag` in the order of a report. */
 const byRepository = (kept: { repository: string; tag: string }[]): string[] =>
   kept
     .toSorted((a, b) => (`${a.repository}\0${a.tag}` < `${b.repository}\0${b.tag}` ? -1 : 1))
     .map(({ repository, tag }) => `${repository}:${tag}`);
-
-const contentOf = (one: Manifest): Content[] => [one, ...one.blobs, ...one.manifests.flatMap(contentOf)];
-
-/** Every file that holds a blob, with its size. */
-const blobsOnDisk = (root: string): Map<string, number> => {
-  const folder = join(root, "docker/registry/v2/blobs");
-  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith("/data"));
-  return new Map(paths.map((path) => [`sha256:${path.split("/").at(-2)}`, statSync(join(folder, path)).size]));
-};
 
 const verify = async (registry: LabRegistry) => {
   const client = new RegistryClient({ url: new URL(registry.url) });
@@ -123,9 +49,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
 
     test("ends at exactly what the kept tags need, serves all of it, and takes pushes afterwards", async () => {
       const kept = await pushCorpus(registry);
-      const ideal = new Map(
-        kept.flatMap(({ image }) => contentOf(image)).map(({ descriptor }) => [descriptor.digest, descriptor.size]),
-      );
+      const ideal = idealOf(kept);
       await registry.restart({ readOnly: true });
       const report = await prune(registry.root, "--keep-newest", "2", "--apply", "--registry", registry.url);
       expect(

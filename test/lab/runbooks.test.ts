@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type Command, commandsOf, type Document } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
 import { assembleScript, type Delivery } from "../../hosts/delivery";
@@ -12,7 +12,7 @@ import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
 import { managedHosts, privateServices, registryHost, type Site, serviceInstance } from "../../site/schema";
 import { createCertificateAuthority } from "./certificates";
-import { importImages } from "./docker-images";
+import { importImages, importNode } from "./docker-images";
 import { describeWithHosts, Hosts, type LabHost, type Outcome } from "./hosts";
 import { htpasswdLine } from "./registry";
 
@@ -74,25 +74,6 @@ describeWithHosts(
     const deliveriesTo = (host: string): Delivery[] =>
       (host === site.registry.host ? ["dns", "registry"] : ["dns"]).map((name) => deliveryOf(name, host));
 
-    /** A stock Node image for the VM's Docker: this very Node with its libraries, called as the site calls it. */
-    const importNode = (): void => {
-      const image = join(folder, "node");
-      const libraries = [...execFileSync("ldd", [process.execPath], { encoding: "utf8" }).matchAll(/(\/\S+) \(/g)];
-      for (const path of [process.execPath, ...libraries.map(([, library = ""]) => library)]) {
-        const target = join(image, path === process.execPath ? "/bin/node" : path);
-        mkdirSync(dirname(target), { recursive: true });
-        cpSync(path, target, { dereference: true });
-      }
-      cpSync(authority.certificate, join(image, "ca.crt"));
-      const archive = execFileSync("tar", ["-C", image, "-c", "."], { maxBuffer: 1 << 29 });
-      const reference = imageReference(site.monitoring.probeImage);
-      hosts.ssh(
-        "vm",
-        `docker import --change 'ENV PATH=/bin NODE_EXTRA_CA_CERTS=/ca.crt' - ${quote(reference)} >/dev/null`,
-        archive,
-      );
-    };
-
     /** Pushes what CI would have pushed. */
     const pushImages = (): void => {
       for (const image of site.ci?.images ?? []) {
@@ -123,7 +104,8 @@ describeWithHosts(
         },
       });
       importImages(hosts, nginx, site.registry);
-      importNode();
+      // What asks the registry by its name trusts the private authority.
+      importNode(hosts, site.monitoring.probeImage, authority.certificate);
 
       const put = (path: string, mode: string, content: string | Buffer) =>
         hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
@@ -134,6 +116,9 @@ describeWithHosts(
         put(service.htpasswd, "600", htpasswdLine(account, 5));
         put(`/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`, "644", readFileSync(authority.certificate));
       }
+      const { maintenance } = site.registry;
+      if (maintenance !== undefined)
+        put(maintenance.credentialsFile, "600", `REG_USER=${account.username}\nREG_PASS=${account.password}\n`);
       const configuration = join(folder, "upstream.yml");
       const storage = { filesystem: { rootdirectory: join(folder, "data") } };
       writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));

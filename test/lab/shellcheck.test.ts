@@ -23,6 +23,13 @@ describeWith(["shellcheck"], "the script of a delivery, checked as a whole", ({ 
     },
   );
 
+  test.each(deliveries.flatMap(({ files }) => files.filter(({ path }) => path.endsWith(".sh"))))(
+    "$path, which stays on the host, is clean",
+    ({ content }) => {
+      expect(check(content)).toBe("");
+    },
+  );
+
   test("fails where a script does not quote", () => {
     expect(check("rm -rf $1/x\n")).toContain("SC2086");
   });

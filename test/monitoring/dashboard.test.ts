@@ -1,5 +1,5 @@
 import { type Dashboard, integrityDashboard } from "../../monitoring/dashboard";
-import { METRICS } from "../../monitoring/metrics";
+import { MAINTENANCE_METRICS, METRICS } from "../../monitoring/metrics";
 import { metricsOf, syntaxError } from "../../monitoring/promql";
 
 const dashboard: Dashboard = integrityDashboard();
@@ -8,7 +8,9 @@ const expressions = dashboard.panels.flatMap(({ targets }) => targets.map(({ exp
 it("asks only PromQL of metrics that are exported", () => {
   expect(expressions.length).toBeGreaterThanOrEqual(dashboard.panels.length);
   for (const expression of expressions) expect(syntaxError(expression)).toBeUndefined();
-  expect(expressions.flatMap(metricsOf).filter((metric) => !(metric in METRICS))).toEqual([]);
+  expect(
+    expressions.flatMap(metricsOf).filter((metric) => !(metric in METRICS || metric in MAINTENANCE_METRICS)),
+  ).toEqual([]);
 });
 
 it("shows the chosen registries only, in every panel", () => {
@@ -20,6 +22,15 @@ it("begins with whether all is intact, and explains every panel", () => {
   expect(dashboard.panels[0]).toMatchObject({ type: "stat", title: "Intact?" });
   for (const { title, description } of dashboard.panels)
     expect({ title, description }).not.toMatchObject({ description: "" });
+});
+
+it("has a row of the maintenance", () => {
+  const shown = new Set(expressions.flatMap(metricsOf).filter((metric) => metric in MAINTENANCE_METRICS));
+  expect(shown.size).toBeGreaterThan(4);
+  const row = dashboard.panels.filter(({ targets }) =>
+    targets.some(({ expr }) => expr.includes("registry_maintenance_")),
+  );
+  expect(new Set(row.map(({ gridPos: { y } }) => y)).size).toBe(1);
 });
 
 it("has room for each panel: none overlaps another, none leaves the grid", () => {

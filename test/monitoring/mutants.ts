@@ -13,6 +13,7 @@ const SLIPS: Record<string, (text: string) => string[]> = {
   Lss: () => [">", "<=", "=="],
   Eql: () => ["!="],
   Sub: () => ["+"],
+  Div: () => ["*"],
   And: () => ["or", "unless"],
   Or: () => ["and", "unless"],
   NumberDurationLiteral: (text) => [String(Number(text) * 2 + 1), String(Number(text) / 2 - 1)],

@@ -1,9 +1,10 @@
 import { parse } from "yaml";
-import { METRICS, PUSHGATEWAY_METRICS } from "../../monitoring/metrics";
+import { MAINTENANCE_METRICS, METRICS, PUSHGATEWAY_METRICS } from "../../monitoring/metrics";
 import { metricsOf } from "../../monitoring/promql";
 import { type AlertingRule, type RuleGroup, rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
 import type { Probe } from "../../site/monitoring";
+import { testedMaintenanceAlerts } from "./maintenance-unit-tests";
 import { scenarios } from "./scenarios";
 import { site } from "./synthesise";
 
@@ -70,7 +71,7 @@ it("does not double the slash of a runbook address that ends in one", () => {
 });
 
 it("reads only metrics that the product or the Pushgateway exports", () => {
-  const exported = [...Object.keys(METRICS), ...Object.keys(PUSHGATEWAY_METRICS)];
+  const exported = [METRICS, MAINTENANCE_METRICS, PUSHGATEWAY_METRICS].flatMap((metrics) => Object.keys(metrics));
   const read = groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => metricsOf(expr)));
   expect(read.length).toBeGreaterThan(0);
   expect(read.filter((metric) => !exported.includes(metric))).toEqual([]);
@@ -85,6 +86,7 @@ describe("several registries", () => {
       input.monitoring.externalRegistries = [{ name: "forge", url: "https://git.example.org", role: "private" }];
       input.monitoring.probes.push({ name: "cache", service: "ghcr", periodMinutes: 5, deadlineSeconds: 120 });
       input.monitoring.probes.push({ name: "forge-probe", service: "forge", periodMinutes: 60, deadlineSeconds: 600 });
+      delete input.registry.maintenance;
     }),
   );
 
@@ -130,4 +132,35 @@ it("has a unit test for every alert", () => {
   const given = site("reference");
   const [probe] = given.monitoring.probes as [Probe];
   expect(Object.keys(scenarios(given, probe)).sort()).toEqual(group.rules.map(({ alert }) => alert).sort());
+});
+
+describe("the maintenance", () => {
+  const ofMaintenance = groups.filter(({ name }) => name.startsWith("registry-maintenance/"));
+
+  it("has a group for each registry, whose rules name that one only", () => {
+    expect(ofMaintenance.map(({ name }) => name.split("/")[1])).toEqual(
+      site("reference").registry.services.map(({ name }) => name),
+    );
+    for (const { rules } of ofMaintenance) {
+      const named = rules.flatMap(({ expr }) => [...expr.matchAll(/instance="([^"]*)"/g)].map(([, value]) => value));
+      expect(new Set(named).size).toBe(1);
+    }
+  });
+
+  it("has none where a site has no maintenance", () => {
+    expect(rulesFor(site("small")).map(({ name }) => name)).toEqual(["registry-probe"]);
+  });
+
+  it("takes the limit of the disk from the site", () => {
+    const roomy = rulesFor(
+      site("reference", ({ registry }) => (registry.maintenance.disk = { everyMinutes: 5, minimumFreePercent: 25 })),
+    );
+    const rule = alertOf(groupOf(roomy, "registry-maintenance/private"), "RegistryDiskSpaceLow");
+    expect(rule).toMatchObject({ expr: expect.stringMatching(/ < 0\.25$/), for: "10m" });
+  });
+
+  it("has a unit test for every alert", () => {
+    for (const { rules } of ofMaintenance)
+      expect(rules.map(({ alert }) => alert).sort()).toEqual([...testedMaintenanceAlerts].sort());
+  });
 });

@@ -1,0 +1,162 @@
+import { WARDEN, wardenPaths } from "../hosts/compose";
+import { maintenanceTasks } from "../hosts/maintenance";
+import { unitOf } from "../hosts/systemd-unit";
+import { imageReference } from "../site/image";
+import type { Maintenance, Schedule } from "../site/maintenance";
+import { containerName, registryPaths, type Service } from "../site/registry";
+import { registryHost, type Site } from "../site/schema";
+import { type Block, command, heading, paragraph, steps, table } from "./document";
+import { runbookOf } from "./host-runbook";
+import { compose, onHost } from "./places";
+import { link, md, type Prose, plain, type Shell, sh } from "./prose";
+
+/** The section of the registry host's runbook. */
+export const maintenanceSection = (site: Site): Prose =>
+  link(md`Maintenance`, `${runbookOf(registryHost(site))}#maintenance`);
+
+/** `warden` on the registry host, as the maintenance runs it. */
+const wardenService = (site: Site): Shell => sh`${compose(site)} run --rm ${WARDEN}`;
+
+/** Where that sees the data of a service, and what it keeps. */
+const seenByWarden = (service: Service) => wardenPaths(service.name);
+
+const service = (task: string): string => `${unitOf(task)}.service`;
+
+const times = (schedule: Schedule): Prose =>
+  plain(schedule.map(({ days, at }) => `${days.length === 7 ? "every day" : days.join(", ")} at ${at}`).join("; "));
+
+const schedules = ({ cleanUp, caches, scan, disk }: Maintenance): Readonly<Record<string, Prose>> => ({
+  ...(cleanUp === undefined ? {} : { "clean-up": times(cleanUp) }),
+  ...(caches === undefined ? {} : { caches: times(caches) }),
+  ...(scan === undefined ? {} : { scan: times(scan) }),
+  disk: md`every ${disk.everyMinutes} minutes`,
+});
+
+/** What each task does, and what comes of it. */
+const WORK: Readonly<Record<string, Prose>> = {
+  "clean-up": md`each private registry: verified, made read-only, pruned to its policy, its garbage collected, put back, verified again. Pulls go on, pushes are refused with ${"405"} meanwhile. This is what reclaims its space`,
+  caches: md`each pull-through cache whose upstream answers: stopped, its garbage collected, started. What was not asked for in a week the cache drops by itself; this reclaims what nothing refers to any more`,
+  scan: md`the storage of each registry, while it serves: what is broken on the disk. It reclaims nothing`,
+  disk: md`the space that is left, and every report once more. It reclaims nothing, and puts back what a task that was killed left behind`,
+};
+
+/** When which task runs. */
+export const maintenanceTable = (maintenance: Maintenance): Block =>
+  table(
+    [md`task`, md`when, by the clock of the host`, md`what it does`],
+    Object.entries(schedules(maintenance)).map(([task, when]) => [md`${task}`, when, WORK[task] ?? md``]),
+  );
+
+/** What a task has said lately. */
+const journalOf = (site: Site, task: string): Block =>
+  command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 40 --unit ${service(task)}`, { expected: "…" });
+
+/** Runs a task now, and waits for its end. */
+const runTaskNow = (site: Site, task: string): Block =>
+  command(onHost(registryHost(site)), sh`systemctl start ${service(task)}`);
+
+/** The tasks that work, for those who have to name each. */
+const workingTasks = (site: Site): string[] =>
+  site.registry.maintenance === undefined
+    ? []
+    : maintenanceTasks(site.registry.maintenance)
+        .map(({ task }) => task)
+        .filter((task) => task !== "disk");
+
+export const listTimers = (site: Site): Block =>
+  command(onHost(registryHost(site)), sh`systemctl list-timers --all --no-pager ${`${unitOf("*")}.timer`}`, {
+    expected: "NEXT…\n…",
+  });
+
+/** What a task that failed says, and what it means. */
+const failures = (): Block =>
+  table(
+    [md`it says`, md`it means`],
+    [
+      [
+        md`was not found whole`,
+        md`something is broken already, or could not be looked at: the lines above tell. Nothing was removed, and nothing is until it is repaired: ${link(md`An image cannot be pulled`, "runbooks/rebuild-image.md")}`,
+      ],
+      [
+        md`is not whole after the clean-up`,
+        md`this must not happen: stop the timer, repair, and keep the journal. The links that were removed are in ${".warden"} beside the data, until the next garbage collection`,
+      ],
+      [md`the store is damaged`, md`the disk says what the registry does not: repair as above`],
+      [md`answers 401`, md`the account in the credentials file may not push, or its password was changed`],
+      [
+        md`does not answer, so … could not start again`,
+        md`the upstream of a cache is down. The cache is left as it is`,
+      ],
+      [
+        md`does not come back`,
+        md`a service did not become healthy within minutes. It is tried again with each look at the disk; look at its logs`,
+      ],
+      [md`was not taken`, md`the Pushgateway did not take a report. It is pushed again with each look at the disk`],
+      [md`waits for the delivery or the task that is at work`, md`one at a time: it begins when that has ended`],
+    ],
+  );
+
+/** Of the registry host's runbook; nothing for a site without maintenance. */
+export const maintenanceRunbook = (site: Site): Block[] => {
+  const { maintenance, images } = site.registry;
+  if (maintenance === undefined) return [];
+  const host = registryHost(site);
+  const [first = "disk"] = workingTasks(site);
+  return [
+    heading(md`Maintenance`),
+    paragraph(
+      md`Timers of systemd start it; one task is at work at a time, and none during a deploy. ${"warden"} runs in a container of ${images.node === undefined ? "" : imageReference(images.node)} with the account of ${maintenance.credentialsFile}. Nothing of it uses ${"garbage-collect -m"}, which was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
+    ),
+    maintenanceTable(maintenance),
+    paragraph(md`When did each run, and when is it due?`),
+    listTimers(site),
+    paragraph(md`What did it say? One unit a task:`),
+    journalOf(site, first),
+    paragraph(md`Run it now. It waits for its turn, and ends when the work is done:`),
+    runTaskNow(site, first),
+    paragraph(
+      md`Stop one that is at work. Whatever it took out of service comes back, and nothing is half removed; killing it or cutting the power is no worse:`,
+    ),
+    command(onHost(host), sh`systemctl stop ${service(first)}`),
+    paragraph(md`Keep it from starting, until the next boot or deploy; to end it for good, take it out of the site:`),
+    command(onHost(host), sh`systemctl stop ${`${unitOf(first)}.timer`}`),
+    command(onHost(host), sh`systemctl start ${`${unitOf(first)}.timer`}`),
+    heading(md`When a task fails`, 3),
+    failures(),
+    paragraph(
+      md`Is a registry still read-only? This puts back whatever a task left behind, and does nothing otherwise:`,
+    ),
+    command(onHost(host), sh`bash ${registryPaths(site.registry.directory).maintenance} restore`),
+  ];
+};
+
+/** How to free space, of each private registry and of the caches. */
+export const reclaim = (site: Site): Block[] => {
+  const host = registryHost(site);
+  const privates = site.registry.services.filter(
+    (service) => service.role === "private" && service.retention !== undefined,
+  );
+  return [
+    ...privates.flatMap((service) => [
+      paragraph(
+        md`What would a clean-up of ${containerName(service)} remove, and how much would that free? This changes nothing, and it refuses while anything is broken:`,
+      ),
+      command(
+        onHost(host),
+        sh`${wardenService(site)} prune ${seenByWarden(service).data} --policy ${seenByWarden(service).retention}`,
+        {
+          expected: `store     ${seenByWarden(service).data}\nkeep      …\nremove    …; the garbage collection frees …`,
+        },
+      ),
+    ]),
+    steps(
+      md`Enough? Run ${"clean-up"} now: ${maintenanceSection(site)}.`,
+      md`Not enough: keep less (${"retention"} in the site), deploy, and look again.`,
+      md`Still not enough: make the disk larger. A registry on a full disk takes no push and cannot be cleaned up.`,
+    ),
+  ];
+};
+
+/** What every task has said lately, and each of them now: for the pages of the alerts. */
+export const journals = (site: Site): Block[] => workingTasks(site).map((task) => journalOf(site, task));
+export const tasksNow = (site: Site): Block[] => workingTasks(site).map((task) => runTaskNow(site, task));

@@ -1,0 +1,368 @@
+# shellcheck shell=bash
+#
+# Keeps the registries of a host small and whole. One task is at work at a time, and none while the registries are being
+# delivered: the lock is that of their delivery.
+#
+#   clean-up  each private registry: verified, made read-only, pruned to its policy, its garbage collected (without -m),
+#             put back, verified again
+#   caches    each pull-through cache whose upstream answers: stopped, its garbage collected (without -m), started
+#   scan      the storage of each registry, while it serves
+#   disk      the space that is left; every report is pushed again
+#   restore   after a task, however it ended: what it took out of service comes back
+#
+# Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION, of each service SERVICES ROLES URLS UPSTREAMS DIRECTORIES
+# STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, and METRIC_….
+
+set -Eeuo pipefail
+umask 077
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# shellcheck source=/dev/null
+source "${BASH_SOURCE[0]%.sh}.settings"
+
+STATE=/var/lib/registry-warden/maintenance
+REPORTS=$STATE/reports
+# Of each service that is not as the compose file says: the task that took it out.
+AT_WORK=$STATE/at-work
+DELIVERY=/var/lib/registry-warden/registry
+# Marks the containers that a task runs, so that they end with it.
+LABEL=registry-warden.maintenance=task
+
+LOCK_SECONDS=14400
+STEP_SECONDS=14400
+HEALTH_SECONDS=180
+# Of a step, for run_task.
+SKIPPED=3
+# Of the step that is at work (bytes).
+FREED=0
+PUSH_RETRIES=3
+
+say() { printf '%s: %s\n' "$HOST" "$*"; }
+warn() { say "warning: $*"; }
+fail() {
+  printf '%s: %s\n' "$HOST" "$*" >&2
+  exit 1
+}
+
+# --- one at a time ---
+
+take_lock() {
+  local end=$((SECONDS + LOCK_SECONDS))
+  exec 9>>"$DELIVERY/lock"
+  if ! flock -n 9; then
+    say "waits for the delivery or the task that is at work"
+    flock -w "$LOCK_SECONDS" 9 || fail "a delivery or another task is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+  fi
+  # One that waits to be confirmed has let go of the lock, and may still be rolled back.
+  while [[ -d $DELIVERY/pending ]]; do
+    flock -u 9
+    ((SECONDS < end)) || fail "a delivery is unfinished for more than $LOCK_SECONDS s; allowed is one that ended: deliver again, or see journalctl -u registry-warden-registry"
+    sleep 2
+    flock -w "$LOCK_SECONDS" 9 || fail "a delivery or another task is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+  done
+}
+
+# --- containers ---
+
+compose() { timeout "$STEP_SECONDS" docker compose --project-name "$PROJECT" --file "$COMPOSE_FILE" "$@"; }
+
+# "running healthy", "exited", …; nothing of a container that is not there.
+health() { docker inspect --format '{{ .State.Status }}{{ with .State.Health }} {{ .Status }}{{ end }}' "${SERVICES[$1]}" 2>/dev/null || true; }
+
+is_well() {
+  local health
+  health=$(health "$1")
+  [[ $health == "running healthy" ]] || {
+    warn "${SERVICES[$1]} is ${health:-absent}; allowed is healthy: nothing was done with it"
+    return 1
+  }
+}
+
+# run_once SERVICE OPTION… -- ARGUMENT…: a container of a service, for one command.
+run_once() {
+  local options=() service=$1
+  shift
+  while [[ $1 != -- ]]; do
+    options+=("$1")
+    shift
+  done
+  shift
+  compose run --rm --no-deps --no-TTY --quiet-pull --label "$LABEL" "${options[@]}" "$service" "$@"
+}
+
+warden() { run_once "$WARDEN" -- "$@"; }
+
+# Recreates what differs from the files that are given, starts what is stopped, and waits until it is healthy.
+bring_up() {
+  local service=$1
+  shift
+  compose "$@" up --detach --no-deps --pull never --wait --wait-timeout "$HEALTH_SECONDS" "$service"
+}
+
+# Sweeps what no manifest names. Never with -m: on this version it takes the parts of tagged images for untagged.
+collect_garbage() {
+  local log=$STATE/garbage-collection.log
+  if ! run_once "${SERVICES[$1]}" --entrypoint registry -- garbage-collect "$CONFIGURATION" >"$log" 2>&1; then
+    warn "the garbage collection of ${SERVICES[$1]} failed: $(tail -n 1 "$log")"
+    return 1
+  fi
+  say "${SERVICES[$1]}: $(grep -E 'eligible for deletion' "$log" | grep -E '^[0-9]+ ' | tail -n 1)"
+}
+
+# measured INDEX COMMAND…: what the command frees of the service's disk; nothing else writes there meanwhile.
+measured() {
+  local index=$1 before after
+  shift
+  before=$(used "$index") || return 1
+  "$@" || return 1
+  after=$(used "$index") || return 1
+  FREED=$((before - after))
+  say "${SERVICES[index]}: freed $FREED bytes"
+}
+
+has_content() { [[ -d ${DIRECTORIES[$1]}/docker/registry/v2 ]]; }
+
+# Bytes of the blobs on the disk. What prune removed is beside them, until the next clean-up.
+used() { du --summarize --block-size=1 -- "${DIRECTORIES[$1]}/docker/registry/v2/blobs" | cut -f 1; }
+
+# --- out of service, and back ---
+
+# From here on the service is put back whatever happens: by the task, by its unit, or by the next look at the disk.
+take_out() {
+  local mark=$AT_WORK/${SERVICES[$2]}
+  printf '%s\n' "$1" >"$mark" && sync -- "$mark" "$AT_WORK"
+}
+
+# A collection that outlived its task must not meet a client that pushes. The engine may be removing one already.
+end_containers() {
+  local left end=$((SECONDS + 60))
+  while :; do
+    left=$(docker ps --all --quiet --filter "label=$LABEL" --filter "label=com.docker.compose.project=$PROJECT") || return 1
+    [[ -n $left ]] || return 0
+    ((SECONDS < end)) || return 1
+    # shellcheck disable=SC2086 # identities, one word each
+    docker rm --force $left >/dev/null 2>&1 || sleep 0.5
+  done
+}
+
+put_back() {
+  end_containers || {
+    warn "containers of an earlier task do not end: docker ps --all --filter label=$LABEL"
+    return 1
+  }
+  bring_up "${SERVICES[$1]}" || {
+    warn "${SERVICES[$1]} does not come back; it is tried again with each look at the disk: docker logs ${SERVICES[$1]}"
+    return 1
+  }
+  rm -f -- "$AT_WORK/${SERVICES[$1]}"
+}
+
+# Under the lock: what a task that was killed left behind.
+put_back_abandoned() {
+  local task index failed=0
+  for index in "${!SERVICES[@]}"; do
+    [[ -f $AT_WORK/${SERVICES[index]} ]] || continue
+    task=$(<"$AT_WORK/${SERVICES[index]}")
+    say "the task $task ended before ${SERVICES[index]} was back; puts it back"
+    put_back "$index" || failed=1
+    report "$task" "$index" 0 0 0
+  done
+  return "$failed"
+}
+
+# --- reports ---
+
+allowed_age() {
+  local index
+  for index in "${!TASKS[@]}"; do
+    [[ ${TASKS[index]} != "$1" ]] || printf '%s' "${ALLOWED_AGES[index]}"
+  done
+}
+
+applies() {
+  case $1 in
+    clean-up) [[ ${ROLES[$2]} == private ]] ;;
+    caches) [[ ${ROLES[$2]} == proxy ]] ;;
+    *) true ;;
+  esac
+}
+
+report_of() { printf '%s/%s.%s' "$REPORTS" "$1" "${SERVICES[$2]}"; }
+
+last_success() { sed -n "s/^$METRIC_LAST_SUCCESS //p" "$(report_of "$1" "$2")" 2>/dev/null || true; }
+
+# write_report TASK INDEX: lines of "<metric> <value>" from standard input.
+write_report() {
+  local file
+  file=$(report_of "$1" "$2")
+  cat >"$file.new"
+  mv -fT -- "$file.new" "$file"
+}
+
+# report TASK INDEX SUCCESS SECONDS FREED [LINE]…
+report() {
+  local task=$1 index=$2 success=$3 seconds=$4 freed=$5 succeeded=$EPOCHSECONDS
+  shift 5
+  ((success)) || succeeded=$(last_success "$task" "$index")
+  {
+    printf '%s %s\n' "$METRIC_SUCCESS" "$success" "$METRIC_LAST_RUN" "$EPOCHSECONDS" "$METRIC_LAST_SUCCESS" "${succeeded:-$EPOCHSECONDS}" \
+      "$METRIC_DURATION" "$seconds" "$METRIC_FREED" "$freed"
+    (($# == 0)) || printf '%s\n' "$@"
+  } | write_report "$task" "$index"
+  push "$task" "$index"
+}
+
+# A report that does not arrive undoes nothing: it is pushed again with each look at the disk.
+push() {
+  local task=$1 index=$2 said
+  said=$({
+    cat -- "$(report_of "$task" "$index")"
+    printf '%s %s\n' "$METRIC_ALLOWED_AGE" "$(allowed_age "$task")"
+  } | sed 's/^\([^ ]*\) .*/# TYPE \1 gauge\n&/' |
+    curl --silent --show-error --fail --max-time 10 --retry "$PUSH_RETRIES" --retry-delay 2 --retry-all-errors \
+      --request PUT --data-binary @- "${GROUPS_OF[index]}/$task" 2>&1) || {
+    warn "the report of $task of ${SERVICES[index]} was not taken: ${said##*$'\n'}; it is pushed again with the next look at the disk"
+    # The others wait for nothing more.
+    PUSH_RETRIES=0
+  }
+}
+
+# --- tasks, of one service each ---
+
+clean_up() {
+  local index=$1 outcome=0
+  is_well "$index" || return 1
+  if ! has_content "$index"; then
+    say "${SERVICES[index]} holds nothing yet"
+    return 0
+  fi
+  warden verify "${URLS[index]}" || {
+    warn "${SERVICES[index]} was not found whole: nothing was removed, and nothing is until it is repaired"
+    return 1
+  }
+  take_out clean-up "$index" || return 1
+  prune_read_only "$index" || outcome=1
+  put_back "$index" || outcome=1
+  ((outcome == 0)) || return 1
+  warden verify "${URLS[index]}" || {
+    warn "${SERVICES[index]} is not whole after the clean-up"
+    return 1
+  }
+}
+
+prune_read_only() {
+  local index=$1
+  bring_up "${SERVICES[index]}" --file "${READ_ONLY_FILES[index]}" || return 1
+  measured "$index" prune_and_collect "$index"
+}
+
+prune_and_collect() {
+  warden prune "${STORES[$1]}" --policy "${POLICIES[$1]}" --apply --registry "${URLS[$1]}" || return 1
+  collect_garbage "$1"
+}
+
+# A cache asks its upstream when it starts, and ends when that does not answer.
+collect_cache() {
+  local index=$1 outcome=0
+  is_well "$index" || return "$SKIPPED"
+  has_content "$index" || return 0
+  curl --silent --output /dev/null --max-time 20 "${UPSTREAMS[index]%/}/v2/" || {
+    warn "${UPSTREAMS[index]} does not answer, so ${SERVICES[index]} could not start again: it is left as it is"
+    return "$SKIPPED"
+  }
+  take_out caches "$index" || return 1
+  { compose stop "${SERVICES[index]}" && measured "$index" collect_garbage "$index"; } || outcome=1
+  put_back "$index" || outcome=1
+  return "$outcome"
+}
+
+scan() {
+  has_content "$1" || return 0
+  warden scan "${STORES[$1]}" --role "${ROLES[$1]}"
+}
+
+# --- tasks ---
+
+# run_task TASK STEP: one service after the other; one that fails does not keep the next from its turn.
+run_task() {
+  local task=$1 step=$2 index status begun failed=0
+  for index in "${!SERVICES[@]}"; do
+    applies "$task" "$index" || continue
+    begun=$EPOCHSECONDS FREED=0 status=0
+    "$step" "$index" || status=$?
+    ((status != SKIPPED)) || continue
+    ((status == 0)) || failed=1
+    report "$task" "$index" "$((status == 0))" "$((EPOCHSECONDS - begun))" "$FREED"
+  done
+  return "$failed"
+}
+
+disk() {
+  local index free size failed=0
+  put_back_unattended || failed=1
+  for index in "${!SERVICES[@]}"; do
+    if read -r free size < <(df --block-size=1 --output=avail,size -- "${DIRECTORIES[index]}" | tail -n +2); then
+      report disk "$index" 1 0 0 "$METRIC_DISK_FREE $free" "$METRIC_DISK_SIZE $size"
+    else
+      failed=1
+      warn "the disk of ${DIRECTORIES[index]} cannot be looked at"
+    fi
+    push_all "$index"
+  done
+  return "$failed"
+}
+
+# Whoever holds the lock puts back what it took.
+put_back_unattended() {
+  exec 9>>"$DELIVERY/lock"
+  flock -n 9 || return 0
+  [[ -d $DELIVERY/pending ]] || put_back_abandoned || return 1
+  flock -u 9
+}
+
+# The reports of the other tasks. One that did not run yet counts from here on: one that never runs is seen.
+push_all() {
+  local task
+  for task in "${TASKS[@]}"; do
+    if [[ $task != disk ]] && applies "$task" "$1"; then
+      [[ -f $(report_of "$task" "$1") ]] || printf '%s %s\n' "$METRIC_LAST_SUCCESS" "$EPOCHSECONDS" | write_report "$task" "$1"
+      push "$task" "$1"
+    fi
+  done
+}
+
+restore() {
+  [[ -n $(ls -A -- "$AT_WORK") ]] || return 0
+  take_lock
+  put_back_abandoned
+}
+
+main() {
+  case ${1-} in
+    clean-up | caches | scan | disk | restore) ;;
+    *)
+      printf 'usage: %s clean-up | caches | scan | disk | restore\n' "${0##*/}" >&2
+      exit 64
+      ;;
+  esac
+  exec </dev/null
+  [[ $EUID -eq 0 ]] || fail "given user $(id -un); allowed is root"
+  [[ -d $DELIVERY ]] || fail "there is no $DELIVERY; allowed is a host to which the registries were delivered"
+  install -d -m 0700 -- "$STATE" "$REPORTS" "$AT_WORK"
+  trap 'exit 143' TERM INT HUP
+  case $1 in
+    disk | restore) "$1" ;;
+    *)
+      take_lock
+      trap put_back_abandoned EXIT
+      put_back_abandoned
+      case $1 in
+        clean-up) run_task clean-up clean_up ;;
+        caches) run_task caches collect_cache ;;
+        scan) run_task scan scan ;;
+      esac
+      ;;
+  esac
+}
+
+main "$@"

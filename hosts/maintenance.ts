@@ -1,0 +1,143 @@
+import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../monitoring/metrics";
+import { longestWait, type Maintenance, type Schedule } from "../site/maintenance";
+import { containerName, registryPaths } from "../site/registry";
+import { registryHost, type Site, serviceInstance } from "../site/schema";
+import { cleanedUp, readOnlyOverride, renderCompose, WARDEN, wardenPaths } from "./compose";
+import { type DeliveredFile, type DeliveredLink, shellFile } from "./delivery";
+import { CONFIGURATION, registryConfiguration } from "./registry-configuration";
+import { assignments, type Settings } from "./shell";
+import { type TaskUnit, taskService, taskTimer, UNITS, unitOf } from "./systemd-unit";
+import { wardenProgram } from "./warden-program";
+
+/** A task of the maintenance, with how old its last success may become (seconds). */
+interface Task extends TaskUnit {
+  readonly allowedAge: number;
+}
+
+const MINUTE = 60;
+const DAY = 24 * 60 * MINUTE;
+
+/** systemd.time(7): `Mon,Sun *-*-* 02:00:00`; the days in the order of a week, as systemd writes them. */
+const calendarEvents = (schedule: Schedule): string[] =>
+  schedule.map(
+    ({ days, at }) => `${days.map((day) => `${day.charAt(0).toUpperCase()}${day.slice(1)}`).join(",")} *-*-* ${at}:00`,
+  );
+
+/** One run may be missed, but not for more than a day. */
+const scheduled = (task: string, description: string, schedule: Schedule | undefined): Task[] => {
+  if (schedule === undefined) return [];
+  const wait = longestWait(schedule);
+  return [{ task, description, onCalendar: calendarEvents(schedule), allowedAge: wait + Math.min(wait, DAY) }];
+};
+
+/** The tasks of a site's maintenance, in the order in which a runbook names them. */
+export const maintenanceTasks = ({ cleanUp, caches, scan, disk }: Maintenance): Task[] => [
+  ...scheduled("clean-up", "Cleans up the private registries", cleanUp),
+  ...scheduled("caches", "Collects the garbage of the pull-through caches", caches),
+  ...scheduled("scan", "Scans the storage of the registries", scan),
+  {
+    task: "disk",
+    description: "Reports the free space of the registries",
+    onCalendar: [`*-*-* *:00/${disk.everyMinutes}:00`],
+    allowedAge: 4 * disk.everyMinutes * MINUTE,
+  },
+];
+
+const METRICS = {
+  SUCCESS: "registry_maintenance_success",
+  LAST_RUN: "registry_maintenance_last_run_timestamp_seconds",
+  LAST_SUCCESS: "registry_maintenance_last_success_timestamp_seconds",
+  ALLOWED_AGE: "registry_maintenance_allowed_age_seconds",
+  DURATION: "registry_maintenance_run_duration_seconds",
+  FREED: "registry_maintenance_freed_bytes",
+  DISK_FREE: "registry_maintenance_disk_free_bytes",
+  DISK_SIZE: "registry_maintenance_disk_size_bytes",
+} as const satisfies Record<string, MaintenanceMetricName>;
+
+/** https://github.com/prometheus/pushgateway#url */
+const groupOf = (instance: string): string => `job/${MAINTENANCE_JOB}/instance/${encodeURIComponent(instance)}/task`;
+
+const settings = (site: Site, maintenance: Maintenance): Settings => {
+  const { directory, project, services } = site.registry;
+  const paths = registryPaths(directory);
+  const tasks = maintenanceTasks(maintenance);
+  return {
+    HOST: registryHost(site).name,
+    PROJECT: project,
+    COMPOSE_FILE: paths.compose,
+    WARDEN,
+    CONFIGURATION,
+    SERVICES: services.map(containerName),
+    ROLES: services.map(({ role }) => role),
+    URLS: services.map((service) => `http://${containerName(service)}:${service.port}`),
+    UPSTREAMS: services.map((service) => (service.role === "proxy" ? service.upstream : "")),
+    DIRECTORIES: services.map(({ name }) => paths.data(name)),
+    STORES: services.map(({ name }) => wardenPaths(name).data),
+    POLICIES: services.map(({ role, name }) => (role === "private" ? wardenPaths(name).retention : "")),
+    READ_ONLY_FILES: services.map(({ role, name }) => (role === "private" ? paths.readOnlyCompose(name) : "")),
+    GROUPS_OF: services.map(
+      (service) => `${maintenance.pushgateway.replace(/\/$/, "")}/metrics/${groupOf(serviceInstance(site, service))}`,
+    ),
+    TASKS: tasks.map(({ task }) => task),
+    ALLOWED_AGES: tasks.map(({ allowedAge }) => String(allowedAge)),
+    ...Object.fromEntries(Object.entries(METRICS).map(([name, metric]) => [`METRIC_${name}`, metric])),
+  };
+};
+
+/** Texts of the commands of cron that the maintenance is in place of. */
+const replacedCron = ({ replaces }: Maintenance): string[] => ["garbage-collect", ...replaces];
+
+/** What the registries' delivery has to bring for their maintenance. */
+export interface MaintenanceDelivery {
+  readonly files: readonly DeliveredFile[];
+  readonly links: readonly DeliveredLink[];
+  readonly parts: Readonly<Record<string, string>>;
+  readonly secrets: readonly string[];
+  readonly replacedCron: readonly string[];
+}
+
+const NOTHING: MaintenanceDelivery = { files: [], links: [], parts: {}, secrets: [], replacedCron: [] };
+
+/** The program, what it runs, what it reads, and the timers that start it. */
+export const maintenanceDelivery = (site: Site): MaintenanceDelivery => {
+  const { registry } = site;
+  const { maintenance, directory, services, unit } = registry;
+  if (maintenance === undefined) return NOTHING;
+  const paths = registryPaths(directory);
+  const file = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });
+  const tasks = maintenanceTasks(maintenance);
+  return {
+    files: [
+      ...services.flatMap((service) =>
+        service.role === "private" && service.retention !== undefined
+          ? [file(paths.retention(service.name), `${JSON.stringify(service.retention, null, 2)}\n`)]
+          : [],
+      ),
+      ...cleanedUp(registry).flatMap((service) => [
+        file(paths.readOnlyConfig(service.name), registryConfiguration(service, "read-only")),
+        file(paths.readOnlyCompose(service.name), renderCompose(readOnlyOverride(registry, service))),
+      ]),
+      { ...file(paths.warden, wardenProgram()), shown: "digest" },
+      { ...file(paths.maintenance, `#!/usr/bin/env bash\n${shellFile("maintenance.sh")}`), shown: "digest" },
+      file(
+        paths.maintenanceSettings,
+        `# Generated by registry-warden: edit the site and deploy again.\n${assignments(settings(site, maintenance))}`,
+      ),
+      ...tasks.flatMap((task) => [
+        file(`${UNITS}/${unitOf(task.task)}.service`, taskService(task, paths.maintenance, unit)),
+        file(`${UNITS}/${unitOf(task.task)}.timer`, taskTimer(task)),
+      ]),
+    ],
+    links: tasks.map(({ task }) => ({
+      path: `${UNITS}/timers.target.wants/${unitOf(task)}.timer`,
+      target: `../${unitOf(task)}.timer`,
+    })),
+    parts: {
+      "cron: disabled are entries whose command contains": replacedCron(maintenance)
+        .map((text) => `${text}\n`)
+        .join(""),
+    },
+    secrets: [maintenance.credentialsFile],
+    replacedCron: replacedCron(maintenance),
+  };
+};

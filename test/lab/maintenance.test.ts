@@ -1,0 +1,474 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assembleScript } from "../../hosts/delivery";
+import { registryDelivery } from "../../hosts/registry";
+import type { MaintenanceMetricName } from "../../monitoring/metrics";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import type { SiteInput } from "../../site/schema";
+import { createCertificateAuthority } from "./certificates";
+import { idealOf, type KeptTag, pushCorpus } from "./corpus";
+import { importImages } from "./docker-images";
+import { describeWithHosts, Hosts, type Outcome } from "./hosts";
+import { htpasswdLine, startRegistry } from "./registry";
+
+const OPERATOR = "10.99.0.20";
+const UPSTREAM = `http://${OPERATOR}:5000`;
+const PUSHGATEWAY = `http://${OPERATOR}:9091`;
+const NAME = "registry.viktorbarzin.me:5050";
+const STORE = "/opt/registry/data/private";
+const STATE = "/var/lib/registry-warden/maintenance";
+const credentials = { username: "operator", password: "planted-secret-7f3a" };
+
+/** The private registry, a cache whose upstream answers and one whose upstream does not; the newest two tags stay. */
+const site: SiteInput = {
+  ...reference,
+  registry: {
+    ...reference.registry,
+    ui: undefined,
+    services: reference.registry.services.flatMap((service): SiteInput["registry"]["services"] => {
+      if (service.role === "private")
+        return [{ ...service, retention: { rules: [{ repositories: "**", keepNewest: 2 }] } }];
+      return service.name === "ghcr" || service.name === "quay" ? [{ ...service, upstream: UPSTREAM }] : [];
+    }),
+    maintenance: { ...reference.registry.maintenance, pushgateway: PUSHGATEWAY } as NonNullable<
+      SiteInput["registry"]["maintenance"]
+    >,
+  },
+};
+
+describeWithHosts(
+  ["nginx", "registry", "skopeo", "pushgateway", "openssl"],
+  "the maintenance, on a booted host with Docker",
+  ({ nginx, registry, skopeo, pushgateway }) => {
+    const hosts = new Hosts();
+    const folder = mkdtempSync(join(tmpdir(), "warden-maintenance-"));
+    const authority = createCertificateAuthority();
+    const started: ChildProcess[] = [];
+    let kept: KeptTag[];
+
+    const startAtOperator = (...command: string[]): ChildProcess => {
+      const child = spawn(hosts.program, ["op", ...command], {
+        env: hosts.environment,
+        stdio: "ignore",
+        detached: true,
+      });
+      started.push(child);
+      return child;
+    };
+    const end = ({ pid }: ChildProcess) => pid !== undefined && process.kill(-pid);
+
+    const upstreamConfiguration = join(folder, "upstream.yml");
+    const startUpstream = () => startAtOperator(...registry.command, "serve", upstreamConfiguration);
+    const startPushgateway = () => startAtOperator(...pushgateway.command, `--web.listen-address=${OPERATOR}:9091`);
+
+    const put = (path: string, mode: string, content: string | Buffer) =>
+      hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
+
+    const deliver = (input: SiteInput): Outcome => {
+      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parseSite(input)), "terraform apply"));
+      return hosts.try("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
+    };
+
+    /** The store as the corpus left it: a year of pushes. */
+    const corpus = join(folder, "corpus.tar");
+    const resetStore = async () => {
+      hosts.ssh("vm", `docker stop registry-private; rm -rf ${STORE}/* ${STATE}/garbage-collection.log`);
+      hosts.ssh("vm", `tar -C ${STORE} -x && docker start registry-private`, readFileSync(corpus));
+      await healthy("registry-private");
+    };
+    const healthy = (name: string) =>
+      hosts.until("vm", `docker inspect --format '{{.State.Health.Status}}' ${name} | grep -qx healthy`, 90);
+
+    const task = (name: string): Outcome => hosts.try("vm", `systemctl start registry-maintenance-${name}.service`);
+    const journal = (name: string): string =>
+      hosts.ssh(
+        "vm",
+        `journalctl --no-pager --output cat --unit registry-maintenance-${name}.service --invocation 0 || journalctl --no-pager --output cat --unit registry-maintenance-${name}.service`,
+      );
+
+    /** The status of a request to the private registry, from the network. */
+    const status = (method: string, path: string): string =>
+      hosts.operator([
+        "curl",
+        "-sk",
+        "-m",
+        "10",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-u",
+        `${credentials.username}:${credentials.password}`,
+        "-H",
+        "Accept: application/vnd.oci.image.index.v1+json",
+        ...(method === "HEAD" ? ["--head"] : ["--request", method]),
+        `https://10.0.20.10:5050${path}`,
+      ]).output;
+
+    const verify = () => {
+      const { output } = hosts.operator(
+        [
+          process.execPath,
+          "--import",
+          "tsx",
+          "cli/warden.ts",
+          "verify",
+          "https://10.0.20.10:5050",
+          "--blobs",
+          "hash",
+          "--ca-file",
+          authority.certificate,
+          "--json",
+        ],
+        { REG_USER: credentials.username, REG_PASS: credentials.password },
+      );
+      return JSON.parse(output);
+    };
+    const whole = { complete: true, failures: [] };
+
+    /** Every blob on the disk, with its size. */
+    const blobs = (): Map<string, number> =>
+      new Map(
+        hosts
+          .ssh("vm", `find ${STORE}/docker/registry/v2/blobs -name data -printf '%h %s\\n'`)
+          .trim()
+          .split("\n")
+          .map((line) => {
+            const [path = "", size] = line.split(" ");
+            return [`sha256:${path.split("/").at(-1)}`, Number(size)];
+          }),
+      );
+
+    /** What the Pushgateway has of a task of a registry. */
+    const reported = (metric: MaintenanceMetricName, name: string, instance = NAME): number => {
+      const { output } = hosts.operator(["curl", "-s", `${PUSHGATEWAY}/metrics`]);
+      const line = output
+        .split("\n")
+        .find((each) => each.startsWith(`${metric}{`) && each.includes(`"${instance}"`) && each.includes(`"${name}"`));
+      return Number(line?.split(" ").at(-1));
+    };
+
+    const containers = (): Map<string, string> =>
+      new Map(
+        hosts
+          .ssh("vm", "docker ps --no-trunc --format '{{.Names}} {{.ID}}'")
+          .trim()
+          .split("\n")
+          .map((line) => line.split(" ") as [string, string]),
+      );
+
+    beforeAll(async () => {
+      const store = await startRegistry();
+      kept = await pushCorpus(store);
+      // Fractions of a second decide which tag was pushed last.
+      execFileSync("tar", ["-C", store.root, "--format=posix", "-c", "-f", corpus, "docker"]);
+      await store.stop();
+
+      hosts.up();
+      importImages(hosts, nginx, parseSite(site).registry);
+      const { certificate, key } = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
+      put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
+      put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));
+      put("/opt/registry/htpasswd", "600", htpasswdLine(credentials, 5));
+      put(
+        "/opt/registry/maintenance.env",
+        "600",
+        `REG_USER=${credentials.username}\nREG_PASS=${credentials.password}\n`,
+      );
+      put(`/etc/docker/certs.d/${NAME}/ca.crt`, "644", readFileSync(authority.certificate));
+      hosts.ssh("vm", "echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts");
+      writeFileSync(
+        upstreamConfiguration,
+        JSON.stringify({
+          version: 0.1,
+          storage: { filesystem: { rootdirectory: join(folder, "upstream") } },
+          http: { addr: `${OPERATOR}:5000` },
+        }),
+      );
+      startUpstream();
+      startPushgateway();
+      await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/ && curl -sf ${PUSHGATEWAY}/-/ready`, 30);
+      expect(deliver(site)).toMatchObject({ status: 0 });
+    }, 600_000);
+    afterAll(() => {
+      for (const child of started) {
+        try {
+          end(child);
+        } catch {
+          // It has ended.
+        }
+      }
+      authority.remove();
+      hosts.down();
+      rmSync(folder, { recursive: true });
+    });
+
+    test("a clean-up of a registry that holds nothing is no failure", () => {
+      expect(task("clean-up")).toMatchObject({ status: 0 });
+      expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
+    }, 120_000);
+
+    describe("a clean-up", () => {
+      let before: Map<string, string>;
+      const during: string[] = [];
+
+      beforeAll(async () => {
+        await resetStore();
+        before = containers();
+        const run = new Promise<number | null>((resolve) => {
+          const [program, args, env] = hosts.sshCommand("vm", "systemctl start registry-maintenance-clean-up.service");
+          spawn(program, args, { env, stdio: "ignore" }).on("exit", resolve);
+        });
+        let ended: number | null | undefined;
+        run.then((code) => {
+          ended = code;
+        });
+        while (ended === undefined) {
+          during.push(`${status("GET", "/v2/app/manifests/latest")} ${status("POST", "/v2/app/blobs/uploads/")}`);
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        process.stdout.write(`${journal("clean-up")}\n`);
+        expect(ended).toBe(0);
+      }, 300_000);
+
+      test("ends at exactly what the kept tags need", () => {
+        expect(blobs()).toEqual(idealOf(kept));
+      });
+
+      test("leaves every kept tag whole, byte by byte, and no other tag", () => {
+        expect(verify()).toMatchObject({ ...whole, counts: { tags: kept.length } });
+      }, 60_000);
+
+      test("lets clients pull meanwhile, and refuses what they push", () => {
+        expect(during).toContain("200 405");
+        // A registry is gone for the moment in which it is recreated.
+        for (const each of during) expect(each).toMatch(/^(200|502|000) (202|405|502|000)$/);
+      });
+
+      test("recreates the private registry alone, and leaves nothing behind", () => {
+        const after = containers();
+        expect([...after.keys()].sort()).toEqual([...before.keys()].sort());
+        expect([...after].filter(([name, id]) => before.get(name) !== id).map(([name]) => name)).toEqual([
+          "registry-private",
+        ]);
+        expect(hosts.ssh("vm", `ls -A ${STATE}/at-work`)).toBe("");
+      });
+
+      test("reports what it did", () => {
+        expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
+        expect(reported("registry_maintenance_freed_bytes", "clean-up")).toBeGreaterThan(0);
+        expect(reported("registry_maintenance_run_duration_seconds", "clean-up")).toBeGreaterThan(0);
+        expect(reported("registry_maintenance_allowed_age_seconds", "clean-up")).toBe(2 * 24 * 3600);
+        const age = Date.now() / 1000 - reported("registry_maintenance_last_success_timestamp_seconds", "clean-up");
+        expect(age).toBeLessThan(300);
+      });
+
+      test("leaves a registry from which another client pulls", () => {
+        const [program, ...args] = skopeo.command;
+        for (const { repository, tag, image } of kept) {
+          // skopeo copies neither an index within an index nor one of layers.
+          if (image.manifests.some(({ manifests }) => manifests.length > 0) || repository === "app/cache") continue;
+          const { status: code, output } = hosts.operator([
+            program,
+            ...args,
+            "copy",
+            "--all",
+            "--src-tls-verify=false",
+            `--src-creds=${credentials.username}:${credentials.password}`,
+            `docker://10.0.20.10:5050/${repository}:${tag}`,
+            `dir:${join(folder, "pulled")}`,
+          ]);
+          expect([`${repository}:${tag}`, code, code === 0 ? "" : output]).toEqual([`${repository}:${tag}`, 0, ""]);
+          rmSync(join(folder, "pulled"), { recursive: true });
+        }
+      }, 120_000);
+
+      test("removes nothing when it runs again, and takes a push afterwards", () => {
+        expect(task("clean-up")).toMatchObject({ status: 0 });
+        expect(blobs()).toEqual(idealOf(kept));
+        hosts.ssh(
+          "vm",
+          `docker login --username ${credentials.username} --password-stdin ${NAME}`,
+          credentials.password,
+        );
+        hosts.ssh(
+          "vm",
+          `docker tag registry:2.8.3 ${NAME}/lab/image:1.0.0 && docker push --quiet ${NAME}/lab/image:1.0.0 && docker rmi ${NAME}/lab/image:1.0.0 && docker pull --quiet ${NAME}/lab/image:1.0.0`,
+        );
+        expect(verify()).toMatchObject(whole);
+      }, 180_000);
+
+      test("writes no secret into journal, arguments or reports", () => {
+        for (const text of [
+          hosts.ssh("vm", "journalctl --no-pager --unit 'registry-maintenance-*'"),
+          hosts.ssh("vm", `grep -rh '' ${STATE}`),
+          hosts.ssh("vm", "grep -h '' /opt/registry/*.yml /opt/registry/*.json /opt/registry/maintenance.s*"),
+        ])
+          expect(text).not.toContain(credentials.password);
+      });
+    });
+
+    describe("a clean-up of a registry in which something is broken", () => {
+      let outcome: Outcome;
+      let before: Map<string, number>;
+      let running: Map<string, string>;
+
+      beforeAll(async () => {
+        await resetStore();
+        const [child] = kept.flatMap(({ repository, image }) =>
+          image.manifests.map(({ descriptor }) => ({ repository, hex: descriptor.digest.replace("sha256:", "") })),
+        );
+        hosts.ssh(
+          "vm",
+          `rm ${STORE}/docker/registry/v2/repositories/${child?.repository}/_manifests/revisions/sha256/${child?.hex}/link`,
+        );
+        before = blobs();
+        running = containers();
+        outcome = task("clean-up");
+      }, 120_000);
+
+      test("fails, says so, and removes nothing", () => {
+        expect(outcome.status).not.toBe(0);
+        expect(journal("clean-up")).toContain("registry-private was not found whole: nothing was removed");
+        expect(blobs()).toEqual(before);
+        expect(reported("registry_maintenance_success", "clean-up")).toBe(0);
+        expect(reported("registry_maintenance_last_success_timestamp_seconds", "clean-up")).toBeGreaterThan(0);
+      });
+
+      test("touches no container", () => expect(containers()).toEqual(running));
+    });
+
+    describe("a clean-up that is interrupted", () => {
+      /** Conditions on the host, in the order in which they come true. */
+      const moments = {
+        "when it has taken the registry out": `test -e ${STATE}/at-work/registry-private`,
+        "while it prunes":
+          "docker ps --filter label=com.docker.compose.service=warden --filter label=registry-warden.maintenance --format x | grep -q x && test -e /var/lib/registry-warden/maintenance/at-work/registry-private",
+        "while it collects": `test -e ${STATE}/garbage-collection.log`,
+        "when it has collected": `grep -q 'eligible for deletion' ${STATE}/garbage-collection.log`,
+      };
+      const KILL = "systemctl kill --signal=KILL --kill-whom=main registry-maintenance-clean-up.service";
+      const STOP = "systemctl stop registry-maintenance-clean-up.service";
+
+      /** Starts it, and runs a command at a moment, on the host itself: some moments are short. */
+      const interruptedBy = async (command: string, moment: string) => {
+        await resetStore();
+        hosts.ssh(
+          "vm",
+          `systemctl reset-failed 'registry-maintenance-*'; systemctl start --no-block registry-maintenance-clean-up.service
+           end=$((SECONDS + 60)); until { ${moment}; } 2>/dev/null; do [ $SECONDS -lt $end ] || exit 1; done; ${command}`,
+        );
+      };
+      const backAndWhole = async () => {
+        await hosts.until("vm", `test -z "$(ls -A ${STATE}/at-work)"`, 120);
+        await healthy("registry-private");
+        expect(status("POST", "/v2/app/blobs/uploads/")).toBe("202");
+        expect(hosts.ssh("vm", "docker ps --all --quiet --filter label=registry-warden.maintenance")).toBe("");
+        const report = verify();
+        expect(report).toMatchObject(whole);
+        expect(report.counts.tags).toBeGreaterThanOrEqual(kept.length);
+        expect(reported("registry_maintenance_success", "clean-up")).toBe(0);
+        expect(task("clean-up")).toMatchObject({ status: 0 });
+        expect(blobs()).toEqual(idealOf(kept));
+      };
+
+      test.each(Object.entries(moments))(
+        "killed %s: the registry is back and whole, and the next run does the rest",
+        async (_, moment) => {
+          await interruptedBy(KILL, moment);
+          await backAndWhole();
+        },
+        240_000,
+      );
+
+      test("stopped while it collects: the same", async () => {
+        await interruptedBy(STOP, moments["while it collects"]);
+        await backAndWhole();
+      }, 240_000);
+
+      test.each(["while it prunes", "while it collects"] as const)(
+        "without power %s: the registry is back after the boot, and the next look at the disk says what happened",
+        async (moment) => {
+          await interruptedBy("true", moments[moment]);
+          hosts.cut("vm");
+          hosts.boot("vm");
+          await hosts.until("vm", 'test "$(systemctl is-active docker-compose-registry.service)" = active', 120);
+          await healthy("registry-private");
+          expect(status("POST", "/v2/app/blobs/uploads/")).toBe("202");
+          expect(task("disk")).toMatchObject({ status: 0 });
+          await backAndWhole();
+        },
+        300_000,
+      );
+    });
+
+    test("of two tasks the second waits for the first", async () => {
+      await resetStore();
+      hosts.ssh("vm", "systemctl start --no-block registry-maintenance-clean-up.service");
+      await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`, 60);
+      expect(task("scan")).toMatchObject({ status: 0 });
+      expect(journal("scan")).toContain("waits for the delivery or the task that is at work");
+      expect(hosts.ssh("vm", "systemctl show --property=Result --value registry-maintenance-clean-up.service")).toBe(
+        "success\n",
+      );
+      expect(blobs()).toEqual(idealOf(kept));
+      expect(reported("registry_maintenance_success", "scan")).toBe(1);
+    }, 180_000);
+
+    test("a delivery waits for the task that is at work", async () => {
+      await resetStore();
+      hosts.ssh("vm", "systemctl start --no-block registry-maintenance-clean-up.service");
+      await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`, 60);
+      expect(deliver(site).output).toContain("registry is delivered");
+      expect(blobs()).toEqual(idealOf(kept));
+      expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
+    }, 240_000);
+
+    describe("caches", () => {
+      beforeAll(async () => {
+        hosts.ssh("vm", "tar -C /opt/registry/data/ghcr -x", readFileSync(corpus));
+        await healthy("registry-ghcr");
+      }, 60_000);
+
+      test("are left as they are while their upstream does not answer", async () => {
+        const upstream = started.find(({ spawnargs }) => spawnargs.includes(upstreamConfiguration));
+        if (upstream !== undefined) end(upstream);
+        await hosts.until("vm", `! curl -s ${UPSTREAM}/v2/`, 20);
+        const before = containers();
+        expect(task("caches")).toMatchObject({ status: 0 });
+        expect(journal("caches")).toContain(`${UPSTREAM} does not answer, so registry-ghcr could not start again`);
+        expect(containers()).toEqual(before);
+        startUpstream();
+        await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/`, 20);
+      }, 120_000);
+
+      test("are collected one after another while it does, and serve again", async () => {
+        expect(task("caches")).toMatchObject({ status: 0 });
+        for (const port of [5010, 5020]) {
+          expect(reported("registry_maintenance_success", "caches", `10.0.20.10:${port}`)).toBe(1);
+          expect(hosts.operator(["curl", "-sf", `http://10.0.20.10:${port}/v2/`]).status).toBe(0);
+        }
+      }, 180_000);
+    });
+
+    test("a look at the disk reports its space, and all again to a Pushgateway that forgot", async () => {
+      const gateway = started.findLast(({ spawnargs }) => spawnargs.includes(`--web.listen-address=${OPERATOR}:9091`));
+      if (gateway !== undefined) end(gateway);
+      await hosts.until("vm", `! curl -s ${PUSHGATEWAY}/-/ready`, 20);
+      // It cannot be told, and nothing else is wrong.
+      expect(task("disk")).toMatchObject({ status: 0 });
+      expect(journal("disk")).toContain("was not taken");
+      startPushgateway();
+      await hosts.until("vm", `curl -sf ${PUSHGATEWAY}/-/ready`, 20);
+      expect(task("disk")).toMatchObject({ status: 0 });
+      expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
+      expect(reported("registry_maintenance_success", "scan")).toBe(1);
+      const free = reported("registry_maintenance_disk_free_bytes", "disk");
+      expect(free).toBeGreaterThan(0);
+      expect(free).toBeLessThan(reported("registry_maintenance_disk_size_bytes", "disk"));
+    }, 180_000);
+  },
+);
