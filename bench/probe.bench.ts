@@ -1,7 +1,8 @@
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { parseSite } from "../site/load";
 import reference from "../site/reference";
 import { find } from "../test/lab/components";
@@ -57,14 +58,17 @@ function writeImages(store: SyntheticStore): string[] {
 }
 
 /** Requests a second that the registry answers to the same account behind the same front. */
-function capacity({ site, credentials, authority }: MonitoredRegistry, requests: readonly string[]): number {
+async function capacity(
+  { site, credentials, authority }: MonitoredRegistry,
+  requests: readonly string[],
+): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "warden-bench-"));
   try {
     const file = join(folder, "requests");
     writeFileSync(file, requests.map((line) => `${line}\n`).join(""));
     const { port } = site.registry.services[0] as { port: number };
     const basic = Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64");
-    const seconds = execFileSync(
+    const { stdout } = await promisify(execFile)(
       process.execPath,
       ["--import", "tsx", "bench/load.ts", "127.0.0.1", String(port), file, String(CONNECTIONS)],
       {
@@ -73,7 +77,7 @@ function capacity({ site, credentials, authority }: MonitoredRegistry, requests:
         env: { ...process.env, LOAD_AUTHORIZATION: `Basic ${basic}`, LOAD_CA: authority },
       },
     );
-    return requests.length / Number(seconds);
+    return requests.length / Number(stdout);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -100,7 +104,7 @@ async function measure(cost: number): Promise<void> {
     const most: number[] = [];
     const took: number[] = [];
     for (let round = 0; round < (cost > 5 ? 1 : RUNS); round++) {
-      most.push(capacity(monitored, sample));
+      most.push(await capacity(monitored, sample));
       const { code, stderr } = await monitored.pod.run();
       if (code !== 0) throw new Error(`the probe failed: ${stderr}`);
       const { seconds, tags } = await reported(pushgateway);
@@ -108,6 +112,10 @@ async function measure(cost: number): Promise<void> {
       took.push(seconds);
     }
     const { requests: sent } = await reported(pushgateway);
+    // Over before the probe is, so that it is measured beside it all the time.
+    const running = monitored.pod.run();
+    const beside = await capacity(monitored, sample.slice(0, sample.length / 4));
+    await running;
     const [limit, seconds] = [median(most), median(took)];
     const rows = [
       ["a whole run", `${seconds.toFixed(1)} s, ${sent} requests`],
@@ -115,6 +123,7 @@ async function measure(cost: number): Promise<void> {
       ["what the registry can do behind the same front", `${limit.toFixed(0)} requests/s`],
       ["what the probe asks of it while it runs", `${(sent / seconds).toFixed(0)} requests/s`],
       ["share of what the registry can do, while it runs", percent(sent / seconds / limit)],
+      [`what others get meanwhile, over ${CONNECTIONS} connections`, percent(beside / limit)],
       ["share of what the registry can do, over a period", percent(sent / limit / PERIOD)],
     ];
     process.stdout.write(`bcrypt cost ${cost}\n`);
