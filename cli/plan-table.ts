@@ -1,3 +1,4 @@
+import { maintenanceTasks } from "../hosts/maintenance";
 import type { PlanOutcome } from "../review/terraform";
 import { imageReference } from "../site/image";
 import { deferredHosts, managedHosts, probedService, registryHost, type Site, serviceInstance } from "../site/schema";
@@ -58,6 +59,13 @@ export const describeSite = (site: Site): string[] => [
     ({ title, name, address, deferred }) => `deferred  ${name} (${title}, ${address}): ${deferred.reason}`,
   ),
   `registry  ${plural(site.registry.services.length, "service")} of ${imageReference(site.registry.images.registry)} behind ${imageReference(site.registry.images.nginx)} on ${registryHost(site).name}`,
+  ...(site.registry.maintenance === undefined
+    ? []
+    : [
+        `timers    ${maintenanceTasks(site.registry.maintenance)
+          .map(({ task }) => task)
+          .join(", ")} on ${registryHost(site).name}`,
+      ]),
   ...site.monitoring.probes.map(
     (probe) =>
       `probe     ${probe.name}: ${serviceInstance(site, probedService(site, probe))} every ${probe.periodMinutes} minutes`,

@@ -108,7 +108,7 @@ same() {
 take_lock() {
   install -d -m 0700 -- "$STATE"
   exec 9>>"$STATE/lock"
-  flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+  flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY, or its maintenance, is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
 }
 
 uptime_seconds() { sed 's/\..*//' /proc/uptime; }
@@ -132,7 +132,7 @@ settle_previous() {
     say "waits for the confirmation of an earlier delivery"
     flock -u 9
     sleep 2
-    flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+    flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY, or its maintenance, is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
   done
   if is_pending; then
     say "an earlier delivery did not end; restores what it replaced"
