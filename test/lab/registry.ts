@@ -30,6 +30,16 @@ export interface RegistryOptions {
     readonly cost: number;
   };
   /**
+   * Sends clients to a token service. `rootcertbundle` is the path of the authority that its certificate is of.
+   * @default no access control
+   */
+  readonly token?: {
+    readonly realm: string;
+    readonly service: string;
+    readonly issuer: string;
+    readonly rootcertbundle: string;
+  };
+  /**
    * Makes it a pull-through cache of another registry.
    * @default none
    */
@@ -108,6 +118,7 @@ export function registryConfiguration(
     validation: { manifests: { urls: { allow: ["^https?://"] } } },
     ...(options.maxEntries !== undefined && { catalog: { maxentries: options.maxEntries } }),
     ...(options.htpasswd !== undefined && { auth: { htpasswd: { realm: "lab", path: paths.htpasswd } } }),
+    ...(options.token !== undefined && { auth: { token: options.token } }),
     ...(options.proxy !== undefined && {
       proxy: {
         remoteurl: options.proxy.url,
