@@ -40,7 +40,10 @@ export async function planDiscard(
       (object === "tag" && tag !== null && tags.includes(tag)) || (digest !== null && path.includes(digest)),
   );
   const name = tag === null ? `${repository}@${digest}` : `${repository}:${tag}`;
-  if (broken.length === 0) throw digest === null ? absent(name) : whole(name);
+  if (broken.length === 0) {
+    const isThere = digest !== null || (tag !== null && (await tagsOf(client, repository)).includes(tag));
+    throw isThere ? whole(name) : absent(name);
+  }
   if (tag === null && digest !== null) refusePart(repository, digest, broken);
   const sharing = digest === null ? [] : await tagsPointingAt(client, storage, repository, digest);
   const unknown = sharing.length === 0 && broken.every(({ path, reason }) => path.length === 1 && reason === "missing");

@@ -1,10 +1,12 @@
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fetch } from "undici";
 import { RegistryClient } from "../../registry/oci/client";
 import type { Digest } from "../../registry/oci/digest";
 import { type ImageTarget, parseTarget } from "../../registry/oci/reference";
 import { StorageLayout } from "../../registry/storage/layout";
+import { keepNewest } from "../../registry/storage/policy";
+import { applyPrune } from "../../registry/storage/prune";
 import { StoreReader } from "../../registry/storage/reader";
 import { RegistryWriter } from "../../registry/storage/registry-writer";
 import { type RepairReport, repair } from "../../registry/storage/repair";
@@ -105,6 +107,40 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
         expect(await repairable()).toEqual([]);
       } finally {
         await warm.stop();
+      }
+    }, 60_000);
+
+    test("a dead image does not block maintenance: discarded, pruned, collected, and nothing is wrong", async () => {
+      const dead = await startRegistry({ component });
+      try {
+        const doomed = DAMAGES.filter(
+          ({ name, repairable, verify }) =>
+            !repairable && verify !== null && ![...NAMELESS, ...RETAGGED].includes(name),
+        );
+        for (const { name } of doomed) await push(dead, name, victimOf(name).both, "v1");
+        for (const { name } of doomed) await push(dead, name, image(`${name}/healthy`), "healthy");
+        // On 2.8.3 neither DELETE nor the garbage collection gets past an empty link.
+        const emptied = {
+          name: "emptied",
+          make: (on: DamagedRepository) => writeFileSync(on.revisionLink(on.victim.both), ""),
+        };
+        await push(dead, emptied.name, victimOf(emptied.name).both, "v1");
+        await push(dead, emptied.name, image("emptied/healthy"), "healthy");
+        rmSync(new DamagedRepository(dead.root, emptied.name).data(victimOf(emptied.name).both));
+        for (const { name, make } of [...doomed, emptied]) make(new DamagedRepository(dead.root, name));
+        await dead.restart();
+        const prune = () => applyPrune(dead.root, keepNewest(1, []), Date.now(), async () => {});
+        await expect(prune()).rejects.toMatchObject({ code: "damaged" });
+        const discard = [...doomed, emptied].map(({ name }) => `${name}:v1`);
+        expect(await healing(dead, { storage: true, discard })).toMatchObject({ problems: [], remaining: [] });
+        await dead.shutDown();
+        await prune();
+        await dead.collectGarbage();
+        await dead.restart();
+        expect((await scan(dead.root, { hash: true })).findings).toEqual([]);
+        expect(await healing(dead, {})).toMatchObject({ actions: [], remaining: [] });
+      } finally {
+        await dead.stop();
       }
     }, 60_000);
 
