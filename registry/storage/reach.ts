@@ -7,18 +7,18 @@ export interface Way {
   platform: string | null;
 }
 
-interface MeasuredWay extends Way {
-  /** Manifests between the tag and the object; infinite where no tag leads to it. */
-  length: number;
+/** A way with the tag it begins at; empty where no tag leads to the object. */
+interface TaggedWay extends Way {
   tag: string;
 }
 
-const NO_WAY: MeasuredWay = { parent: null, platform: null, length: Number.POSITIVE_INFINITY, tag: "" };
+const NO_WAY: Way = { parent: null, platform: null };
 
 /** Which tags lead to an object, and by which way. Only the references that were told are known. */
 export class Reach {
   private readonly tags = new Map<Digest, string[]>();
   private readonly references = new Map<Digest, { parent: Digest; platform: string | null }[]>();
+  private ways: Map<Digest, TaggedWay> | undefined;
 
   tag(tag: string, digest: Digest): void {
     append(this.tags, digest, tag);
@@ -46,29 +46,49 @@ export class Reach {
     return [...found].sort();
   }
 
-  /** The shortest way; of several as short that from the lowest tag, then by the lowest parent. */
+  /**
+   * The shortest way from a tag, or from an index that no tag leads to; of several as short that from the lowest tag, then
+   * by the lowest parent. To be asked when everything was told.
+   */
   wayTo(digest: Digest): Way {
-    const { parent, platform } = this.measure(digest, new Set());
+    this.ways ??= this.findWays();
+    const { parent, platform } = this.ways.get(digest) ?? NO_WAY;
     return { parent, platform };
   }
 
-  private measure(digest: Digest, above: ReadonlySet<Digest>): MeasuredWay {
-    const tags = this.tags.get(digest);
-    if (tags !== undefined) return { ...NO_WAY, length: 0, tag: tags.toSorted()[0] ?? "" };
-    const passed = new Set(above).add(digest);
-    const ways = (this.references.get(digest) ?? [])
-      .filter(({ parent }) => !passed.has(parent))
-      .map(({ parent, platform }): MeasuredWay => {
-        const way = this.measure(parent, passed);
-        return { parent, platform: platform ?? way.platform, length: way.length + 1, tag: way.tag };
-      });
-    return ways.sort(compareWays)[0] ?? NO_WAY;
+  private findWays(): Map<Digest, TaggedWay> {
+    const children = new Map<Digest, { child: Digest; platform: string | null }[]>();
+    for (const [child, references] of this.references) {
+      for (const { parent, platform } of references) append(children, parent, { child, platform });
+    }
+    const untagged = [...children.keys()].filter((digest) => !this.references.has(digest) && !this.tags.has(digest));
+    const ways = new Map<Digest, TaggedWay>();
+    for (const starts of [[...this.tags.keys()], untagged]) {
+      let level = new Map(starts.map((digest) => [digest, { ...NO_WAY, tag: lowest(this.tags.get(digest)) }]));
+      while (level.size > 0) {
+        for (const [digest, way] of level) ways.set(digest, way);
+        const next = new Map<Digest, TaggedWay>();
+        for (const [parent, way] of level) {
+          for (const { child, platform } of children.get(parent) ?? []) {
+            if (ways.has(child)) continue;
+            const found = { parent, platform: platform ?? way.platform, tag: way.tag };
+            const known = next.get(child);
+            if (known === undefined || compareWays(found, known) < 0) next.set(child, found);
+          }
+        }
+        level = next;
+      }
+    }
+    return ways;
   }
 }
 
-function compareWays(left: MeasuredWay, right: MeasuredWay): number {
-  const byLength = left.length === right.length ? 0 : left.length - right.length;
-  return byLength || compare(left.tag, right.tag) || compare(left.parent ?? "", right.parent ?? "");
+function lowest(tags: string[] | undefined): string {
+  return tags?.toSorted()[0] ?? "";
+}
+
+function compareWays(left: TaggedWay, right: TaggedWay): number {
+  return compare(left.tag, right.tag) || compare(left.parent ?? "", right.parent ?? "");
 }
 
 function append<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
