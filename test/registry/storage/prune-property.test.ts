@@ -1,0 +1,177 @@
+import { readdirSync, readFileSync, statSync, utimesSync } from "node:fs";
+import fc from "fast-check";
+import type { Digest } from "../../../registry/oci/digest";
+import { Journal } from "../../../registry/storage/journal";
+import { applyPrune, type PruneReport, planPrune } from "../../../registry/storage/prune";
+import { scan } from "../../../registry/storage/scan";
+import type { RetentionPolicy } from "../../../site/retention";
+import { artifact, image, index, layer, type Manifest, multiPlatformImage, referrersTag } from "../../lab/images";
+import { SyntheticStore } from "./synthetic-store";
+
+const NOW = Date.UTC(2026, 3, 19);
+const HOUR = 3_600_000;
+
+/** What may be pushed; few of each, so that repositories share them and tags are pushed again. */
+const FORMS: ((n: number) => Manifest)[] = [
+  (n) => image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] }),
+  (n) => multiPlatformImage(`platforms ${n}`, { layers: [layer("base")] }),
+  (n) => index([multiPlatformImage(`platforms ${n}`, { layers: [layer("base")] }), image(`image ${n}`)]),
+  (n) => artifact(`signature ${n}`, { subject: image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] }) }),
+  (n) => artifact(`of signature ${n}`, { subject: made(3, n) }),
+];
+
+/** What is pushed, by numbers, so that a counterexample can be read. */
+interface Push {
+  repository: string;
+  form: number;
+  n: number;
+  tags: string[];
+  /** Tagged as that which refers to this image. */
+  refersTo: number | null;
+  /** Hours. */
+  age: number;
+}
+
+const push: fc.Arbitrary<Push> = fc.record({
+  repository: fc.constantFrom("app", "app/sub", "team-tool"),
+  form: fc.nat(FORMS.length - 1),
+  n: fc.nat(2),
+  tags: fc.uniqueArray(fc.constantFrom("v1", "v2", "v3", "latest"), { maxLength: 2 }),
+  refersTo: fc.option(fc.nat(2), { freq: 3 }),
+  age: fc.integer({ min: 0, max: 40 }),
+});
+
+const policy: fc.Arbitrary<RetentionPolicy> = fc.record(
+  {
+    protect: fc.constantFrom([], ["v1"]),
+    rules: fc.array(
+      fc.record(
+        {
+          repositories: fc.constantFrom("**", "app", "app/*"),
+          keepNewest: fc.integer({ min: 1, max: 3 }),
+          keep: fc.constantFrom(["v*"], ["latest"]),
+          keepYoungerThanHours: fc.integer({ min: 1, max: 40 }),
+          untaggedOlderThanHours: fc.integer({ min: 1, max: 40 }),
+        },
+        { requiredKeys: ["repositories", "keepNewest"] },
+      ),
+      { minLength: 1, maxLength: 2 },
+    ),
+  },
+  { requiredKeys: ["rules"] },
+);
+
+const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) => Manifest)(n);
+
+const tagsOf = ({ tags, refersTo }: Push): string[] =>
+  refersTo === null ? tags : [...tags, referrersTag(made(0, refersTo))];
+
+function write(store: SyntheticStore, each: Push): void {
+  const { repository, form, n, age } = each;
+  store.push(repository, made(form, n), ...tagsOf(each));
+  const at = new Date(NOW - age * HOUR);
+  for (const tag of tagsOf(each)) utimesSync(store.repository(repository).tagLink(tag), at, at);
+}
+
+const namesIn = (folder: string): string[] => {
+  try {
+    return readdirSync(folder).sort();
+  } catch {
+    return [];
+  }
+};
+
+/** What the store serves, read without the code under test. */
+function served(store: SyntheticStore) {
+  const repositories = ["app", "app/sub", "team-tool"];
+  const revisions = (name: string) => namesIn(`${store.repository(name).revisions}/sha256`);
+  return {
+    tags: repositories.flatMap((name) => namesIn(store.repository(name).tags).map((tag) => `${name}:${tag}`)).sort(),
+    manifests: repositories.flatMap((name) => revisions(name).map((encoded) => `${name}@sha256:${encoded}`)),
+  };
+}
+
+/** Bytes and number of the blobs that a garbage collection leaves: what revisions are, and what they name. */
+function collected(store: SyntheticStore): { blobs: number; bytes: number } {
+  const marked = new Set(served(store).manifests.map((each) => each.slice(each.indexOf("@") + 1) as Digest));
+  for (const digest of [...marked]) {
+    const text = readFileSync(store.layout.blobData(digest), "utf8");
+    for (const [, named] of text.matchAll(/"digest":"(sha256:[0-9a-f]{64})"/g)) {
+      // A subject is not followed: it need not be there.
+      if (JSON.parse(text).subject?.digest !== named) marked.add(named as Digest);
+    }
+  }
+  const sizes = [...marked].map((digest) => statSync(store.layout.blobData(digest)).size);
+  return { blobs: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}
+
+const planned = ({ kept, keep }: PruneReport) => ({
+  tags: kept.map(({ repository, tag }) => `${repository}:${tag}`).sort(),
+  manifests: keep.manifests,
+});
+
+test("plan and apply agree, whatever was pushed and kept, and wherever the apply was ended", async () => {
+  const remove = Journal.prototype.remove;
+  const removals = jest.spyOn(Journal.prototype, "remove");
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(push, { minLength: 1, maxLength: 8 }),
+      policy,
+      fc.nat(40),
+      async (pushes, drawn, ended) => {
+        const store = new SyntheticStore();
+        try {
+          for (const each of pushes) write(store, each);
+          const plan = await planPrune(store.root, drawn, NOW);
+          let done = 0;
+          removals.mockImplementation(function (this: Journal, path) {
+            if (done++ === ended) throw new Error("killed");
+            remove.call(this, path);
+          });
+          const killed = await applyPrune(store.root, drawn, NOW, async () => {}).then(
+            () => false,
+            (error: Error) => error.message === "killed" || Promise.reject(error),
+          );
+          expect(killed).toBe(done > ended);
+          expect((await scan(store.root)).findings.filter(({ kind }) => kind !== "orphan-layer-link")).toEqual([]);
+          expect(served(store).tags).toEqual(expect.arrayContaining(planned(plan).tags));
+          removals.mockImplementation(remove);
+          await applyPrune(store.root, drawn, NOW + 1, async () => {});
+          expect(served(store).tags).toEqual(planned(plan).tags);
+          expect(served(store).manifests).toHaveLength(planned(plan).manifests);
+          expect(collected(store)).toEqual({ blobs: plan.keep.blobs, bytes: plan.keep.bytes });
+          expect(await planPrune(store.root, drawn, NOW)).toMatchObject({ remove: { tags: [], manifests: [] } });
+        } finally {
+          store.remove();
+        }
+      },
+    ),
+    { numRuns: 25 },
+  );
+  removals.mockRestore();
+}, 120_000);
+
+test("the order of the pushes does not matter", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(push, { minLength: 2, maxLength: 6 }), policy, async (pushes, drawn) => {
+      // The last push of a tag decides, so each tag is pushed once.
+      const seen = new Set<string>();
+      const isNew = (name: string) => seen.size < seen.add(name).size;
+      const once = pushes.map((each) => ({
+        ...each,
+        tags: each.tags.filter((tag) => isNew(`${each.repository}:${tag}`)),
+        refersTo: isNew(`${each.repository}@${each.refersTo}`) ? each.refersTo : null,
+      }));
+      const reports = [];
+      for (const order of [once, once.toReversed()]) {
+        const store = new SyntheticStore();
+        for (const each of order) write(store, each);
+        const { root, ...report } = await planPrune(store.root, drawn, NOW);
+        reports.push(report);
+        store.remove();
+      }
+      expect(reports[1]).toEqual(reports[0]);
+    }),
+    { numRuns: 10 },
+  );
+}, 120_000);
