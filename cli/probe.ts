@@ -1,4 +1,7 @@
 import { probe } from "../registry/probe/probe";
+import { keepHeapSmall } from "./heap";
+
+keepHeapSmall();
 
 const line = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(`${text}\n`);
 

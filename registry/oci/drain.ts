@@ -1,8 +1,14 @@
+/** What is still to be handled. */
+export interface Stack<T> {
+  readonly length: number;
+  pop(): T | undefined;
+}
+
 /**
  * Handles every item of a stack, the last first, a bounded number at once; handling may push further items. After the
  * first error nothing more is begun, and it is thrown once what is under way has ended.
  */
-export function drain<T>(stack: T[], concurrency: number, handle: (item: T) => Promise<void>): Promise<void> {
+export function drain<T>(stack: Stack<T>, concurrency: number, handle: (item: T) => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     let active = 0;
     let failed: { error: unknown } | null = null;

@@ -15,6 +15,10 @@ export interface ManifestNode {
   size: number | null;
   /** Whether it is an index, as far as its descriptor or its body tells. */
   index: boolean;
+  /** Whether it was asked for, and what came was judged. */
+  read: boolean;
+  /** Whether it stands in the queue of those to be read, or has stood there. */
+  queued: boolean;
   manifests: readonly ManifestEdge[];
   referrers: readonly ManifestEdge[];
   /** By its number in the table of blobs. */
@@ -54,7 +58,8 @@ const NOTHING: readonly never[] = [];
 
 /** A manifest of which no more is known than what refers to it. */
 export function unreadManifest(digest: Digest, size: number | null): ManifestNode {
-  return { digest, size, index: false, manifests: NOTHING, referrers: NOTHING, config: null, layers: NOTHING };
+  const state = { index: false, read: false, queued: false };
+  return { digest, size, ...state, manifests: NOTHING, referrers: NOTHING, config: null, layers: NOTHING };
 }
 
 /** Strings in the order of their UTF-16 code units, the same on every machine. */

@@ -123,14 +123,14 @@ class Receiver implements Dispatcher.DispatchHandler {
   #received = 0;
   #started = 0;
   #whole = false;
-  readonly #pieces: Buffer[] = [];
+  #pieces: Buffer[] = [];
 
   constructor(
     private readonly exchange: Exchange,
     private readonly timeout: number,
     private readonly traffic: Traffic,
-    private readonly resolve: (answer: Answer) => void,
-    private readonly reject: (error: ExchangeError) => void,
+    /** Takes how it ended; let go of then, because undici keeps hundreds of requests that have ended. */
+    private settle: ((outcome: Answer | ExchangeError) => void) | null,
   ) {}
 
   // Undici takes the presence of this method for the sign of its current handler interface.
@@ -168,7 +168,7 @@ class Receiver implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#whole) this.#finish();
-    else this.reject(classify(error, this.#status, this.#received));
+    else this.#end(classify(error, this.#status, this.#received));
   }
 
   get #succeeded(): boolean {
@@ -181,13 +181,20 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 
   #finish(): void {
-    this.resolve({
+    this.#end({
       url: this.exchange.url,
       status: this.#status ?? 0,
       headers: this.#headers,
       body: this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces),
       received: this.#received,
     });
+  }
+
+  #end(outcome: Answer | ExchangeError): void {
+    this.settle?.(outcome);
+    this.settle = null;
+    this.#pieces = [];
+    this.#headers = {};
   }
 
   #tooLarge(controller: Dispatcher.DispatchController, size: number): void {
@@ -240,11 +247,11 @@ export class Transport {
     this.traffic.requests++;
     const { url } = exchange;
     return new Promise<Answer>((resolve, reject) => {
-      const failed = (error: ExchangeError): void => {
-        const cancelled = this.#options.signal?.aborted;
-        reject(cancelled ? new ExchangeError("cancelled", "the run was cut short") : error);
+      const settle = (outcome: Answer | ExchangeError): void => {
+        if (!(outcome instanceof ExchangeError)) resolve(outcome);
+        else reject(this.#options.signal?.aborted ? new ExchangeError("cancelled", "the run was cut short") : outcome);
       };
-      const receiver = new Receiver(exchange, this.#options.timeout, this.traffic, resolve, failed);
+      const receiver = new Receiver(exchange, this.#options.timeout, this.traffic, settle);
       try {
         this.#agent.dispatch(
           {
@@ -259,7 +266,7 @@ export class Transport {
           receiver,
         );
       } catch (error) {
-        failed(classify(error as Error, null, 0));
+        settle(classify(error as Error, null, 0));
       }
     });
   }

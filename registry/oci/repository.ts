@@ -62,12 +62,11 @@ function faultOf(error: unknown): Fault {
  */
 export class RepositoryWalk {
   readonly #graph: Graph = emptyGraph();
-  readonly #tags = new Set<string>();
+  #checkedTags = 0;
   readonly #tagFaults = new Map<string, Fault>();
   readonly #faults = new Map<Referenced, Fault>();
   /** Descriptors that contradict one another, or the object: told only where nothing worse is. */
   readonly #conflicts = new Map<Referenced, Fault>();
-  readonly #read = new Set<ManifestNode>();
   #checkedBlobs = 0;
   #repositoryFault: Fault | null = null;
   /** Something that is no failure could not be asked for. */
@@ -90,9 +89,9 @@ export class RepositoryWalk {
   }
 
   get counts(): RepositoryCounts {
-    const read = [...this.#read];
-    const indexes = read.filter(({ index }) => index).length;
-    return { tags: this.#tags.size, manifests: read.length - indexes, indexes, blobs: this.#checkedBlobs };
+    const counts = { tags: this.#checkedTags, manifests: 0, indexes: 0, blobs: this.#checkedBlobs };
+    for (const { read, index } of this.#graph.manifests.values()) if (read) counts[index ? "indexes" : "manifests"]++;
+    return counts;
   }
 
   /** Whether everything so far was reached. */
@@ -146,11 +145,11 @@ export class RepositoryWalk {
     try {
       answer = await this.client.manifest(this.repository, tag);
     } catch (error) {
-      this.#tags.add(tag);
       this.#tagFaults.set(tag, faultOf(error));
+      this.#checkedTags++;
       return;
     }
-    this.#tags.add(tag);
+    this.#checkedTags++;
     const check = checkManifest(answer, { digest: null, size: null });
     if (!check.ok && check.digest === null) {
       this.#tagFaults.set(tag, this.#upstream(answer) ?? check.fault);
@@ -160,7 +159,7 @@ export class RepositoryWalk {
     const known = this.#graph.roots.get(node);
     if (known) known.push(tag);
     else this.#graph.roots.set(node, [tag]);
-    if (this.#read.has(node)) return;
+    if (node.read) return;
     if (check.ok) await this.#take(node, check.size, check.manifest);
     else this.#fail(node, check.fault);
   }
@@ -173,8 +172,8 @@ export class RepositoryWalk {
 
   /** Reads a manifest by its digest, unless it was read. */
   async #readManifest(node: ManifestNode): Promise<void> {
-    if (this.#read.has(node)) return;
-    this.#read.add(node);
+    if (node.read) return;
+    node.read = true;
     let answer: Answer;
     try {
       answer = await this.client.manifest(this.repository, node.digest);
@@ -184,7 +183,7 @@ export class RepositoryWalk {
     }
     const isRoot = this.#graph.roots.has(node);
     if (this.options.role === "proxy" && !isRoot && answer.status !== 200 && this.#mayLack(answer)) {
-      this.#read.delete(node);
+      node.read = false;
       return;
     }
     const check = checkManifest(answer, { digest: node.digest, size: node.size });
@@ -205,12 +204,12 @@ export class RepositoryWalk {
   }
 
   #fail(node: Referenced, fault: Fault): void {
-    if (typeof node !== "number") this.#read.add(node);
+    if (typeof node !== "number") node.read = true;
     this.#faults.set(node, fault);
   }
 
   async #take(node: ManifestNode, size: number, manifest: Manifest): Promise<void> {
-    this.#read.add(node);
+    node.read = true;
     if (node.size !== null && node.size !== size) this.#conflicts.set(node, sizeFault(200, size, node.size));
     node.size = size;
     node.index = manifest.kind === "index";
@@ -244,7 +243,7 @@ export class RepositoryWalk {
 
   #edge(descriptor: Descriptor, platform: string | null): ManifestEdge {
     const node = this.#manifest(descriptor.digest, descriptor.size);
-    if (!this.#read.has(node)) node.index ||= isIndexType(descriptor.mediaType);
+    if (!node.read) node.index ||= isIndexType(descriptor.mediaType);
     return { node, platform };
   }
 
@@ -280,14 +279,14 @@ export class RepositoryWalk {
 
   async #readBelow(): Promise<void> {
     const pending: ManifestNode[] = [];
-    const seen = new Set<ManifestNode>(this.#graph.roots.keys());
     const addBelow = (node: ManifestNode): void => {
       for (const { node: below } of [...node.manifests, ...node.referrers]) {
-        if (seen.has(below)) continue;
-        seen.add(below);
+        if (below.queued) continue;
+        below.queued = true;
         pending.push(below);
       }
     };
+    for (const root of this.#graph.roots.keys()) root.queued = true;
     for (const root of this.#graph.roots.keys()) addBelow(root);
     await drain(pending, this.client.concurrency, async (node) => {
       await this.#readManifest(node);
@@ -297,7 +296,14 @@ export class RepositoryWalk {
 
   async #checkBlobs(check: Exclude<BlobCheck, "none">): Promise<void> {
     const { blobs } = this.#graph;
-    const pending = Array.from({ length: blobs.count }, (_, blob) => blob);
+    let left = blobs.count;
+    // A million of them are counted down, not listed.
+    const pending = {
+      get length() {
+        return left;
+      },
+      pop: () => --left,
+    };
     await drain(pending, this.client.concurrency, async (blob) => {
       const description = { digest: blobs.digest(blob), size: blobs.size(blob) };
       const fault = await checkBlob(this.client, this.repository, description, check);
