@@ -2,7 +2,7 @@ import { NGINX } from "../hosts/compose";
 import type { Probe } from "../site/monitoring";
 import { containerName, registryPaths, type Service } from "../site/registry";
 import { registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
-import { inCluster, kubectl, lastRun, runNow } from "./cluster";
+import { deployMonitoring, inCluster, kubectl, lastRun, runNow } from "./cluster";
 import { type Block, command, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
 import { journals, listTimers, maintenanceSection, reclaim, tasksNow } from "./maintenance";
@@ -217,9 +217,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
         `cronjob.batch/${probeOf(watched).name} patched`,
       ),
       paragraph(md`If objects are missing, deploy them again:`),
-      command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
-        notRun: "cdktf-cli is installed on first use, which needs the network",
-      }),
+      deployMonitoring,
       ...verified(watched),
     ],
   },

@@ -16,13 +16,20 @@ export const kubectl = ({ monitoring }: Site): Shell => {
 };
 
 /** A command that asks the cluster. */
-export const inCluster = (run: Shell, expected?: string): Command =>
-  command(WORKSTATION, run, { expected, notRun: "it needs the operator's cluster" });
+export const inCluster = (run: Shell, expected?: string): Command => command(WORKSTATION, run, { expected });
+
+/** What a pod wrote. */
+const logs = (run: Shell): Command =>
+  command(WORKSTATION, run, { notRun: "it needs a pod that has run, and the lab's cluster has no nodes" });
+
+export const deployMonitoring: Command = command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
+  notRun: "it needs Terraform's providers, which no package registry carries",
+});
 
 /** The last run of a probe, and its own words. */
 export const lastRun = (site: Site, { name }: Probe): Command[] => [
   inCluster(sh`${kubectl(site)} get cronjob ${name}`, `NAME…\n${name}…`),
-  inCluster(sh`${kubectl(site)} logs --selector ${`app.kubernetes.io/name=${name}`} --tail 20`),
+  logs(sh`${kubectl(site)} logs --selector ${`app.kubernetes.io/name=${name}`} --tail 20`),
 ];
 
 /** A run now, and its words. */
@@ -31,6 +38,6 @@ export const runNow = (site: Site, { name }: Probe): Command[] => [
     sh`${kubectl(site)} create job --from ${`cronjob/${name}`} ${`${name}-now`}`,
     `job.batch/${name}-now created`,
   ),
-  inCluster(sh`${kubectl(site)} logs --follow ${`job/${name}-now`}`),
+  logs(sh`${kubectl(site)} logs --follow ${`job/${name}-now`}`),
   inCluster(sh`${kubectl(site)} delete job ${`${name}-now`}`, `job.batch "${name}-now" deleted…`),
 ];

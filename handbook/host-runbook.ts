@@ -48,5 +48,9 @@ export const deferredRunbook = (host: DeferredHost): Document => ({
       md`Deploy the stack ${"dns"}. This page is then the runbook of a host like the others.`,
     ),
     command(WORKSTATION, sh`npm run docs && npm run plan`, { notRun: "it needs the edited site" }),
+    heading(md`Take it back`),
+    paragraph(
+      md`Put ${"deferred"} with its reason into the site again: nothing is sent any more. What was delivered stays on the host until it is rolled back there; its page says how, and how to verify it.`,
+    ),
   ],
 });

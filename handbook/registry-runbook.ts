@@ -139,8 +139,8 @@ const change = (site: Site): Block[] => {
     ),
     list(...files.map(({ path }) => md`${path}`)),
     command(WORKSTATION, sh`npm run plan`, { expected: "…\nregistry-vm …" }),
-    command(WORKSTATION, sh`npm run cdktf -- deploy registry-vm`, {
-      expected: `…\n${host.name}: registry is delivered…`,
+    command(WORKSTATION, sh`npm run cdktf -- deploy dns registry-vm`, {
+      expected: `…${host.name}: registry is delivered…`,
       notRun: "cdktf-cli is installed on first use, which needs the network",
     }),
     paragraph(md`Verify, on the host or as in ${link(md`First look`, `${runbookOf(host)}#first-look`)}:`),

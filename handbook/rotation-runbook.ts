@@ -2,7 +2,7 @@ import { NGINX } from "../hosts/compose";
 import { unitOf } from "../hosts/systemd-unit";
 import { containerName, type PrivateService, type ProxyService } from "../site/registry";
 import { privateServices, probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
-import { inCluster, kubectl, runNow } from "./cluster";
+import { deployMonitoring, inCluster, kubectl, runNow } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { compose, onHost, WORKSTATION } from "./places";
 import { md, plain, sh } from "./prose";
@@ -79,9 +79,7 @@ const probeAccount = (site: Site): Block[] =>
             paragraph(
               md`Then raise ${"credentials.revision"} of the probe in the site, set the variables that ${"npm run plan"} names, and deploy. They are in no plan and in no state:`,
             ),
-            command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
-              notRun: "cdktf-cli is installed on first use, which needs the network",
-            }),
+            deployMonitoring,
           ]),
       paragraph(md`Verify with a run now:`),
       ...runNow(site, probe),

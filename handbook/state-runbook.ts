@@ -1,6 +1,6 @@
-import { managedHosts, registryHost, type Site } from "../site/schema";
+import { managedHosts, type Site } from "../site/schema";
 import type { State } from "../site/state";
-import { inCluster, kubectl } from "./cluster";
+import { deployMonitoring, inCluster, kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { WORKSTATION } from "./places";
 import { link, md, type Prose, sh } from "./prose";
@@ -33,9 +33,7 @@ const backup = (state: State): Block[] => {
       ];
     case "kubernetes":
       return [
-        command(WORKSTATION, sh`kubectl --namespace ${state.namespace} get secrets --selector tfstate=true`, {
-          notRun: "it needs the operator's cluster",
-        }),
+        inCluster(sh`kubectl --namespace ${state.namespace} get secrets --selector tfstate=true`),
         paragraph(md`If they are gone, restore them from the backup of the cluster.`),
       ];
     case "s3":
@@ -67,8 +65,9 @@ export const stateRunbook = (site: Site): Document => ({
     ),
     command(WORKSTATION, sh`npm run cdktf -- deploy dns registry-vm`, {
       expected: [
-        ...managedHosts(site).map(({ name }) => `…${name}: dns is as delivered, nothing to change`),
-        `…${registryHost(site).name}: registry is as delivered, nothing to change`,
+        // The hosts are asked side by side, so none is named.
+        ...managedHosts(site).map(() => "…: dns is as delivered, nothing to change"),
+        "…: registry is as delivered, nothing to change…",
       ].join("\n"),
       notRun: "cdktf-cli is installed on first use, which needs the network",
     }),
@@ -87,9 +86,7 @@ export const stateRunbook = (site: Site): Document => ({
       sh`${kubectl(site)} get configmaps --output name | grep registry-probe-program | xargs ${kubectl(site)} delete`,
       'configmap "registry-probe-program-…" deleted…',
     ),
-    command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
-      notRun: "cdktf-cli is installed on first use, which needs the network",
-    }),
+    deployMonitoring,
     heading(md`Verify`),
     command(WORKSTATION, sh`npm run plan`, { expected: "…no changes…", notRun: "there is no state in the lab" }),
     list(

@@ -58,7 +58,7 @@ export const upgradeRunbook = (site: Site): Document | undefined => {
           ],
           [
             md`the image reads ${"/etc/distribution/config.yml"} by default, and not the path at which ours is mounted`,
-            md`the compose file has to name the path in ${"command"}; without it the registry starts with the configuration of the image, **which asks for no password**. The delivery checks that, and rolls back`,
+            md`nothing: the compose file names the path. With its own configuration the image **asks for no password**: the delivery checks that, and rolls back`,
           ],
           [md`lists of tags are sorted and come in pages`, md`nothing: ${"warden"} reads both`],
           [md`the layout on the disk is the same`, md`nothing: both versions read what the other wrote`],
@@ -79,7 +79,7 @@ export const upgradeRunbook = (site: Site): Document | undefined => {
         md`Deploy. Images are pulled first; a registry that is not healthy after it means that everything is put back.`,
       ),
       command(WORKSTATION, sh`npm run plan`, { expected: "…\nregistry-vm …" }),
-      command(WORKSTATION, sh`npm run cdktf -- deploy registry-vm`, {
+      command(WORKSTATION, sh`npm run cdktf -- deploy dns registry-vm`, {
         notRun: "cdktf-cli is installed on first use, which needs the network",
       }),
       heading(md`Verify`),

@@ -279,6 +279,23 @@ test("the page of an alert sends nobody to our host for a registry of somebody e
   expect(pages.get("topology.svg")).toContain("git.example.org");
 });
 
+describe("every runbook", () => {
+  test.each([
+    ["the reference site", pages],
+    ["a site of one host", pagesOf(small)],
+  ])("of %s says how to verify, and how to take back", (_, site) => {
+    const runbooks = [...site].filter(([path]) => path.startsWith("runbooks/"));
+    expect(runbooks.length).toBeGreaterThan(3);
+    for (const [path, text] of runbooks) {
+      expect([path, text]).toEqual([path, expect.stringMatching(/\bverif(y|ies|ied)\b/i)]);
+      expect([path, text]).toEqual([
+        path,
+        expect.stringMatching(/^#+ (Take it back|And back)$|take it back|nothing to take back/im),
+      ]);
+    }
+  });
+});
+
 describe("links", () => {
   const all = new Map([...markdownPages, ...handwritten]);
 

@@ -22,6 +22,7 @@ export type ComponentName =
   | "etcd"
   | "kube-apiserver"
   | "kube-controller-manager"
+  | "kubectl"
   | "prometheusrule-crd"
   | "hosts";
 
