@@ -94,12 +94,12 @@ const maintenanceAccount = (site: Site): Block[] => {
   return [
     heading(md`The account of the maintenance`),
     paragraph(
-      md`It is in ${file}, mode ${"0600"}, as ${["REG_USER", "REG_PASS"]}, and has to be allowed to push: whether a registry is read-only shows when it refuses an upload. First give it a new password, as above; then write both:`,
+      md`It is in ${file}, mode ${"0600"}, as ${["REG_USER", "REG_PASS"]}, and has to be allowed to push: whether a registry is read-only shows when it refuses an upload. First give it a new password, as above; then write both, in single quotes, because compose replaces a dollar otherwise:`,
     ),
     askForAccount(onHost(host)),
     command(
       onHost(host),
-      sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | install -m 0600 /dev/stdin ${file}`,
+      sh`printf "REG_USER='%s'\\nREG_PASS='%s'\\n" "\${REG_USER//\\'/\\\\\\'}" "\${REG_PASS//\\'/\\\\\\'}" | install -m 0600 /dev/stdin ${file}`,
     ),
     ...(maintenance.cleanUp === undefined
       ? []
@@ -117,7 +117,7 @@ const upstream = (site: Site, service: ProxyService): Block[] => {
   return [
     heading(md`The account of ${containerName(service)} at its upstream`),
     paragraph(
-      md`It is in ${file}, mode ${"0600"}, as ${["REGISTRY_PROXY_USERNAME", "REGISTRY_PROXY_PASSWORD"]}. Edit it, and make the container anew: it reads the file only then.`,
+      md`It is in ${file}, mode ${"0600"}, as ${["REGISTRY_PROXY_USERNAME", "REGISTRY_PROXY_PASSWORD"]}, each value in single quotes, because compose replaces a dollar otherwise. Edit it, and make the container anew: it reads the file only then.`,
     ),
     command(onHost(host), sh`stat --format %a ${file}`, { expected: "600" }),
     command(onHost(host), sh`${compose(site)} up --detach --force-recreate ${containerName(service)}`),

@@ -33,7 +33,10 @@ const oneJobAtATime = rule(z.object({ cleanUp: runs, caches: runs, scan: runs })
 
 /** What keeps the registries small and whole, on their host. */
 export const maintenance = record({
-  /** The operator's env file on the host, mode 0600, with REG_USER and REG_PASS of an account that may push. */
+  /**
+   * The operator's env file on the host, mode 0600, with REG_USER='…' and REG_PASS='…' of an account that may push. Without
+   * the quotes compose would replace what follows a dollar.
+   */
   credentialsFile: absolutePath,
   /** The Pushgateway as the host reaches it: the name within the cluster means nothing there. */
   pushgateway: baseUrl(["http", "https"]),

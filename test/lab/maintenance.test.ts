@@ -20,7 +20,7 @@ const PUSHGATEWAY = `http://${OPERATOR}:9091`;
 const NAME = "registry.viktorbarzin.me:5050";
 const STORE = "/opt/registry/data/private";
 const STATE = "/var/lib/registry-warden/maintenance";
-const credentials = { username: "operator", password: "planted-secret-7f3a" };
+const credentials = { username: "operator", password: "planted-$ecret-7f3a" };
 
 /** The private registry, a cache whose upstream answers and one whose upstream does not; the newest two tags stay. */
 const site: SiteInput = {
@@ -176,7 +176,7 @@ describeWithHosts(
       put(
         "/opt/registry/maintenance.env",
         "600",
-        `REG_USER=${credentials.username}\nREG_PASS=${credentials.password}\n`,
+        `REG_USER='${credentials.username}'\nREG_PASS='${credentials.password}'\n`,
       );
       put(`/etc/docker/certs.d/${NAME}/ca.crt`, "644", readFileSync(authority.certificate));
       hosts.ssh("vm", "echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts");
