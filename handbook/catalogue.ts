@@ -78,7 +78,7 @@ const dashboard = ({ monitoring }: Site): Block[] =>
     ? []
     : [
         paragraph(
-          md`Grafana shows what they report on the dashboard **${plain(integrityDashboard().title)}**. Here a registry of the lab loses parts of its images, is away for a moment and is repaired, within a minute; beside it is a cache that is only asked whether it answers. What is drawn are the answers of a real Prometheus to the dashboard's own queries; the page is drawn by ${"test/pictures/dashboard.ts"}, and Grafana's looks a little different.`,
+          md`Grafana shows what they report on the dashboard **${plain(integrityDashboard().title)}**. Here a registry of the lab loses parts of its images, is away for a moment, is repaired and then cleaned up, all within two minutes; beside it is a cache that is only asked whether it answers. What is drawn are the answers of a real Prometheus to the dashboard's own queries; the page is drawn by ${"test/pictures/dashboard.ts"}, and Grafana's looks a little different.`,
         ),
         { kind: "image", text: md`The dashboard, after an incident`, target: DASHBOARD },
       ];

@@ -1,9 +1,14 @@
-import { readFileSync, rmSync, truncateSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { type Dirent, readdirSync, readFileSync, rmSync, statfsSync, statSync, truncateSync } from "node:fs";
+import { join } from "node:path";
 import { Agent } from "undici";
 import type { Dashboard, Panel } from "../../monitoring/dashboard";
+import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../../monitoring/metrics";
 import type { Digest } from "../../registry/oci/digest";
 import { probe } from "../../registry/probe/probe";
 import { StorageLayout } from "../../registry/storage/layout";
+import type { Service } from "../../site/registry";
+import { serviceInstance } from "../../site/schema";
 import { multiPlatformImage, push } from "../lab/images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "../lab/monitored-registry";
 import { getJson, type LabServer, startPrometheus, startPushgateway } from "../lab/prometheus";
@@ -16,8 +21,9 @@ import { screenshot } from "./screenshot";
  *
  *     node --import tsx test/pictures/dashboard.ts chromium-headless-shell
  *
- * A registry in the lab loses parts of its images, is away for a while, and gets them back, while the probe's pod runs all
- * the time and a Prometheus scrapes what it pushes; beside it a pull-through cache is asked whether it answers. The dashboard is the one that the stack delivers; its own queries give
+ * A registry in the lab loses parts of its images, is away for a while, gets them back and is cleaned up, while the probe's
+ * pod runs all the time and a Prometheus scrapes what it pushes; beside it a pull-through cache is asked whether it answers.
+ * What the maintenance of a host would report of the clean-up is measured and pushed here. The dashboard is the one that the stack delivers; its own queries give
  * what is drawn. Only the page is ours: Grafana is in no package registry.
  */
 const [, , browser] = process.argv;
@@ -25,7 +31,7 @@ if (browser === undefined) throw new Error("name the program chromium-headless-s
 
 const IMAGES = ["infra-ci", "web", "worker", "docs"];
 const TAGS = ["1.0", "1.1", "latest"];
-/** Runs of the probe in each state: intact, damaged, away, damaged again, repaired. */
+/** Runs of the probe while all is well. */
 const RUNS = 12;
 
 interface Matrix {
@@ -55,11 +61,59 @@ const answersOf = async (prometheus: LabServer, panel: Panel, range: Range): Pro
 
 const now = (): number => Date.now() / 1000;
 
+const used = (folder: string): number =>
+  (readdirSync(folder, { recursive: true, withFileTypes: true }) as Dirent[])
+    .filter((entry) => entry.isFile())
+    .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+
+type Report = Partial<Record<MaintenanceMetricName, number>>;
+
+const pushReport = async ({ url }: LabServer, instance: string, task: string, report: Report): Promise<void> => {
+  const body = Object.entries(report).map(([name, value]) => `${name} ${value}\n`);
+  const path = `${url}/metrics/job/${MAINTENANCE_JOB}/instance/${instance}/task/${task}`;
+  const { status } = await fetch(path, { method: "PUT", body: body.join("") });
+  if (status >= 300) throw new Error(`the pushgateway answered ${status}`);
+};
+
+/** Prunes and collects as the maintenance of a host does, with the same programs. */
+const cleanUp = async ({ registry, site }: MonitoredRegistry, pushgateway: LabServer): Promise<void> => {
+  const [started, before] = [now(), used(registry.root)];
+  const pruned = [
+    "--import",
+    "tsx",
+    "cli/warden.ts",
+    "prune",
+    registry.root,
+    "--keep-newest",
+    "2",
+    "--apply",
+    "--offline",
+  ];
+  execFileSync(process.execPath, pruned, { stdio: "ignore" });
+  await registry.collectGarbage();
+  const instance = serviceInstance(site, site.registry.services[0] as Service);
+  const ended = now();
+  await pushReport(pushgateway, instance, "clean-up", {
+    registry_maintenance_success: 1,
+    registry_maintenance_last_run_timestamp_seconds: ended,
+    registry_maintenance_last_success_timestamp_seconds: ended,
+    registry_maintenance_run_duration_seconds: ended - started,
+    registry_maintenance_freed_bytes: before - used(registry.root),
+  });
+  const { bavail, blocks, bsize } = statfsSync(registry.root);
+  await pushReport(pushgateway, instance, "disk", {
+    registry_maintenance_disk_free_bytes: bavail * bsize,
+    registry_maintenance_disk_size_bytes: blocks * bsize,
+  });
+};
+
 /** @returns when it began and ended */
 const incident = async (
-  { registry, credentials, authority, pod }: MonitoredRegistry,
+  monitored: MonitoredRegistry,
+  pushgateway: LabServer,
   probeCache: () => Promise<unknown>,
 ): Promise<Range> => {
+  const { registry, credentials, authority, pod } = monitored;
   const dispatcher = new Agent({ connect: { ca: readFileSync(authority, "utf8") } });
   const pushAll = async (): Promise<void> => {
     for (const name of IMAGES)
@@ -98,6 +152,11 @@ const incident = async (
   rmSync(layout.blobData(layer));
   await pushAll();
   await registry.restart();
+  await runs(RUNS / 2);
+
+  await registry.shutDown();
+  await cleanUp(monitored, pushgateway);
+  await registry.restart();
   await runs(RUNS);
   await dispatcher.close();
   return { from, to: now() };
@@ -117,7 +176,7 @@ const main = async (): Promise<void> => {
   try {
     const environment = { REGISTRY: cache.url, REGISTRY_ROLE: "proxy", PUSHGATEWAY: pushgateway.url };
     const silent = (): void => {};
-    const range = await incident(monitored, () => probe(environment, silent, silent));
+    const range = await incident(monitored, pushgateway, () => probe(environment, silent, silent));
     const dashboard: Dashboard = JSON.parse(text("registry-integrity-dashboard", "registry-integrity.json"));
     const answers = new Map<number, Answers>();
     for (const panel of dashboard.panels) answers.set(panel.id, await answersOf(prometheus, panel, range));
