@@ -10,8 +10,8 @@
 #   disk      the space that is left; every report is pushed again
 #   restore   after a task, however it ended: what it took out of service comes back
 #
-# Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION, of each service SERVICES ROLES URLS UPSTREAMS DIRECTORIES
-# STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, and METRIC_….
+# Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION, of each service SERVICES
+# ROLES URLS UPSTREAMS DIRECTORIES STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, and METRIC_….
 
 set -Eeuo pipefail
 umask 077
@@ -69,9 +69,12 @@ compose() { timeout "$STEP_SECONDS" docker compose --project-name "$PROJECT" --f
 # "running healthy", "exited", …; nothing of a container that is not there.
 health() { docker inspect --format '{{ .State.Status }}{{ with .State.Health }} {{ .Status }}{{ end }}' "${SERVICES[$1]}" 2>/dev/null || true; }
 
+# After a boot, a run that was missed begins while the services still do.
 is_well() {
-  local health
-  health=$(health "$1")
+  local health end=$((SECONDS + HEALTH_SECONDS))
+  while health=$(health "$1") && [[ $health == "running starting" ]] && ((SECONDS < end)); do
+    sleep 1
+  done
   [[ $health == "running healthy" ]] || {
     warn "${SERVICES[$1]} is ${health:-absent}; allowed is healthy: nothing was done with it"
     return 1
@@ -256,8 +259,9 @@ prune_read_only() {
   measured "$index" prune_and_collect "$index"
 }
 
+# What stays is what the policy says: only what goes is worth a line of the journal.
 prune_and_collect() {
-  warden prune "${STORES[$1]}" --policy "${POLICIES[$1]}" --apply --registry "${URLS[$1]}" || return 1
+  warden prune "${STORES[$1]}" --policy "${POLICIES[$1]}" --apply --registry "${URLS[$1]}" | sed -E '/^keep +[^ ]+:/d' || return 1
   collect_garbage "$1"
 }
 

@@ -66,8 +66,6 @@ ExecStart=${run} ${task}
 ExecStopPost=${run} restore
 TimeoutStartSec=12h
 TimeoutStopSec=10min
-Nice=10
-IOSchedulingClass=idle
 SyslogIdentifier=registry-maintenance
 `;
 };
