@@ -1,6 +1,7 @@
 import { ConfigMapV1 } from "@cdktf/provider-kubernetes/lib/config-map-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
+import { checkDashboard } from "../monitoring/check";
 import type { Dashboard } from "../monitoring/dashboard";
 import { literal } from "./literal";
 
@@ -17,11 +18,16 @@ export interface RegistryDashboardProps {
   readonly dependsOn?: ITerraformDependable[];
 }
 
-/** A dashboard in a ConfigMap, from where the sidecar of Grafana loads it. */
+/**
+ * A dashboard in a ConfigMap, from where the sidecar of Grafana loads it.
+ *
+ * @throws Error where Prometheus would refuse one of its queries
+ */
 export class RegistryDashboard extends Construct {
   constructor(scope: Construct, id: string, props: RegistryDashboardProps) {
     super(scope, id);
     const { namespace, dashboard, labels, dependsOn } = props;
+    checkDashboard(dashboard);
     new ConfigMapV1(this, "Resource", {
       metadata: { name: `${dashboard.uid}-dashboard`, namespace, labels },
       data: { [`${dashboard.uid}.json`]: literal(JSON.stringify(dashboard, null, 2)) },

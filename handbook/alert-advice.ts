@@ -114,7 +114,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
   },
   RegistryCatalogInaccessible: {
-    meaning: md`The probe reached for the list of repositories and got no answer that it could read.`,
+    meaning: md`The probe asked for the list of repositories, again and again for up to a minute, and got no answer that it could read.`,
     impact: md`Pulls and pushes are likely to fail too. Nothing else is known about the registry, so this alert mutes the one about broken images.`,
     diagnosis: (watched) => [
       ...answers(watched),

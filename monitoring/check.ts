@@ -1,17 +1,19 @@
 import { PrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
+import type { Dashboard } from "./dashboard";
 import { syntaxError } from "./promql";
 import type { RuleGroup } from "./rules";
 
+/** The mistake of an expression, if it has one. */
+const expressionMistake = (where: string, expression: string): string[] => {
+  const position = syntaxError(expression);
+  return position === undefined
+    ? []
+    : [`${where}: given ${JSON.stringify(expression)}, which is no PromQL from character ${position} on`];
+};
+
 const expressionMistakes = (groups: readonly RuleGroup[]): string[] =>
   groups.flatMap(({ name, rules }) =>
-    rules.flatMap(({ alert, expr }) => {
-      const position = syntaxError(expr);
-      return position === undefined
-        ? []
-        : [
-            `alert ${alert} of ${name}: given ${JSON.stringify(expr)}, which is no PromQL from character ${position} on`,
-          ];
-    }),
+    rules.flatMap(({ alert, expr }) => expressionMistake(`alert ${alert} of ${name}`, expr)),
   );
 
 const shapeMistakes = (groups: readonly RuleGroup[]): string[] => {
@@ -35,5 +37,17 @@ const shapeMistakes = (groups: readonly RuleGroup[]): string[] => {
  */
 export const checkRules = (groups: readonly RuleGroup[]): void => {
   const mistakes = [...expressionMistakes(groups), ...shapeMistakes(groups)];
+  if (mistakes.length > 0) throw new Error(mistakes.join("\n"));
+};
+
+/**
+ * Refuses a dashboard with a query that Prometheus would refuse: Grafana shows nothing in its place.
+ *
+ * @throws Error with one line a mistake
+ */
+export const checkDashboard = ({ title, panels }: Dashboard): void => {
+  const mistakes = panels.flatMap((panel) =>
+    panel.targets.flatMap(({ expr }) => expressionMistake(`panel ${JSON.stringify(panel.title)} of ${title}`, expr)),
+  );
   if (mistakes.length > 0) throw new Error(mistakes.join("\n"));
 };

@@ -2,6 +2,7 @@ import type { ExternalRegistry, Probe } from "../site/monitoring";
 import type { Service } from "../site/registry";
 import { isExternal, probedService, type Site, serviceInstance } from "../site/schema";
 import { maintenanceAlerts } from "./maintenance-alerts";
+import type { MetricName } from "./metrics";
 import { selector } from "./promql";
 
 /** critical: act now. warning: a ticket. https://github.com/kubernetes-monitoring/kubernetes-mixin */
@@ -45,6 +46,8 @@ const DAY = 24 * 60 * MINUTE;
 
 /** A duration as Prometheus reads it. */
 const duration = (seconds: number): string => (seconds % MINUTE === 0 ? `${seconds / MINUTE}m` : `${seconds}s`);
+
+const BY_REASON: MetricName = "registry_manifest_integrity_failures_by_reason";
 
 /** How long the most that was ever seen counts as what should be there: a loss on a Friday is still open on Monday. */
 const MEMORY = "7d";
@@ -136,8 +139,7 @@ const integrity = (instance: string, period: number): Alert[] => {
       expr: `${own("registry_manifest_integrity_failures")} > 0`,
       after: 2 * period,
       summary: "The registry serves images that cannot be pulled",
-      description:
-        'Broken objects in {{ $labels.instance }}: {{ $value }}{{ range printf "registry_manifest_integrity_failures_by_reason{instance=%q} > 0" $labels.instance | query | sortByLabel "reason" }}, {{ .Labels.reason }} {{ .Value }}{{ end }}. Pulls of the images that hold them fail. Collect no garbage before they are repaired.',
+      description: `Broken objects in {{ $labels.instance }}: {{ $value }}{{ range printf "${BY_REASON}{instance=%q} > 0" $labels.instance | query | sortByLabel "reason" }}, {{ .Labels.reason }} {{ .Value }}{{ end }}. Pulls of the images that hold them fail. Collect no garbage before they are repaired.`,
     },
     {
       name: "RegistryIntegrityWalkIncomplete",

@@ -1,4 +1,5 @@
-import { checkRules } from "../../monitoring/check";
+import { checkDashboard, checkRules } from "../../monitoring/check";
+import { type Dashboard, integrityDashboard, type Panel } from "../../monitoring/dashboard";
 import { type AlertingRule, type RuleGroup, rulesFor } from "../../monitoring/rules";
 import { SITES, site } from "./synthesise";
 
@@ -25,5 +26,18 @@ it("refuses a duration that Prometheus does not read", () => {
 it("reports the mistakes of every expression at once", () => {
   expect(() => checkRules([{ ...group, rules: group.rules.map((rule) => ({ ...rule, expr: "(" })) }])).toThrow(
     expect.objectContaining({ message: expect.stringMatching(new RegExp(`^(alert .*\n?){${group.rules.length}}$`)) }),
+  );
+});
+
+it("refuses a panel whose query is no PromQL, with its position", () => {
+  const dashboard = integrityDashboard();
+  const [panel] = dashboard.panels as [Panel];
+  const bent: Dashboard = {
+    ...dashboard,
+    panels: [{ ...panel, targets: [{ refId: "A", expr: "sum by (instance (up)", legendFormat: "" }] }],
+  };
+  expect(() => checkDashboard(dashboard)).not.toThrow();
+  expect(() => checkDashboard(bent)).toThrow(
+    `panel "${panel.title}" of ${dashboard.title}: given "sum by (instance (up)", which is no PromQL from character `,
   );
 });
