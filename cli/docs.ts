@@ -26,7 +26,8 @@ const difference = (directory: string, wanted: ReadonlyMap<string, string>, head
         .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
     : [];
   const text = (path: string): string => readFileSync(join(directory, path), "utf8");
-  const generated = present.filter((path) => /\.(md|svg)$/.test(path) && text(path).startsWith(header));
+  const isGenerated = (path: string): boolean => text(path).replace(/^# /, "").startsWith(header);
+  const generated = present.filter((path) => /\.(md|svg|yaml)$/.test(path) && isGenerated(path));
   return {
     stale: new Map([...wanted].filter(([path, content]) => !present.includes(path) || text(path) !== content)),
     obsolete: generated.filter((path) => !wanted.has(path)).sort(),

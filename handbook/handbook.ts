@@ -3,6 +3,7 @@ import { alertPages } from "./alert-page";
 import { catalogue } from "./catalogue";
 import { type Document, heading, list, paragraph, render } from "./document";
 import { deferredRunbook, hostRunbook } from "./host-runbook";
+import { imagePipelines, imagePipelinesPage } from "./image-pipeline";
 import { link, md } from "./prose";
 import { rebuildRunbook } from "./rebuild-runbook";
 import { registryRunbook } from "./registry-runbook";
@@ -54,7 +55,8 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
 
 /** The pages of a site's handbook. */
 export const documentsOf = (site: Site): Document[] => {
-  const described = [catalogue(site), siteReference()];
+  const pipelines = imagePipelinesPage(site);
+  const described = [catalogue(site), siteReference(), ...(pipelines === undefined ? [] : [pipelines])];
   const run = runbooks(site);
   const alerts = alertPages(site);
   return [index(described, run, alerts), ...described, ...run, ...alerts];
@@ -64,5 +66,6 @@ export const documentsOf = (site: Site): Document[] => {
 export const handbook = (site: Site): ReadonlyMap<string, string> =>
   new Map([
     ...documentsOf(site).map((document) => [document.path, render(document)] as const),
+    ...imagePipelines(site),
     [TOPOLOGY, topology(site)],
   ]);

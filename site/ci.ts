@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { count, label, line, matching, oneOf, record } from "./fields";
+import { image } from "./image";
 
 const RELATIVE_PATH = 'a path within the repository, for example "ci/Dockerfile"';
 const BRANCH = 'the name of a branch, for example "main"';
@@ -22,6 +23,8 @@ const builtImage = record({
 /** The pipelines that use the registries: how an image is built again is in the documents. */
 export const ci = record({
   system: oneOf(["woodpecker"]),
+  /** The plugin that builds and pushes; the CI runs it privileged, so it has to be trusted there by name and version. */
+  buildPlugin: image,
   /** Names of the CI's secrets with the registry's account; never the values. */
   secrets: record({ username: line, password: line }),
   images: z.array(builtImage, { error: "allowed is a list of images" }).min(1, {

@@ -115,6 +115,7 @@ export default defineSite({
 
   ci: {
     system: "woodpecker",
+    buildPlugin: { repository: "woodpeckerci/plugin-docker-buildx", tag: "6.1.1" },
     secrets: { username: "registry_user", password: "registry_password" },
     images: [
       {
