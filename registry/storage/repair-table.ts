@@ -53,7 +53,8 @@ function nextSteps({ actions, remaining, applied }: RepairReport): string[] {
   }
   if (remaining.length > 0) {
     steps.push(
-      "--from REGISTRY copies what another registry has, --storage FOLDER finds what is still on this one's disk",
+      "--from REGISTRY copies what another registry has",
+      "--storage FOLDER finds what is still on this one's disk, and replaces broken data there, which a push does not",
     );
     steps.push("--discard IMAGE removes what nothing heals");
   }

@@ -204,6 +204,28 @@ test("what the registry refuses is told, and remains: exit code 1", async () => 
   });
 });
 
+test("other bytes of the other registry are not pushed", async () => {
+  lose(firstLayer);
+  other.repository("app").blobs.set(digestOf(firstLayer), Buffer.alloc(firstLayer.bytes.length, "x"));
+  expect(await plan("--from", other.host, "--apply")).toMatchObject({
+    code: 1,
+    remaining: [{ digest: digestOf(firstLayer) }],
+    problems: [
+      { digest: digestOf(firstLayer), message: expect.stringMatching(/sent other bytes than those of sha256:/) },
+    ],
+  });
+  expect(writes()).toEqual([]);
+});
+
+test("after a repair the caches are named that still answer as before", async () => {
+  lose(firstLayer);
+  const { out } = await runWarden("repair", registry.host, "--storage", store.root, "--apply");
+  expect(out).toMatch(
+    /^next +a cache in front of the registry \(nginx proxy_cache\) still answers as before: purge it$/m,
+  );
+  expect(out).toContain("restart the registry, which remembers lost blobs as present");
+});
+
 test("each registry gets its own credentials", async () => {
   Object.assign(process.env, { REG_USER: "ops", REG_PASS: "one", FROM_USER: "reader", FROM_PASS: "two" });
   lose(firstLayer);
