@@ -146,7 +146,8 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
             const name = n % 3 === 0 ? "together" : `app${pusher}/${n}`;
             await push(registry, name, pushed, "latest", `v${n % 5}`);
             pushes++;
-            if (n % 7 !== 3) continue;
+            // Not where others push meanwhile: the registry then fails to tag.
+            if (n % 6 !== 4) continue;
             await fetch(`${registry.url}/v2/${name}/manifests/${pushed.descriptor.digest}`, { method: "DELETE" });
           }
         });

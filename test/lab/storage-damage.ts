@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Digest } from "../../registry/oci/digest";
 import type { Reason } from "../../registry/oci/failure";
@@ -132,6 +132,20 @@ export const DAMAGES: Damage[] = [
     repairable: false,
   },
   {
+    name: "child-no-manifest",
+    make: (on) => writeFileSync(on.data(on.victim.arm64), "{}"),
+    scan: [["unreadable-manifest", arm64]],
+    verify: "server-error",
+    repairable: false,
+  },
+  {
+    name: "child-link-of-unknown-algorithm",
+    make: (on) => writeFileSync(on.revisionLink(on.victim.arm64), `md5:${"a".repeat(32)}`),
+    scan: [["broken-link", arm64]],
+    verify: "server-error",
+    repairable: true,
+  },
+  {
     name: "child-altered",
     make: (on) => alter(on.data(on.victim.arm64)),
     scan: [["digest-mismatch", arm64]],
@@ -143,6 +157,20 @@ export const DAMAGES: Damage[] = [
     make: (on) => rmSync(on.data(on.victim.config)),
     scan: [["missing-config", config]],
     verify: "missing",
+    repairable: false,
+  },
+  {
+    name: "config-link-gone",
+    make: (on) => rmSync(on.layerLink(on.victim.config)),
+    scan: [["missing-config", config]],
+    verify: "missing",
+    repairable: true,
+  },
+  {
+    name: "config-truncated",
+    make: (on) => truncateSync(on.data(on.victim.config), 10),
+    scan: [["size-mismatch", config]],
+    verify: "truncated",
     repairable: false,
   },
   {
@@ -174,6 +202,13 @@ export const DAMAGES: Damage[] = [
     repairable: false,
   },
   {
+    name: "layer-grown",
+    make: (on) => appendFileSync(on.data(on.victim.firstLayer), "x"),
+    scan: [["size-mismatch", firstLayer]],
+    verify: "size-mismatch",
+    repairable: false,
+  },
+  {
     name: "layer-altered",
     make: (on) => writeFileSync(on.data(on.victim.firstLayer), Buffer.alloc(on.victim.firstLayer.bytes.length, "x")),
     scan: [["digest-mismatch", firstLayer]],
@@ -191,6 +226,27 @@ export const DAMAGES: Damage[] = [
     name: "tag-link-empty",
     make: (on) => writeFileSync(on.repository.tagLink("v1"), ""),
     scan: [["broken-tag", null]],
+    verify: "server-error",
+    repairable: false,
+  },
+  {
+    name: "tag-link-with-newline",
+    make: (on) => appendFileSync(on.repository.tagLink("v1"), "\n"),
+    scan: [["broken-tag", null]],
+    verify: "server-error",
+    repairable: false,
+  },
+  {
+    name: "index-link-empty",
+    make: (on) => writeFileSync(on.revisionLink(on.victim.both), ""),
+    scan: [["broken-link", both]],
+    verify: "server-error",
+    repairable: true,
+  },
+  {
+    name: "index-truncated",
+    make: (on) => truncateSync(on.data(on.victim.both), 100),
+    scan: [["unreadable-manifest", both]],
     verify: "server-error",
     repairable: false,
   },
