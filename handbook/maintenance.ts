@@ -79,7 +79,7 @@ const failures = (): Block =>
       ],
       [
         md`is not whole after the clean-up`,
-        md`this must not happen: stop the timer, repair, and keep the journal. The links that were removed are in ${".warden"} beside the data, until the next garbage collection`,
+        md`this must not happen: stop the timer, keep what it said, and repair as above`,
       ],
       [md`the store is damaged`, md`the disk says what the registry does not: repair as above`],
       [md`answers 401`, md`the account in the credentials file may not push, or its password was changed`],
