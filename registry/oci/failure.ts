@@ -73,6 +73,7 @@ export function isUncertain(fault: Pick<Fault, "reason" | "status">): boolean {
 export function faultOfStatus(status: number): Fault {
   if (status === 404 || status === 410) return { reason: "missing", status, detail: `answered ${status}` };
   if (status === 401 || status === 403) return { reason: "unauthorized", status, detail: `refused with ${status}` };
+  if (status === 408) return { reason: "timeout", status, detail: "answered 408 to the end" };
   if (status === 416) return { reason: "truncated", status, detail: "ends before its last byte" };
   if (status === 429) return { reason: "unreachable", status, detail: "asked for fewer requests until the end" };
   if (status >= 500) return { reason: "server-error", status, detail: `answered ${status}` };

@@ -5,6 +5,8 @@ export type Outcome = Answer | ExchangeError;
 
 /** Milliseconds: the first pause, doubled for each further one, and the longest that a Retry-After may ask for. */
 const FIRST_PAUSE = 250;
+/** Where the registry is well and the object is not: thousands may be broken, and a new connection is what matters. */
+const SHORT_PAUSE = 25;
 const LONGEST_PAUSE = 30_000;
 
 /**
@@ -25,6 +27,7 @@ function attemptsFor(outcome: Outcome): number {
     }
   }
   switch (outcome.status) {
+    case 408:
     case 429:
     case 502:
     case 503:
@@ -35,6 +38,11 @@ function attemptsFor(outcome: Outcome): number {
     default:
       return 1;
   }
+}
+
+/** Whether the outcome speaks of the object that was asked for: a lost blob is cut short, a broken link answers 500. */
+function isOfTheObject(outcome: Outcome): boolean {
+  return outcome instanceof ExchangeError ? outcome.fault === "cut" : outcome.status === 500;
 }
 
 /**
@@ -63,5 +71,6 @@ export function retryDelay(outcome: Outcome, attempt: number, random: number, no
   if (attempt >= attemptsFor(outcome)) return null;
   const asked = outcome instanceof ExchangeError ? null : retryAfter(outcome, now);
   if (asked !== null) return asked > LONGEST_PAUSE ? null : asked + random * FIRST_PAUSE;
-  return FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + random / 2);
+  const first = isOfTheObject(outcome) ? SHORT_PAUSE : FIRST_PAUSE;
+  return first * 2 ** (attempt - 1) * (0.5 + random / 2);
 }

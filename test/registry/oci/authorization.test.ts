@@ -106,18 +106,20 @@ describe("a registry with a token service", () => {
   let issued: string[];
   /** Scopes for which the service gives nothing. */
   let denied: RegExp;
+  let refusal: number;
   let lifetime: number | undefined;
 
   beforeEach(async () => {
     service = await FakeRegistry.start();
     issued = [];
     denied = /^$/;
+    refusal = 403;
     lifetime = 300;
     service.on(/^\/token/, (request, response) => {
       const url = new URL(request.url ?? "", service.url);
       const scope = url.searchParams.get("scope") ?? "";
       if (request.headers.authorization !== BASIC) json(response, 401, {});
-      else if (denied.test(scope)) json(response, 403, { errors: [{ code: "DENIED" }] });
+      else if (denied.test(scope)) json(response, refusal, { errors: [{ code: "DENIED" }] });
       else {
         const token = `${scope}#${issued.length}`;
         issued.push(token);
@@ -173,8 +175,9 @@ describe("a registry with a token service", () => {
     });
   });
 
-  test("that gives nothing for one repository is a failure of that one", async () => {
+  test.each([401, 403])("that refuses one repository with %i is a failure of that one", async (status) => {
     denied = /repository:other/;
+    refusal = status;
     const report = await verify(registry.url, {}, { credentials: USER });
     expect(report).toMatchObject({
       complete: false,

@@ -27,6 +27,7 @@ test.each<[string, Outcome, number]>([
   ["503", answer(503), 4],
   ["504", answer(504), 4],
   ["429", answer(429), 4],
+  ["408", answer(408), 4],
   ["a refused connection", fault("unreachable"), 4],
   ["a body cut short", fault("cut"), 3],
   ["a time-out", fault("timeout"), 2],
@@ -50,6 +51,11 @@ test("pauses double, with jitter between a half and the whole", () => {
       },
     ),
   );
+});
+
+test("an object that is broken is asked for again at once: there may be thousands", () => {
+  for (const outcome of [fault("cut"), answer(500)]) expect(retryDelay(outcome, 1, 1, 0)).toBeLessThanOrEqual(25);
+  for (const outcome of [fault("unreachable"), answer(503)]) expect(retryDelay(outcome, 1, 1, 0)).toBe(250);
 });
 
 test.each([

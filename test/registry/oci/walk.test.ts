@@ -254,6 +254,7 @@ describe("faults", () => {
     [503, "server-error", false],
     [504, "server-error", false],
     [429, "unreachable", false],
+    [408, "timeout", false],
     [400, "malformed", true],
   ])("a manifest that answers %i is %s", async (status, reason, complete) => {
     const made = multiPlatformImage("app");
