@@ -73,6 +73,9 @@ export class RegistryClient {
   /** Whether a request was let in, and whether one was refused. */
   #entered = false;
   #refused = false;
+  /** Whether a manifest was served, and whether one was refused as if the Accept header had not come. */
+  #served = false;
+  #suspected = false;
   /** Requests in a row that got no answer at all, each after its retries. */
   #silence = 0;
 
@@ -131,8 +134,9 @@ export class RegistryClient {
     }
   }
 
-  /** Why nothing of the registry could be seen, in spite of its greeting; null when something was. */
+  /** Why nothing of the registry could be seen as it is, in spite of its greeting; null when something was. */
   get shut(): RegistryError | null {
+    if (this.#suspected && !this.#served) return acceptDropped(this.url);
     if (this.#entered) return null;
     if (this.#refused) return this.#hasCredentials ? credentialsRefused(this.url) : credentialsNeeded(this.url);
     return this.#greeted ? null : noRegistry(this.url, "it answers 404");
@@ -163,7 +167,10 @@ export class RegistryClient {
       accept: MANIFEST_ACCEPT,
       limit: MANIFEST_LIMIT,
     });
-    if (acceptWasDropped(answer)) throw acceptDropped(this.url);
+    this.#served ||= answer.status === 200;
+    const dropped = acceptWasDropped(answer);
+    if (dropped === "certainly") throw acceptDropped(this.url);
+    this.#suspected ||= dropped === "perhaps";
     return answer;
   }
 
@@ -231,7 +238,8 @@ export class RegistryClient {
   }
 
   async #attempt(request: Request & { anonymous?: boolean }): Promise<Answer> {
-    const url = new URL(request.path, this.url);
+    // Not resolved: a path that begins with two slashes would name another host.
+    const url = new URL(this.url.origin + request.path);
     const known = request.anonymous ? null : this.#authorizer.headerFor(request.scope);
     // A token may have to be asked for first; waiting for what is there costs a turn of every request.
     const authorization = known instanceof Promise ? await known : known;

@@ -123,13 +123,14 @@ function errorsOf(answer: Answer): ErrorEntry[] {
 
 /**
  * Whether a registry answers as if the Accept header lacked the manifest's type: a front has dropped or changed it. An OCI
- * manifest is then 404 and says so; a Docker one would have to be converted to schema 1, which is refused with 400.
+ * manifest is then 404 and says so. A Docker one would have to be converted to schema 1, which is refused with 400; but so
+ * may a damaged manifest be elsewhere.
  */
-export function acceptWasDropped(answer: Answer): boolean {
-  if (answer.status !== 404 && answer.status !== 400) return false;
-  return errorsOf(answer).some(({ code, message }) => {
-    return answer.status === 404 ? /accept header/i.test(String(message)) : code === "MANIFEST_INVALID";
-  });
+export function acceptWasDropped(answer: Answer): "certainly" | "perhaps" | "no" {
+  const errors = answer.status === 404 || answer.status === 400 ? errorsOf(answer) : [];
+  if (answer.status === 404)
+    return errors.some(({ message }) => /accept header/i.test(String(message))) ? "certainly" : "no";
+  return errors.some(({ code }) => code === "MANIFEST_INVALID") ? "perhaps" : "no";
 }
 
 /** How v3 writes an error of its upstream in one line: the code in lower case, a blank for each underscore, a message. */

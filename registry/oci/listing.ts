@@ -23,7 +23,8 @@ export function nextPage(answer: Pick<Answer, "headers" | "url">): URL | "foreig
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters)) continue;
     if (!URL.canParse(target, answer.url.href)) return "foreign";
     const url = new URL(target, answer.url);
-    return url.origin === answer.url.origin ? url : "foreign";
+    // Behind a front that ends TLS, a registry may believe that it was asked by http.
+    return url.host === answer.url.host ? new URL(answer.url.origin + url.pathname + url.search) : "foreign";
   }
   return null;
 }

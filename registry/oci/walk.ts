@@ -108,11 +108,12 @@ function stopOf(signal: AbortSignal | undefined): Stop {
 /** What is said instead of walking when the registry refuses its catalogue or has none. */
 function catalogueRefused(host: string, fault: Fault): RegistryError | null {
   const { reason, status } = fault;
+  const absent = reason === "missing" || status === 405 || status === 501;
   if (reason === "unauthorized") {
     const cure = "give credentials that may read it, or name the repositories with --repository";
     return new RegistryError("unauthorized", `${host} refuses its catalogue (${status})`, cure);
   }
-  if (reason === "missing") {
+  if (absent) {
     const cure = "check the address, or name the repositories with --repository";
     return new RegistryError("no-catalogue", `${host} has no catalogue (${status})`, cure);
   }

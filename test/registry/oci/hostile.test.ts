@@ -201,6 +201,26 @@ describe("a hostile listing ends in a clear finding", () => {
     expect(failures).toMatchObject([{ object: "catalog", reason: "malformed", detail: expect.stringMatching(detail) }]);
   });
 
+  test("a link whose path looks like a host takes no credentials there", async () => {
+    const other = await FakeRegistry.start();
+    try {
+      registry.on(/^(?!.*other)/, (request, response) => {
+        if (request.headers.authorization !== undefined) registry.serve(request, response);
+        else json(response, 401, {}, { "www-authenticate": "Basic realm=x" });
+      });
+      registry.on("/v2/_catalog", (_request, response) => {
+        const link = `<${registry.url.origin}//${other.host}/v2/_catalog?last=app>; rel="next"`;
+        json(response, 200, { repositories: ["app"] }, { link });
+      });
+      const credentials = { kind: "password", username: "u", password: "p" } as const;
+      await verify(registry.url, {}, { credentials });
+      expect(registry.asked(/^\/\/127/)).toHaveLength(1);
+      expect(other.seen).toEqual([]);
+    } finally {
+      await other.stop();
+    }
+  });
+
   test("a page without end", async () => {
     registry.on(/_catalog/, (_request, response) => {
       response.writeHead(200);

@@ -19,6 +19,16 @@ test.each([
   ["of another relation", '</v2/x>; rel="prev"', null],
   ["after another one", '</v2/x>; rel="prev", </v2/y>; rel="next"', "http://registry.example:5000/v2/y"],
   ["in several lines", ['</v2/x>; rel="prev"', '</v2/y>; rel="next"'], "http://registry.example:5000/v2/y"],
+  [
+    "of another scheme, as a registry writes it that does not know of its front's TLS",
+    '<https://registry.example:5000/v2/x?last=a>; rel="next"',
+    "http://registry.example:5000/v2/x?last=a",
+  ],
+  [
+    "to a path that looks like a host",
+    '<http://registry.example:5000//other.example/x>; rel="next"',
+    "http://registry.example:5000//other.example/x",
+  ],
   ["to another host", '<http://other.example/v2/x>; rel="next"', "foreign"],
   ["to another port", '<http://registry.example/v2/x>; rel="next"', "foreign"],
   ["to no address", '<http://[>; rel="next"', "foreign"],

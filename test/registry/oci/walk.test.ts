@@ -590,10 +590,23 @@ describe("the end of a walk", () => {
     await expect(verify(registry.url)).rejects.toMatchObject({ code: "accept-dropped" });
   });
 
+  test("a manifest that is refused as invalid ends the walk only where no manifest is served", async () => {
+    registry.push("app", image("app"), "v1", "v2").push("app", image("other"), "v3");
+    const refuse = (path: RegExp) =>
+      registry.on(path, (_request, response) => json(response, 400, { errors: [{ code: "MANIFEST_INVALID" }] }));
+    refuse(/manifests\/v1/);
+    const report = await verify(registry.url, {}, { concurrency: 1 });
+    expect(report.failures).toMatchObject([{ object: "tag", tags: ["v1"], reason: "malformed", status: 400 }]);
+    expect(report.counts.manifests).toBe(2);
+    refuse(/manifests/);
+    await expect(verify(registry.url)).rejects.toMatchObject({ code: "accept-dropped" });
+  });
+
   test.each([
     [401, "unauthorized"],
     [403, "unauthorized"],
     [404, "no-catalogue"],
+    [405, "no-catalogue"],
   ])("a catalogue that answers %i is no walk", async (status, code) => {
     registry.push("app", image("app"), "v1");
     registry.on("/v2/_catalog", (_request, response) => json(response, status, {}));
