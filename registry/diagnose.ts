@@ -142,6 +142,8 @@ function causeOf({ failure, finding }: Pair, reader: StoreReader): Cause {
       // Whole data of something else: a tag that leads to no manifest.
       if (finding.repairable) return "lost link";
       return isCutOff(finding, reader) ? "truncated data" : "altered data";
+    case "broken-tag":
+      return isMisled(finding, reader) ? "lost link" : causeOfLoss(finding, failure, reader);
     default:
       return causeOfLoss(finding, failure, reader);
   }
@@ -166,6 +168,14 @@ function causeOfLoss(finding: Finding, failure: Failure | null, reader: StoreRea
   const masked = failure === null && finding.tags.length > 0;
   if (announced || masked) return "stale blob cache";
   return finding.linkPresent ? "swept blob" : "never pushed";
+}
+
+/** Whether a tag points at what it was never pushed with: a push writes that down first. */
+function isMisled({ repository, digest, tags }: Finding, reader: StoreReader): boolean {
+  if (repository === null || digest === null) return false;
+  const { layout } = reader;
+  const known = tags.flatMap((tag) => [...reader.digests(layout.repository(repository).tagHistory(tag))]);
+  return known.length > 0 && !known.includes(digest);
 }
 
 /** Whether there is less data than what names it says or, where nothing does, an unfinished JSON document. */

@@ -103,8 +103,10 @@ class RepairPlanner {
     if (storage === null) return false;
     const repository = storage.layout.repository(name);
     const link = storage.link(repository.tagLink(tag));
-    if (isDigest(link) && !isOtherContent(storage, link)) return this.manifest(name, link);
-    const last = lastPushed(storage, name, tag);
+    const pushed = digestsPushed(storage, name, tag);
+    // A push writes down the digest before it points the tag there: another one was never pushed.
+    if (isDigest(link) && (pushed.length === 0 || pushed.includes(link))) return this.manifest(name, link);
+    const [last = null] = pushed;
     if (last === null || !(await this.manifest(name, last))) return false;
     const found = await this.findManifest(name, last);
     if (found === null) return false;
@@ -230,17 +232,12 @@ function mediaTypeOf({ kind, mediaType }: Manifest): string {
   return mediaType ?? { index: OCI_INDEX, image: OCI_MANIFEST, schema1: DOCKER_SCHEMA1_SIGNED }[kind];
 }
 
-/** Whether there is whole data under the digest that is no manifest, so that a tag cannot have been pushed with it. */
-function isOtherContent(storage: StoreReader, digest: Digest): boolean {
-  return storage.manifest(digest).state === "unreadable" && storage.isIntact(digest);
-}
-
-/** The digest a tag was last pushed with, by what it remembers; null when it remembers none. */
-function lastPushed(storage: StoreReader, name: string, tag: string): Digest | null {
+/** The digests a tag was pushed with, by what it remembers; the last first. */
+function digestsPushed(storage: StoreReader, name: string, tag: string): Digest[] {
   const repository = storage.layout.repository(name);
   const pushed = [...storage.digests(repository.tagHistory(tag))].map((digest) => ({
     digest,
     at: statSync(`${repository.tagHistoryEntry(tag, digest)}/link`, { throwIfNoEntry: false })?.mtimeMs ?? 0,
   }));
-  return pushed.sort((a, b) => b.at - a.at)[0]?.digest ?? null;
+  return pushed.sort((a, b) => b.at - a.at).map(({ digest }) => digest);
 }

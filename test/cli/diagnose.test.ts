@@ -76,6 +76,12 @@ test("a file among the tags: the registry lists it, and it is named", async () =
   });
 });
 
+test("a tag that leads where it was never pushed has lost its link", async () => {
+  write(store.repository("app").tagLink("v1"), `sha256:${"f".repeat(64)}`);
+  registry.on("/v2/app/manifests/v1", (_, response) => json(response, 404, {}));
+  expect(await diagnose()).toMatchObject({ findings: [{ disk: { kind: "broken-tag" }, cause: "lost link" }] });
+});
+
 test("a tag that leads to no manifest has lost its link", async () => {
   write(store.repository("app").tagLink("v1"), digestOf(firstLayer));
   registry.on("/v2/app/manifests/v1", (_, response) => json(response, 500, {}));

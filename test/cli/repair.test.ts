@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Content, image, index } from "../lab/images";
 import { FakeRegistry, json } from "../registry/oci/fake-registry";
@@ -135,6 +135,17 @@ test("a link that is lost on the disk is put back, although the registry still r
       },
     ],
   });
+});
+
+test("a tag that leads where it was never pushed leads again to what was pushed last", async () => {
+  registry.on("/v2/app/manifests/v1", (_, response) => json(response, 404, {}));
+  for (const link of [`sha256:${"f".repeat(64)}`, digestOf(firstLayer)]) {
+    writeFileSync(store.repository("app").tagLink("v1"), link);
+    expect(await plan("--storage", store.root)).toMatchObject({
+      actions: [{ action: "relink", digest: digestOf(pushed), tags: ["v1"] }],
+      remaining: [],
+    });
+  }
 });
 
 test("--hash finds a layer that was altered and kept its size", async () => {
