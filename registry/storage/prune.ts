@@ -5,7 +5,7 @@ import { compare } from "../oci/graph";
 import { refuseCollected, refuseDamage } from "./damage";
 import { digestInterner, readGraph } from "./graph";
 import { dropCollectedJournals, Journal } from "./journal";
-import type { StorageLayout } from "./layout";
+import type { RepositoryLayout, StorageLayout } from "./layout";
 import { type Lock, lockFolder } from "./lock";
 import { isFolder, StoreReader, Unreadable } from "./reader";
 import { StorageRefusal } from "./refusal";
@@ -59,15 +59,15 @@ export async function planPrune(root: string, policy: RetentionPolicy, now: numb
  * that name it, and the same call does the rest. Only links are removed: the blobs are left to the registry's own
  * garbage collection, until which the journal can put everything back.
  *
- * @param requireQuiet throws a StorageRefusal when something may write to the store; asked before each batch, with the
- *   name of a repository that is there
+ * @param requireQuiet throws a StorageRefusal when something may write to the store; asked before each batch, with a
+ *   repository that is there
  * @throws StorageRefusal as planPrune, and when the store is locked, cannot be written or something may write to it
  */
 export async function applyPrune(
   root: string,
   policy: RetentionPolicy,
   now: number,
-  requireQuiet: (repository: string) => Promise<void>,
+  requireQuiet: (repository: RepositoryLayout) => Promise<void>,
 ): Promise<PruneReport> {
   const store = privateStore(root);
   const repository = aRepository(store);
@@ -148,9 +148,9 @@ function privateStore(root: string): StorageLayout {
 }
 
 /** One of its repositories; of an empty store any name. */
-function aRepository(layout: StorageLayout): string {
+function aRepository(layout: StorageLayout): RepositoryLayout {
   const [first] = new StoreReader(layout).repositories();
-  return first?.name ?? "warden";
+  return first ?? layout.repository("warden");
 }
 
 async function lockStore(layout: StorageLayout): Promise<Lock> {

@@ -1,4 +1,6 @@
+import { rmSync } from "node:fs";
 import { ExchangeError } from "../oci/http";
+import type { RepositoryLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
 import type { RegistryWriter } from "./registry-writer";
 
@@ -6,20 +8,21 @@ import type { RegistryWriter } from "./registry-writer";
  * Makes sure that a registry writes nothing: nobody listens at its address, or it answers an upload with 405, which is
  * its read-only mode. Whatever else it answers, it may write.
  *
- * @param repository one it has, because the question may leave an empty folder behind
+ * @param repository one it has. A registry that ends an upload leaves its folder behind: that is removed from the disk
  * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be told
  */
-export async function requireQuiet(writer: RegistryWriter, repository: string): Promise<void> {
+export async function requireQuiet(writer: RegistryWriter, repository: RepositoryLayout): Promise<void> {
   const { host } = writer.url;
-  const status = await writer.tryUpload(repository).catch((error: unknown) => {
+  const { status, id } = await writer.tryUpload(repository.name).catch((error: unknown) => {
     if (!(error instanceof ExchangeError)) throw error;
-    if (error.fault === "unreachable" && error.message.includes("ECONNREFUSED")) return DOWN;
+    if (error.fault === "unreachable" && error.message.includes("ECONNREFUSED")) return { status: DOWN, id: null };
     throw new StorageRefusal(
       "registry-unknown",
       `whether ${host} is down cannot be told: ${error.message}`,
       "give the registry's own address, where a stopped registry refuses connections",
     );
   });
+  if (id !== null) removeEnded(repository.upload(id));
   if (status === DOWN || status === 405) return;
   if (status === 401 || status === 403) {
     throw new StorageRefusal(
@@ -40,6 +43,14 @@ export async function requireQuiet(writer: RegistryWriter, repository: string): 
     `${host} answers an upload with ${status}, which is neither refused (405) nor down`,
     "give the registry's own address, not that of a proxy in front of it",
   );
+}
+
+function removeEnded(upload: string): void {
+  try {
+    rmSync(upload, { recursive: true, force: true });
+  } catch {
+    // That the registry runs is what has to be told.
+  }
 }
 
 /** In place of a status: nobody listens. */

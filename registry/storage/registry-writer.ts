@@ -56,12 +56,12 @@ export class RegistryWriter {
     await this.#transport.close();
   }
 
-  /** The status that the registry answers an upload with; one that it begins is ended again. */
-  async tryUpload(repository: string): Promise<number> {
+  /** The status that the registry answers an upload with; one that it begins is ended again, and named. */
+  async tryUpload(repository: string): Promise<{ status: number; id: string | null }> {
     const answer = await this.#send(repository, { method: "POST", path: `/v2/${repository}/blobs/uploads/` });
     const upload = uploadOf(answer);
     if (upload !== null) await this.#send(repository, { method: "DELETE", path: upload });
-    return answer.status;
+    return { status: answer.status, id: upload && (/\/([\w-]+)(?:\?|$)/.exec(upload)?.[1] ?? null) };
   }
 
   /** Uploads a blob; the registry hashes it. @param pieces its bytes, in order. @throws WriteRefused */

@@ -1,4 +1,4 @@
-import { readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -112,12 +112,15 @@ describe("--apply", () => {
     const url = await serve((request, response) => {
       request.resume();
       asked.push(`${request.method} ${request.url}`);
+      // A registry keeps the state of the hash although the upload is ended.
+      mkdirSync(join(store.repository("app").upload("one"), "hashstates"), { recursive: true });
       if (request.method === "POST") response.writeHead(202, { location: "/v2/app/blobs/uploads/one?state=x" }).end();
       else response.writeHead(204).end();
     });
     const { code, err } = await apply("--registry", url);
     expect(code).toBe(2);
     expect(err).toMatch(/^error: 127\.0\.0\.1:\d+ runs and takes uploads; stop it.*\n$/);
+    expect(readdirSync(store.repository("app").uploads)).toEqual([]);
     expect(asked).toEqual(["POST /v2/app/blobs/uploads/", "DELETE /v2/app/blobs/uploads/one?state=x"]);
     expect(tags()).toEqual(["v1", "v2", "v3"]);
   });

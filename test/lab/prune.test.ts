@@ -131,13 +131,11 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
 
     test("refuses while the registry runs, and changes nothing", async () => {
       await pushCorpus(registry);
-      const links = () =>
-        readdirSync(registry.root, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith("link"));
-      const before = links();
+      const paths = () => readdirSync(registry.root, { recursive: true, encoding: "utf8" }).sort();
+      const before = paths();
       const refused = prune(registry.root, "--keep-newest", "1", "--apply", "--registry", registry.url);
       await expect(refused).rejects.toMatchObject({ code: 2, stdout: expect.stringContaining('"registry-running"') });
-      expect(links()).toEqual(before);
-      expect(readdirSync(registry.root)).toEqual(["docker"]);
+      expect(paths()).toEqual(before);
     }, 60_000);
   });
 });
