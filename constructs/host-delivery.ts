@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { type SSHProvisionerConnection, TerraformStack } from "cdktf";
 import { Construct } from "constructs";
 import { type Delivery, deliveryInputs, deliveryScript, type Piece } from "../hosts/delivery";
 import { quote } from "../hosts/shell";
+import { knownHosts } from "../hosts/ssh";
 import type { Host } from "../site/host";
 import { literal } from "./literal";
 import { TerraformData } from "./terraform-data";
@@ -19,6 +21,22 @@ const quoted = (text: string): string => literal(JSON.stringify(text));
 
 const key = (path: string): string => `file(pathexpand(${quoted(path)}))`;
 
+/** A key of another kind than those that are pinned, whose private half nobody can have: it is a digest. */
+const keyOfNobody = (): string => {
+  const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([0, 0, 0, bytes.length]), bytes]);
+  const digest = createHash("sha256").update("registry-warden: no host has this key").digest();
+  const blob = Buffer.concat([field(Buffer.from("ssh-ed25519")), field(digest)]);
+  return `ssh-ed25519 ${blob.toString("base64")}`;
+};
+
+/**
+ * Before 1.15, Terraform compares the jump host's key with host_key too, and ignores bastion_host_key
+ * (hashicorp/terraform#38318). It writes host_key into a file of known hosts, behind the address that it is about to
+ * connect to: as several lines it can name the keys of both hosts, each with its address.
+ */
+const comparedKeys = (host: Pick<Host, "address" | "ssh">, hostKey: string): string =>
+  host.ssh.jump === undefined ? hostKey : `${keyOfNobody()}\n${knownHosts(host)}`;
+
 /** The private key is read when Terraform connects, so it is in no plan and in no state. */
 const connection = ({ address, ssh }: Host): SSHProvisionerConnection => ({
   type: "ssh",
@@ -29,7 +47,7 @@ const connection = ({ address, ssh }: Host): SSHProvisionerConnection => ({
   ...(ssh.identityFile === undefined
     ? { agent: "true" }
     : { agent: "false", privateKey: `\${${key(ssh.identityFile)}}` }),
-  ...(ssh.hostKey === undefined ? {} : { hostKey: ssh.hostKey }),
+  ...(ssh.hostKey === undefined ? {} : { hostKey: comparedKeys({ address, ssh }, ssh.hostKey) }),
   ...(ssh.jump === undefined
     ? {}
     : {

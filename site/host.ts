@@ -107,6 +107,14 @@ const hostKey = z
   })
   .optional();
 
+const keysOfBothOrNeither = rule(
+  z.object({ hostKey: z.string().optional(), jump: z.object({ hostKey: z.string().optional() }) }),
+  ({ hostKey, jump }) =>
+    (hostKey === undefined) === (jump.hostKey === undefined)
+      ? undefined
+      : `the key of ${hostKey === undefined ? "the jump host" : "the host"} alone is pinned; allowed are both keys or neither: Terraform compares the two with one list, add the other`,
+);
+
 const ssh = record({
   port: port.default(22),
   /** Any other than root needs sudo without a password. */
@@ -121,7 +129,7 @@ const ssh = record({
   hostKey,
   /** The host in between, reached with the same key or agent. */
   jump: record({ address, port: port.default(22), user, hostKey }).optional(),
-});
+}).check(keysOfBothOrNeither);
 
 const hostFields = record({
   name: label,

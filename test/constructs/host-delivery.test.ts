@@ -78,18 +78,27 @@ test("a key is read when Terraform connects, so it is in no plan and in no state
   expect(connection).toMatchObject({ agent: "false", private_key: '${file(pathexpand("~/.ssh/id_ed25519"))}' });
 });
 
-test("a pinned host key is compared, also that of a jump host", () => {
+test("a pinned host key is compared", () => {
   const hostKey = "ecdsa-sha2-nistp256 AAAA";
-  const { connection } = resourceOf(
-    withSsh({ hostKey, jump: { address: "192.0.2.1", port: 2222, user: "ops", hostKey } }),
-  );
+  expect(resourceOf(withSsh({ hostKey })).connection).toMatchObject({ host_key: hostKey });
+});
+
+test("with a jump host, either key is compared with a list of both, whichever of the two Terraform reads it for", () => {
+  const hostKey = "ecdsa-sha2-nistp256 AAAA";
+  const jump = { address: "192.0.2.1", port: 2222, user: "ops", hostKey: "ecdsa-sha2-nistp256 BBBB" };
+  const { connection } = resourceOf(withSsh({ hostKey, jump }));
   expect(connection).toMatchObject({
-    host_key: hostKey,
     bastion_host: "192.0.2.1",
     bastion_port: 2222,
     bastion_user: "ops",
-    bastion_host_key: hostKey,
+    bastion_host_key: "ecdsa-sha2-nistp256 BBBB",
   });
+  // Terraform writes an address before the first line, so that line has to be a key, and one of another kind.
+  const [nobody, ...known] = connection.host_key.split("\n");
+  expect(nobody).toMatch(/^ssh-ed25519 [A-Za-z0-9+/]{68}$/);
+  expect(known).toEqual(
+    expect.arrayContaining([`${connection.host} ${hostKey}`, "[192.0.2.1]:2222 ecdsa-sha2-nistp256 BBBB"]),
+  );
 });
 
 test("any other user than root becomes root through sudo, which must not ask", () => {

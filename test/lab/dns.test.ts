@@ -1,17 +1,22 @@
 import reference from "../../site/reference";
 import type { SiteInput } from "../../site/schema";
 import { DnsStack } from "../../stacks/dns-stack";
+import type { Component } from "./components";
 import { Deployment } from "./deployment";
 import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type LabHost } from "./hosts";
 
 const addresses = { pve: "192.168.1.127", vm: "10.0.20.10" };
 
+/** The key of no host of the lab. */
+const stranger =
+  "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
+
 describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", ({ terraform }) => {
   const hosts = new Hosts();
   const deployments: Deployment[] = [];
-  const deployment = () => {
-    const made = new Deployment(hosts, terraform, "dns", (app, site) => new DnsStack(app, "dns", { site }));
+  const deployment = (program: Component = terraform) => {
+    const made = new Deployment(hosts, program, "dns", (app, site) => new DnsStack(app, "dns", { site }));
     deployments.push(made);
     return made;
   };
@@ -122,10 +127,38 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
     }, 120_000);
   });
 
+  describe("a change that does not work, on the host without systemd-resolved,", () => {
+    const stack = deployment();
+
+    test.each([
+      [
+        "a primary that knows no internal name",
+        ["94.140.14.14", "192.168.1.2"],
+        /idrac\.viktorbarzin\.lan, asked of the primary 94\.140\.14\.14: given nothing; allowed is 192\.168\.1\.4/,
+      ],
+      [
+        "a fallback that does not answer",
+        ["192.168.1.2", "192.0.2.53"],
+        /github\.com, while 192\.168\.1\.2 is silent: given nothing; allowed is an address within 15 s/,
+      ],
+    ])(
+      "%s: everything is as before, and the next deploy works",
+      (_, nameservers, message) => {
+        const before = stateOf("pve");
+        const { status, output } = stack.apply(
+          siteWith(({ name, resolver }) => (name === "pve" ? { resolver: { ...resolver, nameservers } } : {})),
+        );
+        expect(output).toMatch(message);
+        expect(status).toBe(1);
+        expect(stateOf("pve")).toBe(before);
+        expect(stack.apply(siteWith())).toMatchObject({ status: 0 });
+      },
+      120_000,
+    );
+  });
+
   describe("a host that cannot be reached, or is another one", () => {
     const stack = deployment();
-    const stranger =
-      "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
 
     test("fails where the host key is not the pinned one, and changes nothing", () => {
       const before = stateOf("pve");
@@ -139,8 +172,8 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
     }, 120_000);
 
     test("is reached where the pinned ECDSA key is the host's own, though it offers others too", () => {
-      const [kind, key] = hosts.ssh("pve", "cat /etc/ssh/ssh_host_ecdsa_key.pub").split(" ");
-      const pinned = { ssh: { identityFile: hosts.key, hostKey: `${kind} ${key}` } };
+      expect(hosts.ssh("pve", "ls /etc/ssh/ssh_host_*_key")).toMatch(/ecdsa[\s\S]*ed25519[\s\S]*rsa/);
+      const pinned = { ssh: { identityFile: hosts.key, hostKey: hosts.hostKey("pve") } };
       expect(stack.apply(siteWith((host) => (host.name === "pve" ? pinned : {})))).toMatchObject({ status: 0 });
     }, 120_000);
 
@@ -155,6 +188,51 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
       } finally {
         hosts.boot("pve");
       }
+    }, 120_000);
+  });
+
+  describe("the way to a host", () => {
+    /** The VM by way of the Proxmox host, with the keys that are pinned. */
+    const through = (hostKey: string, jumpKey: string) =>
+      siteWith(({ name }) => {
+        if (name === "pve") return {};
+        return { ssh: { identityFile: hosts.key, hostKey, jump: { address: addresses.pve, hostKey: jumpKey } } };
+      });
+
+    test("leads through a jump host whose key is pinned too", () => {
+      const { status, output } = deployment().apply(through(hosts.hostKey("vm"), hosts.hostKey("pve")));
+      expect(output).toContain("registry-vm: dns is delivered");
+      expect(status).toBe(0);
+      expect(hosts.ssh("vm", "journalctl -u ssh -o cat | grep Accepted | tail -n 4")).toContain(
+        `from ${addresses.pve} `,
+      );
+    }, 120_000);
+
+    test.each([
+      ["a jump host with another key", () => through(hosts.hostKey("vm"), stranger)],
+      ["a jump host to a host with another key", () => through(stranger, hosts.hostKey("pve"))],
+      ["a jump host that has the key of the host", () => through(hosts.hostKey("vm"), hosts.hostKey("vm"))],
+    ])(
+      "does not lead through %s",
+      (_, site) => {
+        const { status, output } = deployment().apply(site());
+        expect(output).toContain("key mismatch");
+        expect(output).not.toContain("registry-vm: delivers");
+        expect(status).toBe(1);
+      },
+      120_000,
+    );
+
+    test("is open to the keys of an agent", () => {
+      const withKey = 'ssh-add -q "$1" && shift && exec "$@"';
+      const stack = deployment({
+        command: ["ssh-agent", "sh", "-c", withKey, "sh", hosts.key, ...terraform.command],
+      });
+      const { status, output } = stack.apply(siteWith(() => ({ ssh: {} })));
+      expect(output).toContain("pve: dns is delivered");
+      expect(output).toContain("registry-vm: dns is delivered");
+      expect(status).toBe(0);
+      expect(stack.state()).not.toContain("PRIVATE KEY");
     }, 120_000);
   });
 

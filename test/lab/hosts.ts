@@ -30,6 +30,11 @@ export class Hosts {
     return join(cacheFolder, "hosts", this.name, "key");
   }
 
+  /** The key by which a host is known, of the kind that a site pins. */
+  hostKey(host: LabHost): string {
+    return this.ssh(host, "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ecdsa_key.pub").trim();
+  }
+
   private lab(...args: string[]): string {
     return execFileSync(program, args, { env: this.environment, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   }
@@ -85,6 +90,11 @@ export class Hosts {
 
   try(host: LabHost, command: string, input = ""): Outcome {
     return outcome(program, ["ssh", host, command], this.environment, input);
+  }
+
+  /** `warden` at the operator's place in the network, about the site in a file. */
+  warden(site: string, ...args: string[]): Outcome {
+    return this.operator([process.execPath, "--import", "tsx", "cli/warden.ts", ...args, "--site", site]);
   }
 
   /** A command on this machine, at the operator's place in the network. */

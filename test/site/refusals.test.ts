@@ -164,10 +164,29 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
   [
     "a jump host without an ECDSA key",
     (site) => {
-      host(site, "pve").ssh = { jump: { address: "192.0.2.1", hostKey: "ssh-rsa AAAAB3Nz" } };
+      host(site, "pve").ssh = {
+        hostKey: "ecdsa-sha2-nistp256 AAAA",
+        jump: { address: "192.0.2.1", hostKey: "ssh-rsa AAAAB3Nz" },
+      };
     },
     "hosts[0].ssh.jump.hostKey: ",
     "ssh-keyscan -t ecdsa",
+  ],
+  [
+    "a jump host whose key alone is pinned",
+    (site) => {
+      host(site, "pve").ssh = { jump: { address: "192.0.2.1", hostKey: "ecdsa-sha2-nistp256 AAAA" } };
+    },
+    "hosts[0].ssh: ",
+    "the key of the jump host alone is pinned; allowed are both keys or neither",
+  ],
+  [
+    "a jump host whose key alone is not pinned",
+    (site) => {
+      host(site, "pve").ssh = { hostKey: "ecdsa-sha2-nistp256 AAAA", jump: { address: "192.0.2.1" } };
+    },
+    "hosts[0].ssh: ",
+    "the key of the host alone is pinned; allowed are both keys or neither",
   ],
   [
     "a user that is no user name",
