@@ -1,23 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import { describeWithCdktf } from "./cdktf";
 import { describeWith } from "./components";
 
 const root = join(__dirname, "..", "..");
 const output = mkdtempSync(join(tmpdir(), "cdktf-cli-"));
 afterAll(() => rmSync(output, { recursive: true }));
 
-/** Installing it takes 420 MB, so a test run does not do so by itself. */
-const isInstalled = existsSync(join(root, "tools/cdktf/node_modules/.package-lock.json"));
-
-if (!isInstalled)
-  describe.skip("the pinned cdktf-cli", () => {
-    test("skipped: cdktf-cli: not installed: run tools/cdktf/run --version", () => undefined);
-  });
-else
-  describeWith(["terraform"], "the pinned cdktf-cli", ({ terraform }) => {
+describeWithCdktf("the pinned cdktf-cli", () =>
+  describeWith(["terraform"], "with Terraform", ({ terraform }) => {
     const cdktf = (...args: string[]): string => {
       const { WARDEN_SITE: _, CDKTF_OUTDIR: __, ...environment } = process.env;
       return execFileSync(join(root, "tools/cdktf/run"), args, {
@@ -54,4 +48,5 @@ else
         /Plan: \d+ to add, 0 to change, 0 to destroy|No changes/,
       );
     }, 180_000);
-  });
+  }),
+);

@@ -1,0 +1,99 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseSite } from "../../site/load";
+import reference from "../../site/reference";
+import { privateServices, registryHost, type SiteInput, serviceInstance } from "../../site/schema";
+import { type CertificateAuthority, createCertificateAuthority } from "./certificates";
+import type { Component } from "./components";
+import { importImages } from "./docker-images";
+import type { Hosts } from "./hosts";
+import { htpasswdLine } from "./registry";
+
+/** The operator's place in the lab; its registry is the upstream of every cache. */
+const OPERATOR = "10.99.0.20";
+
+/** An account of the private registry. */
+export const account = { username: "operator", password: "planted-secret-7f3a" };
+
+/**
+ * The reference site as the operator of the lab has it. The upstream of one cache, kyverno, is down.
+ */
+export const labSite = (hosts: Hosts): SiteInput => ({
+  ...reference,
+  hosts: reference.hosts.map((host) =>
+    host.deferred === undefined
+      ? {
+          ...host,
+          ssh: {
+            identityFile: hosts.key,
+            hostKey: hosts.hostKey(host.name === reference.registry.host ? "vm" : "pve"),
+          },
+        }
+      : host,
+  ),
+  registry: {
+    ...reference.registry,
+    services: reference.registry.services.map((service) =>
+      service.role === "proxy"
+        ? { ...service, upstream: `http://${OPERATOR}:${service.name === "kyverno" ? 5999 : 5000}` }
+        : service,
+    ),
+  },
+});
+
+/** What a registry VM was given. */
+export interface RegistryHost {
+  readonly authority: CertificateAuthority;
+  remove(): void;
+}
+
+/**
+ * Gives the VM what an operator brings before the first delivery: certificate, key and account, the images, which cannot be
+ * pulled here, and a registry that the caches have as their upstream.
+ */
+export const prepareRegistryHost = async (
+  hosts: Hosts,
+  { nginx, registry }: Record<"nginx" | "registry", Component>,
+): Promise<RegistryHost> => {
+  const site = parseSite(labSite(hosts));
+  const folder = mkdtempSync(join(tmpdir(), "warden-registry-host-"));
+  const authority = createCertificateAuthority();
+  importImages(hosts, nginx, site.registry);
+  const put = (path: string, mode: string, content: string | Buffer) =>
+    hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
+  const { address } = registryHost(site);
+  for (const service of privateServices(site.registry)) {
+    const { certificate, key } = authority.issue([service.serverName, address]);
+    put(service.tls.certificate, "644", readFileSync(certificate));
+    put(service.tls.key, "600", readFileSync(key));
+    put(service.htpasswd, "600", htpasswdLine(account, 5));
+    put(`/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`, "644", readFileSync(authority.certificate));
+    hosts.ssh("vm", `echo ${address} ${service.serverName} >>/etc/hosts`);
+  }
+  if (site.registry.maintenance !== undefined)
+    put(
+      site.registry.maintenance.credentialsFile,
+      "600",
+      `REG_USER=${account.username}\nREG_PASS=${account.password}\n`,
+    );
+  const configuration = join(folder, "upstream.yml");
+  const storage = { filesystem: { rootdirectory: join(folder, "data") } };
+  writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
+  const upstream = spawn(hosts.program, ["op", ...registry.command, "serve", configuration], {
+    env: hosts.environment,
+    stdio: "ignore",
+    // A group of its own: the program that enters the network is not the registry.
+    detached: true,
+  });
+  await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
+  return {
+    authority,
+    remove: () => {
+      if (upstream.pid !== undefined) process.kill(-upstream.pid);
+      authority.remove();
+      rmSync(folder, { recursive: true });
+    },
+  };
+};
