@@ -33,6 +33,12 @@ export class Deployment {
     return readFileSync(join(this.directory, "state", `${this.stack}.tfstate`), "utf8");
   }
 
+  /** The addresses of what is in the state. */
+  resources(): string[] {
+    const { resources } = JSON.parse(this.state()) as { resources: { type: string; name: string }[] };
+    return resources.map(({ type, name }) => `${type}.${name}`);
+  }
+
   remove(): void {
     rmSync(this.directory, { recursive: true });
   }
