@@ -45,7 +45,7 @@ async function countRequests(target: string): Promise<LabServer & { requests: st
 
 const filesBelow = (folder: string): string[] => (readdirSync(folder, { recursive: true }) as string[]).sort();
 
-describeWith(["registry", "pushgateway"], "the probe and a real Pushgateway", () => {
+describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real Pushgateway", () => {
   let registry: LabRegistry;
   let pushgateway: LabServer;
   const REPOSITORIES = 12;
@@ -124,31 +124,39 @@ describeWith(["registry", "pushgateway"], "the probe and a real Pushgateway", ()
     expect(await valuesOf(instance, "walk_complete")).toEqual({ alone: 1 });
   });
 
-  test("a pull-through cache is only asked whether it answers: its upstream hears nothing, its disk does not fill", async () => {
-    const upstream = await countRequests(registry.url);
-    const cache = await startRegistry({ proxy: { url: upstream.url } });
-    try {
-      const { descriptor } = image("1").blobs[0] as Parameters<typeof digestOf>[0];
-      const cached = await fetch(`${cache.url}/v2/app/r1/blobs/${descriptor.digest}`);
-      expect((await cached.arrayBuffer()).byteLength).toBe(descriptor.size);
-      expect(upstream.requests).toContain(`GET /v2/app/r1/blobs/${descriptor.digest}`);
-      await waitFor("the catalogue of the cache", async () => {
-        const { repositories } = await getJson<{ repositories: string[] }>(`${cache.url}/v2/_catalog`);
-        return repositories.includes("app/r1");
-      });
+  test.each([
+    ["2.8.3", "registry"],
+    ["v3", "registry-v3"],
+  ] as const)(
+    "a cache of %s is only asked whether it answers: its upstream hears nothing, its disk does not fill",
+    async (_version, component) => {
+      const upstream = await countRequests(registry.url);
+      const cache = await startRegistry({ component, proxy: { url: upstream.url } });
+      try {
+        const { descriptor } = image("1").blobs[0] as Parameters<typeof digestOf>[0];
+        const accept = { accept: "application/vnd.oci.image.manifest.v1+json" };
+        await (await fetch(`${cache.url}/v2/app/r1/manifests/v1`, { headers: accept })).arrayBuffer();
+        const cached = await fetch(`${cache.url}/v2/app/r1/blobs/${descriptor.digest}`);
+        expect((await cached.arrayBuffer()).byteLength).toBe(descriptor.size);
+        expect(upstream.requests).toContain(`GET /v2/app/r1/blobs/${descriptor.digest}`);
+        await waitFor("the catalogue of the cache", async () => {
+          const { repositories } = await getJson<{ repositories: string[] }>(`${cache.url}/v2/_catalog`);
+          return repositories.includes("app/r1");
+        });
 
-      const before = { requests: upstream.requests.length, files: filesBelow(cache.root) };
-      await run({ REGISTRY_INSTANCE: "cache", REGISTRY_ROLE: "proxy", REGISTRY: cache.url });
-      expect(upstream.requests.slice(before.requests)).toEqual([]);
-      expect(filesBelow(cache.root)).toEqual(before.files);
-      expect(await valuesOf("cache", "catalog_accessible")).toEqual({ alone: 1 });
+        const before = { requests: upstream.requests.length, files: filesBelow(cache.root) };
+        await run({ REGISTRY_INSTANCE: "cache", REGISTRY_ROLE: "proxy", REGISTRY: cache.url });
+        expect(upstream.requests.slice(before.requests)).toEqual([]);
+        expect(filesBelow(cache.root)).toEqual(before.files);
+        expect(await valuesOf("cache", "catalog_accessible")).toEqual({ alone: 1 });
 
-      await cache.shutDown();
-      await run({ REGISTRY_INSTANCE: "cache", REGISTRY_ROLE: "proxy", REGISTRY: cache.url });
-      expect(await valuesOf("cache", "catalog_accessible")).toEqual({ alone: 0 });
-    } finally {
-      await cache.stop();
-      await upstream.stop();
-    }
-  });
+        await cache.shutDown();
+        await run({ REGISTRY_INSTANCE: "cache", REGISTRY_ROLE: "proxy", REGISTRY: cache.url });
+        expect(await valuesOf("cache", "catalog_accessible")).toEqual({ alone: 0 });
+      } finally {
+        await cache.stop();
+        await upstream.stop();
+      }
+    },
+  );
 });
