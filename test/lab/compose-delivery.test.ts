@@ -1,23 +1,19 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assembleScript, type Delivery } from "../../hosts/delivery";
+import type { Finding, HostReport } from "../../hosts/finding";
 import { registryDelivery } from "../../hosts/registry";
+import { quote } from "../../hosts/shell";
 import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import type { SiteInput } from "../../site/schema";
 import { RegistryVmStack } from "../../stacks/registry-vm-stack";
-import { createCertificateAuthority } from "./certificates";
 import { Deployment } from "./deployment";
-import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { waitFor } from "./process";
-import { htpasswdLine } from "./registry";
+import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
 
-const OPERATOR = "10.99.0.20";
 const NAME = "registry.viktorbarzin.me:5050";
-const credentials = { username: "operator", password: "planted-secret-7f3a" };
 
 const CRONTAB = [
   "0 2 * * * python3 /opt/registry/cleanup-tags.sh --password planted-secret-7f3a 10",
@@ -34,30 +30,22 @@ describeWithHosts(
   ({ terraform, nginx, registry }) => {
     const hosts = new Hosts();
     const folder = mkdtempSync(join(tmpdir(), "warden-compose-"));
-    const authority = createCertificateAuthority();
     const stack = new Deployment(
       hosts,
       terraform,
       "registry-vm",
       (app, site) => new RegistryVmStack(app, "registry-vm", { site }),
     );
-    let upstream: ChildProcess;
+    let prepared: RegistryHost;
 
-    /** Every cache has the operator's registry as its upstream, but for kyverno, whose upstream is down. */
-    const siteWith = (change: Change = unchanged, title = "registry VM"): SiteInput => ({
-      ...reference,
-      hosts: reference.hosts.map((host) =>
-        host.name === reference.registry.host ? { ...host, title, ssh: { identityFile: hosts.key } } : host,
-      ),
-      registry: change({
-        ...reference.registry,
-        services: reference.registry.services.map((service) =>
-          service.role === "proxy"
-            ? { ...service, upstream: `http://${OPERATOR}:${service.name === "kyverno" ? 5999 : 5000}` }
-            : service,
-        ),
-      }),
-    });
+    const siteWith = (change: Change = unchanged, title = "registry VM"): SiteInput => {
+      const site = labSite(hosts);
+      return {
+        ...site,
+        hosts: site.hosts.map((host) => (host.name === site.registry.host ? { ...host, title } : host)),
+        registry: change(site.registry),
+      };
+    };
     const purgingAfter =
       (hours: number): Change =>
       (given) => ({
@@ -67,13 +55,22 @@ describeWithHosts(
         ),
       });
 
-    const deliver = (delivery: Delivery): Outcome => {
+    const warden = (...args: string[]): Outcome => {
+      const file = join(folder, "site.json");
+      writeFileSync(file, JSON.stringify(siteWith()));
+      return hosts.warden(file, ...args);
+    };
+
+    const apply = (delivery: Delivery): Outcome => {
       hosts.ssh(
         "vm",
         "install -d -m 0700 .registry-warden && cat >.registry-warden/registry.sh",
         assembleScript(delivery, "terraform apply"),
       );
-      const applied = hosts.try("vm", "bash .registry-warden/registry.sh apply");
+      return hosts.try("vm", "bash .registry-warden/registry.sh apply");
+    };
+    const deliver = (delivery: Delivery): Outcome => {
+      const applied = apply(delivery);
       return applied.status === 0 ? hosts.try("vm", "bash .registry-warden/registry.sh confirm") : applied;
     };
     const deliveryOf = (site: SiteInput): Delivery => registryDelivery(parseSite(site));
@@ -113,42 +110,11 @@ describeWithHosts(
 
     beforeAll(async () => {
       hosts.up();
-      importImages(hosts, nginx, parseSite(reference).registry);
-      const { certificate, key } = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
-      hosts.ssh(
-        "vm",
-        "install -d /opt/registry/tls /etc/docker/certs.d/registry.viktorbarzin.me:5050; echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts",
-      );
-      const put = (path: string, mode: string, content: string | Buffer) =>
-        hosts.ssh("vm", `install -m ${mode} /dev/stdin ${path}`, content);
-      put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
-      put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));
-      put("/opt/registry/htpasswd", "600", htpasswdLine(credentials, 5));
-      put(
-        "/opt/registry/maintenance.env",
-        "600",
-        `REG_USER=${credentials.username}\nREG_PASS=${credentials.password}\n`,
-      );
-      put("/etc/docker/certs.d/registry.viktorbarzin.me:5050/ca.crt", "644", readFileSync(authority.certificate));
-      const configuration = join(folder, "upstream.yml");
-      writeFileSync(
-        configuration,
-        JSON.stringify({
-          version: 0.1,
-          storage: { filesystem: { rootdirectory: join(folder, "data") } },
-          http: { addr: `${OPERATOR}:5000` },
-        }),
-      );
-      upstream = spawn(hosts.program, ["op", ...registry.command, "serve", configuration], {
-        env: hosts.environment,
-        stdio: "ignore",
-      });
-      await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
+      prepared = await prepareRegistryHost(hosts, { nginx, registry });
     }, 600_000);
     afterAll(() => {
-      upstream?.kill();
+      prepared?.remove();
       stack.remove();
-      authority.remove();
       hosts.down();
       rmSync(folder, { recursive: true });
     });
@@ -269,7 +235,7 @@ describeWithHosts(
 
       test("put no secret of the operator into output, state or process arguments", () => {
         for (const text of [applied.output, stack.state()]) {
-          expect(text).not.toContain(credentials.password);
+          expect(text).not.toContain(account.password);
           expect(text).not.toContain("PRIVATE KEY");
           expect(text).not.toMatch(/\$2[aby]\$/);
         }
@@ -290,11 +256,7 @@ describeWithHosts(
 
       test("take a push and give it back, through TLS and with credentials only", () => {
         const image = `${NAME}/lab/image:1.0.0`;
-        hosts.ssh(
-          "vm",
-          `docker login --username ${credentials.username} --password-stdin ${NAME}`,
-          credentials.password,
-        );
+        hosts.ssh("vm", `docker login --username ${account.username} --password-stdin ${NAME}`, account.password);
         hosts.ssh(
           "vm",
           `docker tag registry:2.8.3 ${image} && docker push --quiet ${image} && docker rmi ${image} && docker pull --quiet ${image}`,
@@ -318,10 +280,10 @@ describeWithHosts(
             "verify",
             "https://10.0.20.10:5050",
             "--ca-file",
-            authority.certificate,
+            prepared.authority.certificate,
             "--json",
           ],
-          { REG_USER: credentials.username, REG_PASS: credentials.password },
+          { REG_USER: account.username, REG_PASS: account.password },
         );
         expect(JSON.parse(output)).toMatchObject({
           complete: true,
@@ -332,14 +294,27 @@ describeWithHosts(
       }, 60_000);
 
       test("are rolled back to nothing by one command, but for data and the operator's files, and delivered again", () => {
-        const said = hosts.ssh("vm", "bash /var/lib/registry-warden/registry/delivery.sh rollback");
+        const { status, output: said } = warden("rollback", "registry-vm");
+        expect(status).toBe(0);
         expect(containers()).toEqual({});
         expect(hosts.ssh("vm", "ls -1 /opt/registry")).toBe("data\nhtpasswd\nmaintenance.env\ntls\n");
         expect(hosts.try("vm", "systemctl cat docker-compose-registry.service").status).not.toBe(0);
         expect(hosts.ssh("vm", "crontab -l").trim().split("\n")).toEqual(CRONTAB);
-        expect(hosts.ssh("vm", "systemctl list-timers --all --no-legend 'registry-maintenance-*'")).toBe("");
+        expect(hosts.ssh("vm", "systemctl list-timers --no-legend 'registry-maintenance-*'")).toBe("");
         const again = /-replace=terraform_data\.\S+/.exec(said)?.[0] ?? "";
         expect(stack.apply(siteWith(), again)).toMatchObject({ status: 0 });
+      }, 120_000);
+
+      test("take over what runs already under their names, and say so", () => {
+        // As somebody who ran compose by hand would have it: nothing was delivered yet.
+        hosts.ssh("vm", "mv /var/lib/registry-warden/registry /root/kept");
+        const before = containers();
+        const { status, output } = apply(deliveryOf(siteWith()));
+        hosts.ssh("vm", "rm -rf /root/kept");
+        expect(output).toContain("registry-vm: takes over the container registry-private\n");
+        expect(status).toBe(0);
+        expect(hosts.try("vm", "bash .registry-warden/registry.sh confirm")).toMatchObject({ status: 0 });
+        expect(containers()).toEqual(before);
       }, 120_000);
 
       test("come back after a reboot", async () => {
@@ -351,6 +326,87 @@ describeWithHosts(
         );
         await hosts.until("vm", "curl -sf -o /dev/null http://127.0.0.1:5030/v2/", 60);
       }, 120_000);
+    });
+
+    describe("drift", () => {
+      /** Of the registries alone: no names were delivered here. */
+      const findings = (): Finding[] => {
+        const { findings: all } = JSON.parse(warden("drift", "registry-vm", "--json").output) as HostReport;
+        return all.filter(({ what }) => !/resolved|cloud/.test(what));
+      };
+
+      test("finds nothing after a delivery, though a cache is down", () => {
+        expect(findings()).toEqual([]);
+      });
+
+      test.each<[name: string, arrange: string, undo: string, expected: Partial<Finding>[]]>([
+        [
+          "a configuration that was edited on the host",
+          "cp -p config-private.yml /root/kept; echo '# mine' >>config-private.yml",
+          "mv /root/kept config-private.yml",
+          [{ what: "/opt/registry/config-private.yml", actual: expect.stringMatching(/# mine\n$/) }],
+        ],
+        [
+          "a container that was stopped",
+          "docker stop --time 1 registry-quay",
+          "docker start registry-quay",
+          [{ what: "container registry-quay", actual: expect.stringContaining("\nstate exited\n") }],
+        ],
+        [
+          "a container that was removed",
+          "docker rm --force registry-ui",
+          "docker compose up --detach --no-deps registry-ui",
+          [
+            { what: "container registry-ui", actual: "absent" },
+            { what: "containers of compose project registry", actual: expect.not.stringContaining("registry-ui") },
+          ],
+        ],
+        [
+          "a container that the file does not have",
+          "docker run --detach --name registry-old --label com.docker.compose.project=registry --label com.docker.compose.oneoff=False joxit/docker-registry-ui:2.5.7",
+          "docker rm --force registry-old",
+          [{ what: "containers of compose project registry", actual: expect.stringContaining("registry-old") }],
+        ],
+        [
+          "an image that somebody put into the file, and what runs of it",
+          `cp -p docker-compose.yml /root/kept; docker tag registry:2.8.3 registry:2.8.4
+           sed -i '/registry-ghcr:/,/image:/s/2.8.3/2.8.4/' docker-compose.yml; docker compose up --detach --no-deps registry-ghcr`,
+          "mv /root/kept docker-compose.yml; docker compose up --detach --no-deps registry-ghcr",
+          [
+            { what: "/opt/registry/docker-compose.yml", actual: expect.stringContaining("image: registry:2.8.4") },
+            { what: "container registry-ghcr", actual: expect.stringMatching(/^image registry:2\.8\.4\n/) },
+          ],
+        ],
+        [
+          "a tag that was moved since the container was made",
+          "docker tag joxit/docker-registry-ui:2.5.7 kept:1; docker tag registry:2.8.3 joxit/docker-registry-ui:2.5.7",
+          "docker tag kept:1 joxit/docker-registry-ui:2.5.7",
+          [
+            {
+              what: "container registry-ui",
+              actual: expect.stringContaining("2.5.7, before that name got another image\n"),
+            },
+          ],
+        ],
+        [
+          "a container that was made otherwise than the file says",
+          "sed 's/168h/24h/; s/restart: unless-stopped/restart: always/' docker-compose.yml >/root/other.yml; docker compose --file /root/other.yml --project-directory . up --detach --no-deps registry-k8s",
+          "docker compose up --detach --no-deps registry-k8s",
+          [{ what: "container registry-k8s", actual: expect.stringMatching(/\ndefinition another\n$/) }],
+        ],
+      ])(
+        "finds %s",
+        (_, arrange, undo, expected) => {
+          hosts.ssh("vm", `cd /opt/registry; ${arrange}`);
+          try {
+            expect(findings()).toEqual(expected.map((each) => expect.objectContaining(each)));
+          } finally {
+            hosts.ssh("vm", `cd /opt/registry; ${undo}`);
+          }
+          expect(findings()).toEqual([]);
+        },
+        60_000,
+      );
     });
 
     describe("a change", () => {
@@ -370,12 +426,19 @@ describeWithHosts(
       }, 120_000);
 
       test("that takes a cache away removes its container and its configuration, and keeps its data", () => {
-        const without: Change = (given) => ({
-          ...given,
-          services: given.services.filter(({ name }) => name !== "quay"),
-        });
+        const without: Change = (given) => {
+          const before = purgingAfter(24)(given);
+          return { ...before, services: before.services.filter(({ name }) => name !== "quay") };
+        };
+        const before = containers();
         expect(stack.apply(siteWith(without))).toMatchObject({ status: 0 });
-        expect(Object.keys(containers())).not.toContain("registry-quay");
+        const after = containers();
+        // The front has another configuration; nothing else was touched.
+        expect(Object.keys(before).filter((name) => after[name] !== before[name])).toEqual([
+          "registry-nginx",
+          "registry-quay",
+        ]);
+        expect(Object.keys(after)).not.toContain("registry-quay");
         expect(hosts.ssh("vm", "ls /opt/registry")).not.toContain("config-quay.yml");
         expect(hosts.ssh("vm", "ls /opt/registry/data")).toContain("quay");
         expect(answer(5020)).toBe("000");
@@ -392,6 +455,39 @@ describeWithHosts(
         expect(environment).toContain(`REGISTRY_TITLE=${title}`);
       }, 120_000);
     });
+
+    test("any path is taken as it is, by compose, systemd, nginx and the shell", () => {
+      const directory = '/opt/it\'s "$HOME" `id` ${x} $${y} %h #ü';
+      const moved: Change = (given) => ({
+        ...given,
+        directory,
+        services: given.services.map((service) =>
+          service.role === "private"
+            ? {
+                ...service,
+                htpasswd: `${directory}/accounts`,
+                tls: { certificate: `${directory}/a "chain".pem`, key: `${directory}/a $key.pem` },
+              }
+            : service,
+        ),
+      });
+      hosts.ssh(
+        "vm",
+        `mkdir -p ${quote(directory)} && cd ${quote(directory)} && cp -p /opt/registry/htpasswd accounts &&
+         cp -p /opt/registry/tls/fullchain.pem 'a "chain".pem' && cp -p /opt/registry/tls/privkey.pem 'a $key.pem'`,
+      );
+      expect(stack.apply(siteWith(moved))).toMatchObject({ status: 0 });
+      expect(answer(5050)).toBe("401");
+      const mounted: { Source: string }[] = JSON.parse(
+        hosts.ssh("vm", "docker inspect --format '{{json .Mounts}}' registry-private"),
+      );
+      expect(mounted.map(({ Source }) => Source)).toContain(`${directory}/data/private`);
+      hosts.ssh("vm", "systemctl restart docker-compose-registry.service");
+      expect(hosts.ssh("vm", "systemctl is-active docker-compose-registry.service")).toBe("active\n");
+      writeFileSync(join(folder, "moved.json"), JSON.stringify(siteWith(moved)));
+      expect(hosts.warden(join(folder, "moved.json"), "drift", "registry-vm").output).not.toMatch(/container|\/opt/);
+      expect(stack.apply(siteWith())).toMatchObject({ status: 0 });
+    }, 240_000);
 
     describe("a change that does not work", () => {
       let before: { files: string; containers: string[] };
@@ -427,7 +523,11 @@ describeWithHosts(
       }, 180_000);
 
       test("an image that does not serve: the one before is back", () => {
-        hosts.ssh("vm", "docker tag joxit/docker-registry-ui:2.5.7 registry:2.8.1000");
+        // It takes any command for an argument that it does not look at.
+        hosts.ssh(
+          "vm",
+          `docker commit --change 'ENTRYPOINT ["/bin/sh", "-c", "exec sleep 600"]' registry-ui registry:2.8.1000`,
+        );
         const broken: Change = (given) => ({
           ...given,
           images: { ...given.images, registry: { repository: "registry", tag: "2.8.1000" } },
