@@ -195,16 +195,15 @@ timers() { find "$UNITS" -maxdepth 1 -name "$MAINTENANCE-*.timer" -printf '%f\n'
 active_timers() { systemctl list-units --plain --no-legend --state=active "$MAINTENANCE-*.timer" | cut -d ' ' -f 1 | sort; }
 timers_are_active() { [[ $(timers) == "$(active_timers)" ]]; }
 
-# Those whose file is gone end, the others begin, each from now on: a delivery makes up for no run that was missed.
+# The timers as the files now have them, each from now on: a delivery makes up for no run that was missed. One whose file
+# is gone is still in memory, whatever state that left it in.
 activate_timers() {
   local timer
-  while IFS= read -r timer; do
-    [[ -e $UNITS/$timer ]] || systemctl stop "$timer"
-  done < <(active_timers)
+  systemctl stop "$MAINTENANCE-*.timer"
   mkdir -p -- /var/lib/systemd/timers
   while IFS= read -r timer; do
     touch -- "/var/lib/systemd/timers/stamp-$timer"
-    systemctl restart "$timer"
+    systemctl start "$timer"
   done < <(timers)
 }
 
