@@ -199,7 +199,7 @@ timers_are_active() { [[ $(timers) == "$(active_timers)" ]]; }
 # is gone is still in memory, whatever state that left it in.
 activate_timers() {
   local timer
-  systemctl stop "$MAINTENANCE-*.timer"
+  systemctl stop "$MAINTENANCE-*.timer" || true
   mkdir -p -- /var/lib/systemd/timers
   while IFS= read -r timer; do
     touch -- "/var/lib/systemd/timers/stamp-$timer"
