@@ -1,0 +1,99 @@
+import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { RegistryClient } from "../../registry/oci/client";
+import type { Failure } from "../../registry/oci/failure";
+import { walk } from "../../registry/oci/walk";
+import type { Finding } from "../../registry/storage/finding";
+import { scan } from "../../registry/storage/scan";
+import { describeWith } from "./components";
+import { image, index, type Manifest, multiPlatformImage, push } from "./images";
+import { type LabRegistry, startRegistry } from "./registry";
+
+/** What may befall a file. */
+const BLOWS: Record<string, (path: string) => void> = {
+  removed: (path) => rmSync(path),
+  emptied: (path) => truncateSync(path, 0),
+  halved: (path) => truncateSync(path, readFileSync(path).length >> 1),
+  "with a newline": (path) => appendFileSync(path, "\n"),
+  "with another byte": (path) => {
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] = bytes[bytes.length >> 1] === 0x61 ? 0x62 : 0x61;
+    writeFileSync(path, bytes);
+  },
+  "with other content": (path) => writeFileSync(path, path.endsWith("link") ? `sha256:${"f".repeat(64)}` : "{}"),
+};
+
+/** The same on every run; each repository has content of its own and meets one blow. */
+const DRAWN = fc.sample(fc.record({ blow: fc.constantFrom(...Object.keys(BLOWS)), file: fc.nat() }), {
+  numRuns: 40,
+  seed: 20_260_419,
+});
+
+const contentOf = (one: Manifest): string[] => [
+  one.descriptor.digest,
+  ...one.blobs.map(({ descriptor }) => descriptor.digest),
+  ...one.manifests.flatMap(contentOf),
+];
+
+describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
+  describeWith([component], "whatever befalls a file of an image", () => {
+    let registry: LabRegistry;
+    let failures: Failure[];
+    let findings: Finding[];
+    const damage: string[] = [];
+
+    beforeAll(async () => {
+      registry = await startRegistry({ component });
+      const v2 = join(registry.root, "docker/registry/v2");
+      for (const [at, { blow, file }] of DRAWN.entries()) {
+        const name = `app${at}`;
+        const pushed = index([multiPlatformImage(name), image(`${name}/outer`)]);
+        await push(registry, name, pushed, "v1", "latest");
+        const links = readdirSync(join(v2, "repositories", name), { recursive: true, encoding: "utf8" })
+          // What a tag once pointed at is not served.
+          .filter((path) => path.endsWith("/link") && !path.includes("/index/"))
+          .map((path) => join("repositories", name, path));
+        const data = contentOf(pushed).map((digest) => `blobs/${digest.replace(/:(..)/, "/$1/$1")}/data`);
+        const files = [...new Set([...links, ...data])].sort();
+        const hit = files[file % files.length] ?? "";
+        BLOWS[blow]?.(join(v2, hit));
+        damage.push(`${hit} ${blow}`);
+      }
+      await registry.restart();
+      const client = new RegistryClient({ url: new URL(registry.url) });
+      const walked = await walk(client, {
+        role: "private",
+        blobs: "hash",
+        catalogue: true,
+        repositories: [],
+        selection: { kind: "all" },
+        credentialsGiven: false,
+      });
+      await client.close();
+      failures = walked.failures;
+      findings = (await scan(registry.root, { hash: true })).findings;
+    }, 120_000);
+    afterAll(() => registry.stop());
+
+    test.each(DRAWN.map((_, at) => at))("disk and HTTP agree: %d", (at) => {
+      const name = `app${at}`;
+      const failed = failures.filter(({ repository }) => repository === name);
+      const found = findings.filter(({ repository }) => repository === name);
+      const seen = { damage: damage[at], failed: failed.length > 0, tags: failed.flatMap(({ tags }) => tags).sort() };
+      expect({ damage: damage[at], failed: found.length > 0, tags: found.flatMap(({ tags }) => tags).sort() }).toEqual(
+        seen,
+      );
+      expect(failed).not.toEqual([]);
+      for (const { digest, platform, path } of failed) {
+        // A walk does not know what a tag that fails points at.
+        if (digest === null) continue;
+        expect(found).toContainEqual(expect.objectContaining({ digest, platform, parent: path.at(-2) ?? null }));
+      }
+    });
+
+    test("and every kind of object was hit", () => {
+      expect(new Set(findings.map(({ kind }) => kind)).size).toBeGreaterThan(6);
+    });
+  });
+});
