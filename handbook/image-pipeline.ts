@@ -57,18 +57,22 @@ const pipeline = (site: Site, { buildPlugin, secrets }: Ci, target: Target): obj
       { event: "manual", branch },
     ],
     steps: [
-      {
-        name: "build",
-        image: imageReference(buildPlugin),
-        settings: {
-          registry: serviceInstance(site, target.service),
-          repo: nameOf(site, target),
-          dockerfile,
-          tags: [...tags, commit],
-          username,
-          password,
-        },
-      },
+      ...(buildPlugin === undefined
+        ? []
+        : [
+            {
+              name: "build",
+              image: imageReference(buildPlugin),
+              settings: {
+                registry: serviceInstance(site, target.service),
+                repo: nameOf(site, target),
+                dockerfile,
+                tags: [...tags, commit],
+                username,
+                password,
+              },
+            },
+          ]),
       {
         name: "verify",
         image: imageReference(site.monitoring.probeImage),
@@ -108,7 +112,13 @@ const imageSection = (site: Site, ci: Ci, target: Target): Block[] => [
   steps(
     md`Put the program beside the Dockerfile, as ${programOf(target)}: one file that needs Node and nothing else.`,
     md`Put ${link(md`the pipeline`, pipelinePath(target))} into ${".woodpecker/"}. It runs on a push to ${target.image.branch} that changes ${target.image.dockerfile}, and when it is started by hand, which is the event ${"manual"}.`,
-    md`Give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}, and trust ${imageReference(ci.buildPlugin)} to run privileged (${"WOODPECKER_PLUGINS_PRIVILEGED"}).`,
+    ...(ci.buildPlugin === undefined
+      ? [
+          md`Add your own step that builds and pushes before the one that verifies, and give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}.`,
+        ]
+      : [
+          md`Give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}, and trust ${imageReference(ci.buildPlugin)} to run privileged (${"WOODPECKER_PLUGINS_PRIVILEGED"}).`,
+        ]),
   ),
   paragraph(md`With GitHub's or Forgejo's actions, this is the step after the push:`),
   code("yaml", actionStep(site, ci, target).trimEnd()),

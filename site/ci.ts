@@ -23,8 +23,11 @@ const builtImage = record({
 /** The pipelines that use the registries: how an image is built again is in the documents. */
 export const ci = record({
   system: oneOf(["woodpecker"]),
-  /** The plugin that builds and pushes; the CI runs it privileged, so it has to be trusted there by name and version. */
-  buildPlugin: image,
+  /**
+   * The plugin that builds and pushes; the CI runs it privileged, so it has to be trusted there by name and version. Where it
+   * is left out, the pipeline only verifies: the operator has a build of their own before it.
+   */
+  buildPlugin: image.optional(),
   /** Names of the CI's secrets with the registry's account; never the values. */
   secrets: record({ username: line, password: line }),
   images: z.array(builtImage, { error: "allowed is a list of images" }).min(1, {

@@ -56,6 +56,14 @@ test("its last step verifies every tag that was pushed, and nothing lets it pass
   expect(Object.keys(verify).sort()).toEqual(["commands", "environment", "image", "name"]);
 });
 
+test("without a plugin that builds it only verifies, and the page says what comes before", () => {
+  const { buildPlugin: _, ...own } = ci;
+  const site: SiteInput = { ...reference, ci: own };
+  const { steps } = parse(pipelinesOf(site).get("pipelines/infra-ci.yaml") ?? "");
+  expect(steps).toEqual([verify]);
+  expect(JSON.stringify(imagePipelinesPage(parseSite(site)))).toContain("Add your own step that builds and pushes");
+});
+
 test("no image of a step floats", () => {
   for (const step of pipeline.steps) expect(step.image).toMatch(/:\d+\.\d+\.\d+/);
 });
