@@ -20,7 +20,7 @@ const restore = (site: Site, service: PrivateService): Block[] => {
     paragraph(md`Keep what is there. It may hold parts that the copy lacks:`),
     command(onHost(host), sh`mv ${data} ${beside} && mkdir -m 0755 ${data}`),
     paragraph(md`Put the copy back. Say where it is mounted, up to and with the directory that holds ${"docker"}:`),
-    command(onHost(host), sh`read -rp 'copy: ' copy`, { notRun: "it waits for somebody to type" }),
+    command(onHost(host), sh`read -rp 'copy: ' copy`),
     command(onHost(host), sh`cp --archive "$copy"/. ${data}`),
     command(onHost(host), sh`ls ${`${data}/docker/registry/v2`}`, { expected: "blobs\nrepositories" }),
     paragraph(md`Look at it before anybody is served from it:`),

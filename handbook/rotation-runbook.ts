@@ -19,16 +19,12 @@ const passwords = (site: Site, service: PrivateService): Block[] => {
     paragraph(
       md`Say whose, and make the new line. It asks for the password; with ${"--probe"} instead of a name it makes the probe's account, and puts the password into a file for the cluster:`,
     ),
-    command(WORKSTATION, sh`read -rp 'account: ' account && ${wardenHere} htpasswd "$account"`, {
-      notRun: "it waits for somebody to type",
-    }),
+    command(WORKSTATION, sh`read -rp 'account: ' account && ${wardenHere} htpasswd "$account"`),
     paragraph(
       md`Keep the file as it was, and replace that account's line in it. Write into the same file, not beside it:`,
     ),
     command(onHost(host), sh`cp -p ${service.htpasswd} ${`${service.htpasswd}.before`}`),
-    command(onHost(host), sh`read -rp 'account: ' account && read -rp 'new line: ' line`, {
-      notRun: "it waits for somebody to type",
-    }),
+    command(onHost(host), sh`read -rp 'account: ' account && read -rp 'new line: ' line`),
     command(
       onHost(host),
       sh`{ grep -v "^$account:" ${`${service.htpasswd}.before`}; printf '%s\\n' "$line"; } > ${service.htpasswd}`,

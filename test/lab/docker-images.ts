@@ -33,6 +33,25 @@ with_busybox() {
 const imported = (reference: string, ...changes: string[]): string =>
   `tar -c . | docker import ${changes.map((change) => `--change '${change}'`).join(" ")} - '${reference}' >/dev/null`;
 
+/** The real registry of the next major version, with its image's own configuration, which asks for no password. */
+export const importNextRegistry = (hosts: Hosts, { command: [path] }: Component, reference: string): void => {
+  hosts.ssh("vm", "cat >/tmp/registry-v3 && chmod 0755 /tmp/registry-v3", readFileSync(path));
+  hosts.ssh(
+    "vm",
+    `${ROOT}
+new_root
+with_busybox
+mv /tmp/registry-v3 bin/registry
+mkdir -p etc/distribution
+cat >etc/distribution/config.yml <<'END'
+version: 0.1
+storage: { filesystem: { rootdirectory: /var/lib/registry } }
+http: { addr: ":5000" }
+END
+${imported(reference, 'ENTRYPOINT ["/bin/registry", "serve"]', 'CMD ["/etc/distribution/config.yml"]')}`,
+  );
+};
+
 /**
  * Gives the VM's Docker the images of the site: the real registry 2.8.3 of the VM's Debian, the nginx of the lab, and for
  * the browser something that listens; Node is this machine's. They are called as the site calls them, and nothing is pulled.

@@ -98,8 +98,16 @@ export class Hosts {
   }
 
   /** A command on this machine, at the operator's place in the network. */
-  operator(command: readonly string[], environment: NodeJS.ProcessEnv = {}): Outcome {
-    return outcome(program, ["op", ...command], { ...this.environment, ...environment }, "");
+  operator(command: readonly string[], environment: NodeJS.ProcessEnv = {}, input = ""): Outcome {
+    return outcome(program, ["op", ...command], { ...this.environment, ...environment }, input);
+  }
+
+  /** A host that the lab does not have answers too: the VM in its place. */
+  standIn(address: string): void {
+    this.ssh("vm", `ip address add ${address}/32 dev lo`);
+    const { WARDEN_LAB } = this.environment;
+    const vm = this.ssh("vm", "ip -4 -brief address show dev eth0").split(/\s+/)[2]?.split("/", 1)[0] ?? "";
+    execFileSync("nsenter", [`--net=/run/netns/${WARDEN_LAB}-router`, "ip", "route", "add", address, "via", vm]);
   }
 
   /** What runs a command on the host over ssh, for those who start it themselves. */

@@ -1,7 +1,17 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { type Command, commandsOf, type Document } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
 import { assembleScript, type Delivery } from "../../hosts/delivery";
@@ -10,9 +20,17 @@ import { dnsDelivery } from "../../hosts/resolver";
 import { imageReference } from "../../site/image";
 import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
-import { managedHosts, privateServices, registryHost, type Site, serviceInstance } from "../../site/schema";
+import {
+  deferredHosts,
+  managedHosts,
+  privateServices,
+  registryHost,
+  type Site,
+  serviceInstance,
+} from "../../site/schema";
 import { createCertificateAuthority } from "./certificates";
-import { importImages, importNode } from "./docker-images";
+import { copyCheckout } from "./checkout";
+import { importImages, importNextRegistry, importNode } from "./docker-images";
 import { expectedPattern } from "./expected";
 import { describeWithHosts, Hosts, type LabHost, type Outcome } from "./hosts";
 import { htpasswdLine } from "./registry";
@@ -37,12 +55,27 @@ const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 /** What runbooks-cluster.test.ts runs. */
 const IN_CLUSTER = /\bkubectl /;
 
-describeWithHosts(
-  ["nginx", "registry", "openssl"],
+/** The next version of the registry, as the runbook names it. */
+const NEXT = /registry:(3\S*)$/;
+
+/** Installing it takes 420 MB, so a test run does not do so by itself. */
+const isInstalled = existsSync(join(root, "tools/cdktf/node_modules/.package-lock.json"));
+
+const describeRunbooks: typeof describeWithHosts = (names, title, body) =>
+  isInstalled
+    ? describeWithHosts(names, title, body)
+    : describe.skip(title, () =>
+        test("skipped: cdktf-cli: not installed: run tools/cdktf/run --version", () => undefined),
+      );
+
+describeRunbooks(
+  ["nginx", "registry", "registry-v3", "openssl", "terraform"],
   "the commands of the runbooks, on booted hosts",
-  ({ nginx, registry }) => {
+  ({ nginx, registry, terraform, "registry-v3": next }) => {
     const hosts = new Hosts();
     const folder = mkdtempSync(join(tmpdir(), "warden-runbooks-"));
+    const checkout = join(folder, "checkout");
+    const siteFile = join(checkout, "site.json");
     const authority = createCertificateAuthority();
     let upstream: ChildProcess;
     let site: Site;
@@ -60,14 +93,12 @@ describeWithHosts(
       hosts.ssh(host, `bash ${script} apply && bash ${script} confirm`);
     };
 
-    const deliveryOf = (name: string, host: string | undefined): Delivery => {
-      const [managed] = managedHosts(site).filter((each) => each.name === host);
-      return name === "dns" && managed !== undefined ? dnsDelivery(site, managed) : registryDelivery(site);
+    /** The site as it is meant, in the checkout and on the hosts, after a page that had it changed or rolled back. */
+    const restore = (): void => {
+      writeFileSync(siteFile, JSON.stringify(site));
+      for (const host of managedHosts(site)) deliver(dnsDelivery(site, host));
+      deliver(registryDelivery(site));
     };
-
-    /** Everything that is delivered to a host. */
-    const deliveriesTo = (host: string): Delivery[] =>
-      (host === site.registry.host ? ["dns", "registry"] : ["dns"]).map((name) => deliveryOf(name, host));
 
     /** Pushes what CI would have pushed. */
     const pushImages = (): void => {
@@ -86,6 +117,22 @@ describeWithHosts(
       }
     };
 
+    /** The operator's checkout: the site, and in its history what CI builds its images from. */
+    const checkOut = (): void => {
+      copyCheckout(checkout);
+      for (const modules of ["node_modules", "tools/cdktf/node_modules"])
+        symlinkSync(join(root, modules), join(checkout, modules));
+      const git = (...args: string[]) =>
+        execFileSync("git", ["-C", checkout, "-c", "user.name=x", "-c", "user.email=x", ...args]);
+      for (const { branch, dockerfile } of site.ci?.images ?? []) {
+        mkdirSync(dirname(join(checkout, dockerfile)), { recursive: true });
+        writeFileSync(join(checkout, dockerfile), `FROM scratch\nCOPY ${dockerfile} /\n`);
+        git("init", "--quiet", "--initial-branch", branch);
+        git("add", dockerfile);
+        git("commit", "--quiet", "--message", "build the image");
+      }
+    };
+
     beforeAll(async () => {
       hosts.up();
       site = parseSite({
@@ -98,6 +145,7 @@ describeWithHosts(
           ),
         },
       });
+      checkOut();
       importImages(hosts, nginx, site.registry);
       // What asks the registry by its name trusts the private authority.
       importNode(hosts, site.monitoring.probeImage, authority.certificate);
@@ -124,10 +172,19 @@ describeWithHosts(
         detached: true,
       });
       await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
-      for (const { name } of managedHosts(site)) deliver(deliveryOf("dns", name));
-      deliver(registryDelivery(site));
+      restore();
       pushImages();
       hosts.ssh("vm", `cp --archive ${site.registry.directory}/data/private /root/copy`);
+
+      for (const { address } of deferredHosts(site)) hosts.standIn(address);
+      const trial = documentsOf(site)
+        .flatMap(commandsOf)
+        .find(({ run }) => NEXT.test(run.text));
+      importNextRegistry(
+        hosts,
+        next,
+        `${site.registry.images.registry.repository}:${NEXT.exec(trial?.run.text ?? "")?.[1]}`,
+      );
 
       // The workstation knows the hosts' keys, their names and the private authority, as the operator's would.
       mkdirSync(join(folder, "bin"));
@@ -141,6 +198,8 @@ describeWithHosts(
         ({ serverName }) => `${registryHost(site).address} ${serverName}`,
       );
       writeFileSync(join(folder, "hosts"), `127.0.0.1 localhost\n${names.join("\n")}\n`);
+      // Whoever asks for another name is refused at once, instead of waiting for a resolver that is not there.
+      writeFileSync(join(folder, "resolv.conf"), "nameserver 127.0.0.1\n");
     }, 600_000);
     afterAll(() => {
       if (upstream?.pid !== undefined) process.kill(-upstream.pid);
@@ -149,52 +208,154 @@ describeWithHosts(
       rmSync(folder, { recursive: true });
     });
 
-    const atWorkstation = (command: string): Outcome =>
-      hosts.operator(
-        ["unshare", "--mount", "bash", "-c", `mount --bind ${folder}/hosts /etc/hosts && cd ${root}\n${command}`],
+    /** The environment and the words of a command at the workstation. */
+    const workstation = (command: string): [words: string[], environment: NodeJS.ProcessEnv] => {
+      const mounts = ["hosts", "resolv.conf"].map((file) => `mount --bind ${folder}/${file} /etc/${file}`).join(" && ");
+      return [
+        ["unshare", "--mount", "bash", "-c", `${mounts} && cd ${checkout}\n${command}`],
         {
-          PATH: `${folder}/bin:${process.env.PATH}`,
-          CDKTF_OUTDIR: join(folder, "cdktf.out"),
-          WARDEN_SITE: join(folder, "site.json"),
+          PATH: `${folder}/bin:${dirname(terraform.command[0])}:${process.env.PATH}`,
+          TERRAFORM_BINARY_NAME: terraform.command[0],
+          WARDEN_SITE: siteFile,
           NODE_EXTRA_CA_CERTS: authority.certificate,
           CURL_CA_BUNDLE: authority.certificate,
           npm_config_loglevel: "silent",
         },
+      ];
+    };
+
+    const atWorkstation = (command: string, input: string): Outcome => {
+      const [words, environment] = workstation(command);
+      return hosts.operator(words, environment, input);
+    };
+
+    /** A command that wants a terminal; `answer` says what is typed when that much has been said. */
+    const atTerminal = (command: string, answer: (said: string) => string): Promise<Outcome> => {
+      const script = join(folder, "typed");
+      writeFileSync(script, command);
+      // A return that comes before the program is ready for it has to stay one.
+      const [words, environment] = workstation(
+        `script --quiet --return --flush --command 'stty -icrnl; bash ${script}' /dev/null`,
       );
+      return new Promise((resolve, reject) => {
+        const child = spawn(hosts.program, ["op", ...words], { env: { ...hosts.environment, ...environment } });
+        let written = "";
+        const output = (): string => stripVTControlCharacters(written).replaceAll("\r", "");
+        const take = (chunk: Buffer): void => {
+          written += chunk;
+          const typed = answer(output());
+          if (typed !== "") child.stdin.write(typed);
+        };
+        child.stdout.on("data", take);
+        child.stderr.on("data", take);
+        child.on("error", reject);
+        child.on("close", (status) => resolve({ status: status ?? 1, output: output() }));
+      });
+    };
+
+    /** Approves each stack, once. */
+    const deploy = (command: string): Promise<Outcome> => {
+      const approved = new Set<string>();
+      return atTerminal(command, (said) =>
+        [...said.matchAll(/Please review the diff output above for (\S+)\n/g)]
+          .map(([, stack = ""]) => stack)
+          .filter((stack) => !approved.has(stack) && approved.add(stack))
+          .map(() => "\r")
+          .join(""),
+      );
+    };
+
+    let edits = 0;
+    /** What the text of a page asks for before a command. */
+    const beforehand = (page: Document, { run }: Command): void => {
+      const write = (changed: Site): void => writeFileSync(siteFile, JSON.stringify(changed));
+      const { services, images } = site.registry;
+      const isHost = managedHosts(site).some(({ name }) => page.path === `runbooks/${name}.md`);
+      if (isHost && run.text === "npm run plan") {
+        // Another change each time: a stack without one is not deployed.
+        edits += 1;
+        write({
+          ...site,
+          hosts: site.hosts.map((host) =>
+            host.resolver === undefined
+              ? host
+              : {
+                  ...host,
+                  resolver: { ...host.resolver, search: [...host.resolver.search, `change${edits}.example.org`] },
+                },
+          ),
+          registry: {
+            ...site.registry,
+            services: services.map((service) =>
+              service.role === "private" ? { ...service, purgeUploadsAfterHours: 100 + edits } : service,
+            ),
+          },
+        });
+      }
+      const [, tag] = NEXT.exec(run.text) ?? [];
+      if (tag !== undefined)
+        write({
+          ...site,
+          registry: { ...site.registry, images: { ...images, registry: { ...images.registry, tag } } },
+        });
+      const state = join(checkout, site.state.backend === "local" ? site.state.directory : "");
+      if (run.text.startsWith("ls -l ")) {
+        mkdirSync(state, { recursive: true });
+        writeFileSync(join(state, "dns.tfstate.backup"), "{}");
+      }
+      if (page.path === "runbooks/terraform-state.md" && run.text.endsWith("deploy dns registry-vm"))
+        rmSync(state, { recursive: true });
+    };
+
+    const outcomeOf = (script: string, host: string | undefined, input: string): Outcome | Promise<Outcome> => {
+      if (/\bcdktf -- deploy\b/.test(script)) return deploy(script);
+      if (host === undefined) return atWorkstation(script, input);
+      return /^docker login /m.test(script)
+        ? hosts.try(
+            labHost(host),
+            `script --quiet --return --command ${quote(script)} /dev/null`,
+            `${account.username}\n${account.password}\n`,
+          )
+        : hosts.try(labHost(host), `bash -c ${quote(script)}`, input);
+    };
 
     /** Runs the commands of a page one after another, as one shell a place would. @returns what did not go as written */
-    const wrong = (page: Document): string[] => {
+    const wrong = async (page: Document): Promise<string[]> => {
       const said = new Map<string | undefined, string>();
-      return commandsOf(page).flatMap((command: Command) => {
+      const mistakes: string[] = [];
+      for (const command of commandsOf(page)) {
         const { place, run, expected, notRun } = command;
+        if (notRun !== undefined || IN_CLUSTER.test(run.text)) continue;
+        beforehand(page, command);
         const asked = [...run.text.matchAll(/\bread -r\w+ '[^']*' (\w+)/g)].map(([, name = ""]) => name);
+        const heard = asked.map((name) => `\n[[ $${name} == ${quote(ANSWERS[name] ?? "")} ]]`).join(" &&");
+        const { status, output } = await outcomeOf(
+          `${said.get(place.host) ?? ""}${run.text}${heard === "" ? "" : ` &&${heard}`}`,
+          place.host,
+          [...asked.map((name) => ANSWERS[name]), ...(/ htpasswd /.test(run.text) ? [account.password] : [])]
+            .map((typed) => `${typed}\n`)
+            .join(""),
+        );
         const assigned = /^\w+=\S+$/.test(run.text) ? `${run.text}\n` : "";
         const answers = asked.map((name) => `export ${name}=${quote(ANSWERS[name] ?? "")}\n`).join("");
         said.set(place.host, `${said.get(place.host) ?? ""}${assigned}${answers}`);
-        if (notRun !== undefined || IN_CLUSTER.test(run.text)) return [];
-
-        const script = `${said.get(place.host)}${run.text}`;
-        const { status, output } =
-          place.host === undefined ? atWorkstation(script) : hosts.try(labHost(place.host), `bash -c ${quote(script)}`);
-        const [, undone, rolledBack] =
-          /\/(dns|registry)\/delivery\.sh rollback$|warden -- rollback (\S+)$/.exec(run.text) ?? [];
-        if (undone !== undefined) deliver(deliveryOf(undone, place.host));
-        if (rolledBack !== undefined) for (const each of deliveriesTo(rolledBack)) deliver(each);
-        const right = status === 0 && (expected === undefined || expectedPattern(expected).test(output.trim()));
-        return right ? [] : [`${run.text}\n  status ${status}: ${output}`];
-      });
+        if (/delivery\.sh rollback$|warden -- rollback \S+$/.test(run.text)) restore();
+        if (status !== 0 || (expected !== undefined && !expectedPattern(expected).test(output.trim())))
+          mistakes.push(`${run.text}\n  status ${status}: ${output}`);
+      }
+      return mistakes;
     };
 
     const pages = documentsOf(parseSite(reference)).map(({ path }) => path);
 
     test.each(pages.filter((path) => path !== "README.md" && path !== "services.md" && path !== "site.md"))(
       "%s",
-      (path) => {
-        writeFileSync(join(folder, "site.json"), JSON.stringify(site));
+      async (path) => {
         const page = documentsOf(site).find((each) => each.path === path);
-        expect(page === undefined ? ["no such page"] : wrong(page)).toEqual([]);
+        expect(page === undefined ? ["no such page"] : await wrong(page)).toEqual([]);
+        if (readFileSync(siteFile, "utf8") !== JSON.stringify(site)) restore();
       },
-      300_000,
+      600_000,
     );
 
     test("those that can only be parsed are these", () => {
