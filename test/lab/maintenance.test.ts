@@ -274,6 +274,7 @@ describeWithHosts(
           const { status: code, output } = hosts.operator([
             program,
             ...args,
+            "--insecure-policy",
             "copy",
             "--all",
             "--src-tls-verify=false",
