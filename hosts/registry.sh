@@ -196,10 +196,11 @@ active_timers() { systemctl list-units --plain --no-legend --state=active "$MAIN
 timers_are_active() { [[ $(timers) == "$(active_timers)" ]]; }
 
 # The timers as the files now have them, each from now on: a delivery makes up for no run that was missed. One whose file
-# is gone is still in memory, whatever state that left it in.
+# is gone has failed, and is listed until that is forgotten.
 activate_timers() {
   local timer
-  systemctl stop "$MAINTENANCE-*.timer" || true
+  systemctl stop "$MAINTENANCE-*.timer"
+  systemctl reset-failed "$MAINTENANCE-*.timer"
   mkdir -p -- /var/lib/systemd/timers
   while IFS= read -r timer; do
     touch -- "/var/lib/systemd/timers/stamp-$timer"
