@@ -1,4 +1,4 @@
-import { integrityDashboard } from "../monitoring/dashboard";
+import { DASHBOARD } from "../monitoring/dashboard-identity";
 import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
 import { containerName, registryPaths, type Service } from "../site/registry";
@@ -71,16 +71,16 @@ const hosts = (site: Site): Block[] => [
 ];
 
 /** Path of the dashboard's picture below docs/, which test/pictures/dashboard.ts takes. */
-const DASHBOARD = "pictures/dashboard.png";
+const PICTURE = "pictures/dashboard.png";
 
 const dashboard = ({ monitoring }: Site): Block[] =>
   monitoring.dashboard === undefined
     ? []
     : [
         paragraph(
-          md`Grafana shows what they report on the dashboard **${plain(integrityDashboard().title)}**. Here a registry of the lab loses parts of its images, is away for a moment, is repaired and then cleaned up, all within two minutes; beside it is a cache that is only asked whether it answers. What is drawn are the answers of a real Prometheus to the dashboard's own queries; the page is drawn by ${"test/pictures/dashboard.ts"}, and Grafana's looks a little different.`,
+          md`Grafana shows what they report on the dashboard **${plain(DASHBOARD.title)}**. Here a registry of the lab loses parts of its images, is away for a moment, is repaired and then cleaned up, all within two minutes; beside it is a cache that is only asked whether it answers. What is drawn are the answers of a real Prometheus to the dashboard's own queries; the page is drawn by ${"test/pictures/dashboard.ts"}, and Grafana's looks a little different.`,
         ),
-        { kind: "image", text: md`The dashboard, after an incident`, target: DASHBOARD },
+        { kind: "image", text: md`The dashboard, after an incident`, target: PICTURE },
       ];
 
 const probes = (site: Site): Block[] => [

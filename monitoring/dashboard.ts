@@ -1,23 +1,42 @@
+import {
+  BigValueColorMode,
+  BigValueTextMode,
+  LegendDisplayMode,
+  LegendPlacement,
+  ReduceDataOptionsBuilder,
+  TooltipDisplayMode,
+  VizLegendOptionsBuilder,
+  VizTooltipOptionsBuilder,
+} from "@grafana/grafana-foundation-sdk/common";
+import {
+  DashboardBuilder,
+  DatasourceVariableBuilder,
+  type Dashboard as GrafanaDashboard,
+  type Panel as GrafanaPanel,
+  type GridPos,
+  MappingType,
+  QueryVariableBuilder,
+  ThresholdsConfigBuilder,
+  ThresholdsMode,
+  VariableRefresh,
+} from "@grafana/grafana-foundation-sdk/dashboard";
+import { type Dataquery, DataqueryBuilder, PromQueryFormat } from "@grafana/grafana-foundation-sdk/prometheus";
+import { PanelBuilder as StatBuilder } from "@grafana/grafana-foundation-sdk/stat";
+import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
+import { PanelBuilder as TimeseriesBuilder } from "@grafana/grafana-foundation-sdk/timeseries";
+import { DASHBOARD } from "./dashboard-identity";
 import type { MaintenanceMetricName, MetricName } from "./metrics";
 
-/** A dashboard of Grafana, as far as this product uses one. https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/ */
-export interface Dashboard {
-  readonly uid: string;
-  readonly title: string;
-  readonly panels: readonly Panel[];
-  readonly [field: string]: unknown;
-}
+/** A query of ours: what it asks and what its lines are called are always said. */
+export type Query = Dataquery & Required<Pick<Dataquery, "refId" | "expr" | "legendFormat">>;
 
-/** https://grafana.com/docs/grafana/latest/panels-visualizations/ */
-export interface Panel {
-  readonly id: number;
-  readonly type: "stat" | "timeseries" | "table";
-  readonly title: string;
-  readonly description: string;
-  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
-  readonly targets: readonly { readonly refId: string; readonly expr: string; readonly legendFormat: string }[];
-  readonly [field: string]: unknown;
-}
+/** A panel of ours: it has a place and an explanation, and asks Prometheus alone. */
+export type Panel = Omit<GrafanaPanel, "targets"> &
+  Required<Pick<GrafanaPanel, "id" | "title" | "description" | "gridPos">> & { targets: Query[] };
+
+/** A dashboard of Grafana, as far as this product uses one. */
+export type Dashboard = Omit<GrafanaDashboard, "panels"> &
+  Required<Pick<GrafanaDashboard, "uid" | "title">> & { panels: Panel[] };
 
 interface Threshold {
   readonly color: "green" | "orange" | "red";
@@ -230,56 +249,64 @@ const MAINTENANCE: readonly View[] = [
   },
 ];
 
-const targets = ({ queries }: View): Panel["targets"] =>
-  queries.map(({ expr, legend }, index) => ({
-    refId: refId(index),
-    expr,
-    legendFormat: legend,
-    datasource: SOURCE,
-  }));
-
-const fieldConfig = ({ unit, thresholds, words }: View) => ({
-  defaults: {
-    unit,
-    ...(thresholds === undefined ? {} : { thresholds: { mode: "absolute", steps: thresholds } }),
-    ...(words === undefined
-      ? {}
-      : {
-          mappings: [
-            {
-              type: "value",
-              options: Object.fromEntries(Object.entries(words).map(([value, text]) => [value, { text }])),
-            },
-          ],
-        }),
-  },
-  overrides: [],
-});
-
 /** Grafana's grid is 24 wide. */
 const WIDTH = 24;
 
 const refId = (index: number): string => String.fromCharCode("A".charCodeAt(0) + index);
 
+const query = (expr: string, index: number): DataqueryBuilder =>
+  new DataqueryBuilder().refId(refId(index)).expr(expr).datasource(SOURCE);
+
+/** What a panel of either kind shows. */
+const shown = <Builder extends StatBuilder | TimeseriesBuilder>(
+  builder: Builder,
+  { title, description, queries, unit, thresholds, words }: View,
+): Builder => {
+  builder
+    .title(title)
+    .description(description)
+    .datasource(SOURCE)
+    .targets(queries.map(({ expr, legend }, index) => query(expr, index).legendFormat(legend)))
+    .unit(unit);
+  if (thresholds !== undefined)
+    builder.thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps([...thresholds]));
+  if (words !== undefined) {
+    const options = Object.fromEntries(Object.entries(words).map(([value, text]) => [value, { text }]));
+    builder.mappings([{ type: MappingType.ValueToText, options }]);
+  }
+  return builder;
+};
+
+const stat = (view: View, gridPos: GridPos): StatBuilder =>
+  shown(new StatBuilder(), view)
+    .gridPos(gridPos)
+    .colorMode(BigValueColorMode.Background)
+    .reduceOptions(new ReduceDataOptionsBuilder().calcs(["lastNotNull"]))
+    .textMode(BigValueTextMode.ValueAndName);
+
+const timeseries = (view: View, gridPos: GridPos): TimeseriesBuilder =>
+  shown(new TimeseriesBuilder(), view)
+    .gridPos(gridPos)
+    .legend(
+      new VizLegendOptionsBuilder()
+        .showLegend(true)
+        .displayMode(LegendDisplayMode.List)
+        .placement(LegendPlacement.Bottom),
+    )
+    .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi));
+
 /** https://grafana.com/docs/grafana/latest/panels-visualizations/query-transform-data/transform-data/ */
-const lastRuns = (id: number, y: number): Panel => ({
-  id,
-  type: "table",
-  title: "Last runs",
-  description: "What each registry's last run said. A cache is only asked whether it answers.",
-  gridPos: { x: 0, y, w: WIDTH, h: 5 },
-  datasource: SOURCE,
-  targets: LAST_RUNS.map(({ expr }, index) => ({
-    refId: refId(index),
-    expr,
-    legendFormat: "",
-    format: "table",
-    instant: true,
-    datasource: SOURCE,
-  })),
-  transformations: [
-    { id: "merge", options: {} },
-    {
+const lastRuns = (y: number): TableBuilder => {
+  const table = new TableBuilder()
+    .title("Last runs")
+    .description("What each registry's last run said. A cache is only asked whether it answers.")
+    .gridPos({ x: 0, y, w: WIDTH, h: 5 })
+    .datasource(SOURCE)
+    .targets(
+      LAST_RUNS.map(({ expr }, index) => query(expr, index).legendFormat("").format(PromQueryFormat.Table).instant()),
+    )
+    .withTransformation({ id: "merge", options: {} })
+    .withTransformation({
       id: "organize",
       options: {
         excludeByName: { Time: true },
@@ -288,76 +315,47 @@ const lastRuns = (id: number, y: number): Panel => ({
           ...Object.fromEntries(LAST_RUNS.map(({ title }, index) => [`Value #${refId(index)}`, title])),
         },
       },
-    },
-  ],
-  fieldConfig: {
-    defaults: {},
-    overrides: LAST_RUNS.map(({ title, unit }) => ({
-      matcher: { id: "byName", options: title },
-      properties: [{ id: "unit", value: unit }],
-    })),
-  },
-  options: { showHeader: true },
-});
+    });
+  for (const { title, unit } of LAST_RUNS) table.overrideByName(title, [{ id: "unit", value: unit }]);
+  return table;
+};
 
 const panels = (): Panel[] => {
   const inOneRow = (views: readonly View[], y: number) =>
-    views.map((view, index) => ({
-      view,
-      type: "stat" as const,
-      gridPos: { x: (index * WIDTH) / views.length, y, w: WIDTH / views.length, h: 5 },
-      options: { colorMode: "background", reduceOptions: { calcs: ["lastNotNull"] }, textMode: "value_and_name" },
-    }));
-  const answers = inOneRow(ANSWERS, 0);
-  const history = HISTORY.map((view, index) => ({
-    view,
-    type: "timeseries" as const,
-    gridPos: { x: (index % 2) * (WIDTH / 2), y: 5 + Math.floor(index / 2) * 8, w: WIDTH / 2, h: 8 },
-    options: { legend: { displayMode: "list", placement: "bottom" }, tooltip: { mode: "multi" } },
-  }));
-  const maintenance = inOneRow(MAINTENANCE, 5 + Math.ceil(HISTORY.length / 2) * 8);
-  const views = [...answers, ...history, ...maintenance].map(({ view, type, gridPos, options }, index) => ({
-    id: index + 1,
-    type,
-    title: view.title,
-    description: view.description,
-    gridPos,
-    datasource: SOURCE,
-    targets: targets(view),
-    fieldConfig: fieldConfig(view),
-    options,
-  }));
-  const below = Math.max(...views.map(({ gridPos: { y, h } }) => y + h));
-  return [...views, lastRuns(views.length + 1, below)];
+    views.map((view, index) => stat(view, { x: (index * WIDTH) / views.length, y, w: WIDTH / views.length, h: 5 }));
+  const history = HISTORY.map((view, index) =>
+    timeseries(view, { x: (index % 2) * (WIDTH / 2), y: 5 + Math.floor(index / 2) * 8, w: WIDTH / 2, h: 8 }),
+  );
+  const maintenance = 5 + Math.ceil(HISTORY.length / 2) * 8;
+  return (
+    [...inOneRow(ANSWERS, 0), ...history, ...inOneRow(MAINTENANCE, maintenance), lastRuns(maintenance + 5)]
+      // All that is required of a panel here was given to its builder.
+      .map((builder, index) => builder.id(index + 1).build() as Panel)
+  );
 };
 
 const REGISTRIES: MetricName = "registry_manifest_integrity_last_run_timestamp";
 
 /** The dashboard of every registry that is probed. It holds nothing of a site: which registries there are, the metrics say. */
-export const integrityDashboard = (): Dashboard => ({
-  uid: "registry-integrity",
-  title: "Registry integrity",
-  tags: ["registry"],
-  schemaVersion: 39,
-  editable: false,
-  refresh: "1m",
-  time: { from: "now-2d", to: "now" },
-  templating: {
-    list: [
-      { name: "source", label: "Prometheus", type: "datasource", query: "prometheus" },
-      {
-        name: "instance",
-        label: "Registry",
-        type: "query",
-        datasource: SOURCE,
-        query: { query: `label_values(${REGISTRIES}, instance)`, refId: "instance" },
-        refresh: 2,
-        includeAll: true,
-        multi: true,
-        allValue: ".+",
-        current: { text: "All", value: "$__all" },
-      },
-    ],
-  },
-  panels: panels(),
-});
+export const integrityDashboard = (): Dashboard => {
+  const dashboard = new DashboardBuilder(DASHBOARD.title)
+    .uid(DASHBOARD.uid)
+    .tags(["registry"])
+    .readonly()
+    .refresh("1m")
+    .time({ from: "now-2d", to: "now" })
+    .variables([
+      new DatasourceVariableBuilder("source").label("Prometheus").type("prometheus"),
+      new QueryVariableBuilder("instance")
+        .label("Registry")
+        .datasource(SOURCE)
+        .query({ query: `label_values(${REGISTRIES}, instance)`, refId: "instance" })
+        .refresh(VariableRefresh.OnTimeRangeChanged)
+        .includeAll(true)
+        .multi(true)
+        .allValue(".+")
+        .current({ text: "All", value: "$__all" }),
+    ])
+    .build();
+  return { ...dashboard, ...DASHBOARD, panels: panels() };
+};

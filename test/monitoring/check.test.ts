@@ -32,10 +32,8 @@ it("reports the mistakes of every expression at once", () => {
 it("refuses a panel whose query is no PromQL, with its position", () => {
   const dashboard = integrityDashboard();
   const [panel] = dashboard.panels as [Panel];
-  const bent: Dashboard = {
-    ...dashboard,
-    panels: [{ ...panel, targets: [{ refId: "A", expr: "sum by (instance (up)", legendFormat: "" }] }],
-  };
+  const targets = panel.targets.map((query) => ({ ...query, expr: "sum by (instance (up)" }));
+  const bent: Dashboard = { ...dashboard, panels: [{ ...panel, targets }] };
   expect(() => checkDashboard(dashboard)).not.toThrow();
   expect(() => checkDashboard(bent)).toThrow(
     `panel "${panel.title}" of ${dashboard.title}: given "sum by (instance (up)", which is no PromQL from character `,
