@@ -220,6 +220,12 @@ describeRunbooks(
           NODE_EXTRA_CA_CERTS: authority.certificate,
           CURL_CA_BUNDLE: authority.certificate,
           npm_config_loglevel: "silent",
+          // An operator's terminal is none of CI, where cdktf-cli shows no question before it has ended.
+          CI: undefined,
+          CONTINUOUS_INTEGRATION: undefined,
+          BUILD_NUMBER: undefined,
+          RUN_ID: undefined,
+          GITHUB_ACTIONS: undefined,
         },
       ];
     };
