@@ -98,6 +98,8 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
         }
         expect(hosts.queriesOf(addresses.vm).join("\n")).toContain("example.org");
         expect(hosts.queriesOf(addresses.vm).filter((query) => query.includes("viktorbarzin.lan"))).toEqual([]);
+        // The resolver's own word for it.
+        expect(hosts.ssh("vm", "resolvectl status eth0")).toMatch(/Current DNS Server: 94\.140\.14\.14$/m);
       } finally {
         hosts.unblock();
       }
