@@ -1,39 +1,32 @@
 import type { Command } from "commander";
 import { isScanThread, serveScan } from "../registry/storage/scan-threads";
-import { diagnoseCommand } from "./diagnose";
-import { dnsCommand } from "./dns";
-import { docsCommand } from "./docs";
-import { driftCommand } from "./drift";
-import { htpasswdCommand } from "./htpasswd";
-import { planReportCommand } from "./plan-report";
-import { probeCommand } from "./probe-command";
-import { pruneCommand } from "./prune";
-import { repairCommand } from "./repair";
-import { rollbackCommand } from "./rollback";
 import { run, start } from "./run";
-import { scanCommand } from "./scan";
-import { verifyCommand } from "./verify";
 
-function commands(): Command[] {
-  return [
-    verifyCommand(),
-    probeCommand(),
-    planReportCommand(),
-    docsCommand(),
-    scanCommand(),
-    diagnoseCommand(),
-    pruneCommand(),
-    repairCommand(),
-    driftCommand(),
-    rollbackCommand(),
-    dnsCommand(),
-    htpasswdCommand(),
-  ];
+/** In the order of the help. A command is loaded when it is wanted: all of them together take longer than a small walk. */
+const COMMANDS: Readonly<Record<string, () => Command>> = {
+  verify: () => (require("./verify") as typeof import("./verify")).verifyCommand(),
+  probe: () => (require("./probe-command") as typeof import("./probe-command")).probeCommand(),
+  "plan-report": () => (require("./plan-report") as typeof import("./plan-report")).planReportCommand(),
+  docs: () => (require("./docs") as typeof import("./docs")).docsCommand(),
+  scan: () => (require("./scan") as typeof import("./scan")).scanCommand(),
+  diagnose: () => (require("./diagnose") as typeof import("./diagnose")).diagnoseCommand(),
+  prune: () => (require("./prune") as typeof import("./prune")).pruneCommand(),
+  repair: () => (require("./repair") as typeof import("./repair")).repairCommand(),
+  drift: () => (require("./drift") as typeof import("./drift")).driftCommand(),
+  rollback: () => (require("./rollback") as typeof import("./rollback")).rollbackCommand(),
+  dns: () => (require("./dns") as typeof import("./dns")).dnsCommand(),
+  htpasswd: () => (require("./htpasswd") as typeof import("./htpasswd")).htpasswdCommand(),
+};
+
+/** The command that is named, or all where none is: for the help, and for who mistyped. */
+function commands([name = ""]: readonly string[]): Command[] {
+  const named = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  return named === undefined ? Object.values(COMMANDS).map((load) => load()) : [named()];
 }
 
 /** Runs one command of all. @param args without the program's name. @returns the exit code */
-export const main = (args: readonly string[]): Promise<number> => run(commands(), args);
+export const main = (args: readonly string[]): Promise<number> => run(commands(args), args);
 
 // Inside a bundle there is no main module; a test that imports this file is one.
 if (isScanThread) serveScan();
-else if (require.main === undefined || require.main === module) start(commands());
+else if (require.main === undefined || require.main === module) start(commands(process.argv.slice(2)));
