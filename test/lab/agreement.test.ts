@@ -1,11 +1,10 @@
 import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { RegistryClient } from "../../registry/oci/client";
 import type { Failure } from "../../registry/oci/failure";
-import { walk } from "../../registry/oci/walk";
 import type { Finding } from "../../registry/storage/finding";
 import { scan } from "../../registry/storage/scan";
+import { verify } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { image, index, type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -61,17 +60,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
         damage.push(`${hit} ${blow}`);
       }
       await registry.restart();
-      const client = new RegistryClient({ url: new URL(registry.url) });
-      const walked = await walk(client, {
-        role: "private",
-        blobs: "hash",
-        catalogue: true,
-        repositories: [],
-        selection: { kind: "all" },
-        credentialsGiven: false,
-      });
-      await client.close();
-      failures = walked.failures;
+      failures = (await verify(new URL(registry.url), { blobs: "hash" })).failures;
       findings = (await scan(registry.root, { hash: true })).findings;
     }, 120_000);
     afterAll(() => registry.stop());

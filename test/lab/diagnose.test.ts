@@ -1,11 +1,10 @@
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Cause, type Diagnosis, diagnose } from "../../registry/diagnose";
-import { RegistryClient } from "../../registry/oci/client";
-import { walk } from "../../registry/oci/walk";
 import { StorageLayout } from "../../registry/storage/layout";
 import { StoreReader } from "../../registry/storage/reader";
 import { scan } from "../../registry/storage/scan";
+import { verify } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { image, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -13,21 +12,10 @@ import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
 /** @param root of the storage, where it is not that of the registry */
 async function diagnosed(registry: LabRegistry, root = registry.root): Promise<Diagnosis[]> {
-  const client = new RegistryClient({ url: new URL(registry.url) });
   const reader = new StoreReader(new StorageLayout(root));
-  try {
-    const report = await walk(client, {
-      role: "private",
-      blobs: "last-byte",
-      catalogue: true,
-      repositories: [...reader.repositories()].map(({ name }) => name),
-      selection: { kind: "all" },
-      credentialsGiven: false,
-    });
-    return diagnose(report, await scan(root), reader).findings;
-  } finally {
-    await client.close();
-  }
+  const repositories = [...reader.repositories()].map(({ name }) => name);
+  const report = await verify(new URL(registry.url), { repositories });
+  return diagnose(report, await scan(root), reader).findings;
 }
 
 const CAUSES: Record<string, Cause> = {

@@ -3,11 +3,10 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fetch } from "undici";
-import { RegistryClient } from "../../registry/oci/client";
 import { MANIFEST_ACCEPT } from "../../registry/oci/manifest";
 import type { Report, WalkOptions } from "../../registry/oci/walk";
-import { walk } from "../../registry/oci/walk";
 import { type ScanReport, scan } from "../../registry/storage/scan";
+import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { artifact, attestation, image, index, layer, multiPlatformImage, push, referrersTag } from "./images";
 import { waitFor } from "./process";
@@ -17,22 +16,8 @@ import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 /** What is found by a scan only: it breaks nothing that is served from a tag. */
 const ONLY_ON_DISK = ["orphan-layer-link", "stale-upload"];
 
-async function verify(registry: LabRegistry, options: Partial<WalkOptions> = {}): Promise<Report> {
-  const client = new RegistryClient({ url: new URL(registry.url) });
-  try {
-    return await walk(client, {
-      role: "private",
-      blobs: "last-byte",
-      catalogue: true,
-      repositories: [],
-      selection: { kind: "all" },
-      credentialsGiven: false,
-      ...options,
-    });
-  } finally {
-    await client.close();
-  }
-}
+const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<Report> =>
+  walkUrl(new URL(registry.url), options);
 
 describe.each([
   // What its catalogue is made of differs, and so does the repository that a walk cannot find.

@@ -1,10 +1,10 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { BlobCheck } from "../../registry/oci/check";
-import { RegistryClient } from "../../registry/oci/client";
 import type { Digest } from "../../registry/oci/digest";
 import type { Failure } from "../../registry/oci/failure";
-import { type Report, type WalkOptions, walk } from "../../registry/oci/walk";
+import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
+import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -172,22 +172,8 @@ function targetOf(registry: LabRegistry, repository: string, image: Manifest): T
   };
 }
 
-async function verify(registry: LabRegistry, options: Partial<WalkOptions> = {}): Promise<Report> {
-  const client = new RegistryClient({ url: new URL(registry.url) });
-  try {
-    return await walk(client, {
-      role: "private",
-      blobs: "last-byte",
-      catalogue: true,
-      repositories: [],
-      selection: { kind: "all" },
-      credentialsGiven: false,
-      ...options,
-    });
-  } finally {
-    await client.close();
-  }
-}
+const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<Report> =>
+  walkUrl(new URL(registry.url), options);
 
 /** What a row must give: exactly this one failure, with its place. */
 function failureOf(repository: string, target: Target, expected: Expected): Partial<Failure> {
