@@ -3,7 +3,7 @@ import { assembleScript } from "../hosts/delivery";
 import type { Finding } from "../hosts/finding";
 import { dnsDelivery } from "../hosts/resolver";
 import { HostError, runOnHost } from "../hosts/ssh";
-import { hostTable, managedHost } from "./host";
+import { hostTable, managedHost, reasonOf } from "./host";
 import { selectedSite } from "./selected-site";
 
 interface DnsOptions {
@@ -38,13 +38,13 @@ async function run(
   const host = managedHost(site, name);
   const script = assembleScript(dnsDelivery(site, host), DEPLOY);
   const mode = withoutFailoverTest ? "quiet" : "full";
-  const { status, stdout, stderr } = await runOnHost(host, script, { args: ["verify", mode, "findings"] });
+  const output = await runOnHost(host, script, { args: ["verify", mode, "findings"] });
+  const { status, stdout } = output;
   const findings = findingsIn(stdout);
   if (status !== 0 && findings.length === 0) {
-    const [reason = ""] = stderr.trim().split("\n");
     throw new HostError(
       "failed",
-      `the DNS of ${name} cannot be verified (${reason || "it does not say why"})`,
+      `the DNS of ${name} cannot be verified (${reasonOf(output)})`,
       "correct that on the host, and run it again",
     );
   }

@@ -1,5 +1,5 @@
 import type { Finding, HostReport } from "../hosts/finding";
-import { HostError } from "../hosts/ssh";
+import { HostError, type HostOutput } from "../hosts/ssh";
 import { lineDiff } from "../review/line-diff";
 import { type Host, isManaged, type ManagedHost } from "../site/host";
 import { managedHosts, type Site } from "../site/schema";
@@ -35,6 +35,9 @@ export const managedHost = (site: Site, name: string): ManagedHost => {
     "give one of them, or lift the deferral in the site",
   );
 };
+
+/** Why a script on a host failed: the first line that it said of it. */
+export const reasonOf = ({ stderr }: HostOutput): string => stderr.trim().split("\n", 1)[0] || "it does not say why";
 
 const isText = (value: string): boolean => value.includes("\n");
 

@@ -7,7 +7,7 @@ import { quote } from "../hosts/shell";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import type { ManagedHost } from "../site/host";
 import type { Site } from "../site/schema";
-import { managedHost } from "./host";
+import { managedHost, reasonOf } from "./host";
 import { selectedSite } from "./selected-site";
 
 interface RollbackOptions {
@@ -84,14 +84,12 @@ fi
 bash "$program" ${command} ${quote(path)}`;
 };
 
-const failed = (name: string, { stderr }: HostOutput): HostError => {
-  const [reason = ""] = stderr.trim().split("\n");
-  return new HostError(
+const failed = (name: string, output: HostOutput): HostError =>
+  new HostError(
     "failed",
-    `${name} was not rolled back (${reason || "it does not say why"})`,
+    `${name} was not rolled back (${reasonOf(output)})`,
     `correct that on ${name}, and run it again`,
   );
-};
 
 async function run(name: string, { to, dryRun, site: option }: RollbackOptions): Promise<void> {
   const site = selectedSite(option);
