@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { siteSchema } from "../site/schema";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { md, type Prose, plain } from "./prose";

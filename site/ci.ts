@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { count, label, line, matching, oneOf, record } from "./fields";
 import { image } from "./image";
 

@@ -1,5 +1,5 @@
 import { isAbsolute, normalize } from "node:path/posix";
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * The vocabulary of a site: each field says in its error what is allowed and, where it is not obvious, the cure. The

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { record } from "./fields";
 
 const REPOSITORY = 'a repository without tag, for example "registry" or "joxit/docker-registry-ui"';

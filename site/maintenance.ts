@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { absolutePath, baseUrl, count, duplicates, line, matching, oneOf, record, refused, rule } from "./fields";
 
 /** In the order of systemd and of a week. */

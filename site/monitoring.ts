@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { baseUrl, count, duplicates, label, oneOf, record, rule, seconds } from "./fields";
 import { image } from "./image";
 

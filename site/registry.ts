@@ -1,5 +1,5 @@
 import { join } from "node:path/posix";
-import { z } from "zod";
+import * as z from "zod";
 import {
   absolutePath,
   baseUrl,

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ci } from "./ci";
 import { address, domainName, duplicates, record, rule } from "./fields";
 import { host, isDeferred, isManaged, type ManagedHost } from "./host";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { baseUrl, label, record } from "./fields";
 
 const DIRECTORY = 'a relative directory outside cdktf.out, for example "state": cdktf.out may be deleted at any time';

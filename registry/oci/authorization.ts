@@ -1,6 +1,6 @@
 import type { Credentials } from "./credentials";
 import { RegistryError } from "./errors";
-import { type Answer, type Exchange, ExchangeError, type Transport } from "./http";
+import { type Answer, addressOf, type Exchange, ExchangeError, type Transport } from "./http";
 
 /** One challenge of a WWW-Authenticate header; scheme and parameter names in lower case. */
 export interface Challenge {
@@ -185,7 +185,7 @@ export class Authorizer {
       parameters.set("refresh_token", this.credentials.token);
       parameters.set("client_id", "registry-warden");
       const headers = { "content-type": "application/x-www-form-urlencoded" };
-      return this.#ask({ url: realm, method: "POST", headers, body: `${parameters}` }, true);
+      return this.#ask(realm, { method: "POST", headers, body: `${parameters}` }, true);
     }
     const url = new URL(realm);
     for (const [name, value] of parameters) url.searchParams.set(name, value);
@@ -194,16 +194,16 @@ export class Authorizer {
       url.searchParams.set("account", this.credentials.username);
     }
     const headers: Record<string, string> = basic === null ? {} : { authorization: basic };
-    return this.#ask({ url, method: "GET", headers }, basic !== null);
+    return this.#ask(url, { method: "GET", headers }, basic !== null);
   }
 
-  async #ask(request: Pick<Exchange, "url" | "method" | "headers" | "body">, withCredentials: boolean) {
-    const answer = await this.transport.exchange({ ...request, limit: TOKEN_ANSWER_LIMIT });
+  async #ask(service: URL, request: Pick<Exchange, "method" | "headers" | "body">, withCredentials: boolean) {
+    const answer = await this.transport.exchange({ ...addressOf(service), ...request, limit: TOKEN_ANSWER_LIMIT });
     // A service that took the credentials before refuses the scope.
     if (answer.status === 401 && withCredentials && !this.#accepted) {
       throw new RegistryError(
         "unauthorized",
-        `the token service ${request.url.host} refused the credentials`,
+        `the token service ${service.host} refused the credentials`,
         "check the user name and the password",
       );
     }

@@ -5,7 +5,16 @@ import type { Digest } from "./digest";
 import { RegistryError } from "./errors";
 import { acceptWasDropped } from "./failure";
 import { Gate } from "./gate";
-import { type Answer, type Exchange, ExchangeError, type Traffic, Transport } from "./http";
+import {
+  type Address,
+  type Answer,
+  addressOf,
+  type Exchange,
+  ExchangeError,
+  type Traffic,
+  Transport,
+  urlOf,
+} from "./http";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "./manifest";
 import { type Outcome, retryAfter, retryDelay } from "./retry";
 
@@ -52,6 +61,8 @@ interface Request {
   /** Called for each exchange, so that a repeated one starts afresh. */
   receiver?: () => (piece: Uint8Array) => void;
   enough?: Exchange["enough"];
+  /** Whether it is sent without credentials, and a refusal is the answer. @default false */
+  anonymous?: boolean;
 }
 
 /**
@@ -63,6 +74,8 @@ interface Request {
 export class RegistryClient {
   readonly url: URL;
   readonly concurrency: number;
+  /** Of the URL, which would work it out anew each time. */
+  readonly #origin: string;
   readonly #transport: Transport;
   readonly #authorizer: Authorizer;
   readonly #gate: Gate;
@@ -82,12 +95,13 @@ export class RegistryClient {
   constructor(options: ClientOptions) {
     const { url, credentials = null, rate, ca, insecureSkipTlsVerify, signal } = options;
     this.url = url;
+    this.#origin = url.origin;
     this.concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
     this.#signal = signal;
     this.#hasCredentials = credentials !== null;
     this.#gate = new Gate({ concurrency: this.concurrency, rate, signal });
     const timeout = (options.timeout ?? DEFAULT_TIMEOUT) * 1000;
-    this.#transport = new Transport({ connections: this.concurrency, timeout, ca, insecureSkipTlsVerify, signal });
+    this.#transport = new Transport({ timeout, ca, insecureSkipTlsVerify, signal });
     this.#authorizer = new Authorizer(url, credentials, this.#transport);
   }
 
@@ -208,14 +222,9 @@ export class RegistryClient {
     return { path: `/v2/${repository}/blobs/${digest}`, scope: pullScope(repository) };
   }
 
-  async #send(request: Request & { anonymous?: boolean }): Promise<Answer> {
+  async #send(request: Request): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.#gate
-        .pass(() => this.#attempt(request))
-        .catch((error: unknown) => {
-          if (error instanceof ExchangeError) return error;
-          throw this.#signal?.aborted ? cancelled() : error;
-        });
+      const outcome = await this.#attempt(request);
       const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
       if (delay === null) {
         this.#noteSilence(outcome);
@@ -237,54 +246,78 @@ export class RegistryClient {
     if (this.#silence >= SILENCE * this.concurrency) throw registryFailed(this.url, outcome as ExchangeError);
   }
 
-  async #attempt(request: Request & { anonymous?: boolean }): Promise<Answer> {
-    // Not resolved: a path that begins with two slashes would name another host.
-    const url = new URL(this.url.origin + request.path);
-    const known = request.anonymous ? null : this.#authorizer.headerFor(request.scope);
-    // A token may have to be asked for first; waiting for what is there costs a turn of every request.
-    const authorization = known instanceof Promise ? await known : known;
-    const answer = await this.#follow(request, url, authorization);
-    if (request.anonymous || answer.url.origin !== url.origin) return answer;
-    if (answer.status !== 401) {
+  /**
+   * One attempt, inside the gate. Every layer of promises costs a walk more than its judgement of an answer: what few
+   * answers need stands in methods of its own.
+   *
+   * @throws ExchangeError `cancelled`, or RegistryError
+   */
+  async #attempt(request: Request): Promise<Outcome> {
+    try {
+      await this.#gate.enter();
+      const known = request.anonymous ? null : this.#authorizer.headerFor(request.scope);
+      const authorization = known instanceof Promise ? await known : known;
+      const first = await this.#exchange(request, { origin: this.#origin, path: request.path }, authorization);
+      const answer = isRedirect(first) ? await this.#follow(request, first, authorization) : first;
+      if (request.anonymous || answer.origin !== this.#origin) return answer;
+      if (answer.status === 401) return await this.#askAgain(request, answer, authorization);
       this.#entered ||= this.#greeted || answer.status !== 404;
       return answer;
+    } catch (error) {
+      if (error instanceof ExchangeError) return error;
+      throw this.#signal?.aborted ? cancelled() : error;
+    } finally {
+      this.#gate.leave();
     }
+  }
+
+  /** Answers the challenge of a refusal, and gives the refusal back where there is no better answer than before. */
+  async #askAgain(request: Request, refusal: Answer, authorization: string | null): Promise<Answer> {
     this.#refused = true;
     // Basic knows no scopes: what is refused from the first request on are the credentials themselves.
     if (authorization?.startsWith("Basic ") && !this.#entered) throw credentialsRefused(this.url);
-    const challenges = parseChallenges(answer.headers["www-authenticate"]);
+    const challenges = parseChallenges(refusal.headers["www-authenticate"]);
     const better = await this.#authorizer.answer(challenges, request.scope, authorization);
-    if (better === null) return answer;
-    const second = await this.#follow(request, url, better);
-    this.#entered ||= second.status !== 401;
-    return second;
+    if (better === null) return refusal;
+    const first = await this.#exchange(request, { origin: this.#origin, path: request.path }, better);
+    const answer = isRedirect(first) ? await this.#follow(request, first, better) : first;
+    this.#entered ||= answer.status !== 401;
+    return answer;
   }
 
   /** Follows redirects; credentials stay at the registry. */
-  async #follow(request: Request, start: URL, credentials: string | null): Promise<Answer> {
-    const { method = "GET", accept, range, limit, receiver, enough } = request;
-    let url = start;
+  async #follow(request: Request, redirect: Answer, credentials: string | null): Promise<Answer> {
+    let answer = redirect;
     let authorization = credentials;
-    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
-      const headers: Record<string, string> = {};
-      if (accept !== undefined) headers.accept = accept;
-      if (range !== undefined) headers.range = range;
-      if (authorization !== null) headers.authorization = authorization;
-      const answer = await this.#transport.exchange({ url, method, headers, limit, onPiece: receiver?.(), enough });
-      if (!REDIRECTS.includes(answer.status)) return answer;
+    for (let redirects = 1; redirects <= MOST_REDIRECTS; redirects++) {
       const next = redirectTarget(answer);
       if (next === null) throw new ExchangeError("redirects", "sent on to no usable address", answer.status);
-      if (next.origin !== url.origin) authorization = null;
-      url = next;
+      if (next.origin !== answer.origin) authorization = null;
+      answer = await this.#exchange(request, addressOf(next), authorization);
+      if (!isRedirect(answer)) return answer;
     }
     throw new ExchangeError("redirects", `sent on more than ${MOST_REDIRECTS} times`);
   }
+
+  #exchange(request: Request, { origin, path }: Address, authorization: string | null): Promise<Answer> {
+    const { method = "GET", accept, range, limit, receiver, enough } = request;
+    const headers: Record<string, string> = {};
+    if (accept !== undefined) headers.accept = accept;
+    if (range !== undefined) headers.range = range;
+    if (authorization !== null) headers.authorization = authorization;
+    return this.#transport.exchange({ origin, path, method, headers, limit, onPiece: receiver?.(), enough });
+  }
+}
+
+function isRedirect({ status }: Answer): boolean {
+  return REDIRECTS.includes(status);
 }
 
 function redirectTarget(answer: Answer): URL | null {
   const { location } = answer.headers;
-  if (typeof location !== "string" || !URL.canParse(location, answer.url.href)) return null;
-  const target = new URL(location, answer.url);
+  const from = urlOf(answer);
+  if (typeof location !== "string" || !URL.canParse(location, from.href)) return null;
+  const target = new URL(location, from);
   return ["http:", "https:"].includes(target.protocol) && target.username === "" ? target : null;
 }
 

@@ -23,19 +23,18 @@ export class Gate {
     this.#signal = options.signal;
   }
 
-  /** Runs the task inside the gate. */
-  async pass<T>(task: () => Promise<T>): Promise<T> {
+  /** Waits to be let in. The caller has to leave, even when this fails because the signal has ended a wait inside. */
+  async enter(): Promise<void> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      const pause = this.#pause();
-      if (pause > 0) await sleep(pause, undefined, { signal: this.#signal });
-      return await task();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
+    const pause = this.#pause();
+    if (pause > 0) await sleep(pause, undefined, { signal: this.#signal });
+  }
+
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#free++;
   }
 
   /** Lets nobody else in for so many milliseconds. */

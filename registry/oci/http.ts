@@ -1,6 +1,6 @@
 import { rootCertificates, TLSSocket } from "node:tls";
 import type { Dispatcher } from "undici";
-import { Agent, buildConnector } from "./undici";
+import { buildConnector, Client } from "./undici";
 
 /**
  * Why an exchange gave no whole answer.
@@ -38,8 +38,15 @@ export class ExchangeError extends Error {
   }
 }
 
-export interface Exchange {
-  url: URL;
+/** Where a request goes, in two strings: a walk that made a URL of each would spend a tenth of its time on them. */
+export interface Address {
+  /** Scheme, host and port: `https://registry.example.org:5000`. */
+  origin: string;
+  /** From the slash on, with its query; sent as it is. */
+  path: string;
+}
+
+export interface Exchange extends Address {
   method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   headers?: Record<string, string>;
   body?: string | Uint8Array;
@@ -54,8 +61,8 @@ export interface Exchange {
 /** Header names are in lower case. */
 export type Headers = Record<string, string | string[] | undefined>;
 
-export interface Answer {
-  url: URL;
+/** Of the address that was asked. */
+export interface Answer extends Address {
   status: number;
   headers: Headers;
   /** Empty where `onPiece` took the body. */
@@ -64,9 +71,15 @@ export interface Answer {
   received: number;
 }
 
+export function urlOf({ origin, path }: Address): URL {
+  return new URL(origin + path);
+}
+
+export function addressOf({ origin, pathname, search }: URL): Address {
+  return { origin, path: pathname + search };
+}
+
 export interface TransportOptions {
-  /** Connections to each origin. */
-  connections: number;
   /** Milliseconds without a byte that end an exchange. */
   timeout: number;
   /** PEM certificates trusted beside the well-known ones. */
@@ -181,8 +194,10 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 
   #finish(): void {
+    const { origin, path } = this.exchange;
     this.#end({
-      url: this.exchange.url,
+      origin,
+      path,
       status: this.#status ?? 0,
       headers: this.#headers,
       body: this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces),
@@ -203,13 +218,24 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 }
 
-/** One HTTP/1.1 exchange at a time over kept-alive connections: no retry, no redirect, no credentials of its own. */
+/** Takes one exchange at a time, and connects anew when it must. */
+type Connection = InstanceType<typeof Client>;
+
+/**
+ * HTTP/1.1 exchanges over kept-alive connections: no retry, no redirect, no credentials of its own. There are as many
+ * connections to an origin as exchanges were under way at once; whoever asks bounds them.
+ */
 export class Transport {
   readonly traffic: Traffic = { requests: 0, bytes: 0 };
-  readonly #agent: InstanceType<typeof Agent>;
   readonly #options: TransportOptions;
+  readonly #connect: ReturnType<typeof buildConnector>;
+  readonly #connections = new Set<Connection>();
+  /** Those of each origin that nothing is under way on, the one that was used last at the end. */
+  readonly #idle = new Map<string, Connection[]>();
   readonly #expiry = new Map<string, number>();
-  readonly #destroy = (): void => void this.#agent.destroy();
+  readonly #destroy = (): Promise<unknown> => {
+    return Promise.all([...this.#connections].map((connection) => connection.destroy()));
+  };
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -220,19 +246,12 @@ export class Transport {
       ca: ca === undefined ? undefined : [...rootCertificates, ca],
       rejectUnauthorized: options.insecureSkipTlsVerify !== true,
     });
-    this.#agent = new Agent({
-      connections: options.connections,
-      // Over HTTP/2 the partial answer that tells a lost blob is lost with its stream.
-      allowH2: false,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-      connect: (request, callback) =>
-        connect(request, (...result) => {
-          const [, socket] = result;
-          if (socket instanceof TLSSocket) this.#noteCertificate(request.host ?? request.hostname, socket);
-          callback(...result);
-        }),
-    });
+    this.#connect = (request, callback) =>
+      connect(request, (...result) => {
+        const [, socket] = result;
+        if (socket instanceof TLSSocket) this.#noteCertificate(request.host ?? request.hostname, socket);
+        callback(...result);
+      });
     signal?.addEventListener("abort", this.#destroy);
   }
 
@@ -245,26 +264,23 @@ export class Transport {
   exchange(exchange: Exchange): Promise<Answer> {
     if (this.#options.signal?.aborted) return Promise.reject(new ExchangeError("cancelled", "the run was cut short"));
     this.traffic.requests++;
-    const { url } = exchange;
+    const { origin, path, method, headers, body } = exchange;
+    const idle = this.#idleOf(origin);
     return new Promise<Answer>((resolve, reject) => {
+      const connection = idle.pop() ?? this.#connectTo(origin);
       const settle = (outcome: Answer | ExchangeError): void => {
-        if (!(outcome instanceof ExchangeError)) resolve(outcome);
-        else reject(this.#options.signal?.aborted ? new ExchangeError("cancelled", "the run was cut short") : outcome);
+        if (outcome instanceof ExchangeError) {
+          this.#discard(connection);
+          reject(this.#options.signal?.aborted ? new ExchangeError("cancelled", "the run was cut short") : outcome);
+        } else {
+          idle.push(connection);
+          resolve(outcome);
+        }
       };
       const receiver = new Receiver(exchange, this.#options.timeout, this.traffic, settle);
       try {
-        this.#agent.dispatch(
-          {
-            origin: url.origin,
-            path: url.pathname + url.search,
-            method: exchange.method,
-            headers: exchange.headers,
-            body: exchange.body,
-            // Undici would close the connection after each HEAD, in case a body followed.
-            reset: false,
-          },
-          receiver,
-        );
+        // Undici would close the connection after each HEAD, in case a body followed, but for `reset`.
+        connection.dispatch({ path, method, headers, body, reset: false }, receiver);
       } catch (error) {
         settle(classify(error as Error, null, 0));
       }
@@ -274,7 +290,30 @@ export class Transport {
   /** Closes the connections; nothing may be under way. */
   async close(): Promise<void> {
     this.#options.signal?.removeEventListener("abort", this.#destroy);
-    if (!this.#agent.closed && !this.#agent.destroyed) await this.#agent.close();
+    await this.#destroy();
+  }
+
+  #idleOf(origin: string): Connection[] {
+    const known = this.#idle.get(origin);
+    if (known !== undefined) return known;
+    const none: Connection[] = [];
+    this.#idle.set(origin, none);
+    return none;
+  }
+
+  #connectTo(origin: string): Connection {
+    const { timeout } = this.#options;
+    const connect = this.#connect;
+    // Over HTTP/2 the partial answer that tells a lost blob is lost with its stream.
+    const connection = new Client(origin, { allowH2: false, headersTimeout: timeout, bodyTimeout: timeout, connect });
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** What failed is tried again on a new connection; undici, in the midst of telling so, has to come to its end first. */
+  #discard(connection: Connection): void {
+    this.#connections.delete(connection);
+    queueMicrotask(() => void connection.destroy());
   }
 
   #noteCertificate(host: string, socket: TLSSocket): void {

@@ -1,5 +1,5 @@
 import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
-import { type Answer, ExchangeError } from "./http";
+import { type Answer, ExchangeError, urlOf } from "./http";
 
 /** What a listing gave until it ended or failed. */
 export interface Listing {
@@ -16,15 +16,16 @@ const MOST_NAMES = 1_000_000;
  *
  * @returns null on the last page, "foreign" when the link leaves the registry: it is not followed
  */
-export function nextPage(answer: Pick<Answer, "headers" | "url">): URL | "foreign" | null {
+export function nextPage(answer: Pick<Answer, "headers" | "origin" | "path">): URL | "foreign" | null {
   const header = answer.headers.link;
   for (const link of (Array.isArray(header) ? header : [header ?? ""]).join(",").matchAll(/<([^>]*)>([^<]*)/g)) {
     const [, target = "", parameters = ""] = link;
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters)) continue;
-    if (!URL.canParse(target, answer.url.href)) return "foreign";
-    const url = new URL(target, answer.url);
+    const page = urlOf(answer);
+    if (!URL.canParse(target, page.href)) return "foreign";
+    const url = new URL(target, page);
     // Behind a front that ends TLS, a registry may believe that it was asked by http.
-    return url.host === answer.url.host ? new URL(answer.url.origin + url.pathname + url.search) : "foreign";
+    return url.host === page.host ? new URL(page.origin + url.pathname + url.search) : "foreign";
   }
   return null;
 }

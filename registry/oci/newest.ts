@@ -16,9 +16,6 @@ const CONFIG_LIMIT = 1024 * 1024;
 /** An index in an index in an index says nothing more of its date. */
 const DEEPEST = 3;
 
-/** Numbers in names compare as numbers: v9 before v10. */
-const byName = new Intl.Collator("en", { numeric: true });
-
 function dateOf(value: unknown): number | null {
   const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : date;
@@ -31,6 +28,8 @@ function dateOf(value: unknown): number | null {
 export function pickNewest(tags: readonly { tag: string; created: Created }[], count: number): string[] {
   const hidden = tags.filter(({ created }) => created === "hidden");
   const ranked = tags.filter(({ created }) => created !== "hidden");
+  // Numbers in names compare as numbers: v9 before v10.
+  const byName = new Intl.Collator("en", { numeric: true });
   const time = ({ created }: { created: Created }): number => (typeof created === "number" ? created : -Infinity);
   ranked.sort((a, b) => {
     if (time(a) !== time(b)) return time(a) < time(b) ? 1 : -1;

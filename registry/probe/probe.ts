@@ -169,7 +169,7 @@ export async function probe(
     const settings = probeSettings(environment);
     const ca = settings.caFile === null ? undefined : readCertificates(settings.caFile);
     const signal = settings.deadline === null ? undefined : AbortSignal.timeout(settings.deadline * 1000);
-    const transport = new Transport({ connections: 1, timeout: PUSH_TIMEOUT * 1000, ca, signal });
+    const transport = new Transport({ timeout: PUSH_TIMEOUT * 1000, ca, signal });
     try {
       const reports = new Reports(settings, transport, signal);
       let told: Promise<void> | undefined;

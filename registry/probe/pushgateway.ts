@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MetricName } from "../../monitoring/metrics";
-import { type Answer, type Exchange, ExchangeError, type Transport } from "../oci/http";
+import { type Answer, addressOf, type Exchange, ExchangeError, type Transport } from "../oci/http";
 import { retryDelay } from "../oci/retry";
 import type { Shard } from "../oci/walk";
 import { exposition, NOTHING_STORED, type Push, type Stored } from "./samples";
@@ -132,7 +132,7 @@ export class Pushgateway {
     const url = new URL(path, this.#base);
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.transport
-        .exchange({ ...rest, url, limit: ANSWER_LIMIT })
+        .exchange({ ...addressOf(url), ...rest, limit: ANSWER_LIMIT })
         .catch((error: ExchangeError) => error);
       const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
       if (delay === null) {

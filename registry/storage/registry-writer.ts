@@ -1,7 +1,7 @@
 import { Authorizer, parseChallenges, type Scope } from "../oci/authorization";
 import type { Credentials } from "../oci/credentials";
 import type { Digest } from "../oci/digest";
-import { type Answer, type Exchange, Transport } from "../oci/http";
+import { type Answer, type Exchange, Transport, urlOf } from "../oci/http";
 
 export interface WriterOptions {
   /** The registry's origin. */
@@ -48,7 +48,7 @@ export class RegistryWriter {
 
   constructor({ url, credentials, timeout = 30, ca, insecureSkipTlsVerify }: WriterOptions) {
     this.url = url;
-    this.#transport = new Transport({ connections: 1, timeout: timeout * 1000, ca, insecureSkipTlsVerify });
+    this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify });
     this.#authorizer = new Authorizer(url, credentials, this.#transport);
   }
 
@@ -127,7 +127,8 @@ export class RegistryWriter {
   ): Promise<Answer> {
     return this.#transport.exchange({
       ...request,
-      url: new URL(path, this.url),
+      origin: this.url.origin,
+      path,
       headers: authorization === null ? headers : { ...headers, authorization },
       limit: ANSWER_LIMIT,
     });
@@ -140,9 +141,11 @@ function writeScope(repository: string, method: Exchange["method"]): Scope {
 }
 
 /** Where an upload goes on; null when there is none, or it is not on this registry. */
-function uploadOf({ status, headers: { location }, url }: Answer): string | null {
-  if (status !== 202 || typeof location !== "string" || !URL.canParse(location, url.href)) return null;
-  const upload = new URL(location, url);
+function uploadOf(answer: Answer): string | null {
+  const { location } = answer.headers;
+  const { href } = urlOf(answer);
+  if (answer.status !== 202 || typeof location !== "string" || !URL.canParse(location, href)) return null;
+  const upload = new URL(location, href);
   // Behind a front that does not pass its own name on, a registry names itself: only the path counts.
   return `${upload.pathname}${upload.search}`;
 }

@@ -3,7 +3,8 @@ import { type Answer, ExchangeError, type ExchangeFault } from "../../../registr
 import { type Outcome, retryAfter, retryDelay } from "../../../registry/oci/retry";
 
 const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
-  url: new URL("http://registry.example"),
+  origin: "http://registry.example",
+  path: "/",
   status,
   headers,
   body: Buffer.alloc(0),
