@@ -1,7 +1,7 @@
 import { probe } from "../registry/probe/probe";
-import { keepHeapSmall } from "./heap";
+import { suitEngineToWalk } from "./engine";
 
-keepHeapSmall();
+suitEngineToWalk();
 
 const line = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(`${text}\n`);
 

@@ -15,7 +15,7 @@ import { page } from "../registry/report/html";
 import { junit } from "../registry/report/junit";
 import { prometheus } from "../registry/report/prometheus";
 import { table } from "../registry/report/table";
-import { keepHeapSmall } from "./heap";
+import { suitEngineToWalk } from "./engine";
 
 interface VerifyOptions {
   repository: string[];
@@ -149,7 +149,7 @@ function exitCode({ failures, complete }: Report): 0 | 1 | 2 {
 }
 
 async function verify(targetText: string, options: VerifyOptions, command: Command): Promise<void> {
-  keepHeapSmall();
+  suitEngineToWalk();
   if (options.tag.length > 0 && options.newest !== undefined) {
     command.error("error: --tag and --newest exclude each other");
   }
