@@ -13,7 +13,7 @@ const REPOSITORIES = 50;
 const TAGS = 10;
 const PLATFORMS = ["amd64", "arm64", "riscv64"];
 const LAYERS = 8;
-/** Runs of those that are compared most closely, in turn; the others run once. */
+/** In each round all run in turn: a machine that is slower for a while is so for those that are compared. */
 const ROUNDS = 3;
 const CONNECTIONS = "8";
 
@@ -117,7 +117,7 @@ done
 
 function print(title: string, rows: readonly (readonly [string, string])[]): void {
   process.stdout.write(`${title}\n`);
-  for (const [name, value] of rows) process.stdout.write(`  ${name.padEnd(56)}${value}\n`);
+  for (const [name, value] of rows) process.stdout.write(`  ${name.padEnd(60)}${value}\n`);
 }
 
 async function measure(corpus: Corpus, folder: string): Promise<void> {
@@ -139,50 +139,47 @@ async function measure(corpus: Corpus, folder: string): Promise<void> {
     const warden = (check: string): number =>
       seconds([process.execPath, "dist/warden.mjs", "verify", registry.url, "--json", "--blobs", check]);
 
-    load(registry, head);
-    const took = {
-      bareHead: [] as number[],
-      head: [] as number[],
-      bareLastByte: [] as number[],
-      lastByte: [] as number[],
-    };
-    for (let round = 0; round < ROUNDS; round++) {
-      took.bareHead.push(load(registry, head));
-      took.head.push(warden("head"));
-      took.bareLastByte.push(load(registry, lastByte));
-      took.lastByte.push(warden("last-byte"));
-    }
     const crane = find("crane");
-    const validate = (processes: number): number | string => {
-      if ("missing" in crane) return crane.missing;
+    const validate = (processes: number): number => {
+      if ("missing" in crane) return Number.NaN;
       const command = [...crane.command, "validate", "--fast", "--remote"].join(" ");
       return seconds(["sh", "-c", `xargs -P ${processes} -n 1 ${command} < ${images}`]);
     };
-    const [bare, own] = [median(took.bareHead), median(took.head)];
-    const [bareLastByte, ownLastByte] = [median(took.bareLastByte), median(took.lastByte)];
-    const [by8, inSequence] = [validate(8), validate(1)];
-    const shell = seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url });
-    const time = (value: number | string): string => (typeof value === "string" ? value : `${value.toFixed(2)} s`);
-    const times = (value: number | string, than: number): string => {
-      return typeof value === "string" ? value : (value / than).toFixed(1);
+    const contestants = {
+      bareHead: () => load(registry, head),
+      head: () => warden("head"),
+      bareLastByte: () => load(registry, lastByte),
+      lastByte: () => warden("last-byte"),
+      craneBy8: () => validate(8),
+      craneInSequence: () => validate(1),
+      shell: () => seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url }),
     };
-    const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
-    print(`${corpus.name}: ${requests.head.length} objects`, [
-      [`bare load, HEAD over ${CONNECTIONS} connections`, time(bare)],
-      ["warden verify --blobs head, all of it", time(own)],
-      ["bare load, HEAD of manifests and last byte of blobs", time(bareLastByte)],
-      ["warden verify (--blobs last-byte), all of it", time(ownLastByte)],
-      ["crane validate --fast, by 8", time(by8)],
-      ["crane validate --fast, in sequence", time(inSequence)],
-      ["curl + jq, children of five tags", time(shell)],
-      ["--blobs head, of the bare load's rate (aim: 80 %)", percent(bare / own)],
-      ["last-byte, of the bare load's rate", percent(bareLastByte / ownLastByte)],
-      [`--blobs head, times faster than crane by 8${corpus.aims.by8}`, times(by8, own)],
-      [`--blobs head, times faster than crane in sequence${corpus.aims.inSequence}`, times(inSequence, own)],
-      ["--blobs head, times faster than curl + jq (aim: 1)", times(shell, own)],
-      ["last-byte, times faster than crane by 8", times(by8, ownLastByte)],
-      ["last-byte, times faster than crane in sequence", times(inSequence, ownLastByte)],
-      ["last-byte, times faster than curl + jq", times(shell, ownLastByte)],
+    type Times = Record<keyof typeof contestants, number>;
+    load(registry, head);
+    const rounds = Array.from({ length: ROUNDS }, () => {
+      return Object.fromEntries(Object.entries(contestants).map(([name, run]) => [name, run()])) as Times;
+    });
+    if ("missing" in crane) process.stdout.write(`without crane: ${crane.missing}\n`);
+    const time = (name: keyof Times): string => `${median(rounds.map((times) => times[name])).toFixed(2)} s`;
+    const ratio = (of: keyof Times, to: keyof Times): number => median(rounds.map((times) => times[of] / times[to]));
+    const percent = (bare: keyof Times, own: keyof Times): string => `${(100 * ratio(bare, own)).toFixed(0)} %`;
+    const times = (other: keyof Times, own: keyof Times): string => ratio(other, own).toFixed(1);
+    print(`${corpus.name}: ${requests.head.length} objects, medians of ${ROUNDS} rounds`, [
+      [`bare load, HEAD over ${CONNECTIONS} connections`, time("bareHead")],
+      ["warden verify --blobs head, all of it", time("head")],
+      ["bare load, HEAD of manifests and last byte of blobs", time("bareLastByte")],
+      ["warden verify (--blobs last-byte), all of it", time("lastByte")],
+      ["crane validate --fast, by 8", time("craneBy8")],
+      ["crane validate --fast, in sequence", time("craneInSequence")],
+      ["curl + jq, children of five tags", time("shell")],
+      ["--blobs head, of the bare load's rate (aim: 80 %)", percent("bareHead", "head")],
+      ["last-byte, of the bare load's rate", percent("bareLastByte", "lastByte")],
+      [`--blobs head, times faster than crane by 8${corpus.aims.by8}`, times("craneBy8", "head")],
+      [`--blobs head, times faster than crane in sequence${corpus.aims.inSequence}`, times("craneInSequence", "head")],
+      ["--blobs head, times faster than curl + jq (aim: 1)", times("shell", "head")],
+      ["last-byte, times faster than crane by 8", times("craneBy8", "lastByte")],
+      ["last-byte, times faster than crane in sequence", times("craneInSequence", "lastByte")],
+      ["last-byte, times faster than curl + jq", times("shell", "lastByte")],
     ]);
   } finally {
     await registry.stop();
