@@ -1,5 +1,5 @@
 import type { RegistryClient } from "./client";
-import type { Digest } from "./digest";
+import { algorithmOf, type Digest, encodedOf } from "./digest";
 import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
 import { ExchangeError } from "./http";
 import { nextPage } from "./listing";
@@ -11,14 +11,30 @@ export interface Referrers {
   fault: Fault | null;
 }
 
-const NONE: Referrers = { descriptors: [], fault: null };
+/**
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema, and cosign's suffixes. Only
+ * the algorithms that a registry takes: a long name such as that of a branch is no digest.
+ */
+const FALLBACK_TAG = /^(sha(?:256|384|512)-[a-f0-9]{64})(?:\.[\w.-]+)?$/;
+
+/** The fallback tag that lists what refers to a digest; several digests may share it. */
+export function fallbackTag(subject: Digest): string {
+  return `${algorithmOf(subject).slice(0, 32)}-${encodedOf(subject).slice(0, 64)}`;
+}
+
+/** The fallback tag that a tag is, cosign's suffix left out; null where it is another tag. */
+export function fallbackTagIn(tag: string): string | null {
+  return FALLBACK_TAG.exec(tag)?.[1] ?? null;
+}
 
 /** A subject has a few signatures and attestations; an endless listing ends here. */
-const MOST_REFERRERS = 100_000;
+const MOST_OF_SUBJECT = 100_000;
+/** No repository holds more; an endless chain of referrers that have referrers ends here. */
+export const MOST_REFERRERS = 1_000_000;
 
 /**
  * The referrers API of one registry. The first answer tells whether it has one: with it, a subject without referrers is an
- * empty list, never 404. Without it nothing more is asked, and the fallback tags stand among the others.
+ * empty list, never 404. Without it nothing more is asked: what refers to a subject stands under fallback tags.
  *
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
  */
@@ -27,14 +43,14 @@ export class ReferrersApi {
 
   constructor(private readonly client: RegistryClient) {}
 
-  async of(repository: string, subject: Digest): Promise<Referrers> {
+  /** What refers to a subject; null where the registry has no such API. */
+  async of(repository: string, subject: Digest): Promise<Referrers | null> {
     if (this.#first === null) {
       // A front that answers an unknown path with a page of its own has no such API either.
       this.#first = this.#list(repository, subject).then((list) => (list?.fault?.reason === "malformed" ? null : list));
-      return (await this.#first) ?? NONE;
+      return this.#first;
     }
-    if ((await this.#first) === null) return NONE;
-    return (await this.#list(repository, subject)) ?? NONE;
+    return (await this.#first) === null ? null : this.#list(repository, subject);
   }
 
   /** Null where the registry has no such API. */
@@ -54,7 +70,7 @@ export class ReferrersApi {
         descriptors.push(...page.manifests);
         const following = nextPage(answer);
         if (following === null) return { descriptors, fault: null };
-        if (following === "foreign" || page.manifests.length === 0 || descriptors.length > MOST_REFERRERS) {
+        if (following === "foreign" || page.manifests.length === 0 || descriptors.length > MOST_OF_SUBJECT) {
           throw new MalformedManifest("the list of referrers does not end");
         }
         next = following;

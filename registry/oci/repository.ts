@@ -17,7 +17,7 @@ import { readListing } from "./listing";
 import { type Descriptor, isIndexType, isManifestType, type Manifest, platformName } from "./manifest";
 import { newestTags } from "./newest";
 import { isTag } from "./reference";
-import type { ReferrersApi } from "./referrers";
+import { fallbackTag, fallbackTagIn, MOST_REFERRERS, type ReferrersApi } from "./referrers";
 
 /** Whether the registry is authoritative, or a pull-through cache that may hold a part of what its upstream has. */
 export const ROLES = ["private", "proxy"] as const;
@@ -50,6 +50,15 @@ export interface RepositoryCounts {
   blobs: number;
 }
 
+function byFallbackTag(tags: readonly string[]): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const tag of tags) {
+    const key = fallbackTagIn(tag);
+    if (key !== null) found.set(key, [...(found.get(key) ?? []), tag]);
+  }
+  return found;
+}
+
 /** Passes over what could not be learned, but not over the end of the run. */
 function faultOf(error: unknown): Fault {
   if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
@@ -62,12 +71,19 @@ function faultOf(error: unknown): Fault {
  */
 export class RepositoryWalk {
   readonly #graph: Graph = emptyGraph();
+  /** Manifests to be read, or to be looked below. */
+  readonly #pending: ManifestNode[] = [];
+  /** The listed tags that hold what refers to a manifest, by its fallback tag; null where no tags were listed. */
+  #fallbackTags: Map<string, string[]> | null = null;
+  /** Tags that were asked for, where not all are. */
+  #asked = new Set<string>();
   #checkedTags = 0;
   readonly #tagFaults = new Map<string, Fault>();
   readonly #faults = new Map<Referenced, Fault>();
   /** Descriptors that contradict one another, or the object: told only where nothing worse is. */
   readonly #conflicts = new Map<Referenced, Fault>();
   #checkedBlobs = 0;
+  #referrers = 0;
   #repositoryFault: Fault | null = null;
   /** Something that is no failure could not be asked for. */
   #incomplete = false;
@@ -122,14 +138,16 @@ export class RepositoryWalk {
 
   async #readTags(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<void> {
     const tags = await this.#select(selection);
+    if (selection.kind !== "all") this.#asked = new Set(tags);
     await drain([...tags].reverse(), this.client.concurrency, (tag) => this.#readTag(tag));
   }
 
   async #select(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<readonly string[]> {
     if (selection.kind === "named") return [...new Set(selection.tags)];
     const tags = await this.#listTags();
-    if (selection.kind === "present") return tags.filter((tag) => selection.tags.includes(tag));
     if (selection.kind === "all") return tags;
+    this.#fallbackTags = byFallbackTag(tags);
+    if (selection.kind === "present") return tags.filter((tag) => selection.tags.includes(tag));
     const readConfigs = this.options.role === "private";
     return newestTags(this.client, this.repository, tags, selection.count, readConfigs);
   }
@@ -140,7 +158,8 @@ export class RepositoryWalk {
     return names;
   }
 
-  async #readTag(tag: string): Promise<void> {
+  /** @param isKnown whether the tag was named or listed, so that it is a failure when it is missing */
+  async #readTag(tag: string, isKnown = true): Promise<void> {
     let answer: Answer;
     try {
       answer = await this.client.manifest(this.repository, tag);
@@ -149,6 +168,7 @@ export class RepositoryWalk {
       this.#checkedTags++;
       return;
     }
+    if (!isKnown && answer.status === 404) return;
     this.#checkedTags++;
     const check = checkManifest(answer, { digest: null, size: null });
     if (!check.ok && check.digest === null) {
@@ -159,6 +179,7 @@ export class RepositoryWalk {
     const known = this.#graph.roots.get(node);
     if (known) known.push(tag);
     else this.#graph.roots.set(node, [tag]);
+    this.#queue(node);
     if (node.read) return;
     if (check.ok) await this.#take(node, check.size, check.manifest);
     else this.#fail(node, check.fault);
@@ -167,6 +188,7 @@ export class RepositoryWalk {
   async #readRoot(digest: Digest): Promise<void> {
     const node = this.#manifest(digest, null);
     this.#graph.roots.set(node, []);
+    this.#queue(node);
     await this.#readManifest(node);
   }
 
@@ -236,9 +258,33 @@ export class RepositoryWalk {
   }
 
   async #addReferrers(node: ManifestNode): Promise<void> {
-    const { descriptors, fault } = await this.referrers.of(this.repository, node.digest);
+    if (this.#referrers > MOST_REFERRERS) return;
+    const listed = await this.referrers.of(this.repository, node.digest);
+    if (listed === null) return this.#readFallbackTags(node.digest);
+    const { descriptors, fault } = listed;
     node.referrers = descriptors.map((descriptor) => this.#edge(descriptor, null));
     this.#repositoryFault ??= fault && { ...fault, detail: `the referrers of ${node.digest}: ${fault.detail}` };
+    this.#countReferrers(descriptors.length);
+  }
+
+  /** Without the referrers API, what refers to a manifest stands under tags; where all tags are walked, so are these. */
+  async #readFallbackTags(subject: Digest): Promise<void> {
+    if (this.options.selection.kind === "all") return;
+    const tag = fallbackTag(subject);
+    const isListed = this.#fallbackTags !== null;
+    for (const candidate of this.#fallbackTags?.get(tag) ?? (isListed ? [] : [tag])) {
+      if (this.#asked.has(candidate)) continue;
+      this.#asked.add(candidate);
+      this.#countReferrers(1);
+      await this.#readTag(candidate, isListed);
+    }
+  }
+
+  #countReferrers(count: number): void {
+    this.#referrers += count;
+    if (this.#referrers <= MOST_REFERRERS) return;
+    const detail = `more than ${MOST_REFERRERS} manifests refer to others`;
+    this.#repositoryFault ??= { reason: "malformed", status: 200, detail };
   }
 
   #edge(descriptor: Descriptor, platform: string | null): ManifestEdge {
@@ -277,20 +323,16 @@ export class RepositoryWalk {
     }
   }
 
+  #queue(node: ManifestNode): void {
+    if (node.queued) return;
+    node.queued = true;
+    this.#pending.push(node);
+  }
+
   async #readBelow(): Promise<void> {
-    const pending: ManifestNode[] = [];
-    const addBelow = (node: ManifestNode): void => {
-      for (const { node: below } of [...node.manifests, ...node.referrers]) {
-        if (below.queued) continue;
-        below.queued = true;
-        pending.push(below);
-      }
-    };
-    for (const root of this.#graph.roots.keys()) root.queued = true;
-    for (const root of this.#graph.roots.keys()) addBelow(root);
-    await drain(pending, this.client.concurrency, async (node) => {
+    await drain(this.#pending, this.client.concurrency, async (node) => {
       await this.#readManifest(node);
-      addBelow(node);
+      for (const { node: below } of [...node.manifests, ...node.referrers]) this.#queue(below);
     });
   }
 

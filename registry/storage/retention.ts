@@ -1,6 +1,7 @@
 import type { RetentionPolicy, RetentionRule } from "../../site/retention";
-import { algorithmOf, type Digest, encodedOf } from "../oci/digest";
+import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
+import { fallbackTag, fallbackTagIn } from "../oci/referrers";
 import type { RepositoryGraph, Tag } from "./graph";
 import { matchesPattern } from "./policy";
 
@@ -35,27 +36,16 @@ export interface TagDecision {
  */
 export function planRetention(graphs: RepositoryGraph[], policy: RetentionPolicy, now: number): RepositoryPlan[] {
   const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now));
-  const present = new Set(graphs.flatMap(({ manifests }) => [...manifests.keys()]).map(fallbackKey));
+  const present = new Set(graphs.flatMap(({ manifests }) => [...manifests.keys()]).map(fallbackTag));
   // A kept signature may have signatures of its own, also in another repository: until nothing more is kept.
   let kept = -1;
   for (let before = -2; kept > before; ) {
     before = kept;
-    const keys = new Set(keepers.flatMap(({ manifests }) => [...manifests]).map(fallbackKey));
+    const keys = new Set(keepers.flatMap(({ manifests }) => [...manifests]).map(fallbackTag));
     for (const keeper of keepers) keeper.keepFallbackTags(keys, present);
     kept = keepers.reduce((sum, { manifests, tags }) => sum + manifests.size + tags.size, 0);
   }
   return keepers.map((keeper) => keeper.plan());
-}
-
-/**
- * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema, and cosign's suffixes. Only
- * the algorithms that a registry takes: a long name such as that of a branch is no digest.
- */
-const FALLBACK_TAG = /^(sha(?:256|384|512)-[a-f0-9]{64})(?:\.[\w.-]+)?$/;
-
-/** The fallback tag that refers to a digest; several digests that share it are kept together. */
-function fallbackKey(digest: Digest): string {
-  return `${algorithmOf(digest).slice(0, 32)}-${encodedOf(digest).slice(0, 64)}`;
 }
 
 class RepositoryKeeper {
@@ -73,7 +63,7 @@ class RepositoryKeeper {
     policy: RetentionPolicy,
     now: number,
   ) {
-    this.present = new Set([...graph.manifests.keys()].map(fallbackKey));
+    this.present = new Set([...graph.manifests.keys()].map(fallbackTag));
     this.rule = policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
     for (const [digest, { subject }] of graph.manifests) {
       if (subject === null) continue;
@@ -93,8 +83,8 @@ class RepositoryKeeper {
   private keepByRule(rule: RetentionRule, protect: string[], now: number): void {
     const ordinary = new Map<string, Tag>();
     for (const [tag, pushed] of this.graph.tags) {
-      const key = FALLBACK_TAG.exec(tag)?.[1];
-      if (key === undefined) ordinary.set(tag, pushed);
+      const key = fallbackTagIn(tag);
+      if (key === null) ordinary.set(tag, pushed);
       else this.fallbackTags.set(tag, key);
     }
     const newest = newestOf(ordinary, rule.keepNewest);
@@ -112,7 +102,7 @@ class RepositoryKeeper {
    * what this registry never had, because nobody here can tell whether their subject is still wanted.
    */
   keepFallbackTags(keptAnywhere: ReadonlySet<string>, presentAnywhere: ReadonlySet<string>): void {
-    const kept = new Set([...this.manifests].map(fallbackKey));
+    const kept = new Set([...this.manifests].map(fallbackTag));
     for (const [tag, key] of this.fallbackTags) {
       const isKept = this.present.has(key) ? kept.has(key) : keptAnywhere.has(key);
       if (isKept) this.keepTag(tag, "its subject stays");

@@ -1,11 +1,14 @@
 import { createPrivateKey, createSign, randomUUID, X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import type { ClientOptions } from "../../registry/oci/client";
+import type { Digest } from "../../registry/oci/digest";
 import type { Report, WalkOptions } from "../../registry/oci/walk";
+import { StorageLayout } from "../../registry/storage/layout";
 import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
@@ -32,7 +35,7 @@ const verify = (
   client: Partial<ClientOptions> = {},
 ): Promise<Report> => walkUrl(new URL(url), options, { timeout: 30, ...client });
 
-const digestOf = ({ descriptor }: { descriptor: { digest: string } }): string => descriptor.digest;
+const digestOf = ({ descriptor }: { descriptor: { digest: string } }): Digest => descriptor.digest as Digest;
 
 /** Everything that can be reached from a manifest, as a walk counts it. */
 function contentsOf(manifest: Manifest, seen = new Set<string>()): Set<string> {
@@ -154,6 +157,22 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
     }
   });
 
+  test("an image that is named, with its signature under a fallback tag", async () => {
+    registry = await startRegistry();
+    const made = multiPlatformImage("app");
+    const signature = artifact("signature", { subject: made });
+    await push(registry, "ci/app", made, "v1");
+    await push(registry, "ci/app", index([signature]), referrersTag(made));
+    const options = { catalogue: false, repositories: ["ci/app"], selection: { kind: "named", tags: ["v1"] } } as const;
+    expect(await verify(registry.url, options)).toMatchObject({ complete: true, failures: [], counts: { tags: 2 } });
+    const lost = digestOf(signature.blobs[1] as Manifest);
+    rmSync(new StorageLayout(registry.root).blobData(lost));
+    await registry.restart();
+    expect((await verify(registry.url, options)).failures).toMatchObject([
+      { object: "layer", digest: lost, tags: [referrersTag(made)], reason: "missing" },
+    ]);
+  });
+
   test("a page size of 3", async () => {
     registry = await startRegistry({ maxEntries: 3 });
     for (let n = 0; n < 8; n++) await push(registry, `p/r${n}`, image(`${n}`), "v1");
@@ -267,7 +286,17 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
   test("that cannot reach it is no walk", async () => {
     const url = await startFront();
     await registry.shutDown();
-    await expect(verify(url)).rejects.toMatchObject({ code: "unreachable", message: expect.stringContaining("502") });
+    // Held, or a registry of another test may get the port.
+    const holder = createTcpServer((socket) => socket.destroy()).listen(
+      Number(new URL(registry.url).port),
+      "127.0.0.1",
+    );
+    await once(holder, "listening");
+    try {
+      await expect(verify(url)).rejects.toMatchObject({ code: "unreachable", message: expect.stringContaining("502") });
+    } finally {
+      holder.close();
+    }
   });
 });
 

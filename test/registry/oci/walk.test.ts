@@ -361,6 +361,76 @@ describe("referrers", () => {
     expect(registry.asked(/referrers/)).toHaveLength(1);
   });
 
+  describe("under fallback tags", () => {
+    const subject = multiPlatformImage("app");
+    const child = subject.manifests[0] as Manifest;
+    const signature = artifact("signature", { subject });
+    const attested = artifact("attestation", { subject: child });
+    // A signature may be signed in turn.
+    const countersignature = artifact("countersignature", { subject: signature });
+    const cosigned = artifact("cosign");
+    const others = image("other");
+    beforeEach(() => {
+      registry
+        .push("app", subject, "v2")
+        .push("app", index([signature]), referrersTag(subject))
+        .push("app", index([attested]), referrersTag(child))
+        .push("app", index([countersignature]), referrersTag(signature))
+        .push("app", cosigned, `${referrersTag(subject)}.sig`)
+        .push("app", others, "v1")
+        .push("app", artifact("signature of another", { subject: others }), referrersTag(others));
+    });
+    const lose = (made: Manifest) => registry.repository("app").blobs.delete(digestOf(made.blobs[1] as Manifest));
+    const tagsOf = ({ failures }: Awaited<ReturnType<typeof verify>>) => failures.map(({ tags }) => tags);
+
+    test.each([
+      ["a tag", { kind: "named", tags: ["v2"] }],
+      ["a digest", { kind: "digest", digest: digestOf(subject) }],
+    ] as const)("are found from %s that is named: each is asked for, and may be missing", async (_what, selection) => {
+      const walkOf = () => verify(registry.url, { catalogue: false, repositories: ["app"], selection });
+      expect(await walkOf()).toMatchObject({ failures: [], complete: true });
+      expect(registry.asked(/tags\/list/)).toEqual([]);
+      for (const made of [signature, attested, countersignature]) lose(made);
+      const report = await walkOf();
+      expect(tagsOf(report).sort()).toEqual(
+        [[referrersTag(subject)], [referrersTag(child)], [referrersTag(signature)]].sort(),
+      );
+    });
+
+    test.each([
+      ["the newest tags", { kind: "newest", count: 1 }],
+      ["tags that are present", { kind: "present", tags: ["v2"] }],
+    ] as const)("are found from %s: those that are listed, of cosign too", async (_what, selection) => {
+      registry.repository("app").tags.delete("v1");
+      for (const made of [signature, cosigned]) lose(made);
+      const report = await verify(registry.url, { selection });
+      expect(tagsOf(report).sort()).toEqual([[referrersTag(subject)], [`${referrersTag(subject)}.sig`]].sort());
+      const listed = [...registry.repository("app").tags.keys()];
+      const asked = registry.asked(/manifests\/sha256-/).map(({ path }) => path.split("/").at(-1));
+      expect(asked.filter((tag) => !listed.includes(tag ?? ""))).toEqual([]);
+    });
+
+    test("are asked for once, where all tags are walked or one of them is named", async () => {
+      await verify(registry.url);
+      const all = registry.asked(/manifests\/sha256-/).map(({ path }) => path);
+      expect(all).toHaveLength(5);
+      expect(new Set(all).size).toBe(5);
+      const selection = { kind: "named", tags: ["v2", referrersTag(subject)] } as const;
+      await verify(registry.url, { catalogue: false, repositories: ["app"], selection });
+      expect(registry.asked(new RegExp(`manifests/${referrersTag(subject)}$`))).toHaveLength(2);
+    });
+
+    test("that cannot be asked for leave the walk incomplete", async () => {
+      registry.on(new RegExp(`manifests/${referrersTag(child)}$`), (_request, response) => json(response, 503, {}));
+      const selection = { kind: "named", tags: ["v2"] } as const;
+      const report = await verify(registry.url, { catalogue: false, repositories: ["app"], selection });
+      expect(report).toMatchObject({
+        complete: false,
+        failures: [{ object: "tag", tags: [referrersTag(child)], reason: "server-error", status: 503 }],
+      });
+    });
+  });
+
   test("that cannot be listed are a failure of the repository", async () => {
     registry.hasReferrers = true;
     const made = image("app");

@@ -1,0 +1,67 @@
+import fc from "fast-check";
+import { type Digest, sha256 } from "../../../registry/oci/digest";
+import { fallbackTag, fallbackTagIn } from "../../../registry/oci/referrers";
+import { artifact, image, index, type Manifest } from "../../lab/images";
+import { digestOf, FakeRegistry, json, verify } from "./fake-registry";
+
+const MOST = 20;
+jest.mock("../../../registry/oci/referrers", () => ({
+  ...jest.requireActual("../../../registry/oci/referrers"),
+  MOST_REFERRERS: 20,
+}));
+
+test("the fallback tag of a digest is told from other tags, with cosign's suffixes or without", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.constantFrom("", ".sig", ".att", ".sbom"), (text, suffix) => {
+      const digest = sha256(text);
+      expect(fallbackTag(digest)).toBe(digest.replace(":", "-"));
+      expect(fallbackTagIn(`${fallbackTag(digest)}${suffix}`)).toBe(fallbackTag(digest));
+    }),
+  );
+  // A longer digest is cut off: specification, "Referrers Tag Schema".
+  expect(fallbackTag(`sha512:${"a".repeat(128)}`)).toBe(`sha512-${"a".repeat(64)}`);
+  for (const other of ["latest", "sha256-abc", `feature-${"a".repeat(64)}`, `sha256-${"a".repeat(65)}`]) {
+    expect(fallbackTagIn(other)).toBeNull();
+  }
+});
+
+describe("a chain of referrers without an end", () => {
+  let registry: FakeRegistry;
+  beforeEach(async () => {
+    registry = await FakeRegistry.start();
+    registry.push("app", image("app"), "v1");
+  });
+  afterEach(() => registry.stop());
+
+  let made = 0;
+  /** A new signature for whatever is asked for. */
+  const another = (): Manifest => {
+    const signature = artifact(`signature ${made++}`);
+    registry.push("app", signature);
+    return signature;
+  };
+  const options = { catalogue: false, repositories: ["app"], selection: { kind: "named", tags: ["v1"] } } as const;
+  const endless = [
+    { object: "repository", reason: "malformed", detail: `more than ${MOST} manifests refer to others` },
+  ];
+
+  test("ends, listed by the API", async () => {
+    registry.on(/referrers/, (_request, response) => {
+      json(response, 200, { schemaVersion: 2, manifests: [another().descriptor] });
+    });
+    expect((await verify(registry.url, options)).failures).toMatchObject(endless);
+  });
+
+  test("ends, under fallback tags", async () => {
+    const tags = new Map<string, Digest>();
+    registry.on(/manifests\/sha256-/, (request, response) => {
+      const tag = request.url?.split("/").at(-1) ?? "";
+      const listed = index([another()]);
+      registry.push("app", listed, tag);
+      tags.set(tag, digestOf(listed));
+      registry.serve(request, response);
+    });
+    expect((await verify(registry.url, options)).failures).toMatchObject(endless);
+    expect(tags.size).toBe(MOST + 1);
+  });
+});
