@@ -72,13 +72,18 @@ async function askHelper(name: string, server: string, env: NodeJS.ProcessEnv): 
   if (!HELPER_NAME.test(name)) throw helperFailed(JSON.stringify(name), "has a name that is no file name");
   const program = `docker-credential-${name}`;
   const { status, output } = await new Promise<{ status: number | null; output: string }>((resolve, reject) => {
-    const child = spawn(program, ["get"], { env, stdio: ["pipe", "pipe", "ignore"], timeout: HELPER_TIMEOUT });
+    // Unlike a time-out of spawn's own, it keeps nothing waiting for a helper that is not there.
+    const signal = AbortSignal.timeout(HELPER_TIMEOUT);
+    const child = spawn(program, ["get"], { env, stdio: ["pipe", "pipe", "ignore"], signal });
     let output = "";
     child.stdout.on("data", (piece: Buffer) => {
       output += piece.toString("utf8");
       if (output.length > 1024 * 1024) child.kill();
     });
-    child.on("error", () => reject(helperFailed(program, "cannot be started")));
+    child.on("error", () => {
+      const why = signal.aborted ? `gave no answer in ${HELPER_TIMEOUT / 1000} s` : "cannot be started";
+      reject(helperFailed(program, why));
+    });
     child.on("close", (status) => resolve({ status, output }));
     // A helper may answer without reading its input.
     child.stdin.on("error", () => {});

@@ -1,4 +1,5 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentialsIn, dockerCredentials } from "../../../registry/oci/credentials";
@@ -82,6 +83,34 @@ describe("credential helpers", () => {
     const error = await ask(config).catch((thrown: Error) => thrown);
     expect(error).toMatchObject({ code: "bad-credentials", message: expect.stringMatching(message) });
     expect((error as Error).message).not.toContain("secret");
+  });
+
+  test("one that gives no answer is stopped", async () => {
+    helper(`echo $$ >${folder}/pid; exec sleep 600`);
+    jest.spyOn(AbortSignal, "timeout").mockImplementationOnce(() => {
+      const controller = new AbortController();
+      const started = setInterval(() => {
+        if (!existsSync(join(folder, "pid"))) return;
+        clearInterval(started);
+        controller.abort();
+      }, 10);
+      return controller.signal;
+    });
+    await expect(ask(config)).rejects.toThrow(/gave no answer in 15 s/);
+    const pid = Number(readFileSync(join(folder, "pid"), "utf8"));
+    while (existsSync(`/proc/${pid}`)) await new Promise((later) => setTimeout(later, 10));
+  });
+
+  test("one that is not there does not keep the program from its end", () => {
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ credsStore: "missing" }));
+    const args = ["--import", "tsx", "cli/warden.ts", "verify", HOST];
+    // Far below the time that a helper has.
+    const options = { cwd: join(__dirname, "../../.."), timeout: 10_000, encoding: "utf8" } as const;
+    const { status, stderr } = spawnSync(process.execPath, args, {
+      ...options,
+      env: { ...process.env, DOCKER_CONFIG: folder },
+    });
+    expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("cannot be started") });
   });
 
   test("one that is not there, and one whose name is a path", async () => {
