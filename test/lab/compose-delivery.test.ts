@@ -96,17 +96,7 @@ describeWithHosts(
       );
     /** The HTTP status that a client on the network gets. */
     const answer = (port: number, path = "/v2/"): string =>
-      hosts.operator([
-        "curl",
-        "-sk",
-        "-m",
-        "10",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        `${port === 5050 ? "https" : "http"}://10.0.20.10:${port}${path}`,
-      ]).output;
+      hosts.httpStatus(`${port === 5050 ? "https" : "http"}://10.0.20.10:${port}${path}`);
 
     beforeAll(async () => {
       hosts.up();

@@ -102,6 +102,12 @@ export class Hosts {
     return outcome(program, ["op", ...command], { ...this.environment, ...environment }, input);
   }
 
+  /** The HTTP status that a client at the operator's place gets, whoever signed the certificate; `000` without an answer. */
+  httpStatus(url: string, ...options: string[]): string {
+    const curl = ["curl", "-sk", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}"];
+    return this.operator([...curl, ...options, url]).output;
+  }
+
   /** A host that the lab does not have answers too: the VM in its place. */
   standIn(address: string): void {
     this.ssh("vm", `ip address add ${address}/32 dev lo`);

@@ -90,23 +90,16 @@ describeWithHosts(
       );
 
     /** The status of a request to the private registry, from the network. */
-    const status = (method: string, path: string): string =>
-      hosts.operator([
-        "curl",
-        "-sk",
-        "-m",
-        "10",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        "-u",
-        `${credentials.username}:${credentials.password}`,
-        "-H",
-        "Accept: application/vnd.oci.image.index.v1+json",
-        ...(method === "HEAD" ? ["--head"] : ["--request", method]),
+    const status = (method: "GET" | "POST", path: string): string =>
+      hosts.httpStatus(
         `https://10.0.20.10:5050${path}`,
-      ]).output;
+        "--request",
+        method,
+        "--user",
+        `${credentials.username}:${credentials.password}`,
+        "--header",
+        "Accept: application/vnd.oci.image.index.v1+json",
+      );
 
     const verify = () => {
       const { output } = hosts.operator(
