@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { build } from "../cli/build";
+import { sha256 } from "../registry/oci/digest";
 import { OCI_MANIFEST } from "../registry/oci/manifest";
 
 const root = resolve(__dirname, "..");
@@ -22,10 +22,8 @@ const SHAPES: Shape[] = [
   { tags: 20_000, layersEach: 48 },
 ];
 
-const digestOf = (bytes: string): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-
 function manifestOf(tag: string, { layersEach }: Shape): string {
-  const blob = (name: string) => ({ digest: digestOf(`${tag}/${name}`), size: BLOB_SIZE });
+  const blob = (name: string) => ({ digest: sha256(`${tag}/${name}`), size: BLOB_SIZE });
   const layers = Array.from({ length: layersEach }, (_, at) => blob(`${at}`));
   return JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: blob("config"), layers });
 }
@@ -42,22 +40,20 @@ function generator(shape: Shape) {
     if (kind === "blobs") answer(response, 200, "", { "content-length": `${BLOB_SIZE}` });
     else if (kind === "manifests") {
       const manifest = manifestOf(reference, shape);
-      answer(response, 200, manifest, { "content-type": OCI_MANIFEST, "docker-content-digest": digestOf(manifest) });
+      answer(response, 200, manifest, { "content-type": OCI_MANIFEST, "docker-content-digest": sha256(manifest) });
     } else if (kind === "tags") answer(response, 200, JSON.stringify({ name: repository, tags }));
     else if (repository === "_catalog") answer(response, 200, JSON.stringify({ repositories: ["app"] }));
     else answer(response, repository === "" ? 200 : 404, "{}");
   });
 }
 
-/** Prints the most memory the program took, when it ends; KiB. */
-const PEAK = `data:text/javascript,process.on("exit",()=>console.error("peak",process.resourceUsage().maxRSS))`;
-
 async function measure(shape: Shape): Promise<void> {
   const server = generator(shape);
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const target = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const started = performance.now();
-  const program = ["--import", PEAK, join(root, "dist/warden.mjs"), "verify", target, "--json", "--blobs", "head"];
+  const peakOf = ["--require", join(__dirname, "peak.cjs")];
+  const program = [...peakOf, join(root, "dist/warden.mjs"), "verify", target, "--json", "--blobs", "head"];
   const child = spawn(process.execPath, program, { stdio: ["ignore", "pipe", "pipe"] });
   let [report, errors] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => (report += text));

@@ -43,11 +43,6 @@ for folder, digests, _ in os.walk(os.path.join(v2, "repositories")):
 print(missing)
 `;
 
-/** Prints the most memory the program took, when it ends; KiB. */
-const PEAK = `if (require("node:worker_threads").isMainThread)
-  process.on("exit", () => require("node:fs").writeSync(2, "peak " + process.resourceUsage().maxRSS + "\\n"));
-`;
-
 function write(path: string, bytes: string): void {
   mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
   writeFileSync(path, bytes);
@@ -117,9 +112,8 @@ export async function run(): Promise<void> {
   try {
     await build();
     const warden = join(__dirname, "../dist/warden.mjs");
-    const [python, peak] = [join(folder, "scan.py"), join(folder, "peak.cjs")];
+    const [python, peak] = [join(folder, "scan.py"), join(__dirname, "peak.cjs")];
     writeFileSync(python, PYTHON);
-    writeFileSync(peak, PEAK);
     const [large, quarter] = [join(folder, "large"), join(folder, "quarter")];
     makeStore(large, LARGE);
     makeStore(quarter, QUARTER);

@@ -158,7 +158,12 @@ async function measure(corpus: Corpus, folder: string): Promise<void> {
       const bareLastByte = load(registry, lastByte);
       const [ownLastByte, lastByteWalk] = warden("last-byte");
       return {
-        ...{ bareHead, head: ownHead, headWalk, bareLastByte, lastByte: ownLastByte, lastByteWalk },
+        bareHead,
+        head: ownHead,
+        headWalk,
+        bareLastByte,
+        lastByte: ownLastByte,
+        lastByteWalk,
         craneBy8: validate(8),
         craneInSequence: validate(1),
         shell: seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url }),
@@ -166,8 +171,8 @@ async function measure(corpus: Corpus, folder: string): Promise<void> {
     });
     type Times = (typeof rounds)[number];
     if ("missing" in crane) process.stdout.write(`without crane: ${crane.missing}\n`);
-    const time = (name: keyof Times): string => `${median(rounds.map((times) => times[name])).toFixed(2)} s`;
-    const ratio = (of: keyof Times, to: keyof Times): number => median(rounds.map((times) => times[of] / times[to]));
+    const time = (name: keyof Times): string => `${median(rounds.map((round) => round[name])).toFixed(2)} s`;
+    const ratio = (of: keyof Times, to: keyof Times): number => median(rounds.map((round) => round[of] / round[to]));
     const percent = (bare: keyof Times, own: keyof Times): string => `${(100 * ratio(bare, own)).toFixed(0)} %`;
     const times = (other: keyof Times, own: keyof Times): string => ratio(other, own).toFixed(1);
     print(`${corpus.name}: ${requests.head.length} objects, medians of ${ROUNDS} rounds`, [

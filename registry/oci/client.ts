@@ -9,11 +9,12 @@ import {
   type Address,
   type Answer,
   addressOf,
+  cancelled,
   type Exchange,
   ExchangeError,
   type Traffic,
   Transport,
-  urlOf,
+  targetOf,
 } from "./http";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "./manifest";
 import { type Outcome, retryAfter, retryDelay } from "./retry";
@@ -257,7 +258,7 @@ export class RegistryClient {
       await this.#gate.enter();
       const known = request.anonymous ? null : this.#authorizer.headerFor(request.scope);
       const authorization = known instanceof Promise ? await known : known;
-      const first = await this.#exchange(request, { origin: this.#origin, path: request.path }, authorization);
+      const first = await this.#exchange(request, authorization);
       const answer = isRedirect(first) ? await this.#follow(request, first, authorization) : first;
       if (request.anonymous || answer.origin !== this.#origin) return answer;
       if (answer.status === 401) return await this.#askAgain(request, answer, authorization);
@@ -279,7 +280,7 @@ export class RegistryClient {
     const challenges = parseChallenges(refusal.headers["www-authenticate"]);
     const better = await this.#authorizer.answer(challenges, request.scope, authorization);
     if (better === null) return refusal;
-    const first = await this.#exchange(request, { origin: this.#origin, path: request.path }, better);
+    const first = await this.#exchange(request, better);
     const answer = isRedirect(first) ? await this.#follow(request, first, better) : first;
     this.#entered ||= answer.status !== 401;
     return answer;
@@ -293,13 +294,15 @@ export class RegistryClient {
       const next = redirectTarget(answer);
       if (next === null) throw new ExchangeError("redirects", "sent on to no usable address", answer.status);
       if (next.origin !== answer.origin) authorization = null;
-      answer = await this.#exchange(request, addressOf(next), authorization);
+      answer = await this.#exchange(request, authorization, addressOf(next));
       if (!isRedirect(answer)) return answer;
     }
     throw new ExchangeError("redirects", `sent on more than ${MOST_REDIRECTS} times`);
   }
 
-  #exchange(request: Request, { origin, path }: Address, authorization: string | null): Promise<Answer> {
+  /** @param address where a redirect leads. @default the registry */
+  #exchange(request: Request, authorization: string | null, address?: Address): Promise<Answer> {
+    const { origin, path } = address ?? { origin: this.#origin, path: request.path };
     const { method = "GET", accept, range, limit, receiver, enough } = request;
     const headers: Record<string, string> = {};
     if (accept !== undefined) headers.accept = accept;
@@ -315,14 +318,8 @@ function isRedirect({ status }: Answer): boolean {
 
 function redirectTarget(answer: Answer): URL | null {
   const { location } = answer.headers;
-  const from = urlOf(answer);
-  if (typeof location !== "string" || !URL.canParse(location, from.href)) return null;
-  const target = new URL(location, from);
-  return ["http:", "https:"].includes(target.protocol) && target.username === "" ? target : null;
-}
-
-function cancelled(): ExchangeError {
-  return new ExchangeError("cancelled", "the run was cut short");
+  const target = typeof location === "string" ? targetOf(location, answer) : null;
+  return target !== null && ["http:", "https:"].includes(target.protocol) && target.username === "" ? target : null;
 }
 
 function registryFailed(url: URL, error: ExchangeError): Error {

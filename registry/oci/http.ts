@@ -38,6 +38,11 @@ export class ExchangeError extends Error {
   }
 }
 
+/** Of what is under way, or asked for later, when the run is cut short. */
+export function cancelled(): ExchangeError {
+  return new ExchangeError("cancelled", "the run was cut short");
+}
+
 /** Where a request goes, in two strings: a walk that made a URL of each would spend a tenth of its time on them. */
 export interface Address {
   /** Scheme, host and port: `https://registry.example.org:5000`. */
@@ -71,8 +76,10 @@ export interface Answer extends Address {
   received: number;
 }
 
-export function urlOf({ origin, path }: Address): URL {
-  return new URL(origin + path);
+/** What a link or a location in an answer points at; null where it is no address. */
+export function targetOf(reference: string, { origin, path }: Address): URL | null {
+  const base = origin + path;
+  return URL.canParse(reference, base) ? new URL(reference, base) : null;
 }
 
 export function addressOf({ origin, pathname, search }: URL): Address {
@@ -262,7 +269,7 @@ export class Transport {
 
   /** Sends one request and receives its answer, whatever the status. @throws ExchangeError */
   exchange(exchange: Exchange): Promise<Answer> {
-    if (this.#options.signal?.aborted) return Promise.reject(new ExchangeError("cancelled", "the run was cut short"));
+    if (this.#options.signal?.aborted) return Promise.reject(cancelled());
     this.traffic.requests++;
     const { origin, path, method, headers, body } = exchange;
     const idle = this.#idleOf(origin);
@@ -271,7 +278,7 @@ export class Transport {
       const settle = (outcome: Answer | ExchangeError): void => {
         if (outcome instanceof ExchangeError) {
           this.#discard(connection);
-          reject(this.#options.signal?.aborted ? new ExchangeError("cancelled", "the run was cut short") : outcome);
+          reject(this.#options.signal?.aborted ? cancelled() : outcome);
         } else {
           idle.push(connection);
           resolve(outcome);

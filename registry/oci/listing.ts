@@ -1,5 +1,5 @@
 import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
-import { type Answer, ExchangeError, urlOf } from "./http";
+import { type Answer, ExchangeError, targetOf } from "./http";
 
 /** What a listing gave until it ended or failed. */
 export interface Listing {
@@ -21,11 +21,10 @@ export function nextPage(answer: Pick<Answer, "headers" | "origin" | "path">): U
   for (const link of (Array.isArray(header) ? header : [header ?? ""]).join(",").matchAll(/<([^>]*)>([^<]*)/g)) {
     const [, target = "", parameters = ""] = link;
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters)) continue;
-    const page = urlOf(answer);
-    if (!URL.canParse(target, page.href)) return "foreign";
-    const url = new URL(target, page);
+    const url = targetOf(target, answer);
     // Behind a front that ends TLS, a registry may believe that it was asked by http.
-    return url.host === page.host ? new URL(page.origin + url.pathname + url.search) : "foreign";
+    if (url === null || url.host !== new URL(answer.origin).host) return "foreign";
+    return new URL(answer.origin + url.pathname + url.search);
   }
   return null;
 }

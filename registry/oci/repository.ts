@@ -98,7 +98,7 @@ export class RepositoryWalk {
   /** Walks to the end. @throws ExchangeError `cancelled`, or RegistryError when the registry as a whole is gone */
   async run(): Promise<void> {
     const { selection } = this.options;
-    if (selection.kind === "digest") await this.#readRoot(selection.digest);
+    if (selection.kind === "digest") this.#addRoot(selection.digest);
     else await this.#readTags(selection);
     await this.#readBelow();
     if (this.options.blobs !== "none") await this.#checkBlobs(this.options.blobs);
@@ -185,11 +185,10 @@ export class RepositoryWalk {
     else this.#fail(node, check.fault);
   }
 
-  async #readRoot(digest: Digest): Promise<void> {
+  #addRoot(digest: Digest): void {
     const node = this.#manifest(digest, null);
     this.#graph.roots.set(node, []);
     this.#queue(node);
-    await this.#readManifest(node);
   }
 
   /** Reads a manifest by its digest, unless it was read. */
@@ -271,12 +270,12 @@ export class RepositoryWalk {
   async #readFallbackTags(subject: Digest): Promise<void> {
     if (this.options.selection.kind === "all") return;
     const tag = fallbackTag(subject);
-    const isListed = this.#fallbackTags !== null;
-    for (const candidate of this.#fallbackTags?.get(tag) ?? (isListed ? [] : [tag])) {
-      if (this.#asked.has(candidate)) continue;
-      this.#asked.add(candidate);
+    const listed = this.#fallbackTags;
+    for (const each of listed === null ? [tag] : (listed.get(tag) ?? [])) {
+      if (this.#asked.has(each)) continue;
+      this.#asked.add(each);
       this.#countReferrers(1);
-      await this.#readTag(candidate, isListed);
+      await this.#readTag(each, listed !== null);
     }
   }
 

@@ -1,7 +1,7 @@
 import { Authorizer, parseChallenges, type Scope } from "../oci/authorization";
 import type { Credentials } from "../oci/credentials";
 import type { Digest } from "../oci/digest";
-import { type Answer, type Exchange, Transport, urlOf } from "../oci/http";
+import { type Answer, type Exchange, Transport, targetOf } from "../oci/http";
 
 export interface WriterOptions {
   /** The registry's origin. */
@@ -143,9 +143,8 @@ function writeScope(repository: string, method: Exchange["method"]): Scope {
 /** Where an upload goes on; null when there is none, or it is not on this registry. */
 function uploadOf(answer: Answer): string | null {
   const { location } = answer.headers;
-  const { href } = urlOf(answer);
-  if (answer.status !== 202 || typeof location !== "string" || !URL.canParse(location, href)) return null;
-  const upload = new URL(location, href);
+  const upload = typeof location === "string" ? targetOf(location, answer) : null;
+  if (answer.status !== 202 || upload === null) return null;
   // Behind a front that does not pass its own name on, a registry names itself: only the path counts.
   return `${upload.pathname}${upload.search}`;
 }

@@ -6,10 +6,9 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import type { ClientOptions } from "../../registry/oci/client";
-import type { Digest } from "../../registry/oci/digest";
 import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { StorageLayout } from "../../registry/storage/layout";
-import { verify as walkUrl } from "../registry/oci/fake-registry";
+import { digestOf, verify as walkUrl } from "../registry/oci/fake-registry";
 import { createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
 import {
@@ -34,8 +33,6 @@ const verify = (
   options: Partial<WalkOptions> = {},
   client: Partial<ClientOptions> = {},
 ): Promise<Report> => walkUrl(new URL(url), options, { timeout: 30, ...client });
-
-const digestOf = ({ descriptor }: { descriptor: { digest: string } }): Digest => descriptor.digest as Digest;
 
 /** Everything that can be reached from a manifest, as a walk counts it. */
 function contentsOf(manifest: Manifest, seen = new Set<string>()): Set<string> {
@@ -265,7 +262,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
     await push({ url }, "healthy", multiPlatformImage("healthy"), "v1");
     expect(await verify(url)).toMatchObject({ complete: true, failures: [] });
     const lost = digestOf(made.blobs[1] as Manifest);
-    rmSync(join(registry.root, `docker/registry/v2/blobs/sha256/${lost.slice(7, 9)}/${lost.slice(7)}/data`));
+    rmSync(new StorageLayout(registry.root).blobData(lost));
     const report = await verify(url);
     expect(report).toMatchObject({
       complete: true,

@@ -104,11 +104,12 @@ describe("credential helpers", () => {
   test("one that is not there does not keep the program from its end", () => {
     writeFileSync(join(folder, "config.json"), JSON.stringify({ credsStore: "missing" }));
     const args = ["--import", "tsx", "cli/warden.ts", "verify", HOST];
-    // Far below the time that a helper has.
-    const options = { cwd: join(__dirname, "../../.."), timeout: 10_000, encoding: "utf8" } as const;
     const { status, stderr } = spawnSync(process.execPath, args, {
-      ...options,
+      cwd: join(__dirname, "../../.."),
+      encoding: "utf8",
       env: { ...process.env, DOCKER_CONFIG: folder },
+      // Far below the time that a helper has.
+      timeout: 10_000,
     });
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("cannot be started") });
   });
