@@ -56,12 +56,12 @@ export async function accessTo(url: URL, options: AccessOptions, environment: No
 export function credentialsOf(
   user: string | undefined,
   password: string | undefined,
-  cure: string,
+  hint: string,
 ): Credentials | null {
   if (user === undefined && password === undefined) return null;
   if (user !== undefined && password !== undefined) return { kind: "password", username: user, password };
   const missing = user === undefined ? "the user name" : "the password";
-  throw new RegistryError("bad-credentials", `${missing} of the registry is missing`, cure);
+  throw new RegistryError("bad-credentials", `${missing} of the registry is missing`, hint);
 }
 
 function readPassword(path: string): string {

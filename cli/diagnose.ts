@@ -24,7 +24,7 @@ async function run(registry: string, root: string, options: DiagnoseOptions): Pr
     const walked = await walk(client, {
       role,
       blobs: role === "private" ? "last-byte" : "none",
-      catalogue: true,
+      catalog: true,
       // A registry hides what has lost its folders, and another registry what it does not have.
       repositories: [...reader.repositories()].map(({ name }) => name),
       selection: { kind: "all" },

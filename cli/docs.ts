@@ -56,7 +56,7 @@ const docs = ({ site, output, check }: DocsOptions): void => {
 /** `warden docs`. */
 export const docsCommand = (): Command =>
   new Command("docs")
-    .description("write the handbook of the site: runbooks, a page for each alert, the service catalogue")
+    .description("write the handbook of the site: runbooks, a page for each alert, the service catalog")
     .option("--site <file>", "the site (default: WARDEN_SITE, site.ts, or the reference site)")
     .option("--output <directory>", "where the documents are", "docs")
     .option("--check", "write nothing, and exit with 1 where a document differs from the site")

@@ -32,11 +32,11 @@ const reportOn = async (site: Site, host: Host): Promise<HostReport> => {
 const together = (errors: readonly unknown[]): unknown => {
   const [first] = errors;
   if (errors.length < 2 || !errors.every((error) => error instanceof HostError)) return first;
-  const cures = new Set(errors.map(({ cure }) => cure));
+  const hints = new Set(errors.map(({ hint }) => hint));
   return new HostError(
     errors[0]?.code ?? "failed",
     errors.map(({ message }) => message).join(", "),
-    [...cures].join(", "),
+    [...hints].join(", "),
   );
 };
 
@@ -51,7 +51,7 @@ async function run(name: string | undefined, { site: option, json }: DriftOption
   if (!json && reports.length > 0) process.stdout.write(`${reports.flatMap(hostTable).join("\n")}\n`);
   if (errors.length > 0 && !found) throw together(errors);
   if (json) process.stdout.write(`${JSON.stringify(name === undefined ? reports : reports[0], null, 2)}\n`);
-  for (const { message, cure } of errors) process.stderr.write(`error: ${message}; ${cure}\n`);
+  for (const { message, hint } of errors) process.stderr.write(`error: ${message}; ${hint}\n`);
   process.exitCode = Number(found);
 }
 

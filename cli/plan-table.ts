@@ -41,7 +41,7 @@ export const planTable = (reports: readonly StackReport[]): string => {
 const HOW_TO_GET_PROVIDERS =
   "name a provider mirror in Terraform's CLI configuration, or run where its registry can be reached";
 
-/** One line for each stack that could not be planned, with the cause and the cure. */
+/** One line for each stack that could not be planned, with the cause and the hint. */
 export const planNotes = (reports: readonly StackReport[]): string[] =>
   reports.flatMap(({ stack, plan, directory }) => {
     if (plan?.kind === "unavailable")

@@ -14,17 +14,17 @@ interface OperationalError extends Error {
   /** A short word for programs, such as `unreachable`. */
   code: string;
   /** What the operator can do about it. */
-  cure: string;
+  hint: string;
 }
 
 function isOperational(error: unknown): error is OperationalError {
-  return error instanceof Error && "cure" in error && typeof error.cure === "string";
+  return error instanceof Error && "hint" in error && typeof error.hint === "string";
 }
 
-function describe(error: unknown): { code: string; message: string; cure: string } {
-  if (isOperational(error)) return { code: error.code, message: error.message, cure: error.cure };
+function describe(error: unknown): { code: string; message: string; hint: string } {
+  if (isOperational(error)) return { code: error.code, message: error.message, hint: error.hint };
   const message = `unexpected: ${error instanceof Error ? error.message : String(error)}`;
-  return { code: "unexpected", message, cure: "run it again with --debug and report what it prints" };
+  return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
 }
 
 function program(commands: readonly Command[]): Command {
@@ -41,7 +41,7 @@ function program(commands: readonly Command[]): Command {
 }
 
 /** What a program that asked for JSON reads instead of the result. */
-function printError(error: { code: string; message: string; cure: string }): void {
+function printError(error: { code: string; message: string; hint: string }): void {
   process.stdout.write(`${JSON.stringify({ error }, null, 2)}\n`);
 }
 
@@ -60,12 +60,12 @@ export async function run(commands: readonly Command[], args: readonly string[])
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
       const message = error.message.replace(/^error: /, "").replace(/\s+/g, " ");
-      if (json) printError({ code: "usage", message, cure: HELP });
+      if (json) printError({ code: "usage", message, hint: HELP });
       return EXIT.usage;
     }
     const described = describe(error);
     if (json) printError(described);
-    const line = `${described.message}; ${described.cure}`.replace(/\s+/g, " ");
+    const line = `${described.message}; ${described.hint}`.replace(/\s+/g, " ");
     process.stderr.write(`error: ${line}\n`);
     if (args.includes("--debug")) process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     return EXIT.failed;

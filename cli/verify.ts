@@ -84,9 +84,9 @@ function givenCredentials(
 function scopeOf(target: Target, { repository, tag, newest }: VerifyOptions) {
   const narrowed = narrowedBy(tag, newest, target.kind === "image" || repository.length > 0);
   if (target.kind === "registry") {
-    return { catalogue: repository.length === 0, repositories: repository, selection: narrowed };
+    return { catalog: repository.length === 0, repositories: repository, selection: narrowed };
   }
-  return { catalogue: false, repositories: [target.repository], selection: imageSelection(target, narrowed) };
+  return { catalog: false, repositories: [target.repository], selection: imageSelection(target, narrowed) };
 }
 
 /** @param named whether the repositories were named, so that a tag that one lacks is a failure */
@@ -197,21 +197,21 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
   if (options.junit !== undefined) writeFileSync(options.junit, junit(report));
   if (options.prometheus !== undefined) {
     const instance = target.url.host;
-    const { catalogue } = scope;
+    const { catalog } = scope;
     const { certificateExpiry } = client;
     const ended = Math.round(Date.now() / 1000);
     // A collector that reads it meanwhile sees the old file or the new one.
-    writeFileSync(`${options.prometheus}.new`, prometheus(report, { instance, catalogue, certificateExpiry, ended }));
+    writeFileSync(`${options.prometheus}.new`, prometheus(report, { instance, catalog, certificateExpiry, ended }));
     renameSync(`${options.prometheus}.new`, options.prometheus);
   }
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${table(report).join("\n")}\n`);
   process.exitCode = exitCode(report);
   if (process.exitCode === 2) {
-    const { message, cure } = report.stopped ?? {
+    const { message, hint } = report.stopped ?? {
       message: "a part of the registry could not be reached, and nothing broken was found in the rest",
-      cure: "run it again",
+      hint: "run it again",
     };
-    process.stderr.write(`error: ${message}; ${cure}\n`);
+    process.stderr.write(`error: ${message}; ${hint}\n`);
   }
 }
 

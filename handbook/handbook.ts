@@ -1,6 +1,6 @@
 import { deferredHosts, managedHosts, type Site } from "../site/schema";
 import { alertPages } from "./alert-page";
-import { catalogue } from "./catalogue";
+import { catalog } from "./catalog";
 import { type Document, heading, list, paragraph, render } from "./document";
 import { deferredRunbook, hostRunbook } from "./host-runbook";
 import { imagePipelines, imagePipelinesPage } from "./image-pipeline";
@@ -56,7 +56,7 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
 /** The pages of a site's handbook. */
 export const documentsOf = (site: Site): Document[] => {
   const pipelines = imagePipelinesPage(site);
-  const described = [catalogue(site), siteReference(), ...(pipelines === undefined ? [] : [pipelines])];
+  const described = [catalog(site), siteReference(), ...(pipelines === undefined ? [] : [pipelines])];
   const run = runbooks(site);
   const alerts = alertPages(site);
   return [index(described, run, alerts), ...described, ...run, ...alerts];

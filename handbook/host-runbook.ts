@@ -21,7 +21,7 @@ export const hostRunbook = (site: Site, host: ManagedHost): Document => ({
     heading(md`Is it up?`),
     command(onHost(host), sh`uptime`, { expected: "… up …" }),
     paragraph(
-      md`If it cannot be reached, everything that runs on it is gone too: see the ${link(md`service catalogue`, "services.md")} for what that is.`,
+      md`If it cannot be reached, everything that runs on it is gone too: see the ${link(md`service catalog`, "services.md")} for what that is.`,
     ),
     ...resolverSections(site, host),
   ],

@@ -167,7 +167,7 @@ export const registryRunbook = (site: Site): Document => {
         [[md`${host.name}`, md`${host.address}`, md`${sshTo(host).text}`]],
       ),
       paragraph(
-        md`It runs ${services.length === 1 ? md`one registry` : plain(`${services.length} registries`)} behind a front, as the compose project ${project} in ${directory}, started at boot by ${unit}. What each of them is for is in the ${link(md`service catalogue`, "services.md")}.`,
+        md`It runs ${services.length === 1 ? md`one registry` : plain(`${services.length} registries`)} behind a front, as the compose project ${project} in ${directory}, started at boot by ${unit}. What each of them is for is in the ${link(md`service catalog`, "services.md")}.`,
       ),
       steps(
         md`Look: ${link(md`First look`, `${runbookOf(host)}#first-look`)} says in a minute what is wrong.`,

@@ -232,10 +232,10 @@ verify_delivery() {
 or_nothing() { printf '%s' "${1:-nothing}"; }
 
 verify_resolved() {
-  local cure="remove what else the host configures, or deliver again"
+  local hint="remove what else the host configures, or deliver again"
   has_servers ||
-    finding "servers of systemd-resolved" "$PRIMARY, and for the link ${NAMESERVERS[*]}" "$(or_nothing "$(global_servers)"), and for the link $(or_nothing "$(servers_of_link)")" "$cure"
-  has_domains || finding "search domains of systemd-resolved" "${SEARCH[*]}" "$(global_domains)" "$cure"
+    finding "servers of systemd-resolved" "$PRIMARY, and for the link ${NAMESERVERS[*]}" "$(or_nothing "$(global_servers)"), and for the link $(or_nothing "$(servers_of_link)")" "$hint"
+  has_domains || finding "search domains of systemd-resolved" "${SEARCH[*]}" "$(global_domains)" "$hint"
 }
 
 # The replies of the primary are dropped on their way in. Dropped on the way out, or without a route, a lookup fails at

@@ -12,7 +12,7 @@ export class HostError extends Error {
     readonly code: "unreachable" | "unknown-host" | "deferred" | "no-backup" | "failed",
     message: string,
     /** What the operator can do about it. */
-    readonly cure: string,
+    readonly hint: string,
   ) {
     super(message);
     this.name = "HostError";

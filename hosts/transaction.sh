@@ -63,8 +63,8 @@ COLLECTS_FINDINGS=no
 FINDINGS=0
 
 finding() {
-  local what=$1 expected=$2 actual=$3 cure=$4
-  [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: given ${actual:-nothing}; allowed is $expected: $cure"
+  local what=$1 expected=$2 actual=$3 hint=$4
+  [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: given ${actual:-nothing}; allowed is $expected: $hint"
   FINDINGS=$((FINDINGS + 1))
   printf 'finding %s %s %s\n' "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
 }

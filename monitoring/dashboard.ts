@@ -91,7 +91,7 @@ const ANSWERS: readonly View[] = [
   },
   {
     title: "Reachable?",
-    description: "Whether the catalogue could be read.",
+    description: "Whether the catalog could be read.",
     queries: [{ expr: chosen("registry_manifest_integrity_catalog_accessible"), legend: INSTANCE }],
     unit: "none",
     thresholds: good(1),

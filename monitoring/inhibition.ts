@@ -6,7 +6,7 @@ export interface InhibitRule {
 }
 
 /**
- * The one inhibition that loses nothing: while the catalogue of a registry cannot be read, what the last walk found in
+ * The one inhibition that loses nothing: while the catalog of a registry cannot be read, what the last walk found in
  * it is no news. A warning never mutes a critical alert.
  */
 export const INHIBIT_RULES: readonly InhibitRule[] = [

@@ -7,7 +7,7 @@
  */
 export const METRICS = {
   registry_manifest_integrity_failures: "distinct broken objects found by the last walk",
-  registry_manifest_integrity_catalog_accessible: "1 when the catalogue could be read, 0 otherwise",
+  registry_manifest_integrity_catalog_accessible: "1 when the catalog could be read, 0 otherwise",
   registry_manifest_integrity_repos_checked: "repositories checked by the last walk",
   registry_manifest_integrity_tags_checked: "tags checked by the last walk",
   registry_manifest_integrity_indexes_checked: "image indexes checked by the last walk",

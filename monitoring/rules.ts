@@ -75,7 +75,7 @@ const availability = (instance: string, period: number, shards: number): Alert[]
       after: period,
       summary: "The registry does not list its repositories",
       description:
-        "The catalogue of {{ $labels.instance }} could not be read. Pulls and pushes are likely to fail, and nothing else about the registry is known.",
+        "The catalog of {{ $labels.instance }} could not be read. Pulls and pushes are likely to fail, and nothing else about the registry is known.",
     },
     {
       name: "RegistryIntegrityProbeStale",
@@ -158,7 +158,7 @@ const integrity = (instance: string, period: number): Alert[] => {
       after: 2 * period,
       summary: "The registry lists no repository any more",
       description:
-        "The catalogue of {{ $labels.instance }} is empty, and it was not before: its data is gone, or another registry answers in its place.",
+        "The catalog of {{ $labels.instance }} is empty, and it was not before: its data is gone, or another registry answers in its place.",
     },
     {
       // A registry goes on listing a repository whose tags are gone, so one that is missing was lost. Tags come and go.

@@ -12,7 +12,7 @@ export function diagnosisTable({ registry, root, complete, findings }: Diagnosis
   if (findings.length === 0) return lines;
   const rows = findings.map(({ cause, http, disk, repository, tags, platform, digest }) => [
     cause,
-    nameOf(repository === "" ? "(the catalogue)" : repository, tags),
+    nameOf(repository === "" ? "(the catalog)" : repository, tags),
     platform ?? "-",
     shortDigest(digest),
     http === null ? "-" : `${http.object} ${http.reason}`,

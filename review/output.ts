@@ -27,12 +27,12 @@ interface Manifest {
 /** A name goes into a command that a reader copies. */
 const STACK = /^[A-Za-z0-9_][\w.-]*$/;
 
-const readJson = (file: string, cure: string): unknown => {
+const readJson = (file: string, hint: string): unknown => {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? "no JSON";
-    throw new PlanError(`${file} cannot be read (${why})`, cure);
+    throw new PlanError(`${file} cannot be read (${why})`, hint);
   }
 };
 
@@ -54,18 +54,18 @@ const deployOrder = ({ stacks }: Manifest): string[] => {
  * @throws PlanError where there is none
  */
 export const readOutput = (directory: string): OutputStack[] => {
-  const cure = 'synthesise it with "npm run synth"';
-  const manifest = readJson(join(directory, "manifest.json"), cure) as Manifest;
+  const hint = 'synthesise it with "npm run synth"';
+  const manifest = readJson(join(directory, "manifest.json"), hint) as Manifest;
   if (typeof manifest?.stacks !== "object" || manifest.stacks === null)
-    throw new PlanError(`${join(directory, "manifest.json")} names no stacks`, cure);
+    throw new PlanError(`${join(directory, "manifest.json")} names no stacks`, hint);
   return deployOrder(manifest).map((stack) => {
     const entry = manifest.stacks[stack];
     if (!STACK.test(stack) || entry === undefined)
-      throw new PlanError(`the stack ${JSON.stringify(stack)} has no name of letters, digits, "_", "." and "-"`, cure);
+      throw new PlanError(`the stack ${JSON.stringify(stack)} has no name of letters, digits, "_", "." and "-"`, hint);
     return {
       stack,
       directory: join(directory, entry.workingDirectory),
-      synthesised: readJson(join(directory, entry.synthesizedStackPath), cure) as SynthesisedStack,
+      synthesised: readJson(join(directory, entry.synthesizedStackPath), hint) as SynthesisedStack,
     };
   });
 };

@@ -63,7 +63,7 @@ export class PlanError extends Error {
   constructor(
     message: string,
     /** What the operator can do about it. */
-    readonly cure: string,
+    readonly hint: string,
   ) {
     super(message);
   }

@@ -2,7 +2,7 @@ import { isAbsolute, normalize } from "node:path/posix";
 import * as z from "zod";
 
 /**
- * The vocabulary of a site: each field says in its error what is allowed and, where it is not obvious, the cure. The
+ * The vocabulary of a site: each field says in its error what is allowed and, where it is not obvious, the hint. The
  * loader puts the path and the value that was given in front.
  */
 
@@ -76,7 +76,7 @@ export const baseUrl = (protocols: ("http" | "https")[]) => {
 };
 
 /**
- * A value that is one of a fixed set. Written out, because the default message of an enum does not name the cure.
+ * A value that is one of a fixed set. Written out, because the default message of an enum does not name the hint.
  */
 export const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, { error: `allowed is ${values.map((value) => JSON.stringify(value)).join(" or ")}` });
@@ -121,7 +121,7 @@ const isRefused = (field: unknown): boolean =>
  * A rule over several fields. It states in `needs` the little that it looks at, and is checked as soon as that much is
  * well-formed: a mistake elsewhere in the same object must not hide it.
  *
- * @param broken what is wrong, or undefined; one sentence that ends with the cure
+ * @param broken what is wrong, or undefined; one sentence that ends with the hint
  */
 export const rule = <Needs extends z.ZodType>(needs: Needs, broken: (value: z.output<Needs>) => string | undefined) => {
   const verdict = (input: unknown): string | undefined => {

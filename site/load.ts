@@ -7,8 +7,8 @@ import { type Site, siteSchema } from "./schema";
 /** Everything that is wrong with a site, one line each. */
 export class SiteError extends Error {
   readonly code = "bad-site";
-  /** What the operator can do about it; each mistake names its own cure. */
-  readonly cure = "correct the site, or name another with --site or WARDEN_SITE";
+  /** What the operator can do about it; each mistake names its own hint. */
+  readonly hint = "correct the site, or name another with --site or WARDEN_SITE";
 
   constructor(readonly mistakes: readonly string[]) {
     super(mistakes.join("\n"));
@@ -45,7 +45,7 @@ const mistake = (input: unknown, issue: z.core.$ZodIssue): string => {
 /**
  * Turns an operator's input into a site.
  *
- * @throws SiteError with every mistake, each with its path, what was given, what is allowed and the cure
+ * @throws SiteError with every mistake, each with its path, what was given, what is allowed and the hint
  */
 export const parseSite = (input: unknown): Site => {
   const result = siteSchema.safeParse(input);

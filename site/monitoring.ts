@@ -86,7 +86,7 @@ const externalRegistry = record({
   url: baseUrl(["https", "http"]).refine((url) => !URL.canParse(url) || url === new URL(url).origin, {
     error: 'allowed is a registry without a path, for example "https://git.example.org"',
   }),
-  /** Of a proxy only the catalogue is asked for. */
+  /** Of a proxy only the catalog is asked for. */
   role: oneOf(["private", "proxy"]),
 });
 

@@ -33,7 +33,7 @@ export function parseChallenges(header: string | string[] | undefined): Challeng
 export type Scope = string;
 
 /** https://distribution.github.io/distribution/spec/auth/scope/ */
-export const CATALOGUE_SCOPE: Scope = "registry:catalog:*";
+export const CATALOG_SCOPE: Scope = "registry:catalog:*";
 
 export function pullScope(repository: string): Scope {
   return `repository:${repository}:pull`;

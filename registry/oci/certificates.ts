@@ -19,8 +19,8 @@ export function readCertificates(path: string): string {
     // Node ignores what it cannot read in the list of authorities, and the connection fails for another reason later.
     new X509Certificate(pem);
   } catch {
-    const cure = "give a PEM file that begins with BEGIN CERTIFICATE";
-    throw new RegistryError("bad-input", `the certificate file ${path} holds no certificate`, cure);
+    const hint = "give a PEM file that begins with BEGIN CERTIFICATE";
+    throw new RegistryError("bad-input", `the certificate file ${path} holds no certificate`, hint);
   }
   return pem;
 }

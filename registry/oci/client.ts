@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Authorizer, CATALOGUE_SCOPE, parseChallenges, pullScope, type Scope } from "./authorization";
+import { Authorizer, CATALOG_SCOPE, parseChallenges, pullScope, type Scope } from "./authorization";
 import type { Credentials } from "./credentials";
 import type { Digest } from "./digest";
 import { RegistryError } from "./errors";
@@ -158,9 +158,9 @@ export class RegistryClient {
   }
 
   /** One page of repositories; without `next`, the first one, whose size the registry chooses. */
-  catalogue(next?: URL): Promise<Answer> {
+  catalog(next?: URL): Promise<Answer> {
     const path = next === undefined ? "/v2/_catalog" : next.pathname + next.search;
-    return this.#send({ path, scope: CATALOGUE_SCOPE, limit: LISTING_LIMIT });
+    return this.#send({ path, scope: CATALOG_SCOPE, limit: LISTING_LIMIT });
   }
 
   /** One page of a repository's tags. */
@@ -356,8 +356,8 @@ function registryFailed(url: URL, error: ExchangeError): Error {
 }
 
 function noRegistry(url: URL, why: string): RegistryError {
-  const cure = "check the address, and whether it speaks http or https";
-  return new RegistryError("unreachable", `${url.origin} is no registry: ${why}`, cure);
+  const hint = "check the address, and whether it speaks http or https";
+  return new RegistryError("unreachable", `${url.origin} is no registry: ${why}`, hint);
 }
 
 function gatewayFailed(url: URL, status: number): RegistryError {

@@ -6,7 +6,7 @@ export type RegistryErrorCode =
   | "bad-input"
   | "bad-credentials"
   | "accept-dropped"
-  | "no-catalogue";
+  | "no-catalog";
 
 /** The work could not be done: one line that says why, and one that says what to do about it. */
 export class RegistryError extends Error {
@@ -16,7 +16,7 @@ export class RegistryError extends Error {
     readonly code: RegistryErrorCode,
     message: string,
     /** What the operator can do about it. */
-    readonly cure: string,
+    readonly hint: string,
   ) {
     super(message);
   }

@@ -31,11 +31,11 @@ export interface Fault {
 
 /** One broken object of a repository, however many tags reach it. */
 export interface Failure extends Fault {
-  /** Empty when the catalogue failed. */
+  /** Empty when the catalog failed. */
   repository: string;
   /** Every tag that reaches the object, sorted. */
   tags: string[];
-  /** Null for a catalogue, a repository and a tag. */
+  /** Null for a catalog, a repository and a tag. */
   digest: Digest | null;
   object: FailedObject;
   /** Of the index entry that the path goes through, as `linux/arm64/v8`. */
@@ -56,7 +56,7 @@ export function failure(
 }
 
 /** A fault of the registry's list of repositories. */
-export function catalogueFailure(fault: Fault): Failure {
+export function catalogFailure(fault: Fault): Failure {
   return failure("", { tags: [], object: "catalog", platform: null, path: [] }, null, fault);
 }
 

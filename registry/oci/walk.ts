@@ -3,7 +3,7 @@ import type { RegistryClient } from "./client";
 import { sha256 } from "./digest";
 import { drain } from "./drain";
 import { RegistryError, type RegistryErrorCode } from "./errors";
-import { catalogueFailure, type Failure, type Fault, OBJECTS } from "./failure";
+import { catalogFailure, type Failure, type Fault, OBJECTS } from "./failure";
 import { compare } from "./graph";
 import { ExchangeError } from "./http";
 import { readListing } from "./listing";
@@ -14,9 +14,9 @@ import { type RepositoryCounts, RepositoryWalk, type Role, type TagSelection } f
 export interface WalkOptions {
   role: Role;
   blobs: BlobCheck;
-  /** Whether the catalogue is read. */
-  catalogue: boolean;
-  /** Walked beside what the catalogue lists. */
+  /** Whether the catalog is read. */
+  catalog: boolean;
+  /** Walked beside what the catalog lists. */
   repositories: readonly string[];
   /** The tags of each repository. */
   selection: TagSelection;
@@ -26,10 +26,10 @@ export interface WalkOptions {
   shard?: Shard;
   /** Cuts the walk short; the reason is told in the report. */
   signal?: AbortSignal;
-  /** Ends with the catalogue: nothing that it lists is asked for. @default false */
-  catalogueOnly?: boolean;
-  /** Called once the catalogue was read to its end. */
-  onCatalogue?: () => void;
+  /** Ends with the catalog: nothing that it lists is asked for. @default false */
+  catalogOnly?: boolean;
+  /** Called once the catalog was read to its end. */
+  onCatalog?: () => void;
   onProgress?: (progress: Progress) => void;
 }
 
@@ -59,7 +59,7 @@ export interface Counts extends RepositoryCounts {
 export interface Stop {
   code: string;
   message: string;
-  cure: string;
+  hint: string;
 }
 
 /** What a walk found. The fields are a contract: they are never renamed. */
@@ -74,8 +74,8 @@ export interface Report {
   failures: Failure[];
   /** Null when the walk came to its end. */
   stopped: Stop | null;
-  /** Whether the catalogue was read to its end. */
-  catalogueRead: boolean;
+  /** Whether the catalog was read to its end. */
+  catalogRead: boolean;
 }
 
 /** Whether a repository belongs to the shard: names are spread by their hash. */
@@ -99,23 +99,23 @@ function stopOf(signal: AbortSignal | undefined): Stop {
     return {
       code: "deadline",
       message: "the deadline passed before the walk was complete",
-      cure: "give it more time, or less to do: fewer tags, a lighter blob check, more shards",
+      hint: "give it more time, or less to do: fewer tags, a lighter blob check, more shards",
     };
   }
-  return { code: "interrupted", message: "the walk was interrupted", cure: "run it again" };
+  return { code: "interrupted", message: "the walk was interrupted", hint: "run it again" };
 }
 
-/** What is said instead of walking when the registry refuses its catalogue or has none. */
-function catalogueRefused(host: string, fault: Fault): RegistryError | null {
+/** What is said instead of walking when the registry refuses its catalog or has none. */
+function catalogRefused(host: string, fault: Fault): RegistryError | null {
   const { reason, status } = fault;
   const absent = reason === "missing" || status === 405 || status === 501;
   if (reason === "unauthorized") {
-    const cure = "give credentials that may read it, or name the repositories with --repository";
-    return new RegistryError("unauthorized", `${host} refuses its catalogue (${status})`, cure);
+    const hint = "give credentials that may read it, or name the repositories with --repository";
+    return new RegistryError("unauthorized", `${host} refuses its catalog (${status})`, hint);
   }
   if (absent) {
-    const cure = "check the address, or name the repositories with --repository";
-    return new RegistryError("no-catalogue", `${host} has no catalogue (${status})`, cure);
+    const hint = "check the address, or name the repositories with --repository";
+    return new RegistryError("no-catalog", `${host} has no catalog (${status})`, hint);
   }
   return null;
 }
@@ -139,7 +139,7 @@ class RegistryWalk {
   /** The repositories under way. */
   readonly #active = new Set<RepositoryWalk>();
   #total: number | null = null;
-  #catalogueRead = false;
+  #catalogRead = false;
   #complete = true;
   #stopped: Stop | null = null;
 
@@ -155,8 +155,8 @@ class RegistryWalk {
     try {
       await this.client.greet();
       const repositories = await this.#repositories();
-      if (this.#catalogueRead) this.options.onCatalogue?.();
-      if (this.options.catalogueOnly) return;
+      if (this.#catalogRead) this.options.onCatalog?.();
+      if (this.options.catalogOnly) return;
       this.#total = repositories.length;
       await drain(repositories.reverse(), this.client.concurrency, (repository) => this.#walk(repository));
       const { selection } = this.options;
@@ -179,7 +179,7 @@ class RegistryWalk {
     const failures = [...this.#failures];
     if (this.#coverage.length > 0 && this.#shard.index === 0) {
       const detail = this.#coverage.join("; ");
-      failures.push(catalogueFailure({ reason: "coverage", status: 200, detail }));
+      failures.push(catalogFailure({ reason: "coverage", status: 200, detail }));
     }
     return {
       registry: this.client.url.origin,
@@ -188,27 +188,27 @@ class RegistryWalk {
       durationSeconds: Math.round(performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
       stopped: this.#stopped,
-      catalogueRead: this.#catalogueRead,
+      catalogRead: this.#catalogRead,
     };
   }
 
   async #repositories(): Promise<string[]> {
-    const { catalogue, repositories } = this.options;
-    const listed = catalogue ? await this.#readCatalogue() : [];
+    const { catalog, repositories } = this.options;
+    const listed = catalog ? await this.#readCatalog() : [];
     return [...new Set([...repositories, ...listed])].filter((name) => isInShard(name, this.#shard));
   }
 
-  async #readCatalogue(): Promise<string[]> {
-    const { names, fault } = await readListing("repositories", isRepository, (next) => this.client.catalogue(next));
-    this.#catalogueRead = fault === null;
+  async #readCatalog(): Promise<string[]> {
+    const { names, fault } = await readListing("repositories", isRepository, (next) => this.client.catalog(next));
+    this.#catalogRead = fault === null;
     if (fault !== null) {
-      const refused = catalogueRefused(this.client.url.host, fault);
+      const refused = catalogRefused(this.client.url.host, fault);
       if (refused !== null && this.options.repositories.length === 0) throw refused;
       this.#complete = false;
-      if (this.#shard.index === 0) this.#failures.push(catalogueFailure(fault));
+      if (this.#shard.index === 0) this.#failures.push(catalogFailure(fault));
     } else if (names.length === 0 && this.options.role === "private") {
       // A pull-through cache that nobody has pulled through yet is empty; an authoritative registry is not.
-      this.#coverage.push("the catalogue is empty");
+      this.#coverage.push("the catalog is empty");
     }
     return names;
   }
@@ -240,7 +240,7 @@ class RegistryWalk {
     const cut = error instanceof ExchangeError && error.fault === "cancelled";
     const gone = error instanceof RegistryError && !NO_WALK.includes(error.code) && this.#total !== null;
     if (!cut && !gone) throw error;
-    this.#stopped = gone ? { code: error.code, message: error.message, cure: error.cure } : stopOf(this.options.signal);
+    this.#stopped = gone ? { code: error.code, message: error.message, hint: error.hint } : stopOf(this.options.signal);
     for (const walk of this.#active) this.#take(walk);
     if (!gone) return;
     // That the registry is gone is one fault: the objects that were asked for meanwhile are not accused.

@@ -24,7 +24,7 @@ export interface ProbeSettings {
   timeout: number;
   /** Seconds for the whole run, the push included; null without a limit. */
   deadline: number | null;
-  /** Walked beside what the catalogue lists. */
+  /** Walked beside what the catalog lists. */
   repositories: string[];
   shard: Shard;
 }
@@ -99,7 +99,7 @@ export function defaultBlobCheck(role: Role): BlobCheck {
  * REGISTRY_ROLE (private), REG_USER and REG_PASS (none), REGISTRY_CA_FILE (none), PUSHGATEWAY_JOB
  * (registry-integrity-probe), CONCURRENCY (8), BLOBS (last-byte, or none for a proxy), TIMEOUT_SECONDS (30),
  * DEADLINE_SECONDS (no limit), REPOSITORIES (comma separated, none), SHARDS (1) and JOB_COMPLETION_INDEX (0) are not. Of a
- * proxy the catalogue alone is asked for, so BLOBS and REPOSITORIES say nothing there.
+ * proxy the catalog alone is asked for, so BLOBS and REPOSITORIES say nothing there.
  *
  * @throws RegistryError `bad-input` that names every mistake; no value of a secret is repeated
  */

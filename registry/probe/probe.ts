@@ -7,13 +7,13 @@ import { type Report, walk } from "../oci/walk";
 import { table } from "../report/table";
 import { type ProbeSettings, probeSettings } from "./environment";
 import { type GroupingKey, groupingKey, PushFailed, Pushgateway } from "./pushgateway";
-import { CATALOGUE_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
+import { CATALOG_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
 
 /** The part of the deadline that is kept for the report, and its most. Seconds. */
 const RESERVE = { part: 0.2, most: 30 };
-/** The part of the deadline in which a catalogue that cannot be read is asked for again, and its most. Seconds. */
+/** The part of the deadline in which a catalog that cannot be read is asked for again, and its most. Seconds. */
 const PATIENCE = { part: 0.1, most: 60 };
-/** Between two attempts at a catalogue that cannot be read. Seconds. */
+/** Between two attempts at a catalog that cannot be read. Seconds. */
 const PAUSE = 5;
 /** Seconds without a byte that end a request to the Pushgateway, which answers at once or not at all. */
 const PUSH_TIMEOUT = 10;
@@ -25,13 +25,13 @@ export function walkDeadline(deadline: number): number {
   return deadline - Math.min(RESERVE.most, RESERVE.part * deadline);
 }
 
-/** How long a catalogue that cannot be read is asked for again. Seconds; none without a deadline. */
+/** How long a catalog that cannot be read is asked for again. Seconds; none without a deadline. */
 function patience(deadline: number | null): number {
   return deadline === null ? 0 : Math.min(PATIENCE.most, PATIENCE.part * deadline);
 }
 
 /** What one attempt at a walk came to, and why there was none. */
-type Attempt = Pick<Run, "report" | "catalogueAccessible" | "certificateExpiry"> & {
+type Attempt = Pick<Run, "report" | "catalogAccessible" | "certificateExpiry"> & {
   traffic: Readonly<Traffic>;
   why: string | null;
 };
@@ -40,45 +40,45 @@ async function attemptWalk(
   settings: ProbeSettings,
   ca: string | undefined,
   signal: AbortSignal | undefined,
-  onCatalogue: () => void,
+  onCatalog: () => void,
 ): Promise<Attempt> {
   const { registry, credentials, concurrency, timeout } = settings;
   const client = new RegistryClient({ url: registry, credentials, concurrency, timeout, ca, signal });
-  const ended = (report: Report | null, catalogueAccessible: boolean, why: string | null): Attempt => {
-    return { report, catalogueAccessible, certificateExpiry: client.certificateExpiry, traffic: client.traffic, why };
+  const ended = (report: Report | null, catalogAccessible: boolean, why: string | null): Attempt => {
+    return { report, catalogAccessible, certificateExpiry: client.certificateExpiry, traffic: client.traffic, why };
   };
   try {
     const report = await walk(client, {
       role: settings.role,
       blobs: settings.blobs,
-      catalogue: true,
+      catalog: true,
       // A cache may lack anything, and what it is asked for it fetches.
-      catalogueOnly: settings.role === "proxy",
+      catalogOnly: settings.role === "proxy",
       repositories: settings.role === "proxy" ? [] : settings.repositories,
       selection: { kind: "all" },
       credentialsGiven: credentials !== null,
       shard: settings.shard,
       signal,
-      onCatalogue,
+      onCatalog,
     });
-    return ended(report, report.catalogueRead, null);
+    return ended(report, report.catalogRead, null);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
-    // The front changes what is asked, yet the catalogue was read.
-    return ended(null, error.code === "accept-dropped", `no walk: ${error.message}; ${error.cure}`);
+    // The front changes what is asked, yet the catalog was read.
+    return ended(null, error.code === "accept-dropped", `no walk: ${error.message}; ${error.hint}`);
   } finally {
     await client.close();
   }
 }
 
 /**
- * Walks as far as the deadline lets it. A catalogue that cannot be read is asked for again for a while: one report stands
+ * Walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a while: one report stands
  * until the next run, so a registry that only restarts must not be reported as gone.
  */
 async function runWalk(
   settings: ProbeSettings,
   ca: string | undefined,
-  onCatalogue: () => void,
+  onCatalog: () => void,
   log: (line: string) => void,
 ): Promise<Run> {
   const { role, deadline } = settings;
@@ -87,22 +87,22 @@ async function runWalk(
   const seconds = (): number => (performance.now() - started) / 1000;
   const traffic: Traffic = { requests: 0, bytes: 0 };
   for (;;) {
-    const { report, catalogueAccessible, certificateExpiry, ...attempt } = await attemptWalk(
+    const { report, catalogAccessible, certificateExpiry, ...attempt } = await attemptWalk(
       settings,
       ca,
       signal,
-      onCatalogue,
+      onCatalog,
     );
     traffic.requests += attempt.traffic.requests;
     traffic.bytes += attempt.traffic.bytes;
-    const walked = catalogueAccessible || (report?.counts.repositories ?? 0) > 0;
+    const walked = catalogAccessible || (report?.counts.repositories ?? 0) > 0;
     if (!walked && seconds() + PAUSE < patience(deadline)) {
       await sleep(PAUSE * 1000);
       continue;
     }
     if (attempt.why !== null) log(attempt.why);
     const ended = Math.round(Date.now() / 1000);
-    return { role, report, catalogueAccessible, duration: seconds(), ...traffic, ended, certificateExpiry };
+    return { role, report, catalogAccessible, duration: seconds(), ...traffic, ended, certificateExpiry };
   }
 }
 
@@ -121,13 +121,13 @@ class Reports {
   }
 
   /**
-   * Takes back at once that the catalogue cannot be read: a walk may take so long that the last run's word would stand for
+   * Takes back at once that the catalog cannot be read: a walk may take so long that the last run's word would stand for
    * more than a period. Where it cannot be told, the report at the end will tell, or fail.
    */
-  async catalogueIsBack(): Promise<void> {
+  async catalogIsBack(): Promise<void> {
     try {
       const read = await this.#gateway.read(this.#key, this.settings.shard);
-      if (read?.stored.catalogueAccessible === 0) await this.#gateway.push(this.#key, CATALOGUE_IS_BACK);
+      if (read?.stored.catalogAccessible === 0) await this.#gateway.push(this.#key, CATALOG_IS_BACK);
     } catch (error) {
       if (!(error instanceof PushFailed)) throw error;
     }
@@ -146,10 +146,10 @@ class Reports {
   }
 }
 
-function logOf({ role, report, catalogueAccessible }: Run): string[] {
+function logOf({ role, report, catalogAccessible }: Run): string[] {
   if (report === null) return [];
-  if (role === "private" || !catalogueAccessible) return table(report, MOST_ROWS);
-  return [`${report.registry}: the catalogue can be read; a cache is asked for nothing else`];
+  if (role === "private" || !catalogAccessible) return table(report, MOST_ROWS);
+  return [`${report.registry}: the catalog can be read; a cache is asked for nothing else`];
 }
 
 /**
@@ -173,7 +173,7 @@ export async function probe(
     try {
       const reports = new Reports(settings, transport, signal);
       let told: Promise<void> | undefined;
-      const run = await runWalk(settings, ca, () => (told = reports.catalogueIsBack()), out);
+      const run = await runWalk(settings, ca, () => (told = reports.catalogIsBack()), out);
       // The last word is the report's.
       await told;
       for (const line of logOf(await reports.push(run))) out(line);
@@ -182,7 +182,7 @@ export async function probe(
     }
     return 0;
   } catch (error) {
-    if (error instanceof RegistryError) err(`${error.message}; ${error.cure}`);
+    if (error instanceof RegistryError) err(`${error.message}; ${error.hint}`);
     else if (error instanceof PushFailed) err(`${error.message}; check PUSHGATEWAY and that it runs`);
     else throw error;
     return 2;

@@ -81,7 +81,7 @@ function storedIn(groups: readonly Group[], key: GroupingKey): Stored {
   const group = groups.find(({ labels }) => sameLabels(labels, key));
   if (group === undefined) return NOTHING_STORED;
   return {
-    catalogueAccessible: valueIn(group, "registry_manifest_integrity_catalog_accessible"),
+    catalogAccessible: valueIn(group, "registry_manifest_integrity_catalog_accessible"),
     failures: valueIn(group, "registry_manifest_integrity_failures"),
     repositories: valueIn(group, "registry_manifest_integrity_repos_checked"),
     tags: valueIn(group, "registry_manifest_integrity_tags_checked"),

@@ -1,5 +1,5 @@
 import { METRICS, type MetricName } from "../../monitoring/metrics";
-import { catalogueFailure, type Failure, REASONS } from "../oci/failure";
+import { catalogFailure, type Failure, REASONS } from "../oci/failure";
 import type { Role } from "../oci/repository";
 import type { Report } from "../oci/walk";
 
@@ -15,7 +15,7 @@ export interface Run {
   role: Role;
   /** Null when no walk began. */
   report: Report | null;
-  catalogueAccessible: boolean;
+  catalogAccessible: boolean;
   /** Seconds. */
   duration: number;
   requests: number;
@@ -29,7 +29,7 @@ export interface Run {
 
 /** What the Pushgateway still holds of earlier runs; null where it holds nothing. */
 export interface Stored {
-  catalogueAccessible: number | null;
+  catalogAccessible: number | null;
   failures: number | null;
   repositories: number | null;
   tags: number | null;
@@ -37,14 +37,14 @@ export interface Stored {
 }
 
 export const NOTHING_STORED: Stored = {
-  catalogueAccessible: null,
+  catalogAccessible: null,
   failures: null,
   repositories: null,
   tags: null,
   lastSuccess: null,
 };
 
-/** A catalogue that cannot be read is told by a metric of its own; it is no broken object. */
+/** A catalog that cannot be read is told by a metric of its own; it is no broken object. */
 function countsAsFailure({ object, reason }: Failure): boolean {
   return object !== "catalog" || reason === "coverage";
 }
@@ -61,14 +61,14 @@ function failureSamples(report: Report): Sample[] {
   ];
 }
 
-function catalogueSample(accessible: boolean): Sample {
+function catalogSample(accessible: boolean): Sample {
   return { name: "registry_manifest_integrity_catalog_accessible", value: accessible ? 1 : 0 };
 }
 
 /** What is known of any registry, whatever it holds. */
 function availabilitySamples(run: Run): Sample[] {
   const samples: Sample[] = [
-    catalogueSample(run.catalogueAccessible),
+    catalogSample(run.catalogAccessible),
     { name: "registry_manifest_integrity_last_run_timestamp", value: run.ended },
     { name: "registry_manifest_integrity_run_duration_seconds", value: run.duration },
     { name: "registry_manifest_integrity_run_requests", value: run.requests },
@@ -97,8 +97,8 @@ export interface Push {
   samples: Sample[];
 }
 
-/** What a walk that has only begun may say already: the catalogue can be read again. */
-export const CATALOGUE_IS_BACK: Push = { method: "POST", samples: [catalogueSample(true)] };
+/** What a walk that has only begun may say already: the catalog can be read again. */
+export const CATALOG_IS_BACK: Push = { method: "POST", samples: [catalogSample(true)] };
 
 /**
  * A complete walk replaces everything. An incomplete one adds how the run went, and may raise the number of failures but
@@ -110,7 +110,7 @@ export const CATALOGUE_IS_BACK: Push = { method: "POST", samples: [catalogueSamp
 export function pushOf(run: Run, stored: Stored | null): Push {
   const { report, ended } = run;
   const samples = availabilitySamples(run);
-  if (run.role === "proxy") return { method: run.catalogueAccessible ? "PUT" : "POST", samples };
+  if (run.role === "proxy") return { method: run.catalogAccessible ? "PUT" : "POST", samples };
   samples.push({ name: "registry_manifest_integrity_walk_complete", value: report?.complete ? 1 : 0 });
   if (!report?.complete) {
     const failures = report?.failures.filter(countsAsFailure).length ?? 0;
@@ -141,7 +141,7 @@ export function withCoverage(report: Report, stored: Stored | null): Report {
   if (tags < TAGS_LOST * (stored.tags ?? 0)) lost.push(`${tags} tags, ${stored.tags} before`);
   if (lost.length === 0 || report.failures.some(({ reason }) => reason === "coverage")) return report;
   const detail = `the walk was shown less than the last one: ${lost.join("; ")}`;
-  const failure = catalogueFailure({ reason: "coverage", status: 200, detail });
+  const failure = catalogFailure({ reason: "coverage", status: 200, detail });
   return { ...report, failures: [failure, ...report.failures] };
 }
 

@@ -51,13 +51,13 @@ function tree({ tags, path, object, platform, reason, digest, repository }: Fail
     return node(isBroken ? `${name} ${broken}${platform ? ` ${markup(platform)}` : ""}` : name, below);
   }, "");
   const top = tags.length > 0 ? tags.map((tag) => `<code>${markup(`${repository}:${tag}`)}</code>`).join(", ") : "";
-  const root = top || `<code>${markup(repository || "the catalogue")}</code>`;
+  const root = top || `<code>${markup(repository || "the catalog")}</code>`;
   return node(path.length === 0 ? `${root} ${broken}` : root, route);
 }
 
 function failureItem(failure: Failure, open: boolean): string {
   const { repository, reason, object, platform, tags, detail, status } = failure;
-  const name = `${repository || "the catalogue"}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
+  const name = `${repository || "the catalog"}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
   const more = tags.length > 1 ? ` and ${tags.length - 1} more` : "";
   const facts = `${detail}${status === null ? "" : ` (status ${status})`}`;
   return [

@@ -10,7 +10,7 @@ function testcase(failure: Failure): string {
   const { repository, reason, detail, path } = failure;
   const message = `${reason}: ${detail}`;
   return [
-    `    <testcase classname="${markup(repository || "catalogue")}" name="${markup(nameOf(failure))}">`,
+    `    <testcase classname="${markup(repository || "catalog")}" name="${markup(nameOf(failure))}">`,
     `      <failure type="${markup(reason)}" message="${markup(message)}">${markup(path.join("\n"))}</failure>`,
     "    </testcase>",
   ].join("\n");

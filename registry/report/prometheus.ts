@@ -5,8 +5,8 @@ import { exposition, NOTHING_STORED, pushOf } from "../probe/samples";
 export interface Circumstances {
   /** Value of the label `instance`. */
   instance: string;
-  /** Whether the catalogue was asked for. */
-  catalogue: boolean;
+  /** Whether the catalog was asked for. */
+  catalog: boolean;
   /** Unix time of its end, in seconds. */
   ended: number;
   /** Unix time, in seconds; null without TLS. */
@@ -20,13 +20,13 @@ export interface Circumstances {
  * https://github.com/prometheus/node_exporter#textfile-collector
  */
 export function prometheus(report: Report, circumstances: Circumstances): string {
-  const { instance, catalogue, ended, certificateExpiry } = circumstances;
-  const { catalogueRead, durationSeconds, counts } = report;
+  const { instance, catalog, ended, certificateExpiry } = circumstances;
+  const { catalogRead, durationSeconds, counts } = report;
   const { requests, bytes } = counts;
   // Of a cache the probe tells less, because it walks less.
   const role = "private";
-  const run = { role, report, catalogueAccessible: catalogueRead, duration: durationSeconds, requests, bytes } as const;
+  const run = { role, report, catalogAccessible: catalogRead, duration: durationSeconds, requests, bytes } as const;
   const { samples } = pushOf({ ...run, ended, certificateExpiry }, NOTHING_STORED);
-  const told = samples.filter(({ name }) => catalogue || name !== "registry_manifest_integrity_catalog_accessible");
+  const told = samples.filter(({ name }) => catalog || name !== "registry_manifest_integrity_catalog_accessible");
   return exposition(told.map((sample) => ({ ...sample, labels: { instance, ...sample.labels } })));
 }

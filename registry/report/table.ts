@@ -36,7 +36,7 @@ function shortDigest(digest: string | null): string {
 
 /** `app:1.0 (+2)`: the repository with its first tag, and how many more reach the object. */
 function nameOf({ repository, tags }: Failure): string {
-  if (repository === "") return "(the catalogue)";
+  if (repository === "") return "(the catalog)";
   const [first] = tags;
   if (first === undefined) return shorten(repository);
   return `${shorten(`${repository}:${first}`)}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;

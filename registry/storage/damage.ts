@@ -24,7 +24,7 @@ export function refuseDamage(root: string, findings: Finding[], plans: Repositor
   throw new StorageRefusal(
     "damaged",
     `the store is damaged (${damage.length} found, the first: ${first.kind} ${names})`,
-    cure(root, damage),
+    hint(root, damage),
   );
 }
 
@@ -52,15 +52,15 @@ export function refuseCollected(graphs: RepositoryGraph[], plans: RepositoryPlan
 }
 
 function collected(why: string, what: string): StorageRefusal {
-  const cure = "push this image again, its manifests to their digests and its blobs named by sha256";
-  return new StorageRefusal("damaged", `${why}, so the registry's garbage collection would take ${what}`, cure);
+  const hint = "push this image again, its manifests to their digests and its blobs named by sha256";
+  return new StorageRefusal("damaged", `${why}, so the registry's garbage collection would take ${what}`, hint);
 }
 
 function key(repository: string | null, digest: string | null): string {
   return `${repository}@${digest}`;
 }
 
-function cure(storageRoot: string, damage: Finding[]): string {
+function hint(storageRoot: string, damage: Finding[]): string {
   const root = shellWord(storageRoot);
   const commands = [
     ...(damage.some(({ repairable }) => repairable) ? [`warden repair REGISTRY --storage ${root} --apply`] : []),

@@ -52,13 +52,13 @@ export async function planDiscard(
 }
 
 function whole(name: string): StorageRefusal {
-  const cure = "leave out --discard for it, or the sources that would heal it: what can be kept is kept";
-  return new StorageRefusal("whole", `${name} is whole, or will be by this repair`, cure);
+  const hint = "leave out --discard for it, or the sources that would heal it: what can be kept is kept";
+  return new StorageRefusal("whole", `${name} is whole, or will be by this repair`, hint);
 }
 
 function absent(name: string): StorageRefusal {
-  const cure = "leave out --discard for it, or give --storage where only the disk still has a link of it";
-  return new StorageRefusal("not-found", `${name} is not in this registry`, cure);
+  const hint = "leave out --discard for it, or give --storage where only the disk still has a link of it";
+  return new StorageRefusal("not-found", `${name} is not in this registry`, hint);
 }
 
 /** Removes the link of a manifest that is broken; looked at once more right before. */

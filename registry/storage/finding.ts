@@ -21,7 +21,7 @@ export const KINDS = [
   "digest-mismatch",
   /** A layer link without data that no served manifest needs. The only kind that a scan may remove. */
   "orphan-layer-link",
-  /** There are files of a repository that the registry does not show: not in the catalogue, or without a list of tags. */
+  /** There are files of a repository that the registry does not show: not in the catalog, or without a list of tags. */
   "hidden-repository",
   /** An upload that nobody will end. */
   "stale-upload",

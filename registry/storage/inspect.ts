@@ -267,13 +267,13 @@ class RepositoryInspector {
     };
   }
 
-  /** The catalogue lists the repositories that have `_layers`; one without `tags` has no list of tags. */
+  /** The catalog lists the repositories that have `_layers`; one without `tags` has no list of tags. */
   private hidden(uploads: Upload[]): Finding[] {
     if (this.options.role === "proxy") return [];
     const { tags, revisions, layerLinks } = this.counts;
-    const notInCatalogue = tags + revisions > 0 && !isFolder(this.repository.layers);
+    const notInCatalog = tags + revisions > 0 && !isFolder(this.repository.layers);
     const withoutTags = layerLinks + revisions > 0 && !isFolder(this.repository.tags);
-    const hidden = notInCatalogue || (withoutTags && !isFirstPush(this.repository, uploads, this.options.now));
+    const hidden = notInCatalog || (withoutTags && !isFirstPush(this.repository, uploads, this.options.now));
     return hidden ? [this.findingWithoutDigest("hidden-repository", {})] : [];
   }
 }

@@ -64,7 +64,7 @@ export class StoreReader {
 
   constructor(readonly layout: StorageLayout) {}
 
-  /** Every repository on the disk, also those the catalogue hides, in ascending order. */
+  /** Every repository on the disk, also those the catalog hides, in ascending order. */
   *repositories(): Generator<RepositoryLayout> {
     yield* this.repositoriesBelow("");
   }

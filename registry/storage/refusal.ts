@@ -5,12 +5,12 @@ export class StorageRefusal extends Error {
   /**
    * @param code stable, for programs: `unknown-layout`
    * @param message one line without a full stop: what was given, what is allowed
-   * @param cure one line: what to do about it
+   * @param hint one line: what to do about it
    */
   constructor(
     readonly code: RefusalCode,
     message: string,
-    readonly cure: string,
+    readonly hint: string,
   ) {
     super(message);
   }

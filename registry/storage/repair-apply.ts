@@ -51,13 +51,13 @@ export async function applyRepair(
 /** What one object met with, at the registry or on a disk. @throws what concerns all: no pushes are taken, a fault of ours */
 export function explain(error: unknown, { host }: URL): string {
   if (error instanceof WriteRefused && error.status === 405) {
-    const cure =
+    const hint =
       "restart it with storage.maintenance.readonly and proxy off, and storage.delete.enabled on, then run this again";
-    throw new StorageRefusal("read-only", `${host} takes no pushes or deletions (405)`, cure);
+    throw new StorageRefusal("read-only", `${host} takes no pushes or deletions (405)`, hint);
   }
   if (error instanceof WriteRefused && (error.status === 401 || error.status === 403)) {
-    const cure = "set REG_USER and REG_PASS to an account that may push and delete";
-    throw new StorageRefusal("unauthorized", `${host} refuses the credentials for a push (${error.status})`, cure);
+    const hint = "set REG_USER and REG_PASS to an account that may push and delete";
+    throw new StorageRefusal("unauthorized", `${host} refuses the credentials for a push (${error.status})`, hint);
   }
   if (error instanceof WriteRefused || error instanceof ExchangeError || error instanceof NotIntact) {
     return error.message;

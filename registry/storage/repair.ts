@@ -76,9 +76,9 @@ export async function repair(client: RegistryClient, options: RepairOptions): Pr
 }
 
 async function failuresOf(client: RegistryClient, { storage }: RepairSources, blobs: RepairCheck): Promise<Failure[]> {
-  // The catalogue hides what has lost its folders.
+  // The catalog hides what has lost its folders.
   const repositories = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
-  const failures = await walked(client, { blobs, catalogue: true, repositories, selection: { kind: "all" } });
+  const failures = await walked(client, { blobs, catalog: true, repositories, selection: { kind: "all" } });
   if (storage === null) return failures;
   const { findings, unreadable } = await scan(storage.layout.root, { role: "private" });
   if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
@@ -87,14 +87,14 @@ async function failuresOf(client: RegistryClient, { storage }: RepairSources, bl
 
 async function walked(
   client: RegistryClient,
-  scope: Pick<WalkOptions, "blobs" | "catalogue" | "repositories" | "selection">,
+  scope: Pick<WalkOptions, "blobs" | "catalog" | "repositories" | "selection">,
 ): Promise<Failure[]> {
   const { failures, stopped } = await walk(client, {
     role: "private",
     credentialsGiven: false,
     ...scope,
   });
-  if (stopped !== null) throw new RegistryError("unreachable", stopped.message, stopped.cure);
+  if (stopped !== null) throw new RegistryError("unreachable", stopped.message, stopped.hint);
   return failures;
 }
 
@@ -112,7 +112,7 @@ async function planDiscards(
         ? []
         : await walked(client, {
             blobs,
-            catalogue: false,
+            catalog: false,
             repositories: [repository],
             selection: { kind: "digest", digest },
           });

@@ -58,7 +58,7 @@ test("a blob that the registry has and the disk does not: a cache answers", asyn
   expect(await diagnose()).toMatchObject({ findings: [{ http: null, cause: "stale blob cache" }] });
 });
 
-test("an empty catalogue in front of a full disk: another registry answers", async () => {
+test("an empty catalog in front of a full disk: another registry answers", async () => {
   registry.on(/^\/v2\/_catalog/, (_, response) => json(response, 200, { repositories: [] }));
   registry.on(/^\/v2\/app\//, (_, response) => json(response, 404, {}));
   const { findings } = await diagnose();

@@ -105,14 +105,14 @@ test("looks at every file that is delivered, the resolver, and every container",
 });
 
 describe("a host that cannot be asked", () => {
-  test("is an error with its cure, and one JSON document", async () => {
+  test("is an error with its hint, and one JSON document", async () => {
     const { code, out, err } = await runWarden("drift", "pve", "--json");
     expect(code).toBe(2);
     expect(JSON.parse(out)).toEqual({
       error: {
         code: "unreachable",
         message: `pve cannot be reached (ssh: connect to host ${proxmox.address} port 22: No route to host)`,
-        cure: `check that ssh -p 22 root@${proxmox.address} works, and its host key`,
+        hint: `check that ssh -p 22 root@${proxmox.address} works, and its host key`,
       },
     });
     expect(err).toMatch(/^error: pve cannot be reached [^\n]*\n$/);

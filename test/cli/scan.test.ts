@@ -62,7 +62,7 @@ test("--dry-run wins over --fix-layer-links", async () => {
   expect(existsSync(link)).toBe(false);
 });
 
-test("no store: exit code 2, one line with the cure", async () => {
+test("no store: exit code 2, one line with the hint", async () => {
   const missing = join(store.root, "nothing");
   expect(await runWarden("scan", missing)).toEqual({
     code: 2,

@@ -101,7 +101,7 @@ describe("exit codes", () => {
     expect(plain).toMatchObject({ code: 2, out: "", err: expect.stringMatching(/^error: [^\n]+; [^\n]+\n$/) });
     const asJson = await warden("verify", ...args, "--json");
     expect(asJson.code).toBe(2);
-    expect(JSON.parse(asJson.out)).toEqual({ error: { code, message: expect.any(String), cure: expect.any(String) } });
+    expect(JSON.parse(asJson.out)).toEqual({ error: { code, message: expect.any(String), hint: expect.any(String) } });
   });
 
   test("2: unauthorised as a whole", async () => {
@@ -155,7 +155,7 @@ describe("exit codes", () => {
     const asJson = await warden(...args, "--json");
     expect(asJson.code).toBe(64);
     expect(JSON.parse(asJson.out)).toEqual({
-      error: { code: "usage", message: expect.stringMatching(/^[^\n]+$/), cure: expect.stringContaining("--help") },
+      error: { code: "usage", message: expect.stringMatching(/^[^\n]+$/), hint: expect.stringContaining("--help") },
     });
   });
 
@@ -328,7 +328,7 @@ test("the report as Prometheus text", async () => {
   );
   expect(text).toContain(`\nregistry_manifest_integrity_catalog_accessible${instance} 1\n`);
   expect(text).toContain(`\nregistry_manifest_integrity_tags_checked${instance} 4\n`);
-  // Of one image nothing is said about the catalogue, which was not asked for.
+  // Of one image nothing is said about the catalog, which was not asked for.
   await warden("verify", `${registry.host}/app:v1`, "--prometheus", prometheus);
   expect(readFileSync(prometheus, "utf8")).not.toContain("catalog_accessible");
 });

@@ -32,7 +32,7 @@ export interface Component {
   readonly command: readonly [string, ...string[]];
 }
 
-/** One line saying why a component is not here, and the cure. */
+/** One line saying why a component is not here, and the hint. */
 export interface MissingComponent {
   readonly missing: string;
 }
@@ -94,12 +94,12 @@ export function find(name: ComponentName): Component | MissingComponent {
     const path = onPath(alternative);
     if (path !== undefined) return { command: [path] };
   }
-  const cure = `run tools/lab/setup ${name}`;
+  const hint = `run tools/lab/setup ${name}`;
   const path = join(cacheFolder, "bin", name);
-  if (!existsSync(path)) return { missing: `${name}: not fetched: ${cure}` };
+  if (!existsSync(path)) return { missing: `${name}: not fetched: ${hint}` };
   const installed = join(cacheFolder, "installed", name);
   if (!existsSync(installed) || readFileSync(installed, "utf8").trim() !== row.text) {
-    return { missing: `${name}: another version than tools/lab/components names: ${cure}` };
+    return { missing: `${name}: another version than tools/lab/components names: ${hint}` };
   }
   return row.kind === "script" ? checkedScript(join(repository, row.source)) : { command: [path] };
 }
@@ -112,7 +112,7 @@ function checkedScript(script: string): Component | MissingComponent {
 
 /**
  * The component, for helpers that cannot skip.
- * @throws with the reason and the cure when it is missing
+ * @throws with the reason and the hint when it is missing
  */
 export function required(name: ComponentName): Component {
   const found = find(name);

@@ -139,7 +139,7 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
         const cached = await fetch(`${cache.url}/v2/app/r1/blobs/${descriptor.digest}`);
         expect((await cached.arrayBuffer()).byteLength).toBe(descriptor.size);
         expect(upstream.requests).toContain(`GET /v2/app/r1/blobs/${descriptor.digest}`);
-        await waitFor("the catalogue of the cache", async () => {
+        await waitFor("the catalog of the cache", async () => {
           const { repositories } = await getJson<{ repositories: string[] }>(`${cache.url}/v2/_catalog`);
           return repositories.includes("app/r1");
         });

@@ -90,7 +90,7 @@ describeWith(["registry", "registry-v3"], "startRegistry", () => {
     }),
   );
 
-  test("pages its catalogue, and caches another registry as its proxy", () =>
+  test("pages its catalog, and caches another registry as its proxy", () =>
     withRegistry({ maxEntries: 2 }, async (upstream) => {
       for (const name of ["a", "b", "c"]) await push(upstream, name, image(name), "latest");
       const page = await fetch(`${upstream.url}/v2/_catalog`);

@@ -20,7 +20,7 @@ const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<
   walkUrl(new URL(registry.url), options);
 
 describe.each([
-  // What its catalogue is made of differs, and so does the repository that a walk cannot find.
+  // What its catalog is made of differs, and so does the repository that a walk cannot find.
   { component: "registry", hidden: "layers-gone" },
   { component: "registry-v3", hidden: "manifests-gone" },
 ] as const)("on disk and over HTTP: $component", ({ component, hidden }) => {

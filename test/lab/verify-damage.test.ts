@@ -146,7 +146,7 @@ const LAYERS_GONE: Damage = {
   cold: { object: "layer", reason: "missing", status: 404 },
 };
 
-/** The catalogue of 2.8.3 walks the folders of layers, that of v3 the folders of manifests. */
+/** The catalog of 2.8.3 walks the folders of layers, that of v3 the folders of manifests. */
 const VERSIONS = [
   { component: "registry", table: [...TABLE, MANIFESTS_GONE], hidden: LAYERS_GONE },
   { component: "registry-v3", table: TABLE, hidden: MANIFESTS_GONE },
@@ -259,13 +259,13 @@ describe.each(VERSIONS)("every kind of damage, on $component", ({ component, tab
       );
     });
 
-    test("a repository that the catalogue hides is found when it is named", async () => {
+    test("a repository that the catalog hides is found when it is named", async () => {
       const repository = `row/${hidden.name}`;
       const target = targets.get(repository) as Target;
       hidden.make(target);
       await registry.restart();
       expect((await verify(registry)).failures.map((failure) => failure.repository)).not.toContain(repository);
-      const named = await verify(registry, { catalogue: false, repositories: [repository] });
+      const named = await verify(registry, { catalog: false, repositories: [repository] });
       expect(named.failures).toContainEqual(
         expect.objectContaining(failureOf(repository, target, hidden.cold as Expected)),
       );

@@ -116,7 +116,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
 
     const report = await verify(registry.url, { credentialsGiven: true }, { credentials });
     expect(report).toMatchObject({ complete: true, failures: [] });
-    // A tag's request brings its manifest; the catalogue and the tags are a page each, and two requests ask how to ask.
+    // A tag's request brings its manifest; the catalog and the tags are a page each, and two requests ask how to ask.
     const [tags, pages, questions] = [2, 2, 2];
     expect(report.counts.requests).toBe(tags + contentsOf(made).size - 1 + pages + questions);
 
@@ -138,7 +138,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       // Without the authority, with another one, and by a name that the certificate does not have.
       await expect(verify(url)).rejects.toMatchObject({
         code: "unreachable",
-        cure: expect.stringContaining("--ca-file"),
+        hint: expect.stringContaining("--ca-file"),
       });
       const stranger = readFileSync(other.certificate, "utf8");
       await expect(verify(url, {}, { ca: stranger })).rejects.toMatchObject({ code: "unreachable" });
@@ -146,7 +146,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       expect((await verify(registry.url, {}, { insecureSkipTlsVerify: true })).complete).toBe(true);
       // By the wrong scheme.
       await expect(verify(url.replace("https:", "http:"))).rejects.toMatchObject({
-        cure: expect.stringContaining("https"),
+        hint: expect.stringContaining("https"),
       });
     } finally {
       authority.remove();
@@ -160,7 +160,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
     const signature = artifact("signature", { subject: made });
     await push(registry, "ci/app", made, "v1");
     await push(registry, "ci/app", index([signature]), referrersTag(made));
-    const options = { catalogue: false, repositories: ["ci/app"], selection: { kind: "named", tags: ["v1"] } } as const;
+    const options = { catalog: false, repositories: ["ci/app"], selection: { kind: "named", tags: ["v1"] } } as const;
     expect(await verify(registry.url, options)).toMatchObject({ complete: true, failures: [], counts: { tags: 2 } });
     const lost = digestOf(signature.blobs[1] as Manifest);
     rmSync(new StorageLayout(registry.root).blobData(lost));
@@ -275,7 +275,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
     await push(registry, "oci", multiPlatformImage("oci"), "v1");
     await push(registry, "docker", image("docker", { format: "docker" }), "v1");
     for (const repository of ["oci", "docker"]) {
-      const attempt = verify(url, { catalogue: false, repositories: [repository] });
+      const attempt = verify(url, { catalog: false, repositories: [repository] });
       await expect(attempt).rejects.toMatchObject({ code: "accept-dropped" });
     }
   });
@@ -309,8 +309,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       await cache?.stop();
       await upstream?.stop();
     });
-    const walkCache = () =>
-      verify(cache.url, { role: "proxy", blobs: "none", catalogue: false, repositories: ["app"] });
+    const walkCache = () => verify(cache.url, { role: "proxy", blobs: "none", catalog: false, repositories: ["app"] });
 
     test("may lack what its upstream has lost, and is not filled with blobs", async () => {
       const made = multiPlatformImage("app");

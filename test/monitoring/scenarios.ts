@@ -89,7 +89,7 @@ export const scenarios = (site: Site, probe: Probe): Record<string, Scenario> =>
       broken: { registry_manifest_integrity_repos_checked: always(0) },
       fine: { registry_manifest_integrity_repos_checked: always(1) },
       labels: { instance: instance ?? "" },
-      says: `The catalogue of ${instance} is empty, and it was not before: its data is gone, or another registry answers in its place.`,
+      says: `The catalog of ${instance} is empty, and it was not before: its data is gone, or another registry answers in its place.`,
     },
     RegistryIntegrityCoverageLost: {
       broken: { registry_manifest_integrity_tags_checked: always(49) },
@@ -112,7 +112,7 @@ export const scenarios = (site: Site, probe: Probe): Record<string, Scenario> =>
     },
     RegistryCatalogInaccessible: {
       broken: { registry_manifest_integrity_catalog_accessible: always(0) },
-      says: `The catalogue of ${instance} could not be read. Pulls and pushes are likely to fail, and nothing else about the registry is known.`,
+      says: `The catalog of ${instance} could not be read. Pulls and pushes are likely to fail, and nothing else about the registry is known.`,
     },
     RegistryIntegrityProbeStale: {
       broken: {

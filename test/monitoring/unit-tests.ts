@@ -150,8 +150,8 @@ export const groupTests = (site: Site, probe: Probe, rules: readonly AlertingRul
     minutes.flatMap((minute) => rules.map(({ alert }) => at(minute, alert, [])));
 
   const inaccessible = rule("RegistryCatalogInaccessible");
-  /** Runs report in the second quarter of a minute, or a minute later where they asked again for the catalogue in vain. */
-  const catalogue = (name: string, badRuns: number, alert_rule_test: Expectation[]): UnitTest => {
+  /** Runs report in the second quarter of a minute, or a minute later where they asked again for the catalog in vain. */
+  const catalog = (name: string, badRuns: number, alert_rule_test: Expectation[]): UnitTest => {
     const QUARTERS = 4;
     const from = (period + 1) * QUARTERS + 1;
     const until = (1 + badRuns) * period * QUARTERS + 1;
@@ -172,12 +172,12 @@ export const groupTests = (site: Site, probe: Probe, rules: readonly AlertingRul
   const unread = isFiring(inaccessible, known[inaccessible.alert]?.says ?? "", labels);
 
   const plumbing: UnitTest[] = [
-    catalogue(
-      "one run cannot read the catalogue, and the next one can",
+    catalog(
+      "one run cannot read the catalog, and the next one can",
       1,
       range(0, 4 * period).map((minute) => at(minute, inaccessible.alert, [])),
     ),
-    catalogue("two runs cannot read the catalogue", 2, [
+    catalog("two runs cannot read the catalog", 2, [
       at(2 * period + 1, inaccessible.alert, []),
       at(2 * period + 2, inaccessible.alert, unread),
       at(3 * period, inaccessible.alert, unread),

@@ -63,7 +63,7 @@ describe("tools/lab/setup", () => {
       expect(mirror()).toEqual({ status: 0, stdout: "http://one.example/debian/", stderr: "" });
     });
 
-    test("that is not there is one line with the cure", () => {
+    test("that is not there is one line with the hint", () => {
       fake("apt-get", "exit 0");
       expect(mirror()).toEqual({
         status: 1,

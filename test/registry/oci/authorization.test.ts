@@ -232,7 +232,7 @@ describe("credentials stay where they belong", () => {
         response.writeHead(307, { location: `${storage.url}storage/${digest}?signature=s` });
         response.end();
       });
-      const report = await verify(registry.url, { repositories: ["app"], catalogue: false }, { credentials: USER });
+      const report = await verify(registry.url, { repositories: ["app"], catalog: false }, { credentials: USER });
       expect(report).toMatchObject({ complete: true, failures: [], counts: { blobs: 3 } });
       expect(storage.seen).toHaveLength(3);
       for (const { headers } of storage.seen) {
@@ -252,7 +252,7 @@ describe("credentials stay where they belong", () => {
         response.writeHead(302, { location: `${other.url}trap` });
         response.end();
       });
-      const report = await verify(registry.url, { repositories: ["app"], catalogue: false }, { credentials: USER });
+      const report = await verify(registry.url, { repositories: ["app"], catalog: false }, { credentials: USER });
       expect(report.failures).toHaveLength(3);
       expect(other.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
     } finally {

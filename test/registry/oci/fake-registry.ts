@@ -44,7 +44,7 @@ export function json(
 /** A registry in this process that behaves well but where a test tells it otherwise, and remembers what it was asked. */
 export class FakeRegistry {
   readonly seen: Seen[] = [];
-  /** Names on a page of the catalogue and of tags; null for all on one. */
+  /** Names on a page of the catalog and of tags; null for all on one. */
   pageSize: number | null = null;
   /** Whether it has the referrers API; what it answers is worked out from what was pushed. */
   hasReferrers = false;
@@ -218,7 +218,7 @@ export async function verify(
     return await walk(client, {
       role: "private",
       blobs: "last-byte",
-      catalogue: true,
+      catalog: true,
       repositories: [],
       selection: { kind: "all" },
       credentialsGiven: false,

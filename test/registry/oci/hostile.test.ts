@@ -167,7 +167,7 @@ describe("a hostile manifest ends in a clear finding, and the neighbour is walke
 });
 
 describe("a hostile listing ends in a clear finding", () => {
-  const catalogue = (body: string, headers: Record<string, string> = {}) =>
+  const catalog = (body: string, headers: Record<string, string> = {}) =>
     registry.on(/_catalog/, (_request, response) => void response.writeHead(200, headers).end(body));
 
   test.each([
@@ -175,13 +175,13 @@ describe("a hostile listing ends in a clear finding", () => {
     ["a list", "[]"],
     ["no repositories", "{}"],
     ["repositories that are no list", '{"repositories":{"a":1}}'],
-  ])("a catalogue that is %s", async (_name, body) => {
-    catalogue(body);
+  ])("a catalog that is %s", async (_name, body) => {
+    catalog(body);
     expect(await walkAll()).toMatchObject({ complete: false, failures: [{ object: "catalog", reason: "malformed" }] });
   });
 
   test("names that are none are told, and the rest is walked", async () => {
-    catalogue(JSON.stringify({ repositories: ["../../etc", "a?b", "A", "app", 7, null, "x".repeat(300)] }));
+    catalog(JSON.stringify({ repositories: ["../../etc", "a?b", "A", "app", 7, null, "x".repeat(300)] }));
     const report = await walkAll();
     expect(report).toMatchObject({
       complete: false,
@@ -195,7 +195,7 @@ describe("a hostile listing ends in a clear finding", () => {
     ["leaves the registry", '<http://other.example/v2/_catalog?last=a>; rel="next"', /leaves the registry/],
     ["leads back to itself", '</v2/_catalog>; rel="next"', /without a new name/],
   ])("a link that %s is not followed", async (_name, link, detail) => {
-    catalogue(JSON.stringify({ repositories: ["app"] }), { link });
+    catalog(JSON.stringify({ repositories: ["app"] }), { link });
     const { failures, complete } = await walkAll();
     expect(complete).toBe(false);
     expect(failures).toMatchObject([{ object: "catalog", reason: "malformed", detail: expect.stringMatching(detail) }]);
@@ -237,7 +237,7 @@ describe("a hostile listing ends in a clear finding", () => {
     });
   });
 
-  test("a catalogue that fails half-way is walked as far as it came", async () => {
+  test("a catalog that fails half-way is walked as far as it came", async () => {
     registry.pageSize = 1;
     registry.on(/_catalog\?last/, (_request, response) => json(response, 500, {}));
     expect(await walkAll()).toMatchObject({
@@ -252,7 +252,7 @@ describe("a hostile listing ends in a clear finding", () => {
     registry.on(/app\/tags\/list/, (_request, response) => json(response, 200, { tags }));
     // The list is what is hostile here; two of its tags are enough to see that it was read.
     const selection = { kind: "present", tags: [tags[0] as string, tags[99_999] as string] } as const;
-    const { failures } = await verify(registry.url, { selection, catalogue: false, repositories: ["app"] });
+    const { failures } = await verify(registry.url, { selection, catalog: false, repositories: ["app"] });
     expect(failures.flatMap((failure) => failure.tags).sort()).toEqual([...selection.tags].sort());
   });
 });
@@ -278,7 +278,7 @@ test("indexes nested two hundred deep are walked to the bottom", async () => {
   registry.push("deep", made, "v1");
   const bottom = image("bottom");
   registry.repository("deep").blobs.delete(bottom.blobs[0]?.descriptor.digest ?? "");
-  const report = await verify(registry.url, { catalogue: false, repositories: ["deep"] });
+  const report = await verify(registry.url, { catalog: false, repositories: ["deep"] });
   expect(report.counts).toMatchObject({ indexes: 201, manifests: 1 });
   expect(report.failures[0]?.path).toHaveLength(203);
 });
@@ -291,7 +291,7 @@ test("an index of 500 missing children reports each of them", async () => {
     manifests: children,
   });
   registry.push("wide", made, "v1");
-  const { failures } = await verify(registry.url, { catalogue: false, repositories: ["wide"] });
+  const { failures } = await verify(registry.url, { catalog: false, repositories: ["wide"] });
   expect(failures).toHaveLength(500);
 });
 
@@ -330,7 +330,7 @@ describe("a server that does not speak HTTP", () => {
     ],
   ])("and %s is %s", async (_name, code, talk) => {
     const url = await listen(talk);
-    await expect(verify(url, {}, { timeout: TIMEOUT })).rejects.toMatchObject({ code, cure: expect.any(String) });
+    await expect(verify(url, {}, { timeout: TIMEOUT })).rejects.toMatchObject({ code, hint: expect.any(String) });
   });
 });
 
@@ -382,7 +382,7 @@ test("whatever a server answers, the walk ends with a report or with the reason 
           { timeout: TIMEOUT, credentials: { kind: "password", username: "u", password: "p" } },
         ).catch((error: Error) => error);
         if (outcome instanceof Error)
-          expect(outcome).toMatchObject({ name: "RegistryError", cure: expect.any(String) });
+          expect(outcome).toMatchObject({ name: "RegistryError", hint: expect.any(String) });
         else expect(outcome.counts.requests).toBe(fake.seen.length);
       } finally {
         await fake.stop();
@@ -404,6 +404,6 @@ test("a healthy index under a hostile front is not accused: a cut connection is 
       request.socket.destroy();
     }
   });
-  const report = await verify(registry.url, { catalogue: false, repositories: ["flaky"] });
+  const report = await verify(registry.url, { catalog: false, repositories: ["flaky"] });
   expect(report).toMatchObject({ complete: true, failures: [], counts: { blobs: 6 } });
 });

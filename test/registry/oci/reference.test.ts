@@ -48,8 +48,8 @@ test.each([
   ["a port that is none", "registry.example.org:99999"],
   ["white space", "registry.example .org"],
   ["a back slash", "registry.example.org\\x:5000"],
-])("%s is refused in one line with its cure", (_name, text) => {
-  expect(() => parseTarget(text)).toThrow(expect.objectContaining({ code: "bad-input", cure: expect.any(String) }));
+])("%s is refused in one line with its hint", (_name, text) => {
+  expect(() => parseTarget(text)).toThrow(expect.objectContaining({ code: "bad-input", hint: expect.any(String) }));
   expect(() => parseTarget(text)).toThrow(/^[^\n]+$/);
 });
 

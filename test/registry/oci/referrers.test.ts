@@ -39,7 +39,7 @@ describe("a chain of referrers without an end", () => {
     registry.push("app", signature);
     return signature;
   };
-  const options = { catalogue: false, repositories: ["app"], selection: { kind: "named", tags: ["v1"] } } as const;
+  const options = { catalog: false, repositories: ["app"], selection: { kind: "named", tags: ["v1"] } } as const;
   const endless = [
     { object: "repository", reason: "malformed", detail: `more than ${MOST_REFERRERS} manifests refer to others` },
   ];

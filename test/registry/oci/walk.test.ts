@@ -53,7 +53,7 @@ describe("a healthy registry", () => {
     });
     const paths = registry.seen.map(({ path }) => path);
     expect(new Set(paths).size).toBe(paths.length);
-    // Tags, children, blobs, a page of the catalogue and two of tags; the greeting and the question for referrers.
+    // Tags, children, blobs, a page of the catalog and two of tags; the greeting and the question for referrers.
     expect(report.counts.requests).toBe(4 + 4 + 8 + 3 + 2);
     expect(registry.seen).toHaveLength(report.counts.requests);
   });
@@ -110,7 +110,7 @@ describe("a healthy registry", () => {
     expect(registry.asked(new RegExp(foreign.descriptor.digest))).toEqual([]);
   });
 
-  test("pages of the catalogue and of tags are followed to the end", async () => {
+  test("pages of the catalog and of tags are followed to the end", async () => {
     registry.pageSize = 3;
     for (let n = 0; n < 8; n++)
       registry.push(`p/r${n}`, image(`${n}`), ...Array.from({ length: 7 }, (_, tag) => `v${tag}`));
@@ -387,7 +387,7 @@ describe("referrers", () => {
       ["a tag", { kind: "named", tags: ["v2"] }],
       ["a digest", { kind: "digest", digest: digestOf(subject) }],
     ] as const)("are found from %s that is named: each is asked for, and may be missing", async (_what, selection) => {
-      const walkOf = () => verify(registry.url, { catalogue: false, repositories: ["app"], selection });
+      const walkOf = () => verify(registry.url, { catalog: false, repositories: ["app"], selection });
       expect(await walkOf()).toMatchObject({ failures: [], complete: true });
       expect(registry.asked(/tags\/list/)).toEqual([]);
       for (const made of [signature, attested, countersignature]) lose(made);
@@ -416,14 +416,14 @@ describe("referrers", () => {
       expect(all).toHaveLength(5);
       expect(new Set(all).size).toBe(5);
       const selection = { kind: "named", tags: ["v2", referrersTag(subject)] } as const;
-      await verify(registry.url, { catalogue: false, repositories: ["app"], selection });
+      await verify(registry.url, { catalog: false, repositories: ["app"], selection });
       expect(registry.asked(new RegExp(`manifests/${referrersTag(subject)}$`))).toHaveLength(2);
     });
 
     test("that cannot be asked for leave the walk incomplete", async () => {
       registry.on(new RegExp(`manifests/${referrersTag(child)}$`), (_request, response) => json(response, 503, {}));
       const selection = { kind: "named", tags: ["v2"] } as const;
-      const report = await verify(registry.url, { catalogue: false, repositories: ["app"], selection });
+      const report = await verify(registry.url, { catalog: false, repositories: ["app"], selection });
       expect(report).toMatchObject({
         complete: false,
         failures: [{ object: "tag", tags: [referrersTag(child)], reason: "server-error", status: 503 }],
@@ -451,14 +451,14 @@ describe("what is walked", () => {
     registry.push("app", image("one"), "v1").push("app", image("two"), "v2").push("other", image("three"), "v1");
   });
 
-  test("a named repository, which the catalogue need not list", async () => {
+  test("a named repository, which the catalog need not list", async () => {
     registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: ["other"] }));
-    const { counts } = await verify(registry.url, { catalogue: false, repositories: ["app"] });
+    const { counts } = await verify(registry.url, { catalog: false, repositories: ["app"] });
     expect(counts).toMatchObject({ repositories: 1, tags: 2 });
     expect(registry.asked(/_catalog/)).toEqual([]);
   });
 
-  test("named repositories beside the catalogue", async () => {
+  test("named repositories beside the catalog", async () => {
     registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: ["other"] }));
     const { counts } = await verify(registry.url, { repositories: ["app", "other"] });
     expect(counts).toMatchObject({ repositories: 2, tags: 3 });
@@ -466,7 +466,7 @@ describe("what is walked", () => {
 
   test("named tags: a missing one is a failure", async () => {
     const selection = { kind: "named", tags: ["v1", "v3", "v1"] } as const;
-    const report = await verify(registry.url, { catalogue: false, repositories: ["app"], selection });
+    const report = await verify(registry.url, { catalog: false, repositories: ["app"], selection });
     expect(report.failures).toMatchObject([{ object: "tag", tags: ["v3"], reason: "missing", status: 404 }]);
     expect(report.counts).toMatchObject({ tags: 2, manifests: 1 });
     expect(registry.asked(/tags\/list/)).toEqual([]);
@@ -482,7 +482,7 @@ describe("what is walked", () => {
     const made = multiPlatformImage("by digest");
     registry.push("app", made);
     const walkOf = (digest: Digest) =>
-      verify(registry.url, { catalogue: false, repositories: ["app"], selection: { kind: "digest", digest } });
+      verify(registry.url, { catalog: false, repositories: ["app"], selection: { kind: "digest", digest } });
     expect(await walkOf(digestOf(made))).toMatchObject({ failures: [], counts: { tags: 0, indexes: 1, manifests: 2 } });
     const nothing = sha256("nothing");
     expect((await walkOf(nothing)).failures).toMatchObject([
@@ -491,7 +491,7 @@ describe("what is walked", () => {
   });
 
   test("a named repository that does not exist is a failure", async () => {
-    const { failures } = await verify(registry.url, { catalogue: false, repositories: ["nowhere"] });
+    const { failures } = await verify(registry.url, { catalog: false, repositories: ["nowhere"] });
     expect(failures).toMatchObject([{ repository: "nowhere", object: "repository", reason: "missing", status: 404 }]);
   });
 
@@ -515,7 +515,7 @@ describe("what is walked", () => {
 });
 
 describe("coverage", () => {
-  test("an empty catalogue is a finding", async () => {
+  test("an empty catalog is a finding", async () => {
     const report = await verify(registry.url);
     expect(report).toMatchObject({
       complete: true,
@@ -675,9 +675,9 @@ describe("the end of a walk", () => {
   test.each([
     [401, "unauthorized"],
     [403, "unauthorized"],
-    [404, "no-catalogue"],
-    [405, "no-catalogue"],
-  ])("a catalogue that answers %i is no walk", async (status, code) => {
+    [404, "no-catalog"],
+    [405, "no-catalog"],
+  ])("a catalog that answers %i is no walk", async (status, code) => {
     registry.push("app", image("app"), "v1");
     registry.on("/v2/_catalog", (_request, response) => json(response, status, {}));
     await expect(verify(registry.url)).rejects.toMatchObject({ code });

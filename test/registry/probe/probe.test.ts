@@ -114,7 +114,7 @@ test("a walk that a repository's list was lost from is a coverage failure", asyn
   expect(pushes[0]?.body).toContain('failures_by_reason{reason="coverage"} 1');
 });
 
-test("repositories that the catalogue hides are walked beside it", async () => {
+test("repositories that the catalog hides are walked beside it", async () => {
   registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: ["app"] }));
   registry.push("hidden", image("hidden"), "v1");
   await run({ REPOSITORIES: "hidden" });
@@ -139,7 +139,7 @@ test("each shard has a group of its own, and the first removes those that are no
   ).toEqual(["PUT lab%3A5050/shard/0", "DELETE lab%3A5050", "DELETE lab%3A5050/shard/2"]);
 });
 
-describe("a catalogue that cannot be read", () => {
+describe("a catalog that cannot be read", () => {
   /** Each attempt is worth two requests. */
   const unreadable = (attempts: number) => {
     let left = 2 * attempts;
@@ -188,10 +188,10 @@ describe("a catalogue that cannot be read", () => {
 });
 
 describe("a pull-through cache", () => {
-  test("is asked for its catalogue and for nothing that it lists", async () => {
+  test("is asked for its catalog and for nothing that it lists", async () => {
     const { code, out, err } = await run({ REGISTRY_ROLE: "proxy", REPOSITORIES: "app", BLOBS: "hash" });
     expect({ code, err }).toEqual({ code: 0, err: [] });
-    expect(out).toContain("the catalogue can be read");
+    expect(out).toContain("the catalog can be read");
     expect(registry.seen.map(({ path }) => path)).toEqual(["/v2/", "/v2/_catalog"]);
     expect(pushes).toMatchObject([{ method: "PUT" }]);
     expect([value("catalog_accessible"), value("failures"), value("walk_complete")]).toEqual([1, undefined, undefined]);
@@ -201,7 +201,7 @@ describe("a pull-through cache", () => {
     stored = [group(LABELS, { repos_checked: 9, tags_checked: 9 })];
     registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: [] }));
     const { out } = await run({ REGISTRY_ROLE: "proxy", REG_USER: "a", REG_PASS: "b" });
-    expect(out).toContain("the catalogue can be read");
+    expect(out).toContain("the catalog can be read");
     expect(value("catalog_accessible")).toBe(1);
   });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { METRICS } from "../../../monitoring/metrics";
-import { catalogueFailure, type Failure, failure, REASONS } from "../../../registry/oci/failure";
+import { catalogFailure, type Failure, failure, REASONS } from "../../../registry/oci/failure";
 import type { Report } from "../../../registry/oci/walk";
 import { exposition, NOTHING_STORED, type Push, pushOf, type Run, withCoverage } from "../../../registry/probe/samples";
 
@@ -18,14 +18,14 @@ const report = (changes: Partial<Report> = {}): Report => ({
   durationSeconds: 2,
   failures: [],
   stopped: null,
-  catalogueRead: true,
+  catalogRead: true,
   ...changes,
 });
 
 const run = (changes: Partial<Run> = {}): Run => ({
   role: "private",
   report: report(),
-  catalogueAccessible: true,
+  catalogAccessible: true,
   duration: 2,
   requests: 99,
   bytes: 1234,
@@ -103,8 +103,8 @@ describe("an incomplete walk", () => {
     expect(pushed(pushOf(incomplete([lost("a")]), null), FAILURES)).toBeUndefined();
   });
 
-  test("that never began says that the catalogue cannot be read, and no more", () => {
-    const push = pushOf(run({ report: null, catalogueAccessible: false }), NOTHING_STORED);
+  test("that never began says that the catalog cannot be read, and no more", () => {
+    const push = pushOf(run({ report: null, catalogAccessible: false }), NOTHING_STORED);
     expect(push.method).toBe("POST");
     expect(pushed(push, "registry_manifest_integrity_catalog_accessible")).toBe(0);
     expect(pushed(push, FAILURES)).toBeUndefined();
@@ -123,19 +123,19 @@ describe("a cache", () => {
   test.each([
     ["replaces everything, what an earlier version found in it too", true, "PUT"],
     ["that does not answer adds that", false, "POST"],
-  ])("%s", (_name, catalogueAccessible, method) => {
-    const push = pushOf(run({ role: "proxy", catalogueAccessible }), { ...NOTHING_STORED, failures: 3 });
+  ])("%s", (_name, catalogAccessible, method) => {
+    const push = pushOf(run({ role: "proxy", catalogAccessible }), { ...NOTHING_STORED, failures: 3 });
     expect(push.method).toBe(method);
     expect(push.samples.map(({ name }) => name)).toEqual(
       AVAILABILITY.map((name) => `registry_manifest_integrity_${name}`),
     );
-    expect(pushed(push, "registry_manifest_integrity_catalog_accessible")).toBe(catalogueAccessible ? 1 : 0);
+    expect(pushed(push, "registry_manifest_integrity_catalog_accessible")).toBe(catalogAccessible ? 1 : 0);
   });
 });
 
-test("a catalogue that cannot be read is no broken object; one that hides something is", () => {
-  const unreadable = catalogueFailure({ reason: "unauthorized", status: 401, detail: "" });
-  const hiding = catalogueFailure({ reason: "coverage", status: 200, detail: "" });
+test("a catalog that cannot be read is no broken object; one that hides something is", () => {
+  const unreadable = catalogFailure({ reason: "unauthorized", status: 401, detail: "" });
+  const hiding = catalogFailure({ reason: "coverage", status: 200, detail: "" });
   const counted = (failures: Failure[]) => pushed(pushOf(run({ report: report({ failures }) }), null), FAILURES);
   expect(counted([unreadable])).toBe(0);
   expect(counted([hiding])).toBe(1);
@@ -160,8 +160,8 @@ describe("coverage against the last run", () => {
     expect(failures.filter(({ reason }) => reason === "coverage")).toHaveLength(expected);
   });
 
-  test("is one failure with what the walk itself has found of the catalogue", () => {
-    const empty = catalogueFailure({ reason: "coverage", status: 200, detail: "the catalogue is empty" });
+  test("is one failure with what the walk itself has found of the catalog", () => {
+    const empty = catalogFailure({ reason: "coverage", status: 200, detail: "the catalog is empty" });
     expect(withCoverage(walked(0, 0, { failures: [empty] }), stored).failures).toEqual([empty]);
   });
 });

@@ -30,7 +30,7 @@ const report = (failures: Failure[] = [], changes: Partial<Report> = {}): Report
   durationSeconds: 2.5,
   failures,
   stopped: null,
-  catalogueRead: true,
+  catalogRead: true,
   ...changes,
 });
 
@@ -53,7 +53,7 @@ describe("the table", () => {
   });
 
   test("of an incomplete one says so, and why", () => {
-    const stopped = { code: "deadline", message: "the deadline passed", cure: "more time" };
+    const stopped = { code: "deadline", message: "the deadline passed", hint: "more time" };
     expect(table(report([], { complete: false, stopped }))).toEqual(
       expect.arrayContaining([expect.stringContaining("incomplete"), "stopped   the deadline passed"]),
     );

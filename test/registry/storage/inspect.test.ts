@@ -341,7 +341,7 @@ describe("what no tag leads to", () => {
   });
 });
 
-describe("what the catalogue hides", () => {
+describe("what the catalog hides", () => {
   test("a repository without _layers, beside what it no longer serves", () => {
     store.push("app", image("app"), "v1");
     rmSync(store.repository("app").layers, { recursive: true });

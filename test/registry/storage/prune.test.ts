@@ -234,8 +234,8 @@ describe("refuses, and changes nothing", () => {
       (thrown: unknown) => thrown,
     );
     expect(error).toBeInstanceOf(StorageRefusal);
-    const { message, cure } = error as StorageRefusal;
-    expect(`${message}; ${cure}`).toMatch(/^[^\n]+[^.\n]$/);
+    const { message, hint } = error as StorageRefusal;
+    expect(`${message}; ${hint}`).toMatch(/^[^\n]+[^.\n]$/);
     expect([tree(), readdirSync(store.root)]).toEqual(before);
     return error as StorageRefusal;
   };
@@ -250,10 +250,10 @@ describe("refuses, and changes nothing", () => {
     expect(await refused(plan)).toMatchObject({
       code: "damaged",
       message: expect.stringContaining(`1 found, the first: orphan-index-child app ${digestOf(first)} v1`),
-      cure: expect.stringContaining(`warden repair REGISTRY --storage ${store.root} --apply`),
+      hint: expect.stringContaining(`warden repair REGISTRY --storage ${store.root} --apply`),
     });
     rmSync(store.layout.blobData(digestOf(second.blobs[0] as Content)));
-    expect((await refused(apply)).cure).toContain("--discard");
+    expect((await refused(apply)).hint).toContain("--discard");
   });
 
   test("a damaged tag even where the plan would remove it", async () => {
@@ -264,7 +264,7 @@ describe("refuses, and changes nothing", () => {
     expect(await refused(apply)).toMatchObject({ code: "damaged" });
   });
 
-  test("a repository that the catalogue hides, whose blobs would be collected", async () => {
+  test("a repository that the catalog hides, whose blobs would be collected", async () => {
     push("app", 1, image("app"), "v1");
     rmSync(store.repository("app").layers, { recursive: true });
     expect(await refused(apply)).toMatchObject({ code: "damaged" });
@@ -332,7 +332,7 @@ describe("refuses, and changes nothing", () => {
     cpSync(store.root, join(folder, "private"), { recursive: true });
     await expect(planPrune(folder, NEWEST, NOW)).rejects.toMatchObject({
       code: "unknown-layout",
-      cure: expect.stringContaining(join(folder, "private")),
+      hint: expect.stringContaining(join(folder, "private")),
     });
     rmSync(folder, { recursive: true });
   });

@@ -248,6 +248,6 @@ describe("where the store is", () => {
   ])("%s is refused in one line", async (_, root, code) => {
     const refusal = await scan(root()).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(StorageRefusal);
-    expect(refusal).toMatchObject({ code, cure: expect.stringMatching(/^[^\n.]+$/) });
+    expect(refusal).toMatchObject({ code, hint: expect.stringMatching(/^[^\n.]+$/) });
   });
 });

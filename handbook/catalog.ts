@@ -133,9 +133,9 @@ const images = (site: Site): Block[] =>
       ];
 
 /** What there is, where it is, and where to read on. */
-export const catalogue = (site: Site): Document => ({
+export const catalog = (site: Site): Document => ({
   path: "services.md",
-  title: md`Service catalogue`,
+  title: md`Service catalog`,
   body: [
     { kind: "image", text: md`Who talks to whom`, target: TOPOLOGY },
     ...services(site),
