@@ -17,7 +17,7 @@ const DEPLOY = "npm run cdktf -- deploy dns";
 
 const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");
 
-/** The lines that the script prints for a program; see finding in transaction.sh. */
+/** The lines that the script prints for a program; see finding in core.sh. */
 const findingsIn = (printed: string): Finding[] =>
   printed
     .split("\n")

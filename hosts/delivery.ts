@@ -50,9 +50,12 @@ export type Piece =
   | { readonly digest: "inputs" };
 
 /** The text of a shell file beside this one. */
-export const shellFile = (name: string): string => readFileSync(join(__dirname, name), "utf8");
+const shellFile = (name: string): string => readFileSync(join(__dirname, name), "utf8");
 
-const program = (delivery: Delivery): string => shellFile("transaction.sh") + shellFile(delivery.program);
+/** A program for a host: the shell files beside this one, in the order given, after what all of them have in common. */
+export const hostProgram = (...names: readonly string[]): string => ["core.sh", ...names].map(shellFile).join("\n");
+
+const program = (delivery: Delivery): string => hostProgram("transaction.sh", delivery.program);
 
 /** `sha256:` and the digest of a text in hexadecimal digits. */
 export const digest = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;

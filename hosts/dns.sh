@@ -92,15 +92,6 @@ stage_parts() {
   rm -rf -- "$tree"
 }
 
-joined() {
-  local separator=$1 text=$2 each
-  shift 2
-  for each in "$@"; do
-    text+=$separator$each
-  done
-  printf '%s' "$text"
-}
-
 # All files of netplan together, as they will be: lists of several files are appended to each other.
 validate() {
   local tree=$STATE/netplan path found
@@ -168,16 +159,6 @@ reload_resolved() {
   timeout 60 netplan apply
   resolvectl revert "$(link)"
   systemctl restart systemd-resolved
-}
-
-# within SECONDS COMMAND...: tries until it succeeds.
-within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    ((SECONDS < end)) || return 1
-    sleep 0.2
-  done
 }
 
 # --- verification ---
@@ -278,5 +259,3 @@ verify_failover() {
     systemctl restart systemd-resolved
   fi
 }
-
-elapsed() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to - from }'; }

@@ -13,9 +13,7 @@
 # Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION, of each service SERVICES
 # ROLES URLS UPSTREAMS DIRECTORIES STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, and METRIC_….
 
-set -Eeuo pipefail
 umask 077
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # shellcheck source=/dev/null
 source "${BASH_SOURCE[0]%.sh}.settings"
@@ -37,28 +35,21 @@ SKIPPED=3
 FREED=0
 PUSH_RETRIES=3
 
-say() { printf '%s: %s\n' "$HOST" "$*"; }
-warn() { say "warning: $*"; }
-fail() {
-  printf '%s: %s\n' "$HOST" "$*" >&2
-  exit 1
-}
-
 # --- one at a time ---
 
 take_lock() {
   local end=$((SECONDS + LOCK_SECONDS))
-  exec 9>>"$DELIVERY/lock"
-  if ! flock -n 9; then
+  open_lock "$DELIVERY"
+  try_lock || {
     say "waits for the delivery or the task that is at work"
-    flock -w "$LOCK_SECONDS" 9 || fail "a delivery or another task is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
-  fi
+    wait_for_lock "$LOCK_SECONDS"
+  }
   # One that waits to be confirmed has let go of the lock, and may still be rolled back.
   while [[ -d $DELIVERY/pending ]]; do
-    flock -u 9
+    unlock
     ((SECONDS < end)) || fail "a delivery is unfinished for more than $LOCK_SECONDS s; allowed is one that ended: deliver again, or see journalctl -u registry-warden-registry"
     sleep 2
-    flock -w "$LOCK_SECONDS" 9 || fail "a delivery or another task is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+    wait_for_lock "$LOCK_SECONDS"
   done
 }
 
@@ -66,20 +57,17 @@ take_lock() {
 
 compose() { timeout "$STEP_SECONDS" docker compose --project-name "$PROJECT" --file "$COMPOSE_FILE" "$@"; }
 
-# "running healthy", "exited", …; nothing of a container that is not there.
-health() { docker inspect --format '{{ .State.Status }}{{ with .State.Health }} {{ .Status }}{{ end }}' "${SERVICES[$1]}" 2>/dev/null || true; }
-
 # After a boot, a run that was missed begins while the services still do.
 is_well() {
-  local health end=$((SECONDS + HEALTH_SECONDS))
-  while health=$(health "$1") && [[ $health == "running starting" ]] && ((SECONDS < end)); do
-    sleep 1
-  done
-  [[ $health == "running healthy" ]] || {
-    warn "${SERVICES[$1]} is ${health:-absent}; allowed is healthy: nothing was done with it"
+  local name=${SERVICES[$1]}
+  within "$HEALTH_SECONDS" is_settled "$name" || true
+  [[ $(health "$name") == healthy ]] || {
+    warn "$name is $(health "$name"); allowed is healthy: nothing was done with it"
     return 1
   }
 }
+
+is_settled() { [[ $(health "$1") != starting ]]; }
 
 # run_once SERVICE OPTION… -- ARGUMENT…: a container of a service, for one command.
 run_once() {
@@ -318,10 +306,10 @@ disk() {
 
 # Whoever holds the lock puts back what it took.
 put_back_unattended() {
-  exec 9>>"$DELIVERY/lock"
-  flock -n 9 || return 0
+  open_lock "$DELIVERY"
+  try_lock || return 0
   [[ -d $DELIVERY/pending ]] || put_back_abandoned || return 1
-  flock -u 9
+  unlock
 }
 
 # The reports of the other tasks. One that did not run yet counts from here on: one that never runs is seen.

@@ -173,12 +173,6 @@ EOF
   ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); allowed is one that it can start with: check registry.services, the certificate and the key"
 }
 
-# "healthy", "starting", "unhealthy"; of a container without a health check its state; "restarting" for one that keeps
-# ending; "absent".
-health() {
-  docker inspect --format '{{ if eq .State.Status "running" }}{{ with .State.Health }}{{ .Status }}{{ else }}running{{ end }}{{ else }}{{ .State.Status }}{{ end }}' "$1" 2>/dev/null || printf 'absent'
-}
-
 is_well() { [[ $(health "$1") == healthy || $(health "$1") == running ]]; }
 
 # What runs is what the file says: compose labels each container with a digest of its definition.

@@ -25,9 +25,7 @@
 #
 # Set before: DELIVERY HOST TITLE BACKUPS FILES MODES CONTENTS LINKS TARGETS DIRECTORIES ID AGAIN.
 
-set -Eeuo pipefail
 umask 022
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 STATE=/var/lib/registry-warden/$DELIVERY
 STAGED=$STATE/staged
@@ -47,37 +45,6 @@ RESTORE_ATTEMPTS=30
 CHANGED=()
 REMOVED=()
 ARCHIVE=
-
-# A lost connection closes the output. That must not stop what is under way.
-trap '' PIPE
-say() { printf '%s: %s\n' "$HOST" "$*" || true; }
-warn() { say "warning: $*"; }
-fail() {
-  printf '%s: %s\n' "$HOST" "$*" >&2 || true
-  exit 1
-}
-
-# A check that did not hold ends a delivery. Where findings are collected it is noted, for a program, and the checks go on:
-# "finding", what was checked, what is expected, what is the case; the last three in base64.
-COLLECTS_FINDINGS=no
-FINDINGS=0
-
-finding() {
-  local what=$1 expected=$2 actual=$3 hint=$4
-  [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: given ${actual:-nothing}; allowed is $expected: $hint"
-  FINDINGS=$((FINDINGS + 1))
-  printf 'finding %s %s %s\n' "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
-}
-
-as_base64() { printf '%s' "$1" | base64 -w 0; }
-
-need_tools() {
-  local tool missing=()
-  for tool in "$@"; do
-    command -v "$tool" >/dev/null || missing+=("$tool")
-  done
-  ((${#missing[@]} == 0)) || fail "${missing[*]} is missing on the host; allowed is a host that has it: install it there, nothing is installed from here"
-}
 
 # Puts a file or symbolic link in place in one step, as the source is: content, mode, owner and times.
 put() {
@@ -103,12 +70,10 @@ same() {
   fi
 }
 
-# The lock is released when the last process that inherited it ends: a command that outlives a killed transaction keeps
-# the watch away until it is done.
 take_lock() {
   install -d -m 0700 -- "$STATE"
-  exec 9>>"$STATE/lock"
-  flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY, or its maintenance, is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+  open_lock "$STATE"
+  wait_for_lock "$LOCK_SECONDS"
 }
 
 uptime_seconds() { sed 's/\..*//' /proc/uptime; }
@@ -130,9 +95,9 @@ step() {
 settle_previous() {
   while is_pending && is_awaiting; do
     say "waits for the confirmation of an earlier delivery"
-    flock -u 9
+    unlock
     sleep 2
-    flock -w "$LOCK_SECONDS" 9 || fail "another delivery of $DELIVERY, or its maintenance, is at work for more than $LOCK_SECONDS s; allowed is one at a time: wait for it"
+    wait_for_lock "$LOCK_SECONDS"
   done
   if is_pending; then
     say "an earlier delivery did not end; restores what it replaced"
@@ -488,7 +453,7 @@ confirm() {
 
 # verify [full | quiet] [findings]
 verify() {
-  [[ ${2-} != findings ]] || COLLECTS_FINDINGS=yes
+  [[ ${2-} != findings ]] || collect_findings
   take_lock
   verify_delivery "${1:-full}"
   ((FINDINGS == 0)) || exit 1
@@ -557,9 +522,9 @@ rollback() {
 
 watch() {
   local attempts=0
-  exec 9>>"$STATE/lock"
+  open_lock "$STATE"
   # Whoever holds the lock is at work and repairs its own failures.
-  flock -n 9 || return 0
+  try_lock || return 0
   if ! is_pending; then
     disarm
     return 0

@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
+import { promisify } from "node:util";
 import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
 import { describeWithHosts, Hosts, type LabHost } from "./hosts";
@@ -69,17 +70,37 @@ describeWithHosts([], "the booted hosts", () => {
     expect(hosts.ssh("pve", "cat /root/kept")).toBe("kept");
   }, 120_000);
 
-  test("down leaves no process, no mount and no network namespace", () => {
+  test("units start in each of two labs at once, and none ends those of the other", async () => {
+    const second = new Hosts("b");
+    second.up();
+    try {
+      const storm = `printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >/run/systemd/system/storm.service
+        for n in $(seq 150); do systemctl start storm || echo failed; done`;
+      const outcomes = await Promise.all(
+        [hosts, second].map((lab) => {
+          const [program, args, env] = lab.sshCommand("vm", storm);
+          return promisify(execFile)(program, args, { env });
+        }),
+      );
+      expect(outcomes.map(({ stdout, stderr }) => stdout + stderr)).toEqual(["", ""]);
+    } finally {
+      second.down();
+    }
+  }, 300_000);
+
+  test("down leaves no process, no mount, no network namespace and no cgroup", () => {
     const lab = hosts.environment.WARDEN_LAB ?? "";
     const [router] = shell(`stat -Lc %i /run/netns/${lab}-router`);
     const traces = () => ({
       processes: shell(`stat -Lc '%i %n' /proc/[0-9]*/ns/net 2>/dev/null | grep '^${router} '`),
       mounts: shell(`grep -F '/hosts/${lab}/' /proc/mounts`),
       namespaces: shell(`ls /run/netns | grep '^${lab}-'`),
+      cgroups: shell(`find /sys/fs/cgroup -maxdepth 2 -name 'registry-warden-${lab}-*'`),
     });
     expect(traces().processes).not.toEqual([]);
+    expect(traces().cgroups).toHaveLength(2);
     hosts.down();
-    expect(traces()).toEqual({ processes: [], mounts: [], namespaces: [] });
+    expect(traces()).toEqual({ processes: [], mounts: [], namespaces: [], cgroups: [] });
     hosts.up();
   }, 120_000);
 

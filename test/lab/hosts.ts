@@ -17,7 +17,12 @@ export interface Outcome {
 /** A lab of its own, so that several files, and several runs on one machine, stay apart. See tools/lab/hosts. */
 export class Hosts {
   /** Short, because interfaces are called after it; a process runs one file at a time. */
-  private readonly name = `w${process.pid}`;
+  private readonly name: string;
+
+  /** @param suffix a letter, where a test has a second lab */
+  constructor(suffix = "") {
+    this.name = `w${process.pid}${suffix}`;
+  }
 
   readonly program = program;
 

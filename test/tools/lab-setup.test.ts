@@ -46,6 +46,14 @@ describe("tools/lab/setup", () => {
     expect(stderr).toBe("no network\ncrane: not fetched, see above; the tests that need it will be skipped\n");
   });
 
+  test("what a script needs is fetched before it, and it is not made ready without", () => {
+    fake("apt-get", "exit 1");
+    const { status, stdout, stderr } = setup("hosts");
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    const named = stderr.match(/^\S+(?=: not fetched, see above)/gm);
+    expect(named).toEqual(["mmdebstrap", "systemd-nspawn", "dnsmasq", "unbound", "nft", "hosts"]);
+  });
+
   describe("the Debian mirror", () => {
     const mirror = () =>
       run("bash", "-euc", `cache=${quote(folder)}; source ${quote(join(tools, "debian.sh"))}; debian_mirror`);

@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+#
+# What every program on a host has in common: how it speaks, what it finds, whose turn it is, how a container is.
+#
+# Set before: HOST.
+
+set -Eeuo pipefail
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# A lost connection closes the output. That must not stop what is under way.
+trap '' PIPE
+say() { printf '%s: %s\n' "$HOST" "$*" || true; }
+warn() { say "warning: $*"; }
+fail() {
+  printf '%s: %s\n' "$HOST" "$*" >&2 || true
+  exit 1
+}
+
+# A check that did not hold ends a delivery. Where findings are collected it is noted, for a program, and the checks go on:
+# "finding", what was checked, what is expected, what is the case; the last three in base64.
+COLLECTS_FINDINGS=no
+FINDINGS=0
+
+collect_findings() { COLLECTS_FINDINGS=yes; }
+
+finding() {
+  local what=$1 expected=$2 actual=$3 hint=$4
+  [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: given ${actual:-nothing}; allowed is $expected: $hint"
+  FINDINGS=$((FINDINGS + 1))
+  printf 'finding %s %s %s\n' "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
+}
+
+as_base64() { printf '%s' "$1" | base64 -w 0; }
+
+need_tools() {
+  local tool missing=()
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+  done
+  ((${#missing[@]} == 0)) || fail "${missing[*]} is missing on the host; allowed is a host that has it: install it there, nothing is installed from here"
+}
+
+# --- whose turn it is ---
+
+# A delivery and its maintenance take turns. The lock is released when the last process that inherited it ends: a command
+# that outlives a killed transaction keeps the watch away until it is done.
+open_lock() { exec 9>>"$1/lock"; }
+try_lock() { flock -n 9; }
+# wait_for_lock SECONDS
+wait_for_lock() { flock -w "$1" 9 || fail "another delivery, or the maintenance, is at work for more than $1 s; allowed is one at a time: wait for it"; }
+unlock() { flock -u 9; }
+
+# --- waiting and measuring ---
+
+# within SECONDS COMMAND...: tries until it succeeds.
+within() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.2
+  done
+}
+
+elapsed() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to - from }'; }
+
+joined() {
+  local separator=$1 text=$2 each
+  shift 2
+  for each in "$@"; do
+    text+=$separator$each
+  done
+  printf '%s' "$text"
+}
+
+# --- containers ---
+
+# "healthy", "starting", "unhealthy"; of a container without a health check its state; "restarting" for one that keeps
+# ending; "absent".
+health() {
+  local state
+  state=$(docker inspect --format '{{ if eq .State.Status "running" }}{{ with .State.Health }}{{ .Status }}{{ else }}running{{ end }}{{ else }}{{ .State.Status }}{{ end }}' "$1" 2>/dev/null) || state=absent
+  printf '%s' "$state"
+}
