@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { printableText } from "./registry/report/printable";
 import { loadSite, siteFile } from "./site/load";
 import { createApp } from "./stacks/app";
 
@@ -7,6 +8,6 @@ try {
   createApp(loadSite(siteFile(values.site))).synth();
 } catch (error) {
   // The message holds every mistake; a stack of our own code would bury it. 64 is wrong usage (EX_USAGE, sysexits.h).
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${printableText(error instanceof Error ? error.message : String(error))}\n`);
   process.exitCode = (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS") ? 64 : 2;
 }

@@ -3,6 +3,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { build as bundle, type Plugin } from "esbuild";
 import { probeProgram } from "../constructs/probe-program";
 import { wardenProgram } from "../hosts/warden-program";
+import { messageOf, printError } from "./output";
 
 const root = resolve(__dirname, "..");
 
@@ -60,6 +61,6 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
 
 if (require.main === module)
   build().catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    printError(messageOf(error));
     process.exitCode = 2;
   });

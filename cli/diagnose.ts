@@ -8,6 +8,7 @@ import { StoreReader } from "../registry/storage/reader";
 import { scan } from "../registry/storage/scan";
 import { oneStore, roleOf } from "../registry/storage/store";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
+import { print, printError, printJson } from "./output";
 
 interface DiagnoseOptions extends AccessOptions {
   hash?: true;
@@ -31,14 +32,11 @@ async function run(registry: string, root: string, options: DiagnoseOptions): Pr
       credentialsGiven: access.credentials !== null,
     });
     const report = diagnose(walked, { ...(await scan(store.layout.root, { role, hash: options.hash })), root }, reader);
-    process.stdout.write(
-      options.json ? `${JSON.stringify(report, null, 2)}\n` : `${diagnosisTable(report).join("\n")}\n`,
-    );
+    if (options.json) await printJson(report);
+    else print(diagnosisTable(report));
     process.exitCode = report.findings.length > 0 ? 1 : report.complete ? 0 : 2;
     if (process.exitCode === 2) {
-      process.stderr.write(
-        "error: a part could not be reached, and nothing wrong was found in the rest; run it again\n",
-      );
+      printError("error: a part could not be reached, and nothing wrong was found in the rest; run it again");
     }
   } finally {
     await client.close();

@@ -4,6 +4,7 @@ import type { Finding } from "../hosts/finding";
 import { dnsDelivery } from "../hosts/resolver";
 import { HostError, runOnHost } from "../hosts/ssh";
 import { hostTable, managedHost, reasonOf } from "./host";
+import { print, printJson } from "./output";
 import { selectedSite } from "./selected-site";
 
 interface DnsOptions {
@@ -51,7 +52,8 @@ async function run(
   const report = { host: name, findings };
   const said = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("finding "));
   const lines = [...said, ...(findings.length > 0 ? hostTable(report) : [])];
-  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${lines.join("\n")}\n`);
+  if (json) await printJson(report);
+  else print(lines);
   process.exitCode = Number(findings.length > 0);
 }
 

@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { Command } from "commander";
 import { GENERATED } from "../handbook/document";
 import { handbook } from "../handbook/handbook";
+import { print, printError } from "./output";
 import { selectedSite } from "./selected-site";
 
 interface DocsOptions {
@@ -45,10 +46,10 @@ const update = (directory: string, { stale, obsolete }: Difference): void => {
 const docs = ({ site, output, check }: DocsOptions): void => {
   const found = difference(output, handbook(selectedSite(site)), GENERATED);
   if (!check) update(output, found);
-  for (const path of found.stale.keys()) process.stdout.write(`${check ? "stale" : "wrote"} ${join(output, path)}\n`);
-  for (const path of found.obsolete) process.stdout.write(`${check ? "obsolete" : "removed"} ${join(output, path)}\n`);
+  for (const path of found.stale.keys()) print(`${check ? "stale" : "wrote"} ${join(output, path)}`);
+  for (const path of found.obsolete) print(`${check ? "obsolete" : "removed"} ${join(output, path)}`);
   if (check && found.stale.size + found.obsolete.length > 0) {
-    process.stderr.write('the documents differ from the site; write them with "npm run docs"\n');
+    printError('the documents differ from the site; write them with "npm run docs"');
     process.exitCode = 1;
   }
 };

@@ -5,6 +5,7 @@ import { HostError, runOnHost } from "../hosts/ssh";
 import { type Host, isManaged } from "../site/host";
 import type { Site } from "../site/schema";
 import { hostOf, hostTable } from "./host";
+import { print, printError, printJson, printJsonList } from "./output";
 import { selectedSite } from "./selected-site";
 
 interface DriftOptions {
@@ -48,10 +49,11 @@ async function run(name: string | undefined, { site: option, json }: DriftOption
   const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
   const found = reports.some(({ findings }) => findings.length > 0);
   // A host that cannot be asked hides nothing that was found of the others.
-  if (!json && reports.length > 0) process.stdout.write(`${reports.flatMap(hostTable).join("\n")}\n`);
+  if (!json) print(reports.flatMap(hostTable));
   if (errors.length > 0 && !found) throw together(errors);
-  if (json) process.stdout.write(`${JSON.stringify(name === undefined ? reports : reports[0], null, 2)}\n`);
-  for (const { message, hint } of errors) process.stderr.write(`error: ${message}; ${hint}\n`);
+  if (json && name === undefined) printJsonList(reports);
+  else if (json && reports[0] !== undefined) await printJson(reports[0]);
+  for (const { message, hint } of errors) printError(`error: ${message}; ${hint}`);
   process.exitCode = Number(found);
 }
 

@@ -7,6 +7,7 @@ import { sh } from "../handbook/prose";
 import { COST, htpasswdLine, isUser } from "../registry/htpasswd";
 import { RegistryError } from "../registry/oci/errors";
 import { privateServices, registryHost, type Site } from "../site/schema";
+import { printError, printText } from "./output";
 import { newPassword } from "./password";
 import { selectedSite } from "./selected-site";
 
@@ -79,9 +80,9 @@ async function run(given: string | undefined, options: HtpasswdOptions, command:
   const password = probe ? randomBytes(PROBE.bytes).toString("base64url") : await newPassword();
   const line = await htpasswdLine(name, password, probe ? COST.random : COST.person);
   if (probe) writeAccount(accountFile, name, password);
-  process.stdout.write(line);
+  printText(line);
   const advice = [...whereLineGoes(site), ...(probe ? whereAccountGoes(site, accountFile) : [])];
-  process.stderr.write(`${advice.join("\n")}\n`);
+  printError(advice);
 }
 
 /** `warden htpasswd`: a line for the file with the accounts of a private registry. */

@@ -1,6 +1,7 @@
 import { cpSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "./build";
+import { messageOf, printError } from "./output";
 
 /**
  * `npm pack`: completes lib/, which is what the package ships, after the compiler wrote the modules into it. The folders
@@ -16,6 +17,6 @@ const pack = async (): Promise<void> => {
 };
 
 pack().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  printError(messageOf(error));
   process.exitCode = 2;
 });

@@ -2,6 +2,7 @@ import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { RegistryError } from "../registry/oci/errors";
+import { ask, printError } from "./output";
 
 /** Takes what readline would echo. */
 const silence = () => new Writable({ write: (_chunk, _encoding, done) => done() });
@@ -10,16 +11,16 @@ const silence = () => new Writable({ write: (_chunk, _encoding, done) => done() 
 const typedTwice = async (): Promise<string> => {
   const terminal = createInterface({ input: process.stdin, output: silence(), terminal: true });
   const lines = terminal[Symbol.asyncIterator]();
-  const ask = async (question: string): Promise<string> => {
-    process.stderr.write(question);
+  const answerTo = async (question: string): Promise<string> => {
+    ask(question);
     const { value, done } = await lines.next();
-    process.stderr.write("\n");
+    printError("");
     if (done) throw new RegistryError("bad-input", "no password was given", "run it again");
     return value;
   };
   try {
-    const password = await ask("password: ");
-    if ((await ask("again: ")) === password) return password;
+    const password = await answerTo("password: ");
+    if ((await answerTo("again: ")) === password) return password;
   } finally {
     terminal.close();
   }

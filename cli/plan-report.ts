@@ -10,6 +10,7 @@ import { PlanError, type PlanJson, parsePlan } from "../review/plan";
 import { redactor } from "../review/redaction";
 import { isFirst, reviewStacks, type StackInput } from "../review/review";
 import { findTerraform, planStack, terraformEnvironment } from "../review/terraform";
+import { printText } from "./output";
 
 interface PlanReportOptions {
   output: string;
@@ -124,7 +125,7 @@ const planReport = async (files: string[], options: PlanReportOptions, command: 
     unreviewed: unreviewed.map(({ stack, reason }) => ({ stack, reason: redact(reason) })),
     commit: commit ?? (await headCommit()),
   });
-  process.stdout.write(`${text}\n`);
+  printText(`${text}\n`);
 };
 
 const commitHash = (text: string): string => {

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { probe } from "../registry/probe/probe";
+import { print, printError } from "./output";
 
 /** `warden probe`: what the CronJob runs (see cli/probe.ts), for a try by hand. */
 export function probeCommand(): Command {
@@ -12,7 +13,6 @@ Examples:
   REGISTRY=https://registry.example.org PUSHGATEWAY=http://localhost:9091 warden probe   one run by hand`,
     )
     .action(async () => {
-      const line = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(`${text}\n`);
-      process.exitCode = await probe(process.env, line(process.stdout), line(process.stderr));
+      process.exitCode = await probe(process.env, print, printError);
     });
 }

@@ -9,6 +9,7 @@ import { StorageRefusal } from "../registry/storage/refusal";
 import { RegistryWriter } from "../registry/storage/registry-writer";
 import type { RetentionPolicy } from "../site/retention";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
+import { print, printJson } from "./output";
 
 interface PruneOptions extends AccessOptions {
   keepNewest?: number;
@@ -75,7 +76,8 @@ async function run(root: string, options: PruneOptions, command: Command): Promi
   const policy =
     options.policy === undefined ? keepNewest(options.keepNewest ?? 1, options.keep) : readPolicy(options.policy);
   const report = options.apply ? await apply(root, policy, options) : await planPrune(root, policy, Date.now());
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${pruneTable(report).join("\n")}\n`);
+  if (options.json) await printJson(report);
+  else print(pruneTable(report));
   const empty = report.remove.tags.length + report.remove.manifests.length === 0;
   process.exitCode = options.exitCode && !options.apply && !empty ? 1 : 0;
 }

@@ -9,6 +9,7 @@ import { repair } from "../registry/storage/repair";
 import { repairTable } from "../registry/storage/repair-table";
 import { oneStore } from "../registry/storage/store";
 import { type AccessOptions, accessTo, addAccessOptions, credentialsOf } from "./access";
+import { print, printJson } from "./output";
 
 interface RepairOptions extends AccessOptions {
   storage?: string;
@@ -57,7 +58,8 @@ async function run(registry: string, options: RepairOptions): Promise<void> {
       blobs: options.hash ? "hash" : "last-byte",
       writer,
     });
-    process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${repairTable(report).join("\n")}\n`);
+    if (options.json) await printJson(report);
+    else print(repairTable(report));
     const left = report.remaining.length + report.problems.length > 0;
     process.exitCode = options.apply ? Number(left) : Number(options.exitCode === true && report.actions.length > 0);
   } finally {

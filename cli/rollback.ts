@@ -8,6 +8,7 @@ import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import type { ManagedHost } from "../site/host";
 import type { Site } from "../site/schema";
 import { managedHost, reasonOf } from "./host";
+import { print, printText } from "./output";
 import { selectedSite } from "./selected-site";
 
 interface RollbackOptions {
@@ -96,12 +97,13 @@ async function run(name: string, { to, dryRun, site: option }: RollbackOptions):
   const host = managedHost(site, name);
   const backups = await backupsOn(host, deliveriesTo(site, host));
   const backup = chosen(host, backups, to);
-  const write = (text: string) => process.stdout.write(text);
-  if (dryRun) for (const { path } of backups) write(`${name}: has ${path}\n`);
-  write(`${name}: ${dryRun ? "would go" : "goes"} back to ${backup.path}\n`);
-  const output = await runOnHost(host, program(host, backup, dryRun ? "difference" : "rollback"), { onOutput: write });
+  if (dryRun) print(backups.map(({ path }) => `${name}: has ${path}`));
+  print(`${name}: ${dryRun ? "would go" : "goes"} back to ${backup.path}`);
+  const output = await runOnHost(host, program(host, backup, dryRun ? "difference" : "rollback"), {
+    onOutput: printText,
+  });
   if (output.status !== 0) throw failed(name, output);
-  if (dryRun && output.stdout === "") write(`${name}: nothing would change\n`);
+  if (dryRun && output.stdout === "") print(`${name}: nothing would change`);
 }
 
 /** `warden rollback`: a host as it was before its last delivery, or before an earlier one. */

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../package.json";
+import { messageOf, printError, printJson, printText } from "./output";
 
 /** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; wrong usage is told by commander. */
 const EXIT = { failed: 2, usage: 64 } as const;
@@ -23,7 +24,7 @@ function isOperational(error: unknown): error is OperationalError {
 
 function describe(error: unknown): { code: string; message: string; hint: string } {
   if (isOperational(error)) return { code: error.code, message: error.message, hint: error.hint };
-  const message = `unexpected: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `unexpected: ${messageOf(error)}`;
   return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
 }
 
@@ -32,17 +33,14 @@ function program(commands: readonly Command[]): Command {
     .description("Finds, explains, heals and prevents the loss of images in container registries")
     .version(version)
     .exitOverride()
+    // What was mistyped is repeated, and may hold anything.
+    .configureOutput({ writeOut: printText, writeErr: (text) => printError(text.trimEnd().split("\n")) })
     .showHelpAfterError(`(${HELP})`);
   for (const command of commands) {
     command.copyInheritedSettings(warden).option("--debug", "print the stack trace of an error");
     warden.addCommand(command);
   }
   return warden;
-}
-
-/** What a program that asked for JSON reads instead of the result. */
-function printError(error: { code: string; message: string; hint: string }): void {
-  process.stdout.write(`${JSON.stringify({ error }, null, 2)}\n`);
 }
 
 /**
@@ -60,14 +58,16 @@ export async function run(commands: readonly Command[], args: readonly string[])
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
       const message = error.message.replace(/^error: /, "").replace(/\s+/g, " ");
-      if (json) printError({ code: "usage", message, hint: HELP });
+      if (json) await printJson({ error: { code: "usage", message, hint: HELP } });
       return EXIT.usage;
     }
     const described = describe(error);
-    if (json) printError(described);
+    // What a program that asked for JSON reads instead of the result.
+    if (json) await printJson({ error: described });
     const line = `${described.message}; ${described.hint}`.replace(/\s+/g, " ");
-    process.stderr.write(`error: ${line}\n`);
-    if (args.includes("--debug")) process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    printError(`error: ${line}`);
+    if (args.includes("--debug"))
+      printError((error instanceof Error ? (error.stack ?? "") : String(error)).split("\n"));
     return EXIT.failed;
   }
 }

@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { ROLES, type Role } from "../registry/oci/repository";
 import { type ScanReport, scan } from "../registry/storage/scan";
 import { scanTable } from "../registry/storage/scan-table";
+import { print, printError, printJson } from "./output";
 
 interface ScanOptions {
   role?: Role;
@@ -28,11 +29,12 @@ async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: Sc
     fixLayerLinks: fixLayerLinks && !dryRun,
     threads: Math.min(availableParallelism(), MOST_THREADS),
   });
-  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${scanTable(report).join("\n")}\n`);
+  if (json) await printJson(report);
+  else print(scanTable(report));
   process.exitCode = exitCode(report);
   const [folder] = report.unreadable;
   if (folder !== undefined) {
-    process.stderr.write(`error: ${folder} cannot be read; run as a user who may read the whole store\n`);
+    printError(`error: ${folder} cannot be read; run as a user who may read the whole store`);
   }
 }
 

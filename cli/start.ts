@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadSite, siteFile } from "../site/load";
 import { build } from "./build";
+import { messageOf, print, printError, printText } from "./output";
 import { planStacks } from "./plan-stacks";
 import { describeSite, planNotes, planTable } from "./plan-table";
 
@@ -30,19 +31,19 @@ const start = async (): Promise<number> => {
 
   if (values.show)
     for (const { plan, directory } of reports)
-      if (plan?.kind === "planned") process.stdout.write(`${readFileSync(join(directory, "plan.txt"), "utf8")}\n`);
-  process.stdout.write(`${[...describeSite(site), "", planTable(reports), ""].join("\n")}\n`);
+      if (plan?.kind === "planned") printText(`${readFileSync(join(directory, "plan.txt"), "utf8")}\n`);
+  print([...describeSite(site), "", ...planTable(reports).split("\n"), ""]);
   const notes = planNotes(reports);
   if (reports.some(({ plan }) => plan === undefined))
     notes.push(
       "nothing is planned without terraform (1.11 or newer) or tofu on the PATH: install one and run this again",
     );
-  for (const note of notes) process.stderr.write(`${note}\n`);
+  printError(notes);
 
   const failed = reports.some(({ plan }) => plan?.kind === "failed");
   const unplanned = reports.some(({ plan }) => plan?.kind !== "planned");
   if (failed || (values.strict && unplanned)) return 2;
-  process.stdout.write("deploy with: npm run cdktf -- deploy dns registry-vm monitoring\n");
+  print("deploy with: npm run cdktf -- deploy dns registry-vm monitoring");
   return 0;
 };
 
@@ -51,7 +52,7 @@ start().then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    printError(messageOf(error).split("\n"));
     process.exitCode = (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS") ? 64 : 2;
   },
 );

@@ -16,6 +16,7 @@ import { junit } from "../registry/report/junit";
 import { prometheus } from "../registry/report/prometheus";
 import { table } from "../registry/report/table";
 import { suitEngineToWalk } from "./engine";
+import { print, printError, printJson } from "./output";
 
 interface VerifyOptions {
   repository: string[];
@@ -204,14 +205,15 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
     writeFileSync(`${options.prometheus}.new`, prometheus(report, { instance, catalog, certificateExpiry, ended }));
     renameSync(`${options.prometheus}.new`, options.prometheus);
   }
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${table(report).join("\n")}\n`);
+  if (options.json) await printJson(report);
+  else print(table(report));
   process.exitCode = exitCode(report);
   if (process.exitCode === 2) {
     const { message, hint } = report.stopped ?? {
       message: "a part of the registry could not be reached, and nothing broken was found in the rest",
       hint: "run it again",
     };
-    process.stderr.write(`error: ${message}; ${hint}\n`);
+    printError(`error: ${message}; ${hint}`);
   }
 }
 

@@ -177,6 +177,23 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       ...verified(watched),
     ],
   },
+  RegistryRepositoriesWithoutTags: {
+    meaning: md`The catalog lists a repository, and its list of tags answers 404, for a day now.`,
+    impact: md`None, where nothing was ever tagged there: a push that did not end leaves such a repository, and so do images that are only pushed by digest. Otherwise its tags are lost, and nothing of it can be pulled by tag.`,
+    diagnosis: (watched) => [
+      ...verify(watched),
+      paragraph(
+        md`It names each such repository as a warning. Whether it was never tagged or has lost its tags only the disk tells: ${brokenImage}, from "Look for more" on.`,
+      ),
+    ],
+    mitigation: (watched) => [
+      list(
+        md`Never tagged: push and tag it, or remove the repository's folder while the registry is stopped.`,
+        md`Lost: ${brokenImage}.`,
+      ),
+      ...verified(watched),
+    ],
+  },
   RegistryIntegrityWalkIncomplete: {
     meaning: md`The probe runs, and ends before it has seen everything: at its deadline, or because something did not answer.`,
     impact: md`A part of the images is unverified. What it has found stands.`,

@@ -15,6 +15,8 @@ export const METRICS = {
   registry_manifest_integrity_failures_by_reason: "distinct broken objects found by the last walk, by reason",
   registry_manifest_integrity_manifests_checked: "image manifests checked by the last walk, indexes excluded",
   registry_manifest_integrity_blobs_checked: "configs and layers checked by the last walk",
+  registry_manifest_integrity_repositories_without_tags:
+    "repositories that the catalog lists and that have no list of tags, by the last walk",
   registry_manifest_integrity_walk_complete: "1 when the last walk reached everything, 0 otherwise",
   registry_manifest_integrity_last_complete_walk_timestamp_seconds:
     "unix time of the last walk that reached everything",

@@ -170,6 +170,16 @@ const integrity = (instance: string, period: number): Alert[] => {
       description: `Only {{ $value }} of the repositories or tags of {{ $labels.instance }} are left of what was there within ${MEMORY}. Silence this after a planned clean-up.`,
     },
     {
+      // A push that ends early, or images that nobody tags, leave such a repository behind: nothing is lost then.
+      name: "RegistryRepositoriesWithoutTags",
+      severity: "warning",
+      expr: `${own("registry_manifest_integrity_repositories_without_tags")} > 0`,
+      after: DAY,
+      summary: "The registry lists repositories that have no tags",
+      description:
+        "Repositories without tags in {{ $labels.instance }}: {{ $value }}. Each was never tagged, as after a push that did not end, or has lost its tags.",
+    },
+    {
       name: "RegistryCertificateExpiresSoon",
       severity: "warning",
       expr: `${certificateExpiry} - time() < ${14 * DAY}`,

@@ -1,5 +1,5 @@
 import type { DiagnosisReport } from "./diagnose";
-import { columns, nameOf, plural, shortDigest } from "./storage/columns";
+import { columns, nameOf, plural, shortDigest } from "./report/columns";
 
 /** The report for people: each finding with its cause, then every step once. Lines without a line end. */
 export function diagnosisTable({ registry, root, complete, findings }: DiagnosisReport): string[] {

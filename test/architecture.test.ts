@@ -82,6 +82,14 @@ describe("the borders of the house", () => {
     expect(broken).toEqual([]);
   });
 
+  test("one module alone writes to the terminal, where what came from outside is escaped", () => {
+    const writing = /\bprocess\.std(?:out|err)\.write\(|\bconsole\./;
+    const files = FOLDERS.filter((folder) => !["bench", "examples"].includes(folder) && existing(folder)).flatMap(
+      sources,
+    );
+    expect(files.filter((file) => writing.test(readFileSync(join(root, file), "utf8")))).toEqual(["cli/output.ts"]);
+  });
+
   test("a border that is crossed is seen", () => {
     expect(FORBIDDEN.site?.("hosts/shell")).toBe(true);
     expect(FORBIDDEN.registry?.("monitoring/rules")).toBe(true);

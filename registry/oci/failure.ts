@@ -44,6 +44,15 @@ export interface Failure extends Fault {
   path: Digest[];
 }
 
+/** What may be wrong, and may as well be as it should be. */
+export interface Warning {
+  repository: string;
+  /** The catalog lists the repository, and it has no list of tags: nothing was ever tagged there, or its tags are lost. */
+  reason: "no-tags";
+  /** The HTTP status. */
+  status: number;
+}
+
 /** A failure, its fields in the order of the contract. */
 export function failure(
   repository: string,

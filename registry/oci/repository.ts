@@ -2,7 +2,15 @@ import { type BlobCheck, checkBlob, checkManifest, sizeFault } from "./check";
 import type { RegistryClient } from "./client";
 import type { Digest } from "./digest";
 import { drain } from "./drain";
-import { type Failure, type Fault, failure, faultOfExchange, isUncertain, upstreamFault } from "./failure";
+import {
+  type Failure,
+  type Fault,
+  failure,
+  faultOfExchange,
+  isUncertain,
+  upstreamFault,
+  type Warning,
+} from "./failure";
 import {
   emptyGraph,
   type Graph,
@@ -39,6 +47,8 @@ export interface RepositoryOptions {
   role: Role;
   blobs: BlobCheck;
   selection: TagSelection;
+  /** Whether the catalog lists it: without tags it is then no failure. */
+  isListed: boolean;
 }
 
 /** Distinct objects that were checked, whole or broken. */
@@ -85,6 +95,7 @@ export class RepositoryWalk {
   #checkedBlobs = 0;
   #referrers = 0;
   #repositoryFault: Fault | null = null;
+  #warning: Warning | null = null;
   /** Something that is no failure could not be asked for. */
   #incomplete = false;
 
@@ -115,6 +126,11 @@ export class RepositoryWalk {
     // A list that failed may hide tags; one that is missing, with the whole repository, hides none.
     const listed = this.#repositoryFault === null || this.#repositoryFault.reason === "missing";
     return listed && !this.#incomplete && ![...this.#tagFaults.values(), ...this.#faults.values()].some(isUncertain);
+  }
+
+  /** What may be wrong with the repository. */
+  get warning(): Warning | null {
+    return this.#warning;
   }
 
   /** What is broken, each object once, unsorted. */
@@ -153,8 +169,11 @@ export class RepositoryWalk {
   }
 
   async #listTags(): Promise<string[]> {
-    const { names, fault } = await readListing("tags", isTag, (next) => this.client.tags(this.repository, next));
-    this.#repositoryFault = fault;
+    const { repository } = this;
+    const { names, fault } = await readListing("tags", isTag, (next) => this.client.tags(repository, next));
+    const missing = fault?.reason === "missing" && names.length === 0 ? fault.status : null;
+    if (missing === null || !this.options.isListed) this.#repositoryFault = fault;
+    else this.#warning = { repository, reason: "no-tags", status: missing };
     return names;
   }
 

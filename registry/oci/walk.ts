@@ -3,7 +3,7 @@ import type { RegistryClient } from "./client";
 import { sha256 } from "./digest";
 import { drain } from "./drain";
 import { RegistryError, type RegistryErrorCode } from "./errors";
-import { catalogFailure, type Failure, type Fault, OBJECTS } from "./failure";
+import { catalogFailure, type Failure, type Fault, OBJECTS, type Warning } from "./failure";
 import { compare } from "./graph";
 import { ExchangeError } from "./http";
 import { readListing } from "./listing";
@@ -72,6 +72,8 @@ export interface Report {
   durationSeconds: number;
   /** Sorted by repository, object and digest. */
   failures: Failure[];
+  /** Sorted by repository. */
+  warnings: Warning[];
   /** Null when the walk came to its end. */
   stopped: Stop | null;
   /** Whether the catalog was read to its end. */
@@ -135,6 +137,8 @@ class RegistryWalk {
     blobs: 0,
   };
   readonly #failures: Failure[] = [];
+  readonly #warnings: Warning[] = [];
+  readonly #listed = new Set<string>();
   readonly #coverage: string[] = [];
   /** The repositories under way. */
   readonly #active = new Set<RepositoryWalk>();
@@ -187,6 +191,7 @@ class RegistryWalk {
       counts: { ...this.#counts, ...this.client.traffic },
       durationSeconds: Math.round(performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
+      warnings: [...this.#warnings].sort((a, b) => compare(a.repository, b.repository)),
       stopped: this.#stopped,
       catalogRead: this.#catalogRead,
     };
@@ -194,8 +199,8 @@ class RegistryWalk {
 
   async #repositories(): Promise<string[]> {
     const { catalog, repositories } = this.options;
-    const listed = catalog ? await this.#readCatalog() : [];
-    return [...new Set([...repositories, ...listed])].filter((name) => isInShard(name, this.#shard));
+    if (catalog) for (const name of await this.#readCatalog()) this.#listed.add(name);
+    return [...new Set([...repositories, ...this.#listed])].filter((name) => isInShard(name, this.#shard));
   }
 
   async #readCatalog(): Promise<string[]> {
@@ -214,7 +219,8 @@ class RegistryWalk {
   }
 
   async #walk(repository: string): Promise<void> {
-    const walk = new RepositoryWalk(this.client, this.#referrers, repository, this.options);
+    const isListed = this.#listed.has(repository);
+    const walk = new RepositoryWalk(this.client, this.#referrers, repository, { ...this.options, isListed });
     this.#active.add(walk);
     await walk.run();
     this.#take(walk);
@@ -233,6 +239,7 @@ class RegistryWalk {
     this.#counts.blobs += counts.blobs;
     this.#complete &&= walk.complete;
     for (const failure of walk.failures()) this.#failures.push(failure);
+    if (walk.warning !== null) this.#warnings.push(walk.warning);
   }
 
   /** Ends the walk early with what it has found; throws what is no such end, or came before anything was walked. */

@@ -81,13 +81,14 @@ function availabilitySamples(run: Run): Sample[] {
   return samples;
 }
 
-function coverageSamples({ counts }: Report): Sample[] {
+function coverageSamples({ counts, warnings }: Report): Sample[] {
   return [
     { name: "registry_manifest_integrity_repos_checked", value: counts.repositories },
     { name: "registry_manifest_integrity_tags_checked", value: counts.tags },
     { name: "registry_manifest_integrity_indexes_checked", value: counts.indexes },
     { name: "registry_manifest_integrity_manifests_checked", value: counts.manifests },
     { name: "registry_manifest_integrity_blobs_checked", value: counts.blobs },
+    { name: "registry_manifest_integrity_repositories_without_tags", value: warnings.length },
   ];
 }
 

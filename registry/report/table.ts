@@ -1,12 +1,9 @@
 import { type Failure, REASONS } from "../oci/failure";
 import type { Report } from "../oci/walk";
+import { columns, plural, shortDigest } from "./columns";
 
 /** Longest name of a tag list and of a detail in the table, in characters. */
 const WIDEST = 60;
-
-function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
-}
 
 /** 1536 becomes 1.5 KiB. */
 export function formatBytes(bytes: number): string {
@@ -20,18 +17,8 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** What a registry answers must not move the cursor of a terminal. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, "?");
-}
-
 function shorten(text: string): string {
   return text.length <= WIDEST ? text : `${text.slice(0, WIDEST - 1)}~`;
-}
-
-/** The algorithm and the first 12 digits, enough to find it by. */
-function shortDigest(digest: string | null): string {
-  return digest === null ? "-" : digest.replace(/^([^:]+:[^:]{12}).*$/s, "$1");
 }
 
 /** `app:1.0 (+2)`: the repository with its first tag, and how many more reach the object. */
@@ -46,19 +33,6 @@ function nameOf({ repository, tags }: Failure): string {
 export function worstFirst(failures: readonly Failure[]): Failure[] {
   return [...failures].sort(
     (a, b) => REASONS.indexOf(a.reason) - REASONS.indexOf(b.reason) || b.tags.length - a.tags.length,
-  );
-}
-
-function columns(rows: readonly string[][]): string[] {
-  const widths = rows.reduce<number[]>(
-    (widest, row) => row.map((cell, at) => Math.max(widest[at] ?? 0, cell.length)),
-    [],
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-      .join("  ")
-      .trimEnd(),
   );
 }
 
@@ -80,7 +54,7 @@ export function nextCommands({ registry, failures }: Report): string[] {
 
 /** The report for people: what was checked, the failures worst first, what to do next. Lines without a line end. */
 export function table(report: Report, mostRows = Number.POSITIVE_INFINITY): string[] {
-  const { registry, counts, durationSeconds, failures, complete, stopped } = report;
+  const { registry, counts, durationSeconds, failures, warnings, complete, stopped } = report;
   const checked = [
     plural(counts.repositories, "repository", "repositories"),
     plural(counts.tags, "tag"),
@@ -95,7 +69,12 @@ export function table(report: Report, mostRows = Number.POSITIVE_INFINITY): stri
     `checked   ${checked.join(", ")} (${effort})`,
     `result    ${found}${complete ? "" : ", incomplete: not everything was reached"}`,
   ];
-  if (stopped !== null) lines.push(`stopped   ${printable(stopped.message)}`);
+  for (const { repository, status } of warnings.slice(0, mostRows)) {
+    lines.push(`warning   ${repository} is listed and has no tags (${status}): never tagged, or its tags are lost`);
+  }
+  if (warnings.length > mostRows)
+    lines.push(`warning   ${plural(warnings.length - mostRows, "more repository", "more repositories")} without tags`);
+  if (stopped !== null) lines.push(`stopped   ${stopped.message}`);
   if (failures.length === 0) return lines;
 
   const shown = worstFirst(failures).slice(0, mostRows);
@@ -108,7 +87,7 @@ export function table(report: Report, mostRows = Number.POSITIVE_INFINITY): stri
     shorten(failure.detail),
   ]);
   const header = ["REASON", "OBJECT", "NAME", "PLATFORM", "DIGEST", "DETAIL"];
-  lines.push("", ...columns([header, ...rows]).map(printable));
+  lines.push("", ...columns([header, ...rows]));
   if (shown.length < failures.length) lines.push(`... and ${failures.length - shown.length} more`);
   const next = nextCommands(report);
   if (next.length > 0) lines.push("", ...next.map((command, at) => `${at === 0 ? "next" : "    "}      ${command}`));

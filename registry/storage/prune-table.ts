@@ -1,5 +1,5 @@
+import { columns, plural, shortDigest } from "../report/columns";
 import { formatBytes } from "../report/table";
-import { columns, plural, shortDigest } from "./columns";
 import { undoCommand } from "./journal";
 import type { PruneReport } from "./prune";
 

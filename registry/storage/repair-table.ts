@@ -1,4 +1,4 @@
-import { columns, nameOf, plural, shortDigest } from "./columns";
+import { columns, nameOf, plural, shortDigest } from "../report/columns";
 import type { RepairReport } from "./repair";
 
 /** The report for people: what is done, what stays broken, what to do next. Lines without a line end. */

@@ -1,4 +1,4 @@
-import { columns, nameOf, plural, shortDigest } from "./columns";
+import { columns, nameOf, plural, shortDigest } from "../report/columns";
 import type { Finding } from "./finding";
 import type { ScanReport } from "./scan";
 import { shellWord } from "./shell-word";

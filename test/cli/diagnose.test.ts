@@ -28,6 +28,7 @@ test("both whole: exit code 0", async () => {
   expect(await diagnose()).toEqual({
     code: 0,
     err: "",
+    version: 1,
     registry: registry.url.origin,
     root: store.root,
     complete: true,

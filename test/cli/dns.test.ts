@@ -44,7 +44,7 @@ test("prints findings as the contract has them, whatever is in them, and ends wi
   const { code, out } = await runWarden("dns", "verify", "pve", "--json");
   expect({ code, report: JSON.parse(out) }).toEqual({
     code: 1,
-    report: { host: "pve", findings: [{ what: "github.com", expected: "an address", actual }] },
+    report: { version: 1, host: "pve", findings: [{ what: "github.com", expected: "an address", actual }] },
   });
 });
 

@@ -38,7 +38,7 @@ test("sends nothing to a deferred host", async () => {
   const { code, out } = await runWarden("drift", "truenas", "--json");
   expect({ code, report: JSON.parse(out) }).toEqual({
     code: 0,
-    report: { host: "truenas", findings: [], deferred: expect.stringContaining("No route to host") },
+    report: { version: 1, host: "truenas", findings: [], deferred: expect.stringContaining("No route to host") },
   });
   expect(ssh.connections()).toEqual([]);
 });
@@ -59,7 +59,7 @@ test("prints one JSON document, as the contract has it", async () => {
   const { code, out } = await runWarden("drift", "registry-vm", "--json");
   expect({ code, report: JSON.parse(out) }).toEqual({
     code: 1,
-    report: { host: "registry-vm", findings: [{ what, expected: "10.0.20.1", actual: "192.0.2.1" }] },
+    report: { version: 1, host: "registry-vm", findings: [{ what, expected: "10.0.20.1", actual: "192.0.2.1" }] },
   });
 });
 
@@ -109,6 +109,7 @@ describe("a host that cannot be asked", () => {
     const { code, out, err } = await runWarden("drift", "pve", "--json");
     expect(code).toBe(2);
     expect(JSON.parse(out)).toEqual({
+      version: 1,
       error: {
         code: "unreachable",
         message: `pve cannot be reached (ssh: connect to host ${proxmox.address} port 22: No route to host)`,

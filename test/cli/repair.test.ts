@@ -43,6 +43,7 @@ describe("the plan", () => {
   test("of a whole registry is empty", async () => {
     expect(await plan("--storage", store.root)).toEqual({
       code: 0,
+      version: 1,
       registry: registry.url.origin,
       actions: [],
       remaining: [],

@@ -41,6 +41,7 @@ test("--json prints the report and nothing else", async () => {
   const { code, out, err } = await runWarden("scan", store.root, "--json", "--role", "proxy");
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(JSON.parse(out)).toEqual({
+    version: 1,
     root: store.root,
     role: "proxy",
     counts: { repositories: 1, tags: 1, revisions: 1, indexes: 0, layerLinks: 3, blobs: 4 },

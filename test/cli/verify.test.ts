@@ -101,7 +101,10 @@ describe("exit codes", () => {
     expect(plain).toMatchObject({ code: 2, out: "", err: expect.stringMatching(/^error: [^\n]+; [^\n]+\n$/) });
     const asJson = await warden("verify", ...args, "--json");
     expect(asJson.code).toBe(2);
-    expect(JSON.parse(asJson.out)).toEqual({ error: { code, message: expect.any(String), hint: expect.any(String) } });
+    expect(JSON.parse(asJson.out)).toEqual({
+      version: 1,
+      error: { code, message: expect.any(String), hint: expect.any(String) },
+    });
   });
 
   test("2: unauthorised as a whole", async () => {
@@ -155,6 +158,7 @@ describe("exit codes", () => {
     const asJson = await warden(...args, "--json");
     expect(asJson.code).toBe(64);
     expect(JSON.parse(asJson.out)).toEqual({
+      version: 1,
       error: { code: "usage", message: expect.stringMatching(/^[^\n]+$/), hint: expect.stringContaining("--help") },
     });
   });

@@ -60,6 +60,7 @@ export const healthy = (probe: Probe): State => {
     // Half of the most that was seen.
     registry_manifest_integrity_tags_checked: (minute) => (minute === 0 ? 100 : 50),
     registry_manifest_integrity_walk_complete: always(1),
+    registry_manifest_integrity_repositories_without_tags: always(0),
     // At most four periods old.
     registry_manifest_integrity_last_run_timestamp: (minute) =>
       (Math.floor(minute / period) * period - 3 * period - 1) * MINUTE,
@@ -94,6 +95,10 @@ export const scenarios = (site: Site, probe: Probe): Record<string, Scenario> =>
     RegistryIntegrityCoverageLost: {
       broken: { registry_manifest_integrity_tags_checked: always(49) },
       says: `Only 49 of the repositories or tags of ${instance} are left of what was there within 7d. Silence this after a planned clean-up.`,
+    },
+    RegistryRepositoriesWithoutTags: {
+      broken: { registry_manifest_integrity_repositories_without_tags: always(1) },
+      says: `Repositories without tags in ${instance}: 1. Each was never tagged, as after a push that did not end, or has lost its tags.`,
     },
     RegistryCertificateExpiresSoon: {
       broken: {

@@ -127,6 +127,39 @@ describe("a healthy registry", () => {
   });
 });
 
+describe("a repository whose list of tags is missing", () => {
+  const warning = { repository: "untagged", reason: "no-tags", status: 404 };
+
+  beforeEach(() => {
+    registry.push("app", image("app"), "v1").push("untagged", image("untagged"));
+    registry.on("/v2/untagged/tags/list", (_request, response) => json(response, 404, {}));
+  });
+
+  test("is a warning where the catalog lists it: nothing may ever have been tagged there", async () => {
+    const report = await verify(registry.url);
+    expect(report).toMatchObject({ complete: true, failures: [], warnings: [warning], counts: { repositories: 2 } });
+  });
+
+  test("is a failure where it was named", async () => {
+    const { failures, warnings } = await verify(registry.url, { catalog: false, repositories: ["untagged"] });
+    expect(failures).toMatchObject([{ repository: "untagged", object: "repository", reason: "missing", status: 404 }]);
+    expect(warnings).toEqual([]);
+  });
+
+  test("is a failure where a page of it was there, or where it may not be read", async () => {
+    registry.pageSize = 1;
+    registry.push("app", image("app"), "v2");
+    registry.on(/app\/tags\/list\?/, (_request, response) => json(response, 404, {}));
+    registry.on("/v2/untagged/tags/list", (_request, response) => json(response, 403, {}));
+    const { failures, warnings } = await verify(registry.url);
+    expect(failures).toMatchObject([
+      { repository: "app", object: "repository", reason: "missing" },
+      { repository: "untagged", object: "repository", reason: "unauthorized" },
+    ]);
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe("faults", () => {
   test("every missing child is reported, not only the first", async () => {
     const made = multiPlatformImage("app", { platforms: ["amd64", "arm64", "riscv64"] });

@@ -17,6 +17,7 @@ const report = (changes: Partial<Report> = {}): Report => ({
   counts: { repositories: 10, tags: 40, manifests: 7, indexes: 3, blobs: 20, requests: 99, bytes: 1234 },
   durationSeconds: 2,
   failures: [],
+  warnings: [],
   stopped: null,
   catalogRead: true,
   ...changes,

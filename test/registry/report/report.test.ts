@@ -29,6 +29,7 @@ const report = (failures: Failure[] = [], changes: Partial<Report> = {}): Report
   counts: { repositories: 1, tags: 2, manifests: 2, indexes: 1, blobs: 1234, requests: 1300, bytes: 5_000_000 },
   durationSeconds: 2.5,
   failures,
+  warnings: [],
   stopped: null,
   catalogRead: true,
   ...changes,
@@ -80,9 +81,17 @@ describe("the table", () => {
     expect(nextCommands(report([failure({ reason })])).join()).toMatch(command);
   });
 
-  test("moves no cursor", () => {
-    const detail = "\u001b[2J\u0007 evil \u009b";
-    expect(table(report([failure({ detail })])).join("")).toMatch(/^[ -~]*$/);
+  test("shows what it cannot print, in columns that stay in line", () => {
+    const detail = "\u001b[2J\u0007 evil \u009b\u202e";
+    const lines = table(report([failure({ detail }), failure()]));
+    expect(lines.some((line) => line.endsWith("\\x1b[2J\\x07 evil \\x9b\\u{202e}"))).toBe(true);
+  });
+
+  test("names a repository without tags, beside the failures", () => {
+    const warnings = [{ repository: "lost", reason: "no-tags", status: 404 }] as const;
+    const lines = table(report([], { warnings: [...warnings] }));
+    expect(lines).toContain("warning   lost is listed and has no tags (404): never tagged, or its tags are lost");
+    expect(lines).toContain("result    nothing broken");
   });
 
   test.each([

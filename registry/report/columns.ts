@@ -1,5 +1,8 @@
-/** Lines of a table for people, each column as wide as its widest cell. What a store holds must not move the cursor. */
-export function columns(rows: readonly (readonly string[])[]): string[] {
+import { printable } from "./printable";
+
+/** Lines of a table for people, each column as wide as its widest cell. */
+export function columns(table: readonly (readonly string[])[]): string[] {
+  const rows = table.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
@@ -8,8 +11,7 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
     row
       .map((cell, at) => cell.padEnd(widths[at] ?? 0))
       .join("  ")
-      .trimEnd()
-      .replace(/[^\x20-\x7e]/g, "?"),
+      .trimEnd(),
   );
 }
 

@@ -1,0 +1,89 @@
+import { once } from "node:events";
+import { printable, printableJson, printableText } from "../registry/report/printable";
+
+/** Of every JSON document: fields may be added under it, and are never renamed. */
+export const JSON_VERSION = 1;
+
+/** Collected to this length before they are written. Characters. */
+const CHUNK = 64 * 1024;
+
+type Lines = string | readonly string[];
+
+/** Lines as they may be shown: what came from outside cannot move the cursor, forge a line or hide what follows. */
+function shown(lines: Lines): string {
+  return [lines]
+    .flat()
+    .map((line) => `${printable(line)}\n`)
+    .join("");
+}
+
+/** Prints a line, or several. */
+export function print(lines: Lines): void {
+  process.stdout.write(shown(lines));
+}
+
+/** As print, of a text that has lines of its own. No line end is added. */
+export function printText(text: string): void {
+  process.stdout.write(printableText(text));
+}
+
+/** Prints a line, or several, on the standard error. */
+export function printError(lines: Lines): void {
+  process.stderr.write(shown(lines));
+}
+
+/** Asks a question on the standard error: the answer follows on the same line. */
+export function ask(question: string): void {
+  process.stderr.write(printable(question));
+}
+
+/** What was thrown, in words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const indented = (value: unknown, by: string): string => JSON.stringify(value, null, 2).replaceAll("\n", `\n${by}`);
+
+/** A document as JSON.stringify with an indentation of 2 writes it, one element of a list after the other. */
+function* piecesOf(document: object): Generator<string> {
+  let separator = "{\n";
+  for (const [name, value] of Object.entries({ version: JSON_VERSION, ...document })) {
+    if (value === undefined) continue;
+    yield `${separator}  ${JSON.stringify(name)}: `;
+    separator = ",\n";
+    if (Array.isArray(value) && value.length > 0) {
+      for (const [at, element] of value.entries()) {
+        yield `${at === 0 ? "[\n" : ",\n"}    ${indented(element, "    ")}`;
+      }
+      yield "\n  ]";
+    } else yield indented(value, "  ");
+  }
+  yield "\n}\n";
+}
+
+/** Until the reader has taken what was written, or has gone. */
+const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
+  if (stream.errored !== null) return;
+  await once(stream, "drain").catch(() => {});
+};
+
+/**
+ * Prints one JSON document with its version. It is never held as a whole: a report of hundreds of thousands of failures
+ * takes no more memory than its reader is slow.
+ */
+export async function printJson(document: object): Promise<void> {
+  let chunk = "";
+  for (const piece of piecesOf(document)) {
+    chunk += printableJson(piece);
+    if (chunk.length < CHUNK) continue;
+    if (!process.stdout.write(chunk)) await drained(process.stdout);
+    chunk = "";
+  }
+  process.stdout.write(chunk);
+}
+
+/** Prints documents of the same kind as one JSON list, each with its version. */
+export function printJsonList(documents: readonly object[]): void {
+  const list = documents.map((document) => ({ version: JSON_VERSION, ...document }));
+  process.stdout.write(`${printableJson(JSON.stringify(list, null, 2))}\n`);
+}

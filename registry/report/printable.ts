@@ -1,0 +1,33 @@
+/**
+ * What a terminal obeys or hides instead of showing: control characters, among them the escape that begins a sequence and
+ * its 8-bit forms; characters that reverse the direction of what follows or have no width; separators of lines; halves of
+ * surrogate pairs.
+ *
+ * https://www.unicode.org/reports/tr44/#General_Category_Values
+ */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+}
+
+/** Text as one line that moves no cursor and hides nothing: `\x1b` and `\u{202e}` stand for what cannot be shown. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, escaped);
+}
+
+/** As printable, of a text that has lines and tabs of its own. */
+export function printableText(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => (/[\n\t]/.test(character) ? character : escaped(character)));
+}
+
+/** Serialised JSON in which no such character is left; its value stays the same. JSON.stringify escapes only some. */
+export function printableJson(json: string): string {
+  return json.replace(UNPRINTABLE, (character) => {
+    if (character === "\n") return character;
+    return character
+      .split("")
+      .reduce((units, unit) => `${units}\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`, "");
+  });
+}

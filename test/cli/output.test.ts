@@ -1,0 +1,71 @@
+import { EventEmitter } from "node:events";
+import fc from "fast-check";
+import { print, printError, printJson, printJsonList, printText } from "../../cli/output";
+
+const EVIL = "\u001b[2J\u202e";
+
+/** What is written while something runs. */
+async function written(run: () => unknown, stream: NodeJS.WriteStream = process.stdout): Promise<string> {
+  let text = "";
+  const spy = jest.spyOn(stream, "write").mockImplementation((chunk) => {
+    text += String(chunk);
+    return true;
+  });
+  try {
+    await run();
+  } finally {
+    spy.mockRestore();
+  }
+  return text;
+}
+
+test("every way of printing escapes what a terminal obeys", async () => {
+  expect(await written(() => print([EVIL, "a\nb"]))).toBe("\\x1b[2J\\u{202e}\na\\x0ab\n");
+  expect(await written(() => printText(`${EVIL}\n\t`))).toBe("\\x1b[2J\\u{202e}\n\t");
+  expect(await written(() => printError(EVIL), process.stderr)).toBe("\\x1b[2J\\u{202e}\n");
+  expect(await written(() => printJson({ name: EVIL }))).toContain('"\\u001b[2J\\u202e"');
+  expect(await written(() => printJsonList([{ name: EVIL }]))).toContain('"\\u001b[2J\\u202e"');
+});
+
+test("a document is what JSON.stringify writes, with its version", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.dictionary(fc.string(), fc.jsonValue()), async (document) => {
+      const { version, ...rest } = JSON.parse(await written(() => printJson({ ...document, version: 1 })));
+      expect(version).toBe(1);
+      const { version: _version, ...expected } = JSON.parse(JSON.stringify(document));
+      expect(rest).toEqual(expected);
+    }),
+  );
+  expect(await written(() => printJson({ a: [{ b: 1 }], c: { d: [] } }))).toBe(
+    `${JSON.stringify({ version: 1, a: [{ b: 1 }], c: { d: [] } }, null, 2)}\n`,
+  );
+  expect(JSON.parse(await written(() => printJsonList([{ a: 1 }])))).toEqual([{ version: 1, a: 1 }]);
+});
+
+test("a large document waits for whoever reads it, and for nobody who has gone", async () => {
+  const failures = Array.from({ length: 4000 }, (_, at) => ({ at, detail: "x".repeat(100) }));
+  const chunks: string[] = [];
+  const stream = Object.assign(new EventEmitter(), {
+    errored: null as Error | null,
+    write: (chunk: string) => {
+      chunks.push(chunk);
+      setImmediate(() => {
+        if (chunks.length < 3) return stream.emit("drain");
+        stream.errored = new Error("EPIPE");
+        return stream.emit("error", stream.errored);
+      });
+      return false;
+    },
+  });
+  // As the program does.
+  stream.on("error", () => {});
+  const spy = jest.spyOn(process, "stdout", "get").mockReturnValue(stream as unknown as typeof process.stdout);
+  try {
+    await printJson({ failures });
+  } finally {
+    spy.mockRestore();
+  }
+  expect(chunks.length).toBeGreaterThan(4);
+  expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThan(70_000);
+  expect(JSON.parse(chunks.join(""))).toEqual({ version: 1, failures });
+});
