@@ -1,36 +1,43 @@
-import { type AlertingRule, watchesOf } from "../monitoring/rules";
-import { isExternal, type Site, serviceInstance } from "../site/schema";
-import { adviceFor, type Watched } from "./alert-advice";
+import type { AlertingRule, Subject } from "../monitoring/alert";
+import { documentedRules } from "../monitoring/rules";
+import { type Site, serviceInstance } from "../site/schema";
+import { adviceFor } from "./alert-advice";
 import { type Block, code, type Document, heading, paragraph, table } from "./document";
-import { diagnosisElsewhere, mitigationElsewhere, type WatchedElsewhere } from "./external-registry";
+import { diagnosisElsewhere, mitigationElsewhere } from "./external-registry";
 import { md, plain } from "./prose";
 
-/** A rule, and what it watches. */
+/** A rule, and one thing that it is about. */
 interface Firing {
+  readonly site: Site;
   readonly rule: AlertingRule;
-  readonly watched: Watched | WatchedElsewhere;
+  readonly subject: Subject;
 }
 
 const firings = (site: Site): Firing[] =>
-  watchesOf(site).flatMap(({ group, ...watch }) => group.rules.map((rule) => ({ rule, watched: { site, ...watch } })));
+  documentedRules(site).flatMap(({ rule, about }) => about.map((subject) => ({ site, rule, subject })));
 
-const instance = ({ watched: { site, service } }: Firing): string => serviceInstance(site, service);
+/** What the alert calls it. */
+const nameOf = ({ site, subject }: Firing): string =>
+  subject.kind === "host" ? subject.host.name : serviceInstance(site, subject.service);
 
-const isElsewhere = (watched: Watched | WatchedElsewhere): watched is WatchedElsewhere => isExternal(watched.service);
+/** What to do about one firing: the one for what is ours, or for what somebody else runs. */
+const blocksOf = ({ site, rule, subject }: Firing, part: "diagnosis" | "mitigation"): Block[] => {
+  switch (subject.kind) {
+    case "service":
+      return adviceFor(rule.alert)[part]({ site, ...subject });
+    case "external":
+      return (part === "diagnosis" ? diagnosisElsewhere : mitigationElsewhere)({ site, ...subject });
+    case "host":
+      throw new Error(`the alert ${rule.alert} is about a host, and no page of an alert is yet`);
+  }
+};
 
-/** The blocks of each registry that the alert is about, under its name where they are not the same for all. */
-const forEach = (
-  all: readonly Firing[],
-  blocks: (watched: Watched) => Block[],
-  elsewhere: (watched: WatchedElsewhere) => Block[],
-): Block[] => {
-  const each = all.map((firing) => ({
-    firing,
-    own: isElsewhere(firing.watched) ? elsewhere(firing.watched) : blocks(firing.watched),
-  }));
+/** The blocks of each that the alert is about, under its name where they are not the same for all. */
+const forEach = (all: readonly Firing[], part: "diagnosis" | "mitigation"): Block[] => {
+  const each = all.map((firing) => ({ firing, own: blocksOf(firing, part) }));
   const different = new Set(each.map(({ own }) => JSON.stringify(own))).size > 1;
   return different
-    ? each.flatMap(({ firing, own }) => [heading(md`${instance(firing)}`, 3), ...own])
+    ? each.flatMap(({ firing, own }) => [heading(md`${nameOf(firing)}`, 3), ...own])
     : (each[0]?.own ?? []);
 };
 
@@ -44,17 +51,17 @@ const page = (alert: string, all: readonly Firing[]): Document => {
       ...(first === undefined ? [] : [paragraph(plain(first.rule.annotations.summary))]),
       table(
         [md`registry`, md`severity`, md`has to hold for`],
-        all.map((firing) => [md`${instance(firing)}`, plain(firing.rule.labels.severity), plain(firing.rule.for)]),
+        all.map((firing) => [md`${nameOf(firing)}`, plain(firing.rule.labels.severity), plain(firing.rule.for)]),
       ),
       heading(md`Meaning`),
       paragraph(advice.meaning),
-      ...all.map(({ rule }) => code("promql", rule.expr)),
+      ...[...new Set(all.map(({ rule }) => rule.expr))].map((expr) => code("promql", expr)),
       heading(md`Impact`),
       paragraph(advice.impact),
       heading(md`Diagnosis`),
-      ...forEach(all, advice.diagnosis, diagnosisElsewhere),
+      ...forEach(all, "diagnosis"),
       heading(md`Mitigation`),
-      ...forEach(all, advice.mitigation, mitigationElsewhere),
+      ...forEach(all, "mitigation"),
     ],
   };
 };

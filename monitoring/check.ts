@@ -1,7 +1,7 @@
 import { PrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
+import type { RuleGroup } from "./alert";
 import type { Dashboard } from "./dashboard";
 import { syntaxError } from "./promql";
-import type { RuleGroup } from "./rules";
 
 /** The mistake of an expression, if it has one. */
 const expressionMistake = (where: string, expression: string): string[] => {

@@ -9,12 +9,23 @@ import type { MaintenanceMetricName, MetricName, PushgatewayMetricName } from ".
  */
 export const quote = (text: string): string => JSON.stringify(text.replace(/\p{Surrogate}/gu, "\ufffd"));
 
-/** The series of a metric whose labels have the given values: `metric{label="value"}`. */
+/** What a label has to match: the value itself, or a regular expression for the whole of it. */
+export type Matcher = string | { readonly pattern: string };
+
+/** Matches each of some values, and nothing else. RE2 takes the escapes. */
+export const anyOf = (values: readonly string[]): Matcher =>
+  values.length === 1 && values[0] !== undefined
+    ? values[0]
+    : { pattern: values.map((value) => value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|") };
+
+/** The series of a metric whose labels match: `metric{label="value",other=~"one|two"}`. */
 export const selector = (
   metric: MetricName | MaintenanceMetricName | PushgatewayMetricName,
-  labels: Readonly<Record<string, string>> = {},
+  labels: Readonly<Record<string, Matcher>> = {},
 ): string => {
-  const matchers = Object.entries(labels).map(([label, value]) => `${label}=${quote(value)}`);
+  const matchers = Object.entries(labels).map(([label, value]) =>
+    typeof value === "string" ? `${label}=${quote(value)}` : `${label}=~${quote(value.pattern)}`,
+  );
   return matchers.length === 0 ? metric : `${metric}{${matchers.join(",")}}`;
 };
 

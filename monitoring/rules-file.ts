@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import type { RuleGroup } from "./rules";
+import type { RuleGroup } from "./alert";
 
 /**
  * The rules as a file for Prometheus' `rule_files`, in YAML.

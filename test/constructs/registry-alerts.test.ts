@@ -78,7 +78,5 @@ it("fails for a rule that Prometheus would refuse, before anything is written", 
         groups: [{ ...group, rules: group.rules.map((rule) => ({ ...rule, expr: `${rule.expr} >` })) }],
         delivery: given.monitoring.rules,
       }),
-  ).toThrow(
-    /^alert RegistryManifestIntegrityFailure of registry-integrity-probe: given .* no PromQL from character \d+ on/,
-  );
+  ).toThrow(/^alert RegistryManifestIntegrityFailure of registry-damage: given .* no PromQL from character \d+ on/);
 });

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import type { AlertingRule, RuleGroup } from "../../monitoring/alert";
 import { syntaxError } from "../../monitoring/promql";
-import { type AlertingRule, type RuleGroup, watchesOf } from "../../monitoring/rules";
+import { rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
 import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
-import { serviceInstance } from "../../site/schema";
 import { maintenanceUnitTests } from "../monitoring/maintenance-unit-tests";
 import { mutants } from "../monitoring/mutants";
 import type { UnitTest } from "../monitoring/unit-tests";
@@ -18,7 +18,8 @@ import { describeWith } from "./components";
 jest.setTimeout(120_000);
 
 const site = parseSite(reference);
-const watches = watchesOf(site).filter(({ probe }) => probe === undefined);
+const group = rulesFor(site).find(({ name }) => name === "registry-maintenance");
+if (group === undefined) throw new Error("the reference site has no maintenance");
 
 describeWith(["promtool"], "the rules about the maintenance", ({ promtool: { command } }) => {
   const folder = mkdtempSync(join(tmpdir(), "rules-"));
@@ -39,19 +40,19 @@ describeWith(["promtool"], "the rules about the maintenance", ({ promtool: { com
     return promtool("test", "rules", file);
   };
 
-  test.each(watches)("of $service.name are taken, fire, resolve, and stand what is short", ({ group, service }) => {
-    const instance = serviceInstance(site, service);
+  test("are taken by promtool", () => {
     const rules = join(folder, "checked.yaml");
     writeFileSync(rules, rulesFile([group]));
     expect(promtool("check", "rules", "--lint=all", "--lint-fatal", rules)).toMatchObject({ passed: true });
-    const tests = group.rules.flatMap((rule) => maintenanceUnitTests(instance, rule));
+  });
+
+  test.each(site.registry.services)("of $name fire, resolve, and stand what is short", (about) => {
+    const tests = group.rules.flatMap((rule) => maintenanceUnitTests(site, about, rule));
     expect(testRules(group, tests)).toMatchObject({ passed: true });
   });
 
-  const [{ group, service } = { group: undefined, service: undefined }] = watches;
-  if (group === undefined || service === undefined) throw new Error("the reference site has no maintenance");
   test.each(group.rules)("$alert: no slip in its condition goes unseen", (rule: AlertingRule) => {
-    const tests = maintenanceUnitTests(serviceInstance(site, service), rule);
+    const tests = site.registry.services.flatMap((service) => maintenanceUnitTests(site, service, rule));
     const unseen = mutants(rule).flatMap(({ change, rule: mutant }) => {
       expect(syntaxError(mutant.expr)).toBeUndefined();
       return testRules({ name: group.name, rules: [mutant] }, tests).passed ? [`${change}: ${mutant.expr}`] : [];

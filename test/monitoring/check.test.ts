@@ -1,6 +1,7 @@
+import type { AlertingRule, RuleGroup } from "../../monitoring/alert";
 import { checkDashboard, checkRules } from "../../monitoring/check";
 import { type Dashboard, integrityDashboard, type Panel } from "../../monitoring/dashboard";
-import { type AlertingRule, type RuleGroup, rulesFor } from "../../monitoring/rules";
+import { rulesFor } from "../../monitoring/rules";
 import { SITES, site } from "./synthesise";
 
 const [group] = rulesFor(site("reference")) as [RuleGroup];

@@ -1,5 +1,7 @@
+import type { AlertingRule } from "../../monitoring/alert";
 import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../../monitoring/metrics";
-import type { AlertingRule } from "../../monitoring/rules";
+import type { Service } from "../../site/registry";
+import { type Site, serviceInstance } from "../../site/schema";
 import type { UnitTest } from "./unit-tests";
 
 /** The value at a minute since 1970; undefined where the series does not exist. */
@@ -57,7 +59,7 @@ const scenarios = (instance: string): Record<string, readonly Scenario[]> => ({
         registry_maintenance_last_success_timestamp_seconds: always(undefined),
         registry_maintenance_allowed_age_seconds: always(undefined),
       },
-      labels: { instance },
+      labels: { job: MAINTENANCE_JOB, instance },
       says: `The maintenance of ${instance} has not succeeded for longer than its schedule allows, or reports nothing: its storage grows, and nobody looks at it.`,
     },
   ],
@@ -78,9 +80,12 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 
 /** The tests of one alert: it fires at the edge of its condition and of its time, resolves, and stands what is short. */
 export const maintenanceUnitTests = (
-  instance: string,
+  site: Site,
+  service: Service,
   { alert, for: after, labels, annotations }: AlertingRule,
 ): UnitTest[] => {
+  const instance = serviceInstance(site, service);
+  const others = site.registry.services.filter((each) => each !== service).map((each) => serviceInstance(site, each));
   const pending = Number.parseInt(after, 10);
   const breaks = 5;
   const fires = breaks + pending;
@@ -88,6 +93,13 @@ export const maintenanceUnitTests = (
   const end = heals + 10;
   return (scenarios(instance)[alert] ?? []).flatMap(({ task, fine, broken, labels: own, says }) => {
     const seriesLabels = { job: MAINTENANCE_JOB, instance, task };
+    // The other registries are well: nothing is said about them.
+    const quiet = others.map((other) => ({
+      series: `registry_maintenance_last_success_timestamp_seconds{job=${JSON.stringify(MAINTENANCE_JOB)},instance=${JSON.stringify(other)},task=${JSON.stringify(task)}}`,
+      values: range(0, end)
+        .map((minute) => minute * MINUTE)
+        .join(" "),
+    }));
     const series = (isBroken: (minute: number) => boolean): UnitTest["input_series"] =>
       (Object.keys(fine) as MaintenanceMetricName[]).map((metric) => ({
         series: `${metric}{${Object.entries(seriesLabels)
@@ -113,7 +125,7 @@ export const maintenanceUnitTests = (
       {
         name: `${alert}, task ${task}: fires and resolves`,
         interval: "1m",
-        input_series: series((minute) => minute >= breaks && minute < heals),
+        input_series: [...quiet, ...series((minute) => minute >= breaks && minute < heals)],
         alert_rule_test: [
           ...range(0, fires).map((minute) => at(minute, false)),
           ...range(fires, heals).map((minute) => at(minute, true)),
@@ -123,7 +135,7 @@ export const maintenanceUnitTests = (
       {
         name: `${alert}, task ${task}: does not fire on what is over in time`,
         interval: "1m",
-        input_series: series((minute) => minute >= breaks && minute < fires),
+        input_series: [...quiet, ...series((minute) => minute >= breaks && minute < fires)],
         alert_rule_test: range(0, end).map((minute) => at(minute, false)),
       },
     ];

@@ -1,5 +1,5 @@
 import { parser } from "@prometheus-io/lezer-promql";
-import type { AlertingRule } from "../../monitoring/rules";
+import type { AlertingRule } from "../../monitoring/alert";
 
 export interface Mutant {
   /** What was changed, for the name of the test. */

@@ -89,7 +89,6 @@ export const scenarios = (site: Site, probe: Probe): Record<string, Scenario> =>
     RegistryCatalogEmpty: {
       broken: { registry_manifest_integrity_repos_checked: always(0) },
       fine: { registry_manifest_integrity_repos_checked: always(1) },
-      labels: { instance: instance ?? "" },
       says: `The catalog of ${instance} is empty, and it was not before: its data is gone, or another registry answers in its place.`,
     },
     RegistryIntegrityCoverageLost: {
@@ -127,7 +126,6 @@ export const scenarios = (site: Site, probe: Probe): Record<string, Scenario> =>
     },
     RegistryIntegrityProbeAbsent: {
       broken: { registry_manifest_integrity_last_run_timestamp: always(undefined) },
-      labels: { instance: instance ?? "" },
       says: `No report about ${instance} is stored: the probe has never pushed, or the Pushgateway has forgotten it and the probe does not run.`,
     },
     RegistryIntegrityLabelsOverwritten: {

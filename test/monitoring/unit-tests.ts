@@ -1,4 +1,4 @@
-import type { AlertingRule } from "../../monitoring/rules";
+import type { AlertingRule } from "../../monitoring/alert";
 import type { Probe } from "../../site/monitoring";
 import type { Site } from "../../site/schema";
 import { healthy, pushedLabels, type Scenario, scenarios } from "./scenarios";
@@ -140,11 +140,7 @@ export const groupTests = (site: Site, probe: Probe, rules: readonly AlertingRul
   const absent = rule("RegistryIntegrityProbeAbsent");
   const onlyAbsent = (minute: number): Expectation[] =>
     rules.map(({ alert }) =>
-      at(
-        minute,
-        alert,
-        alert === absent.alert ? isFiring(absent, known[alert]?.says ?? "", { instance: labels.instance }) : [],
-      ),
+      at(minute, alert, alert === absent.alert ? isFiring(absent, known[alert]?.says ?? "", labels) : []),
     );
   const quiet = (minutes: number[]): Expectation[] =>
     minutes.flatMap((minute) => rules.map(({ alert }) => at(minute, alert, [])));
@@ -234,7 +230,7 @@ export const groupTests = (site: Site, probe: Probe, rules: readonly AlertingRul
       input_series: changed(site, probe, repositories, `10x24 0x${9 * 24}`),
       alert_rule_test: [
         at(8 * DAY - 120, coverage.alert, lost(0)),
-        at(8 * DAY - 120, empty.alert, isFiring(empty, known[empty.alert]?.says ?? "", { instance: labels.instance })),
+        at(8 * DAY - 120, empty.alert, isFiring(empty, known[empty.alert]?.says ?? "", labels)),
         at(8 * DAY + 120, coverage.alert, []),
         at(8 * DAY + 120, empty.alert, []),
       ],
@@ -275,7 +271,7 @@ export const shardTests = (site: Site, probe: Probe, rules: readonly AlertingRul
           name: "one of two shards does not report",
           interval: "1m",
           input_series: [of(lastRun, "0", reports)],
-          alert_rule_test: [at(6 * period, alert, isFiring(rule, says, { instance: labels.instance }))],
+          alert_rule_test: [at(6 * period, alert, isFiring(rule, says, labels))],
         },
       ];
     if (alert === "RegistryCatalogEmpty")

@@ -1,0 +1,58 @@
+import type { ManagedHost } from "../site/host";
+import type { ExternalRegistry, Probe } from "../site/monitoring";
+import type { Service } from "../site/registry";
+import type { Site } from "../site/schema";
+
+/** critical: act now. warning: a ticket. https://github.com/kubernetes-monitoring/kubernetes-mixin */
+export type Severity = "critical" | "warning";
+
+/** An alerting rule. https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/ */
+export interface AlertingRule {
+  readonly alert: string;
+  /** PromQL. */
+  readonly expr: string;
+  /** How long the expression has to hold, for example "30m". */
+  readonly for: string;
+  readonly labels: { readonly severity: Severity };
+  readonly annotations: {
+    readonly summary: string;
+    /** A Go template of Prometheus. */
+    readonly description: string;
+    readonly runbook_url: string;
+  };
+}
+
+/** Rules that are evaluated together. The name is unique in a site. */
+export interface RuleGroup {
+  readonly name: string;
+  readonly rules: readonly AlertingRule[];
+}
+
+/** What an alert is about: one of these for each series that can make it fire. */
+export type Subject =
+  | { readonly kind: "service"; readonly service: Service; readonly probe: Probe | undefined }
+  | { readonly kind: "external"; readonly service: ExternalRegistry; readonly probe: Probe }
+  | { readonly kind: "host"; readonly host: ManagedHost };
+
+/** An alert before it is known where its page is. */
+export interface Alert {
+  readonly name: string;
+  readonly severity: Severity;
+  readonly expr: string;
+  /** Seconds. */
+  readonly after: number;
+  readonly summary: string;
+  readonly description: string;
+  /** In the order of the site. */
+  readonly about: readonly Subject[];
+}
+
+/** Alerts that belong together: one group of rules. A family without an alert in a site has no group. */
+export interface Family {
+  /** Of the group. */
+  readonly name: string;
+  readonly alerts: (site: Site) => readonly Alert[];
+}
+
+export const MINUTE = 60;
+export const DAY = 24 * 60 * MINUTE;
