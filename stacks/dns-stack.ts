@@ -1,3 +1,4 @@
+import "./deprecated-api";
 import { TerraformOutput, TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
 import { HostDns } from "../constructs/host-dns";

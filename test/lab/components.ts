@@ -24,6 +24,13 @@ export type ComponentName =
   | "kube-controller-manager"
   | "kubectl"
   | "prometheusrule-crd"
+  | "node-20"
+  | "node-22"
+  | "node-24"
+  | "node-26"
+  | "yarn"
+  | "pnpm"
+  | "bun"
   | "hosts";
 
 /** A component that is here. */
