@@ -1,9 +1,12 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { build as bundle, type Plugin } from "esbuild";
 import { probeProgram } from "../constructs/probe-program";
+import { complete } from "../hosts/bundle";
+import { noticesOf } from "../hosts/notices";
 import { wardenProgram } from "../hosts/warden-program";
 import { messageOf, printError } from "./output";
+import { commitOf } from "./version";
 
 const root = resolve(__dirname, "..");
 
@@ -42,21 +45,31 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "probe.mjs"), probeProgram());
   writeFileSync(join(directory, "maintenance.mjs"), wardenProgram());
-  await bundle({
-    absWorkingDir: root,
-    entryPoints: ["cli/entry.ts"],
-    outfile: join(directory, "warden.mjs"),
-    bundle: true,
-    platform: "node",
-    target: "node20",
-    format: "esm",
-    minifySyntax: true,
-    minifyWhitespace: true,
-    banner: { js: SURROUNDINGS },
-    plugins: [originalFolders],
-    external: ["tsx/cjs/api", "esbuild"],
-    logLevel: "error",
-  });
+  const { program, packages } = complete(
+    await bundle({
+      absWorkingDir: root,
+      entryPoints: ["cli/entry.ts"],
+      outfile: "warden.mjs",
+      bundle: true,
+      write: false,
+      metafile: true,
+      platform: "node",
+      target: "node20",
+      format: "esm",
+      minifySyntax: true,
+      minifyWhitespace: true,
+      banner: { js: SURROUNDINGS },
+      define: { COMMIT: JSON.stringify(commitOf(root) ?? null) },
+      plugins: [originalFolders],
+      external: ["tsx/cjs/api", "esbuild"],
+      logLevel: "error",
+    }),
+  );
+  const file = join(directory, "warden.mjs");
+  writeFileSync(file, program);
+  chmodSync(file, 0o755);
+  // The probe and the maintenance contain nothing that warden does not.
+  writeFileSync(join(directory, "THIRD_PARTY_NOTICES"), noticesOf(packages));
 };
 
 if (require.main === module)

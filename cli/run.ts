@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../package.json";
 import { messageOf, printError, printJson, printText } from "./output";
+import { versionText } from "./version";
 
 /** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; wrong usage is told by commander. */
 const EXIT = { failed: 2, usage: 64 } as const;
@@ -28,10 +29,11 @@ function describe(error: unknown): { code: string; message: string; hint: string
   return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
 }
 
-function program(commands: readonly Command[]): Command {
+function program(commands: readonly Command[], [first = ""]: readonly string[]): Command {
   const warden = new Command("warden")
     .description("Finds, explains, heals and prevents the loss of images in container registries")
-    .version(version)
+    // Git is asked for the commit of a checkout only where somebody asks for it.
+    .version(/^(-V|--version)$/.test(first) ? versionText() : version)
     .exitOverride()
     // What was mistyped is repeated, and may hold anything.
     .configureOutput({ writeOut: printText, writeErr: (text) => printError(text.trimEnd().split("\n")) })
@@ -51,7 +53,7 @@ function program(commands: readonly Command[]): Command {
  */
 export async function run(commands: readonly Command[], args: readonly string[]): Promise<number> {
   try {
-    await program(commands).parseAsync(args, { from: "user" });
+    await program(commands, args).parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     const json = args.includes("--json");

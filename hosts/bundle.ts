@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { BuildResult } from "esbuild";
+import { type BundledPackage, bundledPackages, noticesComment } from "./notices";
 
 const root = resolve(__dirname, "..");
 
@@ -19,13 +21,14 @@ export const bundle = (entry: string): string => {
   if (existsSync(shipped)) return readFileSync(shipped, "utf8");
   // Not at the top: whoever uses the package has no bundler.
   const { buildSync } = require("esbuild") as typeof import("esbuild");
-  let output: string | undefined;
   try {
-    output = buildSync({
+    const result = buildSync({
       absWorkingDir: root,
       entryPoints: [entry],
+      outfile: entry.replace(/\.ts$/, ".mjs"),
       bundle: true,
       write: false,
+      metafile: true,
       platform: "node",
       target: "node20",
       format: "esm",
@@ -34,12 +37,20 @@ export const bundle = (entry: string): string => {
       // Nothing of the environment of whoever synthesises: an operator's tsconfig or log settings.
       tsconfigRaw: {},
       logLevel: "silent",
-    }).outputFiles[0]?.text;
+    });
+    return complete(result).program;
   } catch (error) {
     throw new Error(`${entry} cannot be bundled: ${firstMistake(error)}`);
   }
-  if (output === undefined) throw new Error(`${entry} cannot be bundled: esbuild wrote nothing`);
-  return output;
+};
+
+/** What esbuild made of one entry: its text, with the notices of the packages in it at its end. */
+export const complete = ({
+  outputFiles: [output],
+  metafile,
+}: BuildResult<{ write: false; metafile: true }>): { program: string; packages: BundledPackage[] } => {
+  const packages = bundledPackages(metafile, root);
+  return { program: `${output?.text}${noticesComment(packages)}`, packages };
 };
 
 const firstMistake = (error: unknown): string => {

@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildSync } from "esbuild";
 import { build } from "../../cli/build";
+import { bundledPackages, noticesComment, noticesOf } from "../../hosts/notices";
 
 const root = join(__dirname, "..", "..");
 const elsewhere = mkdtempSync(join(tmpdir(), "bundle-"));
@@ -39,5 +41,74 @@ describe("dist/", () => {
       ({ stderr } = error as { stderr: string });
     }
     expect(stderr).toMatch(/^[^\n]*REGISTRY[^\n]*\n$/);
+  });
+});
+
+describe("the notices of what others wrote", () => {
+  /** What esbuild says that it put into a program, asked once more and without our own list. */
+  const packagesIn = (entry: string): string[] => {
+    const { metafile } = buildSync({
+      absWorkingDir: root,
+      entryPoints: [entry],
+      outfile: "x.mjs",
+      bundle: true,
+      write: false,
+      metafile: true,
+      platform: "node",
+      format: "esm",
+      external: ["tsx/cjs/api", "esbuild"],
+      logLevel: "silent",
+    });
+    const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
+    const names = inputs
+      .filter(([file, { bytesInOutput }]) => file.includes("node_modules/") && bytesInOutput > 0)
+      .map(
+        ([file]) =>
+          file
+            .split("node_modules/")
+            .pop()
+            ?.match(/^(@[^/]+\/)?[^/]+/)?.[0] ?? file,
+      );
+    return [...new Set(names)].sort();
+  };
+
+  const headings = (text: string): string[] =>
+    [...text.matchAll(/^(\S+) (\d\S*) \([\w.-]+\)$/gm)].map(([, name = ""]) => name);
+
+  test.each([
+    ["warden.mjs", "cli/entry.ts"],
+    ["probe.mjs", "cli/probe.ts"],
+    ["maintenance.mjs", "cli/maintenance.ts"],
+  ])("%s ends with those of every package in it", (file, entry) => {
+    const notices =
+      readFileSync(join(root, "dist", file), "utf8")
+        .split("/*! Software of others in this file:")
+        .pop() ?? "";
+    expect(packagesIn(entry).length).toBeGreaterThan(0);
+    expect(headings(notices)).toEqual(packagesIn(entry));
+    expect(
+      notices.match(/permission notice shall be|Redistributions in binary form|copyright notice and this/gi)?.length,
+    ).toBeGreaterThanOrEqual(packagesIn(entry).length);
+  });
+
+  test("THIRD_PARTY_NOTICES covers all three programs", () => {
+    const all = ["cli/entry.ts", "cli/probe.ts", "cli/maintenance.ts"].flatMap(packagesIn);
+    expect(headings(readFileSync(join(root, "dist/THIRD_PARTY_NOTICES"), "utf8"))).toEqual([...new Set(all)].sort());
+  });
+
+  test("fails for a package that has no licence text", () => {
+    const folder = join(elsewhere, "node_modules/@team/nameless");
+    execFileSync("mkdir", ["-p", folder]);
+    writeFileSync(join(folder, "package.json"), '{ "name": "@team/nameless", "version": "1.0.0" }');
+    const output = { inputs: { "node_modules/@team/nameless/index.js": { bytesInOutput: 1 } } };
+    const metafile = { inputs: {}, outputs: { "x.mjs": output } } as unknown as Parameters<typeof bundledPackages>[0];
+    expect(() => bundledPackages(metafile, elsewhere)).toThrow("@team/nameless 1.0.0 has no licence text");
+  });
+
+  test("a licence cannot end its comment", () => {
+    const odd = [{ name: "odd", version: "1.0.0", license: "MIT", text: "*/ process.exit(1) /*" }];
+    expect(noticesComment(odd).match(/\*\//g)).toHaveLength(1);
+    expect(noticesOf(odd)).toContain("*/ process.exit(1)");
+    expect(noticesComment([])).toBe("");
   });
 });

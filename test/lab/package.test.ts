@@ -139,8 +139,10 @@ npmRegistry("the package, in another CDKTF app", () => {
     const warden = (...args: string[]) =>
       spawnSync(program("warden"), args, { cwd: app, encoding: "utf8", timeout: 60_000 });
 
-    test("says its version", () => {
-      expect(warden("--version").stdout).toBe(`${manifest.version}\n`);
+    test("says its version and the commit that it was built from", () => {
+      const [, version, commit] = warden("--version").stdout.match(/^(\S+) \(([0-9a-f]{12})(?:-dirty)?\)\n$/) ?? [];
+      expect(version).toBe(manifest.version);
+      expect(execFileSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8" })).toContain(commit);
     });
 
     test("writes the handbook of a site", () => {
