@@ -65,7 +65,7 @@ async function apply(root: string, policy: RetentionPolicy, options: PruneOption
   if (options.registry === undefined) return applyPrune(root, policy, Date.now(), async () => {});
   const writer = new RegistryWriter(await accessTo(parseRegistry(options.registry), options, process.env));
   try {
-    return await applyPrune(root, policy, Date.now(), (repository) => requireQuiet(writer, repository));
+    return await applyPrune(root, policy, Date.now(), (layout, repository) => requireQuiet(writer, layout, repository));
   } finally {
     await writer.close();
   }

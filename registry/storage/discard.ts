@@ -1,10 +1,10 @@
-import { rmSync } from "node:fs";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest, sha256 } from "../oci/digest";
 import type { Failure } from "../oci/failure";
 import { readListing } from "../oci/listing";
 import { OCI_INDEX } from "../oci/manifest";
 import { type ImageTarget, isTag } from "../oci/reference";
+import { Folder, within } from "./folder";
 import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import { type RegistryWriter, WriteRefused } from "./registry-writer";
@@ -63,10 +63,14 @@ function absent(name: string): StorageRefusal {
 
 /** Removes the link of a manifest that is broken; looked at once more right before. */
 function removeBrokenRevision(storage: StoreReader, repository: string, digest: Digest): void {
-  const path = storage.layout.repository(repository).revisionLink(digest);
-  const link = storage.linkTo(path, digest);
-  if (isDigest(link) && storage.manifest(digest, link).state === "whole") return;
-  rmSync(path, { force: true });
+  const { layout } = storage;
+  const folder = Folder.open(layout, layout.repository(repository).revision(digest));
+  if (folder === null) return;
+  within(folder, () => {
+    const link = storage.linkTo(layout.repository(repository).revisionLink(digest), digest);
+    if (isDigest(link) && storage.manifest(digest, link).state === "whole") return;
+    folder.removeFile("link");
+  });
 }
 
 /** Whether the disk has a link of the manifest, whatever that says. */

@@ -23,11 +23,20 @@ export const KINDS = [
   "orphan-layer-link",
   /** There are files of a repository that the registry does not show: not in the catalog, or without a list of tags. */
   "hidden-repository",
+  /** A repository that was never tagged: images pushed by digest alone, or a push that ended early. No error. */
+  "untagged-repository",
+  /** What no registry wrote and its garbage collection stops at, or goes wrong by; or a symbolic link, which is not followed. */
+  "foreign-entry",
   /** An upload that nobody will end. */
   "stale-upload",
 ] as const;
 
 export type Kind = (typeof KINDS)[number];
+
+/** Whether a finding says that something is wrong, and not only what is there. */
+export function isError({ kind }: Pick<Finding, "kind">): boolean {
+  return kind !== "untagged-repository";
+}
 
 export interface Finding {
   /** The store's folder, where a folder of stores is scanned. */
@@ -51,13 +60,17 @@ export interface Finding {
   repairable: boolean;
   /** The upload's id, of a stale upload. */
   upload?: string;
+  /** Of a foreign entry. */
+  path?: string;
+  /** Of a foreign entry: what it does, in one line. */
+  effect?: string;
 }
 
 export const precedence = (kind: Kind): number => KINDS.indexOf(kind);
 
 /** Identifies a finding over two looks at the same store. */
-export function identity({ repository, kind, digest, tags, upload }: Finding): string {
-  return JSON.stringify([repository, kind, digest, digest === null ? tags : [], upload]);
+export function identity({ repository, kind, digest, tags, upload, path }: Finding): string {
+  return JSON.stringify([repository, kind, digest, digest === null ? tags : [], upload, path]);
 }
 
 /** The order of a report: by store and repository, then the gravest first. */
@@ -68,6 +81,7 @@ export function compareFindings(left: Finding, right: Finding): number {
     precedence(left.kind) - precedence(right.kind) ||
     compare(left.digest ?? "", right.digest ?? "") ||
     compare(left.tags.join(), right.tags.join()) ||
-    compare(left.upload ?? "", right.upload ?? "")
+    compare(left.upload ?? "", right.upload ?? "") ||
+    compare(left.path ?? "", right.path ?? "")
   );
 }

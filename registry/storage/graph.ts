@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { type Digest, isDigest } from "../oci/digest";
 import { isManifestType, type Manifest } from "../oci/manifest";
 import type { RepositoryLayout } from "./layout";
@@ -44,7 +43,7 @@ export function readGraph(reader: StoreReader, repository: RepositoryLayout, int
     const digest = reader.link(link);
     if (!isDigest(digest)) continue;
     const history = [...reader.digests(repository.tagHistory(tag))].map(intern);
-    tags.set(tag, { digest: intern(digest), pushedAt: writtenAt(link), history });
+    tags.set(tag, { digest: intern(digest), pushedAt: reader.changedAt(link) ?? 0, history });
   }
   const named = new Set([...tags.values()].map(({ digest }) => digest));
   const manifests = new Map<Digest, ManifestNode>();
@@ -58,7 +57,7 @@ export function readGraph(reader: StoreReader, repository: RepositoryLayout, int
       for (const child of manifest.manifests) if (isManifestType(child.mediaType)) named.add(intern(child.digest));
     }
     manifests.set(intern(digest), {
-      linkedAt: writtenAt(path),
+      linkedAt: reader.changedAt(path) ?? 0,
       references: manifest === null ? [] : referencesOf(manifest).map(intern),
       subject: manifest?.subject === undefined ? null : intern(manifest.subject.digest),
     });
@@ -93,8 +92,4 @@ export function referencesOf(manifest: Manifest): Digest[] {
     case "schema1":
       return manifest.layers;
   }
-}
-
-function writtenAt(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

@@ -4,7 +4,7 @@ import type { Role } from "../oci/repository";
 import { type Finding, type Kind, precedence } from "./finding";
 import type { RepositoryLayout } from "./layout";
 import { Reach } from "./reach";
-import { isFolder, type Link, type StoreReader } from "./reader";
+import type { Link, StoreReader } from "./reader";
 import { isFirstPush, readUploads, type Upload } from "./upload";
 
 export interface RepositoryCounts {
@@ -66,7 +66,7 @@ class RepositoryInspector {
 
   inspect(): Inspection {
     const { layers, manifests } = this.repository;
-    this.counts.repositories = isFolder(layers) || isFolder(manifests) ? 1 : 0;
+    this.counts.repositories = this.reader.isFolder(layers) || this.reader.isFolder(manifests) ? 1 : 0;
     this.readTags();
     this.readLayerLinks();
     for (const digest of this.reader.digests(this.repository.revisions)) this.manifest(digest);
@@ -271,9 +271,10 @@ class RepositoryInspector {
   private hidden(uploads: Upload[]): Finding[] {
     if (this.options.role === "proxy") return [];
     const { tags, revisions, layerLinks } = this.counts;
-    const notInCatalog = tags + revisions > 0 && !isFolder(this.repository.layers);
-    const withoutTags = layerLinks + revisions > 0 && !isFolder(this.repository.tags);
-    const hidden = notInCatalog || (withoutTags && !isFirstPush(this.repository, uploads, this.options.now));
+    const notInCatalog = tags + revisions > 0 && !this.reader.isFolder(this.repository.layers);
+    const withoutTags = layerLinks + revisions > 0 && !this.reader.isFolder(this.repository.tags);
+    const hidden =
+      notInCatalog || (withoutTags && !isFirstPush(this.reader, this.repository, uploads, this.options.now));
     return hidden ? [this.findingWithoutDigest("hidden-repository", {})] : [];
   }
 }

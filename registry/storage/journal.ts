@@ -1,67 +1,201 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { isDigest } from "../oci/digest";
+import { type Digest, isDigest } from "../oci/digest";
+import { compare } from "../oci/graph";
+import { changed, Folder, isSame, within } from "./folder";
 import type { StorageLayout } from "./layout";
-import { fileSize, StoreReader } from "./reader";
 import { shellWord } from "./shell-word";
+
+/** What a journal holds beside the removed links. */
+const PLAN = "plan.json";
+/** The blobs that only removed links lead to and that had data then, one a line: a collection takes just these. */
+const GARBAGE = "garbage";
+/** Written when everything was removed; without it the run that began the journal was ended early. */
+const COMPLETE = "complete";
+
+/** Bytes; a store of a million blobs has 72 MB of digests. */
+const MOST_GARBAGE = 1024 * 1024 * 1024;
 
 /**
  * Where removed links go: a folder of the same shape as the store's root, so that copying it over the root puts every
  * link back, times included. Each removal is one rename: it happened or it did not, whenever the process ends.
+ *
+ * A run that was ended early is continued in its journal, so that there is one undo for all of it.
  */
 export class Journal {
-  private readonly made = new Set<string>();
+  /** The folders in it that are open, by the path below the store's root. */
+  private readonly made = new Map<string, Folder>();
+  private earlier = 0;
 
   private constructor(
     private readonly layout: StorageLayout,
     readonly folder: string,
   ) {}
 
-  /** @param now milliseconds since the epoch, of the folder's name */
-  static begin(layout: StorageLayout, now: number, plan: unknown): Journal {
-    const folder = join(journals(layout), new Date(now).toISOString().replaceAll(":", "."));
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "plan.json"), `${JSON.stringify(plan, null, 2)}\n`);
-    return new Journal(layout, folder);
+  /**
+   * @param now milliseconds since the epoch, of the folder's name
+   * @param garbage the blobs with data that nothing leads to when the plan is done
+   */
+  static begin(layout: StorageLayout, now: number, plan: unknown, garbage: Iterable<Digest>): Journal {
+    return within(Folder.make(layout, journalsOf(layout)), (journals) => {
+      const name = unfinishedIn(journals) ?? freeName(journals, now);
+      journals.makeFolder(name);
+      return within(folderIn(journals, name), (folder) => {
+        writeFirst(folder, PLAN, [`${JSON.stringify(plan, null, 2)}\n`]);
+        writeFirst(folder, GARBAGE, lines(garbage));
+        return new Journal(layout, folder.path);
+      });
+    });
   }
 
-  /** Takes a folder of links out of the store. What is gone already is as good as removed. */
-  remove(path: string): void {
-    const target = join(this.folder, path.slice(this.layout.root.length));
-    const parent = dirname(target);
-    if (!this.made.has(parent)) mkdirSync(parent, { recursive: true });
-    this.made.add(parent);
+  /** The journal of a run that was ended early; null where none was. */
+  static unfinished(layout: StorageLayout): Journal | null {
+    const journals = Folder.open(layout, journalsOf(layout));
+    if (journals === null) return null;
+    return within(journals, (folder) => {
+      const name = unfinishedIn(folder);
+      return name === null ? null : new Journal(layout, `${folder.path}/${name}`);
+    });
+  }
+
+  /**
+   * Takes an entry out of its folder. What is gone already is as good as removed.
+   *
+   * @param path of a folder of links
+   * @param from the folder that it is in, held open. @default the one its path names now
+   */
+  remove(path: string, from?: Folder): void {
+    const slash = path.lastIndexOf("/");
+    const [parent, name] = [path.slice(0, slash), path.slice(slash + 1)];
+    const folder = from ?? Folder.open(this.layout, parent);
+    if (folder === null) return;
     try {
-      renameSync(path, target);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      this.take(folder, name, parent.slice(this.layout.root.length + 1));
+    } finally {
+      if (from === undefined) folder.close();
     }
+  }
+
+  private take(folder: Folder, name: string, below: string): void {
+    const target = this.at(below);
+    // Pushed and removed once more since an earlier run: the last state is what an undo puts back.
+    if (target.stat(name) !== null) {
+      if (folder.stat(name) === null) return;
+      within(Folder.make(this.layout, `${this.folder}/earlier`), (earlier) => {
+        let free = this.earlier;
+        while (earlier.stat(String(free)) !== null) free++;
+        this.earlier = free + 1;
+        target.move(name, earlier, String(free));
+      });
+    }
+    const held = folder.folder(name);
+    if (held === null) return;
+    within(held, ({ path }) => {
+      folder.move(name, target);
+      const moved = target.stat(name);
+      if (moved === null || isSame(moved, held.stats())) return;
+      target.move(name, folder);
+      throw changed(path);
+    });
+  }
+
+  private at(below: string): Folder {
+    const known = this.made.get(below);
+    if (known !== undefined) return known;
+    // Few are open at a time: removals come folder by folder.
+    this.closeFolders();
+    const made = Folder.make(this.layout, `${this.folder}/${below}`);
+    this.made.set(below, made);
+    return made;
+  }
+
+  /** Everything was removed. */
+  complete(): void {
+    this.close();
+    within(openFolder(this.layout, this.folder), (folder) => writeFirst(folder, COMPLETE, [""]));
+  }
+
+  close(): void {
+    this.closeFolders();
+  }
+
+  private closeFolders(): void {
+    for (const folder of this.made.values()) folder.close();
+    this.made.clear();
   }
 }
 
 /** The shell command that puts back what a journal took out, and replaces nothing. */
 export function undoCommand(root: string, journal: string): string {
-  return `cp --archive --no-clobber ${shellWord(join(journal, "docker"))} ${shellWord(root)}`;
+  return `cp --archive --no-clobber ${shellWord(`${journal}/docker`)} ${shellWord(root)}`;
 }
 
-/** Drops the journals of links whose blobs the garbage collection has taken since: those would lead nowhere. */
-export function dropCollectedJournals(layout: StorageLayout): void {
-  const folder = journals(layout);
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) {
-    if (leadsNowhere(layout, join(folder, name))) rmSync(join(folder, name), { recursive: true });
-  }
-}
-
-function journals(layout: StorageLayout): string {
-  return join(layout.warden, "journal");
-}
-
-function leadsNowhere(layout: StorageLayout, folder: string): boolean {
-  const reader = new StoreReader(layout);
-  const links = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith("/link"));
-  return links.some((path) => {
-    const link = reader.link(join(folder, path));
-    return isDigest(link) && fileSize(layout.blobData(link)) === null;
+/**
+ * Drops the journals after which a garbage collection has run: their links lead nowhere. That is told by blobs that were
+ * left to it, had data and have none now.
+ *
+ * @param hasData whether a blob has data
+ */
+export function dropCollectedJournals(layout: StorageLayout, hasData: (digest: Digest) => boolean): void {
+  const journals = Folder.open(layout, journalsOf(layout));
+  if (journals === null) return;
+  within(journals, (folder) => {
+    const names = namesOf(folder);
+    const last = names.findLastIndex((name) => within(folderIn(folder, name), (each) => isCollected(each, hasData)));
+    // A collection takes what every journal before it has left.
+    for (const name of names.slice(0, last + 1)) folder.removeAll(name);
   });
+}
+
+function isCollected(journal: Folder, hasData: (digest: Digest) => boolean): boolean {
+  const garbage = journal.read(GARBAGE, MOST_GARBAGE)?.toString("latin1").split("\n") ?? [];
+  return garbage.some((digest) => isDigest(digest) && !hasData(digest));
+}
+
+function journalsOf(layout: StorageLayout): string {
+  return `${layout.warden}/journal`;
+}
+
+function unfinishedIn(journals: Folder): string | null {
+  const isUnfinished = (name: string) => within(folderIn(journals, name), (each) => each.stat(COMPLETE) === null);
+  return namesOf(journals).findLast(isUnfinished) ?? null;
+}
+
+/** The time, or the next millisecond that no journal has. */
+function freeName(journals: Folder, now: number): string {
+  const name = new Date(now).toISOString().replaceAll(":", ".");
+  return journals.stat(name) === null ? name : freeName(journals, now + 1);
+}
+
+const NAME = /^\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z$/;
+
+/** The journals, the oldest first; what else lies there is not ours. */
+function namesOf(journals: Folder): string[] {
+  return journals
+    .names()
+    .filter((name) => NAME.test(name) && journals.stat(name)?.isDirectory())
+    .sort(compare);
+}
+
+function folderIn(parent: Folder, name: string): Folder {
+  const folder = parent.folder(name);
+  if (folder === null) throw changed(`${parent.path}/${name}`);
+  return folder;
+}
+
+function openFolder(layout: StorageLayout, path: string): Folder {
+  const folder = Folder.open(layout, path);
+  if (folder === null) throw changed(path);
+  return folder;
+}
+
+/** Of a run that is continued the first stays: its plan holds all of it. */
+function writeFirst(folder: Folder, name: string, pieces: Iterable<string>): void {
+  if (folder.stat(name) !== null) return;
+  // Whole or not at all, also when the process is killed.
+  folder.removeFile(`${name}.new`);
+  folder.writeNew(`${name}.new`, pieces);
+  folder.move(`${name}.new`, folder, name);
+}
+
+function* lines(digests: Iterable<Digest>): Generator<string> {
+  for (const digest of digests) yield `${digest}\n`;
 }

@@ -1,10 +1,11 @@
-import { closeSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats, statSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
+import { onDisk } from "./disk-error";
 import { StorageRefusal } from "./refusal";
 
 /** Held as long as this process lives, however it ends. */
 export interface Lock {
-  /** @throws StorageRefusal `locked` when somebody removed it under us */
+  /** @throws StorageRefusal `locked` when somebody removed it, or its folder, under us */
   check(): void;
   release(): Promise<void>;
 }
@@ -15,19 +16,23 @@ const NAME = "lock";
  * Locks a folder: one process at a time, also over containers that share it, and never a lock that outlives its holder.
  * That is what a listening Unix socket is, unix(7): who finds it and cannot connect finds a leftover.
  *
- * @param folder must exist and be writable
- * @throws StorageRefusal `locked`
+ * @param folder must exist, be writable and be no symbolic link
+ * @throws StorageRefusal `locked`, or what the disk answers
  */
 export async function lockFolder(folder: string): Promise<Lock> {
-  const directory = openSync(folder, "r");
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  const directory = onDisk(folder, () => openSync(folder, flags));
   // A socket's path is at most 107 characters long, so it is reached through the open folder.
   const path = `/proc/self/fd/${directory}/${NAME}`;
   try {
-    const server = (await listen(path)) ?? (await takeOver(path)) ?? refuse(folder);
-    const { ino } = statSync(path);
+    refuseForeign(path, folder);
+    const server = (await listen(path, folder)) ?? (await takeOver(path, folder)) ?? refuse(folder);
+    const held = lstatSync(path, { throwIfNoEntry: false });
+    const here = fstatSync(directory);
     return {
       check() {
-        if (statSync(path, { throwIfNoEntry: false })?.ino !== ino) refuse(folder);
+        if (!isSame(held, lstatSync(path, { throwIfNoEntry: false }))) refuse(folder);
+        if (!isSame(here, statSync(folder, { throwIfNoEntry: false }))) refuse(folder);
       },
       async release() {
         await new Promise((resolve) => server.close(resolve));
@@ -40,6 +45,10 @@ export async function lockFolder(folder: string): Promise<Lock> {
   }
 }
 
+function isSame(one: Stats | undefined, other: Stats | undefined): boolean {
+  return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev;
+}
+
 function refuse(folder: string): never {
   throw new StorageRefusal(
     "locked",
@@ -48,11 +57,21 @@ function refuse(folder: string): never {
   );
 }
 
+/** What somebody else put in the lock's place is neither asked nor removed. */
+function refuseForeign(path: string, folder: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined || found.isSocket()) return;
+  throw new StorageRefusal("locked", `${folder}/${NAME} is not a lock of warden`, "look at what it is, and remove it");
+}
+
 /** The listening socket, or null where there already is one. */
-function listen(path: string): Promise<Server | null> {
+function listen(path: string, folder: string): Promise<Server | null> {
   return new Promise((resolve, reject) => {
     const server = createServer((connection) => connection.destroy());
-    server.on("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? resolve(null) : reject(error)));
+    server.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(null);
+      else reject(asRefusal(error, `${folder}/${NAME}`));
+    });
     server.listen(path, () => {
       // The lock does not keep the program from ending.
       server.unref();
@@ -61,11 +80,25 @@ function listen(path: string): Promise<Server | null> {
   });
 }
 
+function asRefusal(error: Error, path: string): unknown {
+  try {
+    return onDisk(path, () => {
+      throw error;
+    });
+  } catch (refusal) {
+    return refusal;
+  }
+}
+
 /** Removes a leftover; null where its holder is alive. */
-async function takeOver(path: string): Promise<Server | null> {
+async function takeOver(path: string, folder: string): Promise<Server | null> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
   if (await isHeld(path)) return null;
-  rmSync(path, { force: true });
-  return listen(path);
+  // Another process may have taken it over meanwhile.
+  if (found !== undefined && isSame(found, lstatSync(path, { throwIfNoEntry: false }))) {
+    onDisk(`${folder}/${NAME}`, () => unlinkSync(path));
+  }
+  return listen(path, folder);
 }
 
 function isHeld(path: string): Promise<boolean> {
@@ -75,6 +108,7 @@ function isHeld(path: string): Promise<boolean> {
       connection.destroy();
       resolve(true);
     });
-    connection.on("error", () => resolve(false));
+    // Only that nobody listens makes it a leftover; what cannot be asked may be held.
+    connection.on("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
   });
 }

@@ -1,14 +1,16 @@
-import { mkdirSync, rmdirSync } from "node:fs";
 import type { RetentionPolicy } from "../../site/retention";
 import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import { refuseCollected, refuseDamage } from "./damage";
-import { digestInterner, readGraph } from "./graph";
+import { Unreadable } from "./disk";
+import { Folder, within } from "./folder";
+import { digestInterner, type RepositoryGraph, readGraph } from "./graph";
 import { dropCollectedJournals, Journal } from "./journal";
-import type { RepositoryLayout, StorageLayout } from "./layout";
+import type { StorageLayout } from "./layout";
 import { type Lock, lockFolder } from "./lock";
-import { isFolder, StoreReader, Unreadable } from "./reader";
+import { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
+import { garbageOf, refuseOtherMounts, removalsOf, remove } from "./removal";
 import { planRetention, type RepositoryPlan } from "./retention";
 import { scan } from "./scan";
 import { oneStore, roleOf } from "./store";
@@ -40,6 +42,8 @@ export interface TagOfRepository {
 /** What a registry keeps, worked out from what its store holds. */
 interface Prune {
   layout: StorageLayout;
+  /** In the order of the plans. */
+  graphs: RepositoryGraph[];
   plans: RepositoryPlan[];
   report: PruneReport;
 }
@@ -67,16 +71,12 @@ export async function applyPrune(
   root: string,
   policy: RetentionPolicy,
   now: number,
-  requireQuiet: (repository: RepositoryLayout) => Promise<void>,
+  requireQuiet: (layout: StorageLayout, repository: string) => Promise<void>,
 ): Promise<PruneReport> {
   const store = privateStore(root);
   const repository = aRepository(store);
-  await requireQuiet(repository);
-  try {
-    return await locked(root, policy, now, store, () => requireQuiet(repository));
-  } catch (error) {
-    throw refusalOfDisk(error);
-  }
+  await requireQuiet(store, repository);
+  return locked(root, policy, now, store, () => requireQuiet(store, repository));
 }
 
 async function locked(
@@ -88,33 +88,31 @@ async function locked(
 ): Promise<PruneReport> {
   const lock = await lockStore(store);
   try {
-    const { layout, plans, report } = await plan(root, policy, now);
-    const paths = removals(layout, plans);
-    if (paths.length === 0) return { ...report, applied: true };
-    dropCollectedJournals(layout);
-    const journal = Journal.begin(layout, now, report);
-    for (let done = 0; done < paths.length; done += BATCH) {
-      lock.check();
-      await requireQuiet();
-      for (const path of paths.slice(done, done + BATCH)) journal.remove(path);
+    const { layout, graphs, plans, report } = await plan(root, policy, now);
+    const hasData = (digest: Digest) => new StoreReader(layout).sizeNow(digest) !== null;
+    const removals = removalsOf(layout, graphs, plans);
+    dropCollectedJournals(layout, hasData);
+    if (removals.length === 0) {
+      const unfinished = Journal.unfinished(layout);
+      unfinished?.complete();
+      return { ...report, applied: true, journal: unfinished?.folder ?? null };
+    }
+    refuseOtherMounts(layout, removals);
+    const journal = Journal.begin(layout, now, report, garbageOf(graphs, plans, hasData));
+    try {
+      for (let done = 0; done < removals.length; done += BATCH) {
+        lock.check();
+        await requireQuiet();
+        remove(layout, removals.slice(done, done + BATCH), journal);
+      }
+      journal.complete();
+    } finally {
+      journal.close();
     }
     return { ...report, applied: true, journal: journal.folder };
   } finally {
     await lock.release();
   }
-}
-
-/** What a disk answers that may not be written, or not from one folder to the other: errno(3). */
-const DISK_ERRORS = ["EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT", "EXDEV", "ENOTDIR", "EEXIST"];
-
-function refusalOfDisk(error: unknown): unknown {
-  const { code = "", path = "", syscall = "" } = error as NodeJS.ErrnoException;
-  if (!DISK_ERRORS.includes(code)) return error;
-  return new StorageRefusal(
-    "read-only",
-    `the store cannot be changed: ${syscall} ${path} failed (${code})`,
-    "mount it as one disk that can be written, and run this again as a user who may: it goes on where it ended",
-  );
 }
 
 /** Removals between two looks at the registry; some milliseconds. */
@@ -132,7 +130,7 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
   const plans = planRetention(graphs, policy, now);
   refuseDamage(root, findings, plans);
   refuseCollected(graphs, plans);
-  return { layout, plans, report: describe(root, policy, reader, plans) };
+  return { layout, graphs, plans, report: describe(root, policy, reader, plans) };
 }
 
 function privateStore(root: string): StorageLayout {
@@ -148,43 +146,22 @@ function privateStore(root: string): StorageLayout {
 }
 
 /** One of its repositories; of an empty store any name. */
-function aRepository(layout: StorageLayout): RepositoryLayout {
+function aRepository(layout: StorageLayout): string {
   const [first] = new StoreReader(layout).repositories();
-  return first ?? layout.repository("warden");
+  return first?.name ?? "warden";
 }
 
 async function lockStore(layout: StorageLayout): Promise<Lock> {
-  if (!isFolder(layout.warden)) mkdirSync(layout.warden);
+  Folder.make(layout, layout.warden).close();
   const lock = await lockFolder(layout.warden);
   return {
     check: () => lock.check(),
     async release() {
       await lock.release();
-      removeIfEmpty(layout.warden);
+      // Unless it holds a journal.
+      within(Folder.root(layout), (root) => root.removeEmpty(layout.warden.slice(layout.root.length + 1)));
     },
   };
-}
-
-function removeIfEmpty(folder: string): void {
-  try {
-    rmdirSync(folder);
-  } catch {
-    // It holds a journal.
-  }
-}
-
-/** Every folder of links to remove, what refers before what is referred to: tags, manifests, then configs and layers. */
-function removals(layout: StorageLayout, plans: RepositoryPlan[]): string[] {
-  const each = (paths: (plan: RepositoryPlan, repository: ReturnType<StorageLayout["repository"]>) => string[]) =>
-    plans.flatMap((plan) => paths(plan, layout.repository(plan.name)));
-  return [
-    ...each(({ removedTags }, repository) => removedTags.map(({ tag }) => repository.tag(tag))),
-    ...each(({ removedHistory }, repository) =>
-      removedHistory.map(({ tag, digest }) => repository.tagHistoryEntry(tag, digest)),
-    ),
-    ...each(({ removedManifests }, repository) => removedManifests.map((digest) => repository.revision(digest))),
-    ...each(({ removedLayerLinks }, repository) => removedLayerLinks.map((digest) => repository.layer(digest))),
-  ];
 }
 
 function describe(root: string, policy: RetentionPolicy, reader: StoreReader, plans: RepositoryPlan[]): PruneReport {

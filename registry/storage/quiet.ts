@@ -1,6 +1,6 @@
-import { rmSync } from "node:fs";
 import { ExchangeError } from "../oci/http";
-import type { RepositoryLayout } from "./layout";
+import { Folder, within } from "./folder";
+import type { StorageLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
 import type { RegistryWriter } from "./registry-writer";
 
@@ -11,9 +11,9 @@ import type { RegistryWriter } from "./registry-writer";
  * @param repository one it has. A registry that ends an upload leaves its folder behind: that is removed from the disk
  * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be told
  */
-export async function requireQuiet(writer: RegistryWriter, repository: RepositoryLayout): Promise<void> {
+export async function requireQuiet(writer: RegistryWriter, layout: StorageLayout, repository: string): Promise<void> {
   const { host } = writer.url;
-  const { status, id } = await writer.tryUpload(repository.name).catch((error: unknown) => {
+  const { status, id } = await writer.tryUpload(repository).catch((error: unknown) => {
     if (!(error instanceof ExchangeError)) throw error;
     if (error.fault === "unreachable" && error.message.includes("ECONNREFUSED")) return { status: DOWN, id: null };
     throw new StorageRefusal(
@@ -22,7 +22,7 @@ export async function requireQuiet(writer: RegistryWriter, repository: Repositor
       "give the registry's own address, where a stopped registry refuses connections",
     );
   });
-  if (id !== null) removeEnded(repository.upload(id));
+  if (id !== null) removeEnded(layout, repository, id);
   if (status === DOWN || status === 405) return;
   if (status === 401 || status === 403) {
     throw new StorageRefusal(
@@ -45,9 +45,10 @@ export async function requireQuiet(writer: RegistryWriter, repository: Repositor
   );
 }
 
-function removeEnded(upload: string): void {
+function removeEnded(layout: StorageLayout, repository: string, id: string): void {
   try {
-    rmSync(upload, { recursive: true, force: true });
+    const uploads = Folder.open(layout, layout.repository(repository).uploads);
+    if (uploads !== null) within(uploads, () => uploads.removeAll(id));
   } catch {
     // That the registry runs is what has to be told.
   }

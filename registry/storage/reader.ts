@@ -1,4 +1,4 @@
-import { closeSync, type Dirent, fstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { readSync } from "node:fs";
 import { algorithmOf, type Digest, hasherFor, isDigest, matches } from "../oci/digest";
 import {
   DOCKER_LIST,
@@ -10,8 +10,9 @@ import {
   parseManifest,
   schema1Payload,
 } from "../oci/manifest";
+import { isRepository } from "../oci/reference";
+import { Disk, type Listing, readInto, Unreadable } from "./disk";
 import type { RepositoryLayout, StorageLayout } from "./layout";
-import { StorageRefusal } from "./refusal";
 
 /**
  * What a link file says: the digest it leads to; that there is none; or that it is there and the registry answers 500 for
@@ -36,33 +37,23 @@ export const MANIFEST_BYTES = 4 * 1024 * 1024;
 
 const HASH_BYTES = 1024 * 1024;
 
-/** This user may not look: nobody can tell what is there. What fails otherwise fails for the registry too. */
-export class Unreadable extends StorageRefusal {
-  constructor(
-    readonly path: string,
-    code = "EACCES",
-  ) {
-    super("unreadable", `${path} cannot be read (${code})`, "run as a user who may read the whole store");
-  }
-}
-
-function refuseUnpermitted(path: string, error: unknown): void {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === "EACCES" || code === "EPERM") throw new Unreadable(path, code);
-}
-
 /**
  * One look at a store, whatever its state: what is absent, empty, cut off or broken is an answer here, and the only
  * exception is Unreadable. Synchronous, because a scan is a million small system calls and a promise for each costs more than the call.
  */
 export class StoreReader {
-  /** Folders that could not be listed, so that what is below them is unknown: a look with any is not complete. */
-  readonly unreadable: string[] = [];
-
+  private readonly disk: Disk;
   private readonly buffer = Buffer.allocUnsafe(HASH_BYTES);
   private readonly sizes = new Map<Digest, number | null>();
 
-  constructor(readonly layout: StorageLayout) {}
+  constructor(readonly layout: StorageLayout) {
+    this.disk = new Disk(layout);
+  }
+
+  /** Folders that could not be listed, so that what is below them is unknown: a look with any is not complete. */
+  get unreadable(): string[] {
+    return this.disk.unreadable;
+  }
 
   /** Every repository on the disk, also those the catalog hides, in ascending order. */
   *repositories(): Generator<RepositoryLayout> {
@@ -71,39 +62,41 @@ export class StoreReader {
 
   private *repositoriesBelow(parent: string): Generator<RepositoryLayout> {
     const folder = parent === "" ? this.layout.repositories : this.layout.repository(parent).folder;
-    const entries = this.entries(folder);
-    if (parent !== "" && entries.some(({ name }) => OF_A_REPOSITORY.includes(name))) {
+    const { folders } = this.disk.list(folder);
+    if (parent !== "" && folders.some((name) => OF_A_REPOSITORY.includes(name))) {
       yield this.layout.repository(parent);
     }
-    const below = entries.filter((entry) => !entry.name.startsWith("_") && isFolderBelow(folder, entry));
-    for (const name of below.map((entry) => entry.name).sort()) {
-      yield* this.repositoriesBelow(parent === "" ? name : `${parent}/${name}`);
+    for (const name of folders.filter((each) => !each.startsWith("_")).sort()) {
+      const repository = parent === "" ? name : `${parent}/${name}`;
+      if (isRepository(repository)) yield* this.repositoriesBelow(repository);
     }
   }
 
   /** Every digest that has a folder in a folder of links; anything else in there is not the registry's. */
   *digests(folder: string): Generator<Digest> {
-    for (const algorithm of this.list(folder)) yield* this.digestsIn(algorithm, `${folder}/${algorithm}`);
+    for (const algorithm of this.folders(folder)) yield* this.digestsIn(algorithm, `${folder}/${algorithm}`);
   }
 
-  /** Every tag. */
+  /** Every tag; a file among them is listed by the registry too, as a tag that leads nowhere. */
   tags(repository: RepositoryLayout): string[] {
-    return this.list(repository.tags).filter((name) => TAG.test(name));
+    const { folders, others } = this.disk.list(repository.tags);
+    return [...folders, ...others.keys()].filter((name) => TAG.test(name) && others.get(name) !== "link");
   }
 
   /** What lies among the tags and cannot be one; the registry lists it all the same. */
   foreignTags(repository: RepositoryLayout): string[] {
-    return this.list(repository.tags).filter((name) => !TAG.test(name));
+    const { folders, others } = this.disk.list(repository.tags);
+    return [...folders, ...others.keys()].filter((name) => !TAG.test(name));
   }
 
   uploads(repository: RepositoryLayout): string[] {
-    return this.list(repository.uploads);
+    return this.folders(repository.uploads);
   }
 
   /** The folders that hold blobs, `blobs/<algorithm>/<first two>`. */
   *blobFolders(): Generator<string> {
-    for (const algorithm of this.list(this.layout.blobs)) {
-      for (const start of this.list(`${this.layout.blobs}/${algorithm}`)) {
+    for (const algorithm of this.folders(this.layout.blobs)) {
+      for (const start of this.folders(`${this.layout.blobs}/${algorithm}`)) {
         yield `${this.layout.blobs}/${algorithm}/${start}`;
       }
     }
@@ -116,7 +109,7 @@ export class StoreReader {
 
   private *digestsIn(algorithm: string, folder: string): Generator<Digest> {
     const form = HEXADECIMAL[algorithm];
-    for (const encoded of this.list(folder)) {
+    for (const encoded of this.folders(folder)) {
       const digest: Digest = `${algorithm}:${encoded}`;
       if (form === undefined ? isDigest(digest) : form.test(encoded)) yield digest;
     }
@@ -124,18 +117,17 @@ export class StoreReader {
 
   /** @param expected what it should say, which then is not parsed */
   link(path: string, expected?: Digest): Link {
-    let text: string;
+    let text: string | null;
     try {
-      const file = openSync(path, "r");
-      try {
-        text = this.buffer.toString("latin1", 0, readSync(file, this.buffer, 0, LINK_BYTES, 0));
-      } finally {
-        closeSync(file);
-      }
+      text = this.disk.open(path, (file) => {
+        return this.buffer.toString("latin1", 0, readSync(file, this.buffer, 0, LINK_BYTES, 0));
+      });
     } catch (error) {
-      refuseUnpermitted(path, error);
-      return isAbsence(error) ? "absent" : "broken";
+      if (error instanceof Unreadable) throw error;
+      return "broken";
     }
+    if (text === null) return "absent";
+    // "special": a folder, a FIFO, a symbolic link in its place.
     return text === expected || (LINKED.test(text) && isDigest(text)) ? (text as Digest) : "broken";
   }
 
@@ -158,7 +150,8 @@ export class StoreReader {
   blobSize(digest: Digest): number | null {
     const known = this.sizes.get(digest);
     if (known !== undefined) return known;
-    const size = fileSize(this.layout.blobData(digest));
+    this.disk.learn(parentOf(this.layout.blob(digest)));
+    const size = this.disk.size(this.layout.blobData(digest));
     this.sizes.set(digest, size);
     return size;
   }
@@ -170,24 +163,19 @@ export class StoreReader {
    * @param target where its link leads: another digest where the client named it by an algorithm other than sha256
    */
   manifest(digest: Digest, target: Digest = digest): StoredManifest {
-    const path = this.layout.blobData(target);
-    let bytes: Uint8Array;
     let size = 0;
+    let bytes: Uint8Array | null | "special";
     try {
-      const file = openSync(path, "r");
-      try {
-        const found = fstatSync(file);
-        if (!found.isFile()) return { state: "absent" };
-        size = found.size;
-        if (size > MANIFEST_BYTES) return { state: "unreadable", size };
-        bytes = this.readAll(file, size);
-      } finally {
-        closeSync(file);
-      }
+      bytes = this.disk.open(this.layout.blobData(target), (file, stats) => {
+        size = stats.size;
+        return size > MANIFEST_BYTES ? null : readInto(file, this.room(size));
+      });
     } catch (error) {
-      refuseUnpermitted(path, error);
-      return isAbsence(error) ? { state: "absent" } : { state: "unreadable", size };
+      if (error instanceof Unreadable) throw error;
+      return { state: "unreadable", size };
     }
+    if (bytes === null && size > 0) return { state: "unreadable", size };
+    if (bytes === null || bytes === "special") return { state: "absent" };
     try {
       const manifest = parseManifest(bytes);
       const hashed = manifest.kind === "schema1" && !matches(bytes, digest) ? schema1Payload(bytes) : bytes;
@@ -201,50 +189,61 @@ export class StoreReader {
   /** Whether a blob's data is there and hashes to its name; read piece by piece. */
   isIntact(digest: Digest): boolean {
     const hash = hasherFor(digest);
-    const path = this.layout.blobData(digest);
     try {
-      const file = openSync(path, "r");
-      try {
+      const read = this.disk.open(this.layout.blobData(digest), (file) => {
         if (hash === null) return true;
-        for (let read = readSync(file, this.buffer); read > 0; read = readSync(file, this.buffer)) {
-          hash.update(this.buffer.subarray(0, read));
+        for (let bytes = readSync(file, this.buffer); bytes > 0; bytes = readSync(file, this.buffer)) {
+          hash.update(this.buffer.subarray(0, bytes));
         }
-      } finally {
-        closeSync(file);
-      }
+        return hash.digest() === digest;
+      });
+      return read === true;
     } catch (error) {
-      refuseUnpermitted(path, error);
+      if (error instanceof Unreadable) throw error;
       return false;
     }
-    return hash?.digest() === digest;
   }
 
-  private readAll(file: number, size: number): Uint8Array {
-    const bytes = size <= HASH_BYTES ? this.buffer.subarray(0, size) : Buffer.allocUnsafe(size);
-    let filled = 0;
-    while (filled < size) {
-      const read = readSync(file, bytes, filled, size - filled, null);
-      if (read === 0) break;
-      filled += read;
-    }
-    return bytes.subarray(0, filled);
+  /** The bytes of a blob, piece by piece, each valid until the next is asked for; nothing of one that is not there. */
+  pieces(digest: Digest, length: number = HASH_BYTES): Generator<Uint8Array> {
+    return this.disk.pieces(this.layout.blobData(digest), length);
   }
 
-  private list(folder: string): string[] {
-    return this.listed(folder, () => readdirSync(folder));
+  /** Bytes of a blob's data at this moment, or null without it. */
+  sizeNow(digest: Digest): number | null {
+    return this.disk.size(this.layout.blobData(digest));
   }
 
-  private entries(folder: string): Dirent[] {
-    return this.listed(folder, () => readdirSync(folder, { withFileTypes: true }));
-  }
-
-  private listed<T>(folder: string, read: () => T[]): T[] {
+  /** The beginning of a file that is neither a link nor a blob, as text; empty without it, or where it is not a file. */
+  text(path: string, most = 1024): string {
     try {
-      return read();
-    } catch (error) {
-      if (!isAbsence(error)) this.unreadable.push(folder);
-      return [];
+      const bytes = this.disk.open(path, (file) => readInto(file, Buffer.alloc(most)));
+      return bytes === null || bytes === "special" ? "" : Buffer.from(bytes).toString("utf8");
+    } catch {
+      return "";
     }
+  }
+
+  /** When a file was last written, or a folder got or lost an entry, in milliseconds since the epoch; null without it. */
+  changedAt(path: string): number | null {
+    return this.disk.stat(path)?.mtimeMs ?? null;
+  }
+
+  isFolder(path: string): boolean {
+    return this.disk.isFolder(path);
+  }
+
+  /** What a folder holds. */
+  list(folder: string): Listing {
+    return this.disk.list(folder);
+  }
+
+  private room(size: number): Uint8Array {
+    return size <= HASH_BYTES ? this.buffer.subarray(0, size) : Buffer.allocUnsafe(size);
+  }
+
+  private folders(folder: string): string[] {
+    return this.disk.list(folder).folders;
   }
 }
 
@@ -271,36 +270,6 @@ function isServedManifest(bytes: Uint8Array): boolean {
   }
 }
 
-/** A path that does not exist, also because something on the way is no folder. */
-function isAbsence(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === "ENOENT" || code === "ENOTDIR";
-}
-
-/** @throws Unreadable */
-export function fileSize(path: string): number | null {
-  try {
-    const found = statSync(path, { throwIfNoEntry: false });
-    return found?.isFile() ? found.size : null;
-  } catch (error) {
-    refuseUnpermitted(path, error);
-    return null;
-  }
-}
-
-/** @throws Unreadable */
-export function isFolder(path: string): boolean {
-  try {
-    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  } catch (error) {
-    refuseUnpermitted(path, error);
-    return false;
-  }
-}
-
-/** A folder, or a symbolic link to one that it does not lie in: following that would never end. */
-function isFolderBelow(folder: string, entry: Dirent): boolean {
-  if (!entry.isSymbolicLink()) return entry.isDirectory();
-  const path = `${folder}/${entry.name}`;
-  return isFolder(path) && !`${realpathSync(folder)}/`.startsWith(`${realpathSync(path)}/`);
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }

@@ -21,6 +21,7 @@ export type RefusalCode =
   | "unknown-layout"
   | "unreadable"
   | "read-only"
+  | "disk"
   | "damaged"
   | "locked"
   | "registry-running"

@@ -1,21 +1,10 @@
-import {
-  appendFileSync,
-  chmodSync,
-  chownSync,
-  closeSync,
-  copyFileSync,
-  mkdtempSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { appendFileSync, closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Digest, hasherFor } from "../oci/digest";
 import { ExchangeError } from "../oci/http";
+import { DiskRefusal } from "./disk-error";
+import { Folder, within } from "./folder";
 import { StorageRefusal } from "./refusal";
 import { type RegistryWriter, UPLOAD_PIECE, WriteRefused } from "./registry-writer";
 import type { RepairSources, RepairStep } from "./repair-plan";
@@ -62,6 +51,7 @@ export function explain(error: unknown, { host }: URL): string {
   if (error instanceof WriteRefused || error instanceof ExchangeError || error instanceof NotIntact) {
     return error.message;
   }
+  if (error instanceof DiskRefusal) return error.answer;
   const { code, syscall, path } = error as NodeJS.ErrnoException;
   if (code !== undefined && syscall !== undefined && path !== undefined) return `${syscall} ${path} failed (${code})`;
   throw error;
@@ -91,7 +81,7 @@ async function pushBlob(
 ): Promise<void> {
   const { repository, digest } = step;
   if (step.source === "storage" && storage !== null) {
-    await writer.pushBlob(repository, digest, piecesOf(storage.layout.blobData(digest)));
+    await writer.pushBlob(repository, digest, storage.pieces(digest, UPLOAD_PIECE));
   } else if (step.source === "from" && from !== null) {
     await inTemporaryFile(async (path) => {
       await pullBlob(step, from, path);
@@ -109,19 +99,24 @@ async function pushBlob(
  */
 function replaceBroken(storage: RepairSources["storage"], digest: Digest, path: string): void {
   if (storage === null) return;
-  const data = storage.layout.blobData(digest);
-  const broken = statSync(data, { throwIfNoEntry: false });
-  if (broken === undefined || storage.isIntact(digest)) return;
-  const beside = `${data}.warden`;
-  try {
-    copyFileSync(path, beside);
-    chmodSync(beside, broken.mode);
-    chownSync(beside, broken.uid, broken.gid);
-    renameSync(beside, data);
-  } finally {
-    rmSync(beside, { force: true });
-  }
+  const folder = Folder.open(storage.layout, storage.layout.blob(digest));
+  if (folder === null) return;
+  within(folder, () => {
+    const broken = folder.stat("data");
+    if (broken === null || storage.isIntact(digest)) return;
+    // Of a run that was killed.
+    folder.removeFile(BESIDE);
+    try {
+      folder.writeNew(BESIDE, piecesOf(path), broken);
+      folder.move(BESIDE, folder, "data");
+    } finally {
+      folder.removeFile(BESIDE);
+    }
+  });
 }
+
+/** Where the new data of a blob is written before it replaces the old. */
+const BESIDE = "data.warden";
 
 /** Pulls a blob into a file, so that every byte is hashed before the first is pushed. @throws NotIntact */
 async function pullBlob(

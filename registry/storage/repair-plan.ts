@@ -1,4 +1,3 @@
-import { readFileSync, statSync } from "node:fs";
 import { type BlobCheck, type BlobDescription, checkBlob, checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest } from "../oci/digest";
@@ -13,7 +12,7 @@ import {
   parseManifest,
   referencedDescriptors,
 } from "../oci/manifest";
-import { fileSize, type Link, type StoreReader } from "./reader";
+import { type Link, MANIFEST_BYTES, type StoreReader } from "./reader";
 
 /** Where lost things may still be. */
 export interface RepairSources {
@@ -159,7 +158,7 @@ class RepairPlanner {
     const { storage } = this.sources;
     if (storage === null) return true;
     const link = linkIn(storage);
-    return isDigest(link) && fileSize(storage.layout.blobData(link)) !== null;
+    return isDigest(link) && storage.sizeNow(link) !== null;
   }
 
   private async findManifest(repository: string, digest: Digest): Promise<FoundManifest | null> {
@@ -173,7 +172,9 @@ class RepairPlanner {
   /** The bytes under a digest in the storage where they are that manifest. */
   private stored(digest: Digest): Uint8Array | null {
     const { storage } = this.sources;
-    return storage?.manifest(digest).state === "whole" ? readFileSync(storage.layout.blobData(digest)) : null;
+    return storage?.manifest(digest).state === "whole"
+      ? Buffer.concat([...storage.pieces(digest, MANIFEST_BYTES)])
+      : null;
   }
 
   private async once(repository: string, digest: Digest, learn: () => Promise<boolean>): Promise<boolean> {
@@ -237,7 +238,7 @@ function digestsPushed(storage: StoreReader, name: string, tag: string): Digest[
   const repository = storage.layout.repository(name);
   const pushed = [...storage.digests(repository.tagHistory(tag))].map((digest) => ({
     digest,
-    at: statSync(`${repository.tagHistoryEntry(tag, digest)}/link`, { throwIfNoEntry: false })?.mtimeMs ?? 0,
+    at: storage.changedAt(`${repository.tagHistoryEntry(tag, digest)}/link`) ?? 0,
   }));
   return pushed.sort((a, b) => b.at - a.at).map(({ digest }) => digest);
 }

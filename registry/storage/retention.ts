@@ -137,6 +137,7 @@ class RepositoryKeeper {
     const everything = this.rule === undefined;
     const removedManifests = everything ? [] : this.inOrderOfRemoval();
     const gone = new Set(removedManifests);
+    const removedLayerLinks = everything ? [] : [...layerLinks.keys()].filter((digest) => !needed.has(digest)).sort();
     return {
       name,
       keptTags: [...this.tags].map(([tag, reason]) => ({ tag, reason })).sort(byTag),
@@ -149,7 +150,7 @@ class RepositoryKeeper {
       removedHistory: [...this.tags.keys()].flatMap((tag) =>
         (tags.get(tag)?.history ?? []).filter((digest) => gone.has(digest)).map((digest) => ({ tag, digest })),
       ),
-      removedLayerLinks: everything ? [] : [...layerLinks.keys()].filter((digest) => !needed.has(digest)).sort(),
+      removedLayerLinks,
       keptBlobs: [...needed].map((digest) => layerLinks.get(digest) ?? digest),
     };
   }

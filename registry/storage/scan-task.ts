@@ -1,7 +1,8 @@
 import type { Digest } from "../oci/digest";
+import { Unreadable } from "./disk";
 import { type Inspection, type InspectionOptions, inspectRepository } from "./inspect";
 import { StorageLayout } from "./layout";
-import { StoreReader, Unreadable } from "./reader";
+import { StoreReader } from "./reader";
 
 /** A piece of a look at a store that can be done beside others, in any order. Plain data, so that it can go to a thread. */
 export type ScanTask =

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Role } from "../oci/repository";
+import { isFolderAt } from "./disk";
 import { StorageLayout } from "./layout";
-import { isFolder } from "./reader";
+import { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 
 /** One registry's data. */
@@ -21,7 +22,7 @@ export function findStores(path: string): Store[] {
   // An empty word, as of a variable that is not set, would be the working directory.
   if (path === "") throw new StorageRefusal("not-found", "the storage root is empty", `give ${WANTED}`);
   const root = resolve(path);
-  if (!isFolder(root)) {
+  if (!isFolderAt(root)) {
     throw new StorageRefusal("not-found", `${path} is not a folder`, `give ${WANTED}`);
   }
   const stores = isStore(root) ? [{ name: null, layout: new StorageLayout(root) }] : storesIn(root);
@@ -45,13 +46,13 @@ export function oneStore(path: string): Store {
 
 /** The role its files tell: only a pull-through cache keeps a schedule of what expires. */
 export function roleOf({ layout }: Store): Role {
-  return existsSync(layout.schedulerState) ? "proxy" : "private";
+  return new StoreReader(layout).changedAt(layout.schedulerState) === null ? "private" : "proxy";
 }
 
 const WANTED = "the folder that holds docker/registry/v2, or a folder of such folders";
 
 function isStore(root: string): boolean {
-  return isFolder(new StorageLayout(root).registry);
+  return isFolderAt(new StorageLayout(root).registry);
 }
 
 function storesIn(root: string): Store[] {
@@ -73,7 +74,7 @@ function storesIn(root: string): Store[] {
 
 /** Blobs that no repository could name would all pass for garbage. */
 function refuseForeign({ registry, repositories, blobs }: StorageLayout): void {
-  if (isFolder(blobs) && !isFolder(repositories)) {
+  if (isFolderAt(blobs) && !isFolderAt(repositories)) {
     throw new StorageRefusal(
       "unknown-layout",
       `${registry} holds blobs and no repositories`,

@@ -1,0 +1,69 @@
+import { type RefusalCode, StorageRefusal } from "./refusal";
+
+/** A path that does not exist, also because something on the way is not a folder. */
+export function isAbsence(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** This user may not look: nobody can tell what is there. */
+export function isForbidden(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EACCES" || code === "EPERM";
+}
+
+const MAY_WRITE: Answer = ["run this again as a user who may read and write the whole store", "read-only"];
+const FOREIGN: Answer = ["look at what is there, and move it out of the store", "read-only"];
+
+type Answer = [hint: string, code: RefusalCode];
+
+/** What to do about each answer of a disk, errno(3), with the code for programs. */
+const ANSWERS: Record<string, Answer> = {
+  EROFS: ["mount it read-write, and run this again: it goes on where it ended", "read-only"],
+  ENOSPC: ["the disk is full: free some space, and run this again: it goes on where it ended", "disk"],
+  EDQUOT: ["the quota is used up: raise it, and run this again: it goes on where it ended", "disk"],
+  EIO: ["the disk fails: see the kernel log (dmesg) and check the disk before anything else", "disk"],
+  EISDIR: FOREIGN,
+  ENOTDIR: FOREIGN,
+  ELOOP: FOREIGN,
+  EEXIST: FOREIGN,
+  ENOTEMPTY: FOREIGN,
+  ENXIO: FOREIGN,
+  EBUSY: ["it is a mount point: unmount it, and run this again", "read-only"],
+  EXDEV: ["mount the store as one disk: a removal is one rename, which ends at a mount point", "read-only"],
+  EACCES: MAY_WRITE,
+  EPERM: MAY_WRITE,
+  EMFILE: ["raise the limit of open files (ulimit -n), and run this again", "disk"],
+  ENFILE: ["raise the limit of open files (fs.file-max), and run this again", "disk"],
+};
+
+/** A disk did not let something be changed. */
+export class DiskRefusal extends StorageRefusal {
+  constructor(
+    /** What was tried, with the error: `rename … failed (EROFS)`. */
+    readonly answer: string,
+    [hint, code]: Answer,
+  ) {
+    super(code, `the store cannot be changed: ${answer}`, hint);
+  }
+}
+
+/** Changes something on a disk. @throws DiskRefusal of one line for what the disk answers */
+export function onDisk<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    const { code = "", syscall = "access" } = error as NodeJS.ErrnoException;
+    const answer = ANSWERS[code];
+    if (answer === undefined) throw error;
+    throw new DiskRefusal(`${syscall} ${path} failed (${code})`, answer);
+  }
+}
+
+/** A failed reading as a refusal of one line; any other error as it is. */
+export function refusalOfReading(error: unknown): unknown {
+  const { code = "", syscall, path } = error as NodeJS.ErrnoException;
+  const answer = ANSWERS[code];
+  if (answer === undefined || syscall === undefined) return error;
+  return new StorageRefusal(answer[1], `${path ?? "the store"} cannot be read: ${syscall} failed (${code})`, answer[0]);
+}

@@ -1,0 +1,228 @@
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  type Stats,
+  statSync,
+} from "node:fs";
+import { isAbsence, isForbidden } from "./disk-error";
+import type { StorageLayout } from "./layout";
+import { StorageRefusal } from "./refusal";
+
+/** What an entry of a folder is; `other` is a FIFO, a socket or a device. */
+export type EntryKind = "file" | "folder" | "link" | "other";
+
+export interface Listing {
+  /** Names of the folders, in no order. */
+  folders: string[];
+  /** Everything else, by name. */
+  others: ReadonlyMap<string, EntryKind>;
+}
+
+/** This user may not look: nobody can tell what is there. What fails otherwise fails for the registry too. */
+export class Unreadable extends StorageRefusal {
+  constructor(
+    readonly path: string,
+    code = "EACCES",
+  ) {
+    super("unreadable", `${path} cannot be read (${code})`, "run as a user who may read the whole store");
+  }
+}
+
+/** Without O_NONBLOCK the opening of a FIFO waits for a writer; with O_NOFOLLOW a symbolic link is not opened. */
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+const EMPTY: Listing = { folders: [], others: new Map() };
+
+/**
+ * The reading door to a store: every file and folder of it is read through here. It opens regular files and folders only,
+ * and follows no symbolic link below `repositories` and `blobs`. These two, and the folders above them, may be links: they
+ * are the operator's layout, such as blobs on another volume. A link anywhere else is absent to every reader, and a
+ * finding of the scan.
+ *
+ * Synchronous, because a scan is a million small system calls. What it knows of a folder it does not ask again: one Disk
+ * is for one look. What is changed goes through Folder, which relies on nothing that was seen before.
+ */
+export class Disk {
+  /** Folders that could not be listed, so that what is below them is unknown: a look with any is not complete. */
+  readonly unreadable: string[] = [];
+
+  /** Of each folder that was listed, what is not a folder in it. */
+  private readonly known = new Map<string, Listing["others"]>();
+  private readonly anchors: ReadonlySet<string>;
+
+  constructor({ root, registry, repositories, blobs }: StorageLayout) {
+    this.anchors = new Set([root, registry, repositories, blobs]);
+  }
+
+  /** What a folder holds; nothing of one that is absent. Where it cannot be listed, it is added to `unreadable`. */
+  list(folder: string): Listing {
+    if (!this.isFolder(folder)) {
+      if (isEndless(folder)) this.unreadable.push(folder);
+      return EMPTY;
+    }
+    let entries: Dirent[];
+    try {
+      entries = readdirSync(folder, { withFileTypes: true });
+    } catch (error) {
+      if (!isAbsence(error)) this.unreadable.push(folder);
+      return EMPTY;
+    }
+    const folders: string[] = [];
+    let others: Map<string, EntryKind> | undefined;
+    for (const entry of entries) {
+      if (entry.isDirectory()) {
+        folders.push(entry.name);
+      } else {
+        others ??= new Map();
+        others.set(entry.name, kindOf(entry));
+      }
+    }
+    const listing = { folders, others: others ?? EMPTY.others };
+    this.known.set(folder, listing.others);
+    return listing;
+  }
+
+  /** Lists a folder whose entries are going to be asked for one by one, unless that was done. */
+  learn(folder: string): void {
+    if (!this.known.has(folder)) this.list(folder);
+  }
+
+  /** Whether there is a folder, reached through no symbolic link. @throws Unreadable */
+  isFolder(folder: string): boolean {
+    if (this.anchors.has(folder)) return isFolderAt(folder);
+    const { parent, name } = split(folder);
+    const others = this.known.get(parent);
+    if (others?.has(name)) return false;
+    return this.isReal(parent) && lookAt(folder)?.isDirectory() === true;
+  }
+
+  /** What an entry is, looked at now; null where there is none. @throws Unreadable */
+  stat(path: string): Stats | null {
+    return this.isReal(split(path).parent) ? lookAt(path) : null;
+  }
+
+  /** Bytes of a regular file; null without one. @throws Unreadable */
+  size(path: string): number | null {
+    const found = this.stat(path);
+    return found?.isFile() ? found.size : null;
+  }
+
+  /**
+   * Lets a regular file be read.
+   *
+   * @returns null where there is nothing, or it lies behind a symbolic link; "special" for what is there and is no regular
+   *   file; what `read` returns otherwise
+   * @throws Unreadable, and what the disk answers
+   */
+  open<T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" {
+    if (!this.isReal(split(path).parent)) return null;
+    return openRegular(path, read);
+  }
+
+  /** The bytes of a regular file, piece by piece, each valid until the next is asked for; nothing without one. */
+  *pieces(path: string, length: number): Generator<Uint8Array> {
+    const file = this.isReal(split(path).parent) ? openFile(path) : null;
+    if (typeof file !== "number") return;
+    try {
+      const buffer = Buffer.allocUnsafe(length);
+      if (!fstatSync(file).isFile()) return;
+      for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) yield buffer.subarray(0, read);
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  /** Whether a folder that is going to be read below is one, as far as can be told without a look at what was listed. */
+  private isReal(folder: string): boolean {
+    if (this.anchors.has(folder)) return true;
+    const { parent, name } = split(folder);
+    const others = this.known.get(parent);
+    if (others !== undefined) return !others.has(name);
+    return this.isReal(parent) && lookAt(folder)?.isDirectory() === true;
+  }
+}
+
+function split(path: string): { parent: string; name: string } {
+  const slash = path.lastIndexOf("/");
+  if (slash < 0) throw new Error(`${JSON.stringify(path)} is not a path of a store`);
+  return { parent: path.slice(0, slash), name: path.slice(slash + 1) };
+}
+
+function kindOf(entry: Dirent | Stats): EntryKind {
+  if (entry.isDirectory()) return "folder";
+  if (entry.isFile()) return "file";
+  return entry.isSymbolicLink() ? "link" : "other";
+}
+
+/** Opens what is a regular file at this moment. @returns as Disk.open */
+export function openRegular<T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" {
+  const file = openFile(path);
+  if (typeof file !== "number") return file;
+  try {
+    const stats = fstatSync(file);
+    return stats.isFile() ? read(file, stats) : "special";
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** A descriptor, also of a FIFO or a folder: what it is of has to be asked. */
+function openFile(path: string): number | null | "special" {
+  try {
+    return openSync(path, READ);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // A symbolic link, a socket, a device without a driver: open(2).
+    if (code === "ELOOP" || code === "ENXIO" || code === "ENODEV") return "special";
+    if (isForbidden(error)) throw new Unreadable(path, code);
+    if (isAbsence(error)) return null;
+    throw error;
+  }
+}
+
+/** Reads a file from its beginning into the buffer, until that is full; returns the bytes that were read. */
+export function readInto(file: number, buffer: Uint8Array): Uint8Array {
+  let filled = 0;
+  while (filled < buffer.length) {
+    const read = readSync(file, buffer, filled, buffer.length - filled, filled);
+    if (read === 0) break;
+    filled += read;
+  }
+  return buffer.subarray(0, filled);
+}
+
+/** @throws Unreadable */
+function lookAt(path: string): Stats | null {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) ?? null;
+  } catch (error) {
+    if (isForbidden(error)) throw new Unreadable(path, (error as NodeJS.ErrnoException).code);
+    return null;
+  }
+}
+
+/** Whether it is a symbolic link that leads nowhere in the end, as in a loop: nobody can tell what was there. */
+function isEndless(path: string): boolean {
+  try {
+    statSync(path, { throwIfNoEntry: false });
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ELOOP";
+  }
+}
+
+/** Whether there is a folder, also behind a symbolic link: of what the operator gives or lays out. @throws Unreadable */
+export function isFolderAt(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch (error) {
+    if (isForbidden(error)) throw new Unreadable(path, (error as NodeJS.ErrnoException).code);
+    return false;
+  }
+}

@@ -1,0 +1,252 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { openRegular, readInto } from "./disk";
+import { isAbsence, onDisk } from "./disk-error";
+import type { StorageLayout } from "./layout";
+import { StorageRefusal } from "./refusal";
+
+const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK;
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/**
+ * The changing door to a store: a folder of it that is held open. Everything is done to the folder that was opened, not to
+ * whatever bears its name by then, and no symbolic link is followed: a path is walked one descriptor after the other, as
+ * openat(2) with O_NOFOLLOW does, through /proc/self/fd (proc(5)). Names are entries of it: never a path.
+ *
+ * Every method throws StorageRefusal for what a disk answers (disk-error.ts).
+ */
+export class Folder {
+  private constructor(
+    readonly path: string,
+    private readonly descriptor: number,
+  ) {}
+
+  /**
+   * Opens a folder at or below a store's root. `docker/registry/v2`, its `repositories` and `blobs` may be symbolic links.
+   *
+   * @returns null where there is none
+   * @throws StorageRefusal where a symbolic link, or something else that is no folder, is on the way
+   */
+  static open(layout: StorageLayout, path: string): Folder | null {
+    let folder = Folder.root(layout);
+    for (const name of namesBelow(layout.root, path)) {
+      const child = folder.folder(name, isOperators(layout, `${folder.path}/${name}`));
+      folder.close();
+      if (child === null) return null;
+      folder = child;
+    }
+    return folder;
+  }
+
+  /** As open, and makes the folders that are missing. */
+  static make(layout: StorageLayout, path: string): Folder {
+    let folder = Folder.root(layout);
+    for (const name of namesBelow(layout.root, path)) {
+      folder.makeFolder(name);
+      const child = folder.folder(name, isOperators(layout, `${folder.path}/${name}`));
+      folder.close();
+      if (child === null) throw changed(path);
+      folder = child;
+    }
+    return folder;
+  }
+
+  /** The root itself. */
+  static root({ root }: StorageLayout): Folder {
+    if (process.platform !== "linux") {
+      throw new StorageRefusal("read-only", "a store can only be changed on linux", "run this on the registry's host");
+    }
+    return new Folder(
+      root,
+      onDisk(root, () => openSync(root, FOLDER)),
+    );
+  }
+
+  close(): void {
+    closeSync(this.descriptor);
+  }
+
+  /** A folder in it; null without one. @param follow whether it may be a symbolic link. @default false */
+  folder(name: string, follow = false): Folder | null {
+    const path = `${this.path}/${name}`;
+    return onDisk(path, () => {
+      try {
+        return new Folder(path, openSync(this.at(name), follow ? FOLDER : FOLDER | constants.O_NOFOLLOW));
+      } catch (error) {
+        // ENOTDIR: it is there, and is a link or a file.
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+        throw error;
+      }
+    });
+  }
+
+  /** Names of what it holds. */
+  names(): string[] {
+    return onDisk(this.path, () => readdirSync(`/proc/self/fd/${this.descriptor}`));
+  }
+
+  /** What an entry is; a symbolic link is itself. Null without it. */
+  stat(name: string): Stats | null {
+    return onDisk(`${this.path}/${name}`, () => lstatSync(this.at(name), { throwIfNoEntry: false }) ?? null);
+  }
+
+  /** Of the folder itself. */
+  stats(): Stats {
+    return fstatSync(this.descriptor);
+  }
+
+  /** The beginning of a regular file; null where there is none, or something else. @param most bytes */
+  read(name: string, most: number): Buffer | null {
+    return onDisk(`${this.path}/${name}`, () => {
+      const read = openRegular(this.at(name), (file, { size }) => readInto(file, Buffer.alloc(Math.min(size, most))));
+      return read === null || read === "special" ? null : Buffer.from(read);
+    });
+  }
+
+  /** Tells two mounts apart, also two of one file system: a rename from one to the other fails (rename(2), EXDEV). */
+  mount(): string {
+    return /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${this.descriptor}`, "latin1"))?.[1] ?? "";
+  }
+
+  makeFolder(name: string): void {
+    onDisk(`${this.path}/${name}`, () => {
+      try {
+        mkdirSync(this.at(name));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+    });
+  }
+
+  /** Writes a file that was not there. @param like whose mode and owner it gets. @default this user's */
+  writeNew(name: string, pieces: Iterable<string | Uint8Array>, like?: Pick<Stats, "mode" | "uid" | "gid">): void {
+    onDisk(`${this.path}/${name}`, () => {
+      const file = openSync(this.at(name), NEW_FILE, 0o644);
+      try {
+        for (const piece of pieces) writeWhole(file, Buffer.from(piece as Uint8Array));
+        if (like !== undefined) {
+          fchmodSync(file, like.mode & 0o7777);
+          fchownSync(file, like.uid, like.gid);
+        }
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+    });
+  }
+
+  /** Moves an entry, replacing a file of that name. @returns false where it is gone */
+  move(name: string, to: Folder, as: string = name): boolean {
+    return onDisk(`${this.path}/${name}`, () => {
+      try {
+        renameSync(this.at(name), to.at(as));
+        return true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+        throw error;
+      }
+    });
+  }
+
+  /** Removes an entry that is no folder. What is gone already is as good as removed. */
+  removeFile(name: string): void {
+    onDisk(`${this.path}/${name}`, () => {
+      try {
+        unlinkSync(this.at(name));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      }
+    });
+  }
+
+  /** Removes an empty folder. @returns whether it is gone */
+  removeEmpty(name: string): boolean {
+    return onDisk(`${this.path}/${name}`, () => {
+      try {
+        rmdirSync(this.at(name));
+        return true;
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+        if (isAbsence(error)) return code === "ENOENT";
+        throw error;
+      }
+    });
+  }
+
+  /** Removes an entry with all it holds; a symbolic link is removed, not followed. */
+  removeAll(name: string): void {
+    if (this.stat(name)?.isDirectory()) {
+      const folder = this.folder(name);
+      try {
+        for (const each of folder?.names() ?? []) folder?.removeAll(each);
+      } finally {
+        folder?.close();
+      }
+      this.removeEmpty(name);
+    } else {
+      this.removeFile(name);
+    }
+  }
+
+  /** The path of an entry for a call of the system: it goes through the open descriptor. */
+  at(name: string): string {
+    if (name === "" || name === "." || name === ".." || name.includes("/")) {
+      throw new Error(`${JSON.stringify(name)} is no entry of a folder`);
+    }
+    return `/proc/self/fd/${this.descriptor}/${name}`;
+  }
+}
+
+/** Somebody else is at work in the store. */
+export function changed(path: string): StorageRefusal {
+  const hint = "make sure that nothing writes to this store, and run this again";
+  return new StorageRefusal("registry-running", `${path} was changed meanwhile`, hint);
+}
+
+/** Whether both are of one file or folder. */
+export function isSame(one: Stats, other: Stats): boolean {
+  return one.ino === other.ino && one.dev === other.dev;
+}
+
+/** Opens a folder for as long as it is used. */
+export function within<T>(folder: Folder, use: (folder: Folder) => T): T {
+  try {
+    return use(folder);
+  } finally {
+    folder.close();
+  }
+}
+
+function namesBelow(root: string, path: string): string[] {
+  if (path === root) return [];
+  if (!path.startsWith(`${root}/`)) throw new Error(`${path} is not below ${root}`);
+  return path.slice(root.length + 1).split("/");
+}
+
+/** What the operator may lay out by symbolic links: `docker` to `v2`, `repositories` and `blobs`. */
+function isOperators({ registry, repositories, blobs }: StorageLayout, path: string): boolean {
+  return registry.startsWith(`${path}/`) || [registry, repositories, blobs].includes(path);
+}
+
+function writeWhole(file: number, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length; ) {
+    written += writeSync(file, bytes, written);
+  }
+}

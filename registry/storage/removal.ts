@@ -1,0 +1,139 @@
+import type { Digest } from "../oci/digest";
+import { changed, Folder, within } from "./folder";
+import type { RepositoryGraph } from "./graph";
+import type { Journal } from "./journal";
+import type { RepositoryLayout, StorageLayout } from "./layout";
+import { StorageRefusal } from "./refusal";
+import type { RepositoryPlan } from "./retention";
+
+/** A folder of links that goes. */
+export interface Removal {
+  path: string;
+  /** The link that it was chosen by, below it, and when that was written, in milliseconds since the epoch. */
+  link: string;
+  writtenAt: number | null;
+}
+
+/**
+ * Every folder of links to remove, what refers before what is referred to: tags, manifests, then configs and layers.
+ *
+ * @param graphs in the order of the plans
+ */
+export function removalsOf(layout: StorageLayout, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Removal[] {
+  const each = (removals: (plan: RepositoryPlan, at: RepositoryLayout, graph: RepositoryGraph) => Removal[]) =>
+    plans.flatMap((plan, at) => removals(plan, layout.repository(plan.name), graphs[at] as RepositoryGraph));
+  return [
+    ...each(({ removedTags }, repository, { tags }) =>
+      removedTags.map(({ tag }) => ({
+        path: repository.tag(tag),
+        link: "current/link",
+        writtenAt: tags.get(tag)?.pushedAt ?? null,
+      })),
+    ),
+    ...each(({ removedHistory }, repository) =>
+      removedHistory.map(({ tag, digest }) => unstamped(repository.tagHistoryEntry(tag, digest))),
+    ),
+    ...each(({ removedManifests }, repository, { manifests }) =>
+      removedManifests.map((digest) => ({
+        path: repository.revision(digest),
+        link: "link",
+        writtenAt: manifests.get(digest)?.linkedAt ?? null,
+      })),
+    ),
+    ...each(({ removedLayerLinks }, repository) =>
+      removedLayerLinks.map((digest) => unstamped(repository.layer(digest))),
+    ),
+  ];
+}
+
+function unstamped(path: string): Removal {
+  return { path, link: "link", writtenAt: null };
+}
+
+/** Removals by the folder they are in, in their order. */
+function* byParent(removals: readonly Removal[]): Generator<[parent: string, removals: Removal[]]> {
+  let group: Removal[] = [];
+  let parent = "";
+  for (const removal of removals) {
+    const folder = parentOf(removal.path);
+    if (folder !== parent && group.length > 0) {
+      yield [parent, group];
+      group = [];
+    }
+    parent = folder;
+    group.push(removal);
+  }
+  if (group.length > 0) yield [parent, group];
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+/**
+ * Makes sure, before anything is changed, that each removal can be one rename: from a folder of the store, reached through
+ * no symbolic link, to the journal on the same mount.
+ *
+ * @throws StorageRefusal
+ */
+export function refuseOtherMounts(layout: StorageLayout, removals: readonly Removal[]): void {
+  const here = within(Folder.make(layout, layout.warden), (folder) => folder.mount());
+  for (const parent of new Set(removals.map(({ path }) => parentOf(path)))) {
+    const folder = Folder.open(layout, parent);
+    if (folder === null) continue;
+    within(folder, () => {
+      if (folder.mount() === here) return;
+      throw new StorageRefusal(
+        "read-only",
+        `${parent} is on another mount than ${layout.warden}, so nothing can be moved from one to the other`,
+        "mount the store as one disk, with registry-warden beside docker",
+      );
+    });
+  }
+}
+
+/**
+ * Takes some folders of links out of a store, each after a last look: what was written since the plan stays.
+ *
+ * @throws StorageRefusal when somebody else is at work in the store
+ */
+export function remove(layout: StorageLayout, removals: readonly Removal[], journal: Journal): void {
+  for (const [path, group] of byParent(removals)) {
+    const parent = Folder.open(layout, path);
+    if (parent === null) continue;
+    within(parent, () => {
+      for (const removal of group) {
+        refuseChanged(parent, removal);
+        journal.remove(removal.path, parent);
+      }
+    });
+  }
+}
+
+function refuseChanged(parent: Folder, { path, link, writtenAt }: Removal): void {
+  if (writtenAt === null) return;
+  let folder = parent.folder(path.slice(parent.path.length + 1));
+  for (const name of link.split("/").slice(0, -1)) {
+    const below = folder?.folder(name) ?? null;
+    folder?.close();
+    folder = below;
+  }
+  // Gone already: there is nothing to lose.
+  if (folder === null) return;
+  const found = within(folder, () => folder?.stat("link") ?? null);
+  if (found !== null && found.mtimeMs !== writtenAt) throw changed(path);
+}
+
+/** The blobs that only what goes leads to. @param graphs in the order of the plans */
+export function garbageOf(
+  graphs: RepositoryGraph[],
+  plans: RepositoryPlan[],
+  hasData: (digest: Digest) => boolean,
+): Digest[] {
+  const needed = new Set(plans.flatMap(({ keptBlobs }) => keptBlobs));
+  const gone = plans.flatMap(({ removedManifests, removedLayerLinks }, at) => [
+    ...removedManifests,
+    ...removedLayerLinks.map((digest) => graphs[at]?.layerLinks.get(digest) ?? digest),
+  ]);
+  return [...new Set(gone)].filter((digest) => !needed.has(digest) && hasData(digest));
+}
