@@ -13,7 +13,7 @@ import {
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parse } from "yaml";
 import { MARKER } from "../../review/comment";
 
@@ -31,7 +31,9 @@ interface Step {
 interface Job {
   "timeout-minutes"?: number;
   permissions?: Record<string, string>;
-  steps: Step[];
+  /** A workflow of this repository in place of steps. */
+  uses?: string;
+  steps?: Step[];
 }
 
 const jobsOf = (file: string): Job[] => Object.values(parse(read(file)).jobs);
@@ -66,7 +68,18 @@ describe.each(WORKFLOWS)("%s", (file) => {
 
   test("grants nothing that a job does not ask for", () => {
     expect([{}, { contents: "read" }]).toContainEqual(permissions);
-    for (const job of jobsOf(file)) expect(job.permissions ?? {}).not.toHaveProperty("write-all");
+    for (const job of jobsOf(file)) expect(typeof (job.permissions ?? {})).toBe("object");
+  });
+
+  test("writes nothing but what a release or a comment needs", () => {
+    const rights = jobsOf(file).flatMap(({ permissions: granted = {} }) =>
+      Object.entries(granted).flatMap(([right, level]) => (level === "write" ? [right] : [])),
+    );
+    const needed: Record<string, string[]> = {
+      "release.yml": ["contents", "packages", "id-token", "attestations"],
+      "plan-comment.yml": ["pull-requests"],
+    };
+    expect(rights).toEqual(needed[basename(file)] ?? []);
   });
 
   test("never runs a pull request's code with the rights of the default branch", () => {
@@ -79,12 +92,12 @@ describe.each(WORKFLOWS)("%s", (file) => {
   });
 
   test("puts nothing from outside into a script but through the environment", () => {
-    for (const { run = "" } of jobsOf(file).flatMap(({ steps }) => steps)) expect(run).not.toContain("${{");
+    for (const { run = "" } of jobsOf(file).flatMap(({ steps = [] }) => steps)) expect(run).not.toContain("${{");
   });
 
   test("leaves no credentials in a checkout, and ends", () => {
-    for (const { steps, "timeout-minutes": minutes } of jobsOf(file)) {
-      expect(minutes).toBeLessThanOrEqual(90);
+    for (const { uses, steps = [], "timeout-minutes": minutes } of jobsOf(file)) {
+      if (uses === undefined) expect(minutes).toBeLessThanOrEqual(90);
       for (const step of steps.filter(({ uses = "" }) => uses.startsWith("actions/checkout@")))
         expect(step.with).toMatchObject({ "persist-credentials": false });
     }
