@@ -1,15 +1,15 @@
-import type { SiteInput } from "../site/schema";
 import { DnsStack } from "../stacks/dns-stack";
 import { RegistryVmStack } from "../stacks/registry-vm-stack";
 import { find, required } from "../test/lab/components";
 import { Deployment } from "../test/lab/deployment";
 import { Hosts } from "../test/lab/hosts";
 import { labSite, prepareRegistryHost } from "../test/lab/registry-host";
+import type { WholeInput } from "../test/sites";
 
 const COMPONENTS = ["hosts", "terraform", "nginx", "registry", "openssl"] as const;
 
 /** Uploads of the private registry are purged after another time: one configuration changes, and one container with it. */
-const changed = (site: SiteInput): SiteInput => ({
+const changed = (site: WholeInput): WholeInput => ({
   ...site,
   registry: {
     ...site.registry,

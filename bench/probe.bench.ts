@@ -3,13 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { parseSite } from "../site/load";
-import reference from "../site/reference";
 import { find } from "../test/lab/components";
 import { image, index, layer, type Manifest } from "../test/lab/images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "../test/lab/monitored-registry";
 import { getJson, type LabServer, startPushgateway } from "../test/lab/prometheus";
 import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-store";
+import { referenceSite } from "../test/sites";
 
 const root = resolve(__dirname, "..");
 
@@ -27,7 +26,7 @@ const CONNECTIONS = 16;
 const SAMPLE: Record<number, number> = { 4: 4000, 5: 4000, 10: 600 };
 const RUNS = 3;
 
-const [probe] = parseSite(reference).monitoring.probes;
+const [probe] = referenceSite.monitoring.probes;
 const PERIOD = (probe?.periodMinutes ?? 0) * 60;
 
 /** Fills the store. @returns a request for each object, as the bare load sends them */

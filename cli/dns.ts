@@ -3,6 +3,8 @@ import { assembleScript } from "../hosts/delivery";
 import type { Finding } from "../hosts/finding";
 import { dnsDelivery } from "../hosts/resolver";
 import { HostError, runOnHost } from "../hosts/ssh";
+import { hasResolver } from "../site/host";
+import { dnsHosts, hasDns } from "../site/schema";
 import { hostTable, managedHost, reasonOf } from "./host";
 import { print, printJson } from "./output";
 import { selectedSite } from "./selected-site";
@@ -37,6 +39,16 @@ async function run(
 ): Promise<void> {
   const site = selectedSite(option);
   const host = managedHost(site, name);
+  if (!hasDns(site) || !hasResolver(host))
+    throw new HostError(
+      "no-resolver",
+      `${name} has no resolver in the site; allowed is ${
+        dnsHosts(site)
+          .map((each) => JSON.stringify(each.name))
+          .join(", ") || "none: no host has one"
+      }`,
+      "give one of them, or give the host a resolver in the site",
+    );
   const script = assembleScript(dnsDelivery(site, host), DEPLOY);
   const mode = withoutFailoverTest ? "quiet" : "full";
   const output = await runOnHost(host, script, { args: ["verify", mode, "findings"] });

@@ -6,7 +6,7 @@ import { sshTo } from "../handbook/places";
 import { sh } from "../handbook/prose";
 import { COST, htpasswdLine, isUser } from "../registry/htpasswd";
 import { RegistryError } from "../registry/oci/errors";
-import { privateServices, registryHost, type Site } from "../site/schema";
+import { hasCluster, hasRegistry, privateServices, registryHost, type Site } from "../site/schema";
 import { printError, printText } from "./output";
 import { newPassword } from "./password";
 import { selectedSite } from "./selected-site";
@@ -36,7 +36,8 @@ const siteIfAny = (option: string | undefined): Site | undefined => {
 
 /** Where the line goes; on standard error, so that the line can be sent there. */
 const whereLineGoes = (site: Site | undefined): string[] => {
-  if (site === undefined) return ["add the line to the htpasswd file of the registry, into the same file, mode 0600"];
+  if (site === undefined || !hasRegistry(site))
+    return ["add the line to the htpasswd file of the registry, into the same file, mode 0600"];
   const host = registryHost(site);
   return privateServices(site.registry).flatMap(({ htpasswd }) => {
     const append = sh`cat >>${htpasswd}`;
@@ -49,12 +50,16 @@ const whereLineGoes = (site: Site | undefined): string[] => {
 };
 
 const whereAccountGoes = (site: Site | undefined, file: string): string[] => [
-  `${file} holds REG_USER and REG_PASS: give them to the cluster, then remove it`,
-  ...(site?.monitoring.probes ?? []).flatMap(({ credentials }) =>
-    site !== undefined && credentials?.from === "existing-secret"
-      ? [sh`  ${kubectl(site)} create secret generic ${credentials.secret} --from-env-file ${file}`.text]
-      : [],
-  ),
+  `${file} holds REG_USER and REG_PASS: give them to the probe, then remove it`,
+  ...(site?.monitoring?.probes ?? []).flatMap(({ credentials }) => {
+    if (site !== undefined && hasCluster(site) && credentials?.from === "existing-secret")
+      return [sh`  ${kubectl(site)} create secret generic ${credentials.secret} --from-env-file ${file}`.text];
+    if (site !== undefined && hasRegistry(site) && credentials?.from === "file")
+      return [
+        sh`  ${sshTo(registryHost(site))} ${sh`install -m 0600 /dev/stdin ${credentials.file}`.text} <${file}`.text,
+      ];
+    return [];
+  }),
 ];
 
 /** No password of anybody stands in a file that was there before. */

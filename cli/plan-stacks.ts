@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { findTerraform, planStack } from "../review/terraform";
 import type { Site } from "../site/schema";
-import { createApp, outputDirectory, STACKS, stackDirectory } from "../stacks/app";
+import { stacksOf } from "../site/stacks";
+import { createApp, outputDirectory, stackDirectory } from "../stacks/app";
 import type { StackReport } from "./plan-table";
 
 const resourceCount = (directory: string): number => {
@@ -24,7 +25,7 @@ export const planStacks = async (
   const output = outputDirectory();
   createApp(site, output).synth();
   return Promise.all(
-    STACKS.map(async (stack) => {
+    stacksOf(site).map(async (stack) => {
       const directory = stackDirectory(stack, output);
       const plan = terraform === undefined ? undefined : await planStack(terraform, directory);
       if (plan?.kind === "planned" || plan?.kind === "failed") writeFileSync(join(directory, "plan.txt"), plan.text);

@@ -1,7 +1,18 @@
 import { maintenanceTasks } from "../hosts/maintenance";
 import type { PlanOutcome } from "../review/terraform";
 import { imageReference } from "../site/image";
-import { deferredHosts, managedHosts, probedService, registryHost, type Site, serviceInstance } from "../site/schema";
+import {
+  deferredHosts,
+  hasRegistry,
+  isMonitored,
+  type MonitoredSite,
+  managedHosts,
+  probedService,
+  type RegistrySite,
+  registryHost,
+  type Site,
+  serviceInstance,
+} from "../site/schema";
 
 /** What became of one stack. */
 export interface StackReport {
@@ -52,22 +63,33 @@ export const planNotes = (reports: readonly StackReport[]): string[] =>
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
+const describeRegistry = (site: RegistrySite): string[] => {
+  const { services, images, maintenance } = site.registry;
+  const { name } = registryHost(site);
+  return [
+    `registry  ${plural(services.length, "service")} of ${imageReference(images.registry)} behind ${imageReference(images.nginx)} on ${name}`,
+    ...(maintenance === undefined
+      ? []
+      : [
+          `timers    ${maintenanceTasks(maintenance)
+            .map(({ task }) => task)
+            .join(", ")} on ${name}`,
+        ]),
+  ];
+};
+
+const describeProbes = (site: MonitoredSite): string[] =>
+  site.monitoring.probes.map(
+    (probe) =>
+      `probe     ${probe.name}: ${serviceInstance(site, probedService(site, probe))} every ${probe.periodMinutes} minutes${probe.runsOn === "cluster" ? "" : `, on ${site.registry?.host}`}`,
+  );
+
 /** What a site deploys, for a reader who sees it for the first time. */
 export const describeSite = (site: Site): string[] => [
   ...managedHosts(site).map(({ title, name, address }) => `host      ${name} (${title}, ${address})`),
   ...deferredHosts(site).map(
     ({ title, name, address, deferred }) => `deferred  ${name} (${title}, ${address}): ${deferred.reason}`,
   ),
-  `registry  ${plural(site.registry.services.length, "service")} of ${imageReference(site.registry.images.registry)} behind ${imageReference(site.registry.images.nginx)} on ${registryHost(site).name}`,
-  ...(site.registry.maintenance === undefined
-    ? []
-    : [
-        `timers    ${maintenanceTasks(site.registry.maintenance)
-          .map(({ task }) => task)
-          .join(", ")} on ${registryHost(site).name}`,
-      ]),
-  ...site.monitoring.probes.map(
-    (probe) =>
-      `probe     ${probe.name}: ${serviceInstance(site, probedService(site, probe))} every ${probe.periodMinutes} minutes`,
-  ),
+  ...(hasRegistry(site) ? describeRegistry(site) : []),
+  ...(isMonitored(site) ? describeProbes(site) : []),
 ];

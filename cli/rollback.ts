@@ -5,8 +5,8 @@ import { registryDelivery } from "../hosts/registry";
 import { dnsDelivery } from "../hosts/resolver";
 import { quote } from "../hosts/shell";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
-import type { ManagedHost } from "../site/host";
-import type { Site } from "../site/schema";
+import { hasResolver, type ManagedHost } from "../site/host";
+import { hasDns, runsRegistry, type Site } from "../site/schema";
 import { managedHost, reasonOf } from "./host";
 import { print, printText } from "./output";
 import { selectedSite } from "./selected-site";
@@ -28,8 +28,8 @@ interface Backup {
 const STAMP = /-(\d{8}-\d{6})\.tar\.gz$/;
 
 const deliveriesTo = (site: Site, host: ManagedHost): Delivery[] => [
-  dnsDelivery(site, host),
-  ...(host.name === site.registry.host ? [registryDelivery(site)] : []),
+  ...(hasDns(site) && hasResolver(host) ? [dnsDelivery(site, host)] : []),
+  ...(runsRegistry(site, host) ? [registryDelivery(site)] : []),
 ];
 
 /** Newest first. */

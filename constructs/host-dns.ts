@@ -1,13 +1,13 @@
 import { Construct } from "constructs";
 import { dnsDelivery } from "../hosts/resolver";
-import type { ManagedHost } from "../site/host";
-import type { Site } from "../site/schema";
+import type { DnsHost } from "../site/host";
+import type { DnsSite } from "../site/schema";
 import { HostDelivery } from "./host-delivery";
 
 export interface HostDnsProps {
   /** The names by which the host verifies its DNS are the site's. */
-  readonly site: Site;
-  readonly host: ManagedHost;
+  readonly site: DnsSite;
+  readonly host: DnsHost;
 }
 
 /** The DNS configuration of one host. */

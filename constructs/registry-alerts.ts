@@ -6,7 +6,7 @@ import { Construct } from "constructs";
 import type { RuleGroup } from "../monitoring/alert";
 import { checkRules } from "../monitoring/check";
 import { rulesFile } from "../monitoring/rules-file";
-import type { RulesDelivery } from "../site/monitoring";
+import type { ClusterRulesDelivery } from "../site/monitoring";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 
@@ -15,7 +15,7 @@ export interface RegistryAlertsProps {
   readonly namespace: string;
   readonly groups: readonly RuleGroup[];
   /** As a PrometheusRule, or as a plain rules file. */
-  readonly delivery: RulesDelivery;
+  readonly delivery: ClusterRulesDelivery;
   /**
    * What has to exist before it.
    * @default nothing

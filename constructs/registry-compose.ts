@@ -1,10 +1,10 @@
 import { Construct } from "constructs";
 import { registryDelivery } from "../hosts/registry";
-import type { Site } from "../site/schema";
+import type { RegistrySite } from "../site/schema";
 import { HostDelivery } from "./host-delivery";
 
 export interface RegistryComposeProps {
-  readonly site: Site;
+  readonly site: RegistrySite;
 }
 
 /** The registries of the site as a compose project on their host, with their configurations and their front. */

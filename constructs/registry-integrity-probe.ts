@@ -4,8 +4,16 @@ import {
 } from "@cdktf/provider-kubernetes/lib/cron-job-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
-import type { Probe } from "../site/monitoring";
-import { isExternal, probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import type { ClusterProbe } from "../site/monitoring";
+import {
+  hasRegistry,
+  isExternal,
+  probedService,
+  registryHost,
+  type Site,
+  serviceInstance,
+  serviceUrl,
+} from "../site/schema";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
@@ -27,14 +35,14 @@ export interface ProbedRegistry {
 }
 
 /** The registry that a probe of a site walks. */
-export const probedRegistry = (site: Site, probe: Probe): ProbedRegistry => {
+export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry => {
   const service = probedService(site, probe);
   return {
     url: serviceUrl(site, service),
     instance: serviceInstance(site, service),
     role: service.role,
     host:
-      !isExternal(service) && service.role === "private"
+      hasRegistry(site) && !isExternal(service) && service.role === "private"
         ? { name: service.serverName, address: registryHost(site).address }
         : undefined,
   };
@@ -44,7 +52,7 @@ export const probedRegistry = (site: Site, probe: Probe): ProbedRegistry => {
 export interface RegistryIntegrityProbeProps {
   readonly namespace: string;
   /** Schedule, deadline and credentials. */
-  readonly probe: Probe;
+  readonly probe: ClusterProbe;
   readonly registry: ProbedRegistry;
   /** Base URL of the Pushgateway. */
   readonly pushgateway: string;

@@ -1,20 +1,30 @@
 import { NGINX } from "../hosts/compose";
-import type { Probe } from "../site/monitoring";
+import { isClusterProbe, type Probe } from "../site/monitoring";
 import { containerName, registryPaths, type Service } from "../site/registry";
-import { registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
-import { deployMonitoring, inCluster, kubectl, lastRun, runNow } from "./cluster";
+import {
+  hasCluster,
+  type MonitoredSite,
+  ownPushgateway,
+  pushgatewayUrl,
+  pushgatewayUrlOnHost,
+  type RegistrySite,
+  registryHost,
+  serviceInstance,
+  serviceUrl,
+} from "../site/schema";
+import { inCluster, kubectl } from "./cluster";
 import { type Block, command, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
 import { journals, listTimers, maintenanceSection, reclaim, tasksNow } from "./maintenance";
 import { compose, onHost, WORKSTATION } from "./places";
+import { deployProbe, lastRun, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-
 import { verifyRegistry } from "./warden";
 
 /** The registry that an alert is about, and who watches it. */
 export interface Watched {
-  readonly site: Site;
+  readonly site: RegistrySite & MonitoredSite;
   /** Undefined where the maintenance reports. */
   readonly probe: Probe | undefined;
   readonly service: Service;
@@ -34,7 +44,7 @@ const probeOf = ({ probe }: Watched): Probe => {
   return probe;
 };
 
-const firstLook = (site: Site): Prose => link(md`First look`, `${runbookOf(registryHost(site))}#first-look`);
+const firstLook = (site: RegistrySite): Prose => link(md`First look`, `${runbookOf(registryHost(site))}#first-look`);
 
 const brokenImage = link(md`An image cannot be pulled`, REBUILD);
 
@@ -64,11 +74,26 @@ const probeRuns = (watched: Watched): Block[] => [
 ];
 
 const gateway = ({ site }: Watched): Block[] => {
-  const [name = ""] = new URL(site.monitoring.pushgateway).hostname.split(".");
-  return [
-    paragraph(md`Does the Pushgateway (${site.monitoring.pushgateway}) run? It forgets everything when it restarts:`),
-    inCluster(sh`${kubectl(site)} get endpoints ${name}`, `NAME…\n${name}…`),
-  ];
+  const url = pushgatewayUrl(site);
+  const asked = paragraph(md`Does the Pushgateway (${url}) run? It forgets everything when it restarts:`);
+  if (ownPushgateway(site) !== undefined)
+    return [
+      asked,
+      command(
+        onHost(registryHost(site)),
+        sh`curl --silent --show-error --max-time 10 ${`${pushgatewayUrlOnHost(site)}/-/ready`}`,
+        {
+          expected: "OK",
+        },
+      ),
+    ];
+  const [name = ""] = new URL(url).hostname.split(".");
+  return hasCluster(site)
+    ? [asked, inCluster(sh`${kubectl(site)} get endpoints ${name}`, `NAME…\n${name}…`)]
+    : [
+        asked,
+        command(WORKSTATION, sh`curl --silent --show-error --max-time 10 ${`${url}/-/ready`}`, { expected: "OK" }),
+      ];
 };
 
 const endOfCertificate = ({ site, service }: Watched): Block[] =>
@@ -121,7 +146,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       list(
         md`${"502"}: the front runs, ${containerName(watched.service)} does not.`,
         md`No answer: the front, the host, or the network between.`,
-        md`The expected number: it answers here and not in the cluster, or it refuses the account of the probe.`,
+        md`The expected number: it answers here and not where the probe runs, or it refuses the account of the probe.`,
       ),
       ...probeRuns(watched),
     ],
@@ -219,22 +244,34 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     impact: md`Nothing is wrong with the registry as far as anybody knows, and nobody would know.`,
     diagnosis: (watched) => [
       ...probeRuns(watched),
-      list(
-        md`No pod for a while: the CronJob is suspended, or the cluster starts nothing.`,
-        md`Pods that fail: their last line says why, and what to do.`,
-        md`Pods that wait: the node cannot pull the probe's image, or a Secret or ConfigMap is missing.`,
-      ),
-      inCluster(sh`${kubectl(watched.site)} get events --sort-by .lastTimestamp --field-selector type=Warning`),
+      ...(isClusterProbe(probeOf(watched)) && hasCluster(watched.site)
+        ? [
+            list(
+              md`No pod for a while: the CronJob is suspended, or the cluster starts nothing.`,
+              md`Pods that fail: their last line says why, and what to do.`,
+              md`Pods that wait: the node cannot pull the probe's image, or a Secret or ConfigMap is missing.`,
+            ),
+            inCluster(sh`${kubectl(watched.site)} get events --sort-by .lastTimestamp --field-selector type=Warning`),
+          ]
+        : [
+            list(
+              md`No timer: it was stopped, or the delivery of the registries was rolled back.`,
+              md`Runs that fail: the last line says why, and what to do.`,
+            ),
+          ]),
       ...gateway(watched),
     ],
     mitigation: (watched) => [
-      paragraph(md`If it is suspended:`),
-      inCluster(
-        sh`${kubectl(watched.site)} patch cronjob ${probeOf(watched).name} --patch ${'{"spec":{"suspend":false}}'}`,
-        `cronjob.batch/${probeOf(watched).name} patched`,
-      ),
-      paragraph(md`If objects are missing, deploy them again:`),
-      deployMonitoring,
+      ...(isClusterProbe(probeOf(watched)) && hasCluster(watched.site)
+        ? [
+            paragraph(md`If it is suspended:`),
+            inCluster(
+              sh`${kubectl(watched.site)} patch cronjob ${probeOf(watched).name} --patch ${'{"spec":{"suspend":false}}'}`,
+              `cronjob.batch/${probeOf(watched).name} patched`,
+            ),
+          ]
+        : []),
+      ...deployProbe(watched.site, probeOf(watched)),
       ...verified(watched),
     ],
   },
@@ -260,7 +297,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
     mitigation: ({ site }) => [
       steps(
-        md`Set ${"honor_labels: true"} in the scrape of ${site.monitoring.pushgateway}: in the scrape configuration, or as ${"honorLabels: true"} in its ServiceMonitor.`,
+        md`Set ${"honor_labels: true"} in the scrape of ${pushgatewayUrl(site)}: in the scrape configuration, or as ${"honorLabels: true"} in its ServiceMonitor.`,
         md`Reload Prometheus.`,
         md`Verify: the query above finds nothing after two scrapes.`,
       ),
@@ -341,7 +378,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     mitigation: ({ site }) => [
       list(
         md`No timer: deliver the registries again, which brings them.`,
-        md`The reports are not taken: the host must reach ${site.registry.maintenance?.pushgateway ?? "the Pushgateway"}.`,
+        md`The reports are not taken: the host must reach ${pushgatewayUrlOnHost(site)}.`,
         md`A cache is skipped each time: its upstream does not answer, or the cache is not healthy.`,
       ),
       paragraph(md`Run the tasks now. The alert ends when they have done their work:`),
@@ -365,7 +402,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
 };
 
-const restoreTarget = (site: Site): string =>
+const restoreTarget = (site: RegistrySite): string =>
   site.registry.offsiteCopy === undefined ? runbookOf(registryHost(site)) : "runbooks/restore.md";
 
 /**

@@ -1,6 +1,6 @@
 import type { AlertingRule, Subject } from "../monitoring/alert";
 import { documentedRules } from "../monitoring/rules";
-import { type Site, serviceInstance } from "../site/schema";
+import { hasRegistry, type MonitoredSite, serviceInstance } from "../site/schema";
 import { adviceFor } from "./alert-advice";
 import { type Block, code, type Document, heading, paragraph, table } from "./document";
 import { diagnosisElsewhere, mitigationElsewhere } from "./external-registry";
@@ -8,12 +8,12 @@ import { md, plain } from "./prose";
 
 /** A rule, and one thing that it is about. */
 interface Firing {
-  readonly site: Site;
+  readonly site: MonitoredSite;
   readonly rule: AlertingRule;
   readonly subject: Subject;
 }
 
-const firings = (site: Site): Firing[] =>
+const firings = (site: MonitoredSite): Firing[] =>
   documentedRules(site).flatMap(({ rule, about }) => about.map((subject) => ({ site, rule, subject })));
 
 /** What the alert calls it. */
@@ -24,7 +24,7 @@ const nameOf = ({ site, subject }: Firing): string =>
 const blocksOf = ({ site, rule, subject }: Firing, part: "diagnosis" | "mitigation"): Block[] => {
   switch (subject.kind) {
     case "service":
-      return adviceFor(rule.alert)[part]({ site, ...subject });
+      return hasRegistry(site) ? adviceFor(rule.alert)[part]({ site, ...subject }) : [];
     case "external":
       return (part === "diagnosis" ? diagnosisElsewhere : mitigationElsewhere)({ site, ...subject });
     case "host":
@@ -67,7 +67,7 @@ const page = (alert: string, all: readonly Firing[]): Document => {
 };
 
 /** One page an alert, in the order of the rules. */
-export const alertPages = (site: Site): Document[] => {
+export const alertPages = (site: MonitoredSite): Document[] => {
   const all = firings(site);
   const names = [...new Set(all.map(({ rule }) => rule.alert))];
   return names.map((name) =>

@@ -1,8 +1,20 @@
 import { DASHBOARD } from "../monitoring/dashboard-identity";
 import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
+import type { Probe } from "../site/monitoring";
 import { containerName, registryPaths, type Service } from "../site/registry";
-import { probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import {
+  hasRegistry,
+  isMonitored,
+  type MonitoredSite,
+  probedService,
+  pushgatewayUrl,
+  type RegistrySite,
+  registryHost,
+  type Site,
+  serviceInstance,
+  serviceUrl,
+} from "../site/schema";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { runbookOf } from "./host-runbook";
 import { maintenanceSection, maintenanceTable } from "./maintenance";
@@ -11,7 +23,7 @@ import { REBUILD } from "./rebuild-runbook";
 import { TOPOLOGY } from "./topology";
 
 /** Who has what a service holds, when its disk is gone. */
-const owner = (site: Site, service: Service): Prose => {
+const owner = (site: RegistrySite, service: Service): Prose => {
   if (service.role === "proxy") return md`its upstream, ${service.upstream}: the data here are copies`;
   const copy = site.registry.offsiteCopy;
   return copy === undefined
@@ -19,7 +31,7 @@ const owner = (site: Site, service: Service): Prose => {
     : md`this service; a copy of at most ${copy.maximumAgeHours} hours on ${plain(copy.title)}`;
 };
 
-const services = (site: Site): Block[] => {
+const services = (site: RegistrySite): Block[] => {
   const { registry } = site;
   const paths = registryPaths(registry.directory);
   return [
@@ -57,23 +69,30 @@ const services = (site: Site): Block[] => {
   ];
 };
 
-const hosts = (site: Site): Block[] => [
-  heading(md`Hosts`),
-  table(
-    [md`host`, md`address`, md`looks names up at`, md`runbook`],
-    site.hosts.map((host) => [
-      md`${host.name}`,
-      md`${host.address}`,
-      host.resolver === undefined ? md`not managed (deferred)` : md`${host.resolver.nameservers}`,
-      link(plain(host.title), runbookOf(host)),
-    ]),
-  ),
-];
+const hosts = (site: Site): Block[] =>
+  site.hosts.length === 0
+    ? []
+    : [
+        heading(md`Hosts`),
+        table(
+          [md`host`, md`address`, md`looks names up at`, md`runbook`],
+          site.hosts.map((host) => [
+            md`${host.name}`,
+            md`${host.address}`,
+            host.resolver === undefined
+              ? host.deferred === undefined
+                ? md`its own settings`
+                : md`not managed (deferred)`
+              : md`${host.resolver.nameservers}`,
+            link(plain(host.title), runbookOf(host)),
+          ]),
+        ),
+      ];
 
 /** Path of the dashboard's picture below docs/, which test/pictures/dashboard.ts takes. */
 const PICTURE = "pictures/dashboard.png";
 
-const dashboard = ({ monitoring }: Site): Block[] =>
+const dashboard = ({ monitoring }: MonitoredSite): Block[] =>
   monitoring.dashboard === undefined
     ? []
     : [
@@ -83,15 +102,21 @@ const dashboard = ({ monitoring }: Site): Block[] =>
         { kind: "image", text: md`The dashboard, after an incident`, target: PICTURE },
       ];
 
-const probes = (site: Site): Block[] => [
+const whereItRuns = (site: MonitoredSite, { runsOn }: Probe): Prose =>
+  runsOn === "cluster"
+    ? md`as a CronJob in ${site.monitoring.namespace?.name ?? ""}`
+    : md`as a timer on ${site.registry?.host ?? ""}`;
+
+const probes = (site: MonitoredSite): Block[] => [
   heading(md`Probes and alerts`),
   table(
-    [md`probe`, md`watches`, md`every`, md`reports to`],
+    [md`probe`, md`runs`, md`watches`, md`every`, md`reports to`],
     site.monitoring.probes.map((probe) => [
-      md`${`${site.monitoring.namespace.name}/${probe.name}`}`,
+      md`${probe.name}`,
+      whereItRuns(site, probe),
       md`${serviceInstance(site, probedService(site, probe))}`,
       md`${probe.periodMinutes} min`,
-      md`${site.monitoring.pushgateway}`,
+      md`${pushgatewayUrl(site)}`,
     ]),
   ),
   ...dashboard(site),
@@ -107,7 +132,7 @@ const probes = (site: Site): Block[] => [
   ),
 ];
 
-const maintenance = (site: Site): Block[] =>
+const maintenance = (site: RegistrySite): Block[] =>
   site.registry.maintenance === undefined
     ? []
     : [
@@ -138,10 +163,10 @@ export const catalog = (site: Site): Document => ({
   title: md`Service catalog`,
   body: [
     { kind: "image", text: md`Who talks to whom`, target: TOPOLOGY },
-    ...services(site),
+    ...(hasRegistry(site) ? services(site) : []),
     ...hosts(site),
-    ...probes(site),
-    ...maintenance(site),
+    ...(isMonitored(site) ? probes(site) : []),
+    ...(hasRegistry(site) ? maintenance(site) : []),
     ...images(site),
   ],
 });

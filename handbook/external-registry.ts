@@ -1,13 +1,13 @@
 import type { ExternalRegistry, Probe } from "../site/monitoring";
-import { type Site, serviceInstance } from "../site/schema";
-import { lastRun, runNow } from "./cluster";
+import { type MonitoredSite, serviceInstance } from "../site/schema";
 import { type Block, paragraph } from "./document";
+import { lastRun, runNow } from "./probe-runs";
 import { md } from "./prose";
 import { verifyRegistry } from "./warden";
 
 /** A registry that the site probes and does not run, and who watches it. */
 export interface WatchedElsewhere {
-  readonly site: Site;
+  readonly site: MonitoredSite;
   readonly probe: Probe;
   readonly service: ExternalRegistry;
 }

@@ -1,4 +1,5 @@
-import { deferredHosts, managedHosts, type Site } from "../site/schema";
+import { hasResolver } from "../site/host";
+import { deferredHosts, hasDns, hasRegistry, isMonitored, managedHosts, runsRegistry, type Site } from "../site/schema";
 import { alertPages } from "./alert-page";
 import { catalog } from "./catalog";
 import { type Document, heading, list, paragraph, render } from "./document";
@@ -16,15 +17,15 @@ import { upgradeRunbook } from "./upgrade-runbook";
 
 const runbooks = (site: Site): Document[] =>
   [
-    ...managedHosts(site).map((host) =>
-      host.name === site.registry.host ? registryRunbook(site) : hostRunbook(site, host),
-    ),
+    ...managedHosts(site).map((host) => {
+      if (runsRegistry(site, host)) return registryRunbook(site);
+      return hasDns(site) && hasResolver(host) ? hostRunbook(site, host) : undefined;
+    }),
     ...deferredHosts(site).map(deferredRunbook),
-    rebuildRunbook(site),
-    restoreRunbook(site),
+    ...(hasRegistry(site) ? [rebuildRunbook(site), restoreRunbook(site)] : []),
     stateRunbook(site),
     rotationRunbook(site),
-    upgradeRunbook(site),
+    ...(hasRegistry(site) ? [upgradeRunbook(site)] : []),
   ].filter((document) => document !== undefined);
 
 const links = (documents: readonly Document[]) => list(...documents.map(({ title, path }) => link(title, path)));
@@ -40,8 +41,7 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
     links(described),
     heading(md`Something is wrong`),
     links(run),
-    heading(md`An alert fired`),
-    links(alerts),
+    ...(alerts.length === 0 ? [] : [heading(md`An alert fired`), links(alerts)]),
     heading(md`Written by hand`),
     list(
       link(md`Ten minutes: from nothing to a site of your own`, "guide.md"),
@@ -58,7 +58,7 @@ export const documentsOf = (site: Site): Document[] => {
   const pipelines = imagePipelinesPage(site);
   const described = [catalog(site), siteReference(), ...(pipelines === undefined ? [] : [pipelines])];
   const run = runbooks(site);
-  const alerts = alertPages(site);
+  const alerts = isMonitored(site) ? alertPages(site) : [];
   return [index(described, run, alerts), ...described, ...run, ...alerts];
 };
 

@@ -1,5 +1,5 @@
-import type { DeferredHost, ManagedHost } from "../site/host";
-import type { Site } from "../site/schema";
+import type { DeferredHost, DnsHost } from "../site/host";
+import type { DnsSite } from "../site/schema";
 import { command, type Document, heading, paragraph, steps, table } from "./document";
 import { onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
@@ -9,7 +9,7 @@ import { resolverSections } from "./resolver";
 export const runbookOf = ({ name }: { readonly name: string }): string => `runbooks/${name}.md`;
 
 /** The runbook of a host that only has its names from here. */
-export const hostRunbook = (site: Site, host: ManagedHost): Document => ({
+export const hostRunbook = (site: DnsSite, host: DnsHost): Document => ({
   path: runbookOf(host),
   title: md`Runbook: ${plain(host.title)}`,
   body: [

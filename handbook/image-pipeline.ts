@@ -3,7 +3,14 @@ import { stringify } from "yaml";
 import type { BuiltImage, Ci } from "../site/ci";
 import { imageReference } from "../site/image";
 import type { PrivateService } from "../site/registry";
-import { privateServices, type Site, serviceInstance } from "../site/schema";
+import {
+  hasRegistry,
+  privateServices,
+  type RegistrySite,
+  type Site,
+  serviceInstance,
+  wardenImage,
+} from "../site/schema";
 import { type Block, code, command, type Document, GENERATED, heading, paragraph, steps } from "./document";
 import { WORKSTATION } from "./places";
 import { link, md, Shell, sh } from "./prose";
@@ -45,7 +52,7 @@ const verifyAll = (site: Site, target: Target, commit: Shell): Shell => {
  *
  * https://woodpecker-ci.org/docs/usage/workflow-syntax
  */
-const pipeline = (site: Site, { buildPlugin, secrets }: Ci, target: Target): object => {
+const pipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, target: Target): object => {
   const { branch, dockerfile, tags, commitCharacters } = target.image;
   const username = { from_secret: secrets.username };
   const password = { from_secret: secrets.password };
@@ -75,7 +82,7 @@ const pipeline = (site: Site, { buildPlugin, secrets }: Ci, target: Target): obj
           ]),
       {
         name: "verify",
-        image: imageReference(site.monitoring.probeImage),
+        image: imageReference(wardenImage(site)),
         environment: { REG_USER: username, REG_PASS: password },
         commands: [verifyAll(site, target, new Shell(`"${commit}"`)).text],
       },
@@ -86,13 +93,16 @@ const pipeline = (site: Site, { buildPlugin, secrets }: Ci, target: Target): obj
 const pipelinePath = ({ image }: Target): string => `${FOLDER}/${image.repository.replaceAll("/", "-")}.yaml`;
 
 /** The pipelines of the images that CI builds, by their path below docs/. */
-export const imagePipelines = (site: Site): ReadonlyMap<string, string> =>
-  new Map(
+export const imagePipelines = (site: Site): ReadonlyMap<string, string> => {
+  const { ci } = site;
+  if (ci === undefined || !hasRegistry(site)) return new Map();
+  return new Map(
     targetsOf(site).map((target) => [
       pipelinePath(target),
-      `# ${GENERATED}\n${stringify(pipeline(site, site.ci as Ci, target), YAML)}`,
+      `# ${GENERATED}\n${stringify(pipeline(site, ci, target), YAML)}`,
     ]),
   );
+};
 
 /** The same step in the form of GitHub's and Forgejo's actions. */
 const actionStep = (site: Site, { secrets }: Ci, target: Target): string => {

@@ -4,18 +4,18 @@ import { unitOf } from "../hosts/systemd-unit";
 import { imageReference } from "../site/image";
 import type { Maintenance, Schedule } from "../site/maintenance";
 import { containerName, registryPaths, type Service } from "../site/registry";
-import { registryHost, type Site } from "../site/schema";
+import { type RegistrySite, registryHost } from "../site/schema";
 import { type Block, command, heading, paragraph, steps, table } from "./document";
 import { runbookOf } from "./host-runbook";
 import { compose, onHost } from "./places";
 import { link, md, type Prose, plain, type Shell, sh } from "./prose";
 
 /** The section of the registry host's runbook. */
-export const maintenanceSection = (site: Site): Prose =>
+export const maintenanceSection = (site: RegistrySite): Prose =>
   link(md`Maintenance`, `${runbookOf(registryHost(site))}#maintenance`);
 
 /** `warden` on the registry host, as the maintenance runs it. */
-const wardenService = (site: Site): Shell => sh`${compose(site)} run --rm ${WARDEN}`;
+const wardenService = (site: RegistrySite): Shell => sh`${compose(site)} run --rm ${WARDEN}`;
 
 /** Where that sees the data of a service, and what it keeps. */
 const seenByWarden = (service: Service) => wardenPaths(service.name);
@@ -48,22 +48,22 @@ export const maintenanceTable = (maintenance: Maintenance): Block =>
   );
 
 /** What a task has said lately. */
-const journalOf = (site: Site, task: string): Block =>
+const journalOf = (site: RegistrySite, task: string): Block =>
   command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 40 --unit ${service(task)}`, { expected: "…" });
 
 /** Runs a task now, and waits for its end. */
-const runTaskNow = (site: Site, task: string): Block =>
+const runTaskNow = (site: RegistrySite, task: string): Block =>
   command(onHost(registryHost(site)), sh`systemctl start ${service(task)}`);
 
 /** The tasks that work, for those who have to name each. */
-const workingTasks = (site: Site): string[] =>
+const workingTasks = (site: RegistrySite): string[] =>
   site.registry.maintenance === undefined
     ? []
     : maintenanceTasks(site.registry.maintenance)
         .map(({ task }) => task)
         .filter((task) => task !== "disk");
 
-export const listTimers = (site: Site): Block =>
+export const listTimers = (site: RegistrySite): Block =>
   command(onHost(registryHost(site)), sh`systemctl list-timers --all --no-pager ${`${unitOf("*")}.timer`}`, {
     expected: "NEXT…\n…",
   });
@@ -97,7 +97,7 @@ const failures = (): Block =>
   );
 
 /** Of the registry host's runbook; nothing for a site without maintenance. */
-export const maintenanceRunbook = (site: Site): Block[] => {
+export const maintenanceRunbook = (site: RegistrySite): Block[] => {
   const { maintenance, images } = site.registry;
   if (maintenance === undefined) return [];
   const host = registryHost(site);
@@ -131,7 +131,7 @@ export const maintenanceRunbook = (site: Site): Block[] => {
 };
 
 /** How to free space, of each private registry and of the caches. */
-export const reclaim = (site: Site): Block[] => {
+export const reclaim = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const privates = site.registry.services.filter(
     (service) => service.role === "private" && service.retention !== undefined,
@@ -158,5 +158,5 @@ export const reclaim = (site: Site): Block[] => {
 };
 
 /** What every task has said lately, and each of them now: for the pages of the alerts. */
-export const journals = (site: Site): Block[] => workingTasks(site).map((task) => journalOf(site, task));
-export const tasksNow = (site: Site): Block[] => workingTasks(site).map((task) => runTaskNow(site, task));
+export const journals = (site: RegistrySite): Block[] => workingTasks(site).map((task) => journalOf(site, task));
+export const tasksNow = (site: RegistrySite): Block[] => workingTasks(site).map((task) => runTaskNow(site, task));

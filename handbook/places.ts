@@ -1,12 +1,19 @@
 import type { Delivery } from "../hosts/delivery";
 import type { Host } from "../site/host";
 import { registryPaths } from "../site/registry";
-import type { Site } from "../site/schema";
+import type { RegistrySite, Site } from "../site/schema";
+import { type StackName, stacksOf } from "../site/stacks";
 import type { Place } from "./document";
 import { md, plain, Shell, sh } from "./prose";
 
 /** Where the site is checked out: every `npm` command is typed there. */
 export const WORKSTATION: Place = { name: md`the workstation, in the checkout`, host: undefined };
+
+/** Deploys stacks, and waits for the operator to approve the plan. */
+const deploy = (stacks: readonly StackName[]): Shell => sh`npm run cdktf -- deploy ${stacks}`;
+
+/** Deploys all that goes to hosts: one stack may need the one before it. */
+export const deployHosts = (site: Site): Shell => deploy(stacksOf(site).filter((stack) => stack !== "monitoring"));
 
 /** The words of an SSH connection to a host, without a remote command. */
 export const sshTo = ({ address, ssh }: Host): Shell => {
@@ -30,5 +37,5 @@ export const onHost = (host: Host): Place => ({
 export const deliveryProgram = (name: Delivery["name"]): string => `/var/lib/registry-warden/${name}/delivery.sh`;
 
 /** The compose command of the stack, with its file. */
-export const compose = ({ registry }: Site): Shell =>
+export const compose = ({ registry }: RegistrySite): Shell =>
   sh`docker compose --file ${registryPaths(registry.directory).compose}`;

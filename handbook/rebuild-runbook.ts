@@ -1,6 +1,6 @@
 import type { BuiltImage } from "../site/ci";
 import { containerName, type PrivateService } from "../site/registry";
-import { privateServices, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
+import { privateServices, type RegistrySite, registryHost, serviceInstance, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
 import { onHost, sshTo, WORKSTATION } from "./places";
@@ -9,14 +9,14 @@ import { askForAccount, bringWarden, intact, STORE, WHOLE_STORE, wardenHere, war
 
 export const REBUILD = "runbooks/rebuild-image.md";
 
-const imagesOf = ({ ci }: Site, { name }: PrivateService): BuiltImage[] =>
+const imagesOf = ({ ci }: RegistrySite, { name }: PrivateService): BuiltImage[] =>
   (ci?.images ?? []).filter(({ service }) => service === name);
 
 /** The image as clients name it. */
-const reference = (site: Site, service: PrivateService, { repository, tags }: BuiltImage): string =>
+const reference = (site: RegistrySite, service: PrivateService, { repository, tags }: BuiltImage): string =>
   `${serviceInstance(site, service)}/${repository}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
 
-const diagnose = (site: Site, service: PrivateService): Block[] => {
+const diagnose = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const url = serviceUrl(site, service);
   const [image] = imagesOf(site, service);
@@ -50,7 +50,7 @@ const diagnose = (site: Site, service: PrivateService): Block[] => {
   ];
 };
 
-const repair = (site: Site, service: PrivateService): Block[] => {
+const repair = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const url = serviceUrl(site, service);
   const here = wardenOnStore(site, service, { network: true });
@@ -72,7 +72,7 @@ const repair = (site: Site, service: PrivateService): Block[] => {
   ];
 };
 
-const throughCi = (site: Site, service: PrivateService, image: BuiltImage): Block[] => [
+const throughCi = (site: RegistrySite, service: PrivateService, image: BuiltImage): Block[] => [
   heading(md`Rebuild ${image.repository} through CI`),
   paragraph(
     md`Every push to ${image.branch} that changes ${image.dockerfile} builds it, and so does a pipeline that is started by hand:`,
@@ -105,12 +105,12 @@ const throughCi = (site: Site, service: PrivateService, image: BuiltImage): Bloc
   command(onHost(registryHost(site)), pushTags(site, service, image)),
 ];
 
-const tagOptions = (site: Site, service: PrivateService, { repository, tags }: BuiltImage) => {
+const tagOptions = (site: RegistrySite, service: PrivateService, { repository, tags }: BuiltImage) => {
   const name = `${serviceInstance(site, service)}/${repository}`;
   return [...tags.map((tag) => sh`--tag ${`${name}:${tag}`}`), sh`--tag ${name}:"$commit"`];
 };
 
-const pushTags = (site: Site, service: PrivateService, { repository, tags }: BuiltImage): Shell => {
+const pushTags = (site: RegistrySite, service: PrivateService, { repository, tags }: BuiltImage): Shell => {
   const name = `${serviceInstance(site, service)}/${repository}`;
   return tags.reduce<Shell>(
     (before, tag) => sh`${before} && docker push ${`${name}:${tag}`}`,
@@ -118,7 +118,7 @@ const pushTags = (site: Site, service: PrivateService, { repository, tags }: Bui
   );
 };
 
-const verify = (site: Site, service: PrivateService): Block[] => {
+const verify = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const url = serviceUrl(site, service);
   const images = imagesOf(site, service);
@@ -160,7 +160,7 @@ const verify = (site: Site, service: PrivateService): Block[] => {
 };
 
 /** What to do when an image cannot be pulled; undefined where no registry holds images of its own. */
-export const rebuildRunbook = (site: Site): Document | undefined => {
+export const rebuildRunbook = (site: RegistrySite): Document | undefined => {
   const services = privateServices(site.registry);
   if (services.length === 0) return undefined;
   return {

@@ -1,11 +1,12 @@
 import { composeFile, NGINX, servicesUp } from "../hosts/compose";
 import { registryDelivery } from "../hosts/registry";
+import { hasResolver } from "../site/host";
 import { containerName, registryPaths } from "../site/registry";
-import { privateServices, registryHost, type Site, serviceUrl } from "../site/schema";
+import { hasDns, privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
 import { runbookOf } from "./host-runbook";
 import { maintenanceRunbook, reclaim } from "./maintenance";
-import { compose, deliveryProgram, onHost, sshTo, WORKSTATION } from "./places";
+import { compose, deliveryProgram, deployHosts, onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { resolverSections, rollBack } from "./resolver";
 import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
@@ -13,7 +14,7 @@ import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from ".
 /** What a service answers to a request without credentials when all is well. */
 const status = (role: "private" | "proxy"): number => (role === "private" ? 401 : 200);
 
-const healthy = (site: Site): string => {
+const healthy = (site: RegistrySite): string => {
   const up = servicesUp(composeFile(site.registry, registryHost(site).title));
   return Object.values(up)
     .map(({ container_name: name, healthcheck }) => `${name} Up …${healthcheck === undefined ? "" : " (healthy)"}`)
@@ -21,7 +22,7 @@ const healthy = (site: Site): string => {
     .join("\n");
 };
 
-const firstLook = (site: Site): Block[] => {
+const firstLook = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const { services } = site.registry;
   return [
@@ -51,7 +52,7 @@ const firstLook = (site: Site): Block[] => {
   ];
 };
 
-const oneService = (site: Site): Block[] => {
+const oneService = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const authoritative = privateServices(site.registry).map(containerName);
   const caches = site.registry.services.filter(({ role }) => role === "proxy").map(containerName);
@@ -91,7 +92,7 @@ const oneService = (site: Site): Block[] => {
 /** Tags of each repository, in the example of a plan. */
 const KEPT = 10;
 
-const disk = (site: Site): Block[] => {
+const disk = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const paths = registryPaths(site.registry.directory);
   const data = site.registry.services.map(({ name }) => paths.data(name));
@@ -117,7 +118,7 @@ const disk = (site: Site): Block[] => {
 };
 
 /** Of a site without maintenance. */
-const planByHand = (site: Site): Block[] =>
+const planByHand = (site: RegistrySite): Block[] =>
   privateServices(site.registry).flatMap((service) => [
     paragraph(
       md`This plans what may go from ${containerName(service)} when the newest ${KEPT} tags of each repository stay, with everything that they need, and says how much that frees. It changes nothing, and it refuses while anything is broken. Its last line says how to go on:`,
@@ -128,7 +129,7 @@ const planByHand = (site: Site): Block[] =>
     }),
   ]);
 
-const change = (site: Site): Block[] => {
+const change = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const program = deliveryProgram("registry");
   const { backups, files } = registryDelivery(site);
@@ -139,7 +140,7 @@ const change = (site: Site): Block[] => {
     ),
     list(...files.map(({ path }) => md`${path}`)),
     command(WORKSTATION, sh`npm run plan`, { expected: "…\nregistry-vm …" }),
-    command(WORKSTATION, sh`npm run cdktf -- deploy dns registry-vm`, {
+    command(WORKSTATION, deployHosts(site), {
       expected: `…${host.name}: registry is delivered…`,
     }),
     paragraph(md`Verify, on the host or as in ${link(md`First look`, `${runbookOf(host)}#first-look`)}:`),
@@ -155,7 +156,7 @@ const change = (site: Site): Block[] => {
 };
 
 /** The runbook of the host that runs the registries. */
-export const registryRunbook = (site: Site): Document => {
+export const registryRunbook = (site: RegistrySite): Document => {
   const host = registryHost(site);
   const { services, directory, unit, project } = site.registry;
   return {
@@ -179,7 +180,7 @@ export const registryRunbook = (site: Site): Document => {
       ...disk(site),
       ...maintenanceRunbook(site),
       ...change(site),
-      ...resolverSections(site, host),
+      ...(hasDns(site) && hasResolver(host) ? resolverSections(site, host) : []),
     ],
   };
 };

@@ -1,6 +1,6 @@
 import { dnsDelivery } from "../hosts/resolver";
-import type { ManagedHost } from "../site/host";
-import type { Site } from "../site/schema";
+import type { DnsHost, ManagedHost } from "../site/host";
+import type { DnsSite } from "../site/schema";
 import { type Block, command, heading, list, paragraph, table } from "./document";
 import { deliveryProgram, onHost, WORKSTATION } from "./places";
 import { md, plain, sh } from "./prose";
@@ -10,7 +10,7 @@ import { wardenHere } from "./warden";
 const RESOLVED_SECONDS = 5;
 
 /** What a host does while its primary resolver is silent. */
-const outage = ({ resolver }: ManagedHost): Block => {
+const outage = ({ resolver }: DnsHost): Block => {
   const [primary, fallback] = resolver.nameservers;
   return resolver.kind === "resolv.conf"
     ? list(
@@ -25,7 +25,7 @@ const outage = ({ resolver }: ManagedHost): Block => {
       );
 };
 
-const look = (host: ManagedHost): Block =>
+const look = (host: DnsHost): Block =>
   host.resolver.kind === "resolv.conf"
     ? command(onHost(host), sh`cat /etc/resolv.conf`, {
         expected: [
@@ -58,7 +58,7 @@ export const rollBack = (host: ManagedHost, program: string): Block[] => [
 ];
 
 /** The part of a host's runbook that is about its names. */
-export const resolverSections = (site: Site, host: ManagedHost): Block[] => {
+export const resolverSections = (site: DnsSite, host: DnsHost): Block[] => {
   const { files, parts, backups } = dnsDelivery(site, host);
   const program = deliveryProgram("dns");
   const { internal, external } = site.dns;

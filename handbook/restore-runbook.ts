@@ -1,5 +1,5 @@
 import { containerName, type PrivateService, registryPaths } from "../site/registry";
-import { privateServices, registryHost, type Site } from "../site/schema";
+import { privateServices, type RegistrySite, registryHost } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
 import { compose, onHost } from "./places";
@@ -7,7 +7,7 @@ import { link, md, plain, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { bringWarden, STORE, verifyRegistry, WHOLE_STORE, wardenOnStore } from "./warden";
 
-const restore = (site: Site, service: PrivateService): Block[] => {
+const restore = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const data = registryPaths(site.registry.directory).data(service.name);
   const beside = `${data}.before-restore`;
@@ -41,7 +41,7 @@ const restore = (site: Site, service: PrivateService): Block[] => {
 };
 
 /** Restoring the data of the registries; undefined where there is no copy, or nothing that exists nowhere else. */
-export const restoreRunbook = (site: Site): Document | undefined => {
+export const restoreRunbook = (site: RegistrySite): Document | undefined => {
   const { offsiteCopy: copy } = site.registry;
   const services = privateServices(site.registry);
   if (copy === undefined || services.length === 0) return undefined;

@@ -1,14 +1,28 @@
 import { NGINX } from "../hosts/compose";
 import { unitOf } from "../hosts/systemd-unit";
+import type { Probe } from "../site/monitoring";
 import { containerName, type PrivateService, type ProxyService } from "../site/registry";
-import { privateServices, probedService, registryHost, type Site, serviceInstance, serviceUrl } from "../site/schema";
-import { deployMonitoring, inCluster, kubectl, runNow } from "./cluster";
-import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
+import {
+  hasCluster,
+  hasRegistry,
+  isExternal,
+  managedHosts,
+  privateServices,
+  probedService,
+  type RegistrySite,
+  registryHost,
+  type Site,
+  serviceInstance,
+  serviceUrl,
+} from "../site/schema";
+import { deployMonitoring, inCluster, kubectl } from "./cluster";
+import { type Block, command, type Document, heading, list, type Place, paragraph, steps } from "./document";
 import { compose, onHost, WORKSTATION } from "./places";
+import { runNow } from "./probe-runs";
 import { md, plain, sh } from "./prose";
 import { askForAccount, intact, wardenHere } from "./warden";
 
-const passwords = (site: Site, service: PrivateService): Block[] => {
+const passwords = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const url = serviceUrl(site, service);
   return [
@@ -52,37 +66,57 @@ const passwords = (site: Site, service: PrivateService): Block[] => {
   ];
 };
 
+/** Puts new credentials where a probe reads them. */
+const probeCredentials = (site: Site, probe: Probe): Block[] => {
+  const { credentials } = probe;
+  if (credentials?.from === "existing-secret" && hasCluster(site))
+    return [
+      paragraph(md`Then put both into the Secret ${credentials.secret}:`),
+      askForAccount(WORKSTATION),
+      inCluster(
+        sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | ${kubectl(site)} create secret generic ${credentials.secret} --from-env-file /dev/stdin --dry-run=client --output yaml | ${kubectl(site)} apply --filename -`,
+        `secret/${credentials.secret} configured`,
+      ),
+    ];
+  if (credentials?.from === "file" && hasRegistry(site))
+    return [
+      paragraph(
+        md`Then put both into ${credentials.file}, in single quotes, because compose replaces a dollar otherwise. The next run reads it:`,
+      ),
+      ...writeAccountFile(onHost(registryHost(site)), credentials.file),
+    ];
+  return [
+    paragraph(
+      md`Then raise ${"credentials.revision"} of the probe in the site, set the variables that ${"npm run plan"} names, and deploy. They are in no plan and in no state:`,
+    ),
+    deployMonitoring,
+  ];
+};
+
 const probeAccount = (site: Site): Block[] =>
-  site.monitoring.probes.flatMap((probe): Block[] => {
+  (site.monitoring?.probes ?? []).flatMap((probe): Block[] => {
     if (probe.credentials === undefined) return [];
-    const { from, secret } = probe.credentials;
-    const instance = serviceInstance(site, probedService(site, probe));
     return [
       heading(md`The account of ${probe.name}`),
       paragraph(
-        md`First give it a new password at ${instance}, as above. Until the cluster has it too, the probe is refused, which is an alert after two runs.`,
+        md`First give it a new password at ${serviceInstance(site, probedService(site, probe))}${isExternal(probedService(site, probe)) ? md`` : md`, as above`}. Until the probe has it too, the probe is refused, which is an alert after two runs.`,
       ),
-      ...(from === "existing-secret"
-        ? [
-            paragraph(md`Then put both into the Secret ${secret}:`),
-            askForAccount(WORKSTATION),
-            inCluster(
-              sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | ${kubectl(site)} create secret generic ${secret} --from-env-file /dev/stdin --dry-run=client --output yaml | ${kubectl(site)} apply --filename -`,
-              `secret/${secret} configured`,
-            ),
-          ]
-        : [
-            paragraph(
-              md`Then raise ${"credentials.revision"} of the probe in the site, set the variables that ${"npm run plan"} names, and deploy. They are in no plan and in no state:`,
-            ),
-            deployMonitoring,
-          ]),
+      ...probeCredentials(site, probe),
       paragraph(md`Verify with a run now:`),
       ...runNow(site, probe),
     ];
   });
 
-const maintenanceAccount = (site: Site): Block[] => {
+/** Asks for an account, and writes the env file that compose reads it from. */
+const writeAccountFile = (place: Place, file: string): Block[] => [
+  askForAccount(place),
+  command(
+    place,
+    sh`printf "REG_USER='%s'\\nREG_PASS='%s'\\n" "\${REG_USER//\\'/\\\\\\'}" "\${REG_PASS//\\'/\\\\\\'}" | install -m 0600 /dev/stdin ${file}`,
+  ),
+];
+
+const maintenanceAccount = (site: RegistrySite): Block[] => {
   const { maintenance } = site.registry;
   if (maintenance === undefined) return [];
   const host = registryHost(site);
@@ -92,11 +126,7 @@ const maintenanceAccount = (site: Site): Block[] => {
     paragraph(
       md`It is in ${file}, mode ${"0600"}, as ${["REG_USER", "REG_PASS"]}, and has to be allowed to push: whether a registry is read-only shows when it refuses an upload. First give it a new password, as above; then write both, in single quotes, because compose replaces a dollar otherwise:`,
     ),
-    askForAccount(onHost(host)),
-    command(
-      onHost(host),
-      sh`printf "REG_USER='%s'\\nREG_PASS='%s'\\n" "\${REG_USER//\\'/\\\\\\'}" "\${REG_PASS//\\'/\\\\\\'}" | install -m 0600 /dev/stdin ${file}`,
-    ),
+    ...writeAccountFile(onHost(host), file),
     ...(maintenance.cleanUp === undefined
       ? []
       : [
@@ -106,7 +136,7 @@ const maintenanceAccount = (site: Site): Block[] => {
   ];
 };
 
-const upstream = (site: Site, service: ProxyService): Block[] => {
+const upstream = (site: RegistrySite, service: ProxyService): Block[] => {
   const { credentialsFile: file } = service;
   if (file === undefined) return [];
   const host = registryHost(site);
@@ -128,7 +158,7 @@ const upstream = (site: Site, service: ProxyService): Block[] => {
   ];
 };
 
-const certificate = (site: Site, service: PrivateService): Block[] => {
+const certificate = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const { certificate: file, key } = service.tls;
   const connection = serviceInstance(site, service);
@@ -159,27 +189,43 @@ const certificate = (site: Site, service: PrivateService): Block[] => {
   ];
 };
 
-/** Passwords, keys and certificates, one section each. */
-export const rotationRunbook = (site: Site): Document => ({
-  path: "runbooks/rotate-credentials.md",
-  title: md`Runbook: credentials and certificates`,
-  body: [
-    paragraph(
-      md`None of them is in this repository, in a plan or in a state. Each is a file of yours on a host, or a Secret.`,
-    ),
-    ...privateServices(site.registry).flatMap((service) => passwords(site, service)),
+const deployKey = (): Block[] => [
+  heading(md`The key with which you deploy`),
+  steps(
+    md`Put the new public key on each host, beside the old one.`,
+    md`Deploy with the new key. A deploy that cannot connect changes nothing.`,
+    md`Take the old one off the hosts.`,
+  ),
+  list(
+    md`If a host got a new key of its own, read it with ${"ssh-keyscan -t ecdsa"} over a way that you trust, and put it into ${"ssh.hostKey"} of the host. Terraform compares no other kind.`,
+    md`Verify with ${"npm run -s warden -- drift"}: it logs in to each host and only reads. To take it back, put the old public key there again.`,
+  ),
+];
+
+export const ROTATION = "runbooks/rotate-credentials.md";
+
+/** Passwords, keys and certificates, one section each; undefined where the site has none. */
+export const rotationRunbook = (site: Site): Document | undefined => {
+  const ofRegistry = (blocks: (given: RegistrySite) => Block[]): Block[] => (hasRegistry(site) ? blocks(site) : []);
+  const sections = [
+    ...ofRegistry((given) => privateServices(given.registry).flatMap((service) => passwords(given, service))),
     ...probeAccount(site),
-    ...maintenanceAccount(site),
-    ...site.registry.services.flatMap((service) => (service.role === "proxy" ? upstream(site, service) : [])),
-    ...privateServices(site.registry).flatMap((service) => certificate(site, service)),
-    heading(md`The key with which you deploy`),
-    steps(
-      md`Put the new public key on each host, beside the old one.`,
-      md`Deploy with the new key. A deploy that cannot connect changes nothing.`,
-      md`Take the old one off the hosts.`,
+    ...ofRegistry(maintenanceAccount),
+    ...ofRegistry((given) =>
+      given.registry.services.flatMap((service) => (service.role === "proxy" ? upstream(given, service) : [])),
     ),
-    list(
-      md`If a host got a new key of its own, read it with ${"ssh-keyscan -t ecdsa"} over a way that you trust, and put it into ${"ssh.hostKey"} of the host. Terraform compares no other kind.`,
-    ),
-  ],
-});
+    ...ofRegistry((given) => privateServices(given.registry).flatMap((service) => certificate(given, service))),
+    ...(managedHosts(site).length === 0 ? [] : deployKey()),
+  ];
+  if (sections.length === 0) return undefined;
+  return {
+    path: ROTATION,
+    title: md`Runbook: credentials and certificates`,
+    body: [
+      paragraph(
+        md`None of them is in this repository, in a plan or in a state. Each is a file of yours on a host, or a Secret.`,
+      ),
+      ...sections,
+    ],
+  };
+};

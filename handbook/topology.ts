@@ -1,7 +1,19 @@
 import { visible } from "../review/markdown";
 import { imageReference } from "../site/image";
+import type { Probe } from "../site/monitoring";
 import { containerName } from "../site/registry";
-import { isExternal, managedHosts, type ProbedService, probedService, registryHost, type Site } from "../site/schema";
+import {
+  dnsHosts,
+  hasRegistry,
+  isExternal,
+  isMonitored,
+  type MonitoredSite,
+  ownPushgateway,
+  type ProbedService,
+  probedService,
+  pushgatewayUrl,
+  type Site,
+} from "../site/schema";
 import { GENERATED } from "./document";
 
 /** Path of the picture below docs/. */
@@ -40,7 +52,7 @@ const column = (index: number, top: number, boxes: readonly Omit<Box, "x" | "y">
   });
 };
 
-const bottom = (boxes: readonly Box[]): number => Math.max(...boxes.map((box) => box.y + height(box)));
+const bottom = (boxes: readonly Box[]): number => Math.max(MARGIN, ...boxes.map((box) => box.y + height(box)));
 
 const drawn = (box: Box): string => {
   const text = box.lines.map(
@@ -89,26 +101,27 @@ interface Band {
   readonly arrows: readonly string[];
 }
 
+/** What a probe is, and where it tells what it found. */
+const probeLines = (site: MonitoredSite, { name, runsOn, periodMinutes }: Probe): string[] => [
+  name,
+  `${runsOn === "cluster" ? `CronJob in ${site.monitoring.namespace?.name}` : `timer on ${site.registry?.host}`}, every ${periodMinutes} min`,
+  `→ ${ownPushgateway(site) === undefined ? new URL(pushgatewayUrl(site)).hostname.split(".", 1)[0] : "registry-pushgateway"}`,
+];
+
 /** Probes to the registries, and caches to their upstreams. */
 const registries = (site: Site): Band => {
-  const { registry, monitoring } = site;
+  const own = site.registry?.services ?? [];
+  const external = site.monitoring?.externalRegistries ?? [];
+  const watching = site.monitoring?.probes ?? [];
   const probes = column(
     0,
     MARGIN,
-    monitoring.probes.map((probe) => ({
-      lines: [
-        probe.name,
-        `CronJob in ${monitoring.namespace.name}, every ${probe.periodMinutes} min`,
-        `→ ${new URL(monitoring.pushgateway).hostname.split(".", 1)[0]}`,
-      ],
-      kind: "outside",
-    })),
+    isMonitored(site) ? watching.map((probe) => ({ lines: probeLines(site, probe), kind: "outside" })) : [],
   );
-  const host = registryHost(site);
   const services = column(
     1,
     MARGIN + PADDING + LINE,
-    registry.services.map((service) => ({
+    own.map((service) => ({
       lines: [
         containerName(service),
         service.role === "private" ? "private registry" : "pull-through cache",
@@ -117,24 +130,24 @@ const registries = (site: Site): Band => {
       kind: "service",
     })),
   );
-  const caches = registry.services.filter((service) => service.role === "proxy");
+  const caches = own.filter((service) => service.role === "proxy");
   const upstreams = column(
     2,
     MARGIN,
     [
       ...caches.map(({ upstream }) => ({ lines: [new URL(upstream).host, "upstream"] })),
-      ...monitoring.externalRegistries.map(({ name, url }) => ({ lines: [name, new URL(url).host] })),
+      ...external.map(({ name, url }) => ({ lines: [name, new URL(url).host] })),
     ].map((box) => ({ ...box, kind: "outside" })),
   );
   const boxOf = (service: ProbedService): Box | undefined =>
-    isExternal(service)
-      ? upstreams[caches.length + monitoring.externalRegistries.indexOf(service)]
-      : services[registry.services.indexOf(service)];
+    isExternal(service) ? upstreams[caches.length + external.indexOf(service)] : services[own.indexOf(service)];
   return {
-    frames: [frame(`${host.name}, behind ${imageReference(registry.images.nginx)}`, services)],
+    frames: hasRegistry(site)
+      ? [frame(`${site.registry.host}, behind ${imageReference(site.registry.images.nginx)}`, services)]
+      : [],
     boxes: [...probes, ...services, ...upstreams],
     arrows: [
-      ...monitoring.probes.map((probe, index) => arrow(probes[index], boxOf(probedService(site, probe)))),
+      ...watching.map((probe, index) => arrow(probes[index], boxOf(probedService(site, probe)))),
       ...caches.map((cache, index) => arrow(boxOf(cache), upstreams[index])),
     ],
   };
@@ -154,14 +167,14 @@ const names = (site: Site, top: number): Band => {
       kind: host.deferred === undefined ? "machine" : "deferred",
     })),
   );
-  const addresses = [...new Set(managedHosts(site).flatMap(({ resolver }) => resolver.nameservers))];
+  const addresses = [...new Set(dnsHosts(site).flatMap(({ resolver }) => resolver.nameservers))];
   const resolvers = column(
     1,
     top,
     addresses.map((address) => ({
       lines: [
         address,
-        managedHosts(site).some(({ resolver }) => resolver.nameservers[0] === address)
+        dnsHosts(site).some(({ resolver }) => resolver.nameservers[0] === address)
           ? "primary resolver"
           : "fallback resolver",
       ],
@@ -171,7 +184,7 @@ const names = (site: Site, top: number): Band => {
   return {
     frames: [],
     boxes: [...hosts, ...resolvers],
-    arrows: managedHosts(site).flatMap((host) =>
+    arrows: dnsHosts(site).flatMap((host) =>
       host.resolver.nameservers.map((address, index) =>
         arrow(
           hosts[site.hosts.indexOf(host)],
@@ -186,9 +199,9 @@ const names = (site: Site, top: number): Band => {
 /** Who talks to whom, as a picture. */
 export const topology = (site: Site): string => {
   const above = registries(site);
-  const below = names(site, bottom(above.boxes) + 3 * GAP);
+  const below = names(site, above.boxes.length === 0 ? MARGIN : bottom(above.boxes) + 3 * GAP);
   const columns = Math.max(...[...above.boxes, ...below.boxes].map(({ x }) => x)) + WIDTH + MARGIN;
-  const rows = bottom(below.boxes) + MARGIN;
+  const rows = bottom([...above.boxes, ...below.boxes]) + MARGIN;
   return `${GENERATED}
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${columns} ${rows}" role="img" aria-label="Who talks to whom">
 <style>${STYLE}

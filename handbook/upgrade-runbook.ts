@@ -1,9 +1,9 @@
 import { REGISTRY_PORT } from "../hosts/registry-configuration";
 import { imageReference } from "../site/image";
 import { containerName, registryPaths } from "../site/registry";
-import { privateServices, registryHost, type Site, serviceUrl } from "../site/schema";
+import { privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
-import { onHost, WORKSTATION } from "./places";
+import { deployHosts, onHost, WORKSTATION } from "./places";
 import { link, md, sh } from "./prose";
 import { intact, verifyRegistry, wardenHere } from "./warden";
 
@@ -13,7 +13,7 @@ const NEXT = "3.0.0";
 /** A port of loopback alone, on which the new version is tried. */
 const TRIAL_PORT = 15000;
 
-const trial = (site: Site): Block[] =>
+const trial = (site: RegistrySite): Block[] =>
   privateServices(site.registry).flatMap((service) => {
     const host = registryHost(site);
     const data = registryPaths(site.registry.directory).data(service.name);
@@ -36,7 +36,7 @@ const trial = (site: Site): Block[] =>
   });
 
 /** From the pinned version to the next major one, and back. */
-export const upgradeRunbook = (site: Site): Document | undefined => {
+export const upgradeRunbook = (site: RegistrySite): Document | undefined => {
   const { images, services } = site.registry;
   if (/^v?3\./.test(images.registry.tag)) return undefined;
   return {
@@ -76,7 +76,7 @@ export const upgradeRunbook = (site: Site): Document | undefined => {
         md`Deploy. Images are pulled first; a registry that is not healthy after it means that everything is put back.`,
       ),
       command(WORKSTATION, sh`npm run plan`, { expected: "…\nregistry-vm …" }),
-      command(WORKSTATION, sh`npm run cdktf -- deploy dns registry-vm`),
+      command(WORKSTATION, deployHosts(site)),
       heading(md`Verify`),
       ...privateServices(site.registry).map((service) =>
         command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)} --blobs hash`, {

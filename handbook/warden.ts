@@ -1,7 +1,14 @@
 import { join } from "node:path/posix";
 import { imageReference } from "../site/image";
 import { registryPaths, type Service } from "../site/registry";
-import { type ProbedService, registryHost, type Site, serviceUrl } from "../site/schema";
+import {
+  type ProbedService,
+  type RegistrySite,
+  registryHost,
+  type Site,
+  serviceUrl,
+  wardenImage,
+} from "../site/schema";
 import { type Block, command, type Place } from "./document";
 import { sshTo, WORKSTATION } from "./places";
 import { type Shell, sh } from "./prose";
@@ -13,7 +20,7 @@ export const wardenHere: Shell = sh`npm run -s warden --`;
 const PROGRAM = "/root/warden.mjs";
 
 /** Builds the program and brings it to the registry host. */
-export const bringWarden = (site: Site): Block => {
+export const bringWarden = (site: RegistrySite): Block => {
   const host = registryHost(site);
   return command(WORKSTATION, sh`npm run -s build && ${sshTo(host)} ${`cat > ${PROGRAM}`} < dist/warden.mjs`);
 };
@@ -33,14 +40,18 @@ interface Access {
 }
 
 /** `warden` on the registry host, on the data of one service, which it sees as STORE. */
-export const wardenOnStore = (site: Site, service: Service, { write = false, network = false }: Access = {}): Shell => {
+export const wardenOnStore = (
+  site: RegistrySite,
+  service: Service,
+  { write = false, network = false }: Access = {},
+): Shell => {
   const data = registryPaths(site.registry.directory).data(service.name);
   const program = join("/opt", "warden.mjs");
   return sh`docker run --rm ${[
     ...(network ? [sh`--network host --env REG_USER --env REG_PASS`] : [sh`--network none`]),
     sh`--volume ${`${data}:${STORE}${write ? "" : ":ro"}`}`,
     sh`--volume ${`${PROGRAM}:${program}:ro`}`,
-    imageReference(site.monitoring.probeImage),
+    imageReference(wardenImage(site)),
   ]} node ${program}`;
 };
 

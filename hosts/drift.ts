@@ -1,6 +1,6 @@
-import type { ManagedHost, ResolvedResolver } from "../site/host";
+import { hasResolver, type ManagedHost, type ResolvedResolver } from "../site/host";
 import { registryPaths } from "../site/registry";
-import { registryHost, type Site } from "../site/schema";
+import { hasDns, type RegistrySite, registryHost, runsRegistry, type Site } from "../site/schema";
 import { composeFile, servicesUp } from "./compose";
 import { type Delivery, digest } from "./delivery";
 import type { Finding } from "./finding";
@@ -118,7 +118,7 @@ container() {
   printf 'image %s\nstate %s\ndefinition %s\n' "$image" "\${state/restarting/running}" "$definition"
 }`;
 
-const containers = (site: Site): Look[] => {
+const containers = (site: RegistrySite): Look[] => {
   const { registry } = site;
   const file = registryPaths(registry.directory).compose;
   const services = Object.entries(servicesUp(composeFile(registry, registryHost(site).title)));
@@ -141,7 +141,7 @@ const containers = (site: Site): Look[] => {
   ];
 };
 
-const timers = (site: Site): Look[] => {
+const timers = (site: RegistrySite): Look[] => {
   const { maintenance } = site.registry;
   const tasks = maintenance === undefined ? [] : maintenanceTasks(maintenance);
   return [
@@ -160,9 +160,9 @@ const timers = (site: Site): Look[] => {
 
 /** Everything that is managed of a host. */
 export const looksAt = (site: Site, host: ManagedHost): Look[] => [
-  ...files(dnsDelivery(site, host)),
-  ...(host.resolver.kind === "systemd-resolved" ? resolved(host.resolver) : []),
-  ...(host.name === site.registry.host ? [...files(registryDelivery(site)), ...containers(site), ...timers(site)] : []),
+  ...(hasDns(site) && hasResolver(host) ? files(dnsDelivery(site, host)) : []),
+  ...(host.resolver?.kind === "systemd-resolved" ? resolved(host.resolver) : []),
+  ...(runsRegistry(site, host) ? [...files(registryDelivery(site)), ...containers(site), ...timers(site)] : []),
 ];
 
 /** A script that prints one line for each, in base64; it only reads. */

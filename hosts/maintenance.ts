@@ -1,7 +1,7 @@
 import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../monitoring/metrics";
 import { longestWait, type Maintenance, type Schedule } from "../site/maintenance";
 import { containerName, registryPaths } from "../site/registry";
-import { registryHost, type Site, serviceInstance } from "../site/schema";
+import { pushgatewayUrlOnHost, type RegistrySite, registryHost, serviceInstance } from "../site/schema";
 import { cleanedUp, readOnlyOverride, renderCompose, WARDEN, wardenPaths } from "./compose";
 import { type DeliveredFile, type DeliveredLink, hostProgram } from "./delivery";
 import { CONFIGURATION, registryConfiguration } from "./registry-configuration";
@@ -57,7 +57,7 @@ const METRICS = {
 /** https://github.com/prometheus/pushgateway#url */
 const groupOf = (instance: string): string => `job/${MAINTENANCE_JOB}/instance/${encodeURIComponent(instance)}/task`;
 
-const settings = (site: Site, maintenance: Maintenance): Settings => {
+const settings = (site: RegistrySite, maintenance: Maintenance): Settings => {
   const { directory, project, services } = site.registry;
   const paths = registryPaths(directory);
   const tasks = maintenanceTasks(maintenance);
@@ -76,7 +76,8 @@ const settings = (site: Site, maintenance: Maintenance): Settings => {
     POLICIES: services.map(({ role, name }) => (role === "private" ? wardenPaths(name).retention : "")),
     READ_ONLY_FILES: services.map(({ role, name }) => (role === "private" ? paths.readOnlyCompose(name) : "")),
     GROUPS_OF: services.map(
-      (service) => `${maintenance.pushgateway.replace(/\/$/, "")}/metrics/${groupOf(serviceInstance(site, service))}`,
+      (service) =>
+        `${pushgatewayUrlOnHost(site).replace(/\/$/, "")}/metrics/${groupOf(serviceInstance(site, service))}`,
     ),
     TASKS: tasks.map(({ task }) => task),
     ALLOWED_AGES: tasks.map(({ allowedAge }) => String(allowedAge)),
@@ -99,7 +100,7 @@ export interface MaintenanceDelivery {
 const NOTHING: MaintenanceDelivery = { files: [], links: [], parts: {}, secrets: [], replacedCron: [] };
 
 /** The program, what it runs, what it reads, and the timers that start it. */
-export const maintenanceDelivery = (site: Site): MaintenanceDelivery => {
+export const maintenanceDelivery = (site: RegistrySite): MaintenanceDelivery => {
   const { registry } = site;
   const { maintenance, directory, services, unit } = registry;
   if (maintenance === undefined) return NOTHING;

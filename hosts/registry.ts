@@ -1,5 +1,5 @@
 import { containerName, registryPaths, type Service } from "../site/registry";
-import { registryHost, type Site } from "../site/schema";
+import { type RegistrySite, registryHost } from "../site/schema";
 import { composeFile, NGINX, renderCompose, servicesUp } from "./compose";
 import type { DeliveredFile, Delivery } from "./delivery";
 import { maintenanceDelivery } from "./maintenance";
@@ -16,7 +16,7 @@ const secretsOf = (service: Service): string[] => {
 };
 
 /** The registries of the site, their front, their browser and their maintenance, on the host that runs them. */
-export const registryDelivery = (site: Site): Delivery => {
+export const registryDelivery = (site: RegistrySite): Delivery => {
   const { registry } = site;
   const { directory, services, unit } = registry;
   const host = registryHost(site);

@@ -1,7 +1,7 @@
 import type { ManagedHost } from "../site/host";
 import type { ExternalRegistry, Probe } from "../site/monitoring";
 import type { Service } from "../site/registry";
-import type { Site } from "../site/schema";
+import type { MonitoredSite } from "../site/schema";
 
 /** critical: act now. warning: a ticket. https://github.com/kubernetes-monitoring/kubernetes-mixin */
 export type Severity = "critical" | "warning";
@@ -51,7 +51,7 @@ export interface Alert {
 export interface Family {
   /** Of the group. */
   readonly name: string;
-  readonly alerts: (site: Site) => readonly Alert[];
+  readonly alerts: (site: MonitoredSite) => readonly Alert[];
 }
 
 export const MINUTE = 60;

@@ -1,4 +1,4 @@
-import type { Site } from "../site/schema";
+import type { MonitoredSite } from "../site/schema";
 import { type Alert, type AlertingRule, type Family, MINUTE, type RuleGroup, type Subject } from "./alert";
 import { catalogAlerts } from "./families/catalog";
 import { certificateAlerts } from "./families/certificate";
@@ -20,9 +20,10 @@ const FAMILIES: readonly Family[] = [
 /** A duration as Prometheus reads it. */
 const duration = (seconds: number): string => (seconds % MINUTE === 0 ? `${seconds / MINUTE}m` : `${seconds}s`);
 
-const runbook = (site: Site, alert: string): string => `${site.monitoring.runbooks.replace(/\/$/, "")}/${alert}.md`;
+const runbook = (site: MonitoredSite, alert: string): string =>
+  `${site.monitoring.runbooks.replace(/\/$/, "")}/${alert}.md`;
 
-const ruleOf = (site: Site, { name, severity, expr, after, summary, description }: Alert): AlertingRule => ({
+const ruleOf = (site: MonitoredSite, { name, severity, expr, after, summary, description }: Alert): AlertingRule => ({
   alert: name,
   expr,
   for: duration(after),
@@ -37,11 +38,11 @@ export interface Documented {
 }
 
 /** Every rule of a site, with what it is about. */
-export const documentedRules = (site: Site): Documented[] =>
+export const documentedRules = (site: MonitoredSite): Documented[] =>
   FAMILIES.flatMap(({ alerts }) => alerts(site)).map((alert) => ({ rule: ruleOf(site, alert), about: alert.about }));
 
 /** The alerts of a site: one group for each family that has any. */
-export const rulesFor = (site: Site): RuleGroup[] =>
+export const rulesFor = (site: MonitoredSite): RuleGroup[] =>
   FAMILIES.map(({ name, alerts }) => ({ name, rules: alerts(site).map((alert) => ruleOf(site, alert)) })).filter(
     ({ rules }) => rules.length > 0,
   );

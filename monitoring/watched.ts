@@ -1,5 +1,5 @@
 import type { Probe } from "../site/monitoring";
-import { isExternal, type ProbedService, probedService, type Site, serviceInstance } from "../site/schema";
+import { isExternal, type MonitoredSite, type ProbedService, probedService, serviceInstance } from "../site/schema";
 import { MINUTE, type Subject } from "./alert";
 import type { MetricName, PushgatewayMetricName } from "./metrics";
 import { selector } from "./promql";
@@ -25,7 +25,7 @@ export interface Watch {
   readonly shards: number;
 }
 
-const watched = (site: Site): Watched[] =>
+const watched = (site: MonitoredSite): Watched[] =>
   site.monitoring.probes.map((probe) => {
     const service = probedService(site, probe);
     return { probe, service, instance: serviceInstance(site, service) };
@@ -43,10 +43,10 @@ const grouped = (registries: readonly Watched[]): Watch[] => {
 };
 
 /** Every registry that is probed. */
-export const watchesOf = (site: Site): Watch[] => grouped(watched(site));
+export const watchesOf = (site: MonitoredSite): Watch[] => grouped(watched(site));
 
 /** The registries that are authoritative for what they hold: a cache may lack anything. */
-export const authoritativeWatchesOf = (site: Site): Watch[] =>
+export const authoritativeWatchesOf = (site: MonitoredSite): Watch[] =>
   grouped(watched(site).filter(({ service }) => service.role === "private"));
 
 export const subjectOf = ({ probe, service }: Watched): Subject =>

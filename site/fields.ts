@@ -42,9 +42,11 @@ export const absolutePath = text(ABSOLUTE_PATH).refine(
 
 const FREE_TEXT = "a line of text that is not empty";
 
-export const line = text(FREE_TEXT).refine((value) => value.trim() !== "" && !/[\r\n]/.test(value), {
-  error: `allowed is ${FREE_TEXT}`,
-});
+/** One line for whoever reads it: a terminal, a unit of systemd, a YAML file, JavaScript. Half a character is no text. */
+export const line = text(FREE_TEXT).refine(
+  (value) => value.trim() !== "" && !/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(value),
+  { error: `allowed is ${FREE_TEXT}` },
+);
 
 const whole = (minimum: number, maximum: number, what: string) =>
   z
@@ -66,7 +68,8 @@ export const baseUrl = (protocols: ("http" | "https")[]) => {
   const allowed = `a URL of ${protocols.join(" or ")} without credentials, query or fragment`;
   return text(allowed).refine(
     (value) => {
-      if (!URL.canParse(value)) return false;
+      // The URL standard takes line breaks and tabs out, and the text goes on with them to configuration files.
+      if (!/^[\x21-\x7e]+$/.test(value) || !URL.canParse(value)) return false;
       const url = new URL(value);
       const bare = url.username === "" && url.password === "" && url.search === "" && url.hash === "";
       return bare && protocols.some((protocol) => url.protocol === `${protocol}:`);
@@ -74,6 +77,12 @@ export const baseUrl = (protocols: ("http" | "https")[]) => {
     { error: `allowed is ${allowed}` },
   );
 };
+
+/** The base URL of a Pushgateway, to which clients add `/metrics/job/…`. */
+export const pushgatewayUrl = baseUrl(["http", "https"]).refine(
+  (url) => !URL.canParse(url) || new URL(url).pathname === "/",
+  { error: 'allowed is the URL of a Pushgateway without a path, for example "http://pushgateway:9091"' },
+);
 
 /**
  * A value that is one of a fixed set. Written out, because the default message of an enum does not name the hint.
@@ -116,23 +125,6 @@ export const record = <Shape extends z.ZodRawShape>(shape: Shape, allowed?: stri
 
 const isRefused = (field: unknown): boolean =>
   field instanceof z.ZodOptional && field.def.innerType instanceof z.ZodUnknown;
-
-/**
- * A rule over several fields. It states in `needs` the little that it looks at, and is checked as soon as that much is
- * well-formed: a mistake elsewhere in the same object must not hide it.
- *
- * @param broken what is wrong, or undefined; one sentence that ends with the hint
- */
-export const rule = <Needs extends z.ZodType>(needs: Needs, broken: (value: z.output<Needs>) => string | undefined) => {
-  const verdict = (input: unknown): string | undefined => {
-    const parsed = needs.safeParse(input);
-    return parsed.success ? broken(parsed.data) : undefined;
-  };
-  return z.refine((value) => verdict(value) === undefined, {
-    when: () => true,
-    error: (issue) => verdict(issue.input) ?? "",
-  });
-};
 
 /** The values that occur more than once, in their first order. */
 export const duplicates = <T>(values: readonly T[]): T[] => [

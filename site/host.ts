@@ -10,9 +10,9 @@ import {
   port,
   record,
   refused,
-  rule,
   seconds,
 } from "./fields";
+import { rule } from "./rule";
 
 /** At least a primary and a fallback, in this order. */
 type Nameservers = readonly [primary: string, fallback: string, ...more: string[]];
@@ -107,15 +107,7 @@ const hostKey = z
   })
   .optional();
 
-const keysOfBothOrNeither = rule(
-  z.object({ hostKey: z.string().optional(), jump: z.object({ hostKey: z.string().optional() }) }),
-  ({ hostKey, jump }) =>
-    (hostKey === undefined) === (jump.hostKey === undefined)
-      ? undefined
-      : `the key of ${hostKey === undefined ? "the jump host" : "the host"} alone is pinned; allowed are both keys or neither: Terraform compares the two with one list, add the other`,
-);
-
-const ssh = record({
+const connection = record({
   port: port.default(22),
   /** Any other than root needs sudo without a password. */
   user,
@@ -129,9 +121,17 @@ const ssh = record({
   hostKey,
   /** The host in between, reached with the same key or agent. */
   jump: record({ address, port: port.default(22), user, hostKey }).optional(),
-}).check(keysOfBothOrNeither);
+});
 
-const hostFields = record({
+const keysOfBothOrNeither = rule(connection, ["hostKey", "jump.hostKey"], ({ hostKey, jump }) =>
+  jump === undefined || (hostKey === undefined) === (jump.hostKey === undefined)
+    ? undefined
+    : `the key of ${hostKey === undefined ? "the jump host" : "the host"} alone is pinned; allowed are both keys or neither: Terraform compares the two with one list, add the other`,
+);
+
+const ssh = connection.check(keysOfBothOrNeither);
+
+export const host = record({
   name: label,
   title: line,
   address,
@@ -148,23 +148,18 @@ const hostFields = record({
   ).optional(),
 });
 
-export const host = hostFields.check(
-  rule(z.object({ resolver: z.unknown().optional(), deferred: z.unknown().optional() }), ({ resolver, deferred }) =>
-    resolver === undefined && deferred === undefined
-      ? "allowed is a host with a resolver, or one that is deferred with its reason: add one of the two"
-      : undefined,
-  ),
-);
-
 export type Host = z.output<typeof host>;
 export type PlainResolver = z.output<typeof plainResolver>;
 export type ResolvedResolver = z.output<typeof resolvedResolver>;
 export type Ssh = z.output<typeof ssh>;
 
-/** A host that changes are sent to. */
-export type ManagedHost = Host & { resolver: NonNullable<Host["resolver"]>; deferred?: undefined };
+/** A host that changes are sent to: it runs the registries, or its names come from the site, or both. */
+export type ManagedHost = Host & { deferred?: undefined };
+/** A managed host whose names come from the site. */
+export type DnsHost = ManagedHost & { resolver: NonNullable<Host["resolver"]> };
 /** A host that is in the model only. */
 export type DeferredHost = Host & { deferred: NonNullable<Host["deferred"]> };
 
 export const isManaged = (candidate: Host): candidate is ManagedHost => candidate.deferred === undefined;
+export const hasResolver = (candidate: ManagedHost): candidate is DnsHost => candidate.resolver !== undefined;
 export const isDeferred = (candidate: Host): candidate is DeferredHost => candidate.deferred !== undefined;

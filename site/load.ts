@@ -1,6 +1,6 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { resolve } from "node:path";
+import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
 import { type Site, siteSchema } from "./schema";
 
@@ -42,27 +42,181 @@ const mistake = (input: unknown, issue: z.core.$ZodIssue): string => {
   return `${field(issue.path)}: ${ruleOverObject ? "" : `given ${given(value)}; `}${issue.message}`;
 };
 
+/** A name where the site gives itself none: it has to be the same on every machine. */
+const UNNAMED = "site";
+
 /**
  * Turns an operator's input into a site.
  *
+ * @param name of a site that gives itself none; default: "site"
  * @throws SiteError with every mistake, each with its path, what was given, what is allowed and the hint
  */
-export const parseSite = (input: unknown): Site => {
+export const parseSite = (input: unknown, name: string = UNNAMED): Site => {
   const result = siteSchema.safeParse(input);
-  if (result.success) return result.data;
+  if (result.success) return { ...result.data, name: result.data.name ?? name };
   throw new SiteError(result.error.issues.map((issue) => mistake(input, issue)));
 };
 
 const root = resolve(__dirname, "..");
 
+/** What a fork adds at the top of its checkout: upstream never touches it. */
+const OWN = "site.ts";
+
+/** The site that ships with the product. */
+const REFERENCE = resolve(root, "site/reference.ts");
+
+/** How a site was selected: by --site, by WARDEN_SITE, by being there, or by nobody. */
+export type SelectedBy = "option" | "environment" | "own-file" | "nobody";
+
+export interface Selection {
+  /** Absolute path. */
+  readonly file: string;
+  readonly by: SelectedBy;
+}
+
+/** Every variable of the environment that begins like ours. */
+const VARIABLES = ["WARDEN_SITE", "WARDEN_LAB"];
+
+/** Insertions, deletions and replacements of a character that lead from one text to the other. */
+const distance = (one: string, other: string): number => {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (const [line, character] of [...one].entries()) {
+    const next = [line + 1];
+    for (let column = 1; column <= other.length; column++)
+      next.push(
+        Math.min(
+          (row[column] ?? 0) + 1,
+          (next[column - 1] ?? 0) + 1,
+          (row[column - 1] ?? 0) + (character === other[column - 1] ? 0 : 1),
+        ),
+      );
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+};
+
+const plainName = (name: string): string => name.toUpperCase().replace(/[^A-Z]/g, "");
+
+/** A variable that was meant to select a site: it would be as if nobody had. */
+const mistypedVariables = (environment: NodeJS.ProcessEnv): string[] =>
+  Object.keys(environment)
+    .filter((name) => !VARIABLES.includes(name))
+    .filter(
+      (name) =>
+        /^WARDEN_?SITE/i.test(name) || (/^W/i.test(name) && distance(plainName(name), plainName("WARDEN_SITE")) <= 2),
+    )
+    .map(
+      (name) => `site: given the environment variable ${name}, which nothing reads; allowed is WARDEN_SITE: rename it`,
+    );
+
+const isOwn = (name: string): boolean => /^sites?\.(ts|mts|cts|tsx|js|mjs|cjs|json)$/i.test(name);
+
 /**
- * The file of the selected site: the argument (`--site`), WARDEN_SITE, `site.ts` at the top of the checkout, or the
- * reference site, in this order. A fork adds `site.ts`, a file that upstream never touches.
+ * Which site is meant: the argument (`--site`), WARDEN_SITE, `site.ts` at the top of the checkout, or the reference site,
+ * in this order.
+ *
+ * @throws SiteError where a site seems to be meant that would not be read
  */
-export const siteFile = (selected: string | undefined = process.env.WARDEN_SITE): string => {
-  if (selected !== undefined && selected !== "") return resolve(selected);
-  const own = resolve(root, "site.ts");
-  return existsSync(own) ? own : resolve(root, "site/reference.ts");
+export const selectSite = (
+  option?: string,
+  { environment = process.env, checkout = root }: { environment?: NodeJS.ProcessEnv; checkout?: string } = {},
+): Selection => {
+  if (option !== undefined && option !== "") return { file: resolve(option), by: "option" };
+  const variable = environment.WARDEN_SITE;
+  if (variable !== undefined && variable !== "") return { file: resolve(variable), by: "environment" };
+  const files = existsSync(checkout) ? readdirSync(checkout).filter(isOwn) : [];
+  const near = files.filter((name) => name !== OWN);
+  const mistakes = [
+    ...mistypedVariables(environment),
+    ...(files.includes(OWN) ? [] : near).map(
+      (name) =>
+        `site: found ${name} at the top of the checkout, which is not read; allowed is ${OWN} there: rename it, or name it with --site`,
+    ),
+  ];
+  if (mistakes.length > 0) throw new SiteError(mistakes);
+  return files.includes(OWN) ? { file: resolve(checkout, OWN), by: "own-file" } : { file: REFERENCE, by: "nobody" };
+};
+
+/** The file of the selected site: see selectSite. */
+export const siteFile = (option?: string): string => selectSite(option).file;
+
+/** A file as whoever stands in the working directory would name it. */
+export const shownFile = (file: string): string => {
+  const path = relative(process.cwd(), file);
+  return path.startsWith("..") || path === "" ? file : path;
+};
+
+/** `small` for examples/small/site.ts, `home` for sites/home.ts: nothing of the machine is in it. */
+const nameOf = (file: string): string => {
+  const own = basename(file, extname(file));
+  const name = own === "site" && dirname(file) !== root ? basename(dirname(file)) : own;
+  const label = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, "");
+  return label || UNNAMED;
+};
+
+/** Where in the file, if anything says so: `site.ts:3:5`. */
+const position = (file: string, line: number | string, column: number | string): string =>
+  `${shownFile(file)}:${line}:${column}`;
+
+/** Line and column of a character of a text, both from 1. */
+const positionIn = (text: string, index: number): [line: number, column: number] => {
+  const before = text.slice(0, index).split("\n");
+  return [before.length, (before.at(-1) ?? "").length + 1];
+};
+
+const readJson = (file: string): unknown => {
+  const text = readFileSync(file, "utf8");
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const [reason = ""] = (error as Error).message.split(/ (?:in JSON )?at position | \(line /);
+    const index = /at position (\d+)/.exec((error as Error).message)?.[1];
+    const [line, column] = positionIn(text, index === undefined ? text.length : Number(index));
+    throw new SiteError([`site: ${position(file, line, column)} is no JSON (${reason}); allowed is one JSON document`]);
+  }
+};
+
+/** The reason in the words of whoever read the file, and the place that they name. */
+const unreadable = (file: string, error: unknown): SiteError => {
+  const message = error instanceof Error ? error.message : String(error);
+  const stack = error instanceof Error ? (error.stack ?? "") : "";
+  // esbuild, by which tsx reads TypeScript, and swc, by which the tests do.
+  const [, source, line, column, reason] = /^\s*(.+):(\d+):(\d+): ERROR: (.+)$/m.exec(message) ?? [];
+  const known =
+    source !== undefined && line !== undefined && column !== undefined && reason !== undefined
+      ? { place: position(resolve(source), line, Number(column) + 1), reason }
+      : { place: thrownAt(file, stack) ?? shownFile(file), reason: message.split("\n", 1)[0] ?? "" };
+  return new SiteError([
+    `site: ${known.place} cannot be loaded (${known.reason}); allowed is a module that exports a site by default`,
+  ]);
+};
+
+/** The first line of a stack that is of the file; of a syntax error it is the first line of all. */
+const thrownAt = (file: string, stack: string): string | undefined => {
+  const [, line, column] =
+    new RegExp(`${file.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}:(\\d+)(?::(\\d+))?`).exec(stack) ?? [];
+  return line === undefined ? undefined : `${shownFile(file)}:${line}${column === undefined ? "" : `:${column}`}`;
+};
+
+const exported = (file: string, module: unknown): unknown => {
+  const names = isObject(module) ? Object.keys(module as object) : [];
+  const site = (module as { default?: unknown } | undefined)?.default;
+  const refuse = (what: string, hint: string): never => {
+    throw new SiteError([`site: ${shownFile(file)} ${what}; allowed is a site as the default export: ${hint}`]);
+  };
+  if (site === undefined)
+    refuse(
+      `has no default export${names.length === 0 ? "" : `, only ${names.join(", ")}`}`,
+      'write "export default defineSite({ … })"',
+    );
+  if (typeof site === "function") refuse("exports a function by default", "call it there, and export what it returns");
+  if (typeof (site as PromiseLike<unknown>)?.then === "function")
+    refuse("exports a promise by default", "read what it waits for with readFileSync, and export the site itself");
+  return site;
 };
 
 /**
@@ -71,18 +225,25 @@ export const siteFile = (selected: string | undefined = process.env.WARDEN_SITE)
  * @throws SiteError also where the file cannot be read
  */
 export const loadSite = (file: string = siteFile()): Site => {
-  if (!existsSync(file))
-    throw new SiteError([
-      `site: given ${JSON.stringify(file)}, which does not exist; allowed is a file that exports a site: check --site and WARDEN_SITE`,
-    ]);
+  if (!existsSync(file)) throw new SiteError([absent(file)]);
+  if (file.endsWith(".json")) return parseSite(readJson(file), nameOf(file));
   let module: unknown;
   try {
     module = createRequire(__filename)(file);
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
-    throw new SiteError([
-      `site: ${file} cannot be loaded (${reason}); allowed is a module that exports a site by default`,
-    ]);
+    throw unreadable(file, error);
   }
-  return parseSite(file.endsWith(".json") ? module : (module as { default?: unknown }).default);
+  return parseSite(exported(file, module), nameOf(file));
+};
+
+const absent = (file: string): string => {
+  const folder = dirname(file);
+  const near = existsSync(folder)
+    ? readdirSync(folder).filter((name) => distance(name.toLowerCase(), basename(file).toLowerCase()) <= 2)
+    : [];
+  const hint =
+    near.length === 0
+      ? "check --site and WARDEN_SITE"
+      : `there is ${near.map((name) => shownFile(join(folder, name))).join(", ")}`;
+  return `site: given ${JSON.stringify(shownFile(file))}, which does not exist; allowed is a file that exports a site: ${hint}`;
 };

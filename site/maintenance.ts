@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { absolutePath, baseUrl, count, duplicates, line, matching, oneOf, record, refused, rule } from "./fields";
+import { absolutePath, count, duplicates, line, matching, oneOf, pushgatewayUrl, record, refused } from "./fields";
+import { rule } from "./rule";
 
 /** In the order of systemd and of a week. */
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
@@ -21,25 +22,18 @@ const PERIODS = [5, 10, 15, 20, 30, 60] as const;
 /** The jobs that have a time of day. They are at work one at a time: the next waits. */
 const JOBS = ["cleanUp", "caches", "scan"] as const;
 
-const runs = z.array(z.object({ days: z.array(z.string()), at: z.string() })).optional();
-
-const oneJobAtATime = rule(z.object({ cleanUp: runs, caches: runs, scan: runs }), (jobs) => {
-  const moments = JOBS.flatMap((job) => (jobs[job] ?? []).flatMap(({ days, at }) => days.map((day) => `${day} ${at}`)));
-  const twice = duplicates(moments);
-  return twice.length === 0
-    ? undefined
-    : `more than one job begins on ${twice.join(", ")}; allowed is one at a time: move the others, a clean-up of a large registry takes minutes`;
-});
-
 /** What keeps the registries small and whole, on their host. */
-export const maintenance = record({
+const fields = record({
   /**
    * The operator's env file on the host, mode 0600, with REG_USER='…' and REG_PASS='…' of an account that may push. Without
    * the quotes compose would replace what follows a dollar.
    */
   credentialsFile: absolutePath,
-  /** The Pushgateway as the host reaches it: the name within the cluster means nothing there. */
-  pushgateway: baseUrl(["http", "https"]),
+  /**
+   * The Pushgateway as the host reaches it: a name within the cluster means nothing there. Default: that of the monitoring,
+   * where it is not in a cluster.
+   */
+  pushgateway: pushgatewayUrl.optional(),
   /** Of each private registry: what its retention does not keep goes, and its bytes with it. */
   cleanUp: schedule.optional(),
   /** Of each cache: bytes that nothing refers to any more go. What was not asked for in a week the cache drops itself. */
@@ -57,7 +51,17 @@ export const maintenance = record({
   deleteUntagged: refused(
     "allowed is to leave it out: garbage-collect -m deletes the parts of tagged images on this version of the registry, and nothing here needs it",
   ),
-}).check(oneJobAtATime);
+});
+
+const oneJobAtATime = rule(fields, JOBS, (jobs) => {
+  const moments = JOBS.flatMap((job) => (jobs[job] ?? []).flatMap(({ days, at }) => days.map((day) => `${day} ${at}`)));
+  const twice = duplicates(moments);
+  return twice.length === 0
+    ? undefined
+    : `more than one job begins on ${twice.join(", ")}; allowed is one at a time: move the others, a clean-up of a large registry takes minutes`;
+});
+
+export const maintenance = fields.check(oneJobAtATime);
 
 export type Maintenance = z.output<typeof maintenance>;
 export type Schedule = z.output<typeof schedule>;

@@ -1,6 +1,20 @@
 import * as z from "zod";
-import { baseUrl, count, duplicates, label, oneOf, record, rule, seconds } from "./fields";
+import {
+  absolutePath,
+  address,
+  baseUrl,
+  count,
+  duplicates,
+  label,
+  line,
+  oneOf,
+  port,
+  pushgatewayUrl,
+  record,
+  seconds,
+} from "./fields";
 import { image } from "./image";
+import { type Broken, rule } from "./rule";
 
 const flag = z.boolean({ error: "allowed is true or false" });
 
@@ -25,8 +39,28 @@ const credentials = z.discriminatedUnion(
      * are in no plan and in no state. They are sent again when the revision is raised.
      */
     record({ from: z.literal("variables"), secret: label, revision: count(1, 1_000_000) }),
+    /**
+     * The operator's env file on the registry host, mode 0600, with REG_USER='…' and REG_PASS='…'. Without the quotes compose
+     * would replace what follows a dollar.
+     */
+    record({ from: z.literal("file"), file: absolutePath }),
   ],
-  { error: 'allowed are credentials from an "existing-secret" or from "variables"' },
+  { error: 'allowed are credentials from an "existing-secret", from "variables" or from a "file"' },
+);
+
+const certificateAuthority = z.union(
+  [
+    /** For a probe in the cluster: a ConfigMap. */
+    record({
+      configMap: label,
+      key: z
+        .string({ error: "allowed is a key of the ConfigMap" })
+        .regex(/^[\w.-]{1,253}$/, { error: "allowed is a key of the ConfigMap" }),
+    }),
+    /** For a probe on the registry host: a PEM file there. */
+    record({ file: absolutePath }),
+  ],
+  { error: "allowed is a private CA, { configMap, key } in the cluster or { file } on the registry host" },
 );
 
 /** Cron can repeat these evenly: every hour starts with a run. */
@@ -36,47 +70,47 @@ const PERIODS = [5, 10, 15, 20, 30, 60] as const;
 const STARTUP_SECONDS = 60;
 
 const probe = record({
-  /** Name of the CronJob and the Pushgateway's job. */
+  /** Name of the CronJob or the timer, and the Pushgateway's job. */
   name: label.refine((name) => name.length <= 52, {
     error: "allowed are at most 52 characters: Kubernetes appends 11 to name the Jobs of a CronJob",
   }),
   /** What it looks at: one of registry.services, or of externalRegistries. */
   service: label,
+  /**
+   * A CronJob in the cluster, or a timer of systemd on the host of the registries. Default: in the cluster where the site has
+   * one.
+   */
+  runsOn: oneOf(["cluster", "registry-host"]).optional(),
   periodMinutes: z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` }),
   /** A run that is not done by then reports what it has and stops. */
   deadlineSeconds: seconds(60, 3600),
   credentials: credentials.optional(),
-  /** A ConfigMap with the private CA of the registry's certificate; the public CAs are trusted where it is left out. */
-  certificateAuthority: record({
-    configMap: label,
-    key: z
-      .string({ error: "allowed is a key of the ConfigMap" })
-      .regex(/^[\w.-]{1,253}$/, { error: "allowed is a key of the ConfigMap" }),
-  }).optional(),
+  /** The private CA of the registry's certificate; the public CAs are trusted where it is left out. */
+  certificateAuthority: certificateAuthority.optional(),
   /** Requests under way at once, over all shards. */
   concurrency: count(1, 8).default(8),
   /** Pods that share one walk, each with its part of the repositories: for a registry that one cannot walk in time. */
   shards: count(1, 8).default(1),
   /** Objects that exist already and are taken over instead of created. */
   adopt: z.array(oneOf(["cron-job", "secret"]), { error: 'allowed is a list of "cron-job", "secret"' }).default([]),
-}).check(
-  rule(z.object({ periodMinutes: z.number(), deadlineSeconds: z.number() }), ({ periodMinutes, deadlineSeconds }) =>
-    deadlineSeconds <= periodMinutes * 60 - STARTUP_SECONDS
-      ? undefined
-      : `deadlineSeconds ${deadlineSeconds} is not below the period of ${periodMinutes * 60} s by the ${STARTUP_SECONDS} s that start and report take; allowed are at most ${periodMinutes * 60 - STARTUP_SECONDS}: a run that outlives its period suppresses the next one`,
-  ),
-  rule(z.object({ concurrency: z.number(), shards: z.number() }), ({ concurrency, shards }) =>
-    shards <= concurrency
-      ? undefined
-      : `shards ${shards} share a concurrency of ${concurrency}; allowed are at most ${concurrency}: each needs one request at least`,
-  ),
-  rule(
-    z.object({ adopt: z.array(z.string()), credentials: z.object({ from: z.string() }).optional() }),
-    ({ adopt, credentials }) =>
-      adopt.includes("secret") && credentials?.from !== "variables"
-        ? 'adopt names "secret", but the stack manages none; allowed only with credentials from "variables"'
-        : undefined,
-  ),
+});
+
+const endsBeforeTheNext = rule(probe, ["periodMinutes", "deadlineSeconds"], ({ periodMinutes, deadlineSeconds }) =>
+  deadlineSeconds <= periodMinutes * 60 - STARTUP_SECONDS
+    ? undefined
+    : `deadlineSeconds ${deadlineSeconds} is not below the period of ${periodMinutes * 60} s by the ${STARTUP_SECONDS} s that start and report take; allowed are at most ${periodMinutes * 60 - STARTUP_SECONDS}: a run that outlives its period suppresses the next one`,
+);
+
+const shardsHaveRequests = rule(probe, ["concurrency", "shards"], ({ concurrency = 8, shards = 1 }) =>
+  shards <= concurrency
+    ? undefined
+    : `shards ${shards} share a concurrency of ${concurrency}; allowed are at most ${concurrency}: each needs one request at least`,
+);
+
+const adoptsWhatItManages = rule(probe, ["adopt", "credentials"], ({ adopt = [], credentials }) =>
+  adopt.includes("secret") && credentials?.from !== "variables"
+    ? 'adopt names "secret", but the stack manages none; allowed only with credentials from "variables"'
+    : undefined,
 );
 
 /** A registry that the site does not run, as its clients reach it: a Forgejo, a Harbor. It is only probed. */
@@ -101,46 +135,199 @@ const rules = z.discriminatedUnion(
     }),
     /** A plain rules file in a ConfigMap, for a Prometheus without the operator. */
     record({ delivery: z.literal("rules-file"), labels: kubernetesLabels.default({}), adopt: flag.default(false) }),
+    /** A plain rules file on the registry host, for a Prometheus there. */
+    record({
+      delivery: z.literal("host-file"),
+      /** Below a directory that Prometheus reads: `rule_files` of its configuration. */
+      file: absolutePath,
+      /** The container of Prometheus, which is told to read its rules again. Default: the operator tells it. */
+      container: label.optional(),
+    }),
+    /** Nowhere: `warden rules` prints them, and the handbook has them as a file. */
+    record({ delivery: z.literal("by-hand") }),
   ],
-  { error: 'allowed is the delivery "prometheus-rule" or "rules-file"' },
+  { error: 'allowed is the delivery "prometheus-rule", "rules-file", "host-file" or "by-hand"' },
 );
 
-export const monitoring = record({
-  kubernetes: record({
-    configPath: z
-      .string({ error: 'allowed is a path, for example "~/.kube/config"' })
-      .regex(/^(~\/|\/)[^\s"'$%`\\]+$/, {
-        error: 'allowed is an absolute path or one below "~/", for example "~/.kube/config"',
-      }),
-    context: z
-      .string({ error: "allowed is a context of the kubeconfig" })
-      .min(1, { error: "allowed is a context of the kubeconfig" })
-      .optional(),
+/** A Pushgateway that is no one's yet: a service beside the registries, in their compose project. */
+const ownPushgateway = record({
+  image,
+  port,
+  /**
+   * The address of the host at which it can be reached. It asks nobody for a password: whoever reaches it can silence every
+   * alert. Default: the host alone; "0.0.0.0" is every address.
+   */
+  listen: address.default("127.0.0.1"),
+});
+
+const kubernetes = record({
+  configPath: z.string({ error: 'allowed is a path, for example "~/.kube/config"' }).regex(/^(~\/|\/)[^\s"'$%`\\]+$/, {
+    error: 'allowed is an absolute path or one below "~/", for example "~/.kube/config"',
   }),
-  namespace: record({ name: label, create: flag.default(false) }),
-  pushgateway: baseUrl(["http", "https"]),
+  context: line.optional(),
+});
+
+const fields = record({
+  /** The cluster that runs the probes and gets the rules. Default: none; the probes run on the registry host. */
+  kubernetes: kubernetes.optional(),
+  /** Of everything in the cluster. */
+  namespace: record({ name: label, create: flag.default(false) }).optional(),
+  /** One that runs already, by its URL as the probes reach it, or one beside the registries. */
+  pushgateway: z.union([pushgatewayUrl, ownPushgateway], {
+    error:
+      'allowed is the URL of a Pushgateway, for example "http://pushgateway:9091", or { image, port } for one beside the registries',
+  }),
   rules,
   /** A Grafana dashboard as a ConfigMap, with the labels that Grafana's sidecar looks for; none where it is left out. */
   dashboard: record({ labels: kubernetesLabels }).optional(),
   /** The pages of the alerts are below this address, one named after each. */
   runbooks: baseUrl(["https", "http"]),
-  /** A stock Node image; the program comes from a ConfigMap. */
-  probeImage: image,
+  /** A stock Node image for the probes in the cluster; the program comes from a ConfigMap. */
+  probeImage: image.optional(),
   externalRegistries: z
     .array(externalRegistry, { error: "allowed is a list of registries that the site does not run" })
     .default([]),
-  probes: z.array(probe, { error: "allowed is a list of probes" }).min(1, { error: "allowed is at least one probe" }),
-}).check(
-  rule(z.object({ probes: z.array(z.object({ name: z.string(), service: z.string() })) }), ({ probes }) => {
-    const twice = [...duplicates(probes.map(({ name }) => name)), ...duplicates(probes.map(({ service }) => service))];
-    return twice.length === 0
-      ? undefined
-      : `probe or service ${twice.join(", ")} is declared more than once; allowed is one probe of a name and of a service: rename or remove one`;
-  }),
+  probes: z
+    .array(probe.check(endsBeforeTheNext, shardsHaveRequests, adoptsWhatItManages), {
+      error: "allowed is a list of probes",
+    })
+    .min(1, { error: "allowed is at least one probe" }),
+});
+
+const distinctProbes = rule(fields, ["probes.name", "probes.service"], ({ probes }) => {
+  const twice = [...duplicates(probes.map(({ name }) => name)), ...duplicates(probes.map(({ service }) => service))];
+  return twice.length === 0
+    ? undefined
+    : `probe or service ${twice.join(", ")} is declared more than once; allowed is one probe of a name and of a service: rename or remove one`;
+});
+
+/** What makes sense in a cluster alone, and what a cluster cannot do without. */
+const partsOfTheCluster = rule(
+  fields,
+  ["kubernetes", "namespace", "dashboard", "rules.delivery"],
+  ({ kubernetes, namespace, dashboard, rules }): Broken[] => {
+    const needs = (path: string, what: string): Broken => ({
+      path: [path],
+      message: `${what} is in a cluster, and the site has none; allowed is to leave it out, or kubernetes beside it`,
+    });
+    if (kubernetes !== undefined)
+      return namespace === undefined
+        ? [
+            {
+              path: ["namespace"],
+              message: 'allowed is the namespace of the probes, for example { name: "monitoring" }',
+            },
+          ]
+        : [];
+    return [
+      ...(namespace === undefined ? [] : [needs("namespace", "a namespace")]),
+      ...(dashboard === undefined ? [] : [needs("dashboard", "the ConfigMap of a dashboard")]),
+      ...(rules.delivery === "prometheus-rule" || rules.delivery === "rules-file"
+        ? [
+            {
+              path: ["rules"],
+              message: `the delivery ${JSON.stringify(rules.delivery)} needs a cluster, and the site has none; allowed without kubernetes is "host-file" or "by-hand"`,
+            },
+          ]
+        : []),
+    ];
+  },
 );
 
+type Where = "cluster" | "registry-host";
+
+/** Where a probe runs unless it says otherwise. */
+const whereProbesRun = (kubernetes: unknown): Where => (kubernetes === undefined ? "registry-host" : "cluster");
+
+const mistakesOfProbe = (
+  where: Where,
+  {
+    credentials,
+    certificateAuthority,
+    shards = 1,
+    adopt = [],
+  }: Pick<ProbeFields, "credentials" | "certificateAuthority"> & Partial<Pick<ProbeFields, "shards" | "adopt">>,
+): string[] => {
+  const onHost = where === "registry-host";
+  const place = onHost ? "the registry host" : "the cluster";
+  return [
+    ...(credentials !== undefined && (credentials.from === "file") !== onHost
+      ? [
+          `credentials from ${JSON.stringify(credentials.from)} are not on ${place}, where the probe runs; allowed there is ${onHost ? '"file"' : '"existing-secret" or "variables"'}`,
+        ]
+      : []),
+    ...(certificateAuthority !== undefined && "file" in certificateAuthority !== onHost
+      ? [
+          `the probe runs on ${place}; allowed there is a certificateAuthority ${onHost ? "{ file }" : "{ configMap, key }"}`,
+        ]
+      : []),
+    ...(onHost && shards > 1 ? [`shards ${shards} are pods; allowed on the registry host is 1`] : []),
+    ...(onHost && adopt.length > 0 ? ["adopt names objects of a cluster; allowed on the registry host is none"] : []),
+  ];
+};
+
+const probesFitWhereTheyRun = rule(
+  fields,
+  [
+    "kubernetes",
+    "probeImage",
+    "probes.runsOn",
+    "probes.credentials",
+    "probes.certificateAuthority",
+    "probes.shards",
+    "probes.adopt",
+  ],
+  ({ kubernetes, probeImage, probes }): Broken[] =>
+    probes.flatMap((probe, index) => {
+      const where = probe.runsOn ?? whereProbesRun(kubernetes);
+      const at = (message: string): Broken => ({ path: ["probes", index], message });
+      if (where === "cluster" && kubernetes === undefined)
+        return [at('runsOn is "cluster", and the site has none; allowed is "registry-host", or monitoring.kubernetes')];
+      return [
+        ...(where === "cluster" && probeImage === undefined
+          ? [at("it runs in the cluster without an image; allowed is a pinned monitoring.probeImage")]
+          : []),
+        ...mistakesOfProbe(where, probe).map(at),
+      ];
+    }),
+);
+
+export const monitoring = fields
+  .check(distinctProbes, partsOfTheCluster, probesFitWhereTheyRun)
+  .transform(({ probes, ...rest }) => ({
+    ...rest,
+    probes: probes.map((probe) => ({ ...probe, runsOn: probe.runsOn ?? whereProbesRun(rest.kubernetes) })),
+  }));
+
+type ProbeFields = z.output<typeof probe>;
+
 export type Monitoring = z.output<typeof monitoring>;
+export type Kubernetes = z.output<typeof kubernetes>;
 export type Probe = Monitoring["probes"][number];
 export type ExternalRegistry = Monitoring["externalRegistries"][number];
-export type ProbeCredentials = NonNullable<Probe["credentials"]>;
 export type RulesDelivery = Monitoring["rules"];
+/** Rules that are an object of a cluster. */
+export type ClusterRulesDelivery = Extract<RulesDelivery, { labels: unknown }>;
+export type OwnPushgateway = z.output<typeof ownPushgateway>;
+
+type Credentials = NonNullable<Probe["credentials"]>;
+type Authority = NonNullable<Probe["certificateAuthority"]>;
+
+/** A probe that is a CronJob. */
+export type ClusterProbe = Probe & {
+  readonly runsOn: "cluster";
+  readonly credentials?: Exclude<Credentials, { from: "file" }>;
+  readonly certificateAuthority?: Exclude<Authority, { file: string }>;
+};
+
+/** A probe that is a timer of systemd. */
+export type HostProbe = Probe & {
+  readonly runsOn: "registry-host";
+  readonly credentials?: Extract<Credentials, { from: "file" }>;
+  readonly certificateAuthority?: Extract<Authority, { file: string }>;
+};
+
+// The schema refuses a probe with what is not where it runs.
+export const isClusterProbe = (probe: Probe): probe is ClusterProbe => probe.runsOn === "cluster";
+export const isInCluster = (rules: RulesDelivery): rules is ClusterRulesDelivery => "labels" in rules;
+export const isHostProbe = (probe: Probe): probe is HostProbe => probe.runsOn === "registry-host";

@@ -8,6 +8,7 @@ const node = { repository: "node", tag: "26.9.0-slim" };
 
 /** The site that ships with the product: its example, its test input and the default where none is selected. */
 export default defineSite({
+  name: "reference",
   state: { backend: "local", directory: "state" },
 
   dns: {

@@ -1,21 +1,10 @@
 import { join } from "node:path/posix";
 import * as z from "zod";
-import {
-  absolutePath,
-  baseUrl,
-  domainName,
-  duplicates,
-  hours,
-  label,
-  line,
-  port,
-  record,
-  refused,
-  rule,
-} from "./fields";
+import { absolutePath, baseUrl, domainName, duplicates, hours, label, line, port, record, refused } from "./fields";
 import { completeVersion, image } from "./image";
 import { maintenance } from "./maintenance";
 import { retention } from "./retention";
+import { rule } from "./rule";
 
 const serviceName = label.refine((name) => name !== "ui" && name !== "nginx", {
   error: 'allowed is any other label: "registry-ui" and "registry-nginx" are containers of the stack itself',
@@ -75,134 +64,7 @@ export const registryPaths = (directory: string) => ({
   maintenanceSettings: join(directory, "maintenance.settings"),
 });
 
-const publishedPort = z.number();
-
-const distinctPorts = rule(
-  z.object({
-    services: z.array(z.object({ port: publishedPort, metricsPort: publishedPort.optional() })),
-    ui: z.object({ port: publishedPort }).optional(),
-  }),
-  ({ services, ui }) => {
-    const published = [...services.flatMap((service) => [service.port, service.metricsPort]), ui?.port];
-    const twice = duplicates(published.filter((each) => each !== undefined));
-    return twice.length === 0
-      ? undefined
-      : `port ${twice.join(", ")} is published more than once; allowed is one service a port: give each its own`;
-  },
-);
-
-const distinctNames = rule(z.object({ services: z.array(z.object({ name: z.string() })) }), ({ services }) => {
-  const twice = duplicates(services.map(({ name }) => name));
-  return twice.length === 0
-    ? undefined
-    : `service ${twice.join(", ")} is declared more than once; allowed is one of a name: rename or remove one`;
-});
-
-const path = z.string();
-
-const distinctPaths = rule(
-  z.object({
-    directory: path,
-    services: z.array(
-      z.object({
-        name: z.string(),
-        htpasswd: path.optional(),
-        credentialsFile: path.optional(),
-        tls: z.object({ certificate: path, key: path }).optional(),
-      }),
-    ),
-    maintenance: z.object({ credentialsFile: path }).optional(),
-  }),
-  ({ directory, services, maintenance }) => {
-    const paths = registryPaths(directory);
-    const generated = [
-      paths.compose,
-      paths.nginx,
-      paths.warden,
-      paths.maintenance,
-      paths.maintenanceSettings,
-      ...services.flatMap(({ name }) => [
-        paths.config(name),
-        paths.retention(name),
-        paths.readOnlyConfig(name),
-        paths.readOnlyCompose(name),
-      ]),
-    ];
-    const owned = [
-      ...services.flatMap(({ htpasswd, tls, credentialsFile }) => [
-        htpasswd,
-        tls?.certificate,
-        tls?.key,
-        credentialsFile,
-      ]),
-      maintenance?.credentialsFile,
-    ];
-    const twice = duplicates([...new Set(generated), ...owned.filter((each) => each !== undefined)]);
-    return twice.length === 0
-      ? undefined
-      : `path ${twice.join(", ")} has more than one use; allowed is one use a path, and none of the generated files: give each its own`;
-  },
-);
-
-const browsesKnownService = rule(
-  z.object({ services: z.array(z.object({ name: z.string() })), ui: z.object({ browses: z.string() }) }),
-  ({ services, ui }) =>
-    services.length === 0 || services.some(({ name }) => name === ui.browses)
-      ? undefined
-      : `ui.browses names ${JSON.stringify(ui.browses)}, which is no service; allowed is ${services.map(({ name }) => JSON.stringify(name)).join(", ")}`,
-);
-
-const uiHasImage = rule(
-  z.object({ ui: z.looseObject({}), images: z.object({ ui: z.undefined().optional() }) }),
-  () => "ui is set without an image; allowed is a pinned images.ui beside it",
-);
-
-const maintenanceHasImage = rule(
-  z.object({ maintenance: z.looseObject({}), images: z.object({ node: z.undefined().optional() }) }),
-  () => "maintenance is set without an image; allowed is a pinned images.node beside it, which runs warden on the host",
-);
-
-const servicesToMaintain = z.array(z.object({ name: z.string(), role: z.string(), retention: z.unknown().optional() }));
-
-const cleanUpKnowsWhatToKeep = rule(
-  z.object({ services: servicesToMaintain, maintenance: z.object({ cleanUp: z.array(z.unknown()) }) }),
-  ({ services }) => {
-    const undecided = services.filter(({ role, retention }) => role === "private" && retention === undefined);
-    return undecided.length === 0
-      ? undefined
-      : `maintenance.cleanUp is set and ${undecided.map(({ name }) => name).join(", ")} has no retention; allowed is a retention for each private service: say what it keeps`;
-  },
-);
-
-const jobsHaveWork = rule(
-  z.object({
-    services: servicesToMaintain,
-    maintenance: z.object({ cleanUp: z.unknown().optional(), caches: z.unknown().optional() }),
-  }),
-  ({ services, maintenance }) => {
-    const has = (role: string) => services.some((service) => service.role === role);
-    if (services.length === 0) return undefined;
-    if (maintenance.cleanUp !== undefined && !has("private"))
-      return "maintenance.cleanUp is set and no service is private; allowed is to leave it out: a cache drops what is not asked for";
-    if (maintenance.caches !== undefined && !has("proxy"))
-      return "maintenance.caches is set and no service is a pull-through cache; allowed is to leave it out";
-    return undefined;
-  },
-);
-
-/** `server … resolve` in an upstream block came with nginx 1.27.3. https://nginx.org/en/CHANGES */
-const nginxResolvesUpstreams = rule(
-  z.object({ images: z.object({ nginx: z.object({ tag: z.string() }) }) }),
-  ({ images }) => {
-    const [major = 0, minor = 0, patch = 0] = (images.nginx.tag.match(/\d+/g) ?? []).map(Number);
-    const recent = major !== 1 ? major > 1 : minor !== 27 ? minor > 27 : patch >= 3;
-    return recent || !completeVersion.test(images.nginx.tag)
-      ? undefined
-      : `images.nginx.tag is ${JSON.stringify(images.nginx.tag)}; allowed is 1.27.3 or newer: an older one keeps the address of a recreated container until it is reloaded`;
-  },
-);
-
-export const registry = record({
+const fields = record({
   /** The host that runs the stack. */
   host: label,
   directory: absolutePath,
@@ -234,7 +96,118 @@ export const registry = record({
   }).optional(),
   /** None where it is left out: then nothing is ever removed. */
   maintenance: maintenance.optional(),
-}).check(
+});
+
+const distinctPorts = rule(fields, ["services.port", "services.metricsPort", "ui.port"], ({ services, ui }) => {
+  const published = [...services.flatMap((service) => [service.port, service.metricsPort]), ui?.port];
+  const twice = duplicates(published.filter((each) => each !== undefined));
+  return twice.length === 0
+    ? undefined
+    : `port ${twice.join(", ")} is published more than once; allowed is one service a port: give each its own`;
+});
+
+const distinctNames = rule(fields, ["services.name"], ({ services }) => {
+  const twice = duplicates(services.map(({ name }) => name));
+  return twice.length === 0
+    ? undefined
+    : `service ${twice.join(", ")} is declared more than once; allowed is one of a name: rename or remove one`;
+});
+
+const distinctPaths = rule(
+  fields,
+  [
+    "directory",
+    "services.name",
+    "services.role",
+    "services.htpasswd",
+    "services.tls",
+    "services.credentialsFile",
+    "maintenance.credentialsFile",
+  ],
+  ({ directory, services, maintenance }) => {
+    const paths = registryPaths(directory);
+    const generated = [
+      paths.compose,
+      paths.nginx,
+      paths.warden,
+      paths.maintenance,
+      paths.maintenanceSettings,
+      ...services.flatMap(({ name }) => [
+        paths.config(name),
+        paths.retention(name),
+        paths.readOnlyConfig(name),
+        paths.readOnlyCompose(name),
+      ]),
+    ];
+    const owned = [
+      ...services.flatMap((service) =>
+        service.role === "private"
+          ? [service.htpasswd, service.tls.certificate, service.tls.key]
+          : [service.credentialsFile],
+      ),
+      maintenance?.credentialsFile,
+    ];
+    const twice = duplicates([...new Set(generated), ...owned.filter((each) => each !== undefined)]);
+    return twice.length === 0
+      ? undefined
+      : `path ${twice.join(", ")} has more than one use; allowed is one use a path, and none of the generated files: give each its own`;
+  },
+);
+
+const browsesKnownService = rule(fields, ["services.name", "ui.browses"], ({ services, ui }) =>
+  ui === undefined || services.length === 0 || services.some(({ name }) => name === ui.browses)
+    ? undefined
+    : `ui.browses names ${JSON.stringify(ui.browses)}, which is no service; allowed is ${services.map(({ name }) => JSON.stringify(name)).join(", ")}`,
+);
+
+const uiHasImage = rule(fields, ["ui", "images.ui"], ({ ui, images }) =>
+  ui === undefined || images.ui !== undefined
+    ? undefined
+    : "ui is set without an image; allowed is a pinned images.ui beside it",
+);
+
+const maintenanceHasImage = rule(fields, ["maintenance.credentialsFile", "images.node"], ({ maintenance, images }) =>
+  maintenance === undefined || images.node !== undefined
+    ? undefined
+    : "maintenance is set without an image; allowed is a pinned images.node beside it, which runs warden on the host",
+);
+
+const cleanUpKnowsWhatToKeep = rule(
+  fields,
+  ["services.name", "services.role", "services.retention", "maintenance.cleanUp"],
+  ({ services, maintenance }) => {
+    if (maintenance?.cleanUp === undefined) return undefined;
+    const undecided = services.filter((service) => service.role === "private" && service.retention === undefined);
+    return undecided.length === 0
+      ? undefined
+      : `maintenance.cleanUp is set and ${undecided.map(({ name }) => name).join(", ")} has no retention; allowed is a retention for each private service: say what it keeps`;
+  },
+);
+
+const jobsHaveWork = rule(
+  fields,
+  ["services.role", "maintenance.cleanUp", "maintenance.caches"],
+  ({ services, maintenance }) => {
+    const has = (role: string) => services.some((service) => service.role === role);
+    if (services.length === 0) return undefined;
+    if (maintenance?.cleanUp !== undefined && !has("private"))
+      return "maintenance.cleanUp is set and no service is private; allowed is to leave it out: a cache drops what is not asked for";
+    if (maintenance?.caches !== undefined && !has("proxy"))
+      return "maintenance.caches is set and no service is a pull-through cache; allowed is to leave it out";
+    return undefined;
+  },
+);
+
+/** `server … resolve` in an upstream block came with nginx 1.27.3. https://nginx.org/en/CHANGES */
+const nginxResolvesUpstreams = rule(fields, ["images.nginx.tag"], ({ images }) => {
+  const [major = 0, minor = 0, patch = 0] = (images.nginx.tag.match(/\d+/g) ?? []).map(Number);
+  const recent = major !== 1 ? major > 1 : minor !== 27 ? minor > 27 : patch >= 3;
+  return recent || !completeVersion.test(images.nginx.tag)
+    ? undefined
+    : `images.nginx.tag is ${JSON.stringify(images.nginx.tag)}; allowed is 1.27.3 or newer: an older one keeps the address of a recreated container until it is reloaded`;
+});
+
+export const registry = fields.check(
   distinctPorts,
   distinctNames,
   distinctPaths,

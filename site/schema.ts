@@ -1,64 +1,217 @@
 import * as z from "zod";
 import { ci } from "./ci";
-import { address, domainName, duplicates, record, rule } from "./fields";
-import { host, isDeferred, isManaged, type ManagedHost } from "./host";
-import { type ExternalRegistry, monitoring, type Probe } from "./monitoring";
+import { address, domainName, duplicates, label, record } from "./fields";
+import { type DnsHost, hasResolver, host, isDeferred, isManaged, type ManagedHost } from "./host";
+import type { Image } from "./image";
+import {
+  type ExternalRegistry,
+  isClusterProbe,
+  isHostProbe,
+  type Kubernetes,
+  type Monitoring,
+  monitoring,
+  type OwnPushgateway,
+  type Probe,
+} from "./monitoring";
 import { type PrivateService, type Registry, registry, type Service } from "./registry";
+import { type Broken, rule } from "./rule";
 import { state } from "./state";
 
-const named = z.object({ name: z.string() });
+/** One description of everything; each value stands in it once, and what one does not have is left out. */
+const fields = record({
+  /** What the states of its stacks are named after. Default: the name of its file. */
+  name: label.optional(),
+  state,
+  /** Names by which the hosts verify what they resolve: beside hosts with a resolver. */
+  dns: record({
+    /** A name that the primary resolvers alone know, and its address. */
+    internal: record({ name: domainName, address }),
+    /** A name that every resolver knows. */
+    external: domainName,
+  }).optional(),
+  hosts: z
+    .array(host, { error: "allowed is a list of hosts" })
+    .min(1, { error: "allowed is at least one host: leave hosts out where there is none" })
+    .default([]),
+  registry: registry.optional(),
+  monitoring: monitoring.optional(),
+  ci: ci.optional(),
+});
 
-const distinctHosts = rule(z.object({ hosts: z.array(named.extend({ address: z.string() })) }), ({ hosts }) => {
+const names = (list: readonly { name: string }[]): string => list.map(({ name }) => JSON.stringify(name)).join(", ");
+
+const describesSomething = rule(fields, ["hosts", "registry", "monitoring"], ({ hosts = [], registry, monitoring }) =>
+  hosts.length === 0 && registry === undefined && monitoring === undefined
+    ? "there is nothing to deploy; allowed is at least one of hosts, registry and monitoring"
+    : undefined,
+);
+
+/** Two sites of one shared store would take each other's resources for their own. */
+const sharedStateHasName = rule(fields, ["name", "state.backend"], ({ name, state }): Broken[] =>
+  name === undefined && state.backend !== "local"
+    ? [
+        {
+          path: ["name"],
+          message: `the backend ${JSON.stringify(state.backend)} is shared; allowed is a name that no other site in it has, for example "home"`,
+        },
+      ]
+    : [],
+);
+
+const distinctHosts = rule(fields, ["hosts.name", "hosts.address"], ({ hosts = [] }) => {
   const twice = [...duplicates(hosts.map(({ name }) => name)), ...duplicates(hosts.map(({ address }) => address))];
   return twice.length === 0
     ? undefined
     : `host ${twice.join(", ")} is declared more than once; allowed is one host of a name and of an address: rename or remove one`;
 });
 
+const hostsHaveWork = rule(
+  fields,
+  ["hosts.name", "hosts.resolver", "hosts.deferred", "registry.host"],
+  ({ hosts = [], registry }): Broken[] =>
+    hosts.flatMap(({ name, resolver, deferred }, index) =>
+      resolver === undefined && deferred === undefined && name !== registry?.host
+        ? [
+            {
+              path: ["hosts", index],
+              message:
+                "allowed is a host with a resolver, or one that is deferred with its reason: add one of the two, or remove it; the registry host alone needs neither",
+            },
+          ]
+        : [],
+    ),
+);
+
+const dnsBesideResolvers = rule(
+  fields,
+  ["hosts.resolver", "hosts.deferred", "dns"],
+  ({ hosts = [], dns }): Broken[] => {
+    const resolving = hosts.some(({ resolver }) => resolver !== undefined);
+    if (resolving === (dns !== undefined)) return [];
+    if (resolving)
+      return [
+        {
+          path: ["dns"],
+          message:
+            "allowed is dns with the internal and the external name by which a host with a resolver verifies what it resolves",
+        },
+      ];
+    return hosts.some(({ deferred }) => deferred !== undefined)
+      ? []
+      : [{ path: ["dns"], message: "no host has a resolver; allowed is to leave dns out, or hosts with a resolver" }];
+  },
+);
+
 const registryHostIsManaged = rule(
-  z.object({
-    hosts: z.array(named.extend({ deferred: z.unknown().optional() })),
-    registry: z.object({ host: z.string() }),
-  }),
-  ({ hosts, registry }) => {
+  fields,
+  ["hosts.name", "hosts.deferred", "registry.host"],
+  ({ hosts = [], registry }) => {
+    if (registry === undefined) return undefined;
     const found = hosts.find(({ name }) => name === registry.host);
     if (found === undefined)
-      return `registry.host names ${JSON.stringify(registry.host)}, which is no host; allowed is ${hosts.map(({ name }) => JSON.stringify(name)).join(", ")}`;
+      return `registry.host names ${JSON.stringify(registry.host)}, which is no host; allowed is ${names(hosts) || "a host of hosts, where the site has none: add it"}`;
     return found.deferred === undefined
       ? undefined
       : `registry.host names ${JSON.stringify(registry.host)}, which is deferred; allowed is a host that is not: nothing is sent to a deferred one`;
   },
 );
 
-const sshPortIsFree = rule(
-  z.object({
-    hosts: z.array(named.extend({ ssh: z.object({ port: z.number() }).optional() })),
-    registry: z.object({ host: z.string(), services: z.array(z.object({ port: z.number() })) }),
-  }),
-  ({ hosts, registry }) => {
+const portsOfTheHostAreFree = rule(
+  fields,
+  [
+    "hosts.name",
+    "hosts.ssh.port",
+    "registry.host",
+    "registry.services.port",
+    "registry.services.metricsPort",
+    "registry.ui.port",
+    "monitoring.pushgateway",
+  ],
+  ({ hosts = [], registry, monitoring }) => {
+    if (registry === undefined) return undefined;
     const ssh = hosts.find(({ name }) => name === registry.host)?.ssh?.port ?? 22;
-    return registry.services.some(({ port }) => port === ssh)
-      ? `port ${ssh} of registry.services is the SSH port of its host; allowed is any other port`
+    const services = registry.services.flatMap(({ port, metricsPort }) => [port, metricsPort]);
+    if (services.includes(ssh))
+      return `port ${ssh} of registry.services is the SSH port of its host; allowed is any other port`;
+    const pushgateway = monitoring?.pushgateway;
+    const others = [...services, registry.ui?.port, ssh];
+    return typeof pushgateway === "object" && others.includes(pushgateway.port)
+      ? `monitoring.pushgateway.port ${pushgateway.port} is published by another service of the host; allowed is any other port`
       : undefined;
   },
 );
 
+/** What a probe on the registry host and a Pushgateway beside the registries cannot do without. */
+const monitoringHasItsHost = rule(
+  fields,
+  ["registry.host", "monitoring.kubernetes", "monitoring.pushgateway", "monitoring.rules", "monitoring.probes.runsOn"],
+  ({ registry, monitoring }): Broken[] => {
+    if (monitoring === undefined) return [];
+    const { kubernetes, pushgateway, rules, probes } = monitoring;
+    const inCluster = (runsOn: Probe["runsOn"] | undefined) => (runsOn ?? (kubernetes && "cluster")) === "cluster";
+    const without = (path: (string | number)[], what: string): Broken[] =>
+      registry === undefined
+        ? [
+            {
+              path: ["monitoring", ...path],
+              message: `${what} is on the host of the registries, and the site has none; allowed is a registry, or monitoring.kubernetes and what is in the cluster`,
+            },
+          ]
+        : [];
+    const own = typeof pushgateway === "object" ? pushgateway : undefined;
+    return [
+      ...(own === undefined ? [] : without(["pushgateway"], "a Pushgateway of the site's own")),
+      ...(rules.delivery === "host-file" ? without(["rules"], 'the delivery "host-file"') : []),
+      ...probes.flatMap(({ runsOn }, index) => (inCluster(runsOn) ? [] : without(["probes", index], "the probe"))),
+      ...(own !== undefined && isLoopback(own.listen) && probes.some(({ runsOn }) => inCluster(runsOn))
+        ? [
+            {
+              path: ["monitoring", "pushgateway"],
+              message: `it listens at ${own.listen}, which a probe in the cluster cannot reach; allowed is an address of the host in listen`,
+            },
+          ]
+        : []),
+    ];
+  },
+);
+
+/** The name within a cluster means nothing on a host. */
+const maintenanceReportsSomewhere = rule(
+  fields,
+  ["registry.maintenance.pushgateway", "monitoring.kubernetes", "monitoring.pushgateway"],
+  ({ registry, monitoring }): Broken[] => {
+    if (registry?.maintenance === undefined || registry.maintenance.pushgateway !== undefined) return [];
+    const inCluster = monitoring?.kubernetes !== undefined && typeof monitoring.pushgateway === "string";
+    return monitoring !== undefined && !inCluster
+      ? []
+      : [
+          {
+            path: ["registry", "maintenance", "pushgateway"],
+            message: `allowed is the URL of a Pushgateway as the host reaches it${inCluster ? ": that of monitoring is named as the cluster reaches it" : ""}, for example "http://pushgateway.example.lan:9091"`,
+          },
+        ];
+  },
+);
+
 const probesKnownServices = rule(
-  z.object({
-    registry: z.object({ services: z.array(named.extend({ role: z.string() })) }),
-    monitoring: z.object({
-      probes: z.array(named.extend({ service: z.string(), credentials: z.unknown().optional() })),
-      externalRegistries: z.array(named).default([]),
-    }),
-  }),
+  fields,
+  [
+    "registry.services.name",
+    "registry.services.role",
+    "monitoring.probes.name",
+    "monitoring.probes.service",
+    "monitoring.probes.credentials",
+    "monitoring.externalRegistries.name",
+  ],
   ({ registry, monitoring }) => {
-    const known = [...registry.services, ...monitoring.externalRegistries].map(({ name }) => name);
-    for (const probe of monitoring.probes) {
-      const service = registry.services.find(({ name }) => name === probe.service);
-      if (!known.includes(probe.service) && registry.services.length > 0)
-        return `probe ${probe.name} names the service ${JSON.stringify(probe.service)}, which is none; allowed is ${known.map((name) => JSON.stringify(name)).join(", ")}`;
+    const services = registry?.services ?? [];
+    const known = [...services, ...(monitoring?.externalRegistries ?? [])];
+    for (const probe of monitoring?.probes ?? []) {
+      const service = services.find(({ name }) => name === probe.service);
+      if (known.every(({ name }) => name !== probe.service) && (registry === undefined || services.length > 0))
+        return `probe ${probe.name} names the service ${JSON.stringify(probe.service)}, which is none; allowed is ${names(known) || "a service of registry, or of monitoring.externalRegistries"}`;
       if (service?.role === "private" && probe.credentials === undefined)
-        return `probe ${probe.name} has no credentials for ${probe.service}, which asks for them; allowed is credentials from "existing-secret" or "variables"`;
+        return `probe ${probe.name} has no credentials for ${probe.service}, which asks for them; allowed is credentials from "existing-secret" or "variables" in the cluster, from "file" on the registry host`;
     }
     return undefined;
   },
@@ -66,19 +219,23 @@ const probesKnownServices = rule(
 
 /** Metrics and alerts tell registries apart by where clients reach them. */
 const externalRegistriesAreOthers = rule(
-  z.object({
-    registry: z.object({
-      services: z.array(named.extend({ port: z.number(), serverName: z.string().optional() })),
-    }),
-    monitoring: z.object({ externalRegistries: z.array(named.extend({ url: z.string() })) }),
-  }),
+  fields,
+  [
+    "registry.services.name",
+    "registry.services.role",
+    "registry.services.port",
+    "registry.services.serverName",
+    "monitoring.externalRegistries.name",
+    "monitoring.externalRegistries.url",
+  ],
   ({ registry, monitoring }) => {
-    const { externalRegistries } = monitoring;
-    const hosts = externalRegistries.filter(({ url }) => URL.canParse(url)).map(({ url }) => new URL(url).host);
-    const own = registry.services.map(({ serverName, port }) => `${serverName}:${port}`);
+    const services = registry?.services ?? [];
+    const external = monitoring?.externalRegistries ?? [];
+    const hosts = external.filter(({ url }) => URL.canParse(url)).map(({ url }) => new URL(url).host);
+    const own = services.map((service) => `${service.role === "private" ? service.serverName : ""}:${service.port}`);
     const twice = [
-      ...duplicates([...registry.services, ...externalRegistries].map(({ name }) => name)).filter((name) =>
-        externalRegistries.some((each) => each.name === name),
+      ...duplicates([...services, ...external].map(({ name }) => name)).filter((name) =>
+        external.some((each) => each.name === name),
       ),
       ...duplicates([...own, ...hosts]).filter((host) => hosts.includes(host)),
     ];
@@ -89,70 +246,111 @@ const externalRegistriesAreOthers = rule(
 );
 
 const programsRunOnImagesFromElsewhere = rule(
-  z.object({
-    registry: z.object({
-      services: z.array(z.object({ serverName: z.string().optional() })),
-      images: z.object({ node: z.object({ repository: z.string() }).optional() }).optional(),
-    }),
-    monitoring: z.object({ probeImage: z.object({ repository: z.string() }) }),
-  }),
+  fields,
+  [
+    "registry.services.role",
+    "registry.services.serverName",
+    "registry.images.node.repository",
+    "monitoring.probeImage.repository",
+  ],
   ({ registry, monitoring }) => {
-    const images = { "monitoring.probeImage": monitoring.probeImage, "registry.images.node": registry.images?.node };
+    const images = { "monitoring.probeImage": monitoring?.probeImage, "registry.images.node": registry?.images.node };
     for (const [field, image] of Object.entries(images)) {
       const from = image?.repository.split("/", 1)[0]?.split(":", 1)[0];
-      if (registry.services.some(({ serverName }) => serverName !== undefined && serverName === from))
+      if (registry?.services.some((service) => service.role === "private" && service.serverName === from))
         return `${field} comes from ${from}, which it looks after; allowed is another registry: what runs on it has to start when this one is broken`;
     }
     return undefined;
   },
 );
 
-const ciPushesToPrivateServices = rule(
-  z.object({
-    registry: z.object({ services: z.array(named.extend({ role: z.string() })) }),
-    ci: z.object({ images: z.array(z.object({ service: z.string() })) }),
-  }),
-  ({ registry, ci }) => {
-    const allowed = registry.services.filter(({ role }) => role === "private").map(({ name }) => name);
-    const wrong = ci.images.find(({ service }) => !allowed.includes(service));
-    return wrong === undefined || registry.services.length === 0
-      ? undefined
-      : `ci.images names the service ${JSON.stringify(wrong.service)}, to which nothing can be pushed; allowed is ${allowed.map((name) => JSON.stringify(name)).join(", ") || "none, because no service is private: leave ci out"}`;
+/** A container runs warden on the registry host: the runbooks' commands, the maintenance, the probe. */
+const hostHasImageOfNode = rule(
+  fields,
+  [
+    "registry.host",
+    "registry.images.node",
+    "monitoring.probeImage",
+    "monitoring.kubernetes",
+    "monitoring.probes.runsOn",
+  ],
+  ({ registry, monitoring }): Broken[] => {
+    if (registry === undefined || registry.images.node !== undefined) return [];
+    const onHost = monitoring?.probes.some(
+      ({ runsOn }) => (runsOn ?? (monitoring.kubernetes ? "cluster" : "registry-host")) === "registry-host",
+    );
+    return monitoring?.probeImage !== undefined && !onHost
+      ? []
+      : [
+          {
+            path: ["registry", "images", "node"],
+            message:
+              'allowed is a pinned Node image, which runs warden on the host, for example { repository: "node", tag: "26.9.0-slim" }',
+          },
+        ];
   },
 );
 
-/** One description of everything; each value stands in it once. */
-export const siteSchema = record({
-  state,
-  dns: record({
-    /** A name that the primary resolvers alone know, and its address. */
-    internal: record({ name: domainName, address }),
-    /** A name that every resolver knows. */
-    external: domainName,
-  }),
-  hosts: z.array(host, { error: "allowed is a list of hosts" }).min(1, { error: "allowed is at least one host" }),
-  registry,
-  monitoring,
-  ci: ci.optional(),
-}).check(
+const ciPushesToPrivateServices = rule(
+  fields,
+  ["registry.services.name", "registry.services.role", "ci.images.service"],
+  ({ registry, ci }) => {
+    const services = registry?.services;
+    const allowed = (services ?? []).filter(({ role }) => role === "private");
+    const wrong = ci?.images.find(({ service }) => allowed.every(({ name }) => name !== service));
+    return wrong === undefined || services?.length === 0
+      ? undefined
+      : `ci.images names the service ${JSON.stringify(wrong.service)}, to which nothing can be pushed; allowed is ${names(allowed) || "none, because no service is private: leave ci out"}`;
+  },
+);
+
+export const siteSchema = fields.check(
+  describesSomething,
+  sharedStateHasName,
   distinctHosts,
+  hostsHaveWork,
+  dnsBesideResolvers,
   registryHostIsManaged,
-  sshPortIsFree,
+  portsOfTheHostAreFree,
+  monitoringHasItsHost,
+  maintenanceReportsSomewhere,
   probesKnownServices,
   externalRegistriesAreOthers,
   programsRunOnImagesFromElsewhere,
+  hostHasImageOfNode,
   ciPushesToPrivateServices,
 );
 
 /** A site as an operator writes it. */
 export type SiteInput = z.input<typeof siteSchema>;
-/** A site that passed every rule. */
-export type Site = z.output<typeof siteSchema>;
+/** A site that passed every rule, with its name. */
+export type Site = z.output<typeof siteSchema> & { readonly name: string };
+
+/** A site with registries of its own. */
+export type RegistrySite = Site & { readonly registry: Registry };
+/** A site that watches registries. */
+export type MonitoredSite = Site & { readonly monitoring: Monitoring };
+/** A site that has something in a cluster. */
+export type ClusterSite = Site & {
+  readonly monitoring: Monitoring & {
+    readonly kubernetes: Kubernetes;
+    readonly namespace: NonNullable<Monitoring["namespace"]>;
+  };
+};
+/** A site that says where hosts look names up. */
+export type DnsSite = Site & { readonly dns: NonNullable<Site["dns"]> };
+
+export const hasRegistry = (site: Site): site is RegistrySite => site.registry !== undefined;
+export const isMonitored = (site: Site): site is MonitoredSite => site.monitoring !== undefined;
+// The schema refuses a cluster without a namespace, and a resolver without dns.
+export const hasCluster = (site: Site): site is ClusterSite => site.monitoring?.kubernetes !== undefined;
+export const hasDns = (site: Site): site is DnsSite => site.dns !== undefined;
 
 /** Gives an operator's file the type of a site. Nothing is checked here: the loader does, and reports all at once. */
 export const defineSite = (site: SiteInput): SiteInput => site;
 
 export const managedHosts = (site: Site): ManagedHost[] => site.hosts.filter(isManaged);
+export const dnsHosts = (site: Site): DnsHost[] => managedHosts(site).filter(hasResolver);
 export const deferredHosts = (site: Site) => site.hosts.filter(isDeferred);
 
 const known = <T>(found: T | undefined, what: string): T => {
@@ -162,31 +360,71 @@ const known = <T>(found: T | undefined, what: string): T => {
 };
 
 /** The host that runs the registry services. */
-export const registryHost = (site: Site): ManagedHost =>
+export const registryHost = (site: RegistrySite): ManagedHost =>
   known(
     managedHosts(site).find(({ name }) => name === site.registry.host),
     `host ${site.registry.host}`,
   );
+
+/** Whether a host is the one that runs the registry services. */
+export const runsRegistry = (site: Site, { name }: { readonly name: string }): site is RegistrySite =>
+  site.registry?.host === name;
+
+/** The image on which warden runs on the registry host. */
+export const wardenImage = ({ registry, monitoring }: RegistrySite): Image =>
+  known(registry.images.node ?? monitoring?.probeImage, "image of Node");
 
 /** What a probe looks at: a service of the site's own, or a registry that somebody else runs. */
 export type ProbedService = Service | ExternalRegistry;
 
 export const isExternal = (service: ProbedService): service is ExternalRegistry => "url" in service;
 
-export const probedService = (site: Site, probe: Probe): ProbedService =>
+export const probedService = ({ registry, monitoring }: Site, probe: Probe): ProbedService =>
   known<ProbedService>(
-    [...site.registry.services, ...site.monitoring.externalRegistries].find(({ name }) => name === probe.service),
+    [...(registry?.services ?? []), ...(monitoring?.externalRegistries ?? [])].find(
+      ({ name }) => name === probe.service,
+    ),
     `service ${probe.service}`,
   );
 
-export const privateServices = (registry: Registry): PrivateService[] =>
-  registry.services.filter((service) => service.role === "private");
+export const clusterProbes = ({ monitoring }: Site) => (monitoring?.probes ?? []).filter(isClusterProbe);
+export const hostProbes = ({ monitoring }: Site) => (monitoring?.probes ?? []).filter(isHostProbe);
+
+export const privateServices = (registry: Registry | undefined): PrivateService[] =>
+  (registry?.services ?? []).filter((service) => service.role === "private");
+
+const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1";
+const isEveryAddress = (address: string): boolean => address === "0.0.0.0" || address === "::";
+
+const inUrl = (address: string): string => (address.includes(":") ? `[${address}]` : address);
+
+/** The Pushgateway that the site brings along, where it does. */
+export const ownPushgateway = ({ monitoring }: Site): OwnPushgateway | undefined =>
+  typeof monitoring?.pushgateway === "object" ? monitoring.pushgateway : undefined;
+
+/** Base URL of the Pushgateway as it is reached from elsewhere: from the cluster, and by whoever scrapes it. */
+export const pushgatewayUrl = (site: MonitoredSite): string => {
+  const { pushgateway } = site.monitoring;
+  if (typeof pushgateway === "string") return pushgateway;
+  const host = known(hasRegistry(site) ? registryHost(site) : undefined, "host of the registries");
+  return `http://${inUrl(isEveryAddress(pushgateway.listen) ? host.address : pushgateway.listen)}:${pushgateway.port}`;
+};
+
+/** Base URL of the Pushgateway as the registry host reaches it. */
+export const pushgatewayUrlOnHost = (site: Site): string => {
+  const own = ownPushgateway(site);
+  const given = site.registry?.maintenance?.pushgateway;
+  if (given !== undefined) return given;
+  if (own === undefined) return known(isMonitored(site) ? pushgatewayUrl(site) : undefined, "Pushgateway");
+  const { listen, port } = own;
+  return `http://${isEveryAddress(listen) ? (listen === "::" ? "[::1]" : "127.0.0.1") : inUrl(listen)}:${port}`;
+};
 
 /** How clients outside the host reach a service: `host:port`, the value of the label `instance` of its metrics too. */
 export const serviceInstance = (site: Site, service: ProbedService): string => {
   if (isExternal(service)) return new URL(service.url).host;
-  const name = service.role === "private" ? service.serverName : registryHost(site).address;
-  return `${name.includes(":") ? `[${name}]` : name}:${service.port}`;
+  const host = known(hasRegistry(site) ? registryHost(site) : undefined, "host of the registries");
+  return `${inUrl(service.role === "private" ? service.serverName : host.address)}:${service.port}`;
 };
 
 /** Base URL of a service. nginx speaks TLS for a private registry only. */

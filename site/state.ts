@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { baseUrl, label, record } from "./fields";
+import { baseUrl, label, matching, record } from "./fields";
 
 const DIRECTORY = 'a relative directory outside cdktf.out, for example "state": cdktf.out may be deleted at any time';
 
@@ -14,7 +14,7 @@ const bucket = z.string({ error: "allowed is the name of a bucket" }).regex(/^[a
 export const state = z.discriminatedUnion(
   "backend",
   [
-    /** One operator: a directory of the checkout, one file a stack. */
+    /** One operator: a directory of the checkout, in it one for each site, one file a stack. */
     record({
       backend: z.literal("local"),
       directory: z
@@ -29,8 +29,15 @@ export const state = z.discriminatedUnion(
       region: z.string({ error: "allowed is a region" }).regex(/^[a-z0-9-]+$/, { error: "allowed is a region" }),
       /** Of a self-hosted store that speaks S3. */
       endpoint: baseUrl(["https", "http"]).optional(),
+      /** What the keys begin with: `<keyPrefix>/<name of the site>/<stack>.tfstate`. Default: nothing. */
+      keyPrefix: matching(
+        /^[\w-][\w.-]*(\/[\w-][\w.-]*)*$/,
+        'the beginning of a key, for example "terraform"',
+      ).optional(),
+      /** Whether two at once are kept apart by an object beside the state, which not every store can write: it needs If-None-Match. */
+      lockfile: z.boolean({ error: "allowed is true or false" }).default(true),
     }),
-    /** `<address>/<stack>`, locked with LOCK and UNLOCK. */
+    /** `<address>/<name of the site>/<stack>`, locked with LOCK and UNLOCK. */
     record({ backend: z.literal("http"), address: baseUrl(["https", "http"]) }),
   ],
   { error: 'allowed is the backend "local", "kubernetes", "s3" or "http"' },

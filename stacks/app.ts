@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { App, type TerraformStack } from "cdktf";
-import type { Site } from "../site/schema";
+import { hasCluster, hasRegistry, type Site } from "../site/schema";
+import { type StackName, stacksOf } from "../site/stacks";
 import { DnsStack } from "./dns-stack";
 import { MonitoringStack } from "./monitoring-stack";
 import { RegistryVmStack } from "./registry-vm-stack";
@@ -8,22 +9,21 @@ import { RegistryVmStack } from "./registry-vm-stack";
 /** cdktf-cli says where it wants the output; otherwise it is in the checkout, whatever the working directory is. */
 export const outputDirectory = (): string => process.env.CDKTF_OUTDIR ?? resolve(__dirname, "..", "cdktf.out");
 
-/** The order in which the stacks are deployed. */
-export const STACKS = ["dns", "registry-vm", "monitoring"] as const;
-export type StackName = (typeof STACKS)[number];
-
 /** The folder of a synthesised stack. */
 export const stackDirectory = (stack: StackName, output: string = outputDirectory()): string =>
   join(output, "stacks", stack);
 
-/** The CDKTF app of a site. Nothing is written before `synth`. */
+const addStack = (app: App, stack: StackName, site: Site): TerraformStack | undefined => {
+  if (stack === "dns") return new DnsStack(app, stack, { site });
+  if (stack === "registry-vm") return hasRegistry(site) ? new RegistryVmStack(app, stack, { site }) : undefined;
+  return hasCluster(site) ? new MonitoringStack(app, stack, { site }) : undefined;
+};
+
+/** The CDKTF app of a site, with the stacks that have something in them. Nothing is written before `synth`. */
 export const createApp = (site: Site, outdir: string = outputDirectory()): App => {
   const app = new App({ outdir });
-  const stacks: Record<StackName, TerraformStack> = {
-    dns: new DnsStack(app, "dns", { site }),
-    "registry-vm": new RegistryVmStack(app, "registry-vm", { site }),
-    monitoring: new MonitoringStack(app, "monitoring", { site }),
-  };
-  stacks["registry-vm"].addDependency(stacks.dns);
+  const added = new Map(stacksOf(site).map((stack) => [stack, addStack(app, stack, site)]));
+  const dns = added.get("dns");
+  if (dns !== undefined) added.get("registry-vm")?.addDependency(dns);
   return app;
 };

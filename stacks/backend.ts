@@ -1,34 +1,34 @@
 import { TerraformBackend, type TerraformRemoteState, type TerraformStack } from "cdktf";
 import type { Site } from "../site/schema";
-import type { State } from "../site/state";
+import { stateKey } from "../site/stacks";
 
 /** Write-only attributes came with 1.11. https://developer.hashicorp.com/terraform/language/manage-sensitive-data */
 const REQUIRED_TERRAFORM = ">= 1.11";
 
 /** Arguments of the backend block of one stack. A shared store holds one object a stack. */
-const backendArguments = (state: State, stack: string): Record<string, unknown> => {
+const backendArguments = (site: Site, stack: string): Record<string, unknown> => {
+  const { state } = site;
+  const key = stateKey(site, stack);
   switch (state.backend) {
     case "local":
       // Relative to cdktf.out/stacks/<stack>, where Terraform runs: the same on every machine, and outside cdktf.out.
-      return { path: `../../../${state.directory}/${stack}.tfstate` };
+      return { path: `../../../${key}` };
     case "kubernetes":
-      return { namespace: state.namespace, secret_suffix: stack };
+      return { namespace: state.namespace, secret_suffix: key };
     case "s3":
       return {
         bucket: state.bucket,
         region: state.region,
-        key: `${stack}.tfstate`,
-        use_lockfile: true,
+        key,
+        use_lockfile: state.lockfile,
         ...selfHosted(state.endpoint),
       };
-    case "http": {
-      const address = `${state.address.replace(/\/$/, "")}/${stack}`;
-      return { address, lock_address: address, unlock_address: address };
-    }
+    case "http":
+      return { address: key, lock_address: key, unlock_address: key };
   }
 };
 
-/** A store that only speaks S3 has no account, no metadata service and no name for each bucket. */
+/** A store that only speaks S3 has no account, no metadata service, no name for each bucket, and few take checksums in a trailer. */
 const selfHosted = (endpoint: string | undefined) =>
   endpoint === undefined
     ? {}
@@ -38,6 +38,7 @@ const selfHosted = (endpoint: string | undefined) =>
         skip_metadata_api_check: true,
         skip_region_validation: true,
         skip_requesting_account_id: true,
+        skip_s3_checksum: true,
         use_path_style: true,
       };
 
@@ -45,13 +46,13 @@ const selfHosted = (endpoint: string | undefined) =>
 class StateBackend extends TerraformBackend {
   constructor(
     private readonly stack: TerraformStack,
-    private readonly state: State,
+    private readonly site: Site,
   ) {
-    super(stack, "backend", state.backend);
+    super(stack, "backend", site.state.backend);
   }
 
   protected override synthesizeAttributes(): Record<string, unknown> {
-    return backendArguments(this.state, this.stack.node.id);
+    return backendArguments(this.site, this.stack.node.id);
   }
 
   override getRemoteStateDataSource(): TerraformRemoteState {
@@ -66,6 +67,6 @@ class StateBackend extends TerraformBackend {
  * this machine into the synthesised JSON.
  */
 export const useBackend = (stack: TerraformStack, site: Site): void => {
-  new StateBackend(stack, site.state);
+  new StateBackend(stack, site);
   stack.addOverride("terraform.required_version", REQUIRED_TERRAFORM);
 };

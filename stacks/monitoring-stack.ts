@@ -15,12 +15,13 @@ import { integrityDashboard } from "../monitoring/dashboard";
 import { INHIBIT_RULES } from "../monitoring/inhibition";
 import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
-import type { Site } from "../site/schema";
+import { isInCluster } from "../site/monitoring";
+import { type ClusterSite, clusterProbes, pushgatewayUrl } from "../site/schema";
 import { useBackend } from "./backend";
 
 /** Props of MonitoringStack. */
 export interface MonitoringStackProps {
-  readonly site: Site;
+  readonly site: ClusterSite;
   /**
    * The text of the CronJobs' program.
    * @default bundled from the sources
@@ -33,8 +34,11 @@ export class MonitoringStack extends TerraformStack {
   constructor(scope: Construct, id: string, { site, program = probeProgram() }: MonitoringStackProps) {
     super(scope, id);
     useBackend(this, site);
-    const { kubernetes, namespace, probes, probeImage, pushgateway, rules, dashboard } = site.monitoring;
-    const cluster = { configPath: kubernetes.configPath, configContext: kubernetes.context };
+    const { kubernetes, namespace, probeImage, rules, dashboard } = site.monitoring;
+    const cluster = {
+      configPath: literal(kubernetes.configPath),
+      configContext: kubernetes.context === undefined ? undefined : literal(kubernetes.context),
+    };
 
     new KubernetesProvider(this, "kubernetes", cluster);
     if (rules.delivery === "prometheus-rule") new HelmProvider(this, "helm", { kubernetes: cluster });
@@ -44,18 +48,22 @@ export class MonitoringStack extends TerraformStack {
       : undefined;
     const common = { namespace: namespace.name, dependsOn };
 
-    const programConfigMap = new ProbeProgramConfigMap(this, "program", { ...common, program });
-    for (const probe of probes)
-      new RegistryIntegrityProbe(this, probe.name, {
-        ...common,
-        probe,
-        registry: probedRegistry(site, probe),
-        pushgateway,
-        image: imageReference(probeImage),
-        program: programConfigMap,
-      });
+    const probes = clusterProbes(site);
+    // The schema refuses a probe in the cluster without an image.
+    if (probes.length > 0 && probeImage !== undefined) {
+      const programConfigMap = new ProbeProgramConfigMap(this, "program", { ...common, program });
+      for (const probe of probes)
+        new RegistryIntegrityProbe(this, probe.name, {
+          ...common,
+          probe,
+          registry: probedRegistry(site, probe),
+          pushgateway: pushgatewayUrl(site),
+          image: imageReference(probeImage),
+          program: programConfigMap,
+        });
+    }
 
-    new RegistryAlerts(this, "alerts", { ...common, groups: rulesFor(site), delivery: rules });
+    if (isInCluster(rules)) new RegistryAlerts(this, "alerts", { ...common, groups: rulesFor(site), delivery: rules });
 
     if (dashboard !== undefined)
       new RegistryDashboard(this, "dashboard", {

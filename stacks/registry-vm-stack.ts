@@ -1,11 +1,11 @@
 import { TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
 import { RegistryCompose } from "../constructs/registry-compose";
-import type { Site } from "../site/schema";
+import type { RegistrySite } from "../site/schema";
 import { useBackend } from "./backend";
 
 export interface RegistryVmStackProps {
-  readonly site: Site;
+  readonly site: RegistrySite;
 }
 
 /** What the registry host runs. Deploy it after the stack dns: the host pulls its images by name. */

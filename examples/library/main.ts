@@ -9,41 +9,51 @@ import { RegistryAlerts } from "registry-warden/constructs/registry-alerts";
 import { probedRegistry, RegistryIntegrityProbe } from "registry-warden/constructs/registry-integrity-probe";
 import { rulesFor } from "registry-warden/monitoring/rules";
 import { parseSite } from "registry-warden/site/load";
-import { managedHosts, type Site } from "registry-warden/site/schema";
+import {
+  type ClusterSite,
+  clusterProbes,
+  dnsHosts,
+  hasCluster,
+  hasDns,
+  hasRegistry,
+  pushgatewayUrl,
+} from "registry-warden/site/schema";
 import { RegistryVmStack } from "registry-warden/stacks/registry-vm-stack";
 import input from "./site";
 
 /** A stack of one's own: what it has already, and from the package what it lacks. */
 class Platform extends TerraformStack {
-  constructor(scope: Construct, id: string, site: Site) {
+  constructor(scope: Construct, id: string, site: ClusterSite) {
     super(scope, id);
-    const { kubernetes, namespace, pushgateway, probeImage, probes, rules } = site.monitoring;
+    const { kubernetes, namespace, rules } = site.monitoring;
     new LocalBackend(this, { path: "../../../platform.tfstate" });
     new KubernetesProvider(this, "kubernetes", { configPath: kubernetes.configPath });
     new HelmProvider(this, "helm", { kubernetes: { configPath: kubernetes.configPath } });
 
-    for (const host of managedHosts(site)) new HostDns(this, `${host.name}-dns`, { site, host });
+    if (hasDns(site)) for (const host of dnsHosts(site)) new HostDns(this, `${host.name}-dns`, { site, host });
 
     const program = new ProbeProgramConfigMap(this, "probe-program", {
       namespace: namespace.name,
       program: probeProgram(),
     });
-    for (const probe of probes)
+    for (const probe of clusterProbes(site))
       new RegistryIntegrityProbe(this, probe.name, {
         namespace: namespace.name,
         probe,
         registry: probedRegistry(site, probe),
-        pushgateway,
-        image: `${probeImage.repository}:${probeImage.tag}`,
+        pushgateway: pushgatewayUrl(site),
+        image: "node:26.9.0-slim",
         program,
       });
-    new RegistryAlerts(this, "alerts", { namespace: namespace.name, groups: rulesFor(site), delivery: rules });
+    if (rules.delivery === "prometheus-rule")
+      new RegistryAlerts(this, "alerts", { namespace: namespace.name, groups: rulesFor(site), delivery: rules });
   }
 }
 
 const site = parseSite(input);
 const app = new App();
-new Platform(app, "platform", site);
+// What a site lacks its types lack too: each part is there once it was asked for.
+if (hasCluster(site)) new Platform(app, "platform", site);
 // Or a whole stack, as it is.
-new RegistryVmStack(app, "registry-vm", { site });
+if (hasRegistry(site)) new RegistryVmStack(app, "registry-vm", { site });
 app.synth();

@@ -10,7 +10,7 @@ import { anyOf, selector } from "../promql";
 export const maintenanceAlerts: Family = {
   name: "registry-maintenance",
   alerts: (site) => {
-    const { maintenance, services } = site.registry;
+    const { maintenance, services = [] } = site.registry ?? {};
     if (maintenance === undefined) return [];
     const { disk } = maintenance;
     const period = disk.everyMinutes * MINUTE;

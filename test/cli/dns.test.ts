@@ -1,10 +1,9 @@
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import { managedHosts } from "../../site/schema";
+import { referenceSite } from "../sites";
 import { FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
-const [host] = managedHosts(parseSite(reference));
+const [host] = managedHosts(referenceSite);
 if (host === undefined) throw new Error("the reference site has a managed host");
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");

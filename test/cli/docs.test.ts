@@ -2,8 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "../../cli/warden";
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
+import { reference, type WholeInput } from "../sites";
 
 let directory: string;
 let sites = 0;
@@ -16,7 +15,7 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-const docs = async (site: SiteInput, ...args: string[]): Promise<{ code: number; out: string[]; err: string }> => {
+const docs = async (site: WholeInput, ...args: string[]): Promise<{ code: number; out: string[]; err: string }> => {
   // A name of its own each time: a file is loaded once a process.
   const file = join(directory, `site-${sites++}.json`);
   writeFileSync(file, JSON.stringify(site));
@@ -36,7 +35,7 @@ const docs = async (site: SiteInput, ...args: string[]): Promise<{ code: number;
 };
 
 /** The reference site, with another address of its deferred host. */
-const moved = (): SiteInput => {
+const moved = (): WholeInput => {
   const site = structuredClone(reference);
   Object.assign(site.hosts[2] ?? {}, { address: "192.0.2.78" });
   return site;

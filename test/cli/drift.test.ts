@@ -1,11 +1,10 @@
 import { type Look, looksAt } from "../../hosts/drift";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import { managedHosts } from "../../site/schema";
+import { referenceSite } from "../sites";
 import { type Answer, FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
-const site = parseSite(reference);
+const site = referenceSite;
 const [proxmox, vm] = managedHosts(site);
 if (proxmox === undefined || vm === undefined) throw new Error("the reference site has two managed hosts");
 

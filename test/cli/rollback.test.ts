@@ -1,10 +1,9 @@
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import { registryHost } from "../../site/schema";
+import { referenceSite } from "../sites";
 import { FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
-const { address } = registryHost(parseSite(reference));
+const { address } = registryHost(referenceSite);
 const dns = (stamp: string) => `/root/dns-backups/dns-config-backup-${stamp}.tar.gz`;
 const registry = (stamp: string) => `/root/registry-backups/registry-config-backup-${stamp}.tar.gz`;
 const backups = [dns("20260101-000000"), registry("20260102-000000"), dns("20260102-000000"), dns("20260101-120000")];

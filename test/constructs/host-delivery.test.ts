@@ -3,12 +3,11 @@ import { HostDelivery } from "../../constructs/host-delivery";
 import type { Delivery } from "../../hosts/delivery";
 import { dnsDelivery } from "../../hosts/resolver";
 import type { Ssh } from "../../site/host";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { managedHosts } from "../../site/schema";
+import { dnsHosts } from "../../site/schema";
+import { referenceSite } from "../sites";
 
-const site = parseSite(reference);
-const [host] = managedHosts(site);
+const site = referenceSite;
+const [host] = dnsHosts(site);
 if (host === undefined) throw new Error("the reference site has no managed host");
 const delivery = dnsDelivery(site, host);
 

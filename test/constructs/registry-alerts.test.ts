@@ -76,7 +76,7 @@ it("fails for a rule that Prometheus would refuse, before anything is written", 
       new RegistryAlerts(stack, "alerts", {
         namespace: "monitoring",
         groups: [{ ...group, rules: group.rules.map((rule) => ({ ...rule, expr: `${rule.expr} >` })) }],
-        delivery: given.monitoring.rules,
+        delivery: { delivery: "rules-file", labels: {}, adopt: false },
       }),
   ).toThrow(/^alert RegistryManifestIntegrityFailure of registry-damage: given .* no PromQL from character \d+ on/);
 });

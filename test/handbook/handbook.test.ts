@@ -2,7 +2,6 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path/posix";
 import * as fc from "fast-check";
-import small from "../../examples/small/site";
 import { adviceFor } from "../../handbook/alert-advice";
 import { type Command, commandsOf, type Document, GENERATED } from "../../handbook/document";
 import { documentsOf, handbook } from "../../handbook/handbook";
@@ -10,18 +9,16 @@ import { SITE_REFERENCE } from "../../handbook/site-reference";
 import { topology } from "../../handbook/topology";
 import { REGISTRY_PORT } from "../../hosts/registry-configuration";
 import { rulesFor } from "../../monitoring/rules";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
+import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 
 const root = join(__dirname, "../..");
 
-const pagesOf = (site: SiteInput): ReadonlyMap<string, string> => handbook(parseSite(site));
+const pagesOf = (site: WholeInput): ReadonlyMap<string, string> => handbook(parsed(site));
 const pages = pagesOf(reference);
 const markdownPages = [...pages].filter(([path]) => path.endsWith(".md"));
 
 /** The reference site with every value of its own replaced by another, as a fork would have. */
-const another: SiteInput = JSON.parse(
+const another: WholeInput = JSON.parse(
   (
     [
       ["192\\.168\\.1\\.", "198.51.100."],
@@ -113,8 +110,8 @@ const handwritten = [
   ),
 ].map((path): [string, string] => [path, readFileSync(join(root, "docs", path), "utf8")]);
 
-const commands = (site: SiteInput): [Document, Command][] =>
-  documentsOf(parseSite(site)).flatMap((document) =>
+const commands = (site: WholeInput): [Document, Command][] =>
+  documentsOf(parsed(site)).flatMap((document) =>
     commandsOf(document).map((command): [Document, Command] => [document, command]),
   );
 
@@ -160,7 +157,7 @@ describe("the values of a site", () => {
     expect(found).toEqual([]);
   });
 
-  test.each<[string, (site: SiteInput) => void, string, string]>([
+  test.each<[string, (site: WholeInput) => void, string, string]>([
     [
       "a resolver",
       (site) => Object.assign(site.hosts[0]?.resolver ?? {}, { nameservers: ["192.0.2.77", "94.140.14.14"] }),
@@ -232,7 +229,7 @@ describe("a site of one host", () => {
 });
 
 describe("every alert", () => {
-  const alerts = [...new Set(rulesFor(parseSite(reference)).flatMap(({ rules }) => rules.map(({ alert }) => alert)))];
+  const alerts = [...new Set(rulesFor(referenceSite).flatMap(({ rules }) => rules.map(({ alert }) => alert)))];
 
   test.each(alerts)("%s has a page with what it means, its impact, diagnosis and mitigation", (alert) => {
     const page = pages.get(`alerts/${alert}.md`) ?? "";
@@ -261,7 +258,7 @@ describe("every alert", () => {
 });
 
 test("the page of an alert sends nobody to our host for a registry of somebody else", () => {
-  const given = parseSite(reference);
+  const given = referenceSite;
   const external = { name: "forge", url: "https://git.example.org", role: "private" as const };
   const probe = {
     ...given.monitoring.probes[0],
@@ -405,7 +402,7 @@ describe("the picture", () => {
   };
 
   test("shows every host, service, resolver and upstream", () => {
-    const svg = topology(parseSite(reference));
+    const svg = topology(referenceSite);
     for (const text of [
       ...reference.hosts.flatMap(({ name, address }) => [name, address]),
       "registry-private",
@@ -423,7 +420,7 @@ describe("the picture", () => {
         (title) => {
           const site = structuredClone(small);
           Object.assign(site.hosts[0] ?? {}, { title });
-          tags(topology(parseSite(site)));
+          tags(topology(parsed(site)));
         },
       ),
       { numRuns: 50 },

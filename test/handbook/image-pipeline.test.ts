@@ -1,13 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { parse } from "yaml";
-import small from "../../examples/small/site";
 import { GENERATED } from "../../handbook/document";
 import { IMAGE_PIPELINES, imagePipelines, imagePipelinesPage } from "../../handbook/image-pipeline";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
+import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 
-const pipelinesOf = (site: SiteInput): ReadonlyMap<string, string> => imagePipelines(parseSite(site));
+const pipelinesOf = (site: WholeInput): ReadonlyMap<string, string> => imagePipelines(parsed(site));
 const [image] = reference.ci?.images ?? [];
 if (reference.ci === undefined || image === undefined)
   throw new Error("the reference site has no image that CI builds");
@@ -17,13 +14,13 @@ const pipeline = parse(pipelinesOf(reference).get("pipelines/infra-ci.yaml") ?? 
 const [build, verify] = pipeline.steps;
 
 test("each image has a pipeline, which says that it is generated", () => {
-  const twice: SiteInput = { ...reference, ci: { ...ci, images: [image, { ...image, repository: "team/tools" }] } };
+  const twice: WholeInput = { ...reference, ci: { ...ci, images: [image, { ...image, repository: "team/tools" }] } };
   expect([...pipelinesOf(twice).keys()]).toEqual(["pipelines/infra-ci.yaml", "pipelines/team-tools.yaml"]);
   for (const text of pipelinesOf(twice).values()) expect(text.startsWith(`# ${GENERATED}\n`)).toBe(true);
 });
 
 test("a site whose CI builds nothing has neither pipeline nor page", () => {
-  expect([pipelinesOf(small).size, imagePipelinesPage(parseSite(small))]).toEqual([0, undefined]);
+  expect([pipelinesOf(small).size, imagePipelinesPage(parsed(small))]).toEqual([0, undefined]);
 });
 
 test("it runs on a push that touches the Dockerfile, and when it is started by hand", () => {
@@ -58,10 +55,10 @@ test("its last step verifies every tag that was pushed, and nothing lets it pass
 
 test("without a plugin that builds it only verifies, and the page says what comes before", () => {
   const { buildPlugin: _, ...own } = ci;
-  const site: SiteInput = { ...reference, ci: own };
+  const site: WholeInput = { ...reference, ci: own };
   const { steps } = parse(pipelinesOf(site).get("pipelines/infra-ci.yaml") ?? "");
   expect(steps).toEqual([verify]);
-  expect(JSON.stringify(imagePipelinesPage(parseSite(site)))).toContain("Add your own step that builds and pushes");
+  expect(JSON.stringify(imagePipelinesPage(parsed(site)))).toContain("Add your own step that builds and pushes");
 });
 
 test("no image of a step floats", () => {
@@ -69,7 +66,7 @@ test("no image of a step floats", () => {
 });
 
 test("the page has the same as a step of GitHub's and Forgejo's actions", () => {
-  const page = imagePipelinesPage(parseSite(reference));
+  const page = imagePipelinesPage(referenceSite);
   const [step] = (page?.body ?? []).flatMap((block) => (block.kind === "code" ? parse(block.text) : []));
   expect(page?.path).toBe(IMAGE_PIPELINES);
   expect(step.env).toEqual({

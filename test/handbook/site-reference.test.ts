@@ -1,7 +1,6 @@
-import small from "../../examples/small/site";
 import { render } from "../../handbook/document";
 import { siteReference } from "../../handbook/site-reference";
-import reference from "../../site/reference";
+import { reference, small } from "../sites";
 
 const text = render(siteReference());
 

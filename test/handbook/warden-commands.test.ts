@@ -1,13 +1,12 @@
 import { main } from "../../cli/warden";
 import { commandsOf } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
+import { referenceSite } from "../sites";
 
 /** Every use of the program in the runbooks, as its words. */
 const uses = [
   ...new Set(
-    documentsOf(parseSite(reference))
+    documentsOf(referenceSite)
       .flatMap(commandsOf)
       .flatMap(({ run }) => [...run.text.matchAll(/(?:npm run -s warden --|node \/opt\/warden\.mjs) ([^|&;\n]*)/g)])
       .map(([, words = ""]) => words.trim()),

@@ -1,12 +1,11 @@
 import fc from "fast-check";
 import { parse } from "yaml";
 import { composeFile, readOnlyOverride, renderCompose, servicesUp } from "../../hosts/compose";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import type { Registry } from "../../site/registry";
 import { privateServices } from "../../site/schema";
+import { referenceSite } from "../sites";
 
-const { registry } = parseSite(reference);
+const { registry } = referenceSite;
 const compose = composeFile(registry, "the registries");
 const service = (name: string, of = compose) => {
   const found = of.services[name];

@@ -3,12 +3,11 @@ import fc from "fast-check";
 import { assembleScript, type Delivery, deliveryInputs } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import { dnsDelivery } from "../../hosts/resolver";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { managedHosts } from "../../site/schema";
+import { dnsHosts } from "../../site/schema";
+import { referenceSite } from "../sites";
 
-const site = parseSite(reference);
-const deliveries = [...managedHosts(site).map((host) => dnsDelivery(site, host)), registryDelivery(site)];
+const site = referenceSite;
+const deliveries = [...dnsHosts(site).map((host) => dnsDelivery(site, host)), registryDelivery(site)];
 const [first] = deliveries as [Delivery];
 
 test.each(deliveries.map((delivery) => [`${delivery.name} of ${delivery.host.name}`, delivery] as const))(

@@ -11,10 +11,9 @@ import { quote } from "../../hosts/shell";
 import { wardenProgram } from "../../hosts/warden-program";
 import { MAINTENANCE_METRICS } from "../../monitoring/metrics";
 import { parsePolicy } from "../../registry/storage/policy";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
+import { referenceSite } from "../sites";
 
-const site = parseSite(reference);
+const site = referenceSite;
 const { files, links } = maintenanceDelivery(site);
 const file = (path: string): string => {
   const found = files.find((each) => each.path === path);

@@ -1,8 +1,7 @@
 import { nginxConfiguration } from "../../hosts/nginx";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
+import { referenceSite } from "../sites";
 
-const { registry } = parseSite(reference);
+const { registry } = referenceSite;
 const configuration = nginxConfiguration(registry);
 /** The text of each server block, by the first port it listens on. */
 const servers = new Map(

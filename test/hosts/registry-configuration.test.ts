@@ -1,9 +1,8 @@
 import { parse } from "yaml";
 import { registryConfiguration } from "../../hosts/registry-configuration";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
+import { referenceSite } from "../sites";
 
-const { registry } = parseSite(reference);
+const { registry } = referenceSite;
 const configurationOf = (name: string) => {
   const service = registry.services.find((each) => each.name === name);
   if (service === undefined) throw new Error(`the reference site has no service ${name}`);

@@ -1,12 +1,11 @@
 import { cloudInitGuard, dnsDelivery, resolvConf, resolvedDropIn } from "../../hosts/resolver";
 import type { PlainResolver, ResolvedResolver } from "../../site/host";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { managedHosts } from "../../site/schema";
+import { dnsHosts } from "../../site/schema";
+import { referenceSite } from "../sites";
 
-const site = parseSite(reference);
+const site = referenceSite;
 const hostOf = (kind: string) => {
-  const found = managedHosts(site).find(({ resolver }) => resolver.kind === kind);
+  const found = dnsHosts(site).find(({ resolver }) => resolver.kind === kind);
   if (found === undefined) throw new Error(`the reference site has no host of kind ${kind}`);
   return found;
 };

@@ -5,9 +5,8 @@ import { assembleScript, type Delivery } from "../../hosts/delivery";
 import type { Finding, HostReport } from "../../hosts/finding";
 import { registryDelivery } from "../../hosts/registry";
 import { quote } from "../../hosts/shell";
-import { parseSite } from "../../site/load";
-import type { SiteInput } from "../../site/schema";
 import { RegistryVmStack } from "../../stacks/registry-vm-stack";
+import { parsed, type WholeInput } from "../sites";
 import { Deployment } from "./deployment";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { waitFor } from "./process";
@@ -21,7 +20,7 @@ const CRONTAB = [
   "0 4 * * * rsync -a /opt/registry/data nas:/registry --password-file /root/planted",
 ];
 
-type Change = (registry: SiteInput["registry"]) => SiteInput["registry"];
+type Change = (registry: WholeInput["registry"]) => WholeInput["registry"];
 const unchanged: Change = (registry) => registry;
 
 describeWithHosts(
@@ -38,7 +37,7 @@ describeWithHosts(
     );
     let prepared: RegistryHost;
 
-    const siteWith = (change: Change = unchanged, title = "registry VM"): SiteInput => {
+    const siteWith = (change: Change = unchanged, title = "registry VM"): WholeInput => {
       const site = labSite(hosts);
       return {
         ...site,
@@ -73,7 +72,7 @@ describeWithHosts(
       const applied = apply(delivery);
       return applied.status === 0 ? hosts.try("vm", "bash .registry-warden/registry.sh confirm") : applied;
     };
-    const deliveryOf = (site: SiteInput): Delivery => registryDelivery(parseSite(site));
+    const deliveryOf = (site: WholeInput): Delivery => registryDelivery(parsed(site));
 
     /** Identity of each container that runs, by its name. */
     const containers = (): Record<string, string> =>

@@ -3,16 +3,13 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Ajv from "ajv";
 import { parse, stringify } from "yaml";
-import small from "../../examples/small/site";
 import { registryDelivery } from "../../hosts/registry";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import { registryPaths } from "../../site/registry";
-import type { SiteInput } from "../../site/schema";
+import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 import { describeWith } from "./components";
 import { freePort, start, temporaryFolder } from "./process";
 
-const withCredentials: SiteInput = {
+const withCredentials: WholeInput = {
   ...reference,
   registry: {
     ...reference.registry,
@@ -23,17 +20,17 @@ const withCredentials: SiteInput = {
     ),
   },
 };
-const strange: SiteInput = {
+const strange: WholeInput = {
   ...reference,
   hosts: reference.hosts.map((host) => ({ ...host, title: `it's "$HOME" \`id\` \${x} # : {} \\n 100%` })),
   registry: { ...reference.registry, directory: '/srv/a b/it\'s "$HOME"/${x}' },
 };
 const sites = { reference, small, "one with upstream credentials": withCredentials, "one with strange paths": strange };
 
-const composeOf = (input: SiteInput): string =>
-  delivered(input, registryPaths(parseSite(input).registry.directory).compose);
-const delivered = (input: SiteInput, file: string): string =>
-  registryDelivery(parseSite(input)).files.find(({ path }) => path === file)?.content ?? "";
+const composeOf = (input: WholeInput): string =>
+  delivered(input, registryPaths(parsed(input).registry.directory).compose);
+const delivered = (input: WholeInput, file: string): string =>
+  registryDelivery(parsed(input)).files.find(({ path }) => path === file)?.content ?? "";
 
 describeWith(["docker-compose"], "the compose file, read by docker compose", (components) => {
   const [program, ...args] = components["docker-compose"].command;
@@ -98,7 +95,7 @@ describeWith(["docker-compose"], "the compose file, read by docker compose", (co
   test("holds any string as it is once compose has read it", () => {
     // It writes a dollar as it has to be read again.
     const { services } = JSON.parse(config(composeOf(strange), "--format", "json").replaceAll("$$", () => "$"));
-    const site = parseSite(strange);
+    const site = parsed(strange);
     expect(services["registry-ui"].environment.REGISTRY_TITLE).toBe(
       site.hosts.find(({ name }) => name === site.registry.host)?.title,
     );
@@ -127,7 +124,7 @@ describeWith(["compose-schema"], "the compose file, by compose-spec's schema", (
 describeWith(["registry"], "each configuration, read by the registry", ({ registry }) => {
   const folder = temporaryFolder("registry-configuration");
   afterAll(() => rmSync(folder, { recursive: true }));
-  const site = parseSite(reference);
+  const site = referenceSite;
 
   /** A file with the configuration that is delivered, but for what this machine has: ports, paths, and no upstream. */
   const written = async (name: string): Promise<string> => {

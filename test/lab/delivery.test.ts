@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
 import { assembleScript } from "../../hosts/delivery";
 import { dnsDelivery } from "../../hosts/resolver";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { managedHosts, type SiteInput } from "../../site/schema";
+import { dnsHosts } from "../../site/schema";
+import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf, filesOf } from "./dns-state";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 
@@ -15,14 +14,14 @@ type ResolverInput = Record<string, unknown>;
 
 /** The script that brings DNS to the VM of the reference site, with another resolver where given. */
 const scriptWith = (change: ResolverInput): string => {
-  const input: SiteInput = {
+  const input: WholeInput = {
     ...reference,
     hosts: reference.hosts.map((host) =>
       host.resolver?.kind === "systemd-resolved" ? { ...host, resolver: { ...host.resolver, ...change } } : host,
     ),
   };
-  const site = parseSite(input);
-  const vm = managedHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
+  const site = parsed(input);
+  const vm = dnsHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
   if (vm === undefined) throw new Error("the reference site has no host with systemd-resolved");
   // The times are shortened, because tests wait for their end.
   return assembleScript(dnsDelivery(site, vm), AGAIN)

@@ -2,8 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App, type TerraformStack } from "cdktf";
-import { parseSite } from "../../site/load";
-import type { Site, SiteInput } from "../../site/schema";
+import { parsed, type WholeInput, type WholeSite } from "../sites";
 import type { Component } from "./components";
 import type { Hosts, Outcome } from "./hosts";
 
@@ -15,16 +14,16 @@ export class Deployment {
     private readonly hosts: Hosts,
     private readonly terraform: Component,
     private readonly stack: string,
-    private readonly stackOf: (app: App, site: Site) => TerraformStack,
+    private readonly stackOf: (app: App, site: WholeSite) => TerraformStack,
   ) {}
 
   /** Deploys the site, with more options of Terraform's where given. */
-  apply(site: SiteInput, ...options: string[]): Outcome {
+  apply(site: WholeInput, ...options: string[]): Outcome {
     return this.run(site, "apply", "-auto-approve", ...options);
   }
 
   /** Status 0: nothing to change; 2: something; 1: an error. */
-  plan(site: SiteInput): Outcome {
+  plan(site: WholeInput): Outcome {
     return this.run(site, "plan", "-detailed-exitcode");
   }
 
@@ -43,9 +42,9 @@ export class Deployment {
     rmSync(this.directory, { recursive: true });
   }
 
-  private run(site: SiteInput, ...args: string[]): Outcome {
+  private run(site: WholeInput, ...args: string[]): Outcome {
     const app = new App({ outdir: join(this.directory, "cdktf.out") });
-    this.stackOf(app, parseSite(site));
+    this.stackOf(app, parsed(site));
     app.synth();
     const initialised = this.execute("init");
     return initialised.status === 0 ? this.execute(...args, "-no-color", "-input=false") : initialised;

@@ -1,6 +1,5 @@
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
 import { DnsStack } from "../../stacks/dns-stack";
+import { reference, type WholeInput } from "../sites";
 import type { Component } from "./components";
 import { Deployment } from "./deployment";
 import { dnsStateOf } from "./dns-state";
@@ -22,7 +21,7 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
   };
 
   /** The reference site as the operator of the lab has it, with what a test changes about each managed host. */
-  const siteWith = (change: (host: NonNullable<SiteInput["hosts"]>[number]) => object = () => ({})): SiteInput => ({
+  const siteWith = (change: (host: NonNullable<WholeInput["hosts"]>[number]) => object = () => ({})): WholeInput => ({
     ...reference,
     hosts: reference.hosts.map((host) =>
       host.deferred === undefined ? { ...host, ssh: { identityFile: hosts.key }, ...change(host) } : host,

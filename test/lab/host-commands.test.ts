@@ -4,13 +4,12 @@ import { join } from "node:path";
 import { assembleScript } from "../../hosts/delivery";
 import type { HostReport } from "../../hosts/finding";
 import { dnsDelivery } from "../../hosts/resolver";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { managedHosts, type SiteInput } from "../../site/schema";
+import { dnsHosts } from "../../site/schema";
+import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type LabHost, type Outcome } from "./hosts";
 
-type HostInput = SiteInput["hosts"][number];
+type HostInput = WholeInput["hosts"][number];
 
 const STRANGER =
   "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
@@ -25,7 +24,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
   const ssh = (host: LabHost) => ({ identityFile: hosts.key, hostKey: key[host] });
   const labHost = (name: string): LabHost => (name === "pve" ? "pve" : "vm");
   /** The reference site as the operator of the lab has it, with what a test changes about each managed host. */
-  const siteWith = (change: (host: HostInput) => object = () => ({})): SiteInput => ({
+  const siteWith = (change: (host: HostInput) => object = () => ({})): WholeInput => ({
     ...reference,
     hosts: reference.hosts.map((host) =>
       host.deferred === undefined ? { ...host, ssh: ssh(labHost(host.name)), ...change(host) } : host,
@@ -41,7 +40,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
     writeFileSync(file, JSON.stringify(site));
     return hosts.warden(file, ...args);
   };
-  const reportOf = (args: readonly string[], site?: SiteInput): HostReport & { status: number } => {
+  const reportOf = (args: readonly string[], site?: WholeInput): HostReport & { status: number } => {
     const { status, output } = warden([...args, "--json"], site);
     return { ...(JSON.parse(output.slice(0, output.lastIndexOf("}") + 1)) as HostReport), status };
   };
@@ -51,10 +50,10 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
     host: LabHost,
     site = siteWith(({ resolver }) => ({ resolver: { ...resolver, failoverTest: false } })),
   ) => {
-    const parsed = parseSite(site);
-    const managed = managedHosts(parsed).find(({ name }) => name === NAMES[host]);
+    const given = parsed(site);
+    const managed = dnsHosts(given).find(({ name }) => name === NAMES[host]);
     if (managed === undefined) throw new Error(`the reference site has no ${NAMES[host]}`);
-    hosts.ssh(host, "cat >/root/dns.sh", assembleScript(dnsDelivery(parsed, managed), "terraform apply"));
+    hosts.ssh(host, "cat >/root/dns.sh", assembleScript(dnsDelivery(given, managed), "terraform apply"));
     hosts.ssh(host, "bash /root/dns.sh apply && bash /root/dns.sh confirm");
   };
 

@@ -1,7 +1,6 @@
 import { execFile, spawnSync } from "node:child_process";
 import { promisify } from "node:util";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
+import { referenceSite } from "../sites";
 import { describeWithHosts, Hosts, type LabHost } from "./hosts";
 
 /** The lines that a command on this machine prints. */
@@ -11,7 +10,7 @@ const shell = (command: string): string[] =>
     .filter((line) => line !== "");
 
 describeWithHosts([], "the booted hosts", () => {
-  const { dns, hosts: declared } = parseSite(reference);
+  const { dns, hosts: declared } = referenceSite;
   const hosts = new Hosts();
   /** Name servers by host, the primary first, as the reference site has them. */
   const resolvers = (host: LabHost) =>

@@ -5,10 +5,10 @@ import { App } from "cdktf";
 import { parse } from "yaml";
 import { rulesFor } from "../../monitoring/rules";
 import { findTerraform, firstError, planCounts, terraformEnvironment } from "../../review/terraform";
-import type { Site } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
 import { objectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, PROGRAM, site, synthesise } from "../monitoring/synthesise";
+import type { WholeSite } from "../sites";
 import { describeWith } from "./components";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { leakingFiles, leaksIn, PLANTED } from "./planted-secret";
@@ -57,7 +57,7 @@ class Deployment {
   /** @param variables environment of Terraform, beside its own */
   constructor(readonly variables: Record<string, string> = {}) {}
 
-  async synthesise(given: Site, program = PROGRAM): Promise<void> {
+  async synthesise(given: WholeSite, program = PROGRAM): Promise<void> {
     const app = new App({ outdir: join(this.folder, "cdktf.out") });
     new MonitoringStack(app, "monitoring", { site: given, program });
     app.synth();
@@ -133,7 +133,11 @@ describeWithProviders(
       deployments.push(made);
       return made;
     };
-    const inCluster = (name: "reference" | "small", namespace: string, bend: (input: Json) => void = () => {}): Site =>
+    const inCluster = (
+      name: "reference" | "small",
+      namespace: string,
+      bend: (input: Json) => void = () => {},
+    ): WholeSite =>
       site(name, (input) => {
         input.monitoring.kubernetes = { configPath: cluster.kubeconfig };
         input.monitoring.namespace.name = namespace;

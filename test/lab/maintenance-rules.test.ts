@@ -7,17 +7,16 @@ import type { AlertingRule, RuleGroup } from "../../monitoring/alert";
 import { syntaxError } from "../../monitoring/promql";
 import { rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import { maintenanceUnitTests } from "../monitoring/maintenance-unit-tests";
 import { mutants } from "../monitoring/mutants";
 import type { UnitTest } from "../monitoring/unit-tests";
+import { referenceSite } from "../sites";
 import { describeWith } from "./components";
 
 // Each case starts promtool up to fifty times.
 jest.setTimeout(120_000);
 
-const site = parseSite(reference);
+const site = referenceSite;
 const group = rulesFor(site).find(({ name }) => name === "registry-maintenance");
 if (group === undefined) throw new Error("the reference site has no maintenance");
 

@@ -5,9 +5,7 @@ import { join } from "node:path";
 import { assembleScript } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import type { MaintenanceMetricName } from "../../monitoring/metrics";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
+import { parsed, reference, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
@@ -23,18 +21,18 @@ const STATE = "/var/lib/registry-warden/maintenance";
 const credentials = { username: "operator", password: "planted-$ecret-7f3a" };
 
 /** The private registry, a cache whose upstream answers and one whose upstream does not; the newest two tags stay. */
-const site: SiteInput = {
+const site: WholeInput = {
   ...reference,
   registry: {
     ...reference.registry,
     ui: undefined,
-    services: reference.registry.services.flatMap((service): SiteInput["registry"]["services"] => {
+    services: reference.registry.services.flatMap((service): WholeInput["registry"]["services"] => {
       if (service.role === "private")
         return [{ ...service, retention: { rules: [{ repositories: "**", keepNewest: 2 }] } }];
       return service.name === "ghcr" || service.name === "quay" ? [{ ...service, upstream: UPSTREAM }] : [];
     }),
     maintenance: { ...reference.registry.maintenance, pushgateway: PUSHGATEWAY } as NonNullable<
-      SiteInput["registry"]["maintenance"]
+      WholeInput["registry"]["maintenance"]
     >,
   },
 };
@@ -67,8 +65,8 @@ describeWithHosts(
     const put = (path: string, mode: string, content: string | Buffer) =>
       hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
 
-    const deliver = (input: SiteInput): Outcome => {
-      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parseSite(input)), "terraform apply"));
+    const deliver = (input: WholeInput): Outcome => {
+      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parsed(input)), "terraform apply"));
       return hosts.try("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
     };
 
@@ -165,7 +163,7 @@ describeWithHosts(
       await store.stop();
 
       hosts.up();
-      importImages(hosts, nginx, parseSite(site).registry);
+      importImages(hosts, nginx, parsed(site).registry);
       const { certificate, key } = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
       put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
       put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));

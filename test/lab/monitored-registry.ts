@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Testing } from "cdktf";
-import type { Site } from "../../site/schema";
+import { clusterProbes } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
 import { type KubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, site } from "../monitoring/synthesise";
+import type { WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { startFront } from "./front";
 import { PLANTED, type PlantedSecret } from "./planted-secret";
@@ -14,7 +15,7 @@ import { type LabRegistry, startRegistry } from "./registry";
 /** A registry with TLS and htpasswd on loopback, and the stack that a site made for it deploys. */
 export interface MonitoredRegistry {
   readonly registry: LabRegistry;
-  readonly site: Site;
+  readonly site: WholeSite;
   /** The synthesised stack, with the real program. */
   readonly stack: Json;
   readonly objects: readonly KubernetesObject[];
@@ -44,11 +45,11 @@ export interface MonitoredRegistryOptions {
 }
 
 /** Synthesises with the program that is really shipped. */
-const synthesiseWhole = (given: Site): Json =>
+const synthesiseWhole = (given: WholeSite): Json =>
   JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site: given }), true));
 
 /** The small site, bent to this machine: only names, addresses and ports differ. */
-const labSite = (registryPort: number, options: MonitoredRegistryOptions): Site => {
+const labSite = (registryPort: number, options: MonitoredRegistryOptions): WholeSite => {
   const { pushgateway, period, shards = 1, deadline = 60 } = options;
   const parsed = site("small", (input) => {
     input.hosts[0].address = "127.0.0.1";
@@ -76,7 +77,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
   const registry = await startRegistry(options.front ? { htpasswd } : { port, htpasswd, tls });
   const front = options.front ? await startFront(given.registry, registry.host, tls) : undefined;
   const stack = synthesiseWhole(given);
-  const [probe] = given.monitoring.probes;
+  const [probe] = clusterProbes(given);
   const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
   const objects: KubernetesObject[] = [
     ...objectsOf(stack, {

@@ -3,9 +3,8 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Agent, fetch } from "undici";
 import { nginxConfiguration } from "../../hosts/nginx";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import type { Registry } from "../../site/registry";
+import { referenceSite } from "../sites";
 import { type CertificateAuthority, createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
 import { accepts, freePort, start, temporaryFolder } from "./process";
@@ -20,7 +19,7 @@ describeWith(["nginx", "openssl"], "the front, read by nginx", ({ nginx }) => {
   beforeAll(async () => {
     folder = temporaryFolder("nginx");
     authority = createCertificateAuthority();
-    const given = parseSite(reference).registry;
+    const given = referenceSite.registry;
     const services = [];
     for (const service of given.services) services.push({ ...service, port: await freePort() });
     registry = { ...given, services };

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import example from "../../examples/library/site";
 import { bundle } from "../../hosts/bundle";
 import manifest from "../../package.json";
-import { parseSite } from "../../site/load";
 import { createApp } from "../../stacks/app";
+import { parsed } from "../sites";
 import { npmRegistry } from "./npm-registry";
 
 const root = join(__dirname, "../..");
@@ -129,7 +129,7 @@ npmRegistry("the package, in another CDKTF app", () => {
 
     test("has the same stack of the registry that a checkout has", () => {
       const directory = join(folder, "checkout");
-      createApp(parseSite(example), directory).synth();
+      createApp(parsed(example), directory).synth();
       const ours = JSON.parse(readFileSync(join(directory, "stacks/registry-vm/cdk.tf.json"), "utf8"));
       expect(stack("registry-vm")).toEqual(ours);
     });

@@ -2,9 +2,8 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { privateServices, registryHost, type SiteInput, serviceInstance } from "../../site/schema";
+import { privateServices, registryHost, serviceInstance } from "../../site/schema";
+import { parsed, reference, type WholeInput } from "../sites";
 import { type CertificateAuthority, createCertificateAuthority } from "./certificates";
 import type { Component } from "./components";
 import { importImages } from "./docker-images";
@@ -20,7 +19,7 @@ export const account = { username: "operator", password: "planted-secret-7f3a" }
 /**
  * The reference site as the operator of the lab has it. The upstream of one cache, kyverno, is down.
  */
-export const labSite = (hosts: Hosts): SiteInput => ({
+export const labSite = (hosts: Hosts): WholeInput => ({
   ...reference,
   hosts: reference.hosts.map((host) =>
     host.deferred === undefined
@@ -57,7 +56,7 @@ export const prepareRegistryHost = async (
   hosts: Hosts,
   { nginx, registry }: Record<"nginx" | "registry", Component>,
 ): Promise<RegistryHost> => {
-  const site = parseSite(labSite(hosts));
+  const site = parsed(labSite(hosts));
   const folder = mkdtempSync(join(tmpdir(), "warden-registry-host-"));
   const authority = createCertificateAuthority();
   importImages(hosts, nginx, site.registry);

@@ -7,10 +7,10 @@ import { parse, stringify } from "yaml";
 import type { AlertingRule, RuleGroup } from "../../monitoring/alert";
 import { syntaxError } from "../../monitoring/promql";
 import { rulesFile } from "../../monitoring/rules-file";
-import type { Site } from "../../site/schema";
 import { mutants } from "../monitoring/mutants";
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
 import { groupTests, shardTests, type UnitTest, unitTests } from "../monitoring/unit-tests";
+import type { WholeSite } from "../sites";
 import { describeWith } from "./components";
 
 // Each case starts promtool up to fifty times.
@@ -19,7 +19,7 @@ jest.setTimeout(120_000);
 const run = promisify(execFile);
 
 /** The groups as the stack ships them, however it does. */
-const shippedGroups = (given: Site): RuleGroup[] => {
+const shippedGroups = (given: WholeSite): RuleGroup[] => {
   const { resource }: Json = synthesise(given);
   const maps: Json[] = Object.values(resource.kubernetes_config_map_v1);
   const file = maps.map(({ data }) => data["registry-alerts.rules.yaml"]).find((text) => text !== undefined);
@@ -29,7 +29,7 @@ const shippedGroups = (given: Site): RuleGroup[] => {
 };
 
 /** Those about what a probe reports; the others have tests of their own. */
-const shippedRules = (given: Site): AlertingRule[] =>
+const shippedRules = (given: WholeSite): AlertingRule[] =>
   shippedGroups(given).flatMap(({ name, rules }) => (name === "registry-maintenance" ? [] : rules));
 
 const inOneGroup = (rules: readonly AlertingRule[]): RuleGroup[] => [{ name: "rules", rules }];
@@ -75,14 +75,14 @@ describeWith(["promtool"], "the rules that are shipped", ({ promtool: { command 
   test("hold for a registry that is walked in shards", async () => {
     const given = site("reference", ({ monitoring: { probes } }) => Object.assign(probes[0], { shards: 2 }));
     const rules = shippedRules(given);
-    const [probe] = given.monitoring.probes as [Site["monitoring"]["probes"][number]];
+    const [probe] = given.monitoring.probes as [WholeSite["monitoring"]["probes"][number]];
     expect(await testRules(inOneGroup(rules), shardTests(given, probe, rules))).toMatchObject({ passed: true });
   });
 
   describe.each(Object.keys(SITES) as (keyof typeof SITES)[])("by the %s site", (name) => {
     const given = site(name);
     const rules = shippedRules(given);
-    const [probe] = given.monitoring.probes as [Site["monitoring"]["probes"][number]];
+    const [probe] = given.monitoring.probes as [WholeSite["monitoring"]["probes"][number]];
     const together = groupTests(given, probe, rules);
     const testsOf = (rule: AlertingRule): UnitTest[] => [
       ...unitTests(given, probe, rule),

@@ -65,7 +65,7 @@ describeWith(
         list([
           ...objectsOf(synthesise(reference)),
           ...probes.flatMap(({ credentials }) =>
-            credentials === undefined
+            credentials === undefined || credentials.from === "file"
               ? []
               : [{ apiVersion: "v1", kind: "Secret", metadata: { ...own, name: credentials.secret } }],
           ),

@@ -18,16 +18,16 @@ import { assembleScript, type Delivery } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import { dnsDelivery } from "../../hosts/resolver";
 import { imageReference } from "../../site/image";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
 import {
   deferredHosts,
+  dnsHosts,
   managedHosts,
   privateServices,
   registryHost,
-  type Site,
   serviceInstance,
+  wardenImage,
 } from "../../site/schema";
+import { parsed, reference, referenceSite, type WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { copyCheckout } from "./checkout";
 import { importImages, importNextRegistry, importNode } from "./docker-images";
@@ -78,7 +78,7 @@ describeRunbooks(
     const siteFile = join(checkout, "site.json");
     const authority = createCertificateAuthority();
     let upstream: ChildProcess;
-    let site: Site;
+    let site: WholeSite;
 
     const labHost = (name: string): LabHost => (name === site.registry.host ? "vm" : "pve");
 
@@ -96,7 +96,7 @@ describeRunbooks(
     /** The site as it is meant, in the checkout and on the hosts, after a page that had it changed or rolled back. */
     const restore = (): void => {
       writeFileSync(siteFile, JSON.stringify(site));
-      for (const host of managedHosts(site)) deliver(dnsDelivery(site, host));
+      for (const host of dnsHosts(site)) deliver(dnsDelivery(site, host));
       deliver(registryDelivery(site));
     };
 
@@ -135,7 +135,7 @@ describeRunbooks(
 
     beforeAll(async () => {
       hosts.up();
-      site = parseSite({
+      site = parsed({
         ...reference,
         hosts: reference.hosts.map((host) => ({ ...host, ssh: { identityFile: hosts.key } })),
         registry: {
@@ -148,7 +148,7 @@ describeRunbooks(
       checkOut();
       importImages(hosts, nginx, site.registry);
       // What asks the registry by its name trusts the private authority.
-      importNode(hosts, site.monitoring.probeImage, authority.certificate);
+      importNode(hosts, wardenImage(site), authority.certificate);
 
       const put = (path: string, mode: string, content: string | Buffer) =>
         hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
@@ -274,7 +274,7 @@ describeRunbooks(
     let edits = 0;
     /** What the text of a page asks for before a command. */
     const beforehand = (page: Document, { run }: Command): void => {
-      const write = (changed: Site): void => writeFileSync(siteFile, JSON.stringify(changed));
+      const write = (changed: WholeSite): void => writeFileSync(siteFile, JSON.stringify(changed));
       const { services, images } = site.registry;
       const isHost = managedHosts(site).some(({ name }) => page.path === `runbooks/${name}.md`);
       if (isHost && run.text === "npm run plan") {
@@ -352,7 +352,7 @@ describeRunbooks(
       return mistakes;
     };
 
-    const pages = documentsOf(parseSite(reference)).map(({ path }) => path);
+    const pages = documentsOf(referenceSite).map(({ path }) => path);
 
     test.each(pages.filter((path) => path !== "README.md" && path !== "services.md" && path !== "site.md"))(
       "%s",

@@ -1,11 +1,9 @@
 import { spawnSync } from "node:child_process";
-import small from "../../examples/small/site";
 import { assembleScript } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import { dnsDelivery } from "../../hosts/resolver";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { managedHosts } from "../../site/schema";
+import { dnsHosts } from "../../site/schema";
+import { parsed, reference, small } from "../sites";
 import { describeWith } from "./components";
 
 describeWith(["shellcheck"], "the script of a delivery, checked as a whole", ({ shellcheck }) => {
@@ -13,8 +11,8 @@ describeWith(["shellcheck"], "the script of a delivery, checked as a whole", ({ 
   const check = (script: string): string =>
     spawnSync(program, [...args, "--shell=bash", "-"], { input: script, encoding: "utf8" }).stdout;
   const deliveries = [reference, small]
-    .map(parseSite)
-    .flatMap((site) => [...managedHosts(site).map((host) => dnsDelivery(site, host)), registryDelivery(site)]);
+    .map(parsed)
+    .flatMap((site) => [...dnsHosts(site).map((host) => dnsDelivery(site, host)), registryDelivery(site)]);
 
   test.each(deliveries.map((delivery) => [delivery.name, delivery.host.name, delivery] as const))(
     "%s of %s is clean",

@@ -1,7 +1,7 @@
 import type { AlertingRule } from "../../monitoring/alert";
 import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../../monitoring/metrics";
 import type { Service } from "../../site/registry";
-import { type Site, serviceInstance } from "../../site/schema";
+import { type RegistrySite, serviceInstance } from "../../site/schema";
 import type { UnitTest } from "./unit-tests";
 
 /** The value at a minute since 1970; undefined where the series does not exist. */
@@ -80,7 +80,7 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 
 /** The tests of one alert: it fires at the edge of its condition and of its time, resolves, and stands what is short. */
 export const maintenanceUnitTests = (
-  site: Site,
+  site: RegistrySite,
   service: Service,
   { alert, for: after, labels, annotations }: AlertingRule,
 ): UnitTest[] => {

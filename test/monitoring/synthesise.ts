@@ -1,11 +1,8 @@
 import { Testing } from "cdktf";
-import small from "../../examples/small/site";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import type { Site, SiteInput } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
+import { parsed, reference, small, type WholeInput, type WholeSite } from "../sites";
 
-export const SITES: Record<"reference" | "small", SiteInput> = { reference, small };
+export const SITES: Record<"reference" | "small", WholeInput> = { reference, small };
 
 // biome-ignore lint/suspicious/noExplicitAny: synthesised JSON is looked into by path
 export type Json = any;
@@ -14,14 +11,14 @@ export type Json = any;
 export const PROGRAM = 'console.log(`probe ${1 + 1} %{ "quoted" }`);\n';
 
 /** A site of the product, bent where a test wants it different. */
-export const site = (name: keyof typeof SITES, bend: (input: Json) => void = () => {}): Site => {
+export const site = (name: keyof typeof SITES, bend: (input: Json) => void = () => {}): WholeSite => {
   const input = structuredClone(SITES[name]);
   bend(input);
-  return parseSite(input);
+  return parsed(input);
 };
 
 /** The stack's JSON, with every validation run. */
-export const synthesise = (given: Site): Json => {
+export const synthesise = (given: WholeSite): Json => {
   const stack = new MonitoringStack(Testing.app(), "monitoring", { site: given, program: PROGRAM });
   return JSON.parse(Testing.synth(stack, true));
 };

@@ -1,24 +1,22 @@
-import small from "../../examples/small/site";
-import { parseSite } from "../../site/load";
 import { longestWait } from "../../site/maintenance";
-import reference from "../../site/reference";
+import { parsed, referenceSite, small } from "../sites";
 
 const DAY = 24 * 60 * 60;
 
 test("the reference site has the origin's times", () => {
-  const { maintenance } = parseSite(reference).registry;
+  const { maintenance } = referenceSite.registry;
   expect(maintenance?.cleanUp?.map(({ at }) => at)).toEqual(["02:00"]);
   expect(maintenance?.caches).toEqual([{ days: ["sun"], at: "03:00" }]);
   expect(maintenance?.scan?.map(({ days, at }) => `${days.length} ${at}`)).toEqual(["6 02:30", "1 03:30"]);
 });
 
 test("probe and maintenance run on one image, from one pin", () => {
-  const { registry, monitoring } = parseSite(reference);
+  const { registry, monitoring } = referenceSite;
   expect(registry.images.node).toEqual(monitoring.probeImage);
 });
 
 test("a site that does not ask for maintenance has none", () => {
-  expect(parseSite(small).registry.maintenance).toBeUndefined();
+  expect(parsed(small).registry.maintenance).toBeUndefined();
 });
 
 test.each([

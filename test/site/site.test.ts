@@ -1,21 +1,19 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import small from "../../examples/small/site";
-import { loadSite, parseSite, SiteError, siteFile } from "../../site/load";
-import reference from "../../site/reference";
+import { loadSite, SiteError, siteFile } from "../../site/load";
 import {
   deferredHosts,
   managedHosts,
   probedService,
   registryHost,
-  type SiteInput,
   serviceInstance,
   serviceUrl,
 } from "../../site/schema";
+import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 
 describe("the reference site", () => {
-  const site = parseSite(reference);
+  const site = referenceSite;
 
   test("has the hosts of the operator, one of them deferred", () => {
     expect(managedHosts(site).map(({ name, address }) => [name, address])).toEqual([
@@ -42,7 +40,7 @@ describe("the reference site", () => {
 });
 
 test("the small example is a site of one host and one registry", () => {
-  const site = parseSite(small);
+  const site = parsed(small);
   expect([site.hosts.length, site.registry.services.length]).toEqual([1, 1]);
 });
 
@@ -69,7 +67,7 @@ describe("selecting a site", () => {
   });
 
   test("a site may be JSON", () => {
-    expect(loadSite(written("site.json", JSON.stringify(reference)))).toEqual(parseSite(reference));
+    expect(loadSite(written("site.json", JSON.stringify(reference)))).toEqual(referenceSite);
   });
 
   test.each([
@@ -92,8 +90,8 @@ describe("selecting a site", () => {
 
 describe("TypeScript refuses in the editor what the schema refuses", () => {
   // tsc, which is part of the lint, fails where a line below an expectation is accepted.
-  type Resolver = NonNullable<SiteInput["hosts"][number]["resolver"]>;
-  type Service = SiteInput["registry"]["services"][number];
+  type Resolver = NonNullable<WholeInput["hosts"][number]["resolver"]>;
+  type Service = WholeInput["registry"]["services"][number];
 
   const resolved = {
     kind: "systemd-resolved",

@@ -1,12 +1,10 @@
 import { TerraformStack, Testing } from "cdktf";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
 import { useBackend } from "../../stacks/backend";
+import { parsed, reference, referenceSite, type WholeInput } from "../sites";
 
-const terraformOf = (state: SiteInput["state"]) => {
+const terraformOf = (state: WholeInput["state"]) => {
   const stack = new TerraformStack(Testing.app(), "dns");
-  useBackend(stack, parseSite({ ...reference, state }));
+  useBackend(stack, parsed({ ...reference, state }));
   return JSON.parse(Testing.synth(stack, true)).terraform;
 };
 
@@ -17,7 +15,7 @@ test("a local state is beside cdktf.out, by a path that is the same on every mac
   });
 });
 
-test.each<[SiteInput["state"], object]>([
+test.each<[WholeInput["state"], object]>([
   [{ backend: "kubernetes", namespace: "terraform" }, { kubernetes: { namespace: "terraform", secret_suffix: "dns" } }],
   [
     { backend: "s3", bucket: "states", region: "eu-west-1" },
@@ -53,7 +51,7 @@ test("a self-hosted store that speaks S3 is not asked for what only Amazon has",
 
 test("fails where a stack refers to another one: stacks share the site, not their states", () => {
   const stack = new TerraformStack(Testing.app(), "dns");
-  useBackend(stack, parseSite(reference));
+  useBackend(stack, referenceSite);
   const [backend] = stack.node.children;
   expect(() =>
     (backend as { getRemoteStateDataSource(): unknown } & typeof backend)?.getRemoteStateDataSource(),

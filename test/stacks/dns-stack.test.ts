@@ -1,11 +1,9 @@
 import { Testing } from "cdktf";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
 import { DnsStack } from "../../stacks/dns-stack";
+import { parsed, reference, type WholeInput } from "../sites";
 
-const synth = (site: SiteInput = reference) =>
-  JSON.parse(Testing.synth(new DnsStack(Testing.app(), "dns", { site: parseSite(site) }), true));
+const synth = (site: WholeInput = reference) =>
+  JSON.parse(Testing.synth(new DnsStack(Testing.app(), "dns", { site: parsed(site) }), true));
 const stack = synth();
 const resources: Record<string, { triggers_replace: Record<string, string> }> = stack.resource.terraform_data;
 

@@ -1,13 +1,10 @@
 import { Testing } from "cdktf";
-import small from "../../examples/small/site";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import type { SiteInput } from "../../site/schema";
 import { RegistryVmStack } from "../../stacks/registry-vm-stack";
+import { parsed, reference, small, type WholeInput } from "../sites";
 
-const synth = (site: SiteInput = reference) =>
-  JSON.parse(Testing.synth(new RegistryVmStack(Testing.app(), "registry-vm", { site: parseSite(site) }), true));
-const inputsOf = (site?: SiteInput): Record<string, string> => {
+const synth = (site: WholeInput = reference) =>
+  JSON.parse(Testing.synth(new RegistryVmStack(Testing.app(), "registry-vm", { site: parsed(site) }), true));
+const inputsOf = (site?: WholeInput): Record<string, string> => {
   const [resource] = Object.values(synth(site).resource.terraform_data);
   return (resource as { triggers_replace: Record<string, string> }).triggers_replace;
 };

@@ -21,7 +21,8 @@ export const network = (site: Site): string => {
   const proxmox = hostOf(site, "resolv.conf");
   const machine = hostOf(site, "systemd-resolved");
   const registry = site.registry?.services.find((service) => service.role === "private");
-  if (registry === undefined) throw new Error("the lab knows the name of the private registry: the site has none");
+  if (registry === undefined || site.dns === undefined)
+    throw new Error("the lab knows the names by which hosts verify what they resolve: the site has none");
   return assignments({
     "address[pve]": proxmox.address,
     "address[vm]": machine.address,

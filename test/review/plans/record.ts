@@ -4,11 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App } from "cdktf";
 import { findTerraform, terraformEnvironment } from "../../../review/terraform";
-import { parseSite } from "../../../site/load";
-import reference from "../../../site/reference";
-import type { SiteInput } from "../../../site/schema";
 import { DnsStack } from "../../../stacks/dns-stack";
 import { RegistryVmStack } from "../../../stacks/registry-vm-stack";
+import { parsed, reference, type WholeInput } from "../../sites";
 
 /**
  * Records the plans beside this file with the real Terraform:
@@ -52,11 +50,11 @@ const terraform = (cwd: string, ...args: string[]): string =>
     maxBuffer: 64 * 1024 * 1024,
   });
 
-const synthesised = (site: SiteInput, stack: "dns" | "registry-vm"): Configuration => {
+const synthesised = (site: WholeInput, stack: "dns" | "registry-vm"): Configuration => {
   const outdir = mkdtempSync(join(directory, "out-"));
   const app = new App({ outdir });
   const Stack = stack === "dns" ? DnsStack : RegistryVmStack;
-  new Stack(app, stack, { site: parseSite(site) });
+  new Stack(app, stack, { site: parsed(site) });
   app.synth();
   return JSON.parse(readFileSync(join(outdir, "stacks", stack, "cdk.tf.json"), "utf8"));
 };
@@ -107,7 +105,7 @@ const record = ({ name, stack, before, after }: Change, prepare: (cwd: string) =
 };
 
 /** The same site with one of its hosts or services changed. */
-const hosts = (change: (host: SiteInput["hosts"][number]) => SiteInput["hosts"][number]): SiteInput => ({
+const hosts = (change: (host: WholeInput["hosts"][number]) => WholeInput["hosts"][number]): WholeInput => ({
   ...reference,
   hosts: reference.hosts.map(change),
 });
@@ -120,7 +118,7 @@ const anotherResolver = hosts((host) =>
 const oneHostDeferred = hosts((host) =>
   host.name === "pve" ? { ...host, resolver: undefined, deferred: { reason: "its board is being replaced" } } : host,
 );
-const withoutOneService: SiteInput = {
+const withoutOneService: WholeInput = {
   ...reference,
   registry: { ...reference.registry, services: reference.registry.services.filter(({ name }) => name !== "kyverno") },
 };

@@ -1,0 +1,102 @@
+import * as z from "zod";
+
+/** A field of a value by its path: `hosts.ssh.port`. A list has no step of its own, and a field of one choice is a field. */
+export type FieldPath<Value> = Value extends readonly (infer Element)[]
+  ? FieldPath<Element>
+  : Value extends object
+    ? {
+        [Key in keyof Value & string]-?: Key | `${Key}.${FieldPath<NonNullable<Value[Key]>>}`;
+      }[keyof Value & string]
+    : never;
+
+type Head<Path> = Path extends `${infer First}.${string}` ? First : Path;
+type Tail<Path, Key extends string> = Path extends `${Key}.${infer Rest}` ? Rest : never;
+
+/** What is left of a value when only the fields of these paths are looked at. */
+export type Picked<Value, Path extends string> = Value extends readonly (infer Element)[]
+  ? Picked<Element, Path>[]
+  : Value extends object
+    ? {
+        [Key in keyof Value as Key extends Head<Path> ? Key : never]: Key extends Path
+          ? Value[Key]
+          : Picked<Value[Key], Tail<Path, Key & string>>;
+      }
+    : Value;
+
+type Schema = z.core.$ZodType;
+
+const headOf = (path: string): string => path.split(".", 1)[0] ?? "";
+
+/** The paths below a field; none where the whole field is meant. */
+const below = (paths: readonly string[], field: string): string[] | undefined =>
+  paths.includes(field)
+    ? undefined
+    : paths.filter((path) => path.startsWith(`${field}.`)).map((path) => path.slice(field.length + 1));
+
+const heads = (paths: readonly string[]): string[] => [...new Set(paths.map(headOf))];
+
+const has = (schema: Schema, field: string): boolean => schema instanceof z.ZodObject && field in schema.shape;
+
+/** Of a schema what it says of the fields of these paths: no mistake of another field is a mistake of this. */
+const narrowed = (schema: Schema, paths: readonly string[]): z.ZodType => {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
+    return z.optional(narrowed(schema.def.innerType, paths));
+  if (schema instanceof z.ZodPipe) return narrowed(schema.def.in, paths);
+  if (schema instanceof z.ZodArray) return z.array(narrowed(schema.def.element, paths));
+  if (schema instanceof z.ZodUnion) {
+    const options = schema.def.options as readonly Schema[];
+    const lost = heads(paths).filter((field) => !options.some((option) => has(option, field)));
+    if (lost.length > 0) throw new Error(`no choice has the field ${lost.join(", ")}`);
+    const known = schema instanceof z.ZodDiscriminatedUnion ? [schema.def.discriminator] : [];
+    return z.union(
+      options.map((option) => {
+        if (!(option instanceof z.ZodObject)) return option as z.ZodType;
+        return narrowed(option, [...known, ...paths.filter((path) => has(option, headOf(path)))]);
+      }),
+    );
+  }
+  if (!(schema instanceof z.ZodObject)) throw new Error(`a field that has no fields was asked for ${paths.join(", ")}`);
+  const shape = schema.shape as Record<string, Schema>;
+  return z.object(
+    Object.fromEntries(
+      heads(paths).map((field) => {
+        const inner = shape[field];
+        if (inner === undefined) throw new Error(`there is no field ${field}`);
+        const rest = below(paths, field);
+        return [field, rest === undefined ? inner : narrowed(inner, rest)];
+      }),
+    ),
+  );
+};
+
+/** What is wrong with a part of the object that a rule is about. */
+export interface Broken {
+  /** From the object on, for example `["hosts", 1]`. */
+  readonly path: readonly PropertyKey[];
+  /** One sentence that ends with the hint. */
+  readonly message: string;
+}
+
+/**
+ * A rule over several fields. It names those that it looks at, by the schema's own names, and is checked as soon as they
+ * are well-formed: a mistake elsewhere in the same object must not hide it.
+ *
+ * @param schema of the object that the rule is about
+ * @param paths the fields that it looks at; one that the schema does not have is a type error
+ * @param broken what is wrong with the object as a whole, or with parts of it; undefined where nothing is
+ */
+export const rule = <S extends z.ZodType, const Path extends FieldPath<z.output<S>>>(
+  schema: S,
+  paths: readonly Path[],
+  broken: (value: Picked<z.output<S>, Path>) => string | readonly Broken[] | undefined,
+): z.core.$ZodCheck<z.output<S>> => {
+  const needs = narrowed(schema, paths);
+  const check = new z.core.$ZodCheck({ check: "custom", when: () => true });
+  check._zod.check = ({ value, issues }) => {
+    const parsed = needs.safeParse(value);
+    const found = parsed.success ? broken(parsed.data as Picked<z.output<S>, Path>) : undefined;
+    for (const { path, message } of typeof found === "string" ? [{ path: [], message: found }] : (found ?? []))
+      issues.push({ code: "custom", input: value, path: [...path], message, inst: check, continue: true });
+  };
+  return check;
+};

@@ -1,0 +1,25 @@
+import smallest from "../examples/small/site";
+import { parseSite } from "../site/load";
+import shipped from "../site/reference";
+import type { ClusterSite, DnsSite, RegistrySite, Site, SiteInput } from "../site/schema";
+
+/** The parts that a site may lack. */
+type Part = "hosts" | "dns" | "registry" | "monitoring" | "ci";
+
+/** A site, or what one is written as, that has the parts. */
+type With<S, P extends keyof S & Part> = S & { [K in P]-?: NonNullable<S[K]> };
+
+export type WholeInput = With<SiteInput, Part>;
+export type WholeSite = With<Site, Part> & RegistrySite & ClusterSite & DnsSite;
+
+/** The reference site as it is written: it has every part. */
+export const reference = shipped as WholeInput;
+
+/** The example of one host with one registry. */
+export const small = smallest as WholeInput;
+
+/** Reads a site that has every part that the test looks at. */
+export const parsed = (input: SiteInput): WholeSite => parseSite(input) as WholeSite;
+
+/** The reference site. */
+export const referenceSite: WholeSite = parsed(reference);
