@@ -176,7 +176,9 @@ const readJson = (file: string): unknown => {
     const [reason = ""] = (error as Error).message.split(/ (?:in JSON )?at position | \(line /);
     const index = /at position (\d+)/.exec((error as Error).message)?.[1];
     const [line, column] = positionIn(text, index === undefined ? text.length : Number(index));
-    throw new SiteError([`site: ${position(file, line, column)} is no JSON (${reason}); allowed is one JSON document`]);
+    throw new SiteError([
+      `site: ${position(file, line, column)} cannot be loaded (${reason}); allowed is one JSON document`,
+    ]);
   }
 };
 
@@ -206,7 +208,9 @@ const exported = (file: string, module: unknown): unknown => {
   const names = isObject(module) ? Object.keys(module as object) : [];
   const site = (module as { default?: unknown } | undefined)?.default;
   const refuse = (what: string, hint: string): never => {
-    throw new SiteError([`site: ${shownFile(file)} ${what}; allowed is a site as the default export: ${hint}`]);
+    throw new SiteError([
+      `site: given ${site === undefined ? "nothing" : typeof site}, ${shownFile(file)} ${what}; allowed is a site as the default export: ${hint}`,
+    ]);
   };
   if (site === undefined)
     refuse(

@@ -204,7 +204,7 @@ const distinctProbes = rule(fields, ["probes.name", "probes.service"], ({ probes
 /** What makes sense in a cluster alone, and what a cluster cannot do without. */
 const partsOfTheCluster = rule(
   fields,
-  ["kubernetes", "namespace", "dashboard", "rules.delivery"],
+  ["kubernetes?", "namespace?", "dashboard?", "rules.delivery"],
   ({ kubernetes, namespace, dashboard, rules }): Broken[] => {
     const needs = (path: string, what: string): Broken => ({
       path: [path],
@@ -269,8 +269,8 @@ const mistakesOfProbe = (
 const probesFitWhereTheyRun = rule(
   fields,
   [
-    "kubernetes",
-    "probeImage",
+    "kubernetes?",
+    "probeImage?",
     "probes.runsOn",
     "probes.credentials",
     "probes.certificateAuthority",

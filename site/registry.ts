@@ -160,13 +160,13 @@ const browsesKnownService = rule(fields, ["services.name", "ui.browses"], ({ ser
     : `ui.browses names ${JSON.stringify(ui.browses)}, which is no service; allowed is ${services.map(({ name }) => JSON.stringify(name)).join(", ")}`,
 );
 
-const uiHasImage = rule(fields, ["ui", "images.ui"], ({ ui, images }) =>
+const uiHasImage = rule(fields, ["ui?", "images.ui?"], ({ ui, images }) =>
   ui === undefined || images.ui !== undefined
     ? undefined
     : "ui is set without an image; allowed is a pinned images.ui beside it",
 );
 
-const maintenanceHasImage = rule(fields, ["maintenance.credentialsFile", "images.node"], ({ maintenance, images }) =>
+const maintenanceHasImage = rule(fields, ["maintenance?", "images.node?"], ({ maintenance, images }) =>
   maintenance === undefined || images.node !== undefined
     ? undefined
     : "maintenance is set without an image; allowed is a pinned images.node beside it, which runs warden on the host",
@@ -174,7 +174,7 @@ const maintenanceHasImage = rule(fields, ["maintenance.credentialsFile", "images
 
 const cleanUpKnowsWhatToKeep = rule(
   fields,
-  ["services.name", "services.role", "services.retention", "maintenance.cleanUp"],
+  ["services.name", "services.role", "services.retention?", "maintenance.cleanUp?"],
   ({ services, maintenance }) => {
     if (maintenance?.cleanUp === undefined) return undefined;
     const undecided = services.filter((service) => service.role === "private" && service.retention === undefined);
@@ -186,7 +186,7 @@ const cleanUpKnowsWhatToKeep = rule(
 
 const jobsHaveWork = rule(
   fields,
-  ["services.role", "maintenance.cleanUp", "maintenance.caches"],
+  ["services.role", "maintenance.cleanUp?", "maintenance.caches?"],
   ({ services, maintenance }) => {
     const has = (role: string) => services.some((service) => service.role === role);
     if (services.length === 0) return undefined;

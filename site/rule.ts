@@ -9,7 +9,10 @@ export type FieldPath<Value> = Value extends readonly (infer Element)[]
       }[keyof Value & string]
     : never;
 
-type Head<Path> = Path extends `${infer First}.${string}` ? First : Path;
+/** A field of which only matters whether it is there: `hosts.resolver?`. It may be malformed. */
+type Asked<Path extends string> = Path | `${Path}?`;
+
+type Head<Path> = Path extends `${infer First}.${string}` ? First : Path extends `${infer Field}?` ? Field : Path;
 type Tail<Path, Key extends string> = Path extends `${Key}.${infer Rest}` ? Rest : never;
 
 /** What is left of a value when only the fields of these paths are looked at. */
@@ -19,13 +22,15 @@ export type Picked<Value, Path extends string> = Value extends readonly (infer E
     ? {
         [Key in keyof Value as Key extends Head<Path> ? Key : never]: Key extends Path
           ? Value[Key]
-          : Picked<Value[Key], Tail<Path, Key & string>>;
+          : `${Key & string}?` extends Path
+            ? unknown
+            : Picked<Value[Key], Tail<Path, Key & string>>;
       }
     : Value;
 
 type Schema = z.core.$ZodType;
 
-const headOf = (path: string): string => path.split(".", 1)[0] ?? "";
+const headOf = (path: string): string => path.split(".", 1)[0]?.replace(/\?$/, "") ?? "";
 
 /** The paths below a field; none where the whole field is meant. */
 const below = (paths: readonly string[], field: string): string[] | undefined =>
@@ -62,6 +67,7 @@ const narrowed = (schema: Schema, paths: readonly string[]): z.ZodType => {
       heads(paths).map((field) => {
         const inner = shape[field];
         if (inner === undefined) throw new Error(`there is no field ${field}`);
+        if (paths.includes(`${field}?`)) return [field, z.unknown().optional()];
         const rest = below(paths, field);
         return [field, rest === undefined ? inner : narrowed(inner, rest)];
       }),
@@ -82,10 +88,11 @@ export interface Broken {
  * are well-formed: a mistake elsewhere in the same object must not hide it.
  *
  * @param schema of the object that the rule is about
- * @param paths the fields that it looks at; one that the schema does not have is a type error
+ * @param paths the fields that it looks at; one that the schema does not have is a type error. With a question mark behind it,
+ *   only whether it is there
  * @param broken what is wrong with the object as a whole, or with parts of it; undefined where nothing is
  */
-export const rule = <S extends z.ZodType, const Path extends FieldPath<z.output<S>>>(
+export const rule = <S extends z.ZodType, const Path extends Asked<FieldPath<z.output<S>>>>(
   schema: S,
   paths: readonly Path[],
   broken: (value: Picked<z.output<S>, Path>) => string | readonly Broken[] | undefined,

@@ -40,8 +40,8 @@ const fields = record({
 
 const names = (list: readonly { name: string }[]): string => list.map(({ name }) => JSON.stringify(name)).join(", ");
 
-const describesSomething = rule(fields, ["hosts", "registry", "monitoring"], ({ hosts = [], registry, monitoring }) =>
-  hosts.length === 0 && registry === undefined && monitoring === undefined
+const describesSomething = rule(fields, ["hosts?", "registry?", "monitoring?"], ({ hosts, registry, monitoring }) =>
+  [hosts, registry, monitoring].every((part) => part === undefined || (Array.isArray(part) && part.length === 0))
     ? "there is nothing to deploy; allowed is at least one of hosts, registry and monitoring"
     : undefined,
 );
@@ -67,7 +67,7 @@ const distinctHosts = rule(fields, ["hosts.name", "hosts.address"], ({ hosts = [
 
 const hostsHaveWork = rule(
   fields,
-  ["hosts.name", "hosts.resolver", "hosts.deferred", "registry.host"],
+  ["hosts.name", "hosts.resolver?", "hosts.deferred?", "registry.host"],
   ({ hosts = [], registry }): Broken[] =>
     hosts.flatMap(({ name, resolver, deferred }, index) =>
       resolver === undefined && deferred === undefined && name !== registry?.host
@@ -84,7 +84,7 @@ const hostsHaveWork = rule(
 
 const dnsBesideResolvers = rule(
   fields,
-  ["hosts.resolver", "hosts.deferred", "dns"],
+  ["hosts.resolver?", "hosts.deferred?", "dns?"],
   ({ hosts = [], dns }): Broken[] => {
     const resolving = hosts.some(({ resolver }) => resolver !== undefined);
     if (resolving === (dns !== undefined)) return [];
@@ -104,7 +104,7 @@ const dnsBesideResolvers = rule(
 
 const registryHostIsManaged = rule(
   fields,
-  ["hosts.name", "hosts.deferred", "registry.host"],
+  ["hosts.name", "hosts.deferred?", "registry.host"],
   ({ hosts = [], registry }) => {
     if (registry === undefined) return undefined;
     const found = hosts.find(({ name }) => name === registry.host);
@@ -144,7 +144,13 @@ const portsOfTheHostAreFree = rule(
 /** What a probe on the registry host and a Pushgateway beside the registries cannot do without. */
 const monitoringHasItsHost = rule(
   fields,
-  ["registry.host", "monitoring.kubernetes", "monitoring.pushgateway", "monitoring.rules", "monitoring.probes.runsOn"],
+  [
+    "registry.host",
+    "monitoring.kubernetes?",
+    "monitoring.pushgateway",
+    "monitoring.rules.delivery",
+    "monitoring.probes.runsOn",
+  ],
   ({ registry, monitoring }): Broken[] => {
     if (monitoring === undefined) return [];
     const { kubernetes, pushgateway, rules, probes } = monitoring;
@@ -178,7 +184,7 @@ const monitoringHasItsHost = rule(
 /** The name within a cluster means nothing on a host. */
 const maintenanceReportsSomewhere = rule(
   fields,
-  ["registry.maintenance.pushgateway", "monitoring.kubernetes", "monitoring.pushgateway"],
+  ["registry.maintenance.pushgateway?", "monitoring.kubernetes?", "monitoring.pushgateway"],
   ({ registry, monitoring }): Broken[] => {
     if (registry?.maintenance === undefined || registry.maintenance.pushgateway !== undefined) return [];
     const inCluster = monitoring?.kubernetes !== undefined && typeof monitoring.pushgateway === "string";
@@ -200,7 +206,7 @@ const probesKnownServices = rule(
     "registry.services.role",
     "monitoring.probes.name",
     "monitoring.probes.service",
-    "monitoring.probes.credentials",
+    "monitoring.probes.credentials?",
     "monitoring.externalRegistries.name",
   ],
   ({ registry, monitoring }) => {
@@ -269,9 +275,9 @@ const hostHasImageOfNode = rule(
   fields,
   [
     "registry.host",
-    "registry.images.node",
-    "monitoring.probeImage",
-    "monitoring.kubernetes",
+    "registry.images.node?",
+    "monitoring.probeImage?",
+    "monitoring.kubernetes?",
     "monitoring.probes.runsOn",
   ],
   ({ registry, monitoring }): Broken[] => {
@@ -284,8 +290,7 @@ const hostHasImageOfNode = rule(
       : [
           {
             path: ["registry", "images", "node"],
-            message:
-              'allowed is a pinned Node image, which runs warden on the host, for example { repository: "node", tag: "26.9.0-slim" }',
+            message: "allowed is a pinned Node image with a complete version, which runs warden on the host: add it",
           },
         ];
   },

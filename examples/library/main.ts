@@ -25,7 +25,7 @@ import input from "./site";
 class Platform extends TerraformStack {
   constructor(scope: Construct, id: string, site: ClusterSite) {
     super(scope, id);
-    const { kubernetes, namespace, rules } = site.monitoring;
+    const { kubernetes, namespace, probeImage, rules } = site.monitoring;
     new LocalBackend(this, { path: "../../../platform.tfstate" });
     new KubernetesProvider(this, "kubernetes", { configPath: kubernetes.configPath });
     new HelmProvider(this, "helm", { kubernetes: { configPath: kubernetes.configPath } });
@@ -42,7 +42,7 @@ class Platform extends TerraformStack {
         probe,
         registry: probedRegistry(site, probe),
         pushgateway: pushgatewayUrl(site),
-        image: "node:26.9.0-slim",
+        image: `${probeImage?.repository}:${probeImage?.tag}`,
         program,
       });
     if (rules.delivery === "prometheus-rule")

@@ -125,7 +125,10 @@ describe("npm run synth", () => {
     expect(code).toBe(2);
     expect(stdout).toBe("");
     expect(stderr).not.toMatch(/^\s+at /m);
-    expect(stderr).toContain("hosts: given nothing; allowed is a list of hosts\n");
+    expect(stderr).toContain("state: given nothing; allowed is the backend ");
+    expect(stderr).toContain(
+      "site: there is nothing to deploy; allowed is at least one of hosts, registry and monitoring\n",
+    );
     expect(contents(output)).toEqual(before);
   });
 

@@ -10,24 +10,27 @@ const terraformOf = (state: WholeInput["state"]) => {
 
 test("a local state is beside cdktf.out, by a path that is the same on every machine", () => {
   expect(terraformOf({ backend: "local", directory: "state" })).toEqual({
-    backend: { local: { path: "../../../state/dns.tfstate" } },
+    backend: { local: { path: "../../../state/reference/dns.tfstate" } },
     required_version: ">= 1.11",
   });
 });
 
 test.each<[WholeInput["state"], object]>([
-  [{ backend: "kubernetes", namespace: "terraform" }, { kubernetes: { namespace: "terraform", secret_suffix: "dns" } }],
+  [
+    { backend: "kubernetes", namespace: "terraform" },
+    { kubernetes: { namespace: "terraform", secret_suffix: "reference-dns" } },
+  ],
   [
     { backend: "s3", bucket: "states", region: "eu-west-1" },
-    { s3: { bucket: "states", region: "eu-west-1", key: "dns.tfstate", use_lockfile: true } },
+    { s3: { bucket: "states", region: "eu-west-1", key: "reference/dns.tfstate", use_lockfile: true } },
   ],
   [
     { backend: "http", address: "https://state.example" },
     {
       http: {
-        address: "https://state.example/dns",
-        lock_address: "https://state.example/dns",
-        unlock_address: "https://state.example/dns",
+        address: "https://state.example/reference/dns",
+        lock_address: "https://state.example/reference/dns",
+        unlock_address: "https://state.example/reference/dns",
       },
     },
   ],
