@@ -6,4 +6,5 @@ export interface AllowedSkip {
 
 export function parseAllowedSkips(text: string): AllowedSkip[];
 export function skippedTests(file: string, testResults: readonly { status: string; fullName: string }[]): string[];
+export function summaryOfSkips(skipped: readonly string[]): string;
 export function unlistedSkips(skipped: readonly string[], allowed: readonly AllowedSkip[]): string[];

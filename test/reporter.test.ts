@@ -1,4 +1,4 @@
-import { parseAllowedSkips, skippedTests, unlistedSkips } from "./reporter";
+import { parseAllowedSkips, skippedTests, summaryOfSkips, unlistedSkips } from "./reporter";
 
 describe("the reporter of skipped tests", () => {
   test("knows skipped and unwritten tests by file and name", () => {
@@ -11,6 +11,19 @@ describe("the reporter of skipped tests", () => {
       "test/lab/nginx.test.ts: nginx skipped: nginx: not fetched",
       "test/lab/nginx.test.ts: later",
     ]);
+  });
+
+  test("says in one line what was not run, and the command that brings it", () => {
+    expect(
+      summaryOfSkips([
+        "test/lab/nginx.test.ts: nginx skipped: nginx: not fetched: run tools/lab/setup nginx; registry: not fetched: run tools/lab/setup registry",
+        "test/lab/dns.test.ts: dns skipped: hosts: this user is not root",
+        "test/lab/dns.test.ts: more skipped: hosts: this user is not root",
+        "test/lab/later.test.ts: later",
+      ]),
+    ).toBe(
+      "Not run: tests of 3 files, for want of hosts, nginx, registry. To run them: npm run lab:setup. Why each: WARDEN_SKIPS=1 npm test",
+    );
   });
 
   test("a skip is listed when its name contains an allowed text", () => {
