@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Command, Option } from "commander";
 import { ROLES, type Role } from "../registry/oci/repository";
+import { isError } from "../registry/storage/finding";
 import { type ScanReport, scan } from "../registry/storage/scan";
 import { scanTable } from "../registry/storage/scan-table";
 import { print, printError, printJson } from "./output";
@@ -16,10 +17,10 @@ interface ScanOptions {
 /** More threads than these wait for the same disk. */
 const MOST_THREADS = 4;
 
-/** 1 with a finding, even of an incomplete scan; 2 for an incomplete scan without one. */
-function exitCode({ findings, unreadable }: ScanReport): 0 | 1 | 2 {
-  if (findings.length > 0) return 1;
-  return unreadable.length === 0 ? 0 : 2;
+/** 1 with a finding that is an error, even of an incomplete scan; 2 for an incomplete scan without one. */
+function exitCode({ findings, unreadable, empty }: ScanReport): 0 | 1 | 2 {
+  if (findings.some(isError)) return 1;
+  return unreadable.length === 0 && empty === undefined ? 0 : 2;
 }
 
 async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: ScanOptions): Promise<void> {
@@ -33,7 +34,10 @@ async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: Sc
   else print(scanTable(report));
   process.exitCode = exitCode(report);
   const [folder] = report.unreadable;
-  if (folder !== undefined) {
+  const [empty] = report.empty ?? [];
+  if (empty !== undefined && process.exitCode === 2) {
+    printError(`error: ${empty} holds no repository; check that the registry's disk is mounted there`);
+  } else if (folder !== undefined) {
     printError(`error: ${folder} cannot be read; run as a user who may read the whole store`);
   }
 }

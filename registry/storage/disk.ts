@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readSync,
+  realpathSync,
   type Stats,
   statSync,
 } from "node:fs";
@@ -16,6 +17,14 @@ import { StorageRefusal } from "./refusal";
 
 /** What an entry of a folder is; `other` is a FIFO, a socket or a device. */
 export type EntryKind = "file" | "folder" | "link" | "other";
+
+/** A symbolic link, a FIFO, a socket or a device that was met below `repositories` or `blobs`. */
+export interface Strange {
+  path: string;
+  kind: Exclude<EntryKind, "file" | "folder">;
+  /** Whether following it would never end: it leads to itself, or to a folder that it lies in. */
+  endless: boolean;
+}
 
 export interface Listing {
   /** Names of the folders, in no order. */
@@ -55,6 +64,7 @@ export class Disk {
   /** Of each folder that was listed, what is not a folder in it. */
   private readonly known = new Map<string, Listing["others"]>();
   private readonly anchors: ReadonlySet<string>;
+  private strange: Strange[] = [];
 
   constructor({ root, registry, repositories, blobs }: StorageLayout) {
     this.anchors = new Set([root, registry, repositories, blobs]);
@@ -63,7 +73,7 @@ export class Disk {
   /** What a folder holds; nothing of one that is absent. Where it cannot be listed, it is added to `unreadable`. */
   list(folder: string): Listing {
     if (!this.isFolder(folder)) {
-      if (isEndless(folder)) this.unreadable.push(folder);
+      if (isLost(folder)) this.unreadable.push(folder);
       return EMPTY;
     }
     let entries: Dirent[];
@@ -80,12 +90,27 @@ export class Disk {
         folders.push(entry.name);
       } else {
         others ??= new Map();
-        others.set(entry.name, kindOf(entry));
+        const kind = kindOf(entry);
+        others.set(entry.name, kind);
+        if (kind === "link" || kind === "other") this.meet(`${folder}/${entry.name}`, kind);
       }
     }
     const listing = { folders, others: others ?? EMPTY.others };
     this.known.set(folder, listing.others);
     return listing;
+  }
+
+  private meet(path: string, kind: Strange["kind"]): void {
+    if (this.strange.some((each) => each.path === path)) return;
+    this.strange.push({ path, kind, endless: kind === "link" && isEndless(path) });
+  }
+
+  /** What strange things were met at or below a path since they were last asked for. */
+  takeStrange(path: string): Strange[] {
+    const isHere = (each: Strange) => each.path === path || each.path.startsWith(`${path}/`);
+    const here = this.strange.filter(isHere);
+    if (here.length > 0) this.strange = this.strange.filter((each) => !isHere(each));
+    return here;
   }
 
   /** Lists a folder whose entries are going to be asked for one by one, unless that was done. */
@@ -207,8 +232,17 @@ function lookAt(path: string): Stats | null {
   }
 }
 
-/** Whether it is a symbolic link that leads nowhere in the end, as in a loop: nobody can tell what was there. */
+/** Whether a symbolic link leads to itself, or to a folder that it lies in: following that would never end. */
 function isEndless(path: string): boolean {
+  try {
+    return `${realpathSync(split(path).parent)}/`.startsWith(`${realpathSync(path)}/`);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ELOOP";
+  }
+}
+
+/** Whether it is a symbolic link to itself: nobody can tell what was there. */
+function isLost(path: string): boolean {
   try {
     statSync(path, { throwIfNoEntry: false });
     return false;

@@ -2,10 +2,11 @@ import type { Digest } from "../oci/digest";
 import { type Descriptor, isManifestType, type Manifest, platformName } from "../oci/manifest";
 import type { Role } from "../oci/repository";
 import { type Finding, type Kind, precedence } from "./finding";
+import { foreignFinding, foreignInRepository } from "./foreign";
 import type { RepositoryLayout } from "./layout";
 import { Reach } from "./reach";
 import type { Link, StoreReader } from "./reader";
-import { isFirstPush, readUploads, type Upload } from "./upload";
+import { isFirstPush, readUploads, type Upload, wasNeverTagged } from "./upload";
 
 export interface RepositoryCounts {
   /** 1, or 0 of a folder in which nothing was ever pushed. */
@@ -83,6 +84,7 @@ class RepositoryInspector {
           this.findingWithoutDigest("broken-tag", { tags: [tag], linkPresent: link === "broken" }),
         ),
         ...this.hidden(uploads),
+        ...foreignInRepository(this.reader, this.repository.name).map(foreignFinding),
         ...uploads
           .filter(({ stale }) => stale)
           .map(({ id }) => this.findingWithoutDigest("stale-upload", { upload: id })),
@@ -183,7 +185,7 @@ class RepositoryInspector {
     // A foreign layer is fetched from its urls.
     if (link === "absent") return role === "proxy" || urls !== undefined ? null : missing;
     const stored = this.reader.blobSize(link);
-    if (stored === null) return role === "proxy" ? "orphan-layer-link" : missing;
+    if (stored === null) return role === "proxy" ? null : missing;
     if (size !== undefined && stored !== size) return "size-mismatch";
     return corrupt.has(digest) || corrupt.has(link) ? "digest-mismatch" : null;
   }
@@ -226,9 +228,14 @@ class RepositoryInspector {
   private checkLayerLinks(): void {
     for (const [digest, link] of this.layers) {
       if (link === "broken" || link === "absent") this.report(digest, "broken-link", true);
-      else if (this.reader.blobSize(link) === null) this.report(digest, "orphan-layer-link", true);
+      else if (this.reader.blobSize(link) === null) this.reportOrphan(digest);
       else if (this.options.corrupt.has(link)) this.report(digest, "digest-mismatch", true);
     }
+  }
+
+  /** A cache keeps the links of what it has collected: its manifests expire before their layers. */
+  private reportOrphan(digest: Digest): void {
+    if (this.options.role === "private") this.report(digest, "orphan-layer-link", true);
   }
 
   private report(digest: Digest, kind: Kind, linkPresent: boolean): void {
@@ -272,10 +279,11 @@ class RepositoryInspector {
     if (this.options.role === "proxy") return [];
     const { tags, revisions, layerLinks } = this.counts;
     const notInCatalog = tags + revisions > 0 && !this.reader.isFolder(this.repository.layers);
-    const withoutTags = layerLinks + revisions > 0 && !this.reader.isFolder(this.repository.tags);
-    const hidden =
-      notInCatalog || (withoutTags && !isFirstPush(this.reader, this.repository, uploads, this.options.now));
-    return hidden ? [this.findingWithoutDigest("hidden-repository", {})] : [];
+    if (notInCatalog) return [this.findingWithoutDigest("hidden-repository", {})];
+    if (layerLinks + revisions === 0 || this.reader.isFolder(this.repository.tags)) return [];
+    if (!wasNeverTagged(this.reader, this.repository)) return [this.findingWithoutDigest("hidden-repository", {})];
+    if (isFirstPush(this.reader, this.repository, uploads, this.options.now)) return [];
+    return [this.findingWithoutDigest("untagged-repository", {})];
   }
 }
 

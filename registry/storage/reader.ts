@@ -11,7 +11,8 @@ import {
   schema1Payload,
 } from "../oci/manifest";
 import { isRepository } from "../oci/reference";
-import { Disk, type Listing, readInto, Unreadable } from "./disk";
+import { Disk, type Listing, readInto, type Strange, Unreadable } from "./disk";
+import { ALGORITHMS, OF_A_REPOSITORY, readBlobFolder } from "./foreign";
 import type { RepositoryLayout, StorageLayout } from "./layout";
 
 /**
@@ -96,6 +97,7 @@ export class StoreReader {
   /** The folders that hold blobs, `blobs/<algorithm>/<first two>`. */
   *blobFolders(): Generator<string> {
     for (const algorithm of this.folders(this.layout.blobs)) {
+      if (!ALGORITHMS.includes(algorithm)) continue;
       for (const start of this.folders(`${this.layout.blobs}/${algorithm}`)) {
         yield `${this.layout.blobs}/${algorithm}/${start}`;
       }
@@ -104,7 +106,7 @@ export class StoreReader {
 
   /** The blobs of one such folder. */
   blobsIn(folder: string): Digest[] {
-    return [...this.digestsIn(folder.slice(this.layout.blobs.length + 1, folder.lastIndexOf("/")), folder)];
+    return readBlobFolder(this, folder).blobs;
   }
 
   private *digestsIn(algorithm: string, folder: string): Generator<Digest> {
@@ -229,6 +231,11 @@ export class StoreReader {
     return this.disk.stat(path)?.mtimeMs ?? null;
   }
 
+  /** When it was made, in milliseconds since the epoch; 0 where the file system does not tell, or nothing is there. */
+  bornAt(path: string): number {
+    return this.disk.stat(path)?.birthtimeMs ?? 0;
+  }
+
   isFolder(path: string): boolean {
     return this.disk.isFolder(path);
   }
@@ -236,6 +243,11 @@ export class StoreReader {
   /** What a folder holds. */
   list(folder: string): Listing {
     return this.disk.list(folder);
+  }
+
+  /** What strange things were met at or below a path since they were last asked for. */
+  takeStrange(path: string): Strange[] {
+    return this.disk.takeStrange(path);
   }
 
   private room(size: number): Uint8Array {
@@ -255,8 +267,6 @@ const TAG = /^\w[\w.-]{0,127}$/;
 
 /** What the registry takes for a digest in a link: go-digest knows no other algorithm, and answers 500. */
 const LINKED = /^sha(?:256|384|512):/;
-
-const OF_A_REPOSITORY = ["_layers", "_manifests", "_uploads"];
 
 const SERVED_TYPES: unknown[] = [undefined, "", OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
 

@@ -1,5 +1,5 @@
 import { columns, nameOf, plural, shortDigest } from "../report/columns";
-import type { Finding } from "./finding";
+import { type Finding, isError, type Kind } from "./finding";
 import type { ScanReport } from "./scan";
 import { shellWord } from "./shell-word";
 
@@ -14,11 +14,7 @@ export function scanTable(report: ScanReport): string[] {
     plural(counts.layerLinks, "layer link"),
     plural(counts.blobs, "blob"),
   ];
-  const lines = [
-    `store     ${root} (${role})`,
-    `checked   ${checked.join(", ")}`,
-    `result    ${findings.length === 0 ? "nothing wrong" : plural(findings.length, "finding")}`,
-  ];
+  const lines = [`store     ${root} (${role})`, `checked   ${checked.join(", ")}`, `result    ${resultOf(report)}`];
   if (fixed > 0) lines.push(`removed   ${plural(fixed, "orphan layer link")}`);
   if (unreadable.length > 0) lines.push(`unknown   ${plural(unreadable.length, "path")} could not be read`);
   if (findings.length > 0) lines.push("", ...columns([HEADER, ...findings.map(row)]));
@@ -26,6 +22,12 @@ export function scanTable(report: ScanReport): string[] {
   if (next.length > 0)
     lines.push("", ...columns(next.map(([command, why], at) => [at === 0 ? "next    " : "", command, why])));
   return lines;
+}
+
+function resultOf({ findings, empty }: ScanReport): string {
+  if (findings.some(isError)) return plural(findings.length, "finding");
+  if (empty !== undefined) return "no repository: is this the registry's disk?";
+  return findings.length === 0 ? "nothing wrong" : `nothing wrong, ${plural(findings.length, "remark")}`;
 }
 
 const HEADER = ["KIND", "NAME", "PLATFORM", "DIGEST", "DATA", "LINK"];
@@ -40,8 +42,9 @@ function row({
   blobPresent,
   linkPresent,
   repairable,
+  path,
 }: Finding): string[] {
-  const name = nameOf(repository, tags);
+  const name = path ?? nameOf(repository, tags);
   const data = blobPresent ? (repairable ? "intact" : "present") : "gone";
   return [
     kind,
@@ -53,11 +56,22 @@ function row({
   ];
 }
 
+const WITHOUT_DIAGNOSIS: readonly Kind[] = [
+  "orphan-layer-link",
+  "stale-upload",
+  "untagged-repository",
+  "foreign-entry",
+];
+
 /** What to do about the findings, with why; most useful first. */
 function nextCommands({ root, findings }: ScanReport): [string, string][] {
   const orphans = findings.some(({ kind }) => kind === "orphan-layer-link");
-  const broken = findings.some(({ kind }) => kind !== "orphan-layer-link" && kind !== "stale-upload");
+  const broken = findings.some(({ kind }) => !WITHOUT_DIAGNOSIS.includes(kind));
+  const foreign = findings.flatMap(({ path, effect = "" }): [string, string][] =>
+    path === undefined ? [] : [[`mv ${shellWord(path)} SOMEWHERE-ELSE`, effect]],
+  );
   return [
+    ...foreign,
     ...(broken
       ? [
           [`warden diagnose REGISTRY ${shellWord(root)}`, "finds the cause of each and names its repair"] satisfies [

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Digest } from "../oci/digest";
 import type { Role } from "../oci/repository";
 import { compareFindings, type Finding, identity } from "./finding";
+import { foreignAboveBlobs, foreignAmongRepositories, foreignFinding, readBlobFolder } from "./foreign";
 import { type InspectionOptions, inspectRepository, type RepositoryCounts } from "./inspect";
 import { removeOrphanLayerLink } from "./layer-link";
 import type { StorageLayout } from "./layout";
@@ -34,6 +35,8 @@ export interface ScanReport {
   fixed: number;
   /** Folders that could not be listed, and what may not be read: with any, the scan is not complete. */
   unreadable: string[];
+  /** Stores without any repository, as after a wrong mount: absent where there is none. With any, nobody can tell that all is well. */
+  empty?: string[];
 }
 
 export interface ScanCounts extends RepositoryCounts {
@@ -63,16 +66,23 @@ export async function scan(root: string, options: ScanOptions = {}): Promise<Sca
     counts: reports.map(({ counts }) => counts).reduce(sum),
     findings: reports.flatMap(({ findings }) => findings).sort(compareFindings),
     fixed: reports.reduce((fixed, report) => fixed + report.fixed, 0),
+    ...emptyOf(reports),
     unreadable: [...new Set(reports.flatMap(({ unreadable }) => unreadable))].sort(),
   };
+}
+
+function emptyOf(reports: StoreReport[]): Pick<ScanReport, "empty"> {
+  const empty = reports.flatMap((report) => report.empty ?? []);
+  return empty.length === 0 ? {} : { empty };
 }
 
 type StoreReport = Omit<ScanReport, "root" | "role"> & { role: Role };
 
 /** What a store looked like once. */
-interface Look extends Omit<StoreReport, "fixed"> {
+interface Look extends Omit<StoreReport, "fixed" | "empty"> {
   store: Store;
   inspection: InspectionOptions;
+  isEmpty: boolean;
 }
 
 /** Blobs from which on a store is read by several threads: below, they take longer to start than they save. */
@@ -99,7 +109,13 @@ async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
       repositories.map(({ name }) => inspectionOf(layout, name, inspection)),
     );
     // While the threads are at work.
-    const blobs = folders.reduce((count, folder) => count + reader.blobsIn(folder).length, 0);
+    const foreign = [...foreignAmongRepositories(reader), ...foreignAboveBlobs(reader)];
+    let blobs = 0;
+    for (const folder of folders) {
+      const read = readBlobFolder(reader, folder);
+      blobs += read.blobs.length;
+      foreign.push(...read.foreign);
+    }
     const inspected = await inspecting;
     const inspections = inspected.flatMap((result) => result.inspection ?? []);
     return {
@@ -110,7 +126,8 @@ async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
         ...inspections.map(({ counts }) => counts).reduce(sum, NOTHING),
         blobs,
       },
-      findings: inspections.flatMap((each) => each.findings),
+      findings: [...inspections.flatMap((each) => each.findings), ...foreign.map(foreignFinding)],
+      isEmpty: repositories.length === 0,
       unreadable: [...reader.unreadable, ...[...hashed, ...inspected].flatMap(({ unreadable }) => unreadable)],
     };
   } finally {
@@ -136,11 +153,12 @@ function runAll(runner: ScanRunner, tasks: ScanTask[]): Promise<ScanResult[]> {
   return Promise.all(tasks.map((task) => runner.run(task)));
 }
 
-function secondLook({ store, inspection, ...look }: Look, { fixLayerLinks }: ScanOptions): StoreReport {
+function secondLook({ store, inspection, isEmpty, ...look }: Look, { fixLayerLinks }: ScanOptions): StoreReport {
   const findings = confirm(store.layout, inspection, look.findings);
   return {
     ...look,
     findings: store.name === null ? findings : findings.map((finding) => ({ store: store.name ?? "", ...finding })),
+    empty: isEmpty ? [store.layout.registry] : [],
     fixed: fixLayerLinks ? removeOrphans(store.layout, findings) : 0,
   };
 }
@@ -154,6 +172,10 @@ function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding
   const findings = [...new Set(found.flatMap(({ repository }) => repository ?? []))]
     .flatMap((name) => inspectRepository(reader, layout.repository(name), options).findings)
     .filter((finding) => known.has(identity(finding)));
+  const told = new Set(findings.map(({ path }) => path));
+  findings.push(
+    ...found.filter(({ path }) => path !== undefined && !told.has(path) && reader.changedAt(path) !== null),
+  );
   const reported = new Set(findings.map(({ digest }) => digest));
   return [...findings, ...[...corrupt].filter((digest) => !reported.has(digest)).map(corruptWithoutRepository)];
 }

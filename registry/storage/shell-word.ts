@@ -1,4 +1,18 @@
-/** One word of a POSIX shell, whatever it holds: the commands that are printed are to be copied. */
+/**
+ * One word of a POSIX shell, whatever it holds: the commands that are printed are to be copied. What a terminal does not
+ * show as it is (a line end, an escape) is written by its code, as bash, zsh and POSIX.1-2024 read it.
+ */
 export function shellWord(text: string): string {
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) {
+    const escaped = text.replace(/[\\'\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+      /[\\']/.test(character) ? `\\${character}` : octal(character),
+    );
+    return `$'${escaped}'`;
+  }
   return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Its bytes, each of three digits, so that a digit that follows is none of it. */
+function octal(character: string): string {
+  return [...Buffer.from(character)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
 }

@@ -25,7 +25,7 @@ const GIVEN_UP_AFTER_HOURS = 1;
 
 /**
  * Whether a repository that has no tags may be one whose first push goes on: an upload is open, or the last blob or
- * manifest came lately. Who takes its tags away changes the folder that held them after that; a push does not.
+ * manifest came lately.
  */
 export function isFirstPush(
   reader: StoreReader,
@@ -34,14 +34,43 @@ export function isFirstPush(
   now: number,
 ): boolean {
   if (uploads.some(({ stale }) => !stale)) return true;
-  const lost = reader.changedAt(repository.manifests) ?? reader.changedAt(repository.folder) ?? 0;
   const folders = [
     repository.uploads,
     ...subfolders(reader, repository.layers),
     ...subfolders(reader, repository.revisions),
   ];
-  const lastWrite = Math.max(...folders.map((folder) => reader.changedAt(folder) ?? 0));
-  return lastWrite > now - GIVEN_UP_AFTER_HOURS * HOUR && lastWrite >= lost;
+  return latest(reader, folders) > now - GIVEN_UP_AFTER_HOURS * HOUR;
+}
+
+/**
+ * Whether a repository without a folder of tags never had one. A push makes `revisions` in `_manifests`, and `tags` after
+ * it; what was there and is gone has changed the folder that held it after the first manifest came. Where `_manifests` is
+ * missing, the same goes for the repository's folder, unless its last change was that something in it was made.
+ */
+export function wasNeverTagged(reader: StoreReader, repository: RepositoryLayout): boolean {
+  const manifests = reader.changedAt(repository.manifests);
+  if (manifests !== null) return manifests <= earliest(reader, linksOf(reader, repository.revisions));
+  const changed = reader.changedAt(repository.folder) ?? 0;
+  if (changed <= earliest(reader, linksOf(reader, repository.layers))) return true;
+  const born = subfolders(reader, repository.folder).map((folder) => reader.bornAt(folder));
+  return born.some((time) => Math.abs(time - changed) < SAME_MOMENT);
+}
+
+/** Milliseconds; the clock of a file system goes in steps. */
+const SAME_MOMENT = 20;
+
+/** A folder of links with everything below it, down to the folder of each link. */
+function linksOf(reader: StoreReader, folder: string): string[] {
+  const algorithms = subfolders(reader, folder);
+  return [folder, ...algorithms, ...algorithms.flatMap((each) => subfolders(reader, each))];
+}
+
+function earliest(reader: StoreReader, folders: string[]): number {
+  return folders.reduce((time, folder) => Math.min(time, reader.changedAt(folder) ?? 0), Number.POSITIVE_INFINITY);
+}
+
+function latest(reader: StoreReader, folders: string[]): number {
+  return folders.reduce((time, folder) => Math.max(time, reader.changedAt(folder) ?? 0), 0);
 }
 
 function subfolders(reader: StoreReader, folder: string): string[] {

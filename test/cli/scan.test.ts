@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../../registry/oci/digest";
 import { scan } from "../../registry/storage/scan";
@@ -97,4 +98,32 @@ test("a thread that cannot start is an error, not a wait", async () => {
   const runner = new ScanThreads(2, join(store.root, "no-program.js"));
   await expect(scan(store.root, { runner })).rejects.toThrow("no-program.js");
   await runner.close();
+});
+
+test("a store without a repository is no healthy one: exit code 2", async () => {
+  rmSync(store.repository("app").folder, { recursive: true });
+  rmSync(store.layout.blobs, { recursive: true });
+  const { code, out, err } = await runWarden("scan", store.root);
+  expect({ code, err }).toEqual({
+    code: 2,
+    err: `error: ${store.layout.registry} holds no repository; check that the registry's disk is mounted there\n`,
+  });
+  expect(out).not.toContain("nothing wrong");
+});
+
+test("a repository that was never tagged is told, and exit code 0", async () => {
+  store.push("by-digest", image("by digest"));
+  execFileSync("find", [store.root, "-exec", "touch", "-d", "2 hours ago", "{}", "+"]);
+  const { code, out } = await runWarden("scan", store.root);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^untagged-repository +by-digest /m);
+});
+
+test("what stops the registry's collection is told with its path as it is, and a command that can be pasted", async () => {
+  const path = join(store.layout.repositories, "ö (copy); touch x");
+  mkdirSync(path);
+  const { code, out } = await runWarden("scan", store.root);
+  expect(code).toBe(1);
+  expect(out).toContain(`foreign-entry  ${path} `);
+  expect(out).toContain(`mv '${path}' SOMEWHERE-ELSE`);
 });

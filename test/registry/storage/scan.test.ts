@@ -170,12 +170,16 @@ describe("where the store is", () => {
     expect(await scan(folder, { role: "proxy" })).toMatchObject({ role: "proxy", findings: [] });
   });
 
-  test("symbolic links are followed, but not in a circle", async () => {
+  test("the operator's symbolic links are followed, and none below", async () => {
     store.push("team/app", image("app"), "v1");
     renameSync(join(store.root, "docker"), join(store.root, "elsewhere"));
     symlinkSync(join(store.root, "elsewhere"), join(store.root, "docker"));
-    symlinkSync("..", join(store.layout.repositories, "team/circle"));
     expect(await scan(store.root)).toMatchObject({ counts: { repositories: 1 }, findings: [] });
+    symlinkSync("..", join(store.layout.repositories, "team/circle"));
+    expect(await scan(store.root)).toMatchObject({
+      counts: { repositories: 1 },
+      findings: [{ kind: "foreign-entry", path: join(store.layout.repositories, "team/circle") }],
+    });
   });
 
   test("of many damaged stores each is found, and the wait between the looks is one", async () => {

@@ -1,0 +1,149 @@
+import { type Digest, isDigest } from "../oci/digest";
+import { isRepository } from "../oci/reference";
+import type { Strange } from "./disk";
+import type { Finding } from "./finding";
+import type { StoreReader } from "./reader";
+
+/** What no registry wrote, and what it does. Each was tried on registry 2.8.3. */
+export interface ForeignEntry {
+  path: string;
+  /** The repository that it lies in; null where it lies in none. */
+  repository: string | null;
+  effect: string;
+}
+
+const STOPS = "the registry's garbage collection stops at it";
+/**
+ * The walk of 2.8.3 takes such a file for a folder to pass over, and with it passes over all that comes after it in that
+ * folder: to the collection these repositories do not exist.
+ */
+export const HIDES = "the registry's garbage collection takes everything after it in this folder for garbage";
+const NOT_FOLLOWED = "a symbolic link: the registry follows it, warden does not";
+
+/** What a link, a FIFO, a socket or a device in a store does. */
+function effectOf({ kind, endless }: Strange): string {
+  if (kind === "link") return endless ? `a loop of symbolic links: ${STOPS}` : NOT_FOLLOWED;
+  return "neither a file nor a folder: whatever opens it may wait for ever";
+}
+
+/** What lies beside and above the repositories, and in the folder of each. */
+export function* foreignAmongRepositories(reader: StoreReader): Generator<ForeignEntry> {
+  yield* foreignBelow(reader, "");
+}
+
+function* foreignBelow(reader: StoreReader, parent: string): Generator<ForeignEntry> {
+  const folder = parent === "" ? reader.layout.repositories : reader.layout.repository(parent).folder;
+  const { folders, others } = reader.list(folder);
+  const repository = folders.some((name) => OF_A_REPOSITORY.includes(name)) && parent !== "" ? parent : null;
+  for (const [name, kind] of others) {
+    const path = `${folder}/${name}`;
+    if (kind === "link" || kind === "other") {
+      const [strange] = reader.takeStrange(path);
+      if (strange !== undefined) yield { path, repository, effect: effectOf(strange) };
+    } else if (name.startsWith("_")) {
+      yield { path, repository, effect: HIDES };
+    }
+  }
+  for (const name of folders) {
+    const path = `${folder}/${name}`;
+    const full = parent === "" ? name : `${parent}/${name}`;
+    if (name.startsWith("_")) {
+      if (parent === "" && OF_A_REPOSITORY.includes(name)) yield { path, repository, effect: STOPS };
+    } else if (isRepositoryPath(full)) {
+      yield* foreignBelow(reader, full);
+    } else if (name !== LOST_AND_FOUND || holdsLayers(reader, path)) {
+      yield { path, repository, effect: `no name of a repository: ${STOPS}` };
+    }
+  }
+}
+
+/** What every ext4 has at its root, where repositories or blobs are a volume of their own. */
+const LOST_AND_FOUND = "lost+found";
+
+export const OF_A_REPOSITORY: readonly string[] = ["_layers", "_manifests", "_uploads"];
+
+/** A name that is only too long to be asked for stops nothing. */
+function isRepositoryPath(name: string): boolean {
+  return name.split("/").every(isRepository);
+}
+
+function holdsLayers(reader: StoreReader, folder: string): boolean {
+  const { folders } = reader.list(folder);
+  return folders.includes("_layers") || folders.some((name) => holdsLayers(reader, `${folder}/${name}`));
+}
+
+/** What lies in the folders of a repository that were read, and among its revisions. */
+export function foreignInRepository(reader: StoreReader, name: string): ForeignEntry[] {
+  const repository = reader.layout.repository(name);
+  const revisions = reader.list(repository.revisions).folders.flatMap((algorithm) => {
+    const folder = `${repository.revisions}/${algorithm}`;
+    return reader
+      .list(folder)
+      .folders.filter((encoded) => !isDigest(`${algorithm}:${encoded}`))
+      .map((encoded) => `${folder}/${encoded}`)
+      .filter((path) => reader.changedAt(`${path}/link`) !== null)
+      .map((path) => ({ path, repository: name, effect: `no digest: ${STOPS}` }));
+  });
+  reader.list(repository.manifests);
+  const strange = [repository.layers, repository.manifests, repository.uploads].flatMap((folder) =>
+    reader.takeStrange(folder),
+  );
+  return [...strange.map((each) => ({ path: each.path, repository: name, effect: effectOf(each) })), ...revisions];
+}
+
+/** The blobs of a folder `blobs/<algorithm>/<first two>`, and what lies among them. */
+export function readBlobFolder(reader: StoreReader, folder: string): { blobs: Digest[]; foreign: ForeignEntry[] } {
+  const [algorithm = "", start = ""] = folder.slice(reader.layout.blobs.length + 1).split("/");
+  const { folders, others } = reader.list(folder);
+  const blobs: Digest[] = [];
+  const strangers = [...others.keys()];
+  for (const encoded of folders) {
+    const digest: Digest = `${algorithm}:${encoded}`;
+    if (isDigest(digest) && encoded.startsWith(start)) blobs.push(digest);
+    else strangers.push(encoded);
+  }
+  return { blobs, foreign: strangers.map((name) => amongBlobs(reader, `${folder}/${name}`)) };
+}
+
+/** What lies above the blobs: other algorithms, other names. */
+export function* foreignAboveBlobs(reader: StoreReader): Generator<ForeignEntry> {
+  const { blobs } = reader.layout;
+  const { folders, others } = reader.list(blobs);
+  for (const name of others.keys()) yield amongBlobs(reader, `${blobs}/${name}`);
+  for (const algorithm of folders) {
+    const folder = `${blobs}/${algorithm}`;
+    if (!ALGORITHMS.includes(algorithm)) {
+      if (algorithm !== LOST_AND_FOUND) yield amongBlobs(reader, folder);
+      continue;
+    }
+    const below = reader.list(folder);
+    for (const name of [...below.folders.filter((each) => !/^[0-9a-f]{2}$/.test(each)), ...below.others.keys()]) {
+      yield amongBlobs(reader, `${folder}/${name}`);
+    }
+  }
+}
+
+/** What the registry's libraries know: go-digest. */
+export const ALGORITHMS: readonly string[] = ["sha256", "sha384", "sha512"];
+
+function amongBlobs(reader: StoreReader, path: string): ForeignEntry {
+  const [strange] = reader.takeStrange(path);
+  const effect = strange === undefined ? `no blob: ${STOPS}` : effectOf(strange);
+  return { path, repository: null, effect };
+}
+
+export function foreignFinding({ path, repository, effect }: ForeignEntry): Finding {
+  return {
+    repository,
+    kind: "foreign-entry",
+    digest: null,
+    parent: null,
+    tags: [],
+    platform: null,
+    blobPresent: false,
+    linkPresent: false,
+    repairable: false,
+    path,
+    effect,
+  };
+}
