@@ -6,6 +6,7 @@ import { parseRegistry } from "../registry/oci/reference";
 import { walk } from "../registry/oci/walk";
 import { StoreReader } from "../registry/storage/reader";
 import { scan } from "../registry/storage/scan";
+import { soughtIn } from "../registry/storage/sought";
 import { oneStore, roleOf } from "../registry/storage/store";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
 import { print, printError, printJson } from "./output";
@@ -31,7 +32,8 @@ async function run(registry: string, root: string, options: DiagnoseOptions): Pr
       selection: { kind: "all" },
       credentialsGiven: access.credentials !== null,
     });
-    const report = diagnose(walked, { ...(await scan(store.layout.root, { role, hash: options.hash })), root }, reader);
+    const scanned = await scan(store.layout.root, { role, hash: options.hash });
+    const report = diagnose(walked, { ...scanned, root }, reader, { notAt: soughtIn(store.layout, Date.now()) });
     if (options.json) await printJson(report);
     else print(diagnosisTable(report));
     process.exitCode = report.findings.length > 0 ? 1 : report.complete ? 0 : 2;
@@ -55,7 +57,7 @@ export function diagnoseCommand(): Command {
       "after",
       `
 Examples:
-  warden diagnose https://registry.example.org /srv/registry/data/private   each cause, and the command that mends it`,
+  warden diagnose https://registry.example.org /srv/registry/data/private   each cause, and the command that comes next`,
     )
     .action(run);
   return addAccessOptions(command);

@@ -1,8 +1,10 @@
 import { Command } from "commander";
 import { RegistryClient } from "../registry/oci/client";
 import { dockerCredentials } from "../registry/oci/credentials";
+import type { Digest } from "../registry/oci/digest";
 import { RegistryError } from "../registry/oci/errors";
-import { type ImageTarget, parseRegistry, parseTarget } from "../registry/oci/reference";
+import { parseRegistry, parseTarget } from "../registry/oci/reference";
+import type { DiscardTarget } from "../registry/storage/discard";
 import { StoreReader } from "../registry/storage/reader";
 import { RegistryWriter } from "../registry/storage/registry-writer";
 import { repair } from "../registry/storage/repair";
@@ -21,14 +23,32 @@ interface RepairOptions extends AccessOptions {
   json?: true;
 }
 
-/** An image of the registry that is repaired. */
-function imageOf(text: string, registry: URL): ImageTarget {
-  const target = parseTarget(text);
-  if (target.kind === "image" && target.url.host === registry.host) return target;
+/** A digest as the tables print it: the algorithm and the first digits. */
+const CUT_DIGEST = /@([a-z0-9]+:[0-9a-f]{8,63})$/;
+
+/**
+ * An image of the registry that is repaired, by any name that is printed of it: with or without the registry, with ` (+2)`
+ * for the tags beside the first, with a digest that is cut short.
+ */
+function imageOf(text: string, registry: URL): DiscardTarget {
+  const name = text.replace(/ \(\+\d+\)$/, "");
+  const [first = ""] = name.split("/", 1);
+  const isElsewhere = first !== registry.host && name.includes("/") && /[.:]|^localhost$/.test(first);
+  if (isElsewhere) {
+    throw new RegistryError(
+      "bad-input",
+      `${JSON.stringify(text)} is no image of ${registry.host}`,
+      `give ${registry.host}/repository:tag or ${registry.host}/repository@digest`,
+    );
+  }
+  const cut = CUT_DIGEST.exec(name)?.[1];
+  const whole = cut === undefined ? name : name.slice(0, -cut.length - 1);
+  const target = parseTarget(first === registry.host ? whole : `${registry.host}/${whole}`);
+  if (target.kind === "image") return cut === undefined ? target : { ...target, tag: null, digest: cut as Digest };
   throw new RegistryError(
     "bad-input",
-    `${JSON.stringify(text)} is no image of ${registry.host}`,
-    `give ${registry.host}/repository:tag or ${registry.host}/repository@digest`,
+    `${JSON.stringify(text)} names no image`,
+    "give repository:tag or repository@digest",
   );
 }
 
@@ -76,7 +96,7 @@ export function repairCommand(): Command {
     .option("--from <registry>", "another registry, to copy from what is lost (FROM_USER and FROM_PASS)")
     .option(
       "--discard <image>",
-      "remove this image if nothing heals it, with every tag that points at it (repeatable)",
+      "remove this image if nothing heals it, with every tag that points at it; any name that a table prints (repeatable)",
       (image, before: string[]) => [...before, image],
       [],
     )

@@ -1,4 +1,4 @@
-import type { DiagnosisReport } from "./diagnose";
+import type { Diagnosis, DiagnosisReport } from "./diagnose";
 import { columns, nameOf, plural, shortDigest } from "./report/columns";
 
 /** The report for people: each finding with its cause, then every step once. Lines without a line end. */
@@ -10,20 +10,31 @@ export function diagnosisTable({ registry, root, complete, findings }: Diagnosis
     `result    ${found}${complete ? "" : ", incomplete: not everything was reached"}`,
   ];
   if (findings.length === 0) return lines;
-  const rows = findings.map(({ cause, http, disk, repository, tags, platform, digest }) => [
+  const rows = findings.map(({ cause, remedy, http, disk, repository, tags, platform, digest }) => [
     cause,
+    remedy,
     nameOf(repository === "" ? "(the catalog)" : repository, tags),
     platform ?? "-",
     shortDigest(digest),
     http === null ? "-" : `${http.object} ${http.reason}`,
     disk?.kind ?? "-",
   ]);
-  const steps = [...new Set(findings.map(({ next }) => next))];
   return [
     ...lines,
     "",
-    ...columns([["CAUSE", "NAME", "PLATFORM", "DIGEST", "HTTP", "DISK"], ...rows]),
+    ...columns([["CAUSE", "REMEDY", "NAME", "PLATFORM", "DIGEST", "HTTP", "DISK"], ...rows]),
     "",
-    ...columns(steps.map((step, at) => [at === 0 ? "next    " : "", step])),
+    ...steps(findings),
+  ];
+}
+
+/** Each step once, with what comes of it on the line above; then what gives up the images that a copy may yet heal. */
+function steps(findings: Diagnosis[]): string[] {
+  const next = new Map(findings.map(({ next, why }) => [next, why]));
+  const givenUp = new Set(findings.flatMap(({ giveUp }) => giveUp ?? []).filter((command) => !next.has(command)));
+  return [
+    ...[...next].flatMap(([command, why]) => [`          ${why}:`, `next      ${command}`]),
+    ...(givenUp.size === 0 ? [] : ["          given up, where no registry has it and nobody builds it:"]),
+    ...[...givenUp].map((command) => `or        ${command}`),
   ];
 }

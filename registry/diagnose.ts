@@ -1,39 +1,18 @@
+import { resolve } from "node:path";
+import { type Advice, advise, type Remedy } from "./advice";
+import { type Cause, isOfTag, type Judgement, judge, type Pair } from "./cause";
 import type { Digest } from "./oci/digest";
-import { type FailedObject, type Failure, isUncertain, type Reason } from "./oci/failure";
+import type { FailedObject, Failure, Reason } from "./oci/failure";
 import { compare } from "./oci/graph";
-import { referencedDescriptors } from "./oci/manifest";
 import type { Report } from "./oci/walk";
-import type { Finding, Kind } from "./storage/finding";
+import { StoreContents } from "./storage/contents";
+import { type Finding, isError, type Kind } from "./storage/finding";
 import type { StoreReader } from "./storage/reader";
 import type { ScanReport } from "./storage/scan";
-import { shellWord } from "./storage/shell-word";
 
-/** What has happened to an object. */
-export type Cause =
-  /** Its link is gone or unreadable, and the data is there. */
-  | "lost link"
-  /** Its data is gone, as after a garbage collection, and its link is there. */
-  | "swept blob"
-  /** The beginning of its data is there. */
-  | "truncated data"
-  /** There is other data under its digest. */
-  | "altered data"
-  /** The registry's memory, or a cache in front, answers otherwise than the disk. */
-  | "stale blob cache"
-  /** What answers is another registry than the one of this storage. */
-  | "wrong upstream behind the proxy"
-  /** Neither its link nor its data is there. */
-  | "never pushed"
-  /** A folder of the repository is gone, and with it the names of what it held. */
-  | "lost folder"
-  /** Something that no registry wrote lies among the tags, and is listed as one. */
-  | "foreign file"
-  /** Nobody will end it. */
-  | "abandoned upload"
-  /** It could not be asked for over HTTP, and the disk is well. */
-  | "not reached";
+export type { Cause } from "./cause";
 
-export interface Diagnosis {
+export interface Diagnosis extends Advice {
   repository: string | null;
   tags: string[];
   digest: Digest | null;
@@ -43,8 +22,7 @@ export interface Diagnosis {
   /** What is wrong on the disk; null when nothing is. */
   disk: { kind: Kind; blobPresent: boolean; linkPresent: boolean; repairable: boolean } | null;
   cause: Cause;
-  /** The command, or the step, that comes next. */
-  next: string;
+  remedy: Remedy;
 }
 
 export interface DiagnosisReport {
@@ -55,40 +33,87 @@ export interface DiagnosisReport {
   findings: Diagnosis[];
 }
 
+/** What else is known of registry and storage. */
+export interface DiagnosisContext {
+  /** What only one of them has: with anything, it is the storage of another registry. @default nothing */
+  differences?: readonly Pick<Diagnosis, "repository" | "tags">[];
+  /** The registry where a lost object was looked for lately, in vain; null where it was not. @default it was not */
+  notAt?: (repository: string, digest: Digest | null, tags: readonly string[]) => string | null;
+}
+
 /**
  * Joins what a registry answers with what is on its disk. Each object is told once, with the cause and what to do next.
  *
  * @param reader of the same store, for what the two reports leave open
  */
-export function diagnose(report: Report, scan: ScanReport, reader: StoreReader): DiagnosisReport {
+export function diagnose(
+  report: Report,
+  scan: ScanReport,
+  reader: StoreReader,
+  { differences = [], notAt = () => null }: DiagnosisContext = {},
+): DiagnosisReport {
+  const contents = new StoreContents(reader);
   const { registry } = report;
   const { root } = scan;
+  const place = { registry, root, isTaken: (path: string) => reader.changedAt(resolve(path)) !== null };
+  const pairs = pairsOf(report.failures, scan.findings.filter(isError));
+  const another = differences.length > 0 || pairs.some((pair) => isOfAnother(pair, reader));
+  const findings = pairs.map((pair): Diagnosis => {
+    const told = describe(pair);
+    const judgement = judge(pair, contents, scan.role);
+    const { cause, remedy: first } = another ? atAnother(judgement, pair) : judgement;
+    const { repository, digest, tags } = told;
+    const sought = repository === null ? null : notAt(repository, digest, tags);
+    const remedy = first === "copy" && sought !== null ? "give-up" : first;
+    const wrongSize = cause === "wrong size in the manifest" && repository !== null && digest !== null;
+    const advice = advise(
+      {
+        remedy,
+        repository,
+        tags: wrongSize ? contents.tagsMisdescribing(repository, tags, digest) : tags,
+        untagged: untaggedTo(told, contents),
+        paths: pathsOf(pair, reader),
+        needsHash: pair.failure === null && pair.finding?.kind === "digest-mismatch",
+        notAt: sought,
+      },
+      place,
+    );
+    return { ...told, cause, remedy, ...advice };
+  });
+  const known = new Set(findings.map(({ repository }) => repository));
+  const strange = differences
+    .filter(({ repository }) => !known.has(repository))
+    .map(({ repository, tags }): Diagnosis => {
+      const ailment = { repository, tags, untagged: [], paths: [], needsHash: false, notAt: null };
+      const told = { repository, tags, digest: null, platform: null, http: null, disk: null };
+      return { ...told, ...ANOTHER, ...advise({ ...ailment, remedy: ANOTHER.remedy }, place) };
+    });
+  return {
+    registry,
+    root,
+    complete: report.complete && scan.unreadable.length === 0,
+    findings: [...findings, ...strange].sort(compareDiagnoses),
+  };
+}
+
+function compareDiagnoses(a: Diagnosis, b: Diagnosis): number {
+  return (
+    compare(a.repository ?? "", b.repository ?? "") ||
+    compare(a.digest ?? "", b.digest ?? "") ||
+    compare(a.tags.join(), b.tags.join())
+  );
+}
+
+function pairsOf(failures: readonly Failure[], findings: readonly Finding[]): Pair[] {
   const pairs: Pair[] = [];
   const told = new Set<Finding>();
-  for (const failure of report.failures) {
-    const finding = scan.findings.find((each) => isSame(failure, each)) ?? null;
+  for (const failure of failures) {
+    const finding = findings.find((each) => isSame(failure, each)) ?? null;
     // Several tags fail for one manifest.
     if (finding === null || !told.has(finding)) pairs.push({ failure, finding });
     if (finding !== null) told.add(finding);
   }
-  for (const finding of scan.findings) if (!told.has(finding)) pairs.push({ failure: null, finding });
-  const findings = pairs
-    .map((pair) => {
-      const cause = causeOf(pair, reader);
-      return { ...describe(pair), cause, next: nextStep(cause, pair, { registry, root, reader }) };
-    })
-    .sort(
-      (a, b) =>
-        compare(a.repository ?? "", b.repository ?? "") ||
-        compare(a.digest ?? "", b.digest ?? "") ||
-        compare(a.tags.join(), b.tags.join()),
-    );
-  return { registry, root, complete: report.complete && scan.unreadable.length === 0, findings };
-}
-
-interface Pair {
-  failure: Failure | null;
-  finding: Finding | null;
+  return [...pairs, ...findings.filter((each) => !told.has(each)).map((finding) => ({ failure: null, finding }))];
 }
 
 /** A walk does not know what a broken tag points at, nor the disk what a walk calls a repository that failed. */
@@ -106,12 +131,7 @@ function isSame(failure: Failure, finding: Finding): boolean {
   }
 }
 
-/** Whether the finding is about what a tag points at itself. */
-function isOfTag({ parent, tags }: Finding): boolean {
-  return tags.length > 0 && parent === null;
-}
-
-function describe({ failure, finding }: Pair): Omit<Diagnosis, "cause" | "next"> {
+function describe({ failure, finding }: Pair): Omit<Diagnosis, "cause" | "remedy" | keyof Advice> {
   return {
     repository: finding?.repository ?? failure?.repository ?? null,
     tags: finding?.tags.length ? finding.tags : (failure?.tags ?? []),
@@ -127,131 +147,40 @@ function describe({ failure, finding }: Pair): Omit<Diagnosis, "cause" | "next">
   };
 }
 
-function causeOf({ failure, finding }: Pair, reader: StoreReader): Cause {
-  if (finding === null) return failure === null ? "not reached" : causeBesideWholeDisk(failure, reader);
-  switch (finding.kind) {
-    case "hidden-repository":
-      return "lost folder";
-    case "stale-upload":
-      return "abandoned upload";
-    case "orphan-layer-link":
-      return "swept blob";
-    case "size-mismatch":
-    case "digest-mismatch":
-    case "unreadable-manifest":
-      // Whole data of something else: a tag that leads to no manifest.
-      if (finding.repairable) return "lost link";
-      return isCutOff(finding, reader) ? "truncated data" : "altered data";
-    case "broken-tag":
-      return isMisled(finding, reader) ? "lost link" : causeOfLoss(finding, failure, reader);
-    default:
-      return causeOfLoss(finding, failure, reader);
-  }
-}
+const ANOTHER: Judgement = { cause: "another registry", remedy: "other-address" };
 
-function causeBesideWholeDisk(failure: Failure, reader: StoreReader): Cause {
-  if (isUncertain(failure)) return "not reached";
+/** A registry that reads this disk would list what is there: an empty catalog, or no list of tags, is not of this one. */
+function isOfAnother({ failure, finding }: Pair, reader: StoreReader): boolean {
+  if (failure === null || finding !== null) return false;
   const { object, reason, repository } = failure;
-  if (object === "repository" && reason === "malformed" && foreignIn(reader, repository).length > 0) {
-    return "foreign file";
-  }
-  return failure.object === "config" || failure.object === "layer"
-    ? "stale blob cache"
-    : "wrong upstream behind the proxy";
+  if (object === "catalog") return reason === "coverage" && !reader.repositories().next().done;
+  return (
+    object === "repository" && reason === "missing" && reader.tags(reader.layout.repository(repository)).length > 0
+  );
 }
 
-/** Of an object whose link or data is not as it should be. */
-function causeOfLoss(finding: Finding, failure: Failure | null, reader: StoreReader): Cause {
-  if (finding.digest === null || finding.repairable) return "lost link";
-  if (finding.blobPresent) return isCutOff(finding, reader) ? "truncated data" : "altered data";
-  const announced = failure?.status === 200 || failure?.status === 206;
-  const masked = failure === null && finding.tags.length > 0;
-  if (announced || masked) return "stale blob cache";
-  return finding.linkPresent ? "swept blob" : "never pushed";
+/** What another registry answers says nothing about this disk, and nothing is repaired through it. */
+function atAnother({ cause }: Judgement, { finding }: Pair): Judgement {
+  return finding === null ? ANOTHER : { cause, remedy: ANOTHER.remedy };
 }
 
-/** Whether a tag points at what it was never pushed with: a push writes that down first. */
-function isMisled({ repository, digest, tags }: Finding, reader: StoreReader): boolean {
-  if (repository === null || digest === null) return false;
+/** Manifests without a tag that the object breaks, what names others first, then the object itself. */
+function untaggedTo(
+  { repository, tags, digest }: Pick<Diagnosis, "repository" | "tags" | "digest">,
+  contents: StoreContents,
+) {
+  if (repository === null || digest === null || tags.length > 0) return [];
+  return [...contents.naming(repository, digest), digest];
+}
+
+/** What a finding is about on the disk, where that is not one image. */
+function pathsOf({ failure, finding }: Pair, reader: StoreReader): string[] {
   const { layout } = reader;
-  const known = tags.flatMap((tag) => [...reader.digests(layout.repository(repository).tagHistory(tag))]);
-  return known.length > 0 && !known.includes(digest);
-}
-
-/** Whether there is less data than what names it says or, where nothing does, an unfinished JSON document. */
-function isCutOff({ digest, parent }: Finding, reader: StoreReader): boolean {
-  if (digest === null) return false;
-  const size = reader.blobSize(digest) ?? 0;
-  const stored = parent === null ? null : reader.manifest(parent);
-  const described =
-    stored?.state === "whole"
-      ? referencedDescriptors(stored.manifest).find((each) => each.digest === digest)
-      : undefined;
-  if (described !== undefined) return size < described.size;
-  return reader.manifest(digest).state === "unreadable";
-}
-
-interface Place {
-  registry: string;
-  root: string;
-  reader: StoreReader;
-}
-
-function nextStep(cause: Cause, { finding, failure }: Pair, { registry, root: folder, reader }: Place): string {
-  const root = shellWord(folder);
-  const repair = `warden repair ${registry} --storage ${root}`;
-  const hash = finding?.kind === "digest-mismatch" && failure === null ? "--hash " : "";
-  const copy = `${repair} --from OTHER-REGISTRY ${hash}--apply`;
-  if (finding?.kind === "orphan-layer-link") return `warden scan ${root} --fix-layer-links`;
-  if (finding !== null && failure === null && finding.tags.length === 0 && finding.digest !== null) {
-    // No tag leads to it: it is not worth a copy.
-    return isManifest(finding, reader)
-      ? `${repair} --discard ${imageOf(finding, registry)} --apply`
-      : `warden prune ${root} --policy FILE --apply --registry ${registry}`;
+  if (finding === null) {
+    const repository = layout.repository(failure?.repository ?? "");
+    return failure?.object === "repository" ? reader.foreignTags(repository).map((entry) => repository.tag(entry)) : [];
   }
-  switch (cause) {
-    case "lost link":
-      return `${repair} --apply`;
-    case "swept blob":
-    case "truncated data":
-    case "altered data":
-    case "never pushed":
-      return copy;
-    case "stale blob cache":
-      return finding === null
-        ? `restart the registry, then warden verify ${registry}`
-        : `restart the registry, then ${copy}`;
-    case "wrong upstream behind the proxy":
-      return `reload the proxy in front of the registry, then warden verify ${registry}`;
-    case "lost folder": {
-      const name = finding?.repository ?? "";
-      const named = reader.tags(reader.layout.repository(name)).length > 0;
-      return named ? `${repair} --apply` : `push ${name} again: nothing tells what its tags were`;
-    }
-    case "foreign file":
-      return `rm -r ${foreignIn(reader, failure?.repository ?? "")
-        .map(shellWord)
-        .join(" ")}`;
-    case "abandoned upload":
-      return "set storage.maintenance.uploadpurging in the registry's configuration: it removes such uploads";
-    case "not reached":
-      return `warden verify ${registry}`;
-  }
-}
-
-/** Whether it is a manifest that the repository links, or named by one: only that can be discarded. */
-function isManifest({ repository, digest, parent }: Finding, reader: StoreReader): boolean {
-  const revision = parent ?? digest;
-  if (repository === null || revision === null) return false;
-  return reader.link(reader.layout.repository(repository).revisionLink(revision)) !== "absent";
-}
-
-/** What lies among the tags of a repository and is none. */
-function foreignIn(reader: StoreReader, name: string): string[] {
-  const repository = reader.layout.repository(name);
-  return reader.foreignTags(repository).map((entry) => repository.tag(entry));
-}
-
-function imageOf({ repository, digest, parent }: Finding, registry: string): string {
-  return `${new URL(registry).host}/${repository}@${parent ?? digest}`;
+  if (finding.path !== undefined) return [finding.path];
+  if (finding.upload !== undefined) return [layout.repository(finding.repository ?? "").upload(finding.upload)];
+  return finding.digest === null ? [] : [layout.blob(finding.digest)];
 }

@@ -4,51 +4,110 @@ import type { Failure } from "../oci/failure";
 import { readListing } from "../oci/listing";
 import { OCI_INDEX } from "../oci/manifest";
 import { type ImageTarget, isTag } from "../oci/reference";
-import { Folder, within } from "./folder";
+import { StoreContents } from "./contents";
+import type { Finding } from "./finding";
 import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import { type RegistryWriter, WriteRefused } from "./registry-writer";
 
+/**
+ * What is given up: a tag or a digest; without both the tag `latest`, or a repository that has lost its folders. The digest
+ * may be cut short, as the tables print it.
+ */
+export type DiscardTarget = Pick<ImageTarget, "repository" | "tag" | "digest">;
+
 /** An image to remove because nothing heals it. */
 export interface Discard {
   repository: string;
-  /** Null where nothing tells what the tag points at. */
+  /** Null where nothing tells what the tag points at, and for a repository. */
   digest: Digest | null;
   /** Every tag that goes with it, in ascending order. */
   tags: string[];
 }
 
+/** What is known to be wrong. */
+export interface Broken {
+  /** Of the registry. */
+  failures: Failure[];
+  /** Of its storage; empty where that is not known. */
+  findings: Finding[];
+}
+
+/** The digest that is named, in full where it was cut short. @throws StorageRefusal when it is not there, or not the only one */
+export function wholeDigest(
+  { repository, digest }: DiscardTarget,
+  { failures, findings }: Broken,
+  storage: StoreReader | null,
+): Digest | null {
+  if (digest === null || isDigest(digest)) return digest;
+  const layout = storage?.layout.repository(repository);
+  const known = [
+    ...failures.flatMap((each) => (each.repository === repository ? each.path : [])),
+    ...findings.flatMap((each) => (each.repository === repository ? (each.digest ?? []) : [])),
+    ...(storage === null || layout === undefined ? [] : storage.digests(layout.revisions)),
+  ];
+  const [found, other] = new Set(known.filter((each) => each.startsWith(digest)));
+  if (found === undefined) throw absent(`${repository}@${digest}…`);
+  if (other === undefined) return found;
+  throw new StorageRefusal(
+    "not-found",
+    `${repository}@${digest} may be ${found} or ${other}`,
+    "give more of its digits",
+  );
+}
+
 /**
  * Works out what is removed with an image.
  *
- * @param failures of the registry
- * @param storage its storage, where it is known: it tells what tags point at that the registry cannot serve
+ * @param together every digest of the repository that is discarded with it
+ * @param storage of the registry, where it is known: it tells what tags point at that the registry cannot serve
  * @throws StorageRefusal when the image is whole, others need it, or it is not there
  */
 export async function planDiscard(
-  image: ImageTarget,
-  failures: Failure[],
+  { repository, tag: named, digest: given }: DiscardTarget,
+  together: readonly (Digest | null)[],
+  { failures, findings }: Broken,
   client: RegistryClient,
   storage: StoreReader | null,
 ): Promise<Discard> {
-  const { repository } = image;
-  const inRepository = failures.filter((failure) => failure.repository === repository);
-  const tag = image.digest === null ? (image.tag ?? "latest") : null;
-  const digest = image.digest ?? (await digestOf(client, storage, repository, tag ?? ""));
-  const broken = inRepository.filter(
-    ({ object, tags, path }) =>
-      (object === "tag" && tag !== null && tags.includes(tag)) || (digest !== null && path.includes(digest)),
+  const hidden = findings.some((each) => each.repository === repository && each.kind === "hidden-repository");
+  if (named === null && given === null && hidden) return { repository, digest: null, tags: [] };
+  const tag = given === null ? (named ?? "latest") : null;
+  const digest = given ?? (await digestOf(client, storage, repository, tag ?? ""));
+  const broken = failures.filter(
+    (failure) =>
+      failure.repository === repository &&
+      ((failure.object === "tag" && tag !== null && failure.tags.includes(tag)) ||
+        (digest !== null && failure.path.includes(digest))),
+  );
+  const sharing = digest === null ? [] : await tagsPointingAt(client, storage, repository, digest);
+  const tags = [...new Set([...(tag === null ? [] : [tag]), ...sharing])].sort();
+  const onDisk = findings.some(
+    (finding) => finding.repository === repository && isBrokenBy(finding, { tags, digest }, storage),
   );
   const name = tag === null ? `${repository}@${digest}` : `${repository}:${tag}`;
-  if (broken.length === 0) {
+  if (broken.length === 0 && !onDisk) {
     const isThere = digest !== null || (tag !== null && (await tagsOf(client, repository)).includes(tag));
     throw isThere ? whole(name) : absent(name);
   }
-  if (tag === null && digest !== null) refusePart(repository, digest, broken);
-  const sharing = digest === null ? [] : await tagsPointingAt(client, storage, repository, digest);
-  const unknown = sharing.length === 0 && broken.every(({ path, reason }) => path.length === 1 && reason === "missing");
-  if (tag === null && digest !== null && unknown && !isLinked(storage, repository, digest)) throw absent(name);
-  return { repository, digest, tags: [...new Set([...(tag === null ? [] : [tag]), ...sharing])].sort() };
+  if (tag === null && digest !== null) refusePart(repository, digest, together, broken);
+  const unknown = tags.length === 0 && broken.every(({ path, reason }) => path.length === 1 && reason === "missing");
+  if (tag === null && digest !== null && unknown && !onDisk && !isLinked(storage, repository, digest))
+    throw absent(name);
+  return { repository, digest, tags };
+}
+
+/** Whether a finding is about an image, or about a part of it. */
+function isBrokenBy(
+  finding: Finding,
+  { tags, digest }: Pick<Discard, "tags" | "digest">,
+  storage: StoreReader | null,
+): boolean {
+  if (finding.tags.some((tag) => tags.includes(tag))) return true;
+  if (digest === null || finding.repository === null || finding.digest === null || finding.tags.length > 0)
+    return false;
+  if (finding.digest === digest) return true;
+  return storage !== null && new StoreContents(storage).naming(finding.repository, finding.digest).includes(digest);
 }
 
 function whole(name: string): StorageRefusal {
@@ -61,32 +120,22 @@ function absent(name: string): StorageRefusal {
   return new StorageRefusal("not-found", `${name} is not in this registry`, hint);
 }
 
-/** Removes the link of a manifest that is broken; looked at once more right before. */
-function removeBrokenRevision(storage: StoreReader, repository: string, digest: Digest): void {
-  const { layout } = storage;
-  const folder = Folder.open(layout, layout.repository(repository).revision(digest));
-  if (folder === null) return;
-  within(folder, () => {
-    const link = storage.linkTo(layout.repository(repository).revisionLink(digest), digest);
-    if (isDigest(link) && storage.manifest(digest, link).state === "whole") return;
-    folder.removeFile("link");
-  });
-}
-
-/** Whether the disk has a link of the manifest, whatever that says. */
 function isLinked(storage: StoreReader | null, repository: string, digest: Digest): boolean {
   return storage !== null && storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent";
 }
 
 /** A manifest that an index names cannot go alone: the index would be broken then. */
-function refusePart(repository: string, digest: Digest, broken: Failure[]): void {
-  const whole = broken.find(({ path }) => path.indexOf(digest) > 0);
-  if (whole === undefined) return;
-  throw new StorageRefusal(
-    "needed",
-    `${repository}@${digest} is part of ${whole.tags.map((tag) => `${repository}:${tag}`).join(", ")}`,
-    "discard that",
-  );
+function refusePart(
+  repository: string,
+  digest: Digest,
+  together: readonly (Digest | null)[],
+  broken: readonly Failure[],
+): void {
+  const user = broken.find(({ path }) => path.indexOf(digest) > 0 && !together.includes(path[0] ?? null));
+  if (user === undefined) return;
+  const users =
+    user.tags.length > 0 ? user.tags.map((tag) => `${repository}:${tag}`) : [`${repository}@${user.path[0]}`];
+  throw new StorageRefusal("needed", `${repository}@${digest} is part of ${users.join(", ")}`, "discard that");
 }
 
 /** What a tag points at, by the registry or by its storage. */
@@ -96,11 +145,12 @@ async function digestOf(
   repository: string,
   tag: string,
 ): Promise<Digest | null> {
+  const link = storage?.link(storage.layout.repository(repository).tagLink(tag));
+  if (isDigest(link)) return link;
   const { status, headers, body } = await client.manifest(repository, tag);
   const announced = headers["docker-content-digest"];
-  if (status === 200) return isDigest(announced) ? announced : sha256(body);
-  const link = storage?.link(storage.layout.repository(repository).tagLink(tag));
-  return isDigest(link) ? link : null;
+  if (status !== 200) return null;
+  return isDigest(announced) ? announced : sha256(body);
 }
 
 async function tagsPointingAt(
@@ -121,23 +171,21 @@ async function tagsOf(client: RegistryClient, repository: string): Promise<strin
 }
 
 /**
- * Removes an image by digest. A tag whose manifest is lost cannot be removed so, and 2.8.3 removes none by name: such a
- * tag is first pointed at an empty index of its own, which is then removed with it. Nor does 2.8.3 remove a manifest whose
- * data or link is broken, and its garbage collection fails on such a link: with the storage, that goes from the disk.
+ * Removes an image through the registry, by its digest. A tag whose manifest is lost cannot be removed so, and 2.8.3
+ * removes none by name: such a tag is first pointed at an empty index of its own, which is then removed with it. Nor does
+ * 2.8.3 remove a manifest whose data or link is broken: that needs the storage.
  *
  * @throws WriteRefused when the registry refuses
  */
-export async function applyDiscard(
+export async function discardByApi(
   { repository, digest, tags }: Discard,
   client: RegistryClient,
   writer: RegistryWriter,
-  storage: StoreReader | null,
 ): Promise<void> {
   if (digest !== null) {
     const status = await writer.remove(repository, digest);
     // 400, 404 and 500: the registry cannot even look at it; its tags can go all the same.
     if (![202, 400, 404, 500].includes(status)) throw new WriteRefused(status, `removing ${digest}`);
-    if (status !== 202 && storage !== null) removeBrokenRevision(storage, repository, digest);
   }
   const left = new Set(await tagsOf(client, repository));
   for (const tag of tags.filter((each) => left.has(each))) {

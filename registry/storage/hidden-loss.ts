@@ -3,7 +3,7 @@ import type { Finding, Kind } from "./finding";
 import type { StoreReader } from "./reader";
 
 /**
- * What is lost on the disk and no walk finds: a registry that remembers a blob, and 3.0.0 a manifest, serves it without its
+ * What is lost or broken on the disk and no walk finds: a registry that remembers a blob, and 3.0.0 a manifest, serves it without its
  * link until it restarts. As failures, so that a repair heals it too.
  *
  * @param failures of a walk over the same registry
@@ -19,24 +19,33 @@ export function hiddenLosses(
       object === "tag" ? tags.map((tag) => `${repository}:${tag}`) : [],
     ),
   );
-  return findings.flatMap(({ repository, kind, digest, parent, tags, platform, linkPresent }): Failure[] => {
-    if (repository === null || digest === null || tags.length === 0 || !LOSSES.includes(kind)) return [];
-    // What lies below a lost manifest is healed with that.
-    if ([digest, parent].some((each) => failed.has(`${repository}@${each}`))) return [];
-    if (tags.every((tag) => failedTags.has(`${repository}:${tag}`))) return [];
-    const object = objectOf(
-      kind,
-      storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent",
-    );
-    const detail = `its ${linkPresent ? "data or link is broken" : "link is lost"} on the disk, and the registry remembers it`;
-    const path = parent === null ? [digest] : [parent, digest];
-    return [{ repository, tags, digest, object, reason: "missing", status: null, platform, path, detail }];
-  });
+  return findings.flatMap(
+    ({ repository, kind, digest, parent, tags, platform, linkPresent, repairable }): Failure[] => {
+      if (repository === null || digest === null || tags.length === 0) return [];
+      if (!LOSSES.includes(kind) && (repairable || !BROKEN_DATA.includes(kind))) return [];
+      // What lies below a lost manifest is healed with that.
+      if ([digest, parent].some((each) => failed.has(`${repository}@${each}`))) return [];
+      if (tags.every((tag) => failedTags.has(`${repository}:${tag}`))) return [];
+      const object = objectOf(
+        kind,
+        storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent",
+      );
+      const detail = `its ${linkPresent ? "data or link is broken" : "link is lost"} on the disk, and the registry remembers it`;
+      const path = parent === null ? [digest] : [parent, digest];
+      return [{ repository, tags, digest, object, reason: "missing", status: null, platform, path, detail }];
+    },
+  );
 }
 
 const LOSSES: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];
 
+/** Where the bytes are whole, what names them is wrong. */
+const BROKEN_DATA: readonly Kind[] = ["unreadable-manifest", "size-mismatch", "digest-mismatch"];
+
 function objectOf(kind: Kind, isRevision: boolean): FailedObject {
   if (kind === "missing-config") return "config";
-  return kind === "missing-layer" || (kind === "broken-link" && !isRevision) ? "layer" : "manifest";
+  if (kind === "missing-layer") return "layer";
+  return isRevision || kind === "broken-tag" || kind === "orphan-index-child" || kind === "unreadable-manifest"
+    ? "manifest"
+    : "layer";
 }

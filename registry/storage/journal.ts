@@ -86,6 +86,11 @@ export class Journal {
         target.move(name, earlier, String(free));
       });
     }
+    if (folder.stat(name)?.isFile()) {
+      // Somebody's, where a folder of links should be.
+      folder.move(name, target);
+      return;
+    }
     const held = folder.folder(name);
     if (held === null) return;
     within(held, ({ path }) => {

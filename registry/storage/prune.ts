@@ -151,7 +151,8 @@ function aRepository(layout: StorageLayout): string {
   return first?.name ?? "warden";
 }
 
-async function lockStore(layout: StorageLayout): Promise<Lock> {
+/** One warden at a time. */
+export async function lockStore(layout: StorageLayout): Promise<Lock> {
   Folder.make(layout, layout.warden).close();
   const lock = await lockFolder(layout.warden);
   return {

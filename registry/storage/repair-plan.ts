@@ -3,16 +3,10 @@ import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest } from "../oci/digest";
 import { type Failure, isUncertain } from "../oci/failure";
 import { ExchangeError } from "../oci/http";
-import {
-  DOCKER_SCHEMA1_SIGNED,
-  isManifestType,
-  type Manifest,
-  OCI_INDEX,
-  OCI_MANIFEST,
-  parseManifest,
-  referencedDescriptors,
-} from "../oci/manifest";
+import { DOCKER_SCHEMA1_SIGNED, type Manifest, OCI_INDEX, OCI_MANIFEST, parseManifest } from "../oci/manifest";
+import { partsOf } from "./contents";
 import { type Link, MANIFEST_BYTES, type StoreReader } from "./reader";
+import { tagHistory } from "./tag-history";
 
 /** Where lost things may still be. */
 export interface RepairSources {
@@ -66,7 +60,7 @@ export async function planRepair(
   sources: RepairSources,
   blobs: RepairCheck = "last-byte",
 ): Promise<RepairPlan> {
-  const planner = new RepairPlanner(target, sources, blobs);
+  const planner = new RepairPlanner(failures, target, sources, blobs);
   const remaining: Failure[] = [];
   for (const failure of failures) {
     if (isUncertain(failure) || !(await planner.heal(failure))) remaining.push(failure);
@@ -78,22 +72,34 @@ class RepairPlanner {
   readonly steps: RepairStep[] = [];
   /** Whether an object is, or after the steps so far will be, served. */
   private readonly served = new Map<string, boolean>();
+  /** What failed: a registry that remembers it may serve it all the same. */
+  private readonly failed: ReadonlySet<string>;
 
   constructor(
+    failures: readonly Failure[],
     private readonly target: RegistryClient,
     private readonly sources: RepairSources,
     private readonly blobs: RepairCheck,
-  ) {}
+  ) {
+    this.failed = new Set(
+      failures.flatMap(({ repository, digest }) => (digest === null ? [] : key(repository, digest))),
+    );
+  }
 
-  async heal({ repository, object, digest, tags, path }: Failure): Promise<boolean> {
+  async heal({ repository, object, digest, tags, path, reason }: Failure): Promise<boolean> {
     const [tag] = tags;
     if (object === "tag" && tag !== undefined) return this.healTag(repository, tag);
     if (digest === null) return false;
-    if (object === "manifest") return this.manifest(repository, digest);
+    if (object === "manifest") {
+      // Whole, and named with another size: what names it is wrong, and has a digest too.
+      if (reason === "size-mismatch" && (await pull(this.target, repository, digest)) !== null) return false;
+      return this.manifest(repository, digest);
+    }
     // What names a config or a layer knows its size.
     const parent = path.at(-2);
     if (parent !== undefined) await this.manifest(repository, parent);
-    return this.served.get(key(repository, digest)) ?? false;
+    // Not a part of it, as a layer with urls that was pushed nevertheless.
+    return this.served.get(key(repository, digest)) ?? this.blob(repository, { digest, size: null });
   }
 
   /** Only the storage knows what a tag that is not served pointed at. */
@@ -102,7 +108,7 @@ class RepairPlanner {
     if (storage === null) return false;
     const repository = storage.layout.repository(name);
     const link = storage.link(repository.tagLink(tag));
-    const pushed = digestsPushed(storage, name, tag);
+    const pushed = tagHistory(storage, name, tag).map(({ digest }) => digest);
     // A push writes down the digest before it points the tag there: another one was never pushed.
     if (isDigest(link) && (pushed.length === 0 || pushed.includes(link))) return this.manifest(name, link);
     const [last = null] = pushed;
@@ -127,23 +133,27 @@ class RepairPlanner {
 
   private async everyReference(repository: string, manifest: Manifest): Promise<boolean> {
     let all = true;
-    for (const reference of referencesIn(manifest)) {
-      const served = reference.isManifest
-        ? await this.manifest(repository, reference.digest)
-        : await this.blob(repository, reference);
+    for (const part of partsOf(manifest)) {
+      // A layer with urls is fetched from there.
+      if (part.urls !== undefined) continue;
+      const served = part.isManifest ? await this.manifest(repository, part.digest) : await this.blob(repository, part);
       all &&= served;
     }
     return all;
   }
 
-  private blob(repository: string, blob: BlobDescription): Promise<boolean> {
-    return this.once(repository, blob.digest, async () => {
+  private blob(repository: string, { digest, size }: BlobDescription): Promise<boolean> {
+    return this.once(repository, digest, async () => {
       const { storage, from } = this.sources;
+      const blob = { digest, size };
       const isKept = this.isKept((of) =>
         of.linkTo(of.layout.repository(repository).layerLink(blob.digest), blob.digest),
       );
-      if (isKept && (await checkBlob(this.target, repository, blob, this.blobs)) === null) return true;
-      if (storage?.isIntact(blob.digest)) {
+      const isBroken = storage !== null && this.failed.has(key(repository, digest)) && !storage.isIntact(digest);
+      if (isKept && !isBroken && (await checkBlob(this.target, repository, blob, this.blobs)) === null) return true;
+      if (storage?.isIntact(digest)) {
+        // Whole, and named with another size.
+        if (size !== null && storage.blobSize(digest) !== size) return false;
         this.steps.push({ kind: "blob", repository, ...blob, source: "storage" });
         return true;
       }
@@ -208,18 +218,6 @@ async function pull(client: RegistryClient, repository: string, digest: Digest) 
   }
 }
 
-/** What the manifest cannot be pushed without. A layer with urls is fetched from there. */
-function referencesIn(manifest: Manifest): (BlobDescription & { isManifest: boolean })[] {
-  if (manifest.kind === "schema1") return manifest.layers.map((digest) => ({ digest, size: null, isManifest: false }));
-  return referencedDescriptors(manifest)
-    .filter(({ urls }) => urls === undefined)
-    .map((each) => ({
-      digest: each.digest,
-      size: each.size,
-      isManifest: manifest.kind === "index" && isManifestType(each.mediaType),
-    }));
-}
-
 function manifestStep(
   repository: string,
   digest: Digest,
@@ -231,14 +229,4 @@ function manifestStep(
 
 function mediaTypeOf({ kind, mediaType }: Manifest): string {
   return mediaType ?? { index: OCI_INDEX, image: OCI_MANIFEST, schema1: DOCKER_SCHEMA1_SIGNED }[kind];
-}
-
-/** The digests a tag was pushed with, by what it remembers; the last first. */
-function digestsPushed(storage: StoreReader, name: string, tag: string): Digest[] {
-  const repository = storage.layout.repository(name);
-  const pushed = [...storage.digests(repository.tagHistory(tag))].map((digest) => ({
-    digest,
-    at: storage.changedAt(`${repository.tagHistoryEntry(tag, digest)}/link`) ?? 0,
-  }));
-  return pushed.sort((a, b) => b.at - a.at).map(({ digest }) => digest);
 }

@@ -1,8 +1,10 @@
 import { columns, nameOf, plural, shortDigest } from "../report/columns";
+import { undoCommand } from "./journal";
 import type { RepairReport } from "./repair";
 
 /** The report for people: what is done, what stays broken, what to do next. Lines without a line end. */
-export function repairTable({ registry, actions, remaining, applied, problems }: RepairReport): string[] {
+export function repairTable(report: RepairReport): string[] {
+  const { registry, actions, remaining, applied, problems, journal } = report;
   const lines = [
     `registry  ${registry}`,
     `${applied ? "done     " : "plan     "} ${plural(actions.length, "action")}`,
@@ -36,7 +38,15 @@ export function repairTable({ registry, actions, remaining, applied, problems }:
     ]);
     lines.push("", ...columns(rows));
   }
-  const next = nextSteps({ registry, actions, remaining, applied, problems });
+  if (journal !== undefined) {
+    const root = journal.slice(0, journal.lastIndexOf("/registry-warden/"));
+    lines.push(
+      "",
+      "until the next garbage collection this puts back what was discarded:",
+      `undo      ${undoCommand(root, journal)}`,
+    );
+  }
+  const next = nextSteps(report);
   return next.length === 0
     ? lines
     : [...lines, "", ...next.map((step, at) => `${at === 0 ? "next" : "    "}      ${step}`)];
@@ -55,8 +65,8 @@ function nextSteps({ actions, remaining, applied }: RepairReport): string[] {
     steps.push(
       "--from REGISTRY copies what another registry has",
       "--storage FOLDER finds what is still on this one's disk, and replaces broken data there, which a push does not",
+      "--discard NAME gives up what nothing heals, by a name of this table",
     );
-    steps.push("--discard IMAGE removes what nothing heals");
   }
   return steps;
 }

@@ -2,15 +2,20 @@ import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import { RegistryError } from "../oci/errors";
 import type { Failure } from "../oci/failure";
-import type { ImageTarget } from "../oci/reference";
 import { type WalkOptions, walk } from "../oci/walk";
-import { applyDiscard, type Discard, planDiscard } from "./discard";
+import { type Broken, type Discard, type DiscardTarget, discardByApi, planDiscard, wholeDigest } from "./discard";
+import { discardOnDisk } from "./discard-apply";
 import { Unreadable } from "./disk";
+import type { Finding } from "./finding";
 import { hiddenLosses } from "./hidden-loss";
+import { Journal } from "./journal";
+import { lockStore } from "./prune";
+import { StoreReader } from "./reader";
 import type { RegistryWriter } from "./registry-writer";
 import { applyRepair, explain, type RepairProblem } from "./repair-apply";
-import { planRepair, type RepairCheck, type RepairPlan, type RepairSources, type RepairStep } from "./repair-plan";
+import { planRepair, type RepairCheck, type RepairSources, type RepairStep } from "./repair-plan";
 import { scan } from "./scan";
+import { rememberSought } from "./sought";
 
 export interface RepairReport {
   /** The registry's origin. */
@@ -21,6 +26,8 @@ export interface RepairReport {
   applied: boolean;
   /** Actions that did not succeed; empty without `applied`. */
   problems: RepairProblem[];
+  /** The folder that the links of discarded images are in until the next garbage collection, where some went there. */
+  journal?: string;
 }
 
 export interface RepairAction {
@@ -37,7 +44,7 @@ export interface RepairAction {
 export interface RepairOptions {
   sources: RepairSources;
   /** Images to remove where nothing heals them. */
-  discard: ImageTarget[];
+  discard: DiscardTarget[];
   /** @default "last-byte" */
   blobs?: RepairCheck;
   /** Does it, instead of planning only. */
@@ -53,36 +60,82 @@ export interface RepairOptions {
  */
 export async function repair(client: RegistryClient, options: RepairOptions): Promise<RepairReport> {
   const { sources, writer, blobs = "last-byte" } = options;
-  const failures = await failuresOf(client, sources, blobs);
-  const plan = await planRepair(failures, client, sources, blobs);
-  const discards = await planDiscards(client, failures, plan, options);
+  const broken = await brokenIn(client, sources, blobs);
+  const plan = await planRepair(broken.failures, client, sources, blobs);
+  const left = {
+    failures: plan.remaining,
+    findings: broken.findings.filter((each) => !isHealed(each, broken.failures, plan.remaining)),
+  };
+  const discards = await planDiscards(client, left, broken.failures, options);
   const actions = [...plan.steps.map((step) => actionOf(step, sources)), ...discards.map(discarding)];
   const registry = client.url.origin;
   if (writer === null) {
-    const remaining = plan.remaining.filter((failure) => !discards.some((discard) => covers(discard, failure)));
+    const remaining = plan.remaining.filter((failure) => !isCovered(failure, discards));
     return { registry, actions, remaining, applied: false, problems: [] };
   }
   const problems = await applyRepair(plan.steps, writer, sources);
-  for (const discard of discards) {
-    try {
-      await applyDiscard(discard, client, writer, sources.storage);
-    } catch (error) {
-      const { repository, digest } = discard;
-      problems.push({ repository, digest, message: explain(error, writer.url) });
-    }
+  const journal = await applyDiscards(discards, left.findings, client, writer, sources.storage, problems);
+  const remaining = actions.length === 0 ? plan.remaining : (await brokenIn(client, sources, blobs)).failures;
+  if (sources.storage !== null && sources.from !== null) {
+    rememberSought(sources.storage.layout, sources.from.url.origin, remaining, Date.now());
   }
-  const remaining = actions.length === 0 ? plan.remaining : await failuresOf(client, sources, blobs);
-  return { registry, actions, remaining, applied: true, problems };
+  return { registry, actions, remaining, applied: true, problems, ...(journal !== null && { journal }) };
 }
 
-async function failuresOf(client: RegistryClient, { storage }: RepairSources, blobs: RepairCheck): Promise<Failure[]> {
+/** @returns the journal's folder; null where the registry itself removes, or nothing is discarded */
+async function applyDiscards(
+  discards: readonly Discard[],
+  findings: readonly Finding[],
+  client: RegistryClient,
+  writer: RegistryWriter,
+  storage: StoreReader | null,
+  problems: RepairProblem[],
+): Promise<string | null> {
+  if (discards.length === 0) return null;
+  const each = async (discard: (one: Discard) => void | Promise<void>): Promise<void> => {
+    for (const one of discards) {
+      try {
+        await discard(one);
+      } catch (error) {
+        const { repository, digest } = one;
+        problems.push({ repository, digest, message: explain(error, writer.url) });
+      }
+    }
+  };
+  if (storage === null) {
+    await each((one) => discardByApi(one, client, writer));
+    return null;
+  }
+  const { layout } = storage;
+  const lock = await lockStore(layout);
+  try {
+    const garbage = discards.flatMap(({ digest }) =>
+      digest === null || storage.sizeNow(digest) === null ? [] : digest,
+    );
+    const journal = Journal.begin(layout, Date.now(), discards, garbage);
+    try {
+      await each((one) => {
+        lock.check();
+        discardOnDisk(one, discards, findings, new StoreReader(layout), journal);
+      });
+      journal.complete();
+    } finally {
+      journal.close();
+    }
+    return journal.folder;
+  } finally {
+    await lock.release();
+  }
+}
+
+async function brokenIn(client: RegistryClient, { storage }: RepairSources, blobs: RepairCheck): Promise<Broken> {
   // The catalog hides what has lost its folders.
   const repositories = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
   const failures = await walked(client, { blobs, catalog: true, repositories, selection: { kind: "all" } });
-  if (storage === null) return failures;
-  const { findings, unreadable } = await scan(storage.layout.root, { role: "private" });
+  if (storage === null) return { failures, findings: [] };
+  const { findings, unreadable } = await scan(storage.layout.root, { role: "private", hash: blobs === "hash" });
   if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
-  return [...failures, ...hiddenLosses(storage, findings, failures)];
+  return { failures: [...failures, ...hiddenLosses(storage, findings, failures)], findings };
 }
 
 async function walked(
@@ -98,28 +151,39 @@ async function walked(
   return failures;
 }
 
+/** @param broken what this repair does not heal. @param failures all, for what is no image of its own */
 async function planDiscards(
   client: RegistryClient,
-  failures: Failure[],
-  { remaining }: RepairPlan,
-  { sources, discard, blobs = "last-byte" }: RepairOptions,
+  broken: Broken,
+  failures: readonly Failure[],
+  { sources: { storage }, discard, blobs = "last-byte" }: RepairOptions,
 ): Promise<Discard[]> {
-  const discards: Discard[] = [];
-  for (const image of discard) {
-    const { repository, digest } = image;
-    const untagged =
-      digest === null || failures.some((each) => each.repository === repository && each.path.includes(digest))
-        ? []
-        : await walked(client, {
-            blobs,
-            catalog: false,
-            repositories: [repository],
-            selection: { kind: "digest", digest },
-          });
-    const planned = await planDiscard(image, [...remaining, ...untagged], client, sources.storage);
-    discards.push(planned);
+  const targets = discard.map((target) => ({ ...target, digest: wholeDigest(target, broken, storage) }));
+  const discards = new Map<string, Discard>();
+  for (const target of targets) {
+    const { repository, digest } = target;
+    const known =
+      digest === null || failures.some((each) => each.repository === repository && each.path.includes(digest));
+    const untagged = known
+      ? []
+      : await walked(client, {
+          blobs,
+          catalog: false,
+          repositories: [repository],
+          selection: { kind: "digest", digest },
+        });
+    const together = targets.flatMap((each) => (each.repository === repository ? each.digest : []));
+    const planned = await planDiscard(
+      target,
+      together,
+      { ...broken, failures: [...broken.failures, ...untagged] },
+      client,
+      storage,
+    );
+    // Two tags of one image are one.
+    discards.set(JSON.stringify([repository, planned.digest ?? planned.tags]), planned);
   }
-  return discards;
+  return [...discards.values()];
 }
 
 function actionOf(step: RepairStep, { storage, from }: RepairSources): RepairAction {
@@ -134,7 +198,18 @@ function discarding({ repository, digest, tags }: Discard): RepairAction {
   return { action: "discard", repository, digest, source: null, tags };
 }
 
-/** Whether the failure goes with the image: no other tag leads to it. */
-function covers(discard: Discard, { repository, tags }: Failure): boolean {
-  return repository === discard.repository && tags.length > 0 && tags.every((tag) => discard.tags.includes(tag));
+/** Whether a repair of the failures that do not remain heals what a finding is about. */
+function isHealed({ repository, digest, tags }: Finding, failures: readonly Failure[], remaining: readonly Failure[]) {
+  const isAbout = (failure: Failure): boolean =>
+    failure.repository === repository &&
+    (failure.digest === null ? failure.tags.some((tag) => tags.includes(tag)) : failure.digest === digest);
+  return failures.some(isAbout) && !remaining.some(isAbout);
+}
+
+/** Whether the failure goes with the images: nothing else leads to it. */
+function isCovered({ repository, object, tags, path }: Failure, discards: readonly Discard[]): boolean {
+  const own = discards.filter((discard) => discard.repository === repository);
+  if (object === "repository") return own.some((discard) => discard.digest === null && discard.tags.length === 0);
+  if (tags.length === 0) return own.some(({ digest }) => digest !== null && path.includes(digest));
+  return tags.every((tag) => own.some((discard) => discard.tags.includes(tag)));
 }

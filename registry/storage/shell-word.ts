@@ -16,3 +16,8 @@ export function shellWord(text: string): string {
 function octal(character: string): string {
   return [...Buffer.from(character)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
 }
+
+/** One command, each word quoted. */
+export function commandLine(...words: string[]): string {
+  return words.map(shellWord).join(" ");
+}

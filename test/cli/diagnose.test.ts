@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { type Content, image } from "../lab/images";
 import { FakeRegistry, json } from "../registry/oci/fake-registry";
@@ -48,7 +49,10 @@ test("a blob that the disk has and the registry does not: its memory is stale", 
         http: { object: "layer", reason: "missing", status: 404 },
         disk: null,
         cause: "stale blob cache",
-        next: `restart the registry, then warden verify ${registry.url.origin}`,
+        remedy: "restart",
+        next: "docker restart REGISTRY-CONTAINER",
+        why: expect.stringMatching(/^restart the registry: /),
+        giveUp: null,
       },
     ],
   });
@@ -63,8 +67,12 @@ test("an empty catalog in front of a full disk: another registry answers", async
   registry.on(/^\/v2\/_catalog/, (_, response) => json(response, 200, { repositories: [] }));
   registry.on(/^\/v2\/app\//, (_, response) => json(response, 404, {}));
   const { findings } = await diagnose();
-  expect(findings.map(({ cause }: { cause: string }) => cause)).toEqual(
-    Array(2).fill("wrong upstream behind the proxy"),
+  expect(findings).toMatchObject(
+    Array(2).fill({
+      cause: "another registry",
+      remedy: "other-address",
+      next: `warden diagnose REGISTRY ${store.root}`,
+    }),
   );
 });
 
@@ -73,7 +81,13 @@ test("a file among the tags: the registry lists it, and it is named", async () =
   write(`${tags}/odd one`, "");
   registry.on("/v2/app/tags/list", (_, response) => json(response, 200, { name: "app", tags: ["v1", "odd one"] }));
   expect(await diagnose()).toMatchObject({
-    findings: [{ repository: "app", cause: "foreign file", next: `rm -r '${tags}/odd one'` }],
+    findings: [
+      {
+        repository: "app",
+        cause: "foreign entry",
+        next: `mv -nT -- '${tags}/odd one' '${store.root}/set-aside-odd one'`,
+      },
+    ],
   });
 });
 
@@ -111,8 +125,11 @@ test("leftovers on the disk are told with their step", async () => {
   expect((await diagnose()).findings).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ cause: "swept blob", next: `warden scan ${store.root} --fix-layer-links` }),
-      expect.objectContaining({ digest: unreadable, next: expect.stringMatching(/^warden prune /) }),
-      expect.objectContaining({ cause: "abandoned upload", next: expect.stringContaining("uploadpurging") }),
+      expect.objectContaining({ digest: unreadable, next: expect.stringContaining("--discard") }),
+      expect.objectContaining({
+        cause: "abandoned upload",
+        next: `rm -r -- ${store.repository("app").upload("old")}`,
+      }),
       expect.objectContaining({ digest: digestOf(image("untagged")), next: expect.stringContaining("--discard") }),
     ]),
   );
@@ -127,10 +144,8 @@ test("the table names the cause and each step once", async () => {
   registry.on(/\/blobs\//, (_, response) => json(response, 404, {}));
   const { code, out } = await runWarden("diagnose", registry.host, store.root);
   expect(code).toBe(1);
-  expect(out).toMatch(/^stale blob cache {2}app:v1 {2}- +sha256:[0-9a-f]{12} {2}layer missing +-$/m);
-  expect(out.match(/^next .*|^ {10}.*/gm)).toEqual([
-    `next      restart the registry, then warden verify ${registry.url.origin}`,
-  ]);
+  expect(out).toMatch(/^stale blob cache {2}restart {2}app:v1 {2}- +sha256:[0-9a-f]{12} {2}layer missing +-$/m);
+  expect(out.match(/^next .*/gm)).toEqual(["next      docker restart REGISTRY-CONTAINER"]);
 });
 
 test("a registry that is down, a store that is not there: exit code 2", async () => {
@@ -138,4 +153,49 @@ test("a registry that is down, a store that is not there: exit code 2", async ()
   expect(await runWarden("diagnose", "127.0.0.1:9", store.root)).toMatchObject({ code: 2, out: "" });
   expect(await runWarden("diagnose", "127.0.0.1:9", `${store.root}/nothing`)).toMatchObject({ code: 2, out: "" });
   registry = await FakeRegistry.start();
+});
+
+test("what a repair looked for elsewhere in vain is given up, and a day later looked for again", async () => {
+  rmSync(store.layout.blobData(digestOf(firstLayer)));
+  registry.on(layerPath(), (_, response) => json(response, 404, {}));
+  expect(await diagnose()).toMatchObject({
+    findings: [
+      {
+        cause: "swept blob",
+        remedy: "copy",
+        next: `warden repair ${registry.url.origin} --storage ${store.root} --from OTHER-REGISTRY --apply`,
+        giveUp: `warden repair ${registry.url.origin} --storage ${store.root} --discard ${registry.host}/app:v1 --apply`,
+      },
+    ],
+  });
+  const sought = (at: number) =>
+    write(
+      `${store.layout.warden}/sought.json`,
+      JSON.stringify({ at, from: "https://mirror.example.org", names: [`app@${digestOf(firstLayer)}`] }),
+    );
+  sought(Date.now());
+  expect(await diagnose()).toMatchObject({
+    findings: [
+      {
+        remedy: "give-up",
+        next: expect.stringContaining("--discard"),
+        why: expect.stringMatching(/^cannot be healed here, nor from https:\/\/mirror.example.org: rebuild /),
+      },
+    ],
+  });
+  sought(Date.now() - 25 * 3_600_000);
+  expect(await diagnose()).toMatchObject({ findings: [{ remedy: "copy" }] });
+  write(`${store.layout.warden}/sought.json`, "[]");
+  expect(await diagnose()).toMatchObject({ findings: [{ remedy: "copy" }] });
+});
+
+test("a name that a shell would run is one word of the command", async () => {
+  const odd = "a;touch x;b $(id) 'c' \u001b[2J";
+  const { tags } = store.repository("app");
+  write(`${tags}/${odd}`, "");
+  registry.on("/v2/app/tags/list", (_, response) => json(response, 200, { name: "app", tags: ["v1", odd] }));
+  const { findings } = await diagnose();
+  const words = execFileSync("bash", ["-c", `printf '%s\\0' ${findings[0].next}`], { encoding: "utf8" }).split("\0");
+  expect(words).toEqual(["mv", "-nT", "--", `${tags}/${odd}`, `${store.root}/set-aside-${odd}`, ""]);
+  expect(findings[0].next).not.toContain("\u001b");
 });

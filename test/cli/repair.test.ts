@@ -106,6 +106,26 @@ describe("the plan", () => {
     });
   });
 
+  test("takes the names that the tables print", async () => {
+    lose(child);
+    const short = digestOf(pushed).slice(0, "sha256:".length + 12);
+    for (const name of [
+      "app:v1",
+      "app:latest (+1)",
+      `app@${short}`,
+      `app:v1@${short}`,
+      `${registry.host}/app@${short}`,
+    ]) {
+      expect([name, await plan("--discard", name)]).toMatchObject([
+        name,
+        { code: 0, actions: [{ action: "discard", digest: digestOf(pushed), tags: ["latest", "v1"] }] },
+      ]);
+    }
+    expect(await plan("--discard", "app@sha256:00000000")).toMatchObject({ code: 2, error: { code: "not-found" } });
+    // Two names of one image.
+    expect((await plan("--discard", "app:v1", "--discard", "app:latest")).actions).toHaveLength(1);
+  });
+
   test("as a table", async () => {
     lose(firstLayer);
     const { out } = await runWarden("repair", registry.host, "--storage", store.root);

@@ -1,0 +1,254 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Diagnosis, DiagnosisReport } from "../../registry/diagnose";
+import type { Digest } from "../../registry/oci/digest";
+import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
+import { keepNewest } from "../../registry/storage/policy";
+import { planPrune } from "../../registry/storage/prune";
+import { runWarden } from "../cli/run-warden";
+import { write } from "../registry/storage/synthetic-store";
+import { describeWith } from "./components";
+import { type Content, content, image, index, type Manifest, MEDIA_TYPES, manifest, push } from "./images";
+import { type LabRegistry, startRegistry } from "./registry";
+import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
+
+/** Something that is wrong with a repository, and what ends it where another registry has a whole copy. */
+interface Wrong {
+  /** Also the repository's name. */
+  name: string;
+  /** What is pushed as v1; default: the victim of the damage tables, as v1 and latest. */
+  pushed?: Manifest;
+  make?: (layout: StorageLayout, repository: RepositoryLayout, pushed: Manifest) => void;
+  /** Whether nothing heals it, a copy neither. */
+  hopeless?: true;
+}
+
+const digestOf = (of: Content): Digest => of.descriptor.digest as Digest;
+const sized = (of: Content, size: number | undefined) => ({ ...of.descriptor, size }) as Content["descriptor"];
+
+/** An image whose first layer is described with a size of the test's choice. */
+const misdescribed = (seed: string, size: (actual: number) => number | undefined): Manifest => {
+  const { blobs } = image(seed);
+  const [config, first, second] = blobs as [Content, Content, Content];
+  return manifest(
+    {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPES.oci.manifest,
+      config: config.descriptor,
+      layers: [sized(first, size(first.bytes.length)), second.descriptor],
+    },
+    { blobs },
+  );
+};
+
+const latin1 = (seed: string): Manifest => {
+  const made = image(seed, { annotations: { author: "Andr\u00e9" } });
+  return { ...made, ...content(made.descriptor.mediaType, Buffer.from(made.bytes.toString("utf8"), "latin1")) };
+};
+
+const foreign = (seed: string): Manifest => {
+  const { blobs } = image(seed);
+  const [config, first, second] = blobs as [Content, Content, Content];
+  const layers = [{ ...first.descriptor, urls: ["https://example.org/layer"] }, second.descriptor];
+  return manifest(
+    { schemaVersion: 2, mediaType: MEDIA_TYPES.oci.manifest, config: config.descriptor, layers },
+    { blobs },
+  );
+};
+
+const childOfWrongSize = (seed: string): Manifest => {
+  const child = image(seed);
+  return manifest(
+    { schemaVersion: 2, mediaType: MEDIA_TYPES.oci.index, manifests: [sized(child, child.bytes.length + 1)] },
+    { manifests: [child] },
+  );
+};
+
+const childOf = (pushed: Manifest): Manifest => pushed.manifests[1] as Manifest;
+const dataOf = (layout: StorageLayout, of: Content) => layout.blobData(digestOf(of));
+
+/** Beyond the damage tables: what people, other programs and odd clients leave. */
+const WRONGS: Wrong[] = [
+  { name: "size-left-out", pushed: misdescribed("size-left-out", () => undefined), hopeless: true },
+  { name: "size-too-large", pushed: misdescribed("size-too-large", (size) => size + 7), hopeless: true },
+  { name: "size-too-small", pushed: misdescribed("size-too-small", (size) => size - 7), hopeless: true },
+  { name: "child-of-wrong-size", pushed: childOfWrongSize("child-of-wrong-size"), hopeless: true },
+  { name: "latin-1", pushed: latin1("latin-1"), hopeless: true },
+  {
+    name: "size-too-large-and-lost",
+    pushed: misdescribed("size-too-large-and-lost", (size) => size + 7),
+    make: (layout, _, { blobs }) => rmSync(dataOf(layout, blobs[1] as Content)),
+    hopeless: true,
+  },
+  {
+    name: "foreign-layer-lost",
+    pushed: foreign("foreign-layer-lost"),
+    make: (layout, _, { blobs }) => rmSync(dataOf(layout, blobs[1] as Content)),
+  },
+  { name: "tag-folder-by-hand", make: (_, { tags }) => mkdirSync(`${tags}/v1.bak`), hopeless: true },
+  { name: "tag-without-history", make: (_, repository) => rmSync(repository.tag("v1"), { recursive: true }) },
+  {
+    name: "tag-emptied",
+    make: (_, repository) => {
+      rmSync(repository.tag("v1"), { recursive: true });
+      mkdirSync(repository.tag("v1"));
+    },
+    hopeless: true,
+  },
+  {
+    name: "tag-of-a-layer",
+    make: (_, repository, pushed) =>
+      writeFileSync(repository.tagLink("v1"), digestOf(childOf(pushed).blobs[1] as Content)),
+  },
+  {
+    name: "tag-of-nothing",
+    make: (_, repository) => writeFileSync(repository.tagLink("v1"), `sha256:${"f".repeat(64)}`),
+  },
+  {
+    name: "collected",
+    make: (layout, repository, pushed) => {
+      rmSync(repository.revision(digestOf(childOf(pushed))), { recursive: true });
+      for (const blob of childOf(pushed).blobs) rmSync(dirname(dataOf(layout, blob)), { recursive: true });
+    },
+  },
+  {
+    name: "collected-and-the-tag-lost",
+    make: (layout, repository, pushed) => {
+      for (const blob of childOf(pushed).blobs) rmSync(dirname(dataOf(layout, blob)), { recursive: true });
+      rmSync(repository.tagLink("v1"));
+    },
+  },
+  { name: "layers-gone", make: (_, { layers }) => rmSync(layers, { recursive: true }) },
+  {
+    name: "layers-gone-and-collected",
+    make: (layout, { layers }, pushed) => {
+      rmSync(layers, { recursive: true });
+      for (const { blobs } of pushed.manifests) for (const blob of blobs) rmSync(dataOf(layout, blob));
+    },
+  },
+  {
+    name: "layer-is-a-folder",
+    make: (layout, _, pushed) => {
+      const data = dataOf(layout, childOf(pushed).blobs[1] as Content);
+      rmSync(data);
+      mkdirSync(data);
+    },
+    hopeless: true,
+  },
+  {
+    name: "leftovers",
+    make: (layout, repository) => {
+      const untagged = index([image("leftovers/untagged")]);
+      const lost = `sha256:${"a".repeat(64)}` as const;
+      const [child] = untagged.manifests as [Manifest];
+      write(dataOf(layout, untagged), untagged.bytes);
+      write(repository.revisionLink(digestOf(untagged)), digestOf(untagged));
+      write(repository.revisionLink(digestOf(child)), "");
+      write(repository.layerLink(lost), lost);
+      write(repository.layerLink(`sha256:${"b".repeat(64)}`), "");
+      write(repository.uploadStarted("0f1e2d3c-0000-4000-8000-000000000000"), "2020-01-01T00:00:00Z");
+      write(layout.blobData(`sha256:${"c".repeat(64)}`), "nobody names these bytes");
+    },
+  },
+];
+
+const pushedAs = ({ name, pushed }: Wrong): Manifest => pushed ?? victimOf(name).both;
+const wrongs: Wrong[] = [
+  ...DAMAGES.map(
+    ({ name, make }): Wrong => ({ name, make: (layout) => make(new DamagedRepository(layout.root, name)) }),
+  ),
+  ...WRONGS,
+];
+/** Nothing tells which tags they had; to be given up they are made repositories without tags. */
+const NAMELESS = ["manifests-gone", "tags-gone"];
+
+describeWith(["registry"], "whoever follows the advice comes to an end", () => {
+  let registry: LabRegistry;
+  let other: LabRegistry;
+  beforeEach(async () => {
+    [registry, other] = [await startRegistry(), await startRegistry()];
+    for (const wrong of wrongs) {
+      const tags = wrong.pushed === undefined ? ["v1", "latest"] : ["v1"];
+      for (const each of [registry, other]) await push(each, wrong.name, pushedAs(wrong), ...tags);
+      await push(registry, wrong.name, image(`${wrong.name}/healthy`), "healthy");
+    }
+    const layout = new StorageLayout(registry.root);
+    for (const wrong of wrongs) wrong.make?.(layout, layout.repository(wrong.name), pushedAs(wrong));
+  }, 300_000);
+  afterEach(async () => {
+    await registry.stop();
+    await other.stop();
+  });
+
+  const diagnosed = async (): Promise<Diagnosis[]> => {
+    const { out } = await runWarden("diagnose", registry.url, registry.root, "--hash", "--json");
+    return (JSON.parse(out) as DiagnosisReport).findings;
+  };
+
+  const follow = async (next: string): Promise<void> => {
+    // The shell says what the words are.
+    const words = execFileSync("bash", ["-c", `printf '%s\\0' ${next}`], { encoding: "utf8" })
+      .split("\0")
+      .slice(0, -1);
+    const [program = "", ...args] = words.map((word) => (word === "OTHER-REGISTRY" ? other.url : word));
+    if (program === "warden") await runWarden(...args);
+    else if (program === "docker") await registry.restart();
+    else execFileSync(program, args);
+  };
+
+  /** Rounds of advice, until nothing is found. */
+  const followed = async (): Promise<Diagnosis[][]> => {
+    const rounds = [await diagnosed()];
+    while ((rounds.at(-1) ?? []).length > 0 && rounds.length < 4) {
+      for (const next of new Set(rounds.at(-1)?.map((finding) => finding.next))) await follow(next);
+      rounds.push(await diagnosed());
+    }
+    return rounds;
+  };
+
+  const tagsOf = async (name: string): Promise<string[]> => {
+    const answer = await fetch(`${registry.url}/v2/${name}/tags/list`);
+    return ((await answer.json()) as { tags?: string[] | null }).tags ?? [];
+  };
+
+  test.each(["cold", "warm"])(
+    "where another registry has a copy, from a %s registry",
+    async (state) => {
+      if (state === "cold") await registry.restart();
+      const rounds = await followed();
+      expect(rounds.at(-1)).toEqual([]);
+      const given = rounds.flat();
+      for (const { name, hopeless } of wrongs) {
+        const gaveUp = given.filter(({ repository, remedy }) => repository === name && remedy === "give-up");
+        const said = gaveUp.every(({ why }) => why.startsWith("cannot be healed here"));
+        expect([name, gaveUp.length > 0, said]).toEqual([name, hopeless === true || NAMELESS.includes(name), true]);
+        if (!NAMELESS.includes(name))
+          expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(["healthy"])]);
+        const kept = wrongs.find((wrong) => wrong.name === name)?.pushed === undefined ? ["latest", "v1"] : ["v1"];
+        if (hopeless === undefined && !NAMELESS.includes(name) && name !== "tag-without-history") {
+          expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(kept)]);
+        }
+      }
+      await expect(planPrune(registry.root, keepNewest(3, []), Date.now())).resolves.toMatchObject({ applied: false });
+    },
+    600_000,
+  );
+
+  test("where no other registry has it: given up, and the maintenance goes on", async () => {
+    await other.stop();
+    other = await startRegistry();
+    await push(other, "something", image("else"), "v1");
+    await registry.restart();
+    const rounds = await followed();
+    expect(rounds.at(-1)).toEqual([]);
+    const copied = rounds[0]?.filter(({ remedy }) => remedy === "copy") ?? [];
+    expect(copied.length).toBeGreaterThan(0);
+    for (const { giveUp } of copied) expect(giveUp).toMatch(/^warden repair .* --discard .* --apply$/);
+    for (const { name } of wrongs) {
+      if (!NAMELESS.includes(name))
+        expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(["healthy"])]);
+    }
+    await expect(planPrune(registry.root, keepNewest(3, []), Date.now())).resolves.toMatchObject({ applied: false });
+  }, 600_000);
+});
