@@ -61,7 +61,8 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
       banner: { js: SURROUNDINGS },
       define: { COMMIT: JSON.stringify(commitOf(root) ?? null) },
       plugins: [originalFolders],
-      external: ["tsx/cjs/api", "esbuild"],
+      // What only a command of the checkout needs is found there when it is wanted.
+      external: ["tsx/cjs/api", "esbuild", "cdktf", "@cdktf/*", "constructs"],
       logLevel: "error",
     }),
   );

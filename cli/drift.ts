@@ -4,12 +4,14 @@ import type { HostReport } from "../hosts/finding";
 import { HostError, runOnHost } from "../hosts/ssh";
 import { type Host, isManaged } from "../site/host";
 import type { Site } from "../site/schema";
+import { clusterReport } from "./cluster-drift";
 import { hostOf, hostTable } from "./host";
 import { print, printError, printJson, printJsonList } from "./output";
-import { selectedSite } from "./selected-site";
+import { selectedClusterSite, selectedSite } from "./selected-site";
 
 interface DriftOptions {
   site?: string;
+  cluster?: true;
   json?: true;
 }
 
@@ -41,7 +43,20 @@ const together = (errors: readonly unknown[]): unknown => {
   );
 };
 
-async function run(name: string | undefined, { site: option, json }: DriftOptions): Promise<void> {
+async function run(
+  name: string | undefined,
+  { site: option, cluster, json }: DriftOptions,
+  command: Command,
+): Promise<void> {
+  if (name !== undefined && cluster)
+    command.error("error: a host and --cluster exclude each other: ask for one of them at a time");
+  if (cluster) {
+    const report = await clusterReport(selectedClusterSite(option));
+    if (json) await printJson(report);
+    else print(hostTable(report));
+    process.exitCode = Number(report.findings.length > 0);
+    return;
+  }
   const site = selectedSite(option);
   const hosts = name === undefined ? site.hosts : [hostOf(site, name)];
   const outcomes = await Promise.allSettled(hosts.map((host) => reportOn(site, host)));
@@ -60,9 +75,10 @@ async function run(name: string | undefined, { site: option, json }: DriftOption
 /** `warden drift`: what of the hosts is not as the site has it. It only reads. */
 export function driftCommand(): Command {
   return new Command("drift")
-    .description("compare the managed files, the resolver and the containers of the hosts with the site")
+    .description("compare the hosts, or the objects in the Kubernetes cluster, with the site")
     .argument("[host]", "one host; default: every host of the site")
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
+    .option("--cluster", "the cluster instead of the hosts: CronJobs, ConfigMaps, alert rules, and the keys of Secrets")
     .option("--json", "print { host, findings } as one JSON document; without a host, a list of them")
     .addHelpText(
       "after",
@@ -70,6 +86,7 @@ export function driftCommand(): Command {
 Examples:
   warden drift            every host of the site
   warden drift registry   one host
+  warden drift --cluster  what was changed or deleted in the cluster; it asks with kubectl's credentials
   warden drift --json     what a job needs; exit code 1 when something differs`,
     )
     .action(run);

@@ -27,6 +27,11 @@ export function printText(text: string): void {
   process.stdout.write(printableText(text));
 }
 
+/** Prints a document of ours for a program that reads it: not a character of it may change. */
+export function printDocument(text: string): void {
+  process.stdout.write(text);
+}
+
 /** Prints a line, or several, on the standard error. */
 export function printError(lines: Lines): void {
   process.stderr.write(shown(lines));

@@ -11,7 +11,7 @@ const pack = async (): Promise<void> => {
   const root = resolve(__dirname, "..");
   const library = join(root, "lib");
   const scripts = readdirSync(join(root, "hosts")).filter((file) => file.endsWith(".sh"));
-  for (const asset of [...scripts.map((file) => join("hosts", file)), "monitoring/chart"])
+  for (const asset of [...scripts.map((file) => join("hosts", file)), "monitoring/chart", "monitoring/namespace-chart"])
     cpSync(join(root, asset), join(library, asset), { recursive: true });
   await build(join(library, "cli"));
 };

@@ -15,6 +15,8 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   drift: () => (require("./drift") as typeof import("./drift")).driftCommand(),
   rollback: () => (require("./rollback") as typeof import("./rollback")).rollbackCommand(),
   dns: () => (require("./dns") as typeof import("./dns")).dnsCommand(),
+  manifests: () => (require("./manifests") as typeof import("./manifests")).manifestsCommand(),
+  rules: () => (require("./rules") as typeof import("./rules")).rulesCommand(),
   htpasswd: () => (require("./htpasswd") as typeof import("./htpasswd")).htpasswdCommand(),
 };
 

@@ -1,7 +1,6 @@
 import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import { type ITerraformDependable, TerraformVariable } from "cdktf";
 import { Construct } from "constructs";
-import { ImportBlock } from "./import-block";
 
 /** The keys of the Secret, and the environment variables that the probe reads. */
 export const USER = "REG_USER";
@@ -17,11 +16,6 @@ export interface ProbeCredentialsProps {
   /** The values are sent again when this number is raised: Terraform does not know the old ones. */
   readonly revision: number;
   /**
-   * The Secret exists already and is taken over.
-   * @default false
-   */
-  readonly adopt?: boolean;
-  /**
    * What has to exist before it.
    * @default nothing
    */
@@ -30,7 +24,8 @@ export interface ProbeCredentialsProps {
 
 /**
  * The credentials of a probe, from Terraform variables that are ephemeral, written to a Secret through write-only
- * attributes: no plan and no state holds them.
+ * attributes: no plan and no state holds them. A Secret that exists cannot be imported: the provider reads its values into
+ * both.
  *
  * https://developer.hashicorp.com/terraform/language/manage-sensitive-data/ephemeral
  */
@@ -39,7 +34,7 @@ export class ProbeCredentials extends Construct {
 
   constructor(scope: Construct, id: string, props: ProbeCredentialsProps) {
     super(scope, id);
-    const { namespace, secret, variables, revision, adopt = false, dependsOn } = props;
+    const { namespace, secret, variables, revision, dependsOn } = props;
     this.resource = new SecretV1(this, "Resource", {
       metadata: { name: secret, namespace },
       type: "Opaque",
@@ -50,7 +45,6 @@ export class ProbeCredentials extends Construct {
       dataWoRevision: revision,
       dependsOn,
     });
-    if (adopt) new ImportBlock(this.resource, `${namespace}/${secret}`);
   }
 
   private variable(id: string, name: string): string {

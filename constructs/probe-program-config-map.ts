@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { ConfigMapV1 } from "@cdktf/provider-kubernetes/lib/config-map-v1";
-import type { ITerraformDependable } from "cdktf";
+import { type ITerraformDependable, TerraformLocal } from "cdktf";
 import { Construct } from "constructs";
 import { literal } from "./literal";
 
@@ -31,9 +31,11 @@ export class ProbeProgramConfigMap extends Construct {
   constructor(scope: Construct, id: string, { namespace, program, dependsOn }: ProbeProgramConfigMapProps) {
     super(scope, id);
     this.name = `registry-probe-program-${createHash("sha256").update(program).digest("hex").slice(0, 12)}`;
+    const text = new TerraformLocal(this, "Text", literal(program));
     this.resource = new ConfigMapV1(this, "Resource", {
       metadata: { name: this.name, namespace },
-      data: { [ProbeProgramConfigMap.FILE]: literal(program) },
+      // No secret, but so that Terraform does not print all of it before it asks: the name tells one from another.
+      data: { [ProbeProgramConfigMap.FILE]: `\${sensitive(local.${text.friendlyUniqueId})}` },
       immutable: true,
       lifecycle: { createBeforeDestroy: true },
       dependsOn,

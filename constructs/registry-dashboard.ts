@@ -3,6 +3,7 @@ import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import { checkDashboard } from "../monitoring/check";
 import type { Dashboard } from "../monitoring/dashboard";
+import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 
 /** Props of RegistryDashboard. */
@@ -11,6 +12,11 @@ export interface RegistryDashboardProps {
   readonly dashboard: Dashboard;
   /** What the sidecar of Grafana looks for. */
   readonly labels: Readonly<Record<string, string>>;
+  /**
+   * The ConfigMap exists already and is taken over.
+   * @default false
+   */
+  readonly adopt?: boolean;
   /**
    * What has to exist before it.
    * @default nothing
@@ -26,12 +32,14 @@ export interface RegistryDashboardProps {
 export class RegistryDashboard extends Construct {
   constructor(scope: Construct, id: string, props: RegistryDashboardProps) {
     super(scope, id);
-    const { namespace, dashboard, labels, dependsOn } = props;
+    const { namespace, dashboard, labels, adopt = false, dependsOn } = props;
     checkDashboard(dashboard);
-    new ConfigMapV1(this, "Resource", {
-      metadata: { name: `${dashboard.uid}-dashboard`, namespace, labels },
+    const name = `${dashboard.uid}-dashboard`;
+    const resource = new ConfigMapV1(this, "Resource", {
+      metadata: { name, namespace, labels },
       data: { [`${dashboard.uid}.json`]: literal(JSON.stringify(dashboard, null, 2)) },
       dependsOn,
     });
+    if (adopt) new ImportBlock(resource, `${namespace}/${name}`);
   }
 }

@@ -2,6 +2,7 @@ import {
   CronJobV1,
   type CronJobV1SpecJobTemplateSpecTemplateSpecContainerEnv as Env,
 } from "@cdktf/provider-kubernetes/lib/cron-job-v1";
+import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import type { ClusterProbe } from "../site/monitoring";
@@ -14,10 +15,12 @@ import {
   serviceInstance,
   serviceUrl,
 } from "../site/schema";
+import { Forgotten } from "./forgotten";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
 import { ProbeProgramConfigMap } from "./probe-program-config-map";
+import { TerraformData } from "./terraform-data";
 
 /** The registry as the probe sees it. */
 export interface ProbedRegistry {
@@ -78,16 +81,10 @@ const KEEP_FINISHED = "86400";
 
 const everyMinutes = (period: number): string => (period === 60 ? "0 * * * *" : `*/${period} * * * *`);
 
-/**
- * The provider reads a field that an existing CronJob leaves out as 0 and wants 1, which it cannot change in place: the
- * object that was to be taken over would be destroyed.
- */
-const IMPORTED_AS_ZERO = ["spec[0].job_template[0].spec[0].completions"];
-
 /** The next run is the retry. The index of a pod says which part of the repositories is its own. */
 const completion = (shards: number) =>
   shards === 1
-    ? { completionMode: "NonIndexed", backoffLimit: 0 }
+    ? { completionMode: "NonIndexed", completions: 1, parallelism: 1, backoffLimit: 0 }
     : {
         completionMode: "Indexed",
         completions: shards,
@@ -95,7 +92,38 @@ const completion = (shards: number) =>
         // One that fails must not end the others: it has no retry of its own, and all may fail.
         backoffLimitPerIndex: 0,
         backoffLimit: shards,
+        // Left out, the provider sends 0: the first that fails would end all others.
+        maxFailedIndexes: shards,
       };
+
+const JOB = "spec[0].job_template[0].spec[0]";
+
+/** What the provider changes only by deleting the CronJob, although Kubernetes would take it in place. */
+const CHANGED_BY_DELETION = ["completions", "completion_mode", "backoff_limit_per_index"].map(
+  (field) => `${JOB}.${field}`,
+);
+
+/**
+ * Whether a CronJob, as it will be after the apply, is of this many shards. One that kubectl made leaves out what it does
+ * not need, which the provider reads as 0 or as an empty text.
+ */
+const isOfShards = (shards: number): string => {
+  const job = `self.${JOB}`;
+  return `\${${[
+    `max(coalesce(${job}.completions, 1), 1) == ${shards}`,
+    `coalesce(${job}.completion_mode, "NonIndexed") == "${shards === 1 ? "NonIndexed" : "Indexed"}"`,
+    `coalesce(${job}.backoff_limit_per_index, 0) == 0`,
+  ].join(" && ")}}`;
+};
+
+/** The command that gives a CronJob its shards without deleting it. */
+const patchOf = (namespace: string, name: string, shards: number): string => {
+  const { completionMode, completions, backoffLimitPerIndex = null } = completion(shards);
+  const patch = JSON.stringify({
+    spec: { jobTemplate: { spec: { completions, completionMode, backoffLimitPerIndex } } },
+  });
+  return `kubectl --namespace ${namespace} patch cronjob ${name} --type merge --patch '${patch}'`;
+};
 
 /**
  * A CronJob that walks one registry and pushes what it found. Its pod passes the Pod Security level `restricted`.
@@ -107,7 +135,6 @@ export class RegistryIntegrityProbe extends Construct {
     super(scope, id);
     const { namespace, probe, registry, image, program, dependsOn = [] } = props;
     const { credentials, certificateAuthority } = probe;
-    const adopts = probe.adopt.includes("cron-job");
     const period = probe.periodMinutes * 60;
     const labels = { "app.kubernetes.io/name": probe.name, "app.kubernetes.io/component": "registry-probe" };
 
@@ -118,11 +145,14 @@ export class RegistryIntegrityProbe extends Construct {
             secret: credentials.secret,
             variables: probe.name.replaceAll("-", "_"),
             revision: credentials.revision,
-            adopt: probe.adopt.includes("secret"),
             dependsOn,
           })
         : undefined;
+    // It may be the one that the variables made, and the CronJob needs it.
+    if (credentials?.from === "existing-secret")
+      new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
 
+    const shards = new TerraformData(this, "Shards", { input: probe.shards });
     const resource = new CronJobV1(this, "Resource", {
       metadata: { name: probe.name, namespace, labels },
       spec: {
@@ -198,9 +228,21 @@ export class RegistryIntegrityProbe extends Construct {
       },
       // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
       dependsOn: [...dependsOn, program.resource, ...(secret === undefined ? [] : [secret.resource])],
-      lifecycle: adopts ? { ignoreChanges: IMPORTED_AS_ZERO } : undefined,
+      lifecycle: {
+        // One that is taken over must not be deleted for what it leaves out; other shards replace it on purpose.
+        ignoreChanges: CHANGED_BY_DELETION,
+        replaceTriggeredBy: [`${shards.terraformResourceType}.${shards.friendlyUniqueId}`],
+        postcondition: [
+          {
+            condition: isOfShards(probe.shards),
+            errorMessage: literal(
+              `CronJob ${namespace}/${probe.name} is not of ${probe.shards === 1 ? "1 shard" : `${probe.shards} shards`}, and Terraform could change that only by deleting it; change it in place, and plan again: ${patchOf(namespace, probe.name, probe.shards)}`,
+            ),
+          },
+        ],
+      },
     });
-    if (adopts) new ImportBlock(resource, `${namespace}/${probe.name}`);
+    if (probe.adopt.includes("cron-job")) new ImportBlock(resource, `${namespace}/${probe.name}`);
   }
 }
 

@@ -1,10 +1,15 @@
 import { TerraformResource } from "cdktf";
 import type { Construct } from "constructs";
 
-export interface TerraformDataProps {
-  /** A change of any value replaces the resource, which runs its provisioners again. The plan shows the values. */
-  readonly triggersReplace: Readonly<Record<string, string>>;
-}
+export type TerraformDataProps =
+  | {
+      /** A change of any value replaces the resource, which runs its provisioners again. The plan shows the values. */
+      readonly triggersReplace: Readonly<Record<string, string>>;
+    }
+  | {
+      /** A change of it is an update, which another resource can follow by `replaceTriggeredBy`. */
+      readonly input: string | number;
+    };
 
 /**
  * The built-in resource terraform_data, which needs no provider. cdktf's own DataResource runs `terraform version` at
@@ -26,6 +31,6 @@ export class TerraformData extends TerraformResource {
   }
 
   protected override synthesizeAttributes(): Record<string, unknown> {
-    return { triggers_replace: this.props.triggersReplace };
+    return "input" in this.props ? { input: this.props.input } : { triggers_replace: this.props.triggersReplace };
   }
 }

@@ -1,8 +1,17 @@
 import { dirname } from "node:path/posix";
-import { type ClusterSite, dnsHosts, hasCluster, hasRegistry, isMonitored, type Site } from "../site/schema";
+import { isInCluster } from "../site/monitoring";
+import {
+  type ClusterSite,
+  clusterProbes,
+  dnsHosts,
+  hasCluster,
+  hasRegistry,
+  isMonitored,
+  type Site,
+} from "../site/schema";
 import { stacksOf, stateKey } from "../site/stacks";
 import { deployMonitoring, inCluster, kubectl } from "./cluster";
-import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
+import { type Block, command, type Document, heading, list, paragraph } from "./document";
 import { deployHosts, WORKSTATION } from "./places";
 import { link, md, type Prose, sh } from "./prose";
 
@@ -66,13 +75,32 @@ const hostsAgain = (site: Site): Block[] => {
   ];
 };
 
+/** The values of the site that let Terraform take over what is in the cluster. */
+const adoptions = (site: ClusterSite): Prose[] => {
+  const { rules, dashboard } = site.monitoring;
+  return [
+    ...clusterProbes(site).map(({ name }) => md`${'adopt: ["cron-job"]'} of the probe ${name}`),
+    ...(isInCluster(rules) ? [md`${"adopt: true"} of ${"monitoring.rules"}`] : []),
+    ...(dashboard === undefined ? [] : [md`${"adopt: true"} of ${"monitoring.dashboard"}`]),
+  ];
+};
+
+/** Terraform cannot take over a Secret without reading its values; it creates this one again. */
+const recreated = (site: ClusterSite): Block[] =>
+  clusterProbes(site).flatMap(({ credentials }): Block[] =>
+    credentials?.from === "variables"
+      ? [inCluster(sh`${kubectl(site)} delete secret ${credentials.secret}`, `secret "${credentials.secret}" deleted…`)]
+      : [],
+  );
+
 const clusterAgain = (site: ClusterSite): Block[] => [
   heading(md`Without a backup: the cluster`),
-  paragraph(md`There the objects exist already, and creating them again is refused. Take them over instead:`),
-  steps(
-    md`In the site, set ${"adopt"} of each probe to the objects that exist, and ${"adopt"} of the rules.`,
-    md`The program's ConfigMap is named by its content and cannot be taken over: delete it, and deploy at once. A run that has started keeps its copy.`,
-    md`Take ${"adopt"} out of the site again when the plan shows no changes.`,
+  paragraph(
+    md`There the objects exist already, and creating them again is refused. Take them over instead. In the site, set:`,
+  ),
+  list(...adoptions(site)),
+  paragraph(
+    md`What is quick to make again is deleted, and made by the deploy: the program, whose name follows its content, and each Secret from variables, because Terraform would read the values of one that it takes over. A run that has started keeps its copy; one that starts before the deploy is done waits for it.`,
   ),
   inCluster(
     sh`${kubectl(site)} get configmaps --output name | grep registry-probe-program`,
@@ -82,7 +110,11 @@ const clusterAgain = (site: ClusterSite): Block[] => [
     sh`${kubectl(site)} get configmaps --output name | grep registry-probe-program | xargs ${kubectl(site)} delete`,
     'configmap "registry-probe-program-…" deleted…',
   ),
+  ...recreated(site),
   deployMonitoring,
+  paragraph(
+    md`If it is refused because a CronJob is of other shards, the error has the command that changes the CronJob in place. Run it, and deploy again. When the plan shows no changes, take ${"adopt"} out of the site again.`,
+  ),
 ];
 
 /** What to do when Terraform has forgotten what it made. */

@@ -92,7 +92,17 @@ const probe = record({
   /** Pods that share one walk, each with its part of the repositories: for a registry that one cannot walk in time. */
   shards: count(1, 8).default(1),
   /** Objects that exist already and are taken over instead of created. */
-  adopt: z.array(oneOf(["cron-job", "secret"]), { error: 'allowed is a list of "cron-job", "secret"' }).default([]),
+  adopt: z
+    .array(
+      z.literal("cron-job", {
+        error: ({ input }) =>
+          input === "secret"
+            ? 'Terraform would read the values of the Secret into its plan and its state; allowed is "cron-job": delete the Secret, and the next deploy creates it again, or keep it with credentials from "existing-secret"'
+            : 'allowed is "cron-job"',
+      }),
+      { error: 'allowed is a list of "cron-job"' },
+    )
+    .default([]),
 });
 
 const endsBeforeTheNext = rule(probe, ["periodMinutes", "deadlineSeconds"], ({ periodMinutes, deadlineSeconds }) =>
@@ -105,12 +115,6 @@ const shardsHaveRequests = rule(probe, ["concurrency", "shards"], ({ concurrency
   shards <= concurrency
     ? undefined
     : `shards ${shards} share a concurrency of ${concurrency}; allowed are at most ${concurrency}: each needs one request at least`,
-);
-
-const adoptsWhatItManages = rule(probe, ["adopt", "credentials"], ({ adopt = [], credentials }) =>
-  adopt.includes("secret") && credentials?.from !== "variables"
-    ? 'adopt names "secret", but the stack manages none; allowed only with credentials from "variables"'
-    : undefined,
 );
 
 /** A registry that the site does not run, as its clients reach it: a Forgejo, a Harbor. It is only probed. */
@@ -170,7 +174,7 @@ const kubernetes = record({
 const fields = record({
   /** The cluster that runs the probes and gets the rules. Default: none; the probes run on the registry host. */
   kubernetes: kubernetes.optional(),
-  /** Of everything in the cluster. */
+  /** Of everything in the cluster. Where it is to be created it may exist already, and it is never deleted. */
   namespace: record({ name: label, create: flag.default(false) }).optional(),
   /** One that runs already, by its URL as the probes reach it, or one beside the registries. */
   pushgateway: z.union([pushgatewayUrl, ownPushgateway], {
@@ -179,7 +183,7 @@ const fields = record({
   }),
   rules,
   /** A Grafana dashboard as a ConfigMap, with the labels that Grafana's sidecar looks for; none where it is left out. */
-  dashboard: record({ labels: kubernetesLabels }).optional(),
+  dashboard: record({ labels: kubernetesLabels, adopt: flag.default(false) }).optional(),
   /** The pages of the alerts are below this address, one named after each. */
   runbooks: baseUrl(["https", "http"]),
   /** A stock Node image for the probes in the cluster; the program comes from a ConfigMap. */
@@ -188,7 +192,7 @@ const fields = record({
     .array(externalRegistry, { error: "allowed is a list of registries that the site does not run" })
     .default([]),
   probes: z
-    .array(probe.check(endsBeforeTheNext, shardsHaveRequests, adoptsWhatItManages), {
+    .array(probe.check(endsBeforeTheNext, shardsHaveRequests), {
       error: "allowed is a list of probes",
     })
     .min(1, { error: "allowed is at least one probe" }),

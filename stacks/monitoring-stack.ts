@@ -5,6 +5,8 @@ import "./deprecated-api";
 import { TerraformOutput, TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
 import { stringify } from "yaml";
+import { Forgotten } from "../constructs/forgotten";
+import { KubernetesNamespace } from "../constructs/kubernetes-namespace";
 import { literal } from "../constructs/literal";
 import { probeProgram } from "../constructs/probe-program";
 import { ProbeProgramConfigMap } from "../constructs/probe-program-config-map";
@@ -41,10 +43,13 @@ export class MonitoringStack extends TerraformStack {
     };
 
     new KubernetesProvider(this, "kubernetes", cluster);
-    if (rules.delivery === "prometheus-rule") new HelmProvider(this, "helm", { kubernetes: cluster });
+    // Also where nothing of it is left: what a release holds is removed only as long as its provider is configured.
+    new HelmProvider(this, "helm", { kubernetes: cluster });
 
+    // What an earlier version made, and a later one would delete with everything in it.
+    new Forgotten(this, "namespace", NamespaceV1.tfResourceType);
     const dependsOn = namespace.create
-      ? [new NamespaceV1(this, "namespace", { metadata: { name: namespace.name } })]
+      ? [new KubernetesNamespace(this, "created-namespace", { name: namespace.name }).resource]
       : undefined;
     const common = { namespace: namespace.name, dependsOn };
 
@@ -70,6 +75,7 @@ export class MonitoringStack extends TerraformStack {
         ...common,
         dashboard: integrityDashboard(),
         labels: dashboard.labels,
+        adopt: dashboard.adopt,
       });
 
     new TerraformOutput(this, "alertmanager", {

@@ -53,9 +53,9 @@ describe("as a rules file", () => {
     expect(parse(map.data["registry-alerts.rules.yaml"])).toEqual({ groups: rulesFor(site("small")) });
   });
 
-  it("needs no Helm", () => {
-    expect(small.resource).not.toHaveProperty("helm_release");
-    expect(small.provider).not.toHaveProperty("helm");
+  it("keeps the Helm provider, which uninstalls a release that was there before", () => {
+    expect(small.provider).toHaveProperty("helm");
+    expect(small.terraform.required_providers).toHaveProperty("helm");
   });
 
   it("is imported where it exists", () => {

@@ -1,126 +1,16 @@
-import { execFile, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { App } from "cdktf";
+import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { rulesFor } from "../../monitoring/rules";
-import { findTerraform, firstError, planCounts, terraformEnvironment } from "../../review/terraform";
-import { MonitoringStack } from "../../stacks/monitoring-stack";
+import { planCounts } from "../../review/terraform";
 import { objectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, PROGRAM, site, synthesise } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
-import { describeWith } from "./components";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { leakingFiles, leaksIn, PLANTED } from "./planted-secret";
-import { temporaryFolder, waitFor } from "./process";
+import { waitFor } from "./process";
+import { Deployment, describeWithProviders } from "./terraform-deployment";
 
 jest.setTimeout(180_000);
-
-const terraform = findTerraform();
-
-/** Why Terraform cannot have the providers of the stack on this machine, in one line; undefined where it can. */
-const withoutProviders = (): string | undefined => {
-  if (terraform === undefined) return "terraform: neither terraform nor tofu is on the PATH";
-  const folder = temporaryFolder("providers");
-  try {
-    const { required_providers } = synthesise(site("reference")).terraform;
-    writeFileSync(join(folder, "main.tf.json"), JSON.stringify({ terraform: { required_providers } }));
-    const { status, stdout, stderr } = spawnSync(terraform, ["init", "-backend=false", "-input=false", "-no-color"], {
-      cwd: folder,
-      env: terraformEnvironment(),
-      encoding: "utf8",
-      timeout: 120_000,
-    });
-    return status === 0 ? undefined : `terraform providers: ${firstError(`${stdout}\n${stderr}`)}`;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-};
-
-const missing = withoutProviders();
-const describeWithProviders: typeof describeWith =
-  missing === undefined
-    ? describeWith
-    : (_, title) => describe.skip(title, () => test(`skipped: ${missing}`, () => undefined));
-
-interface Finished {
-  readonly code: number;
-  readonly output: string;
-}
-
-/** A synthesised stack in a folder of its own, with its state beside it. */
-class Deployment {
-  readonly folder = temporaryFolder("deployment");
-  readonly #directory = join(this.folder, "cdktf.out/stacks/monitoring");
-  readonly #log: string[] = [];
-
-  /** @param variables environment of Terraform, beside its own */
-  constructor(readonly variables: Record<string, string> = {}) {}
-
-  async synthesise(given: WholeSite, program = PROGRAM): Promise<void> {
-    const app = new App({ outdir: join(this.folder, "cdktf.out") });
-    new MonitoringStack(app, "monitoring", { site: given, program });
-    app.synth();
-    mkdirSync(join(this.folder, given.state.backend === "local" ? given.state.directory : ""), { recursive: true });
-    await this.expectSuccess("init");
-  }
-
-  /** Writes the plan, and its JSON form beside it. */
-  async plan(): Promise<string> {
-    const text = await this.expectSuccess("plan", "-out=plan");
-    writeFileSync(join(this.#directory, "plan.json"), await this.expectSuccess("show", "-json", "plan"));
-    return text;
-  }
-
-  apply(): Promise<Finished> {
-    return this.#run("apply", "plan");
-  }
-
-  async deploy(): Promise<string> {
-    const text = await this.plan();
-    await this.expectSuccess("apply", "plan");
-    return text;
-  }
-
-  async isUnchanged(): Promise<boolean> {
-    const { code, output } = await this.#run("plan", "-detailed-exitcode");
-    if (code === 1) throw new Error(output);
-    return code === 0;
-  }
-
-  /** Everything that Terraform has printed. */
-  get log(): string {
-    return this.#log.join("\n");
-  }
-
-  remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  async expectSuccess(...parameters: string[]): Promise<string> {
-    const { code, output } = await this.#run(...parameters);
-    if (code !== 0) throw new Error(output);
-    return output;
-  }
-
-  #run(...[command, ...parameters]: string[]): Promise<Finished> {
-    const flags = { show: ["-no-color"], state: [] }[command ?? ""] ?? ["-input=false", "-no-color"];
-    return new Promise((resolve) => {
-      execFile(
-        terraform ?? "",
-        [command ?? "", ...flags, ...parameters],
-        { cwd: this.#directory, env: { ...terraformEnvironment(), ...this.variables }, maxBuffer: 1e8 },
-        (error, stdout, stderr) => {
-          this.#log.push(stdout, stderr);
-          resolve({
-            code: typeof error?.code === "number" ? error.code : error === null ? 0 : 1,
-            output: stdout + stderr,
-          });
-        },
-      );
-    });
-  }
-}
 
 describeWithProviders(
   ["etcd", "kube-apiserver", "kube-controller-manager", "prometheusrule-crd", "openssl"],
@@ -250,31 +140,6 @@ describeWithProviders(
         expect(planCounts(await small.deploy())).toMatchObject({ add: 0, change: 1, destroy: 0 });
         expect(await sent()).toBe("rotated");
       });
-    });
-
-    test("takes over a CronJob and a Secret that exist already", async () => {
-      await createNamespace("adopted");
-      const bend = ({ monitoring: { namespace, probes } }: Json) => {
-        namespace.create = false;
-        probes[0].adopt = ["cron-job", "secret"];
-      };
-      const given = inCluster("small", "adopted", bend);
-      const { metadata, spec } = onlyOf(
-        objectsOf(synthesise(given), { registry_probe_username: "", registry_probe_password: "" }),
-        "CronJob",
-      );
-      await cluster.request("POST", "/apis/batch/v1/namespaces/adopted/cronjobs", {
-        metadata,
-        spec: { ...spec, schedule: "0 4 * * *" },
-      });
-      await cluster.request("POST", "/api/v1/namespaces/adopted/secrets", { metadata: { name: "registry-probe" } });
-
-      const adopting = deployment({ TF_VAR_registry_probe_username: "u", TF_VAR_registry_probe_password: "p" });
-      await adopting.synthesise(given);
-      expect(planCounts(await adopting.deploy())).toMatchObject({ import: 2, destroy: 0 });
-      const cronJob = await get("/apis/batch/v1/namespaces/adopted/cronjobs/registry-probe");
-      expect(cronJob.spec.schedule).toBe(spec.schedule);
-      expect(await adopting.isUnchanged()).toBe(true);
     });
 
     test("takes over a PrometheusRule that exists already, and a release whose state was lost", async () => {

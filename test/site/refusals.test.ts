@@ -530,12 +530,12 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     "private is declared more than once",
   ],
   [
-    "a Secret to adopt that the stack does not manage",
+    "a Secret to adopt, whose values Terraform would read",
     (site) => {
       site.monitoring.probes[0].adopt = ["secret"];
     },
-    "monitoring.probes[0]: ",
-    "manages none",
+    'monitoring.probes[0].adopt[0]: given "secret"; ',
+    "delete the Secret",
   ],
   [
     "a probe image from the probed registry",

@@ -25,12 +25,14 @@ it("pins the providers", () => {
 });
 
 it("creates the namespace only where the site asks for it, and before everything in it", () => {
-  expect(reference.resource).not.toHaveProperty("kubernetes_namespace_v1");
-  expect(Object.values(small.resource.kubernetes_namespace_v1)).toMatchObject([{ metadata: { name: "monitoring" } }]);
-  const { kubernetes_namespace_v1, ...others } = small.resource;
-  const resources: Json[] = Object.values(others).flatMap((each) => Object.values(each as Json));
+  expect(JSON.stringify(reference)).not.toContain("create_namespace");
+  const [[name, release] = [], ...more] = Object.entries<Json>(small.resource.helm_release);
+  expect(more).toEqual([]);
+  expect(release).toMatchObject({ create_namespace: true, namespace: "monitoring" });
+  const { helm_release, terraform_data, ...inCluster } = small.resource;
+  const resources: Json[] = Object.values(inCluster).flatMap((each) => Object.values(each as Json));
   expect(resources.length).toBeGreaterThan(3);
-  for (const { depends_on } of resources) expect(depends_on).toContain("kubernetes_namespace_v1.namespace");
+  for (const { depends_on } of resources) expect(depends_on).toContain(`helm_release.${name}`);
 });
 
 it("has one CronJob a registry, and nothing that two of them share but the program", () => {

@@ -1,0 +1,108 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import type { ClusterSite } from "../site/schema";
+
+/** The cluster could not be asked. */
+export class ClusterError extends Error {
+  override readonly name = "ClusterError";
+
+  constructor(
+    readonly code: "no-kubectl" | "no-kubeconfig" | "unknown-context" | "unauthorized" | "unreachable" | "failed",
+    message: string,
+    /** What the operator can do about it. */
+    readonly hint: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Answers of kubectl that have a cause of their own; the rest is told as kubectl does. */
+const CAUSES: readonly { readonly pattern: RegExp; readonly error: (line: string) => ClusterError }[] = [
+  {
+    pattern: /context .*(does not exist|was not found)/,
+    error: (line) =>
+      new ClusterError(
+        "unknown-context",
+        line,
+        "set monitoring.kubernetes.context to one of: kubectl config get-contexts",
+      ),
+  },
+  {
+    pattern: /Unauthorized|Forbidden|must be logged in/,
+    error: (line) => new ClusterError("unauthorized", line, "use a kubeconfig whose user may read the namespace"),
+  },
+  {
+    pattern: /Unable to connect|was refused|no such host|i\/o timeout|deadline exceeded|x509|TLS/,
+    error: (line) =>
+      new ClusterError(
+        "unreachable",
+        `the API server cannot be reached (${line})`,
+        "check the network, and the server's address in the kubeconfig",
+      ),
+  },
+];
+
+const NO_SUCH_KIND = /the server doesn't have a resource type/;
+
+/** Long enough for a server that is far away, and a wrong address must not hold up the command. */
+const TIMEOUT = "15s";
+
+const explained = (stderr: string): ClusterError => {
+  // The last line is the verdict; the ones before it are kubectl's attempts.
+  const line = (stderr.trim().split("\n").at(-1) ?? "").replace(/^error: /, "") || "kubectl does not say why";
+  const cause = CAUSES.find(({ pattern }) => pattern.test(line));
+  return cause?.error(line) ?? new ClusterError("failed", line, "try the same with kubectl get");
+};
+
+/** Asks the cluster of a site, with kubectl and its credentials. */
+export class Kubectl {
+  readonly #arguments: readonly string[];
+  readonly #kubeconfig: string;
+
+  constructor({ kubernetes, namespace }: ClusterSite["monitoring"]) {
+    this.#kubeconfig = kubernetes.configPath.replace(/^~(?=\/)/, () => homedir());
+    this.#arguments = [
+      `--kubeconfig=${this.#kubeconfig}`,
+      ...(kubernetes.context === undefined ? [] : [`--context=${kubernetes.context}`]),
+      `--namespace=${namespace.name}`,
+      `--request-timeout=${TIMEOUT}`,
+    ];
+  }
+
+  /**
+   * What kubectl prints of an object.
+   *
+   * @param resource for example "cronjob.batch"
+   * @param output value of --output
+   * @returns undefined where there is no such object; `{ kind: "unknown" }` where the cluster does not know its kind
+   * @throws ClusterError where the cluster cannot be asked
+   */
+  async get(resource: string, name: string, output: string): Promise<string | undefined | { kind: "unknown" }> {
+    if (!existsSync(this.#kubeconfig))
+      throw new ClusterError(
+        "no-kubeconfig",
+        `the kubeconfig ${this.#kubeconfig} does not exist`,
+        "put it there, or name another in monitoring.kubernetes.configPath",
+      );
+    const parameters = ["get", resource, name, "--ignore-not-found", `--output=${output}`, ...this.#arguments];
+    const { code, stdout, stderr } = await run(parameters);
+    if (code === 0) return stdout.trim() === "" ? undefined : stdout;
+    if (NO_SUCH_KIND.test(stderr)) return { kind: "unknown" };
+    throw explained(stderr);
+  }
+}
+
+const run = (parameters: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+  new Promise((resolve, reject) => {
+    execFile(
+      "kubectl",
+      parameters,
+      { encoding: "utf8", timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
+      (error, stdout, stderr) => {
+        if ((error as NodeJS.ErrnoException | null)?.code === "ENOENT")
+          reject(new ClusterError("no-kubectl", "there is no kubectl on the PATH", "install it"));
+        else resolve({ code: error === null ? 0 : 1, stdout, stderr });
+      },
+    );
+  });

@@ -1,0 +1,64 @@
+import { Command } from "commander";
+import { stringify } from "yaml";
+import type { KubernetesObject } from "../monitoring/kubernetes-object";
+import { type ClusterSite, clusterProbes } from "../site/schema";
+import { printDocument } from "./output";
+import { selectedClusterSite } from "./selected-site";
+
+/** The program runs without CDKTF, but for what its constructs say. */
+class MissingPackageError extends Error {
+  override readonly name = "MissingPackageError";
+  readonly code = "missing-package";
+  readonly hint = "run it in a checkout after npm ci, or where the app has cdktf installed";
+}
+
+/**
+ * The objects of a site in its cluster, from the constructs that Terraform gets them from.
+ *
+ * @throws MissingPackageError where CDKTF is not installed
+ */
+export const manifestsOf = (site: ClusterSite): KubernetesObject[] => {
+  try {
+    return (require("../stacks/manifests") as typeof import("../stacks/manifests")).manifestsOf(site);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "MODULE_NOT_FOUND") throw error;
+    throw new MissingPackageError(message.split("\n", 1)[0]);
+  }
+};
+
+/** What the objects need and no manifest holds, as comments. */
+const notes = (site: ClusterSite): string[] => {
+  const namespace = site.monitoring.namespace.name;
+  return clusterProbes(site).flatMap(({ name, credentials, certificateAuthority }) => [
+    ...(credentials === undefined
+      ? []
+      : [`# ${name} needs the Secret ${namespace}/${credentials.secret} with the keys REG_USER and REG_PASS.`]),
+    ...(certificateAuthority === undefined
+      ? []
+      : [
+          `# ${name} needs the ConfigMap ${namespace}/${certificateAuthority.configMap} with the key ${certificateAuthority.key}.`,
+        ]),
+  ]);
+};
+
+/** Objects as a stream of YAML documents. */
+export const yamlStream = (objects: readonly KubernetesObject[]): string =>
+  objects.map((object) => `---\n${stringify(object, { lineWidth: 0 })}`).join("");
+
+/** `warden manifests`. */
+export const manifestsCommand = (): Command =>
+  new Command("manifests")
+    .description("print the objects of the stack monitoring as Kubernetes YAML, for Flux, Argo CD or kubectl")
+    .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  warden manifests                                   the selected site, for kubectl apply --server-side --filename -
+  warden manifests --site examples/small/site.ts     another site`,
+    )
+    .action(({ site: option }: { site?: string }) => {
+      const site = selectedClusterSite(option);
+      printDocument([...notes(site).map((note) => `${note}\n`), yamlStream(manifestsOf(site))].join(""));
+    });

@@ -1,0 +1,27 @@
+import { TerraformElement } from "cdktf";
+import type { Construct } from "constructs";
+
+/**
+ * Stands where a resource stood, and lets Terraform forget the object instead of deleting it. Where no state knows the
+ * resource it does nothing. `terraform destroy` does not look at it: it has to be applied before.
+ *
+ * https://developer.hashicorp.com/terraform/language/block/removed
+ */
+export class Forgotten extends TerraformElement {
+  /**
+   * @param scope the scope that the resource had
+   * @param id the id that it had there
+   * @param type Terraform's type of it, for example "kubernetes_secret_v1"
+   */
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly type: string,
+  ) {
+    super(scope, id);
+  }
+
+  override toTerraform(): unknown {
+    return { removed: [{ from: `${this.type}.${this.friendlyUniqueId}`, lifecycle: { destroy: false } }] };
+  }
+}
