@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { type SSHProvisionerConnection, TerraformStack } from "cdktf";
 import { Construct } from "constructs";
 import { type Delivery, deliveryInputs, deliveryScript, type Piece } from "../hosts/delivery";
-import { quote } from "../hosts/shell";
 import { knownHosts } from "../hosts/ssh";
 import type { Host } from "../site/host";
 import { literal } from "./literal";
@@ -15,6 +14,15 @@ export interface HostDeliveryProps {
 
 /** The directory on the host that receives the script; relative to the home of the user, who alone may read it. */
 const INBOX = ".registry-warden";
+
+/**
+ * Where Terraform puts the commands of a step, which it executes: /tmp may be mounted noexec. It leaves an empty file there.
+ * https://developer.hashicorp.com/terraform/language/resources/provisioners/connection
+ */
+const STEP = "./.registry-warden-step-%RAND%.sh";
+
+/** What an earlier run left: the empty files of its steps, and the script of one that was never confirmed. */
+const forgetOld = `find . -maxdepth 1 -name '.registry-warden-step-*.sh' -size 0 -mmin +60 -delete; find ${INBOX} -name '*.sh' -mtime +7 -delete`;
 
 /** A string within an expression. */
 const quoted = (text: string): string => literal(JSON.stringify(text));
@@ -44,6 +52,7 @@ const connection = ({ address, ssh }: Host): SSHProvisionerConnection => ({
   port: ssh.port,
   user: ssh.user,
   timeout: "30s",
+  scriptPath: STEP,
   ...(ssh.identityFile === undefined
     ? { agent: "true" }
     : { agent: "false", privateKey: `\${${key(ssh.identityFile)}}` }),
@@ -84,15 +93,16 @@ export class HostDelivery extends Construct {
     });
 
     const again = `terraform -chdir=cdktf.out/stacks/${stack.node.id} apply -replace=terraform_data.${resource.friendlyUniqueId}`;
-    const script = `${INBOX}/${delivery.name}.sh`;
-    const run = (command: string) => `${host.ssh.user === "root" ? "" : "sudo -n "}bash ${quote(script)} ${command}`;
+    // A name of its own for each run: two operators have two states, and so two ids.
+    const script = `${INBOX}/${delivery.name}-\${self.id}.sh`;
+    const run = (command: string) => `${host.ssh.user === "root" ? "" : "sudo -n "}bash '${script}' ${command}`;
     resource.connection = connection(host);
     resource.provisioners = [
-      { type: "remote-exec", inline: [`install -d -m 0700 ${quote(INBOX)}`] },
+      { type: "remote-exec", inline: [`install -d -m 0700 ${INBOX}`, forgetOld] },
       { type: "file", destination: script, content: deliveryScript(delivery, again).map(expression).join("") },
       { type: "remote-exec", inline: [run("apply")] },
       // A connection of its own: it proves that the host can still be reached, or the host rolls back.
-      { type: "remote-exec", inline: [run("confirm")] },
+      { type: "remote-exec", inline: [`${run("confirm")} && rm -f '${script}'`] },
     ];
   }
 }

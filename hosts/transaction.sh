@@ -6,6 +6,7 @@
 #   apply       stage, validate, back up, arm, put in place, activate, verify; then wait to be confirmed
 #   confirm     from a new connection: keep the change. Without it the watch rolls back
 #   verify      check what is in place, change nothing
+#   backups     what a rollback can go to, the oldest first, for a program
 #   difference  what a rollback would change
 #   rollback    back to the newest backup, or to the one that is named
 #   watch       every ten seconds while a transaction is open: roll back what was left behind
@@ -23,7 +24,8 @@
 #   activate_restored   like activate, for files that were put back
 #   restored_at_boot    like it, before the network is up
 #
-# Set before: DELIVERY HOST TITLE BACKUPS FILES MODES CONTENTS LINKS TARGETS DIRECTORIES ID AGAIN.
+# Set before: DELIVERY HOST TITLE BACKUPS FILES MODES CONTENTS DIGESTS LINKS TARGETS DIRECTORIES VERSION ID AGAIN. A file
+# that has a digest is a bundle, which nobody reads.
 
 umask 022
 
@@ -33,6 +35,9 @@ STAGED=$STATE/staged
 PENDING=$STATE/pending
 PROGRAM=$STATE/delivery.sh
 MANIFEST=$STATE/manifest
+# Every backup of this host, of any delivery, one a line in the order in which they were made, with what it holds. The
+# clock, which names them, may have been wrong.
+RECORD=/var/lib/registry-warden/backups
 UNIT=registry-warden-$DELIVERY
 UNITS=/etc/systemd/system
 
@@ -45,6 +50,8 @@ RESTORE_ATTEMPTS=30
 CHANGED=()
 REMOVED=()
 ARCHIVE=
+# This program, as it was when bash had read all of it.
+OWN_TEXT=
 
 # Puts a file or symbolic link in place in one step, as the source is: content, mode, owner and times.
 put() {
@@ -101,7 +108,9 @@ settle_previous() {
   done
   if is_pending; then
     say "an earlier delivery did not end; restores what it replaced"
+    trap say_undone EXIT
     undo
+    trap - EXIT
   fi
 }
 
@@ -128,7 +137,7 @@ stage() {
     ln -s -- "${TARGETS[index]}" "$STAGED${LINKS[index]}"
   done
   stage_manifest
-  stage_file "$PROGRAM" 0700 <"${BASH_SOURCE[0]}"
+  own_program | stage_file "$PROGRAM" 0700
   stage_parts
   while IFS= read -r path; do
     same "$path" "$STAGED$path" || CHANGED+=("$path")
@@ -138,12 +147,14 @@ stage() {
   done < <(comm -23 <(manifest_paths "$MANIFEST" | sort) <(manifest_paths "$STAGED$MANIFEST" | sort))
 }
 
-# What was delivered, so that a later delivery can remove what it no longer has: an id, then a digest, a mode and a path
-# on each line, or "link", its target and its path.
+own_program() { printf '%s\n' "$OWN_TEXT"; }
+
+# What was delivered, so that a later delivery can remove what it no longer has: an id and the version that delivered,
+# then a digest, a mode and a path on each line, or "link", its target and its path.
 stage_manifest() {
   local index digest
   {
-    printf '%s\n' "$ID"
+    printf '%s %s\n' "$ID" "$VERSION"
     for index in "${!FILES[@]}"; do
       digest=$(sha256sum <"$STAGED${FILES[index]}")
       printf '%s %s %s\n' "${digest%% *}" "${MODES[index]}" "${FILES[index]}"
@@ -155,7 +166,21 @@ stage_manifest() {
 }
 
 manifest_paths() { [[ ! -f $1 ]] || sed -e 1d -e 's/^[^ ]* [^ ]* //' -- "$1"; }
-delivered_id() { [[ ! -f $MANIFEST ]] || head -n 1 -- "$MANIFEST"; }
+delivered_id() { [[ ! -f $MANIFEST ]] || sed -e 's/ .*//;q' -- "$MANIFEST"; }
+# Nothing where a version delivered that did not yet record it.
+delivered_version() { [[ ! -f $MANIFEST ]] || sed -n '1s/^[^ ]* //p;1q' -- "$MANIFEST"; }
+
+# What was delivered and is no longer as it was.
+edited_by_hand() {
+  local digest mode path
+  while read -r digest mode path; do
+    if [[ $digest == link ]]; then
+      [[ -L $path && $(readlink -- "$path") == "$mode" ]] || printf '%s\n' "$path"
+    else
+      [[ -f $path && $(sha256sum <"$path") == "$digest "* ]] || printf '%s\n' "$path"
+    fi
+  done < <(sed 1d -- "$MANIFEST")
+}
 
 staged_paths() { find "$STAGED" ! -type d -printf '/%P\n' | sort; }
 
@@ -213,8 +238,22 @@ back_up() {
     (umask 077 && tar -C / -czf "$ARCHIVE.part" --no-recursion --null --files-from=-) || no_backup "$list"
   rm -f -- "$list"
   sync -- "$ARCHIVE.part"
+  # A line without its archive is passed over, an archive without its line would be taken for an old one.
+  { printf '%s %s\n' "$ARCHIVE" "$(state_in_words)" >>"$RECORD" && sync -- "$RECORD"; } || no_backup "$list"
   mv -fT -- "$ARCHIVE.part" "$ARCHIVE"
   sync -- "$(dirname -- "$ARCHIVE")"
+}
+
+# What a backup that is made now holds.
+state_in_words() {
+  local edited
+  if [[ ! -f $MANIFEST ]]; then
+    printf 'the host before %s was delivered' "$DELIVERY"
+    return
+  fi
+  edited=$(edited_by_hand | paste -sd ' ')
+  printf '%s as delivered by registry-warden %s' "$DELIVERY" "$(delivered_version)"
+  [[ -z $edited ]] || printf ', but edited by hand: %s' "$edited"
 }
 
 no_backup() {
@@ -233,7 +272,36 @@ note_absent_directories() {
 
 absent_list() { printf '%s' "${1%.tar.gz}.absent"; }
 
-archives() { compgen -G "$BACKUPS-????????-??????.tar.gz" | sort || true; }
+# The oldest first. Those that no line records were made before there was a record.
+archives() {
+  local recorded archive
+  recorded=$(recorded_backups | sed 's/ .*//')
+  while IFS= read -r archive; do
+    grep -qxF -- "$archive" <<<"$recorded" || printf '%s\n' "$archive"
+  done < <(compgen -G "$BACKUPS-????????-??????.tar.gz" | sort)
+  [[ -z $recorded ]] || printf '%s\n' "$recorded"
+}
+
+# Lines of the record whose archive is there, of this delivery; the last where a name was used again.
+recorded_backups() {
+  local archive holds
+  [[ -f $RECORD ]] || return 0
+  tac -- "$RECORD" | awk -v prefix="$BACKUPS-" 'index($0, prefix) == 1 && !seen[$1]++' | tac | while read -r archive holds; do
+    [[ ! -e $archive ]] || printf '%s %s\n' "$archive" "$holds"
+  done
+}
+
+# "backup", its place in the record of the host (0 before there was one), its path, what it holds; the last two in base64.
+backups() {
+  local archive line
+  while IFS= read -r archive; do
+    line=0
+    [[ ! -f $RECORD ]] || line=$(grep -nF -- "$archive " "$RECORD" | tail -n 1 | cut -d : -f 1)
+    printf 'backup %s %s %s\n' "${line:-0}" "$(as_base64 "$archive")" "$(as_base64 "$(holds "$archive")")"
+  done < <(archives)
+}
+
+holds() { recorded_backups | sed -n "s|^$1 ||p"; }
 
 prune_backups() {
   archives | head -n "-$BACKUPS_KEPT" | while IFS= read -r path; do
@@ -280,7 +348,7 @@ arm() {
   write_units
   rm -rf -- "$new"
   mkdir -m 0700 -- "$new"
-  install -m 0700 -- "${BASH_SOURCE[0]}" "$new/program"
+  own_program >"$new/program"
   printf '%s\n' "$ARCHIVE" >"$new/archive"
   boot_id >"$new/boot"
   sync -- "$new/program" "$new/archive" "$new/boot" "$new"
@@ -378,8 +446,12 @@ undo() {
   disarm
 }
 
+# As an EXIT trap: how an undo ended that did not come to its end.
+say_undone() { say "could not restore everything; it is tried again every 10 s: journalctl -u $UNIT"; }
+
+# bash runs no EXIT trap that is set within one, so the undo gets a shell of its own, whose end is looked at.
 roll_back_on_failure() {
-  local status=$?
+  local status=$? undone
   trap - EXIT
   ((status != 0)) || return 0
   if ! is_pending; then
@@ -387,10 +459,18 @@ roll_back_on_failure() {
     exit "$status"
   fi
   say "failed; restores what was there before"
-  trap 'say "could not restore everything; it is tried again every 10 s: journalctl -u $UNIT"' EXIT
-  undo
-  trap - EXIT
-  say "restored from $ARCHIVE; to deliver again: $AGAIN"
+  set +e
+  (
+    set -e
+    undo
+  )
+  undone=$?
+  set -e
+  if ((undone == 0)); then
+    say "restored from $ARCHIVE; to deliver again: $AGAIN"
+  else
+    say_undone
+  fi
   exit "$status"
 }
 
@@ -405,8 +485,18 @@ await_confirmation() {
 
 # --- commands ---
 
-apply() {
+# A step like any other, so that the rollback after it does not go further back: only our program and manifest differ.
+replace_own() {
   local path
+  back_up "${CHANGED[@]}"
+  for path in "${CHANGED[@]}"; do
+    put "$STAGED$path" "$path"
+  done
+  prune_backups
+  say "keeps the program of registry-warden $VERSION; backed up the one before to $ARCHIVE"
+}
+
+apply() {
   say "delivers $DELIVERY to $TITLE"
   take_lock
   settle_previous
@@ -414,9 +504,7 @@ apply() {
   stage
   if is_unchanged && is_active; then
     verify_delivery quiet
-    for path in "${CHANGED[@]}"; do
-      put "$STAGED$path" "$path"
-    done
+    ((${#CHANGED[@]} == 0)) || replace_own
     rm -rf -- "$STAGED"
     say "$DELIVERY is as delivered, nothing to change"
     return
@@ -489,13 +577,36 @@ difference() {
     done < <(were_absent "$tree.$(basename -- "$archive")" "$archive")
   done <<<"$undone"
   while IFS= read -r path; do
-    is_own "$path" || diff -u --label "$path" --label "$path (backup)" -N -- "$path" "${before[$path]}" || true
+    if is_own "$path" || cmp -s -- "$path" "${before[$path]}"; then
+      continue
+    elif is_bundle "$path"; then
+      printf '%s: sha256:%s, in the backup sha256:%s\n' "$path" "$(digest_of "$path")" "$(digest_of "${before[$path]}")"
+    else
+      diff -u --label "$path" --label "$path (backup)" -N -- "$path" "${before[$path]}" || true
+    fi
   done < <(printf '%s\n' "${!before[@]}" | sort)
   rm -rf -- "$tree".*
 }
 
+is_bundle() {
+  local index
+  for index in "${!FILES[@]}"; do
+    [[ ${FILES[index]} != "$1" || -z ${DIGESTS[index]} ]] || return 0
+  done
+  return 1
+}
+
+# Twelve digits tell two apart.
+digest_of() {
+  if [[ -s $1 ]]; then
+    sha256sum <"$1" | cut -c 1-12
+  else
+    printf 'absent'
+  fi
+}
+
 rollback() {
-  local undone archive tree=$STATE/restored touched
+  local undone archive path tree=$STATE/restored touched changes=no
   take_lock
   settle_previous
   undone=$(archives_down_to "${1-}")
@@ -513,7 +624,10 @@ rollback() {
     restore "$archive"
     step "restored $archive"
   done <<<"$undone"
-  activate_restored
+  for path in "${touched[@]}"; do
+    is_own "$path" || changes=yes
+  done
+  [[ $changes == no ]] || activate_restored
   disarm
   trap - EXIT
   prune_backups
@@ -548,14 +662,18 @@ recover() {
 
 main() {
   case ${1-} in
-    apply | confirm | verify | difference | rollback | watch | recover) ;;
+    apply | confirm | verify | backups | difference | rollback | watch | recover) ;;
     *)
-      printf 'usage: %s apply | confirm | verify [full | quiet] [findings] | difference [backup] | rollback [backup]\n' "${0##*/}" >&2
+      printf 'usage: %s apply | confirm | verify [full | quiet] [findings] | backups | difference [backup] | rollback [backup]\n' "${0##*/}" >&2
       exit 64
       ;;
   esac
   # Nothing here asks, and the open input of a session would keep some programs waiting for it.
   exec </dev/null
+  case $1 in
+    # Whatever is uploaded over this file from now on is not what runs, nor what is kept.
+    apply | rollback) OWN_TEXT=$(<"${BASH_SOURCE[0]}") ;;
+  esac
   [[ $EUID -eq 0 ]] || fail "given user $(id -un); allowed is root: set ssh.user to one that may use sudo without a password"
   [[ -d /run/systemd/system ]] || fail "the host does not run systemd; allowed is one that does: it guards the change"
   "$@"

@@ -34,7 +34,7 @@ test.each([
   await runWarden("dns", "verify", "pve", ...options);
   const [connection] = ssh.connections();
   expect(connection?.args.at(-1)).toBe(`'bash' '-s' '--' 'verify' ${mode} 'findings'`);
-  expect(connection?.input).toContain('\nmain "$@"\n');
+  expect(connection?.input).toContain('\nmain "$@"; exit\n');
 });
 
 test("prints findings as the contract has them, whatever is in them, and ends with 1", async () => {

@@ -34,10 +34,19 @@ test("a content stands once in the output: the script takes it from what the pla
 });
 
 test("the script goes to a directory that only the user can read, is applied, then confirmed over a connection of its own", () => {
-  expect(makeInbox["remote-exec"].inline).toEqual(["install -d -m 0700 '.registry-warden'"]);
-  expect(upload.file.destination).toBe(".registry-warden/dns.sh");
-  expect(apply["remote-exec"].inline).toEqual(["bash '.registry-warden/dns.sh' apply"]);
-  expect(confirm["remote-exec"].inline).toEqual(["bash '.registry-warden/dns.sh' confirm"]);
+  expect(makeInbox["remote-exec"].inline[0]).toBe("install -d -m 0700 .registry-warden");
+  expect(apply["remote-exec"].inline).toEqual([`bash '${upload.file.destination}' apply`]);
+  expect(confirm["remote-exec"].inline).toEqual([
+    `bash '${upload.file.destination}' confirm && rm -f '${upload.file.destination}'`,
+  ]);
+});
+
+test("the script has a name of its own in each run, so that two operators do not run each other's", () => {
+  expect(upload.file.destination).toBe(".registry-warden/dns-${self.id}.sh");
+});
+
+test("the steps are executed where the user logs in: /tmp may be mounted noexec", () => {
+  expect(resource.connection.script_path).toBe("./.registry-warden-step-%RAND%.sh");
 });
 
 test("no rollback hangs on destroy, which Terraform also does before each replacement", () => {
@@ -49,6 +58,7 @@ test("shell expansions of the script are not templates of Terraform", () => {
   expect(new Set(templates)).toEqual(
     new Set([
       '${self.triggers_replace["settings"]}',
+      '${self.triggers_replace["version"]}',
       "${sha256(jsonencode(self.triggers_replace))}",
       '${base64encode(self.triggers_replace["/etc/resolv.conf"])}',
     ]),
@@ -68,6 +78,7 @@ test("the agent is used where no key is named", () => {
     port: 22,
     user: "root",
     timeout: "30s",
+    script_path: "./.registry-warden-step-%RAND%.sh",
     agent: "true",
   });
 });
@@ -102,5 +113,5 @@ test("with a jump host, either key is compared with a list of both, whichever of
 
 test("any other user than root becomes root through sudo, which must not ask", () => {
   const { provisioner } = resourceOf(withSsh({ user: "ops" }));
-  expect(provisioner[2]["remote-exec"].inline).toEqual(["sudo -n bash '.registry-warden/dns.sh' apply"]);
+  expect(provisioner[2]["remote-exec"].inline).toEqual([`sudo -n bash '${provisioner[1].file.destination}' apply`]);
 });

@@ -19,13 +19,13 @@ test.each(deliveries.map((delivery) => [`${delivery.name} of ${delivery.host.nam
 
 test("fails with its usage, and touches nothing, where the command is not one of its own", () => {
   expect(() => execFileSync("bash", ["-s", "aply"], { input: assembleScript(first, "again"), stdio: "pipe" })).toThrow(
-    /usage: bash apply \| confirm \| verify \[full \| quiet\] \[findings\] \| difference \[backup\] \| rollback \[backup\]/,
+    /usage: bash apply \| confirm \| verify \[full \| quiet\] \[findings\] \| backups \| difference \[backup\] \| rollback \[backup\]/,
   );
 });
 
 test("whatever decides what a host gets is an input, so that a change of it is delivered again", () => {
   const inputs = deliveryInputs(first);
-  expect(Object.keys(inputs)).toEqual(["/etc/resolv.conf", "settings", "program"]);
+  expect(Object.keys(inputs)).toEqual(["/etc/resolv.conf", "settings", "program", "version"]);
   const other = { ...first, settings: { ...first.settings, EXTERNAL_NAME: "example.org" } };
   expect(deliveryInputs(other)).not.toEqual(inputs);
   expect(inputs.program).toMatch(/^sha256:[0-9a-f]{64}$/);

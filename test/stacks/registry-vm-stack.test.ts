@@ -1,4 +1,5 @@
 import { Testing } from "cdktf";
+import own from "../../package.json";
 import { RegistryVmStack } from "../../stacks/registry-vm-stack";
 import { parsed, reference, small, type WholeInput } from "../sites";
 
@@ -33,6 +34,7 @@ test("the plan shows every file of the services", () => {
     "cron: disabled are entries whose command contains",
     "program",
     "settings",
+    "version",
   ]);
 });
 
@@ -42,7 +44,9 @@ test("programs stand in the plan and in the state as their digests", () => {
 });
 
 test("what the plan shows", () => {
-  const texts = Object.entries(inputsOf()).filter(([, value]) => !value.startsWith("sha256:"));
+  const { version, ...inputs } = inputsOf();
+  const texts = Object.entries(inputs).filter(([, value]) => !value.startsWith("sha256:"));
+  expect(version).toBe(own.version);
   expect(Object.fromEntries(texts)).toMatchSnapshot();
 });
 
