@@ -14,10 +14,8 @@ const common = {
 
 /** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */
 module.exports = {
-  // One worker a core: the default leaves one idle, which is half of a machine with two. In CI the lab boots hosts whose
-  // deadlines are those of the product, so nothing else runs beside them: two workers take 22 minutes in place of 39, and
-  // of two whole runs one had a clean-up that failed after a power cut.
-  maxWorkers: process.env.CI ? 1 : "100%",
+  // One worker a core: the default leaves one idle, which is half of a machine with two.
+  maxWorkers: "100%",
   // A machine that is busy otherwise makes no test fail.
   testTimeout: 60_000,
   reporters: ["default", "<rootDir>/test/reporter.js"],

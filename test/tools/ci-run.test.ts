@@ -39,7 +39,7 @@ describe(".ci/run", () => {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: [join(checkout, "bin"), process.env.PATH].join(delimiter), HOME: checkout },
     });
-    return { status, last: stdout.trimEnd().split("\n").at(-1) };
+    return { status, last: stdout.trimEnd().split("\n").at(-1), output: stdout };
   };
   const green = {
     numPassedTests: 7,
@@ -50,12 +50,24 @@ describe(".ci/run", () => {
   };
 
   test("ends with the counts alone on a line", () => {
-    expect(run({}, green)).toEqual({ status: 0, last: "7 passed, 0 failed, 3 skipped" });
+    expect(run({}, green)).toMatchObject({ status: 0, last: "7 passed, 0 failed, 3 skipped" });
+  });
+
+  test("tells the time of each part, the quick ones first", () => {
+    expect(run({}, green).output).toMatch(
+      /\n==> npm ci \d+ s, lint \d+ s, docs \d+ s, cdktn \d+ s, cdktf-cli \d+ s, lab \d+ s, test \d+ s\n7 passed/,
+    );
+  });
+
+  test("the output of a part that ran beside others is whole, and told once it is waited for", () => {
+    program("tools/lab/setup", "echo one; echo two >&2; exit 1");
+    const { output } = run({}, green);
+    expect(output).toContain("==> lab (began earlier)\none\ntwo\n==> lab: 0 s, exit code 1\n==> test\n");
   });
 
   test("a component that cannot be had fails it, although its tests were skipped", () => {
     program("tools/lab/setup", "exit 1");
-    expect(run({}, green)).toEqual({ status: 1, last: "7 passed, 1 failed, 3 skipped" });
+    expect(run({}, green)).toMatchObject({ status: 1, last: "7 passed, 1 failed, 3 skipped" });
   });
 
   test.each([
@@ -71,6 +83,6 @@ describe(".ci/run", () => {
     ["failed tests and lint", { test: 1, lint: 1 }, { ...green, numFailedTests: 2 }, "7 passed, 3 failed, 3 skipped"],
     ["no dependencies", { ci: 1 }, green, "0 passed, 1 failed, 0 skipped"],
   ])("fails on %s", (_what, statuses, summary, last) => {
-    expect(run(statuses, summary)).toEqual({ status: 1, last });
+    expect(run(statuses, summary)).toMatchObject({ status: 1, last });
   });
 });

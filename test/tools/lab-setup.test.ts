@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { quote } from "../../hosts/shell";
@@ -52,6 +52,25 @@ describe("tools/lab/setup", () => {
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
     const named = stderr.match(/^\S+(?=: not fetched, see above)/gm);
     expect(named).toEqual(["mmdebstrap", "systemd-nspawn", "dnsmasq", "unbound", "nft", "hosts"]);
+  });
+
+  test("the programs of a module are built at once, and of them only those that were asked for", () => {
+    fake(
+      "go",
+      `case "$1" in
+         mod) printf '\\t"GoMod": "%s/go.mod"\\n' "$HOME" ;;
+         build)
+           printf '%s\\n' "$*" >>"$HOME/builds"
+           while [[ $1 != -o ]]; do shift; done
+           for program in "\${@:3}"; do printf '#!/bin/true' >"$2/\${program##*/}"; chmod +x "$2/\${program##*/}"; done ;;
+       esac`,
+    );
+    writeFileSync(join(folder, "go.mod"), "module k8s.io/kubernetes\n\ngo 1.24.0\n");
+    const { status } = setup("kube-apiserver", "kube-controller-manager");
+    expect(status).toBe(0);
+    expect(readFileSync(join(folder, "builds"), "utf8")).toMatch(
+      /^build .* k8s\.io\/kubernetes\/cmd\/kube-apiserver k8s\.io\/kubernetes\/cmd\/kube-controller-manager\n$/,
+    );
   });
 
   describe("the Debian mirror", () => {

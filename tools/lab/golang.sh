@@ -34,15 +34,19 @@ fetch_go_file() {
 
 # Built inside a module of our own that repeats the replace directives, because Go obeys only those of the main module.
 # Kubernetes replaces its staging modules by folders that its published module lacks: v1.x.y of it goes with v0.x.y of them.
+# The programs of one module are built at once: they are made of the same packages, and linked side by side.
 fetch_go_module() {
   local name=$1 module=${2%@*} version=${2#*@} program=$3
-  local folder="$cache/go/$2" work file
-  work="$cache/build/$name"
+  local folder="$cache/go/$2" work file programs
+  work="$cache/build/${2//\//-}"
   go_present
+  exec 8>"$cache/locks/${2//\//-}"
+  flock 8
   if [[ ! -x "$folder/$program" ]]; then
+    mapfile -t programs < <(wanted_programs "$2")
     file=$(go_module GoMod "$2")
     rm -rf "$work"
-    mkdir -p "$work" "$(dirname "$folder/$program")"
+    mkdir -p "$work" "$folder/$(dirname "$program")"
     {
       printf 'module lab\n\nrequire %s %s\n\nreplace (\n' "$module" "$version"
       awk -v staging="v0${version#v1}" '
@@ -55,8 +59,10 @@ fetch_go_module() {
     # kube-apiserver refuses to start without its version, tofu calls itself a development build; the linker ignores a
     # variable that a program lacks.
     (cd "$work" && CGO_ENABLED=0 GOFLAGS=-mod=mod nice go build -trimpath \
-      -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version -X github.com/opentofu/opentofu/version.dev=no" -o "$folder/$program" "$module/$program") >&2
+      -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version -X github.com/opentofu/opentofu/version.dev=no" \
+      -o "$folder/$(dirname "$program")/" "${programs[@]/#/$module/}") >&2
     rm -rf "$work"
   fi
+  exec 8>&-
   ln -sfn "$folder/$program" "$cache/bin/$name"
 }
