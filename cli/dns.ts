@@ -1,11 +1,10 @@
 import { Argument, Command } from "commander";
 import { assembleScript } from "../hosts/delivery";
-import type { Finding } from "../hosts/finding";
 import { dnsDelivery } from "../hosts/resolver";
-import { HostError, runOnHost } from "../hosts/ssh";
+import { HostError } from "../hosts/ssh";
 import { hasResolver } from "../site/host";
 import { dnsHosts, hasDns } from "../site/schema";
-import { hostTable, managedHost, reasonOf } from "./host";
+import { findingsOn, hostTable, managedHost } from "./host";
 import { print, printJson } from "./output";
 import { selectedSite } from "./selected-site";
 
@@ -17,20 +16,6 @@ interface DnsOptions {
 
 /** Named in messages of the script that verify does not come to. */
 const DEPLOY = "npm run cdktf -- deploy dns";
-
-const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");
-
-/** The lines that the script prints for a program; see finding in core.sh. */
-const findingsIn = (printed: string): Finding[] =>
-  printed
-    .split("\n")
-    .filter((line) => line.startsWith("finding "))
-    .map((line) => line.split(" "))
-    .map(([, what, expected, actual]) => ({
-      what: decoded(what),
-      expected: decoded(expected),
-      actual: decoded(actual),
-    }));
 
 async function run(
   _action: string,
@@ -51,18 +36,8 @@ async function run(
     );
   const script = assembleScript(dnsDelivery(site, host), DEPLOY);
   const mode = withoutFailoverTest ? "quiet" : "full";
-  const output = await runOnHost(host, script, { args: ["verify", mode, "findings"] });
-  const { status, stdout } = output;
-  const findings = findingsIn(stdout);
-  if (status !== 0 && findings.length === 0) {
-    throw new HostError(
-      "failed",
-      `the DNS of ${name} cannot be verified (${reasonOf(output)})`,
-      "correct that on the host, and run it again",
-    );
-  }
+  const { said, findings } = await findingsOn(host, script, ["verify", mode, "findings"]);
   const report = { host: name, findings };
-  const said = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("finding "));
   const lines = [...said, ...(findings.length > 0 ? hostTable(report) : [])];
   if (json) await printJson(report);
   else print(lines);

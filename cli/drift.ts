@@ -1,11 +1,12 @@
 import { Command } from "commander";
-import { findingsOf, lookScript, looksAt } from "../hosts/drift";
-import type { HostReport } from "../hosts/finding";
-import { HostError, runOnHost } from "../hosts/ssh";
+import { deliveriesTo } from "../hosts/deliveries";
+import { inspectionScript } from "../hosts/delivery";
+import type { Finding, HostReport } from "../hosts/finding";
+import { HostError } from "../hosts/ssh";
 import { type Host, isManaged } from "../site/host";
 import type { Site } from "../site/schema";
 import { clusterReport } from "./cluster-drift";
-import { hostOf, hostTable } from "./host";
+import { findingsOn, hostOf, hostTable } from "./host";
 import { print, printError, printJson, printJsonList } from "./output";
 import { selectedClusterSite, selectedSite } from "./selected-site";
 
@@ -17,17 +18,9 @@ interface DriftOptions {
 
 const reportOn = async (site: Site, host: Host): Promise<HostReport> => {
   if (!isManaged(host)) return { host: host.name, findings: [], deferred: host.deferred?.reason };
-  const looks = looksAt(site, host);
-  const { stdout, stderr, status } = await runOnHost(host, lookScript(looks));
-  if (status !== 0)
-    throw new HostError(
-      "failed",
-      `${host.name} cannot be looked at (${stderr.trim().split("\n").at(-1)})`,
-      "let the user of ssh.user become root by sudo without a password",
-    );
-  const findings = findingsOf(looks, stdout);
-  if (findings === undefined)
-    throw new HostError("failed", `${host.name} cannot be looked at (it did not say all)`, "run it again");
+  const findings: Finding[] = [];
+  for (const delivery of deliveriesTo(site, host))
+    findings.push(...(await findingsOn(host, inspectionScript(delivery), ["inspect"])).findings);
   return { host: host.name, findings };
 };
 

@@ -1,5 +1,5 @@
-import type { Finding, HostReport } from "../hosts/finding";
-import { HostError, type HostOutput } from "../hosts/ssh";
+import { type Finding, type Findings, findingsIn, type HostReport } from "../hosts/finding";
+import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import { lineDiff } from "../review/line-diff";
 import { type Host, isManaged, type ManagedHost } from "../site/host";
 import { managedHosts, type Site } from "../site/schema";
@@ -37,7 +37,25 @@ export const managedHost = (site: Site, name: string): ManagedHost => {
 };
 
 /** Why a script on a host failed: the first line that it said of it. */
-export const reasonOf = ({ stderr }: HostOutput): string => stderr.trim().split("\n", 1)[0] || "it does not say why";
+export const reasonOf = ({ stderr }: HostOutput): string =>
+  stderr.trim().split("\n", 1)[0] || "the output is incomplete";
+
+/**
+ * What a script on a host finds; see findingsIn.
+ *
+ * @param args of the script, which make it collect findings
+ * @throws HostError where not all could be asked
+ */
+export const findingsOn = async (host: ManagedHost, script: string, args: readonly string[]): Promise<Findings> => {
+  const output = await runOnHost(host, script, { args });
+  const found = findingsIn(output.stdout);
+  if (found !== undefined) return found;
+  throw new HostError(
+    "failed",
+    `${host.name} could not be inspected (${reasonOf(output)})`,
+    "correct that on the host, and run it again",
+  );
+};
 
 const isText = (value: string): boolean => value.includes("\n");
 

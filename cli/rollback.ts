@@ -1,12 +1,10 @@
 import { basename } from "node:path/posix";
 import { Command } from "commander";
-import { assembleScript, type Delivery } from "../hosts/delivery";
-import { registryDelivery } from "../hosts/registry";
-import { dnsDelivery } from "../hosts/resolver";
+import { deliveriesTo, stackFolder } from "../hosts/deliveries";
+import { assembleScript, type Delivery, inspectionScript } from "../hosts/delivery";
 import { quote } from "../hosts/shell";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
-import { hasResolver, type ManagedHost } from "../site/host";
-import { hasDns, runsRegistry, type Site } from "../site/schema";
+import type { ManagedHost } from "../site/host";
 import { managedHost, reasonOf } from "./host";
 import { print, printText } from "./output";
 import { selectedSite } from "./selected-site";
@@ -21,31 +19,43 @@ interface RollbackOptions {
 interface Backup {
   readonly delivery: Delivery;
   readonly path: string;
-  /** YYYYMMDD-HHMMSS, UTC. */
+  /** YYYYMMDD-HHMMSS, UTC, by the host's clock. */
   readonly stamp: string;
+  /** Its place among all backups of the host; 0 where it was made before they were recorded. */
+  readonly place: number;
+  /** In words; empty where that was not recorded. */
+  readonly holds: string;
 }
 
 const STAMP = /-(\d{8}-\d{6})\.tar\.gz$/;
 
-const deliveriesTo = (site: Site, host: ManagedHost): Delivery[] => [
-  ...(hasDns(site) && hasResolver(host) ? [dnsDelivery(site, host)] : []),
-  ...(runsRegistry(site, host) ? [registryDelivery(site)] : []),
-];
+const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");
 
-/** Newest first. */
-const backupsOn = async (host: ManagedHost, deliveries: readonly Delivery[]): Promise<Backup[]> => {
-  const patterns = deliveries.map(({ backups }) => `${quote(backups)}-*.tar.gz`);
-  const output = await runOnHost(host, `shopt -s nullglob; printf '%s\\n' ${patterns.join(" ")}`);
+/** Of one delivery, as its program prints them; see backups in transaction.sh. */
+const backupsOf = async (host: ManagedHost, delivery: Delivery): Promise<Backup[]> => {
+  const output = await runOnHost(host, inspectionScript(delivery), { args: ["backups"] });
   if (output.status !== 0) throw failed(host.name, output);
   return output.stdout
     .split("\n")
-    .flatMap((path): Backup[] => {
-      const [, stamp] = STAMP.exec(path) ?? [];
-      const delivery = deliveries.find(({ backups }) => path === `${backups}-${stamp}.tar.gz`);
-      return stamp === undefined || delivery === undefined ? [] : [{ delivery, path, stamp }];
-    })
-    .toSorted((one, other) => (one.stamp < other.stamp ? 1 : -1));
+    .filter((line) => line.startsWith("backup "))
+    .map((line) => line.split(" "))
+    .flatMap(([, place, encoded, holds]): Backup[] => {
+      const path = decoded(encoded);
+      const [, stamp = ""] = STAMP.exec(path) ?? [];
+      return path === `${delivery.backups}-${stamp}.tar.gz`
+        ? [{ delivery, path, stamp, place: Number(place), holds: decoded(holds) }]
+        : [];
+    });
 };
+
+/** Newest first. The clock may have been wrong; it decides only where nothing else was recorded. */
+const backupsOn = async (host: ManagedHost, deliveries: readonly Delivery[]): Promise<Backup[]> => {
+  const all: Backup[] = [];
+  for (const delivery of deliveries) all.push(...(await backupsOf(host, delivery)));
+  return all.toSorted((one, other) => other.place - one.place || (one.stamp < other.stamp ? 1 : -1));
+};
+
+const described = ({ path, holds }: Backup): string => (holds === "" ? path : `${path} (${holds})`);
 
 const isNamed =
   (name: string) =>
@@ -74,8 +84,7 @@ const chosen = (host: ManagedHost, backups: readonly Backup[], name: string | un
  * first delivery removed it: then that of the site does it.
  */
 const program = (host: ManagedHost, { delivery, path }: Backup, command: "difference" | "rollback"): string => {
-  const stack = delivery.name === "dns" ? "dns" : "registry-vm";
-  const folder = `cdktf.out/stacks/${stack}`;
+  const folder = stackFolder(delivery);
   const again = `terraform -chdir=${folder} apply -replace=<what terraform -chdir=${folder} state list calls ${host.name}>`;
   const script = Buffer.from(assembleScript(delivery, again)).toString("base64");
   return `program=/var/lib/registry-warden/${delivery.name}/delivery.sh
@@ -97,8 +106,8 @@ async function run(name: string, { to, dryRun, site: option }: RollbackOptions):
   const host = managedHost(site, name);
   const backups = await backupsOn(host, deliveriesTo(site, host));
   const backup = chosen(host, backups, to);
-  if (dryRun) print(backups.map(({ path }) => `${name}: has ${path}`));
-  print(`${name}: ${dryRun ? "would go" : "goes"} back to ${backup.path}`);
+  if (dryRun) print(backups.map((each) => `${name}: has ${described(each)}`));
+  print(`${name}: ${dryRun ? "would go" : "goes"} back to ${described(backup)}`);
   const output = await runOnHost(host, program(host, backup, dryRun ? "difference" : "rollback"), {
     onOutput: printText,
   });

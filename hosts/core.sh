@@ -17,7 +17,8 @@ fail() {
 }
 
 # A check that did not hold ends a delivery. Where findings are collected it is noted, for a program, and the checks go on:
-# "finding", what was checked, what is expected, what is the case; the last three in base64.
+# "finding", what was checked, what is expected, what is the case; the last three in base64. "findings" and their number
+# says that all was checked.
 COLLECTS_FINDINGS=no
 FINDINGS=0
 
@@ -26,9 +27,22 @@ collect_findings() { COLLECTS_FINDINGS=yes; }
 finding() {
   local what=$1 expected=$2 actual=$3 hint=$4
   [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: given ${actual:-nothing}; allowed is $expected: $hint"
-  FINDINGS=$((FINDINGS + 1))
-  printf 'finding %s %s %s\n' "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
+  note_finding "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
 }
+
+# Of three in base64.
+note_finding() {
+  FINDINGS=$((FINDINGS + 1))
+  printf 'finding %s %s %s\n' "$@"
+}
+
+end_findings() {
+  printf 'findings %d\n' "$FINDINGS"
+  ((FINDINGS == 0)) || exit 1
+}
+
+# compare WHAT EXPECTED ACTUAL
+compare() { [[ $2 == "$3" ]] || finding "$1" "$2" "$3" "deliver again"; }
 
 as_base64() { printf '%s' "$1" | base64 -w 0; }
 

@@ -126,9 +126,17 @@ export const deliveryScript = (delivery: Delivery, again: string): Piece[] => [
 ];
 
 /** The script with everything put in. */
-export const assembleScript = (delivery: Delivery, again: string): string => {
-  const inputs = deliveryInputs(delivery);
-  return deliveryScript(delivery, again)
+export const assembleScript = (delivery: Delivery, again: string): string =>
+  assembled(deliveryScript(delivery, again), deliveryInputs(delivery));
+
+/** The script without the bundles: it can only look, and of a bundle it compares the digest. */
+export const inspectionScript = (delivery: Delivery): string => {
+  const files = delivery.files.map((file) => (file.shown === "digest" ? { ...file, content: "" } : file));
+  return assembled(deliveryScript({ ...delivery, files }, ""), deliveryInputs(delivery));
+};
+
+const assembled = (pieces: readonly Piece[], inputs: Readonly<Record<string, string>>): string =>
+  pieces
     .map((piece) => {
       if ("text" in piece) return piece.text;
       if ("digest" in piece) return createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
@@ -136,4 +144,3 @@ export const assembleScript = (delivery: Delivery, again: string): string => {
       return piece.as === "text" ? input : Buffer.from(input).toString("base64");
     })
     .join("");
-};

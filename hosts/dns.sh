@@ -161,6 +161,15 @@ reload_resolved() {
   systemctl restart systemd-resolved
 }
 
+inspect_delivery() {
+  uses_resolved || return 0
+  compare "nameservers of $NETPLAN_INTERFACE in $NETPLAN_FILE" "$(wanted_nameservers)"$'\n' "$(netplan_nameservers / "$(netplan_path /)")"$'\n'
+  compare "servers of $NETPLAN_INTERFACE in systemd-resolved" "${NAMESERVERS[*]}" "$(servers_of_link)"
+  compare "search domains of $NETPLAN_INTERFACE in systemd-resolved" "" "$(resolvectl domain "$(link)" | sed 's/^[^:]*: *//')"
+  compare "servers of systemd-resolved" "$PRIMARY" "$(global_servers)"
+  compare "search domains of systemd-resolved" "$(sorted "${SEARCH[@]}" | paste -sd ' ')" "$(global_domains | tr ' ' '\n' | sort | paste -sd ' ')"
+}
+
 # --- verification ---
 
 # The way every program of the host takes: glibc, and through it systemd-resolved. Prints the addresses.

@@ -2,7 +2,7 @@
 #
 # The registries of a host, their front and their browser, as a compose project.
 #
-# Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS SERVICES FRONT AUTHORITATIVE
+# Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS IMAGES_OF SERVICES FRONT AUTHORITATIVE
 # PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS MAINTENANCE REPLACED_CRON.
 
 HEALTH_SECONDS=120
@@ -278,6 +278,41 @@ verify_delivery() {
   timers_are_active || fail "the timers $(active_timers | paste -sd ' ') are active; allowed are $(timers | paste -sd ' '): systemctl list-timers"
   is_active || fail "other containers run than the compose file says; allowed are those of the file: docker compose --file '$COMPOSE_FILE' up --detach --remove-orphans"
   verify_front
+}
+
+# An engine that hangs is no reason to wait for ever.
+inspect_delivery() {
+  local index
+  docker() { timeout 30 docker "$@"; }
+  for index in "${!CONTAINERS[@]}"; do
+    look_at_container "${CONTAINERS[index]}"
+    compare "container ${CONTAINERS[index]}" "$(container_as "${IMAGES_OF[index]}" running "that of $COMPOSE_FILE")"$'\n' "$LOOK"
+  done
+  compare "containers of compose project $PROJECT" "$(printf '%s\n' "${CONTAINERS[@]}" | sort | paste -sd ' ')" \
+    "$(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" --format '{{ .Names }}' | sort | paste -sd ' ')"
+  compare "timers of the maintenance" "$(delivered_timers | paste -sd ' ')" "$(active_timers | paste -sd ' ')"
+}
+
+container_as() { printf 'image %s\nstate %s\ndefinition %s' "$1" "$2" "$3"; }
+
+# Sets LOOK. A cache that keeps ending is as delivered: its upstream is down.
+look_at_container() {
+  local image id status service digest definition="that of $COMPOSE_FILE"
+  IFS='|' read -r image id status service digest < <(docker inspect --format \
+    '{{ .Config.Image }}|{{ .Image }}|{{ .State.Status }}|{{ index .Config.Labels "com.docker.compose.service" }}|{{ index .Config.Labels "com.docker.compose.config-hash" }}' "$1" 2>/dev/null) || true
+  LOOK=absent
+  [[ -n $image ]] || return 0
+  [[ $(docker image inspect --format '{{ .Id }}' "$image" 2>/dev/null || printf '%s' "$id") == "$id" ]] ||
+    image="$image, before that name got another image"
+  [[ $digest == "$(compose config --hash "$service" 2>/dev/null | cut -d ' ' -f 2)" ]] || definition=another
+  LOOK=$(container_as "$image" "${status/restarting/running}" "$definition")$'\n'
+}
+
+delivered_timers() {
+  local path
+  for path in "${FILES[@]}"; do
+    [[ $path != "$UNITS/$MAINTENANCE-"*.timer ]] || basename -- "$path"
+  done | sort
 }
 
 # What it said last of what went wrong; a trace of Go ends with lines that say nothing.

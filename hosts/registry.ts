@@ -51,6 +51,8 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       ADDRESS: host.address,
       IMAGES: [...new Set(Object.values(compose.services).map(({ image }) => image))],
       CONTAINERS: Object.values(up).map(({ container_name }) => container_name),
+      // In the order of the containers.
+      IMAGES_OF: Object.values(up).map(({ image }) => image),
       SERVICES: Object.keys(up).filter((name) => name !== NGINX),
       FRONT: NGINX,
       AUTHORITATIVE: privates.map(containerName),

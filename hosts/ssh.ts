@@ -96,6 +96,42 @@ const reasonOf = (stderr: string): string => {
   return (lines.findLast((line) => !PARTING.test(line)) ?? lines.at(-1) ?? "").trim();
 };
 
+/** Printed before a script begins: what comes before it is what the host says to everybody who logs in. */
+const BEGIN = "registry-warden begins";
+
+/** Why a host began no script, by what it said in its place, and what can be done about it. */
+const HINTS: readonly [said: RegExp, hint: string][] = [
+  [/sudo/, "let the user of ssh.user become root by sudo without a password"],
+  [/sftp/i, "set ssh.user to one whom sshd lets run commands, not only transfer files"],
+  [/not available|nologin/i, "set ssh.user to one with a login shell"],
+  [/bash.*(not found|no such file)/i, "install bash on the host"],
+];
+
+const notBegun = ({ name, ssh }: Host, { stdout, stderr }: HostOutput): HostError => {
+  const said = reasonOf(stderr) || reasonOf(stdout) || "it says nothing";
+  const hint = HINTS.find(([pattern]) => pattern.test(said))?.[1] ?? "set ssh.user to one whom sshd lets run bash";
+  return new HostError("failed", `${name} runs no command for ${ssh.user} (${said})`, hint);
+};
+
+/** What the script itself prints, out of all that comes; whole lines before it are dropped. */
+const fromTheBeginning = (printed: string): string | undefined => {
+  const at = printed.indexOf(`${BEGIN}\n`);
+  return at < 0 ? undefined : printed.slice(at + BEGIN.length + 1);
+};
+
+/** Passes on what the script prints, once it has begun. */
+const onceBegun = (onOutput: (text: string) => void): ((text: string) => void) => {
+  let waiting: string | undefined = "";
+  return (text) => {
+    if (waiting === undefined) return onOutput(text);
+    waiting += text;
+    const begun = fromTheBeginning(waiting);
+    if (begun === undefined) return;
+    waiting = undefined;
+    if (begun !== "") onOutput(begun);
+  };
+};
+
 /** How a script is run on a host. */
 export interface RunOptions {
   /** Arguments of the script. */
@@ -105,9 +141,10 @@ export interface RunOptions {
 }
 
 /**
- * Runs a bash script on a host as root. The script travels by standard input, so that nothing of it is in any argv.
+ * Runs a bash script on a host as root. The script travels by standard input, so that nothing of it is in any argv. What
+ * the host's shell says before it begins is left out.
  *
- * @throws HostError `unreachable` where ssh itself fails
+ * @throws HostError `unreachable` where ssh itself fails, `failed` where the host runs no command
  */
 export const runOnHost = async (host: Host, script: string, options: RunOptions = {}): Promise<HostOutput> => {
   const directory = mkdtempSync(join(tmpdir(), "warden-ssh-"));
@@ -115,8 +152,11 @@ export const runOnHost = async (host: Host, script: string, options: RunOptions 
     const file = join(directory, "known_hosts");
     writeFileSync(file, knownHosts(host), { mode: 0o600 });
     const command = ["bash", "-s", "--", ...(options.args ?? [])].map(quote).join(" ");
-    const output = await execute(sshArguments(host, command, file), `${script}\n`, options.onOutput);
-    if (output.status !== SSH_FAILED) return output;
+    const onOutput = options.onOutput && onceBegun(options.onOutput);
+    const output = await execute(sshArguments(host, command, file), `echo '${BEGIN}'\n${script}\n`, onOutput);
+    const stdout = fromTheBeginning(output.stdout);
+    if (stdout !== undefined && output.status !== SSH_FAILED) return { ...output, stdout };
+    if (output.status !== SSH_FAILED) throw notBegun(host, output);
     throw new HostError(
       "unreachable",
       `${host.name} cannot be reached (${reasonOf(output.stderr)})`,

@@ -5,7 +5,8 @@
 #
 #   apply       stage, validate, back up, arm, put in place, activate, verify; then wait to be confirmed
 #   confirm     from a new connection: keep the change. Without it the watch rolls back
-#   verify      check what is in place, change nothing
+#   verify      whether it works: names resolve, registries answer
+#   inspect     by finding, what of the host is not as it is delivered; it only reads
 #   backups     what a rollback can go to, the oldest first, for a program
 #   difference  what a rollback would change
 #   rollback    back to the newest backup, or to the one that is named
@@ -21,6 +22,7 @@
 #   activate            makes the host run what the files say
 #   verify_delivery     whether it works, by finding; its argument is "quiet", "full", which allows a check that disturbs, or
 #                       "deploy", which leaves that to the site
+#   inspect_delivery  what of the host is not as delivered, by finding, beside the files themselves
 #   activate_restored   like activate, for files that were put back
 #   restored_at_boot    like it, before the network is up
 #
@@ -544,14 +546,67 @@ verify() {
   [[ ${2-} != findings ]] || collect_findings
   take_lock
   verify_delivery "${1:-full}"
-  ((FINDINGS == 0)) || exit 1
-  say "$DELIVERY works"
+  ((FINDINGS > 0)) || say "$DELIVERY works"
+  [[ $COLLECTS_FINDINGS == no ]] || end_findings
+}
+
+inspect() {
+  collect_findings
+  inspect_record
+  inspect_files
+  inspect_links
+  inspect_delivery
+  end_findings
+}
+
+inspect_record() {
+  local by=none
+  if is_pending; then
+    by=unfinished
+  elif [[ -f $MANIFEST ]]; then
+    by=$(delivered_version)
+  fi
+  compare "version of registry-warden that delivered $DELIVERY" "$VERSION" "${by:-one that did not record it}"
+}
+
+# What is absent is one finding.
+inspect_files() {
+  local index path expected actual
+  for index in "${!FILES[@]}"; do
+    path=${FILES[index]} expected=${CONTENTS[index]}
+    if [[ -n ${DIGESTS[index]} ]]; then
+      expected=$(as_base64 "${DIGESTS[index]}")
+    fi
+    if [[ ! -f $path ]]; then
+      actual=$(as_base64 absent)
+    elif [[ -n ${DIGESTS[index]} ]]; then
+      actual=$(as_base64 "sha256:$(sha256sum <"$path" | cut -d ' ' -f 1)")
+    else
+      actual=$(base64 -w 0 -- "$path")
+    fi
+    [[ $actual == "$expected" ]] || note_finding "$(as_base64 "$path")" "$expected" "$actual"
+    [[ ! -f $path ]] ||
+      compare "mode and owner of $path" "$(printf '%o' "${MODES[index]}") root:root" "$(stat -c '%a %U:%G' -- "$path")"
+  done
+}
+
+inspect_links() {
+  local index path actual
+  for index in "${!LINKS[@]}"; do
+    path=${LINKS[index]} actual=absent
+    if [[ -L $path ]]; then
+      actual="link to $(readlink -- "$path")"
+    elif [[ -e $path ]]; then
+      actual="no link"
+    fi
+    compare "$path" "link to ${TARGETS[index]}" "$actual"
+  done
 }
 
 # The archives to undo, newest first, down to the one that is named by its path or its stamp; by default the newest.
 archives_down_to() {
   local wanted=${1-} archive all
-  mapfile -t all < <(archives | sort -r)
+  mapfile -t all < <(archives | tac)
   ((${#all[@]} > 0)) || fail "there is no backup of $DELIVERY; allowed is a host to which something was delivered"
   wanted=${wanted:-${all[0]}}
   [[ $wanted == /* ]] || wanted=$BACKUPS-$wanted.tar.gz
@@ -662,9 +717,9 @@ recover() {
 
 main() {
   case ${1-} in
-    apply | confirm | verify | backups | difference | rollback | watch | recover) ;;
+    apply | confirm | verify | inspect | backups | difference | rollback | watch | recover) ;;
     *)
-      printf 'usage: %s apply | confirm | verify [full | quiet] [findings] | backups | difference [backup] | rollback [backup]\n' "${0##*/}" >&2
+      printf 'usage: %s apply | confirm | verify [full | quiet] [findings] | inspect | backups | difference [backup] | rollback [backup]\n' "${0##*/}" >&2
       exit 64
       ;;
   esac

@@ -17,7 +17,7 @@ afterEach(() => ssh.remove());
 
 test("prints what the host said, and ends with 0", async () => {
   ssh.answer(host.address, {
-    stdout: "pve: with 192.168.1.2 silent, github.com resolved after 2.0 s\npve: dns works\n",
+    stdout: "pve: with 192.168.1.2 silent, github.com resolved after 2.0 s\npve: dns works\nfindings 0\n",
   });
   expect(await runWarden("dns", "verify", "pve")).toEqual({
     code: 0,
@@ -30,7 +30,7 @@ test.each([
   [[], "'full'"],
   [["--without-failover-test"], "'quiet'"],
 ])("%j asks for the check %s", async (options, mode) => {
-  ssh.answer(host.address, {});
+  ssh.answer(host.address, { stdout: "findings 0\n" });
   await runWarden("dns", "verify", "pve", ...options);
   const [connection] = ssh.connections();
   expect(connection?.args.at(-1)).toBe(`'bash' '-s' '--' 'verify' ${mode} 'findings'`);
@@ -39,7 +39,10 @@ test.each([
 
 test("prints findings as the contract has them, whatever is in them, and ends with 1", async () => {
   const actual = 'it\'s "$x"\n\\ ü';
-  ssh.answer(host.address, { status: 1, stdout: `pve: a line\n${finding("github.com", "an address", actual)}` });
+  ssh.answer(host.address, {
+    status: 1,
+    stdout: `pve: a line\n${finding("github.com", "an address", actual)}findings 1\n`,
+  });
   const { code, out } = await runWarden("dns", "verify", "pve", "--json");
   expect({ code, report: JSON.parse(out) }).toEqual({
     code: 1,
@@ -48,7 +51,10 @@ test("prints findings as the contract has them, whatever is in them, and ends wi
 });
 
 test("prints findings for people", async () => {
-  ssh.answer(host.address, { status: 1, stdout: `pve: a line\n${finding("github.com", "an address", "nothing")}` });
+  ssh.answer(host.address, {
+    status: 1,
+    stdout: `pve: a line\n${finding("github.com", "an address", "nothing")}findings 1\n`,
+  });
   expect((await runWarden("dns", "verify", "pve")).out).toBe(
     "pve: a line\npve: 1 finding\n  github.com: expected an address, is nothing\n",
   );
@@ -59,7 +65,7 @@ test("a host that lacks a tool is 2, with one line", async () => {
   const { code, out, err } = await runWarden("dns", "verify", "pve", "--json");
   expect(code).toBe(2);
   expect(JSON.parse(out)).toMatchObject({
-    error: { code: "failed", message: "the DNS of pve cannot be verified (pve: dig is missing on the host)" },
+    error: { code: "failed", message: "pve could not be inspected (pve: dig is missing on the host)" },
   });
   expect(err.split("\n")).toHaveLength(2);
 });

@@ -1,21 +1,18 @@
-import { type Look, looksAt } from "../../hosts/drift";
 import { managedHosts } from "../../site/schema";
 import { referenceSite } from "../sites";
 import { type Answer, FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
-const site = referenceSite;
-const [proxmox, vm] = managedHosts(site);
+const [proxmox, vm] = managedHosts(referenceSite);
 if (proxmox === undefined || vm === undefined) throw new Error("the reference site has two managed hosts");
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
-/** What a host prints on which everything is as expected, but for what the function says otherwise. */
-const printed = (host: typeof vm, actual: (look: Look) => string = ({ expected }) => expected): Answer => ({
-  stdout: looksAt(site, host)
-    .map((look) => `${base64(actual(look))}\n`)
-    .join(""),
+type Fields = [what: string, expected: string, actual: string];
+/** What a host prints that has these findings; it is asked once for each delivery. */
+const found = (...findings: Fields[]): Answer => ({
+  stdout: `${findings.map((fields) => `finding ${fields.map(base64).join(" ")}\n`).join("")}findings ${findings.length}\n`,
+  status: Number(findings.length > 0),
 });
-const except = (changed: string, actual: string) => (look: Look) => (look.what === changed ? actual : look.expected);
 
 let ssh: FakeSsh;
 beforeEach(() => {
@@ -24,8 +21,8 @@ beforeEach(() => {
 afterEach(() => ssh.remove());
 
 test("ends with 0 where every host is as the site has it, and names the deferred one with its reason", async () => {
-  ssh.answer(proxmox.address, printed(proxmox));
-  ssh.answer(vm.address, printed(vm));
+  ssh.answer(proxmox.address, found());
+  ssh.answer(vm.address, found());
   expect(await runWarden("drift")).toEqual({
     code: 0,
     out: 'pve: as the site has it\nregistry-vm: as the site has it\ntruenas: deferred: unreachable when the change was made ("No route to host" on 10.0.10.0/24)\n',
@@ -44,8 +41,7 @@ test("sends nothing to a deferred host", async () => {
 
 test("shows a changed file as a difference, from the site to the host, and ends with 1", async () => {
   const file = "/etc/resolv.conf";
-  const look = looksAt(site, proxmox).find(({ what }) => what === file);
-  ssh.answer(proxmox.address, printed(proxmox, except(file, `${look?.expected}options rotate\n`)));
+  ssh.answer(proxmox.address, found([file, "search lan\n", "search lan\noptions rotate\n"]));
   const { code, out } = await runWarden("drift", "pve");
   expect(code).toBe(1);
   expect(out).toContain("pve: 1 finding\n  /etc/resolv.conf:\n    --- the site\n    +++ the host\n    @@ ");
@@ -54,17 +50,17 @@ test("shows a changed file as a difference, from the site to the host, and ends 
 
 test("prints one JSON document, as the contract has it", async () => {
   const what = "servers of systemd-resolved";
-  ssh.answer(vm.address, printed(vm, except(what, "192.0.2.1")));
-  const { code, out } = await runWarden("drift", "registry-vm", "--json");
+  ssh.answer(proxmox.address, found([what, "10.0.20.1", "192.0.2.1"]));
+  const { code, out } = await runWarden("drift", "pve", "--json");
   expect({ code, report: JSON.parse(out) }).toEqual({
     code: 1,
-    report: { version: 1, host: "registry-vm", findings: [{ what, expected: "10.0.20.1", actual: "192.0.2.1" }] },
+    report: { version: 1, host: "pve", findings: [{ what, expected: "10.0.20.1", actual: "192.0.2.1" }] },
   });
 });
 
 test("prints a list of reports for all hosts", async () => {
-  ssh.answer(proxmox.address, printed(proxmox));
-  ssh.answer(vm.address, printed(vm));
+  ssh.answer(proxmox.address, found());
+  ssh.answer(vm.address, found());
   const { out } = await runWarden("drift", "--json");
   expect(JSON.parse(out)).toMatchObject([
     { host: "pve", findings: [] },
@@ -73,34 +69,26 @@ test("prints a list of reports for all hosts", async () => {
   ]);
 });
 
-test("calls a file that is not there absent", async () => {
-  ssh.answer(vm.address, printed(vm, except("/opt/registry/nginx.conf", "absent")));
-  expect((await runWarden("drift", "registry-vm")).out).toBe(
-    "registry-vm: 1 finding\n  /opt/registry/nginx.conf: is absent\n",
-  );
+test("asks the registry host of each delivery, in the order in which they are delivered", async () => {
+  ssh.answer(vm.address, found(["a file", "one", "another"]));
+  const { out } = await runWarden("drift", "registry-vm", "--json");
+  expect(JSON.parse(out).findings).toHaveLength(2);
+  const asked = ssh.connections().map(({ args, input }) => [args.at(-1), /^DELIVERY=.*$/m.exec(input)?.[0]]);
+  expect(asked.sort()).toEqual([
+    ["'bash' '-s' '--' 'inspect'", "DELIVERY='dns'"],
+    ["'bash' '-s' '--' 'inspect'", "DELIVERY='registry'"],
+  ]);
 });
 
-test("looks at every file that is delivered, the resolver, and every container", () => {
-  const whats = looksAt(site, vm).map(({ what }) => what);
-  expect(whats).toEqual(
-    expect.arrayContaining([
-      "/etc/systemd/resolved.conf.d/10-internal-dns.conf",
-      "mode and owner of /etc/cloud/cloud.cfg.d/99-disable-network-config.cfg",
-      "nameservers of eth0 in /etc/netplan/50-cloud-init.yaml",
-      "servers of eth0 in systemd-resolved",
-      "servers of systemd-resolved",
-      "search domains of systemd-resolved",
-      "/opt/registry/docker-compose.yml",
-      "/opt/registry/config-private.yml",
-      "container registry-private",
-      "container registry-nginx",
-      "containers of compose project registry",
-    ]),
-  );
-  expect(looksAt(site, proxmox).map(({ what }) => what)).toEqual([
-    "/etc/resolv.conf",
-    "mode and owner of /etc/resolv.conf",
-  ]);
+test("does not send the bundles, which are compared by their digests", async () => {
+  ssh.answer(vm.address, found());
+  await runWarden("drift", "registry-vm");
+  for (const { input } of ssh.connections()) expect(input.length).toBeLessThan(150_000);
+});
+
+test("what a chatty shell says first is none of it", async () => {
+  ssh.answer(proxmox.address, { ...found(), greeting: "Welcome to pve!\nfinding eA== eA== eA==\n" });
+  expect(await runWarden("drift", "pve")).toMatchObject({ code: 0, out: "pve: as the site has it\n" });
 });
 
 describe("a host that cannot be asked", () => {
@@ -119,15 +107,15 @@ describe("a host that cannot be asked", () => {
   });
 
   test("hides nothing of the others: a finding of theirs is 1", async () => {
-    ssh.answer(vm.address, printed(vm, except("servers of systemd-resolved", "192.0.2.1")));
+    ssh.answer(vm.address, found(["servers of systemd-resolved", "10.0.20.1", "192.0.2.1"]));
     const { code, out, err } = await runWarden("drift");
     expect(code).toBe(1);
-    expect(out).toContain("registry-vm: 1 finding\n");
+    expect(out).toContain("registry-vm: 2 findings\n");
     expect(err).toMatch(/^error: pve cannot be reached /);
   });
 
   test("is 2 where the others are as they should be, and they are still shown", async () => {
-    ssh.answer(vm.address, printed(vm));
+    ssh.answer(vm.address, found());
     const { code, out } = await runWarden("drift");
     expect(code).toBe(2);
     expect(out).toContain("registry-vm: as the site has it\n");
@@ -152,10 +140,39 @@ describe("a host that cannot be asked", () => {
     ],
     [
       "because its user may not use sudo",
-      { status: 1, stderr: "sudo: a password is required\n" },
-      /pve cannot be looked at \(sudo: a password is required\)/,
+      { runs: false, status: 1, stderr: "sudo: a password is required\n" },
+      /pve runs no command for root \(sudo: a password is required\); let the user of ssh\.user become root by sudo/,
     ],
-    ["because it ends before it has said all", { stdout: "YWJz\n" }, /pve cannot be looked at \(it did not say all\)/],
+    [
+      "because its user may only transfer files",
+      { runs: false, status: 1, greeting: "This service allows sftp connections only.\n" },
+      /\(This service allows sftp connections only\.\); set ssh\.user to one whom sshd lets run commands/,
+    ],
+    [
+      "because its user has no shell",
+      { runs: false, status: 1, greeting: "Welcome!\nThis account is currently not available.\n" },
+      /\(This account is currently not available\.\); set ssh\.user to one with a login shell/,
+    ],
+    [
+      "because it has no bash",
+      { runs: false, status: 127, stderr: "sh: 1: bash: not found\n" },
+      /\(sh: 1: bash: not found\); install bash on the host/,
+    ],
+    [
+      "because it says nothing",
+      { runs: false },
+      /pve runs no command for root \(it says nothing\); set ssh\.user to one whom sshd lets run bash/,
+    ],
+    [
+      "because it ends before it has said all",
+      { stdout: "finding YQ== Yg== Yw==\n" },
+      /pve could not be inspected \(the output is incomplete\)/,
+    ],
+    [
+      "because a check itself fails",
+      { status: 1, stderr: "pve: the host does not run systemd\n" },
+      /pve could not be inspected \(pve: the host does not run systemd\)/,
+    ],
   ])("%s", async (_, answer, message) => {
     ssh.answer(proxmox.address, answer);
     const { code, err } = await runWarden("drift", "pve");

@@ -8,10 +8,15 @@ const dns = (stamp: string) => `/root/dns-backups/dns-config-backup-${stamp}.tar
 const registry = (stamp: string) => `/root/registry-backups/registry-config-backup-${stamp}.tar.gz`;
 const backups = [dns("20260101-000000"), registry("20260102-000000"), dns("20260102-000000"), dns("20260101-120000")];
 
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+/** As a host prints them that was asked for those of its names; of its registries it prints none, since nothing tells. */
+const listed = (paths: readonly string[], place = (_index: number) => 0) =>
+  paths.map((path, index) => `backup ${place(index)} ${base64(path)} ${base64(`what ${index} holds`)}\n`).join("");
+
 let ssh: FakeSsh;
 beforeEach(() => {
   ssh = new FakeSsh();
-  ssh.answer(address, { stdout: `${backups.join("\n")}\n/root/dns-backups/dns-config-backup-of-mine.tar.gz\n` });
+  ssh.answer(address, { stdout: listed(backups) });
 });
 afterEach(() => ssh.remove());
 
@@ -23,11 +28,19 @@ const commandOf = () =>
     .find((command) => command !== undefined);
 
 test("goes back to the newest backup of any delivery", async () => {
-  ssh.answer(address, { stdout: `${dns("20260101-000000")}\n${registry("20260103-000000")}\n` });
+  ssh.answer(address, { stdout: listed([dns("20260101-000000"), registry("20260103-000000")]) });
   const { code, out } = await runWarden("rollback", "registry-vm");
   expect(code).toBe(0);
   expect(out).toMatch(/^registry-vm: goes back to \/root\/registry-backups\/registry-config-backup-20260103-000000/);
   expect(commandOf()).toBe(`rollback '${registry("20260103-000000")}'`);
+});
+
+test("goes back to the newest by the record of the host, whatever its clock said", async () => {
+  const paths = [dns("20260105-000000"), dns("20260103-000000"), registry("20260104-000000")];
+  ssh.answer(address, { stdout: listed(paths, (index) => [1, 3, 2][index] ?? 0) });
+  const { out } = await runWarden("rollback", "registry-vm");
+  expect(out).toMatch(/^registry-vm: goes back to .*20260103-000000\.tar\.gz \(what 1 holds\)\n/);
+  expect(commandOf()).toBe(`rollback '${dns("20260103-000000")}'`);
 });
 
 test.each([
@@ -42,8 +55,8 @@ test.each([
 test("--dry-run only shows", async () => {
   const { code, out } = await runWarden("rollback", "registry-vm", "--dry-run", "--to", "20260101-000000");
   expect(code).toBe(0);
-  expect(out).toContain(`registry-vm: has ${registry("20260102-000000")}\n`);
-  expect(out).toContain(`registry-vm: would go back to ${dns("20260101-000000")}\n`);
+  expect(out).toContain(`registry-vm: has ${registry("20260102-000000")} (what 1 holds)\n`);
+  expect(out).toContain(`registry-vm: would go back to ${dns("20260101-000000")} (what 0 holds)\n`);
   expect(commandOf()).toBe(`difference '${dns("20260101-000000")}'`);
 });
 
@@ -67,7 +80,7 @@ test("refuses a host to which nothing was delivered", async () => {
 });
 
 test("says why a host was not rolled back", async () => {
-  ssh.answer(address, { stdout: `${backups.join("\n")}\n`, status: 1, stderr: "registry-vm: no room\nmore\n" });
+  ssh.answer(address, { stdout: "", status: 1, stderr: "registry-vm: no room\nmore\n" });
   expect(await runWarden("rollback", "registry-vm")).toMatchObject({
     code: 2,
     err: expect.stringMatching(/^error: registry-vm was not rolled back \(registry-vm: no room\); [^\n]*\n$/),

@@ -19,7 +19,7 @@ test.each(deliveries.map((delivery) => [`${delivery.name} of ${delivery.host.nam
 
 test("fails with its usage, and touches nothing, where the command is not one of its own", () => {
   expect(() => execFileSync("bash", ["-s", "aply"], { input: assembleScript(first, "again"), stdio: "pipe" })).toThrow(
-    /usage: bash apply \| confirm \| verify \[full \| quiet\] \[findings\] \| backups \| difference \[backup\] \| rollback \[backup\]/,
+    /usage: bash apply \| confirm \| verify \[full \| quiet\] \[findings\] \| inspect \| backups \| difference \[backup\] \| rollback \[backup\]/,
   );
 });
 

@@ -1,8 +1,7 @@
 import { assembleScript } from "../../hosts/delivery";
 import { dnsDelivery } from "../../hosts/resolver";
-import { parseSite } from "../../site/load";
-import reference from "../../site/reference";
-import { managedHosts, type SiteInput } from "../../site/schema";
+import { dnsHosts } from "../../site/schema";
+import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 
@@ -11,7 +10,7 @@ const AGAIN = "terraform apply -replace=terraform_data.pve";
 
 /** The script that brings DNS to the Proxmox host of the reference site, with this search domain, by this version. */
 const scriptOf = (search: string, version = "1.0.0"): string => {
-  const input: SiteInput = {
+  const input: WholeInput = {
     ...reference,
     hosts: reference.hosts.map((host) =>
       host.resolver?.kind === "resolv.conf"
@@ -19,8 +18,8 @@ const scriptOf = (search: string, version = "1.0.0"): string => {
         : host,
     ),
   };
-  const site = parseSite(input);
-  const pve = managedHosts(site).find(({ resolver }) => resolver.kind === "resolv.conf");
+  const site = parsed(input);
+  const pve = dnsHosts(site).find(({ resolver }) => resolver.kind === "resolv.conf");
   if (pve === undefined) throw new Error("the reference site has no host without systemd-resolved");
   // The times are shortened, because tests wait for their end.
   return assembleScript(dnsDelivery(site, pve), AGAIN)

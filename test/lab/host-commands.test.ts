@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { assembleScript } from "../../hosts/delivery";
 import type { HostReport } from "../../hosts/finding";
 import { dnsDelivery } from "../../hosts/resolver";
+import { version } from "../../package.json";
 import { dnsHosts } from "../../site/schema";
 import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf } from "./dns-state";
@@ -256,6 +257,16 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
     });
   });
 
+  test("a host to which another version delivered is not as this one delivers it", () => {
+    const manifest = "/var/lib/registry-warden/dns/manifest";
+    hosts.ssh("pve", `cp -p ${manifest} /root/kept; sed -i '1s/ .*/ 0.0.1/' ${manifest}`);
+    const { findings } = reportOf(["drift", "pve"]);
+    hosts.ssh("pve", `mv /root/kept ${manifest}`);
+    expect(findings).toEqual([
+      { what: "version of registry-warden that delivered dns", expected: version, actual: "0.0.1" },
+    ]);
+  });
+
   describe("rollback", () => {
     const backupsOf = (host: LabHost) => hosts.ssh(host, "ls /root/dns-backups").trim().split("\n");
 
@@ -367,12 +378,50 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       );
       const site = siteWith(only("pve", { ssh: { ...ssh("pve"), user: "ops" } }));
       const refused = warden(["drift", "pve"], site);
-      expect(refused.output).toMatch(/^error: pve cannot be looked at \(sudo: a password is required\); [^\n]*\n$/);
+      expect(refused.output).toMatch(
+        /^error: pve runs no command for ops \(sudo: a password is required\); let the user [^\n]*\n$/,
+      );
       expect(refused.status).toBe(2);
       hosts.ssh("pve", "echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops");
       expect(warden(["drift", "pve"], site)).toEqual({ status: 0, output: "pve: as the site has it\n" });
       expect(warden(["dns", "verify", "pve", "--without-failover-test"], site)).toMatchObject({ status: 0 });
       expect(warden(["rollback", "pve", "--dry-run"], site)).toMatchObject({ status: 0 });
+    });
+
+    test("with a shell that talks, which is none of what is found", () => {
+      hosts.ssh("pve", "cp -p /root/.bashrc /root/kept; sed -i '1i echo Welcome; echo to pve >&2' /root/.bashrc");
+      try {
+        expect(hosts.ssh("pve", "true")).toBe("Welcome\n");
+        expect(warden(["drift", "pve"])).toMatchObject({ status: 0, output: "pve: as the site has it\n" });
+        expect(reportOf(["dns", "verify", "pve", "--without-failover-test"]).findings).toEqual([]);
+        expect(warden(["rollback", "pve", "--dry-run"]).output).toMatch(/^pve: has \/root\/dns-backups\//);
+      } finally {
+        hosts.ssh("pve", "mv /root/kept /root/.bashrc");
+      }
+    });
+
+    test.each([
+      ["may only transfer files", "--shell /bin/bash", "This service allows sftp connections only.", /run commands/],
+      ["has no shell", "--shell /usr/sbin/nologin", "This account is currently not available.", /a login shell/],
+    ])("as a user who %s is 2, with the true reason", (_, options, said, hint) => {
+      hosts.ssh(
+        "pve",
+        `useradd --create-home ${options} files
+         install -d -m 0700 -o files /home/files/.ssh && install -m 0600 -o files /root/.ssh/authorized_keys /home/files/.ssh/
+         ! [[ '${options}' == *bash ]] || printf 'Match User files\n  ForceCommand internal-sftp\n' >/etc/ssh/sshd_config.d/files.conf
+         systemctl reload ssh`,
+      );
+      try {
+        const site = siteWith(only("pve", { ssh: { ...ssh("pve"), user: "files" } }));
+        for (const args of [["drift", "pve"], ["rollback", "pve"], quiet.with(2, "pve")]) {
+          const { status, output } = warden(args, site);
+          expect(output).toContain(`error: pve runs no command for files (${said}); `);
+          expect(output).toMatch(hint);
+          expect(status).toBe(2);
+        }
+      } finally {
+        hosts.ssh("pve", "rm -f /etc/ssh/sshd_config.d/files.conf; systemctl reload ssh; userdel --remove files");
+      }
     });
   });
 });
