@@ -2,8 +2,8 @@ import { accessSync, constants, existsSync, readFileSync, renameSync, statSync, 
 import { dirname } from "node:path";
 import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { BLOB_CHECKS, type BlobCheck } from "../registry/oci/blob-check";
 import { readCertificates } from "../registry/oci/certificates";
-import { BLOB_CHECKS, type BlobCheck } from "../registry/oci/check";
 import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT, RegistryClient } from "../registry/oci/client";
 import { type Credentials, dockerCredentials } from "../registry/oci/credentials";
 import { RegistryError } from "../registry/oci/errors";

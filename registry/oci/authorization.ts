@@ -1,6 +1,14 @@
 import type { Credentials } from "./credentials";
 import { RegistryError } from "./errors";
-import { type Answer, addressOf, type Exchange, ExchangeError, type Transport } from "./http";
+import {
+  type Answer,
+  addressOf,
+  type Exchange,
+  ExchangeError,
+  isRedirect,
+  redirectTarget,
+  type Transport,
+} from "./http";
 
 /** One challenge of a WWW-Authenticate header; scheme and parameter names in lower case. */
 export interface Challenge {
@@ -51,6 +59,8 @@ const DEFAULT_LIFETIME = 60;
 const MARGIN = 10;
 const TOKEN_ANSWER_LIMIT = 1024 * 1024;
 const MOST_TOKENS = 1000;
+const MOST_SCOPES = 16;
+const MOST_REDIRECTS = 5;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 /** How the registry wants to be asked; learnt from its challenges. */
@@ -72,6 +82,12 @@ function tokenIn(answer: Answer): { token: string; lifetime: number } | null {
   return { token: value, lifetime };
 }
 
+/** Whether credentials that were sent to a service may follow its redirect. */
+function mayGoOn(service: URL, from: URL, to: URL): boolean {
+  if (from.protocol === "https:" && to.protocol !== "https:") return false;
+  return to.hostname === service.hostname || to.hostname.endsWith(`.${service.hostname}`);
+}
+
 function basicHeader({ username, password }: Credentials & { kind: "password" }): string {
   return `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
 }
@@ -90,6 +106,8 @@ export class Authorizer {
   #scheme: Scheme = { kind: "none" };
   readonly #basicHeader: string | null;
   readonly #tokens = new Map<Scope, IssuedToken>();
+  /** What the registry's challenges ask for where a request needs a scope of ours: the names differ from maker to maker. */
+  readonly #named = new Map<Scope, readonly Scope[]>();
 
   constructor(
     private readonly registry: URL,
@@ -128,12 +146,20 @@ export class Authorizer {
     if (scheme === null) return null;
     this.#scheme = scheme;
     if (scheme.kind === "bearer") {
+      this.#noteScopes(scope, challenges);
       const issued = this.#tokens.get(scope);
       // Another request may have renewed the token already.
       if (issued && (await issued.header) === rejected) this.#tokens.delete(scope);
     }
     const header = await this.headerFor(scope);
     return header === rejected ? null : header;
+  }
+
+  #noteScopes(scope: Scope, challenges: Challenge[]): void {
+    const named = challenges.find(({ scheme }) => scheme === "bearer")?.parameters.scope ?? "";
+    const others = named.split(" ").filter((each) => each !== "" && each !== scope);
+    if (this.#named.size >= MOST_TOKENS) this.#named.clear();
+    if (others.length > 0) this.#named.set(scope, others.slice(0, MOST_SCOPES));
   }
 
   #choose(challenges: Challenge[]): Scheme | null {
@@ -177,18 +203,20 @@ export class Authorizer {
 
   async #request(scope: Scope, { realm, service }: Scheme & { kind: "bearer" }) {
     const trusted = this.#maySendCredentialsTo(realm);
+    const scopes = [scope, ...(this.#named.get(scope) ?? [])].filter((each) => each !== "");
     const parameters = new URLSearchParams();
     if (service !== undefined) parameters.set("service", service);
-    if (scope !== "") parameters.set("scope", scope);
     if (this.credentials?.kind === "identity-token" && trusted) {
       parameters.set("grant_type", "refresh_token");
       parameters.set("refresh_token", this.credentials.token);
       parameters.set("client_id", "registry-warden");
+      if (scopes.length > 0) parameters.set("scope", scopes.join(" "));
       const headers = { "content-type": "application/x-www-form-urlencoded" };
       return this.#ask(realm, { method: "POST", headers, body: `${parameters}` }, true);
     }
     const url = new URL(realm);
     for (const [name, value] of parameters) url.searchParams.set(name, value);
+    for (const each of scopes) url.searchParams.append("scope", each);
     const basic = trusted ? this.#basicHeader : null;
     if (basic !== null && this.credentials?.kind === "password") {
       url.searchParams.set("account", this.credentials.username);
@@ -197,8 +225,33 @@ export class Authorizer {
     return this.#ask(url, { method: "GET", headers }, basic !== null);
   }
 
+  /**
+   * Sends a request to the token service, and on to where that sends it. Credentials go on only to the same host or one below
+   * it, as Docker's own client has it, and never from https to http; a request that carries them in its body ends there.
+   */
+  async #follow(service: URL, request: Pick<Exchange, "method" | "headers" | "body">): Promise<Answer> {
+    let url = service;
+    let { headers } = request;
+    for (let redirects = 0; ; redirects++) {
+      const answer = await this.transport.exchange({
+        ...request,
+        ...addressOf(url),
+        headers,
+        limit: TOKEN_ANSWER_LIMIT,
+      });
+      if (!isRedirect(answer)) return answer;
+      const next = redirectTarget(answer);
+      if (next === null || redirects === MOST_REDIRECTS) return answer;
+      if (!mayGoOn(service, url, next)) {
+        if (request.body !== undefined) return answer;
+        headers = {};
+      }
+      url = next;
+    }
+  }
+
   async #ask(service: URL, request: Pick<Exchange, "method" | "headers" | "body">, withCredentials: boolean) {
-    const answer = await this.transport.exchange({ ...addressOf(service), ...request, limit: TOKEN_ANSWER_LIMIT });
+    const answer = await this.#follow(service, request);
     // A service that took the credentials before refuses the scope.
     if (answer.status === 401 && withCredentials && !this.#accepted) {
       throw new RegistryError(

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { rootCertificates } from "node:tls";
 import { RegistryError } from "./errors";
 
 /**
@@ -23,4 +24,41 @@ export function readCertificates(path: string): string {
     throw new RegistryError("bad-input", `the certificate file ${path} holds no certificate`, hint);
   }
   return pem;
+}
+
+/** Where the distributions keep the system's store as one file: Debian, Red Hat, SUSE, Alpine and BSD. */
+const SYSTEM_STORES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+function certificatesIn(path: string | undefined): string[] {
+  if (!path) return [];
+  try {
+    return readFileSync(path, "utf8").match(CERTIFICATE) ?? [];
+  } catch {
+    // As Node, OpenSSL and Go do: what is not trusted for want of it says so by itself.
+    return [];
+  }
+}
+
+/**
+ * Every certificate authority that is trusted: the public ones, the system's (SSL_CERT_FILE, where it is set, in its place,
+ * as OpenSSL and Go have it), those of NODE_EXTRA_CA_CERTS, and one's own. To give some to Node replaces all others.
+ *
+ * @param own PEM
+ */
+export function trustedCertificates(own: string | undefined, environment: NodeJS.ProcessEnv): string[] {
+  const { SSL_CERT_FILE, NODE_EXTRA_CA_CERTS } = environment;
+  const system = SSL_CERT_FILE ? [SSL_CERT_FILE] : SYSTEM_STORES;
+  const stored = system.map(certificatesIn).find((certificates) => certificates.length > 0) ?? [];
+  const known = [...rootCertificates, ...stored, ...certificatesIn(NODE_EXTRA_CA_CERTS)];
+  // The public ones stand in the system's store as well, in lines of another length.
+  const distinct = new Map(known.map((each) => [each.replace(/\s/g, ""), each]));
+  return own === undefined ? [...distinct.values()] : [...distinct.values(), own];
 }

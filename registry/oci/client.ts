@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Authorizer, CATALOG_SCOPE, parseChallenges, pullScope, type Scope } from "./authorization";
 import type { Credentials } from "./credentials";
@@ -12,12 +13,13 @@ import {
   cancelled,
   type Exchange,
   ExchangeError,
+  isRedirect,
+  redirectTarget,
   type Traffic,
   Transport,
-  targetOf,
 } from "./http";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "./manifest";
-import { type Outcome, retryAfter, retryDelay } from "./retry";
+import { isThrottled, type Outcome, retryAfter, retryDelay } from "./retry";
 
 export interface ClientOptions {
   /** The registry's origin. */
@@ -34,6 +36,8 @@ export interface ClientOptions {
   insecureSkipTlsVerify?: boolean;
   /** Cuts everything short. */
   signal?: AbortSignal;
+  /** Takes a line for each request: method, url without secrets, status, bytes, milliseconds. */
+  onExchange?: (line: string) => void;
 }
 
 export const DEFAULT_CONCURRENCY = 8;
@@ -50,7 +54,6 @@ const WHOLE_BLOB = 64 * 1024;
 const SILENCE = 2;
 
 const MOST_REDIRECTS = 5;
-const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 interface Request {
   path: string;
@@ -99,10 +102,13 @@ export class RegistryClient {
     this.#origin = url.origin;
     this.concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
     this.#signal = signal;
+    // Whoever waits listens, and more than ten may wait.
+    if (signal !== undefined) setMaxListeners(0, signal);
     this.#hasCredentials = credentials !== null;
     this.#gate = new Gate({ concurrency: this.concurrency, rate, signal });
     const timeout = (options.timeout ?? DEFAULT_TIMEOUT) * 1000;
-    this.#transport = new Transport({ timeout, ca, insecureSkipTlsVerify, signal });
+    const { onExchange } = options;
+    this.#transport = new Transport({ timeout, ca, insecureSkipTlsVerify, signal, onExchange });
     this.#authorizer = new Authorizer(url, credentials, this.#transport);
   }
 
@@ -135,15 +141,20 @@ export class RegistryClient {
       const answer = await this.#send({ ...request, anonymous: true });
       if (answer.status === 400) throw noRegistry(this.url, "it answers 400");
       if (answer.status === 403) throw credentialsRefused(this.url);
-      if (answer.status >= 502 && answer.status <= 504) throw gatewayFailed(this.url, answer.status);
+      if (isGatewayError(answer)) throw gatewayFailed(this.url, answer.status);
       this.#greeted = answer.status !== 404;
-      if (answer.status !== 401) return;
-
       const challenges = parseChallenges(answer.headers["www-authenticate"]);
+      if (answer.status !== 401) {
+        // A registry that is open to all shows more to whom it knows.
+        if (this.#hasCredentials && challenges.length > 0) await this.#authorizer.answer(challenges, "", null);
+        return;
+      }
       const authorization = await this.#authorizer.answer(challenges, "", null);
       // A token service may give nothing for the registry itself, and yet a token for a repository.
       if (authorization !== null || challenges.some(({ scheme }) => scheme === "bearer")) return;
-      throw credentialsNeeded(this.url);
+      // Nobody's pull may be allowed all the same.
+      this.#refused = true;
+      if (this.#hasCredentials) throw credentialsNeeded(this.url);
     } catch (error) {
       throw error instanceof ExchangeError ? registryFailed(this.url, error) : error;
     }
@@ -209,6 +220,12 @@ export class RegistryClient {
     });
   }
 
+  /** A blob, of which the beginning is enough. */
+  blobBeginning(repository: string, digest: Digest): Promise<Answer> {
+    const enough = () => true;
+    return this.#send({ ...this.#blob(repository, digest), limit: Number.POSITIVE_INFINITY, enough });
+  }
+
   /** A whole blob, piece by piece. @param receiver makes the taker of the pieces, afresh for each attempt */
   blobWhole(
     repository: string,
@@ -226,14 +243,19 @@ export class RegistryClient {
   async #send(request: Request): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#attempt(request);
+      const throttled = isThrottled(outcome);
+      // One object behind a broken backend answers 503 for ever: that is no reason to crawl.
+      if (throttled && (outcome.status === 429 || attempt <= 2)) this.#gate.slowDown();
       const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
       if (delay === null) {
+        // It asks for more patience than a run has.
+        if (throttled && outcome.status === 429 && attempt === 1) throw rateLimited(this.url, retryAfter(outcome));
         this.#noteSilence(outcome);
         if (outcome instanceof ExchangeError) throw outcome;
         return outcome;
       }
       // A registry that asks for patience asks it of all.
-      if (!(outcome instanceof ExchangeError) && retryAfter(outcome) !== null) this.#gate.hold(delay);
+      if (throttled && retryAfter(outcome) !== null) this.#gate.hold(delay);
       await sleep(delay, undefined, { signal: this.#signal }).catch(() => {
         throw cancelled();
       });
@@ -242,9 +264,12 @@ export class RegistryClient {
 
   /** A registry that has gone silent is one fault, not one of each object that is still to be asked for. */
   #noteSilence(outcome: Outcome): void {
-    const silent = outcome instanceof ExchangeError && ["unreachable", "timeout"].includes(outcome.fault);
+    const isError = outcome instanceof ExchangeError;
+    const silent = isError ? ["unreachable", "timeout"].includes(outcome.fault) : isUnavailable(outcome);
     this.#silence = silent ? this.#silence + 1 : 0;
-    if (this.#silence >= SILENCE * this.concurrency) throw registryFailed(this.url, outcome as ExchangeError);
+    if (this.#silence < SILENCE * this.concurrency) return;
+    if (isError) throw registryFailed(this.url, outcome);
+    throw outcome.status === 429 ? rateLimited(this.url, null) : gatewayFailed(this.url, outcome.status);
   }
 
   /**
@@ -306,20 +331,27 @@ export class RegistryClient {
     const { method = "GET", accept, range, limit, receiver, enough } = request;
     const headers: Record<string, string> = {};
     if (accept !== undefined) headers.accept = accept;
+    // A digest is of what is stored, not of what somebody made of it on the way.
+    headers["accept-encoding"] = "identity";
     if (range !== undefined) headers.range = range;
     if (authorization !== null) headers.authorization = authorization;
     return this.#transport.exchange({ origin, path, method, headers, limit, onPiece: receiver?.(), enough });
   }
 }
 
-function isRedirect({ status }: Answer): boolean {
-  return REDIRECTS.includes(status);
+/** Whether nothing was learned of what was asked for, after every attempt. */
+function isUnavailable(answer: Answer): boolean {
+  return answer.status === 429 || isGatewayError(answer);
 }
 
-function redirectTarget(answer: Answer): URL | null {
-  const { location } = answer.headers;
-  const target = typeof location === "string" ? targetOf(location, answer) : null;
-  return target !== null && ["http:", "https:"].includes(target.protocol) && target.username === "" ? target : null;
+/** What a reverse proxy answers for a registry that it cannot reach. */
+function isGatewayError({ status }: Answer): boolean {
+  return status >= 502 && status <= 504;
+}
+
+/** The request that failed, as ` (GET https://registry.example.org/v2/)`. */
+function asking({ request }: ExchangeError): string {
+  return request === null ? "" : ` (${request})`;
 }
 
 function registryFailed(url: URL, error: ExchangeError): Error {
@@ -335,7 +367,7 @@ function registryFailed(url: URL, error: ExchangeError): Error {
     case "timeout":
       return new RegistryError(
         "timeout",
-        `${url.host} did not answer in time`,
+        `${url.host} did not answer in time${asking(error)}`,
         "check its address, or raise --timeout",
       );
     case "not-http":
@@ -343,13 +375,13 @@ function registryFailed(url: URL, error: ExchangeError): Error {
     case "too-large":
       return new RegistryError(
         "unreachable",
-        `${url.host} is no registry: ${error.message}`,
+        `${url.host} is no registry: ${error.message}${asking(error)}`,
         "check address and scheme",
       );
     default:
       return new RegistryError(
         "unreachable",
-        `${url.host} cannot be reached: ${error.message}`,
+        `${url.host} cannot be reached: ${error.message}${asking(error)}`,
         "check the address, the port and the scheme, and that the registry runs",
       );
   }
@@ -358,6 +390,16 @@ function registryFailed(url: URL, error: ExchangeError): Error {
 function noRegistry(url: URL, why: string): RegistryError {
   const hint = "check the address, and whether it speaks http or https";
   return new RegistryError("unreachable", `${url.origin} is no registry: ${why}`, hint);
+}
+
+function rateLimited(url: URL, asked: number | null): RegistryError {
+  const why =
+    asked === null ? "however slowly it is asked" : `and asks for no request for ${Math.ceil(asked / 1000)} s`;
+  return new RegistryError(
+    "rate-limited",
+    `${url.host} answers 429, ${why}`,
+    "run it again later, or slower from the start with --rate (rate of a probe)",
+  );
 }
 
 function gatewayFailed(url: URL, status: number): RegistryError {

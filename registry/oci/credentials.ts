@@ -122,7 +122,8 @@ export async function credentialsIn(
   const helpers = isObject(config.credHelpers) ? config.credHelpers : {};
   const helped = keyOf(helpers, host);
   const helper = helped === undefined ? undefined : helpers[helped];
-  if (helped !== undefined && typeof helper === "string") return askHelper(helper, helped, environment);
+  if (helped !== undefined && typeof helper === "string" && helper !== "")
+    return askHelper(helper, helped, environment);
 
   const entries = isObject(config.auths) ? config.auths : {};
   const key = keyOf(entries, host);
@@ -142,19 +143,43 @@ export function dockerConfigPath(environment: NodeJS.ProcessEnv): string {
 }
 
 /**
- * The credentials that `docker login` left for a registry; null when there are none.
+ * The files that may hold credentials, in order: what Podman is told to use, Docker's, then where Podman keeps its own.
  *
- * @throws RegistryError `bad-credentials` when the file cannot be read or is not JSON, or a helper fails
+ * https://docs.podman.io/en/latest/markdown/podman-login.1.html#authfile-path
  */
-export async function dockerCredentials(environment: NodeJS.ProcessEnv, host: string): Promise<Credentials | null> {
-  const path = dockerConfigPath(environment);
-  let config: unknown;
+function configPaths(environment: NodeJS.ProcessEnv): string[] {
+  const { REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME, HOME } = environment;
+  const podman = join("containers", "auth.json");
+  return [
+    ...(REGISTRY_AUTH_FILE ? [REGISTRY_AUTH_FILE] : []),
+    dockerConfigPath(environment),
+    ...(XDG_RUNTIME_DIR ? [join(XDG_RUNTIME_DIR, podman)] : []),
+    join(XDG_CONFIG_HOME || join(HOME || homedir(), ".config"), podman),
+  ];
+}
+
+/** The parsed file; null where there is none, or nothing in it. @throws RegistryError `bad-credentials` */
+function configIn(path: string): unknown {
   try {
-    config = JSON.parse(readFileSync(path, "utf8"));
+    const text = readFileSync(path, "utf8");
+    return text.trim() === "" ? null : JSON.parse(text);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
     const why = error instanceof SyntaxError ? "is not json" : "cannot be read";
-    throw new RegistryError("bad-credentials", `${path} ${why}`, "repair it, or set DOCKER_CONFIG to another folder");
+    const hint = "repair it, or set DOCKER_CONFIG to another folder (REGISTRY_AUTH_FILE to another file)";
+    throw new RegistryError("bad-credentials", `${path} ${why}`, hint);
   }
-  return credentialsIn(config, host, environment);
+}
+
+/**
+ * The credentials that `docker login` or `podman login` left for a registry; null when there are none.
+ *
+ * @throws RegistryError `bad-credentials` when a file cannot be read or is not JSON, or a helper fails
+ */
+export async function dockerCredentials(environment: NodeJS.ProcessEnv, host: string): Promise<Credentials | null> {
+  for (const path of configPaths(environment)) {
+    const found = await credentialsIn(configIn(path), host, environment);
+    if (found !== null) return found;
+  }
+  return null;
 }

@@ -3,6 +3,7 @@ export type RegistryErrorCode =
   | "unreachable"
   | "timeout"
   | "unauthorized"
+  | "rate-limited"
   | "bad-input"
   | "bad-credentials"
   | "accept-dropped"

@@ -15,6 +15,8 @@ export interface ManifestNode {
   size: number | null;
   /** Whether it is an index, as far as its descriptor or its body tells. */
   index: boolean;
+  /** Whether something needs it: not of a child of an index whose platform was not asked for. */
+  required: boolean;
   /** Whether it was asked for, and what came was judged. */
   read: boolean;
   /** Whether it stands in the queue of those to be read, or has stood there. */
@@ -58,7 +60,7 @@ const NOTHING: readonly never[] = [];
 
 /** A manifest of which no more is known than what refers to it. */
 export function unreadManifest(digest: Digest, size: number | null): ManifestNode {
-  const state = { index: false, read: false, queued: false };
+  const state = { index: false, required: false, read: false, queued: false };
   return { digest, size, ...state, manifests: NOTHING, referrers: NOTHING, config: null, layers: NOTHING };
 }
 

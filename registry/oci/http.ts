@@ -1,5 +1,8 @@
-import { rootCertificates, TLSSocket } from "node:tls";
+import type { Transform } from "node:stream";
+import { createSecureContext, TLSSocket } from "node:tls";
 import type { Dispatcher } from "undici";
+import { trustedCertificates } from "./certificates";
+import { decoderOf } from "./content-encoding";
 import { buildConnector, Client } from "./undici";
 
 /**
@@ -25,6 +28,8 @@ export type ExchangeFault =
 
 export class ExchangeError extends Error {
   override readonly name = "ExchangeError";
+  /** The method and the url without secrets, where something was asked for. */
+  request: string | null = null;
 
   constructor(
     readonly fault: ExchangeFault,
@@ -82,6 +87,19 @@ export function targetOf(reference: string, { origin, path }: Address): URL | nu
   return URL.canParse(reference, base) ? new URL(reference, base) : null;
 }
 
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+
+export function isRedirect({ status }: Answer): boolean {
+  return REDIRECTS.includes(status);
+}
+
+/** Where a redirect leads; null where that is no usable address. */
+export function redirectTarget(answer: Answer): URL | null {
+  const { location } = answer.headers;
+  const target = typeof location === "string" ? targetOf(location, answer) : null;
+  return target !== null && ["http:", "https:"].includes(target.protocol) && target.username === "" ? target : null;
+}
+
 export function addressOf({ origin, pathname, search }: URL): Address {
   return { origin, path: pathname + search };
 }
@@ -94,6 +112,8 @@ export interface TransportOptions {
   insecureSkipTlsVerify?: boolean;
   /** Ends everything under way, and what is asked for later. */
   signal?: AbortSignal;
+  /** Takes a line for each exchange: method, url without secrets, status, bytes, milliseconds. */
+  onExchange?: (line: string) => void;
 }
 
 /** What has gone over the wire. */
@@ -107,6 +127,9 @@ export interface Traffic {
 const SLOWEST = 16 * 1024;
 
 const REFUSAL_LIMIT = 64 * 1024;
+
+/** Interim answers (RFC 9110, section 15.2) before the one that counts; whoever sends more has none. */
+const MOST_INTERIM = 100;
 
 /** Codes of Node and OpenSSL: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const UNTRUSTED = /CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)|INVALID_(?:CA|PURPOSE)|HOSTNAME_MISMATCH/;
@@ -143,6 +166,8 @@ class Receiver implements Dispatcher.DispatchHandler {
   #received = 0;
   #started = 0;
   #whole = false;
+  #interim = 0;
+  #decoder: Transform | null = null;
   #pieces: Buffer[] = [];
 
   constructor(
@@ -159,8 +184,13 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    if (status < 200) {
+      if (++this.#interim > MOST_INTERIM) controller.abort(new ExchangeError("not-http", "it answers 1xx without end"));
+      return;
+    }
     this.#status = status;
     this.#headers = headers;
+    this.#prepareDecoding(controller);
     const announced = Number(headers["content-length"]);
     if (this.#succeeded && this.exchange.method !== "HEAD" && announced > this.exchange.limit) {
       this.#tooLarge(controller, announced);
@@ -168,14 +198,24 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
-    this.#received += piece.length;
     this.traffic.bytes += piece.length;
+    if (this.#decoder === null) this.#take(controller, piece);
+    else if (!this.#decoder.write(piece)) {
+      controller.pause();
+      this.#decoder.once("drain", () => controller.resume());
+    }
+  }
+
+  /** Takes a piece of the body, decoded. */
+  #take(controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#received += piece.length;
     if (this.#succeeded && this.exchange.onPiece) this.exchange.onPiece(piece);
     else this.#pieces.push(piece);
     if (this.#succeeded && this.#received > this.exchange.limit) {
       this.#tooLarge(controller, this.#received);
     } else if (this.#isEnough()) {
       this.#whole = true;
+      if (this.#decoder !== null) this.#finish();
       controller.abort(new ExchangeError("cancelled", "enough was seen"));
     } else if (performance.now() - this.#started > 10 * this.timeout + (this.#received / SLOWEST) * 1000) {
       controller.abort(new ExchangeError("timeout", "the body trickles", this.#status, this.#received));
@@ -183,7 +223,38 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#finish();
+    if (this.#decoder === null) this.#finish();
+    else this.#decoder.end();
+  }
+
+  /** Nobody asked for an encoding; a body that has one all the same is read as what it stands for. */
+  #prepareDecoding(controller: Dispatcher.DispatchController): void {
+    const encoding = this.#headers["content-encoding"];
+    if (encoding === undefined || this.#status === 206) return;
+    // The length is that of the encoded body.
+    const { "content-length": _length, ...headers } = this.#headers;
+    this.#headers = headers;
+    if (this.exchange.method === "HEAD") return;
+    const decoder = decoderOf(encoding);
+    if (decoder === "identity") return;
+    if (decoder === null) {
+      this.#fail(
+        controller,
+        new ExchangeError("not-http", `its body is encoded as ${encoding}, unasked`, this.#status),
+      );
+      return;
+    }
+    this.#decoder = decoder;
+    decoder.on("data", (piece: Buffer) => this.#take(controller, piece));
+    decoder.on("end", () => this.#finish());
+    decoder.on("error", () => {
+      this.#fail(controller, new ExchangeError("not-http", `its body is no ${encoding}`, this.#status, this.#received));
+    });
+  }
+
+  #fail(controller: Dispatcher.DispatchController, error: ExchangeError): void {
+    this.#end(error);
+    controller.abort(error);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -217,12 +288,38 @@ class Receiver implements Dispatcher.DispatchHandler {
     this.settle = null;
     this.#pieces = [];
     this.#headers = {};
+    this.#decoder?.destroy();
   }
 
   #tooLarge(controller: Dispatcher.DispatchController, size: number): void {
     const message = `the body has ${size} bytes or more, at most ${this.exchange.limit} are expected`;
-    controller.abort(new ExchangeError("too-large", message, this.#status, this.#received));
+    this.#fail(controller, new ExchangeError("too-large", message, this.#status, this.#received));
   }
+}
+
+/** Parameters of a query that are no secret; a presigned url carries its signature in others. */
+const PUBLIC_PARAMETERS: readonly string[] = ["n", "last", "service", "scope", "mount", "from", "digest"];
+
+/** An address without what may be a secret in its query. */
+function withoutSecrets({ origin, path }: Address): string {
+  const [pathname = "", query] = path.split("?", 2);
+  if (query === undefined) return origin + pathname;
+  const shown = [...new URLSearchParams(query)].map(([name, value]) => {
+    return PUBLIC_PARAMETERS.includes(name)
+      ? `${name}=${encodeURIComponent(value)}`
+      : `${encodeURIComponent(name)}=...`;
+  });
+  return `${origin}${pathname}?${shown.join("&")}`;
+}
+
+function requestOf(exchange: Exchange): string {
+  return `${exchange.method} ${withoutSecrets(exchange)}`;
+}
+
+function lineOf(exchange: Exchange, outcome: Answer | ExchangeError, milliseconds: number): string {
+  const { status, received } = outcome;
+  const ended = outcome instanceof ExchangeError ? ` ${outcome.fault}: ${outcome.message}` : "";
+  return `${requestOf(exchange)} ${status ?? "-"} ${received} B ${milliseconds.toFixed(0)} ms${ended}`;
 }
 
 /** Takes one exchange at a time, and connects anew when it must. */
@@ -246,19 +343,25 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    const { timeout, ca, signal } = options;
-    const connect = buildConnector({
-      timeout,
-      // A certificate authority given to Node replaces the well-known ones, which a redirected blob still needs.
-      ca: ca === undefined ? undefined : [...rootCertificates, ca],
-      rejectUnauthorized: options.insecureSkipTlsVerify !== true,
-    });
-    this.#connect = (request, callback) =>
+    const { timeout, signal } = options;
+    const rejectUnauthorized = options.insecureSkipTlsVerify !== true;
+    const plain = buildConnector({ timeout });
+    let secure: ReturnType<typeof buildConnector> | undefined;
+    // Made for the first connection that needs it, and then shared: to read so many certificates takes a while.
+    const secured = () => {
+      const ca = trustedCertificates(options.ca, process.env);
+      const secureContext = rejectUnauthorized ? createSecureContext({ ca }) : undefined;
+      return buildConnector({ timeout, rejectUnauthorized, secureContext });
+    };
+    this.#connect = (request, callback) => {
+      if (request.protocol === "https:") secure ??= secured();
+      const connect = (request.protocol === "https:" && secure) || plain;
       connect(request, (...result) => {
         const [, socket] = result;
         if (socket instanceof TLSSocket) this.#noteCertificate(request.host ?? request.hostname, socket);
         callback(...result);
       });
+    };
     signal?.addEventListener("abort", this.#destroy);
   }
 
@@ -273,9 +376,13 @@ export class Transport {
     this.traffic.requests++;
     const { origin, path, method, headers, body } = exchange;
     const idle = this.#idleOf(origin);
+    const { onExchange } = this.#options;
+    const started = onExchange === undefined ? 0 : performance.now();
     return new Promise<Answer>((resolve, reject) => {
       const connection = idle.pop() ?? this.#connectTo(origin);
       const settle = (outcome: Answer | ExchangeError): void => {
+        onExchange?.(lineOf(exchange, outcome, performance.now() - started));
+        if (outcome instanceof ExchangeError) outcome.request = requestOf(exchange);
         if (outcome instanceof ExchangeError) {
           this.#discard(connection);
           reject(this.#options.signal?.aborted ? cancelled() : outcome);

@@ -10,23 +10,53 @@ export interface Listing {
 
 /** No registry holds more repositories, and no repository more tags; an endless listing ends here. */
 const MOST_NAMES = 1_000_000;
+/** A page may be empty, where a policy hides what stands on it; so many in a row are a listing without an end. */
+const MOST_EMPTY_PAGES = 1000;
 
 /**
- * The next page, from a Link header with `rel="next"` (RFC 8288), resolved against the page it came with.
+ * The next page, from a Link header with `rel="next"` (RFC 8288), resolved against the page it came with. Of an absolute
+ * link only path and query count: a registry behind a reverse proxy writes the name that it knows itself by.
  *
- * @returns null on the last page, "foreign" when the link leaves the registry: it is not followed
+ * @returns null on the last page, "unusable" when the link is no address
  */
-export function nextPage(answer: Pick<Answer, "headers" | "origin" | "path">): URL | "foreign" | null {
+export function nextPage(answer: Pick<Answer, "headers" | "origin" | "path">): URL | "unusable" | null {
   const header = answer.headers.link;
   for (const link of (Array.isArray(header) ? header : [header ?? ""]).join(",").matchAll(/<([^>]*)>([^<]*)/g)) {
     const [, target = "", parameters = ""] = link;
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters)) continue;
     const url = targetOf(target, answer);
-    // Behind a front that ends TLS, a registry may believe that it was asked by http.
-    if (url === null || url.host !== new URL(answer.origin).host) return "foreign";
+    if (url === null || !["http:", "https:"].includes(url.protocol)) return "unusable";
     return new URL(answer.origin + url.pathname + url.search);
   }
   return null;
+}
+
+/** Follows the links of a listing as long as something can still come. */
+export class Pages {
+  /** Links since the last page that brought something. */
+  readonly #barren = new Set<string>();
+
+  /**
+   * The page after an answer; null after the last one.
+   *
+   * @param brought whether the answer brought anything new
+   * @throws MalformedListing
+   */
+  after(answer: Answer, brought: boolean): URL | null {
+    const next = nextPage(answer);
+    if (next === null) return null;
+    if (next === "unusable") throw new MalformedListing("the link to the next page is no address");
+    if (brought) this.#barren.clear();
+    if (this.#barren.has(next.href)) throw new MalformedListing("the pages go round in a circle");
+    if (this.#barren.size >= MOST_EMPTY_PAGES) throw new MalformedListing("the pages go on without bringing anything");
+    this.#barren.add(next.href);
+    return next;
+  }
+}
+
+/** The listing has no end; the message says why in one line. */
+export class MalformedListing extends Error {
+  override readonly name = "MalformedListing";
 }
 
 function malformed(status: number, detail: string): Fault {
@@ -59,6 +89,7 @@ export async function readListing(
 ): Promise<Listing> {
   const names = new Set<string>();
   let fault: Fault | null = null;
+  const pages = new Pages();
   let next: URL | undefined;
   const ended = (stop: Fault | null): Listing => ({ names: [...names], fault: stop ?? fault });
   do {
@@ -77,11 +108,13 @@ export async function readListing(
       if (isName(entry)) names.add(entry);
       else fault ??= malformed(200, `the list of ${field} has an entry that is no name`);
     }
-    const following = nextPage(answer);
-    if (following === null) return ended(null);
-    if (following === "foreign") return ended(malformed(200, "the link to the next page leaves the registry"));
-    if (names.size === before) return ended(malformed(200, "the pages go on without a new name"));
-    next = following;
+    try {
+      next = pages.after(answer, names.size > before) ?? undefined;
+    } catch (error) {
+      if (error instanceof MalformedListing) return ended(malformed(200, error.message));
+      throw error;
+    }
+    if (next === undefined) return ended(null);
   } while (names.size < MOST_NAMES);
   return ended(malformed(200, `the list of ${field} has more than ${MOST_NAMES} names`));
 }

@@ -258,13 +258,35 @@ export function referencedDescriptors(manifest: Manifest): Descriptor[] {
   }
 }
 
+const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
+
+/** Whether the text is a platform: `os/architecture` or `os/architecture/variant`. */
+export function isPlatform(text: unknown): text is string {
+  return typeof text === "string" && text.length <= 64 && PLATFORM.test(text);
+}
+
+/** The variants that a platform has where it names none. https://github.com/containerd/platforms */
+const USUAL_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", arm: "v7", amd64: "v1" };
+
+/** Whether a child's platform is the one that is wanted; one that is wanted without a variant is so with any. */
+export function matchesPlatform(name: string, wanted: string): boolean {
+  if (name === wanted || name.startsWith(`${wanted}/`)) return true;
+  const [, architecture = ""] = name.split("/");
+  return `${name}/${USUAL_VARIANTS[architecture]}` === wanted;
+}
+
+/** A platform is shown whole up to here; a megabyte of it in each of thousands of failures is no report. Characters. */
+const LONGEST_PLATFORM = 128;
+
 /** `linux/arm64/v8`, or null without a platform and for the `unknown/unknown` of an attestation. */
 export function platformName(descriptor: Pick<Descriptor, "platform">): string | null {
   const platform = descriptor.platform;
   if (platform === undefined || !platform.os || !platform.architecture) return null;
   const { os, architecture, variant } = platform;
   if (os === "unknown" && architecture === "unknown") return null;
-  return variant ? `${os}/${architecture}/${variant}` : `${os}/${architecture}`;
+  const name = variant ? `${os}/${architecture}/${variant}` : `${os}/${architecture}`;
+  // A copy: a part of a string keeps the whole in memory.
+  return name.length <= LONGEST_PLATFORM ? name : `${Buffer.from(name.slice(0, LONGEST_PLATFORM), "utf8")}...`;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { RegistryClient } from "./client";
 import { algorithmOf, type Digest, encodedOf } from "./digest";
 import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
 import { ExchangeError } from "./http";
-import { nextPage } from "./listing";
+import { MalformedListing, Pages } from "./listing";
 import { type Descriptor, MalformedManifest, parseManifest } from "./manifest";
 
 /** The manifests that refer to a subject, and what kept the list from being whole. */
@@ -56,6 +56,7 @@ export class ReferrersApi {
   /** Null where the registry has no such API. */
   async #list(repository: string, subject: Digest): Promise<Referrers | null> {
     const descriptors: Descriptor[] = [];
+    const pages = new Pages();
     let next: URL | undefined;
     for (;;) {
       try {
@@ -68,14 +69,11 @@ export class ReferrersApi {
         const page = parseManifest(answer.body);
         if (page.kind !== "index") throw new MalformedManifest("the list of referrers is no index");
         descriptors.push(...page.manifests);
-        const following = nextPage(answer);
-        if (following === null) return { descriptors, fault: null };
-        if (following === "foreign" || page.manifests.length === 0 || descriptors.length > MOST_OF_SUBJECT) {
-          throw new MalformedManifest("the list of referrers does not end");
-        }
-        next = following;
+        next = pages.after(answer, page.manifests.length > 0) ?? undefined;
+        if (next === undefined) return { descriptors, fault: null };
+        if (descriptors.length > MOST_OF_SUBJECT) throw new MalformedListing("the list of referrers does not end");
       } catch (error) {
-        if (error instanceof MalformedManifest) {
+        if (error instanceof MalformedManifest || error instanceof MalformedListing) {
           return { descriptors, fault: { reason: "malformed", status: 200, detail: error.message } };
         }
         if (error instanceof ExchangeError && error.fault !== "cancelled") {

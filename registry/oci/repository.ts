@@ -1,4 +1,5 @@
-import { type BlobCheck, checkBlob, checkManifest, sizeFault } from "./check";
+import { type BlobCheck, type BlobChecker, sizeFault } from "./blob-check";
+import { checkManifest } from "./check";
 import type { RegistryClient } from "./client";
 import type { Digest } from "./digest";
 import { drain } from "./drain";
@@ -22,7 +23,7 @@ import {
 } from "./graph";
 import { type Answer, ExchangeError } from "./http";
 import { readListing } from "./listing";
-import { type Descriptor, isIndexType, isManifestType, type Manifest, platformName } from "./manifest";
+import { type Descriptor, isIndexType, isManifestType, type Manifest, matchesPlatform, platformName } from "./manifest";
 import { newestTags } from "./newest";
 import { isTag } from "./reference";
 import { fallbackTag, fallbackTagIn, MOST_REFERRERS, type ReferrersApi } from "./referrers";
@@ -47,6 +48,8 @@ export interface RepositoryOptions {
   role: Role;
   blobs: BlobCheck;
   selection: TagSelection;
+  /** Of an index only the children of these platforms have to be there; all where there is none. */
+  platforms: readonly string[];
   /** Whether the catalog lists it: without tags it is then no failure. */
   isListed: boolean;
 }
@@ -93,6 +96,8 @@ export class RepositoryWalk {
   /** Descriptors that contradict one another, or the object: told only where nothing worse is. */
   readonly #conflicts = new Map<Referenced, Fault>();
   #checkedBlobs = 0;
+  /** Layers that may be held elsewhere only. */
+  readonly #foreign = new Set<number>();
   #referrers = 0;
   #repositoryFault: Fault | null = null;
   #warning: Warning | null = null;
@@ -102,6 +107,7 @@ export class RepositoryWalk {
   constructor(
     private readonly client: RegistryClient,
     private readonly referrers: ReferrersApi,
+    private readonly blobs: BlobChecker,
     private readonly repository: string,
     private readonly options: RepositoryOptions,
   ) {}
@@ -112,12 +118,16 @@ export class RepositoryWalk {
     if (selection.kind === "digest") this.#addRoot(selection.digest);
     else await this.#readTags(selection);
     await this.#readBelow();
-    if (this.options.blobs !== "none") await this.#checkBlobs(this.options.blobs);
+    if (this.options.blobs !== "none") await this.#checkBlobs();
   }
 
   get counts(): RepositoryCounts {
     const counts = { tags: this.#checkedTags, manifests: 0, indexes: 0, blobs: this.#checkedBlobs };
-    for (const { read, index } of this.#graph.manifests.values()) if (read) counts[index ? "indexes" : "manifests"]++;
+    for (const node of this.#graph.manifests.values()) {
+      const fault = this.#faults.get(node);
+      if (!node.read || (fault !== undefined && this.#isExcused(node, fault))) continue;
+      counts[node.index ? "indexes" : "manifests"]++;
+    }
     return counts;
   }
 
@@ -142,7 +152,9 @@ export class RepositoryWalk {
     const failures = [...this.#tagFaults].map(([tag, fault]) => own("tag", [tag], fault));
     if (this.#repositoryFault) failures.push(own("repository", [], this.#repositoryFault));
 
-    const broken = [...new Map([...this.#conflicts, ...this.#faults])];
+    const broken = [...new Map([...this.#conflicts, ...this.#faults])].filter(([object, fault]) => {
+      return !this.#isExcused(object, fault);
+    });
     if (broken.length === 0) return failures;
     const nodes = broken.map(([node]) => node);
     for (const [at, place] of placesOf(this.#graph, nodes).entries()) {
@@ -150,6 +162,11 @@ export class RepositoryWalk {
       failures.push(failure(repository, place, this.#digestOf(node), fault));
     }
     return failures;
+  }
+
+  /** Whether a manifest is missing that nothing needs here: of a platform that was not asked for. */
+  #isExcused(object: Referenced, { reason }: Fault): boolean {
+    return typeof object !== "number" && !object.required && reason === "missing";
   }
 
   async #readTags(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<void> {
@@ -195,6 +212,7 @@ export class RepositoryWalk {
       return;
     }
     const node = this.#manifest(check.digest as Digest, null);
+    node.required = true;
     const known = this.#graph.roots.get(node);
     if (known) known.push(tag);
     else this.#graph.roots.set(node, [tag]);
@@ -206,6 +224,7 @@ export class RepositoryWalk {
 
   #addRoot(digest: Digest): void {
     const node = this.#manifest(digest, null);
+    node.required = true;
     this.#graph.roots.set(node, []);
     this.#queue(node);
   }
@@ -259,14 +278,13 @@ export class RepositoryWalk {
         const others = manifest.manifests.filter((descriptor) => !isManifest(descriptor));
         node.manifests = manifest.manifests
           .filter(isManifest)
-          .map((descriptor) => this.#edge(descriptor, platformName(descriptor)));
+          .map((descriptor) => this.#edge(descriptor, platformName(descriptor), this.#mustHave(descriptor)));
         node.layers = others.map(({ digest, size }) => this.#blob(digest, size));
         break;
       }
       case "image":
         node.config = manifest.config === null ? null : this.#blob(manifest.config.digest, manifest.config.size);
-        // A layer with urls may be held elsewhere only.
-        node.layers = manifest.layers.filter(({ urls }) => !urls).map(({ digest, size }) => this.#blob(digest, size));
+        node.layers = manifest.layers.map((layer) => this.#layer(layer));
         break;
       case "schema1":
         node.layers = manifest.layers.map((digest) => this.#blob(digest, null));
@@ -280,7 +298,7 @@ export class RepositoryWalk {
     const listed = await this.referrers.of(this.repository, node.digest);
     if (listed === null) return this.#readFallbackTags(node.digest);
     const { descriptors, fault } = listed;
-    node.referrers = descriptors.map((descriptor) => this.#edge(descriptor, null));
+    node.referrers = descriptors.map((descriptor) => this.#edge(descriptor, null, true));
     this.#repositoryFault ??= fault && { ...fault, detail: `the referrers of ${node.digest}: ${fault.detail}` };
     this.#countReferrers(descriptors.length);
   }
@@ -305,8 +323,17 @@ export class RepositoryWalk {
     this.#repositoryFault ??= { reason: "malformed", status: 200, detail };
   }
 
-  #edge(descriptor: Descriptor, platform: string | null): ManifestEdge {
+  /** Whether a child of an index has to be there; an index within it holds what the outer one is asked for. */
+  #mustHave(descriptor: Descriptor): boolean {
+    const { platforms } = this.options;
+    if (platforms.length === 0) return true;
+    const name = platformName(descriptor);
+    return name === null ? isIndexType(descriptor.mediaType) : platforms.some((each) => matchesPlatform(name, each));
+  }
+
+  #edge(descriptor: Descriptor, platform: string | null, required: boolean): ManifestEdge {
     const node = this.#manifest(descriptor.digest, descriptor.size);
+    node.required ||= required;
     if (!node.read) node.index ||= isIndexType(descriptor.mediaType);
     return { node, platform };
   }
@@ -326,6 +353,15 @@ export class RepositoryWalk {
   #blob(digest: Digest, size: number | null): number {
     const blob = this.#graph.blobs.add(digest, size);
     this.#compareSizes(blob, size);
+    return blob;
+  }
+
+  /** A layer with urls may be held elsewhere only, but where another manifest has it without. */
+  #layer({ digest, size, urls }: Descriptor): number {
+    const known = this.#graph.blobs.count;
+    const blob = this.#blob(digest, size);
+    if (urls === undefined) this.#foreign.delete(blob);
+    else if (blob === known) this.#foreign.add(blob);
     return blob;
   }
 
@@ -354,7 +390,7 @@ export class RepositoryWalk {
     });
   }
 
-  async #checkBlobs(check: Exclude<BlobCheck, "none">): Promise<void> {
+  async #checkBlobs(): Promise<void> {
     const { blobs } = this.#graph;
     let left = blobs.count;
     // A million of them are counted down, not listed.
@@ -366,7 +402,9 @@ export class RepositoryWalk {
     };
     await drain(pending, this.client.concurrency, async (blob) => {
       const description = { digest: blobs.digest(blob), size: blobs.size(blob) };
-      const fault = await checkBlob(this.client, this.repository, description, check);
+      const fault = await this.blobs.check(this.repository, description);
+      // It is kept elsewhere, and may never have been here.
+      if (fault?.reason === "missing" && this.#foreign.has(blob)) return;
       this.#checkedBlobs++;
       if (fault !== null) this.#fail(blob, fault);
     });

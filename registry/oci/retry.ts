@@ -3,11 +3,13 @@ import { type Answer, ExchangeError } from "./http";
 /** How an attempt ended: with an answer, or with none. */
 export type Outcome = Answer | ExchangeError;
 
-/** Milliseconds: the first pause, doubled for each further one, and the longest that a Retry-After may ask for. */
+/** Milliseconds: the first pause, doubled for each further one up to the longest. */
 const FIRST_PAUSE = 250;
+const LONGEST_BACKOFF = 30_000;
+/** The longest pause that a Retry-After may ask for: somebody waits for the report. Milliseconds. */
+const LONGEST_PAUSE = 300_000;
 /** Where the registry is well and the object is not: thousands may be broken, and a new connection is what matters. */
 const SHORT_PAUSE = 25;
-const LONGEST_PAUSE = 30_000;
 
 /**
  * How many attempts an outcome is worth. A 500 is tried once more, because a registry answers it for real damage; a cut
@@ -27,10 +29,12 @@ function attemptsFor(outcome: Outcome): number {
     }
   }
   switch (outcome.status) {
-    case 408:
     case 429:
-    case 502:
+      return 12;
     case 503:
+      return 6;
+    case 408:
+    case 502:
     case 504:
       return 4;
     case 500:
@@ -38,6 +42,11 @@ function attemptsFor(outcome: Outcome): number {
     default:
       return 1;
   }
+}
+
+/** Whether somebody was asked too often: 429 (RFC 6585), and 503 as nginx's limit_req answers. */
+export function isThrottled(outcome: Outcome): outcome is Answer {
+  return !(outcome instanceof ExchangeError) && (outcome.status === 429 || outcome.status === 503);
 }
 
 /** Whether the outcome speaks of the object that was asked for: a lost blob is cut short, a broken link answers 500. */
@@ -72,5 +81,5 @@ export function retryDelay(outcome: Outcome, attempt: number, random: number, no
   const asked = outcome instanceof ExchangeError ? null : retryAfter(outcome, now);
   if (asked !== null) return asked > LONGEST_PAUSE ? null : asked + random * FIRST_PAUSE;
   const first = isOfTheObject(outcome) ? SHORT_PAUSE : FIRST_PAUSE;
-  return first * 2 ** (attempt - 1) * (0.5 + random / 2);
+  return Math.min(first * 2 ** (attempt - 1), LONGEST_BACKOFF) * (0.5 + random / 2);
 }

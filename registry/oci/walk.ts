@@ -1,4 +1,4 @@
-import type { BlobCheck } from "./check";
+import { type BlobCheck, BlobChecker, type BlobsChecked, type Turn } from "./blob-check";
 import type { RegistryClient } from "./client";
 import { sha256 } from "./digest";
 import { drain } from "./drain";
@@ -14,6 +14,10 @@ import { type RepositoryCounts, RepositoryWalk, type Role, type TagSelection } f
 export interface WalkOptions {
   role: Role;
   blobs: BlobCheck;
+  /** With the check "head": the blobs whose turn it is are checked by their last byte. @default none */
+  turn?: Turn;
+  /** Of an index only the children of these platforms have to be there. @default all */
+  platforms?: readonly string[];
   /** Whether the catalog is read. */
   catalog: boolean;
   /** Walked beside what the catalog lists. */
@@ -74,6 +78,8 @@ export interface Report {
   failures: Failure[];
   /** Sorted by repository. */
   warnings: Warning[];
+  /** What was proved of configs and layers. */
+  blobs: BlobsChecked;
   /** Null when the walk came to its end. */
   stopped: Stop | null;
   /** Whether the catalog was read to its end. */
@@ -129,6 +135,7 @@ class RegistryWalk {
   readonly #started = performance.now();
   readonly #shard: Shard;
   readonly #referrers: ReferrersApi;
+  readonly #blobs: BlobChecker;
   readonly #counts: RepositoryCounts & { repositories: number } = {
     repositories: 0,
     tags: 0,
@@ -153,6 +160,7 @@ class RegistryWalk {
   ) {
     this.#shard = options.shard ?? { index: 0, count: 1 };
     this.#referrers = new ReferrersApi(client);
+    this.#blobs = new BlobChecker(client, options.blobs, options.turn);
   }
 
   async run(): Promise<void> {
@@ -192,6 +200,7 @@ class RegistryWalk {
       durationSeconds: Math.round(performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
       warnings: [...this.#warnings].sort((a, b) => compare(a.repository, b.repository)),
+      blobs: this.#blobs.checked,
       stopped: this.#stopped,
       catalogRead: this.#catalogRead,
     };
@@ -208,7 +217,7 @@ class RegistryWalk {
     this.#catalogRead = fault === null;
     if (fault !== null) {
       const refused = catalogRefused(this.client.url.host, fault);
-      if (refused !== null && this.options.repositories.length === 0) throw refused;
+      if (refused !== null && this.options.repositories.length === 0) throw this.client.shut ?? refused;
       this.#complete = false;
       if (this.#shard.index === 0) this.#failures.push(catalogFailure(fault));
     } else if (names.length === 0 && this.options.role === "private") {
@@ -220,7 +229,9 @@ class RegistryWalk {
 
   async #walk(repository: string): Promise<void> {
     const isListed = this.#listed.has(repository);
-    const walk = new RepositoryWalk(this.client, this.#referrers, repository, { ...this.options, isListed });
+    const { platforms = [] } = this.options;
+    const options = { ...this.options, platforms, isListed };
+    const walk = new RepositoryWalk(this.client, this.#referrers, this.#blobs, repository, options);
     this.#active.add(walk);
     await walk.run();
     this.#take(walk);

@@ -1,4 +1,4 @@
-import { BLOB_CHECKS, type BlobCheck } from "../oci/check";
+import { BLOB_CHECKS, type BlobCheck } from "../oci/blob-check";
 import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT } from "../oci/client";
 import type { Credentials } from "../oci/credentials";
 import { RegistryError } from "../oci/errors";

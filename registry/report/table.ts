@@ -54,7 +54,7 @@ export function nextCommands({ registry, failures }: Report): string[] {
 
 /** The report for people: what was checked, the failures worst first, what to do next. Lines without a line end. */
 export function table(report: Report, mostRows = Number.POSITIVE_INFINITY): string[] {
-  const { registry, counts, durationSeconds, failures, warnings, complete, stopped } = report;
+  const { registry, counts, durationSeconds, failures, warnings, blobs, complete, stopped } = report;
   const checked = [
     plural(counts.repositories, "repository", "repositories"),
     plural(counts.tags, "tag"),
@@ -69,6 +69,7 @@ export function table(report: Report, mostRows = Number.POSITIVE_INFINITY): stri
     `checked   ${checked.join(", ")} (${effort})`,
     `result    ${found}${complete ? "" : ", incomplete: not everything was reached"}`,
   ];
+  if (blobs.because !== null) lines.push(`blobs     by ${blobs.used} instead of ${blobs.asked}: ${blobs.because}`);
   for (const { repository, status } of warnings.slice(0, mostRows)) {
     lines.push(`warning   ${repository} is listed and has no tags (${status}): never tagged, or its tags are lost`);
   }

@@ -1,4 +1,5 @@
-import { type BlobCheck, type BlobDescription, checkBlob, checkManifest } from "../oci/check";
+import { type BlobCheck, BlobChecker, type BlobDescription } from "../oci/blob-check";
+import { checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest } from "../oci/digest";
 import { type Failure, isUncertain } from "../oci/failure";
@@ -74,16 +75,20 @@ class RepairPlanner {
   private readonly served = new Map<string, boolean>();
   /** What failed: a registry that remembers it may serve it all the same. */
   private readonly failed: ReadonlySet<string>;
+  private readonly kept: BlobChecker;
+  private readonly offered: BlobChecker | null;
 
   constructor(
     failures: readonly Failure[],
     private readonly target: RegistryClient,
     private readonly sources: RepairSources,
-    private readonly blobs: RepairCheck,
+    blobs: RepairCheck,
   ) {
     this.failed = new Set(
       failures.flatMap(({ repository, digest }) => (digest === null ? [] : key(repository, digest))),
     );
+    this.kept = new BlobChecker(target, blobs);
+    this.offered = sources.from && new BlobChecker(sources.from, "last-byte");
   }
 
   async heal({ repository, object, digest, tags, path, reason }: Failure): Promise<boolean> {
@@ -144,20 +149,20 @@ class RepairPlanner {
 
   private blob(repository: string, { digest, size }: BlobDescription): Promise<boolean> {
     return this.once(repository, digest, async () => {
-      const { storage, from } = this.sources;
+      const { storage } = this.sources;
       const blob = { digest, size };
       const isKept = this.isKept((of) =>
         of.linkTo(of.layout.repository(repository).layerLink(blob.digest), blob.digest),
       );
       const isBroken = storage !== null && this.failed.has(key(repository, digest)) && !storage.isIntact(digest);
-      if (isKept && !isBroken && (await checkBlob(this.target, repository, blob, this.blobs)) === null) return true;
+      if (isKept && !isBroken && (await this.kept.check(repository, blob)) === null) return true;
       if (storage?.isIntact(digest)) {
         // Whole, and named with another size.
         if (size !== null && storage.blobSize(digest) !== size) return false;
         this.steps.push({ kind: "blob", repository, ...blob, source: "storage" });
         return true;
       }
-      if (from === null || (await checkBlob(from, repository, blob, "last-byte")) !== null) return false;
+      if (this.offered === null || (await this.offered.check(repository, blob)) !== null) return false;
       this.steps.push({ kind: "blob", repository, ...blob, source: "from" });
       return true;
     });

@@ -1,5 +1,5 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { BlobCheck } from "../../registry/oci/check";
+import type { BlobCheck } from "../../registry/oci/blob-check";
 import type { Digest } from "../../registry/oci/digest";
 import type { Failure } from "../../registry/oci/failure";
 import type { Report, WalkOptions } from "../../registry/oci/walk";

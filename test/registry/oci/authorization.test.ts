@@ -104,6 +104,8 @@ describe("a registry with Basic", () => {
 describe("a registry with a token service", () => {
   let service: FakeRegistry;
   let issued: string[];
+  /** What each token was asked for. */
+  const scopesOf = new Map<string, string[]>();
   /** Scopes for which the service gives nothing. */
   let denied: RegExp;
   let refusal: number;
@@ -112,6 +114,7 @@ describe("a registry with a token service", () => {
   beforeEach(async () => {
     service = await FakeRegistry.start();
     issued = [];
+    scopesOf.clear();
     denied = /^$/;
     refusal = 403;
     lifetime = 300;
@@ -123,6 +126,7 @@ describe("a registry with a token service", () => {
       else {
         const token = `${scope}#${issued.length}`;
         issued.push(token);
+        scopesOf.set(token, url.searchParams.getAll("scope"));
         json(response, 200, { token, ...(lifetime !== undefined && { expires_in: lifetime }) });
       }
     });
@@ -190,6 +194,28 @@ describe("a registry with a token service", () => {
     await expect(verify(registry.url, {}, { credentials: USER })).rejects.toMatchObject({ code: "unauthorized" });
   });
 
+  test("is asked for the scope that a challenge names, beside our own", async () => {
+    registry.on("/v2/_catalog", (request, response) => {
+      const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? "")?.[1] ?? "none";
+      if (scopesOf.get(token)?.includes("repository::pull")) return void registry.serve(request, response);
+      const challenge = `Bearer realm="${service.url}token",service="lab",scope="repository::pull"`;
+      json(response, 401, {}, { "www-authenticate": challenge });
+    });
+    const report = await verify(registry.url, {}, { credentials: USER });
+    expect(report).toMatchObject({ complete: true, failures: [], counts: { repositories: 2 } });
+    expect([...scopesOf.values()]).toContainEqual(["registry:catalog:*", "repository::pull"]);
+  });
+
+  test("that hands out something else for the scope of a challenge is asked a bounded number of times", async () => {
+    registry.on("/v2/_catalog", (_request, response) => {
+      const challenge = `Bearer realm="${service.url}token",service="lab",scope="${"x ".repeat(issued.length + 50)}"`;
+      json(response, 401, {}, { "www-authenticate": challenge });
+    });
+    await expect(verify(registry.url, {}, { credentials: USER })).rejects.toMatchObject({ code: "unauthorized" });
+    expect(service.seen.length).toBeLessThan(10);
+    for (const scopes of scopesOf.values()) expect(scopes.length).toBeLessThan(20);
+  });
+
   test("takes an identity token by POST", async () => {
     service.on(/^\/token/, (request, response) => {
       let body = "";
@@ -209,6 +235,32 @@ describe("a registry with a token service", () => {
     });
     const report = await verify(registry.url, {}, { credentials: { kind: "identity-token", token: "refresh" } });
     expect(report).toMatchObject({ complete: true, failures: [] });
+  });
+});
+
+describe("a registry that is open to all, or to some", () => {
+  test("is told the credentials where it answers 200 with a challenge: it shows more to whom it knows", async () => {
+    registry.on("/v2/", (_request, response) => json(response, 200, {}, { "www-authenticate": "Basic realm=zot" }));
+    registry.on("/v2/_catalog", (request, response) => {
+      const repositories = request.headers.authorization === BASIC ? ["app", "other"] : ["app"];
+      json(response, 200, { repositories });
+    });
+    const known = await verify(registry.url, { credentialsGiven: true }, { credentials: USER });
+    expect(known).toMatchObject({ failures: [], counts: { repositories: 2 } });
+    expect(await verify(registry.url)).toMatchObject({ failures: [], counts: { repositories: 1 } });
+  });
+
+  test("lets nobody's pull of a named image in, although its ping asks for Basic", async () => {
+    for (const path of ["/v2/", "/v2/_catalog"]) {
+      registry.on(path, (_request, response) => json(response, 401, {}, { "www-authenticate": "Basic realm=olareg" }));
+    }
+    const named = await verify(registry.url, { catalog: false, repositories: ["app"] });
+    expect(named).toMatchObject({ complete: true, failures: [], counts: { tags: 1 } });
+    // Its catalog is not open.
+    await expect(verify(registry.url)).rejects.toMatchObject({
+      code: "unauthorized",
+      message: expect.stringContaining("needs credentials"),
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { credentialsIn, dockerCredentials } from "../../../registry/oci/credentials";
 
 const HOST = "registry.example.org:5000";
@@ -117,6 +117,73 @@ describe("credential helpers", () => {
   test("one that is not there, and one whose name is a path", async () => {
     await expect(ask(config)).rejects.toThrow(/cannot be started/);
     await expect(ask({ credHelpers: { [HOST]: "../sh" } })).rejects.toThrow(/no file name/);
+  });
+});
+
+test("a password that Docker has padded with zero bytes is one without them", async () => {
+  const auths = { "registry.example.org": { auth: Buffer.from("u:p\0w\0\0\0").toString("base64") } };
+  const found = await credentialsIn({ auths }, "registry.example.org", {});
+  expect(found).toEqual({ kind: "password", username: "u", password: "p\0w" });
+});
+
+test("an empty file is one without credentials, and an empty name of a helper is none", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "warden-config-"));
+  try {
+    for (const text of ["", " \n", "{}"]) {
+      writeFileSync(join(folder, "config.json"), text);
+      expect(await dockerCredentials({ DOCKER_CONFIG: folder, HOME: folder }, "registry.example.org")).toBeNull();
+    }
+    const auths = { "registry.example.org": { auth: Buffer.from("u:p").toString("base64") } };
+    const config = { credsStore: "", credHelpers: { "registry.example.org": "" }, auths };
+    expect(await credentialsIn(config, "registry.example.org", {})).toMatchObject({ username: "u", password: "p" });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+describe("Podman's auth.json", () => {
+  const host = "registry.example.org";
+  let home: string;
+  const login = (path: string, username: string, key = host): void => {
+    mkdirSync(dirname(join(home, path)), { recursive: true });
+    const auth = Buffer.from(`${username}:p`).toString("base64");
+    writeFileSync(join(home, path), JSON.stringify({ auths: { [key]: { auth } } }));
+  };
+  const userOf = async (environment: NodeJS.ProcessEnv): Promise<string | null> => {
+    const found = await dockerCredentials({ HOME: home, ...environment }, host);
+    return found?.kind === "password" ? found.username : null;
+  };
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), "warden-home-"));
+  });
+  afterEach(() => rmSync(home, { recursive: true }));
+
+  test("is read where Podman keeps it, after Docker's own file", async () => {
+    expect(await userOf({})).toBeNull();
+    login(".config/containers/auth.json", "config");
+    expect(await userOf({})).toBe("config");
+    login("elsewhere/containers/auth.json", "xdg");
+    expect(await userOf({ XDG_CONFIG_HOME: join(home, "elsewhere") })).toBe("xdg");
+    login("run/containers/auth.json", "run");
+    expect(await userOf({ XDG_RUNTIME_DIR: join(home, "run") })).toBe("run");
+    login(".docker/config.json", "docker");
+    expect(await userOf({ XDG_RUNTIME_DIR: join(home, "run") })).toBe("docker");
+    login("named.json", "named");
+    expect(await userOf({ REGISTRY_AUTH_FILE: join(home, "named.json") })).toBe("named");
+  });
+
+  test("is asked where Docker's file knows nothing of the host, and may name a part of the registry", async () => {
+    login(".docker/config.json", "docker", "other.example.org");
+    login(".config/containers/auth.json", "team", `${host}/team`);
+    expect(await userOf({})).toBe("team");
+  });
+
+  test("that is broken is told, and not passed over", async () => {
+    writeFileSync(join(home, "broken.json"), "{");
+    await expect(userOf({ REGISTRY_AUTH_FILE: join(home, "broken.json") })).rejects.toMatchObject({
+      code: "bad-credentials",
+      message: expect.stringContaining("broken.json is not json"),
+    });
   });
 });
 

@@ -69,3 +69,66 @@ test("held, lets nobody in before the pause is over", async () => {
   await Promise.all([pass(gate, turn), pass(gate, turn)]);
   expect(pauses()).toEqual([1000, 1000]);
 });
+
+describe("a gate that is told of refusals", () => {
+  /** Enters so often at once, and tells how fast it lets in. */
+  const paced = async (gate: Gate, entries: number): Promise<number | null> => {
+    await Promise.all(Array.from({ length: entries }, () => pass(gate, turn)));
+    return gate.pace;
+  };
+
+  test("has no pace before the first, and half of what it was after it", async () => {
+    const gate = new Gate({ concurrency: 8 });
+    expect(await paced(gate, 40)).toBeNull();
+    gate.slowDown();
+    expect(gate.pace).toBe(20);
+    expect(jest.mocked(sleep)).not.toHaveBeenCalled();
+    await paced(gate, 4);
+    expect(jest.mocked(sleep)).toHaveBeenCalledTimes(3);
+  });
+
+  test("counts the refusals of one burst as one", async () => {
+    const gate = new Gate({ concurrency: 8 });
+    await paced(gate, 40);
+    for (let refusal = 0; refusal < 8; refusal++) gate.slowDown();
+    expect(gate.pace).toBe(20);
+  });
+
+  test("grows again by steps, and forgets the limit where nobody refuses any more", async () => {
+    const clock = jest.spyOn(performance, "now");
+    try {
+      let now = 1_000_000;
+      clock.mockImplementation(() => now);
+      const gate = new Gate({ concurrency: 8 });
+      await paced(gate, 40);
+      gate.slowDown();
+      now += 1000;
+      expect(await paced(gate, 1)).toBe(22);
+      now += 1000;
+      gate.slowDown();
+      expect(gate.pace).toBe(11);
+      now += 20_000;
+      expect(await paced(gate, 1)).toBe(11 + 20 * 1.1);
+      now += 1_000_000;
+      expect(await paced(gate, 1)).toBeNull();
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  test("never stops, however often it is refused", async () => {
+    const clock = jest.spyOn(performance, "now");
+    try {
+      let now = 1_000_000;
+      clock.mockImplementation(() => now);
+      const gate = new Gate({ concurrency: 8 });
+      for (let refusal = 0; refusal < 50; refusal++) {
+        now += 1000;
+        gate.slowDown();
+      }
+      expect(gate.pace).toBe(0.5);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+});

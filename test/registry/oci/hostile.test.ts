@@ -119,7 +119,7 @@ describe("a hostile manifest ends in a clear finding, and the neighbour is walke
     ],
     [
       "a compressed bomb",
-      "digest-mismatch",
+      "size-mismatch",
       (it) =>
         it.on(/app\/manifests/, (_request, response) => {
           const bomb = gzipSync(Buffer.alloc(50 * 1024 * 1024));
@@ -192,13 +192,37 @@ describe("a hostile listing ends in a clear finding", () => {
   });
 
   test.each([
-    ["leaves the registry", '<http://other.example/v2/_catalog?last=a>; rel="next"', /leaves the registry/],
-    ["leads back to itself", '</v2/_catalog>; rel="next"', /without a new name/],
+    ["leads back to itself", '</v2/_catalog>; rel="next"', /round in a circle/],
+    ["is no address", '<http://[>; rel="next"', /no address/],
+    ["is of another protocol", '<ftp://127.0.0.1/v2/_catalog?last=app>; rel="next"', /no address/],
   ])("a link that %s is not followed", async (_name, link, detail) => {
     catalog(JSON.stringify({ repositories: ["app"] }), { link });
     const { failures, complete } = await walkAll();
     expect(complete).toBe(false);
     expect(failures).toMatchObject([{ object: "catalog", reason: "malformed", detail: expect.stringMatching(detail) }]);
+  });
+
+  test("links that are always new and bring nothing end", async () => {
+    let page = 0;
+    registry.on(/_catalog/, (_request, response) => {
+      json(response, 200, { repositories: ["app"] }, { link: `</v2/_catalog?last=${page++}>; rel="next"` });
+    });
+    const { failures } = await walkAll();
+    expect(failures).toMatchObject([{ object: "catalog", detail: expect.stringMatching(/without bringing anything/) }]);
+    expect(page).toBe(1001);
+  });
+
+  test("a link to another host is followed at the registry, without a word to that host", async () => {
+    const other = await FakeRegistry.start();
+    try {
+      registry.on("/v2/_catalog", (_request, response) => {
+        json(response, 200, { repositories: [] }, { link: `<${other.url.origin}/v2/_catalog?n=9>; rel="next"` });
+      });
+      expect(await walkAll()).toMatchObject({ complete: true, failures: [], counts: { repositories: 2 } });
+      expect(other.seen).toEqual([]);
+    } finally {
+      await other.stop();
+    }
   });
 
   test("a link whose path looks like a host takes no credentials there", async () => {
@@ -332,6 +356,44 @@ describe("a server that does not speak HTTP", () => {
     const url = await listen(talk);
     await expect(verify(url, {}, { timeout: TIMEOUT })).rejects.toMatchObject({ code, hint: expect.any(String) });
   });
+});
+
+test("a body that trickles, a byte before each time-out, has an end", async () => {
+  let trickle: NodeJS.Timeout | undefined;
+  registry.on(/_catalog/, (_request, response) => {
+    response.writeHead(200);
+    response.write("[");
+    trickle = setInterval(() => response.write(" "), 5);
+  });
+  try {
+    const report = await verify(registry.url, {}, { timeout: 0.02 });
+    expect(report.failures).toMatchObject([{ object: "catalog", reason: "timeout", detail: "the body trickles" }]);
+  } finally {
+    clearInterval(trickle);
+  }
+});
+
+test("a server that answers 1xx without end has an end", async () => {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      sendForever(
+        (piece) => socket.write(piece),
+        (again) => socket.once("drain", again),
+        "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n",
+      );
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    await expect(verify(url)).rejects.toMatchObject({
+      code: "unreachable",
+      message: expect.stringMatching(/1xx without end/),
+    });
+  } finally {
+    server.close();
+  }
 });
 
 test("a server without TLS where https is asked for is told so", async () => {

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { nextPage, readListing } from "../../../registry/oci/listing";
 import { isTag } from "../../../registry/oci/reference";
 
@@ -29,9 +30,14 @@ test.each([
     '<http://registry.example:5000//other.example/x>; rel="next"',
     "http://registry.example:5000//other.example/x",
   ],
-  ["to another host", '<http://other.example/v2/x>; rel="next"', "foreign"],
-  ["to another port", '<http://registry.example/v2/x>; rel="next"', "foreign"],
-  ["to no address", '<http://[>; rel="next"', "foreign"],
+  [
+    "to another host, which the registry calls itself by",
+    '<http://other.example/v2/x?last=b>; rel="next"',
+    "http://registry.example:5000/v2/x?last=b",
+  ],
+  ["to another port", '<http://registry.example/v2/x>; rel="next"', "http://registry.example:5000/v2/x"],
+  ["to no address", '<http://[>; rel="next"', "unusable"],
+  ["to another protocol", '<file:///etc/passwd>; rel="next"', "unusable"],
 ])("a link that is %s", (_name, link, expected) => {
   expect(String(nextPage({ ...address, headers: { link } }))).toBe(String(expected));
 });
@@ -48,4 +54,34 @@ test("names that come twice count once", async () => {
     return { ...address, status: 200, headers: { link }, body, received: body.length };
   });
   expect(listing).toEqual({ names: ["a", "b", "c"], fault: null });
+});
+
+/** The names and the fault of a listing whose pages are these; the last link leads nowhere. */
+async function listingOf(pages: readonly (readonly string[])[], links: readonly string[]) {
+  let at = 0;
+  return readListing("tags", isTag, async () => {
+    const body = Buffer.from(JSON.stringify({ tags: pages[at] ?? [] }));
+    const link = links[at++];
+    return {
+      ...address,
+      status: 200,
+      headers: { link: link === undefined ? undefined : `<${link}>; rel="next"` },
+      body,
+      received: body.length,
+    };
+  });
+}
+
+test("every name of pages that are empty, short or repeated is read, as long as the links are new", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(fc.constantFrom("a", "b", "c", "d"))), async (pages) => {
+      const links = pages.slice(1).map((_page, at) => `/v2/x?last=${at}`);
+      expect(await listingOf(pages, links)).toEqual({ names: [...new Set(pages.flat())], fault: null });
+    }),
+  );
+});
+
+test("a page that is asked for again ends the listing where nothing new came in between", async () => {
+  const listing = await listingOf([["a"], [], ["b"], [], [], []], ["/x?1", "/x?2", "/x?1", "/x?2", "/x?1"]);
+  expect(listing).toMatchObject({ names: ["a", "b"], fault: { reason: "malformed" } });
 });

@@ -6,6 +6,7 @@ import {
   DOCKER_MANIFEST,
   isIndexType,
   MalformedManifest,
+  matchesPlatform,
   OCI_ARTIFACT_MANIFEST,
   OCI_INDEX,
   OCI_MANIFEST,
@@ -152,4 +153,23 @@ test("index types are told from others, parameters and case aside", () => {
   expect(isIndexType("Application/vnd.oci.image.index.v1+JSON; charset=utf-8")).toBe(true);
   expect(isIndexType(OCI_MANIFEST)).toBe(false);
   expect(isIndexType(undefined)).toBe(false);
+});
+
+test.each([
+  ["linux/amd64", "linux/amd64", true],
+  ["linux/amd64", "linux/arm64", false],
+  ["linux/arm64/v8", "linux/arm64", true],
+  ["linux/arm64", "linux/arm64/v8", true],
+  ["linux/arm/v6", "linux/arm", true],
+  ["linux/arm", "linux/arm/v6", false],
+  ["linux/arm/v7", "linux/arm/v6", false],
+  ["windows/amd64", "linux/amd64", false],
+  ["linux/amd64extra", "linux/amd64", false],
+])("a child for %s, where %s is wanted: %s", (name, wanted, expected) => {
+  expect(matchesPlatform(name, wanted)).toBe(expected);
+});
+
+test("a platform's name is cut where it is no name any more", () => {
+  const platform = { os: "linux", architecture: "a".repeat(3_000_000) };
+  expect(platformName({ platform })?.length).toBeLessThan(140);
 });

@@ -99,7 +99,7 @@ describe("a healthy registry", () => {
     ]);
   });
 
-  test("a layer that is held elsewhere is not asked for", async () => {
+  test("a layer that may be held elsewhere is not missed", async () => {
     const foreign = layer("foreign");
     const elsewhere = { ...foreign, descriptor: { ...foreign.descriptor, urls: ["https://example.org/layer"] } };
     registry.push("windows", image("server", { layers: [layer("own"), elsewhere] }), "v1");
@@ -107,7 +107,28 @@ describe("a healthy registry", () => {
     const report = await verify(registry.url);
     expect(report.failures).toEqual([]);
     expect(report.counts.blobs).toBe(2);
-    expect(registry.asked(new RegExp(foreign.descriptor.digest))).toEqual([]);
+  });
+
+  test("a layer that may be held elsewhere, and is here, is checked like any other", async () => {
+    const foreign = layer("foreign");
+    const elsewhere = { ...foreign, descriptor: { ...foreign.descriptor, urls: ["https://example.org/layer"] } };
+    registry.push("windows", image("server", { layers: [elsewhere] }), "v1");
+    registry.repository("windows").blobs.set(foreign.descriptor.digest, Buffer.from("cut"));
+    const { digest } = foreign.descriptor;
+    expect((await verify(registry.url)).failures).toMatchObject([{ object: "layer", reason: "truncated", digest }]);
+  });
+
+  test.each([
+    ["before", ["v1", "v2"]],
+    ["after", ["v2", "v1"]],
+  ])("a layer that another image has without urls is missed, whether it was read %s or not", async (_name, tags) => {
+    const shared = layer("shared");
+    const elsewhere = { ...shared, descriptor: { ...shared.descriptor, urls: ["https://example.org/layer"] } };
+    registry.push("app", image("a", { layers: [elsewhere] }), tags[0] ?? "");
+    registry.push("app", image("b", { layers: [shared] }), tags[1] ?? "");
+    registry.repository("app").blobs.delete(shared.descriptor.digest);
+    const { failures } = await verify(registry.url, {}, { concurrency: 1 });
+    expect(failures).toMatchObject([{ object: "layer", reason: "missing", tags: ["v1", "v2"] }]);
   });
 
   test("pages of the catalog and of tags are followed to the end", async () => {
@@ -771,4 +792,41 @@ test("the walk reports every fault, once and at the same place, in whatever orde
     }),
     { numRuns: 25 },
   );
+});
+
+describe("platforms", () => {
+  const made = multiPlatformImage("app", { platforms: ["amd64", "arm64", "riscv64"] });
+  const lose = (...at: number[]): void => {
+    for (const each of at) registry.repository("app").manifests.delete(partsOf(made, each).child);
+  };
+  beforeEach(() => void registry.push("app", made, "v1"));
+
+  test("that were not asked for may be missing: a mirror of one architecture is whole", async () => {
+    lose(1, 2);
+    const report = await verify(registry.url, { platforms: ["linux/amd64"] });
+    expect(report).toMatchObject({ complete: true, failures: [], counts: { indexes: 1, manifests: 1, blobs: 3 } });
+    expect((await verify(registry.url)).failures).toHaveLength(2);
+  });
+
+  test("that were asked for may not", async () => {
+    lose(0, 1);
+    const { failures } = await verify(registry.url, { platforms: ["linux/amd64", "linux/riscv64"] });
+    expect(failures).toMatchObject([{ platform: "linux/amd64", reason: "missing" }]);
+  });
+
+  test("that were not asked for and are there are checked like any other", async () => {
+    registry.on(new RegExp(`manifests/${partsOf(made, 1).child}`), (_request, response) => json(response, 500, {}));
+    const { failures } = await verify(registry.url, { platforms: ["linux/amd64"] });
+    expect(failures).toMatchObject([{ platform: "linux/arm64", reason: "server-error" }]);
+  });
+
+  test("do not excuse what a tag of its own names", async () => {
+    const { child } = partsOf(made, 1);
+    lose(1);
+    registry.repository("app").tags.set("arm", child);
+    const { failures } = await verify(registry.url, { platforms: ["linux/amd64"] });
+    expect(failures).toMatchObject([{ object: "tag", tags: ["arm"], reason: "missing" }]);
+    const named = { catalog: false, repositories: ["app"], selection: { kind: "digest", digest: child } } as const;
+    expect((await verify(registry.url, { ...named, platforms: ["linux/amd64"] })).failures).toHaveLength(1);
+  });
 });

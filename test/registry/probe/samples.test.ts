@@ -18,6 +18,7 @@ const report = (changes: Partial<Report> = {}): Report => ({
   durationSeconds: 2,
   failures: [],
   warnings: [],
+  blobs: { asked: "last-byte", used: "last-byte", because: null },
   stopped: null,
   catalogRead: true,
   ...changes,

@@ -30,6 +30,7 @@ const report = (failures: Failure[] = [], changes: Partial<Report> = {}): Report
   durationSeconds: 2.5,
   failures,
   warnings: [],
+  blobs: { asked: "last-byte", used: "last-byte", because: null },
   stopped: null,
   catalogRead: true,
   ...changes,

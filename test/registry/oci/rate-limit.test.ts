@@ -1,0 +1,84 @@
+import { Gate } from "../../../registry/oci/gate";
+import { image } from "../../lab/images";
+import { FakeRegistry, json, verify } from "./fake-registry";
+
+let registry: FakeRegistry;
+beforeEach(async () => {
+  registry = await FakeRegistry.start();
+  for (let at = 0; at < 12; at++) registry.push("app", image(`${at}`), `v${at}`);
+});
+afterEach(() => registry.stop());
+
+/** Lets so many requests through at once, and then one in so many milliseconds. @returns how many were refused */
+function limit(burst: number, interval: number, refuse: { status: number; headers?: Record<string, string> }) {
+  const refused = { count: 0 };
+  let tokens = burst;
+  let filled = performance.now();
+  registry.on(/./, (request, response) => {
+    const now = performance.now();
+    tokens = Math.min(burst, tokens + (now - filled) / interval);
+    filled = now;
+    if (tokens >= 1) {
+      tokens--;
+      registry.serve(request, response);
+    } else {
+      refused.count++;
+      json(response, refuse.status, {}, refuse.headers);
+    }
+  });
+  return refused;
+}
+
+test.each([
+  ["429 with Retry-After", { status: 429, headers: { "retry-after": "1" } }],
+  ["429 without", { status: 429 }],
+  ["503, as nginx answers", { status: 503 }],
+])("a limit that answers %s slows the walk down, and is no failure", async (_name, refuse) => {
+  const refused = limit(20, 25, refuse);
+  const report = await verify(registry.url);
+  expect(report).toMatchObject({ complete: true, failures: [], counts: { tags: 12 } });
+  expect(refused.count).toBeGreaterThan(0);
+  // Whoever stays at the limit is refused as often as let in.
+  expect(refused.count).toBeLessThan(registry.seen.length / 3);
+});
+
+test("what Retry-After asks of one, all keep to", async () => {
+  const hold = jest.spyOn(Gate.prototype, "hold");
+  let refusals = 2;
+  registry.on(/\/manifests\//, (request, response) => {
+    if (refusals-- > 0) json(response, 429, {}, { "retry-after": "0" });
+    else registry.serve(request, response);
+  });
+  expect(await verify(registry.url)).toMatchObject({ complete: true, failures: [] });
+  expect(hold).toHaveBeenCalledTimes(2);
+  hold.mockRestore();
+});
+
+test("an hour of patience that is asked for ends the walk, with the option that helps", async () => {
+  registry.on(/\/manifests\//, (_request, response) => json(response, 429, {}, { "retry-after": "3600" }));
+  const report = await verify(registry.url);
+  expect(report).toMatchObject({
+    complete: false,
+    failures: [],
+    stopped: {
+      code: "rate-limited",
+      message: expect.stringMatching(/3600 s/),
+      hint: expect.stringContaining("--rate"),
+    },
+  });
+  expect(registry.asked(/\/manifests\//).length).toBeLessThanOrEqual(8);
+});
+
+test("many who wait for one signal are no leak", async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", note);
+  try {
+    limit(20, 10, { status: 429, headers: { "retry-after": "0" } });
+    await verify(registry.url, { signal: new AbortController().signal }, { concurrency: 32 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off("warning", note);
+  }
+});
