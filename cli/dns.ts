@@ -4,6 +4,7 @@ import { dnsDelivery } from "../hosts/resolver";
 import { HostError } from "../hosts/ssh";
 import { hasResolver } from "../site/host";
 import { dnsHosts, hasDns } from "../site/schema";
+import { exampleHost, examples } from "./examples";
 import { findingsOn, hostTable, managedHost } from "./host";
 import { print, printJson } from "./output";
 import { selectedSite } from "./selected-site";
@@ -53,12 +54,12 @@ export function dnsCommand(): Command {
     .option("--without-failover-test", "do not let the primary fall silent for a few seconds")
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
     .option("--json", "print { host, findings } as JSON")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  warden dns verify registry                           names, also while the primary is silent for a few seconds
-  warden dns verify registry --without-failover-test   names alone`,
-    )
+    .addHelpText("after", () => {
+      const host = exampleHost();
+      return examples([
+        [`warden dns verify ${host}`, "names, also while the primary is silent for a few seconds"],
+        [`warden dns verify ${host} --without-failover-test`, "names alone"],
+      ]);
+    })
     .action(run);
 }

@@ -3,6 +3,8 @@ import { dirname, join, relative } from "node:path";
 import { Command } from "commander";
 import { GENERATED } from "../handbook/document";
 import { handbook } from "../handbook/handbook";
+import type { DescribedCommand } from "./command-tree";
+import { commandReference } from "./manual";
 import { print, printError } from "./output";
 import { selectedSite } from "./selected-site";
 
@@ -43,8 +45,8 @@ const update = (directory: string, { stale, obsolete }: Difference): void => {
   for (const path of obsolete) rmSync(join(directory, path));
 };
 
-const docs = ({ site, output, check }: DocsOptions): void => {
-  const found = difference(output, handbook(selectedSite(site)), GENERATED);
+const docs = (commands: DescribedCommand, { site, output, check }: DocsOptions): void => {
+  const found = difference(output, handbook(selectedSite(site), [commandReference(commands)]), GENERATED);
   if (!check) update(output, found);
   for (const path of found.stale.keys()) print(`${check ? "stale" : "wrote"} ${join(output, path)}`);
   for (const path of found.obsolete) print(`${check ? "obsolete" : "removed"} ${join(output, path)}`);
@@ -54,8 +56,8 @@ const docs = ({ site, output, check }: DocsOptions): void => {
   }
 };
 
-/** `warden docs`. */
-export const docsCommand = (): Command =>
+/** `warden docs`. @param describe describes the whole program, of which the handbook has a page */
+export const docsCommand = (describe: () => DescribedCommand): Command =>
   new Command("docs")
     .description("write the handbook of the site: runbooks, a page for each alert, the service catalog")
     .option("--site <file>", "the site (default: WARDEN_SITE, site.ts, or the reference site)")
@@ -68,4 +70,4 @@ Examples:
   warden docs            write what differs from the site, remove what is not generated any more
   warden docs --check    in a pipeline`,
     )
-    .action(docs);
+    .action((options: DocsOptions) => docs(describe(), options));

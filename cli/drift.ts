@@ -6,6 +6,7 @@ import { HostError } from "../hosts/ssh";
 import { type Host, isManaged } from "../site/host";
 import type { Site } from "../site/schema";
 import { clusterReport } from "./cluster-drift";
+import { exampleHost, examples } from "./examples";
 import { findingsOn, hostOf, hostTable } from "./host";
 import { print, printError, printJson, printJsonList } from "./output";
 import { selectedClusterSite, selectedSite } from "./selected-site";
@@ -73,14 +74,14 @@ export function driftCommand(): Command {
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
     .option("--cluster", "the cluster instead of the hosts: CronJobs, ConfigMaps, alert rules, and the keys of Secrets")
     .option("--json", "print { host, findings } as one JSON document; without a host, a list of them")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  warden drift            every host of the site
-  warden drift registry   one host
-  warden drift --cluster  what was changed or deleted in the cluster; it asks with kubectl's credentials
-  warden drift --json     what a job needs; exit code 1 when something differs`,
-    )
+    .addHelpText("after", () => {
+      const host = exampleHost();
+      return examples([
+        ["warden drift", "every host of the site"],
+        [`warden drift ${host}`, "one host"],
+        ["warden drift --cluster", "what was changed or deleted in the cluster; it asks with kubectl's credentials"],
+        ["warden drift --json", "what a job needs; exit code 1 when something differs"],
+      ]);
+    })
     .action(run);
 }

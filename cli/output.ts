@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { styleText } from "node:util";
 import { printable, printableJson, printableText } from "../registry/report/printable";
 
 /** Of every JSON document: fields may be added under it, and are never renamed. */
@@ -6,6 +7,8 @@ export const JSON_VERSION = 1;
 
 /** Collected to this length before they are written. Characters. */
 const CHUNK = 64 * 1024;
+
+const ALWAYS = { validateStream: false };
 
 type Lines = string | readonly string[];
 
@@ -32,9 +35,21 @@ export function printDocument(text: string): void {
   process.stdout.write(text);
 }
 
-/** Prints a line, or several, on the standard error. */
+/** What a line begins with that is more than a note, and its colour. */
+const MARKS = { error: "red", warning: "yellow" } as const;
+
+/**
+ * Prints a line, or several, on the standard error. On a terminal the word that an error or a warning begins with has a
+ * colour, unless NO_COLOR is set: https://no-color.org/
+ */
 export function printError(lines: Lines): void {
-  process.stderr.write(shown(lines));
+  // The stream itself reads NO_COLOR, FORCE_COLOR and TERM; one that is no terminal has no such method.
+  const text = shown(lines);
+  process.stderr.write(
+    process.stderr.isTTY && process.stderr.hasColors()
+      ? text.replace(/^(error|warning):/gm, (mark, word: keyof typeof MARKS) => styleText(MARKS[word], mark, ALWAYS))
+      : text,
+  );
 }
 
 /** Asks a question on the standard error: the answer follows on the same line. */

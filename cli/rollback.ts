@@ -5,6 +5,7 @@ import { assembleScript, type Delivery, inspectionScript } from "../hosts/delive
 import { quote } from "../hosts/shell";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import type { ManagedHost } from "../site/host";
+import { exampleHost, examples } from "./examples";
 import { managedHost, reasonOf } from "./host";
 import { print, printText } from "./output";
 import { selectedSite } from "./selected-site";
@@ -123,13 +124,13 @@ export function rollbackCommand(): Command {
     .option("--to <backup>", "a backup on the host, by its time stamp, its name or its path (default: the newest)")
     .option("--dry-run", "list the backups, and show what would change")
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  warden rollback registry --dry-run              which backups there are, and what would change
-  warden rollback registry                        to before the last delivery
-  warden rollback registry --to 20260419-031500   to before that one`,
-    )
+    .addHelpText("after", () => {
+      const host = exampleHost();
+      return examples([
+        [`warden rollback ${host} --dry-run`, "which backups there are, and what would change"],
+        [`warden rollback ${host}`, "to before the last delivery"],
+        [`warden rollback ${host} --to 20260419-031500`, "to before that one"],
+      ]);
+    })
     .action(run);
 }

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help, type Option } from "commander";
 import { version } from "../package.json";
 import { messageOf, printError, printJson, printText } from "./output";
 import { versionText } from "./version";
@@ -29,14 +29,22 @@ function describe(error: unknown): { code: string; message: string; hint: string
   return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
 }
 
-function program(commands: readonly Command[], [first = ""]: readonly string[]): Command {
+/** As commander has it, but for the default of what can be repeated, which is nothing. */
+function optionDescription(option: Option): string {
+  const { defaultValue, description } = option;
+  if (Array.isArray(defaultValue) && defaultValue.length === 0) return description;
+  return Help.prototype.optionDescription(option);
+}
+
+/** All of warden with the commands that are given. @param args only --version asks git for the commit of a checkout */
+export function program(commands: readonly Command[], [first = ""]: readonly string[] = []): Command {
   const warden = new Command("warden")
     .description("Finds, explains, heals and prevents the loss of images in container registries")
-    // Git is asked for the commit of a checkout only where somebody asks for it.
     .version(/^(-V|--version)$/.test(first) ? versionText() : version)
     .exitOverride()
     // What was mistyped is repeated, and may hold anything.
     .configureOutput({ writeOut: printText, writeErr: (text) => printError(text.trimEnd().split("\n")) })
+    .configureHelp({ optionDescription })
     .showHelpAfterError(`(${HELP})`);
   for (const command of commands) {
     command.copyInheritedSettings(warden).option("--debug", "print the stack trace of an error");

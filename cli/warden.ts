@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import { isScanThread, serveScan } from "../registry/storage/scan-threads";
-import { run, start } from "./run";
+import { type DescribedCommand, describeCommand } from "./command-tree";
+import { program, run, start } from "./run";
 
 /** In the order of the help. A command is loaded when it is wanted: all of them together take longer than a small walk. */
 const COMMANDS: Readonly<Record<string, () => Command>> = {
   verify: () => (require("./verify") as typeof import("./verify")).verifyCommand(),
   probe: () => (require("./probe-command") as typeof import("./probe-command")).probeCommand(),
   "plan-report": () => (require("./plan-report") as typeof import("./plan-report")).planReportCommand(),
-  docs: () => (require("./docs") as typeof import("./docs")).docsCommand(),
+  docs: () => (require("./docs") as typeof import("./docs")).docsCommand(describeWarden),
   scan: () => (require("./scan") as typeof import("./scan")).scanCommand(),
   diagnose: () => (require("./diagnose") as typeof import("./diagnose")).diagnoseCommand(),
   prune: () => (require("./prune") as typeof import("./prune")).pruneCommand(),
@@ -18,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   manifests: () => (require("./manifests") as typeof import("./manifests")).manifestsCommand(),
   rules: () => (require("./rules") as typeof import("./rules")).rulesCommand(),
   htpasswd: () => (require("./htpasswd") as typeof import("./htpasswd")).htpasswdCommand(),
+  completion: () => (require("./completion") as typeof import("./completion")).completionCommand(describeWarden),
 };
 
 /** The command that is named, or all where none is: for the help, and for who mistyped. */
@@ -25,6 +27,9 @@ function commands([name = ""]: readonly string[]): Command[] {
   const named = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   return named === undefined ? Object.values(COMMANDS).map((load) => load()) : [named()];
 }
+
+/** The program with all of its commands, as data. */
+export const describeWarden = (): DescribedCommand => describeCommand(program(commands([])));
 
 /** Runs one command of all. @param args without the program's name. @returns the exit code */
 export const main = (args: readonly string[]): Promise<number> => run(commands(args), args);

@@ -65,7 +65,7 @@ const resolveLinks = (markdown: string, from: string): string =>
   });
 
 const row = (cells: readonly Prose[]): string =>
-  `| ${cells.map(({ markdown }) => markdown.replaceAll("|", "\\|")).join(" | ")} |`;
+  `| ${cells.map(({ markdown }) => markdown.replace(/(?<!\\)\|/g, "\\|")).join(" | ")} |`;
 
 const rendered = (block: Block): string => {
   switch (block.kind) {

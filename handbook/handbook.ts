@@ -53,19 +53,19 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
   ],
 });
 
-/** The pages of a site's handbook. */
-export const documentsOf = (site: Site): Document[] => {
+/** The pages of a site's handbook. @param more pages about the program, which are linked beside those about the site */
+export const documentsOf = (site: Site, more: readonly Document[] = []): Document[] => {
   const pipelines = imagePipelinesPage(site);
-  const described = [catalog(site), siteReference(), ...(pipelines === undefined ? [] : [pipelines])];
+  const described = [catalog(site), siteReference(), ...(pipelines === undefined ? [] : [pipelines]), ...more];
   const run = runbooks(site);
   const alerts = isMonitored(site) ? alertPages(site) : [];
   return [index(described, run, alerts), ...described, ...run, ...alerts];
 };
 
 /** Every generated file below docs/, by its path. */
-export const handbook = (site: Site): ReadonlyMap<string, string> =>
+export const handbook = (site: Site, more: readonly Document[] = []): ReadonlyMap<string, string> =>
   new Map([
-    ...documentsOf(site).map((document) => [document.path, render(document)] as const),
+    ...documentsOf(site, more).map((document) => [document.path, render(document)] as const),
     ...imagePipelines(site),
     [TOPOLOGY, topology(site)],
   ]);

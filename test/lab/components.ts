@@ -28,6 +28,8 @@ export type ComponentName =
   | "node-22"
   | "node-24"
   | "node-26"
+  | "zsh"
+  | "fish"
   | "yarn"
   | "pnpm"
   | "bun"

@@ -24,7 +24,7 @@ const root = join(__dirname, "../..");
 jest.setTimeout(180_000);
 
 /** What every release has; the package is beside them. */
-const FILES = ["SHA256SUMS", "THIRD_PARTY_NOTICES", "notes.md", "probe.mjs", "sbom.cdx.json", "warden.mjs"];
+const FILES = ["SHA256SUMS", "THIRD_PARTY_NOTICES", "notes.md", "probe.mjs", "sbom.cdx.json", "warden.1", "warden.mjs"];
 
 describeWith(["registry"], "a release, in a dry run", () => {
   const folder = mkdtempSync(join(tmpdir(), "release-"));

@@ -1,0 +1,16 @@
+import { columns } from "../registry/report/columns";
+import { managedHosts } from "../site/schema";
+import { selectedSite } from "./selected-site";
+
+/** The examples of a help: what is typed, and what it does. */
+export const examples = (rows: readonly (readonly [run: string, does: string])[]): string =>
+  ["", "Examples:", ...columns(rows).map((line) => `  ${line}`)].join("\n");
+
+/** A host for the examples of a help: of the selected site, where there is one. */
+export const exampleHost = (): string => {
+  try {
+    return managedHosts(selectedSite(undefined))[0]?.name ?? "<host>";
+  } catch {
+    return "<host>";
+  }
+};
