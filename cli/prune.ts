@@ -7,7 +7,7 @@ import { pruneTable } from "../registry/storage/prune-table";
 import { requireQuiet } from "../registry/storage/quiet";
 import { StorageRefusal } from "../registry/storage/refusal";
 import { RegistryWriter } from "../registry/storage/registry-writer";
-import type { RetentionPolicy } from "../site/retention";
+import type { RetentionPolicy, RetentionRule } from "../site/retention";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
 import { print, printJson } from "./output";
 
@@ -15,6 +15,7 @@ interface PruneOptions extends AccessOptions {
   keepNewest?: number;
   keep: string[];
   policy?: string;
+  order?: RetentionRule["order"];
   apply?: true;
   registry?: string;
   offline?: true;
@@ -61,6 +62,11 @@ function readPolicy(path: string): RetentionPolicy {
   return parsePolicy(json);
 }
 
+/** @param order instead of that of the rules */
+function orderedBy(order: RetentionRule["order"], policy: RetentionPolicy): RetentionPolicy {
+  return order === undefined ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order })) };
+}
+
 async function apply(root: string, policy: RetentionPolicy, options: PruneOptions): Promise<PruneReport> {
   if (options.registry === undefined) return applyPrune(root, policy, Date.now(), async () => {});
   const writer = new RegistryWriter(await accessTo(parseRegistry(options.registry), options, process.env));
@@ -73,8 +79,10 @@ async function apply(root: string, policy: RetentionPolicy, options: PruneOption
 
 async function run(root: string, options: PruneOptions, command: Command): Promise<void> {
   refuseConflicts(command, options);
-  const policy =
-    options.policy === undefined ? keepNewest(options.keepNewest ?? 1, options.keep) : readPolicy(options.policy);
+  const policy = orderedBy(
+    options.order,
+    options.policy === undefined ? keepNewest(options.keepNewest ?? 1, options.keep) : readPolicy(options.policy),
+  );
   const report = options.apply ? await apply(root, policy, options) : await planPrune(root, policy, Date.now());
   if (options.json) await printJson(report);
   else print(pruneTable(report));
@@ -95,6 +103,12 @@ export function pruneCommand(): Command {
       [],
     )
     .option("--policy <file>", "the site's retention as JSON")
+    .addOption(
+      new Option(
+        "--order <order>",
+        "which tags are the newest: by when they were pushed, or by when their images were created (default: as the policy says, or pushed)",
+      ).choices(["pushed", "created"]),
+    )
     .option("--apply", "do it")
     .option("--registry <url>", "with --apply: the registry of this storage, which must be down or read-only")
     .addOption(new Option("--offline", "with --apply: nothing writes to this storage, on your word"))

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { matching, record, refused, wholeNumber } from "./fields";
+import { matching, oneOf, record, refused, wholeNumber } from "./fields";
 
 const REPOSITORIES =
   'a pattern of repositories such as "team/*", where * stands for any characters but a slash and ** for any at all';
@@ -22,6 +22,11 @@ const rule = record({
   repositories,
   /** How many tags stay, those that were pushed last. Never 0, so that no repository loses all it has. */
   keepNewest: wholeNumber(1, "a whole number, 1 or more: a repository never loses every tag"),
+  /**
+   * Which tags are the newest: those pushed last, or those whose images were created last, for stores whose times a copy has
+   * lost. Default: pushed.
+   */
+  order: oneOf(["pushed", "created"]).optional(),
   /** Tags that stay whatever their age. Default: none. */
   keep: tags.optional(),
   /** Tags pushed within so many hours stay. Default: age alone keeps none. */

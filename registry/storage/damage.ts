@@ -1,29 +1,77 @@
+import type { Digest } from "../oci/digest";
+import { isManifestType } from "../oci/manifest";
 import type { Finding } from "./finding";
-import type { RepositoryGraph } from "./graph";
+import { type RepositoryGraph, referencesOf } from "./graph";
+import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import type { RepositoryPlan } from "./retention";
 import { shellWord } from "./shell-word";
 
 /**
- * Refuses to prune a damaged store: what could still be healed is lost for ever once its configs and layers are
- * collected, and the collection itself sweeps what a broken manifest can no longer name.
+ * What is damaged in a store that is going to be pruned: what could still be healed is lost for ever once its configs and
+ * layers are collected, and the collection itself sweeps what a broken manifest can no longer name.
  *
  * Not damage: what no tag leads to and the plan does not keep, such as a leftover, or a manifest that goes anyway.
- *
- * @throws StorageRefusal `damaged`
  */
-export function refuseDamage(root: string, findings: Finding[], plans: RepositoryPlan[]): void {
+export function damageIn(findings: Finding[], plans: RepositoryPlan[]): Finding[] {
   const kept = new Set(plans.flatMap(({ name, keptManifests }) => keptManifests.map((each) => key(name, each))));
-  const damage = findings.filter(
+  return findings.filter(
     ({ repository, kind, tags, parent, digest }) =>
       kind === "hidden-repository" || tags.length > 0 || kept.has(key(repository, parent ?? digest)),
   );
+}
+
+/**
+ * The blobs with data that damaged repositories need: what their tags and manifests lead to, also where a link on the way
+ * is lost; where a manifest on the way cannot be read, or none is known, everything they link.
+ */
+export function neededBy(reader: StoreReader, graphs: RepositoryGraph[]): Set<Digest> {
+  const needed = new Set<Digest>();
+  for (const { tags, manifests, layerLinks } of graphs) {
+    const pending = [...[...tags.values()].map(({ digest }) => digest), ...manifests.keys()];
+    let isWhole = pending.length > 0;
+    const seen = new Set<Digest>();
+    for (let digest = pending.pop(); digest !== undefined; digest = pending.pop()) {
+      if (seen.has(digest)) continue;
+      seen.add(digest);
+      const stored = reader.manifest(digest);
+      if (stored.state !== "whole") isWhole = false;
+      else if (stored.manifest.kind === "index") {
+        for (const { digest: child, mediaType } of stored.manifest.manifests) {
+          if (isManifestType(mediaType)) pending.push(child);
+          else seen.add(child);
+        }
+      } else for (const each of referencesOf(stored.manifest)) seen.add(each);
+    }
+    if (!isWhole) for (const target of layerLinks.values()) seen.add(target);
+    for (const digest of seen) if (reader.sizeNow(digest) !== null) needed.add(digest);
+  }
+  return needed;
+}
+
+/**
+ * The blobs that the registry's garbage collection leaves when a plan is done: it looks at the repositories that have
+ * `_layers`, and marks each manifest with a link and what that names.
+ */
+export function markedBy(reader: StoreReader, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Set<Digest> {
+  const marked = new Set<Digest>();
+  for (const [at, { name, keptManifests }] of plans.entries()) {
+    if (!reader.isFolder(reader.layout.repository(name).layers)) continue;
+    for (const digest of keptManifests) {
+      marked.add(digest);
+      for (const each of graphs[at]?.manifests.get(digest)?.references ?? []) marked.add(each);
+    }
+  }
+  return marked;
+}
+
+/** @throws StorageRefusal `damaged`, where the damage cannot be left aside */
+export function refuseDamage(root: string, damage: Finding[]): never {
   const [first] = damage;
-  if (first === undefined) return;
-  const names = [first.repository, first.digest, ...first.tags].filter((name) => name !== null).join(" ");
+  const names = [first?.repository, first?.digest, ...(first?.tags ?? [])].filter((name) => name != null).join(" ");
   throw new StorageRefusal(
     "damaged",
-    `the store is damaged (${damage.length} found, the first: ${first.kind} ${names})`,
+    `the store is damaged (${damage.length} found, the first: ${first?.kind} ${names})`,
     hint(root, damage),
   );
 }
@@ -36,8 +84,9 @@ export function refuseDamage(root: string, findings: Finding[], plans: Repositor
  * @throws StorageRefusal `damaged`
  */
 export function refuseCollected(graphs: RepositoryGraph[], plans: RepositoryPlan[]): void {
-  for (const [at, plan] of plans.entries()) {
-    const graph = graphs[at];
+  const byName = new Map(graphs.map((graph) => [graph.name, graph]));
+  for (const plan of plans) {
+    const graph = byName.get(plan.name);
     if (graph === undefined) continue;
     const named = new Set(plan.keptManifests.flatMap((digest) => graph.manifests.get(digest)?.references ?? []));
     for (const { tag } of plan.keptTags) {

@@ -150,6 +150,15 @@ export class Disk {
     return openRegular(path, read);
   }
 
+  /** Where a path leads in the end; null where it leads nowhere. Nothing there is read. */
+  targetOf(path: string): string | null {
+    try {
+      return realpathSync(path);
+    } catch {
+      return null;
+    }
+  }
+
   /** The bytes of a regular file, piece by piece, each valid until the next is asked for; nothing without one. */
   *pieces(path: string, length: number): Generator<Uint8Array> {
     const file = this.isReal(split(path).parent) ? openFile(path) : null;

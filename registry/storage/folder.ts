@@ -143,8 +143,9 @@ export class Folder {
         if (like !== undefined) {
           fchmodSync(file, like.mode & 0o7777);
           fchownSync(file, like.uid, like.gid);
+          // It is going to replace what is there.
+          fsyncSync(file);
         }
-        fsyncSync(file);
       } finally {
         closeSync(file);
       }
@@ -231,6 +232,24 @@ export function within<T>(folder: Folder, use: (folder: Folder) => T): T {
     return use(folder);
   } finally {
     folder.close();
+  }
+}
+
+/**
+ * Whether those of the paths that are there are folders on one mount, so that a rename goes from each to each. Where a
+ * store cannot be changed anyway, they are.
+ */
+export function onSameMount(layout: StorageLayout, paths: string[]): boolean {
+  if (process.platform !== "linux") return true;
+  try {
+    const mounts = paths.flatMap((path) => {
+      const folder = Folder.open(layout, path);
+      return folder === null ? [] : [within(folder, () => folder.mount())];
+    });
+    return new Set(mounts).size <= 1;
+  } catch (error) {
+    if (error instanceof StorageRefusal) return false;
+    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Digest, isDigest } from "../oci/digest";
 import { isManifestType, type Manifest } from "../oci/manifest";
+import { createdDates } from "./created";
 import type { RepositoryLayout } from "./layout";
 import type { StoreReader } from "./reader";
 
@@ -16,6 +17,12 @@ export interface RepositoryGraph {
    * and then collects what it names as garbage.
    */
   unlinked: Set<Digest>;
+  /** Whether it has no folder of tags: nothing in it was ever tagged, or its tags are lost. @default false */
+  untagged?: boolean;
+  /** When an image was made, by what it says itself, in milliseconds since the epoch. @default nobody knows */
+  createdAt?(digest: Digest): number | null;
+  /** When a layer link was written, in milliseconds since the epoch. @default nobody knows */
+  layerLinkedAt?(digest: Digest): number;
 }
 
 export interface Tag {
@@ -68,7 +75,16 @@ export function readGraph(reader: StoreReader, repository: RepositoryLayout, int
     if (link !== "absent") layerLinks.set(intern(digest), intern(link === "broken" ? digest : link));
   }
   const unlinked = new Set([...named].filter((digest) => !manifests.has(digest)));
-  return { name: repository.name, tags, manifests, layerLinks, unlinked };
+  return {
+    name: repository.name,
+    tags,
+    manifests,
+    layerLinks,
+    unlinked,
+    untagged: !reader.isFolder(repository.tags),
+    createdAt: createdDates(reader),
+    layerLinkedAt: (digest) => reader.changedAt(repository.layerLink(digest)) ?? 0,
+  };
 }
 
 /** Gives the same string for the same digest, so that a digest that is named a thousand times is held once. */

@@ -2,15 +2,18 @@ import { columns, plural, shortDigest } from "../report/columns";
 import { formatBytes } from "../report/table";
 import { undoCommand } from "./journal";
 import type { PruneReport } from "./prune";
+import type { Doubt } from "./tag-age";
 
 /** The plan for people: what stays and why, what goes and why, what is freed, what to do next. Lines without a line end. */
-export function pruneTable({ root, keep, remove, kept, applied, journal }: PruneReport): string[] {
+export function pruneTable(report: PruneReport): string[] {
+  const { root, keep, remove, kept, applied, journal } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
   const freed = `${plural(remove.blobs, "blob")} (${formatBytes(remove.bytes)})`;
   const lines = [
     `store     ${root}`,
     `keep      ${plural(keep.tags, "tag")}, ${plural(keep.manifests, "manifest")}, ${plural(keep.blobs, "blob")} (${formatBytes(keep.bytes)})`,
     `${applied ? "removed " : "remove  "}  ${goes.join(", ")}; the garbage collection frees ${freed}`,
+    ...remarks(report),
     "",
     ...columns([
       ["", "NAME", "REASON"],
@@ -30,4 +33,23 @@ export function pruneTable({ root, keep, remove, kept, applied, journal }: Prune
   return journal === null
     ? [...lines, `next      ${collect}`]
     : [...lines, `next      ${collect}`, `undo      until then: ${undoCommand(root, journal)}`];
+}
+
+const DOUBTS: Record<Doubt, string> = {
+  copied: "bear the times of a copy, which say nothing of when they were pushed",
+  future: "bear a time in the future",
+  "before-image": "bear a time before their image was made",
+  "no-date": "have an image that does not say when it was made",
+};
+
+/** What the plan left alone, and why; what has to be done before the collection. */
+function remarks({ skipped, doubts, foreign }: PruneReport): string[] {
+  return [
+    ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
+    ...doubts.map(({ repository, doubt, tags }) => {
+      const instead = doubt === "no-date" ? "" : " (--order created goes by the dates of the images)";
+      return `times     ${repository}: ${plural(tags, "tag")} ${DOUBTS[doubt]}: nothing goes by that${instead}`;
+    }),
+    ...foreign.map((path) => `foreign   ${path}: warden scan tells what it does, and what to do`),
+  ];
 }

@@ -1,12 +1,14 @@
 import type { RetentionPolicy } from "../../site/retention";
 import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
-import { refuseCollected, refuseDamage } from "./damage";
+import { damageIn, markedBy, neededBy, refuseCollected, refuseDamage } from "./damage";
 import { Unreadable } from "./disk";
+import type { Finding } from "./finding";
 import { Folder, within } from "./folder";
 import { digestInterner, type RepositoryGraph, readGraph } from "./graph";
 import { dropCollectedJournals, Journal } from "./journal";
 import type { StorageLayout } from "./layout";
+import { notItsOwn } from "./left-alone";
 import { type Lock, lockFolder } from "./lock";
 import { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
@@ -14,6 +16,7 @@ import { garbageOf, refuseOtherMounts, removalsOf, remove } from "./removal";
 import { planRetention, type RepositoryPlan } from "./retention";
 import { scan } from "./scan";
 import { oneStore, roleOf } from "./store";
+import type { Doubt } from "./tag-age";
 
 export interface PruneReport {
   root: string;
@@ -29,6 +32,12 @@ export interface PruneReport {
   applied: boolean;
   /** The tags that stay. */
   kept: TagOfRepository[];
+  /** Repositories of which nothing goes, with the reason. */
+  skipped: { repository: string; reason: string }[];
+  /** Tags whose times say nothing of when they were pushed, and that therefore decided nothing. */
+  doubts: { repository: string; doubt: Doubt; tags: number }[];
+  /** Paths of what lies in the store and stops the registry's garbage collection, or is not followed. */
+  foreign: string[];
   /** The folder the removed links are in until the garbage collection ran; null where nothing was removed. */
   journal: string | null;
 }
@@ -127,10 +136,53 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
   const graphs = [...reader.repositories()]
     .map((repository) => readGraph(reader, repository, intern))
     .sort((a, b) => compare(a.name, b.name));
-  const plans = planRetention(graphs, policy, now);
-  refuseDamage(root, findings, plans);
-  refuseCollected(graphs, plans);
-  return { layout, graphs, plans, report: describe(root, policy, reader, plans) };
+  const { plans, skipped, damaged } = planAround(root, reader, findings, graphs, policy, now);
+  refuseCollected(
+    graphs,
+    plans.filter(({ name }) => !damaged.has(name)),
+  );
+  return { layout, graphs, plans, report: describe(root, policy, reader, plans, skipped, findings) };
+}
+
+/**
+ * Plans with everything left alone that has to be: what is not its own, and what is damaged, together with what shares its
+ * blobs, so that the collection takes nothing of it.
+ *
+ * @throws StorageRefusal `damaged` where the collection would take some of it all the same
+ */
+function planAround(
+  root: string,
+  reader: StoreReader,
+  findings: Finding[],
+  graphs: RepositoryGraph[],
+  policy: RetentionPolicy,
+  now: number,
+): { plans: RepositoryPlan[]; skipped: ReadonlyMap<string, string>; damaged: ReadonlySet<string> } {
+  const skipped = notItsOwn(reader, findings);
+  const damaged = new Set<string>();
+  let blobs: ReadonlySet<Digest> = new Set();
+  for (;;) {
+    const plans = planRetention(graphs, policy, now, { repositories: skipped, blobs });
+    const damage = damageIn(findings, plans);
+    const fresh = damage.filter(({ repository }) => repository !== null && !damaged.has(repository));
+    for (const { repository, kind } of fresh) {
+      damaged.add(repository ?? "");
+      skipped.set(repository ?? "", `it is damaged (${kind}): warden diagnose tells what to do`);
+    }
+    const held = neededBy(
+      reader,
+      graphs.filter(({ name }) => damaged.has(name)),
+    );
+    if (fresh.length > 0 || held.size > blobs.size) {
+      blobs = held;
+      continue;
+    }
+    const marked = markedBy(reader, graphs, plans);
+    if ([...held].some((digest) => !marked.has(digest)) || damage.some(({ repository }) => repository === null)) {
+      refuseDamage(root, damage);
+    }
+    return { plans, skipped, damaged };
+  }
 }
 
 function privateStore(root: string): StorageLayout {
@@ -165,7 +217,14 @@ export async function lockStore(layout: StorageLayout): Promise<Lock> {
   };
 }
 
-function describe(root: string, policy: RetentionPolicy, reader: StoreReader, plans: RepositoryPlan[]): PruneReport {
+function describe(
+  root: string,
+  policy: RetentionPolicy,
+  reader: StoreReader,
+  plans: RepositoryPlan[],
+  skipped: ReadonlyMap<string, string>,
+  findings: Finding[],
+): PruneReport {
   const needed = new Set(plans.flatMap(({ keptBlobs }) => keptBlobs));
   const keep = { blobs: 0, bytes: 0 };
   const remove = { blobs: 0, bytes: 0 };
@@ -196,6 +255,15 @@ function describe(root: string, policy: RetentionPolicy, reader: StoreReader, pl
     },
     applied: false,
     kept,
+    skipped: [...skipped].map(([repository, reason]) => ({ repository, reason })).sort(byRepository),
+    doubts: plans.flatMap(({ name, doubts }) =>
+      Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
+    ),
+    foreign: findings.flatMap(({ path }) => path ?? []),
     journal: null,
   };
+}
+
+function byRepository(a: { repository: string }, b: { repository: string }): number {
+  return compare(a.repository, b.repository);
 }

@@ -245,6 +245,21 @@ export class StoreReader {
     return this.disk.list(folder);
   }
 
+  isLink(path: string): boolean {
+    return this.disk.stat(path)?.isSymbolicLink() ?? false;
+  }
+
+  /** Where a path leads in the end; null where it leads nowhere. */
+  targetOf(path: string): string | null {
+    return this.disk.targetOf(path);
+  }
+
+  /** Tells two folders apart, whatever their names; null without one. */
+  identityOf(folder: string): string | null {
+    const found = this.disk.stat(folder);
+    return found?.isDirectory() ? `${found.dev}:${found.ino}` : null;
+  }
+
   /** What strange things were met at or below a path since they were last asked for. */
   takeStrange(path: string): Strange[] {
     return this.disk.takeStrange(path);

@@ -2,8 +2,9 @@ import type { RetentionPolicy, RetentionRule } from "../../site/retention";
 import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import { fallbackTag, fallbackTagIn } from "../oci/referrers";
-import type { RepositoryGraph, Tag } from "./graph";
+import type { RepositoryGraph } from "./graph";
 import { matchesPattern } from "./policy";
+import { agesOf, type Doubt, reasonOfDoubt, type TagAge } from "./tag-age";
 
 /** What becomes of one repository. */
 export interface RepositoryPlan {
@@ -19,7 +20,19 @@ export interface RepositoryPlan {
   removedLayerLinks: Digest[];
   /** Every blob that the repository still needs. */
   keptBlobs: Digest[];
+  /** Tags whose times say nothing, and that therefore decided nothing. */
+  doubts: Partial<Record<Doubt, number>>;
 }
+
+/** What a plan has to leave as it is. */
+export interface LeftAlone {
+  /** Repositories of which nothing goes, with the reason. */
+  repositories: ReadonlyMap<string, string>;
+  /** Blobs that some of these need: what holds them in other repositories stays. */
+  blobs: ReadonlySet<Digest>;
+}
+
+const NOTHING_LEFT_ALONE: LeftAlone = { repositories: new Map(), blobs: new Set() };
 
 export interface TagDecision {
   tag: string;
@@ -34,8 +47,13 @@ export interface TagDecision {
  *
  * @param now milliseconds since the epoch
  */
-export function planRetention(graphs: RepositoryGraph[], policy: RetentionPolicy, now: number): RepositoryPlan[] {
-  const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now));
+export function planRetention(
+  graphs: RepositoryGraph[],
+  policy: RetentionPolicy,
+  now: number,
+  leftAlone: LeftAlone = NOTHING_LEFT_ALONE,
+): RepositoryPlan[] {
+  const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now, leftAlone));
   const present = new Set(graphs.flatMap(({ manifests }) => [...manifests.keys()]).map(fallbackTag));
   // A kept signature may have signatures of its own, also in another repository: until nothing more is kept.
   let kept = -1;
@@ -57,11 +75,16 @@ class RepositoryKeeper {
   private readonly fallbackTags = new Map<string, string>();
   private readonly present: ReadonlySet<string>;
   private readonly referrers = new Map<Digest, Digest[]>();
+  /** Whether nothing goes. */
+  private readonly everything: boolean;
+  private readonly youngLayerLinks = new Set<Digest>();
+  private readonly ages: ReadonlyMap<string, TagAge>;
 
   constructor(
     private readonly graph: RepositoryGraph,
     policy: RetentionPolicy,
     now: number,
+    leftAlone: LeftAlone,
   ) {
     this.present = new Set([...graph.manifests.keys()].map(fallbackTag));
     this.rule = policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
@@ -71,29 +94,53 @@ class RepositoryKeeper {
       if (known === undefined) this.referrers.set(subject, [digest]);
       else known.push(digest);
     }
-    if (this.rule === undefined) this.keepEverything();
-    else this.keepByRule(this.rule, policy.protect ?? [], now);
+    this.ages = this.rule === undefined ? new Map() : agesOf(graph, this.rule.order, now);
+    const reason = leftAlone.repositories.get(graph.name) ?? reasonForAll(graph, this.rule);
+    this.everything = reason !== null;
+    if (reason !== null) this.keepEverything(reason);
+    else if (this.rule !== undefined) this.keepByRule(this.rule, policy.protect ?? [], now);
+    this.keepHolders(leftAlone.blobs);
   }
 
-  private keepEverything(): void {
-    for (const tag of this.graph.tags.keys()) this.keepTag(tag, "no rule is for this repository");
+  private keepEverything(reason: string): void {
+    for (const tag of this.graph.tags.keys()) this.keepTag(tag, reason);
     for (const digest of this.graph.manifests.keys()) this.keep(digest);
   }
 
   private keepByRule(rule: RetentionRule, protect: string[], now: number): void {
-    const ordinary = new Map<string, Tag>();
-    for (const [tag, pushed] of this.graph.tags) {
+    const ordinary = new Map<string, TagAge>();
+    for (const [tag, age] of this.ages) {
       const key = fallbackTagIn(tag);
-      if (key === null) ordinary.set(tag, pushed);
+      if (key === null) ordinary.set(tag, age);
       else this.fallbackTags.set(tag, key);
     }
     const newest = newestOf(ordinary, rule.keepNewest);
     for (const [tag, { pushedAt }] of this.graph.tags) {
-      const reason = reasonToKeep(tag, pushedAt, rule, protect, newest, now);
+      const doubt = ordinary.get(tag)?.at === null ? (ordinary.get(tag)?.doubt ?? null) : null;
+      const reason = reasonToKeep(tag, pushedAt, rule, protect, newest, now) ?? (doubt && reasonOfDoubt(doubt));
       if (reason !== null) this.keepTag(tag, reason);
     }
     for (const [digest, { linkedAt }] of this.graph.manifests) {
       if (isYoung(linkedAt, rule.untaggedOlderThanHours, now)) this.keep(digest);
+    }
+    if (this.graph.untagged !== true) return;
+    // A push by digest may be half done.
+    for (const digest of this.graph.layerLinks.keys()) {
+      if (isYoung(this.graph.layerLinkedAt?.(digest) ?? now, rule.untaggedOlderThanHours, now)) {
+        this.youngLayerLinks.add(digest);
+      }
+    }
+  }
+
+  /** Keeps what names one of the blobs, with its tags. */
+  private keepHolders(blobs: ReadonlySet<Digest>): void {
+    if (blobs.size === 0) return;
+    for (const [digest, { references }] of this.graph.manifests) {
+      if (!blobs.has(digest) && !references.some((each) => blobs.has(each))) continue;
+      this.keep(digest);
+      for (const [tag, pushed] of this.graph.tags) {
+        if (pushed.digest === digest) this.keepTag(tag, "a damaged repository shares its blobs");
+      }
     }
   }
 
@@ -134,10 +181,11 @@ class RepositoryKeeper {
     const needed = new Set(
       [...this.manifests].flatMap((digest) => [digest, ...(manifests.get(digest)?.references ?? [])]),
     );
-    const everything = this.rule === undefined;
-    const removedManifests = everything ? [] : this.inOrderOfRemoval();
+    const removedManifests = this.everything ? [] : this.inOrderOfRemoval();
     const gone = new Set(removedManifests);
-    const removedLayerLinks = everything ? [] : [...layerLinks.keys()].filter((digest) => !needed.has(digest)).sort();
+    const removedLayerLinks = this.everything
+      ? []
+      : [...layerLinks.keys()].filter((digest) => !needed.has(digest) && !this.youngLayerLinks.has(digest)).sort();
     return {
       name,
       keptTags: [...this.tags].map(([tag, reason]) => ({ tag, reason })).sort(byTag),
@@ -151,8 +199,16 @@ class RepositoryKeeper {
         (tags.get(tag)?.history ?? []).filter((digest) => gone.has(digest)).map((digest) => ({ tag, digest })),
       ),
       removedLayerLinks,
+      doubts: this.doubts(),
       keptBlobs: [...needed].map((digest) => layerLinks.get(digest) ?? digest),
     };
+  }
+
+  private doubts(): RepositoryPlan["doubts"] {
+    const counts: RepositoryPlan["doubts"] = {};
+    if (this.everything) return counts;
+    for (const { doubt } of this.ages.values()) if (doubt !== null) counts[doubt] = (counts[doubt] ?? 0) + 1;
+    return counts;
   }
 
   private reasonToRemove(tag: string): string {
@@ -195,11 +251,20 @@ function isYoung(since: number, hours: number | undefined, now: number): boolean
   return hours !== undefined && since > now - hours * 3_600_000;
 }
 
-/** So many of the newest, with all that are as old as the last of them: after a restore nobody can tell which is newer. */
-function newestOf(tags: ReadonlyMap<string, Tag>, count: number): Set<string> {
-  const times = [...tags.values()].map(({ pushedAt }) => pushedAt).sort((a, b) => b - a);
-  const last = times[count - 1] ?? Number.NEGATIVE_INFINITY;
-  return new Set([...tags].filter(([, { pushedAt }]) => pushedAt >= last).map(([tag]) => tag));
+/**
+ * So many of the newest, with all that are as old as the last of them: after a copy nobody can tell which is newer. Those of
+ * which nobody can tell how old they are are not counted.
+ */
+function newestOf(tags: ReadonlyMap<string, TagAge>, count: number): Set<string> {
+  const known = [...tags].flatMap(([tag, { at }]) => (at === null ? [] : [{ tag, at }]));
+  const last = known.map(({ at }) => at).sort((a, b) => b - a)[count - 1] ?? Number.NEGATIVE_INFINITY;
+  return new Set(known.filter(({ at }) => at >= last).map(({ tag }) => tag));
+}
+
+/** Why nothing of a repository goes, whatever its tags are; null where its rule decides. */
+function reasonForAll({ untagged }: RepositoryGraph, rule: RetentionRule | undefined): string | null {
+  if (rule === undefined) return "no rule is for this repository";
+  return untagged === true && rule.untaggedOlderThanHours === undefined ? "it was never tagged" : null;
 }
 
 function byTag(left: TagDecision, right: TagDecision): number {

@@ -1,0 +1,78 @@
+import type { Finding } from "./finding";
+import { onSameMount } from "./folder";
+import { HIDES } from "./foreign";
+import type { RepositoryLayout, StorageLayout } from "./layout";
+import type { StoreReader } from "./reader";
+import { StorageRefusal } from "./refusal";
+import { shellWord } from "./shell-word";
+
+/**
+ * The repositories that are not what they look like, each with the reason: two names of one folder, a symbolic link in it,
+ * another file system. What is removed by one name is gone for the other.
+ *
+ * @throws StorageRefusal `damaged` where the registry's collection would not see what is kept
+ */
+export function notItsOwn(reader: StoreReader, findings: Finding[]): Map<string, string> {
+  const { layout } = reader;
+  const foreign = findings.filter(({ kind }) => kind === "foreign-entry");
+  refuseHiding(foreign);
+  const reasons = new Map<string, string>();
+  const leave = (name: string, reason: string) => {
+    if (!reasons.has(name)) reasons.set(name, reason);
+  };
+  const repositories = [...reader.repositories()];
+  const links = foreign.flatMap(({ path = "", repository }) => (reader.isLink(path) ? [{ path, repository }] : []));
+  for (const { path, repository } of links) {
+    const target = reader.targetOf(path);
+    if (repository !== null) leave(repository, `${path} is a symbolic link`);
+    for (const { name, folder } of repositories) {
+      if (target !== null && overlap(target, reader.targetOf(folder) ?? folder)) {
+        leave(name, `${path} and ${folder} are one folder`);
+      }
+    }
+  }
+  for (const [first, second] of twins(reader, repositories)) {
+    leave(first.name, `${first.folder} and ${second.folder} are one folder`);
+    leave(second.name, `${second.folder} and ${first.folder} are one folder`);
+  }
+  for (const repository of repositories) {
+    if (reasons.has(repository.name) || isOnOneMount(layout, repository)) continue;
+    leave(repository.name, `${repository.folder} is not one folder on the store's mount`);
+  }
+  return reasons;
+}
+
+function refuseHiding(foreign: Finding[]): void {
+  const hiding = foreign.find(({ effect }) => effect === HIDES);
+  if (hiding?.path === undefined) return;
+  throw new StorageRefusal("damaged", `${hiding.path}: ${HIDES}`, `mv ${shellWord(hiding.path)} SOMEWHERE-ELSE`);
+}
+
+/** Whether one of two folders is, or lies in, the other. */
+function overlap(one: string, other: string): boolean {
+  return `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
+}
+
+/** Pairs of repositories of which a folder is the same: bind mounts. */
+function twins(reader: StoreReader, repositories: RepositoryLayout[]): [RepositoryLayout, RepositoryLayout][] {
+  const known = new Map<string, RepositoryLayout>();
+  const found: [RepositoryLayout, RepositoryLayout][] = [];
+  for (const repository of repositories) {
+    for (const folder of foldersOf(repository)) {
+      const identity = reader.identityOf(folder);
+      if (identity === null) continue;
+      const other = known.get(identity);
+      if (other === undefined) known.set(identity, repository);
+      else if (other !== repository) found.push([other, repository]);
+    }
+  }
+  return found;
+}
+
+function foldersOf({ folder, layers, manifests, revisions, tags }: RepositoryLayout): string[] {
+  return [folder, layers, manifests, revisions, tags];
+}
+
+function isOnOneMount(layout: StorageLayout, repository: RepositoryLayout): boolean {
+  return onSameMount(layout, [layout.repositories, ...foldersOf(repository)]);
+}
