@@ -46,6 +46,8 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
     list(
       link(md`Ten minutes: from nothing to a site of your own`, "guide.md"),
       link(md`In an app of your own: the package`, "library.md"),
+      link(md`Another version of this product: up, and back`, "upgrading.md"),
+      link(md`Debugging, and the lab by hand`, "debugging.md"),
       link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md"),
       link(md`A template for the next post-mortem`, "post-mortems/template.md"),
       md`[Decisions](adr)`,
