@@ -8,7 +8,14 @@ export class ClusterError extends Error {
   override readonly name = "ClusterError";
 
   constructor(
-    readonly code: "no-kubectl" | "no-kubeconfig" | "unknown-context" | "unauthorized" | "unreachable" | "failed",
+    readonly code:
+      | "no-kubectl"
+      | "no-kubeconfig"
+      | "unknown-context"
+      | "unauthorized"
+      | "unreachable"
+      | "missing"
+      | "failed",
     message: string,
     /** What the operator can do about it. */
     readonly hint: string,

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { Release } from "@cdktf/provider-helm/lib/release";
 import { AssetType, TerraformAsset } from "cdktf";
 import { Construct } from "constructs";
+import { NAMESPACE_RELEASE } from "../monitoring/namespace-release";
 
 /** Props of KubernetesNamespace. */
 export interface KubernetesNamespaceProps {
@@ -25,12 +26,12 @@ export class KubernetesNamespace extends Construct {
     super(scope, id);
     const chart = new TerraformAsset(this, "Chart", { path: CHART, type: AssetType.DIRECTORY });
     this.resource = new Release(this, "Release", {
-      name: "registry-warden-namespace",
+      name: NAMESPACE_RELEASE,
       namespace: name,
       createNamespace: true,
       chart: `./${chart.path}`,
-      // There is nothing in it that could be somebody else's, and a state that was lost need not be repaired.
-      upgradeInstall: true,
+      // As for the alerts. Not upgradeInstall beside it: the provider asks the cluster about it at each plan.
+      atomic: true,
     });
   }
 }

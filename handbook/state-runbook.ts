@@ -1,4 +1,5 @@
 import { dirname } from "node:path/posix";
+import { NAMESPACE_RELEASE } from "../monitoring/namespace-release";
 import { isInCluster } from "../site/monitoring";
 import {
   type ClusterSite,
@@ -85,13 +86,22 @@ const adoptions = (site: ClusterSite): Prose[] => {
   ];
 };
 
-/** Terraform cannot take over a Secret without reading its values; it creates this one again. */
-const recreated = (site: ClusterSite): Block[] =>
-  clusterProbes(site).flatMap(({ credentials }): Block[] =>
+/** Secrets that the deploy makes again: Terraform could not take one over without reading its values. */
+const recreated = (site: ClusterSite): Block[] => [
+  ...clusterProbes(site).flatMap(({ credentials }): Block[] =>
     credentials?.from === "variables"
       ? [inCluster(sh`${kubectl(site)} delete secret ${credentials.secret}`, `secret "${credentials.secret}" deleted…`)]
       : [],
-  );
+  ),
+  ...(site.monitoring.namespace.create
+    ? [
+        inCluster(
+          sh`${kubectl(site)} delete secret --selector ${`owner=helm,name=${NAMESPACE_RELEASE}`}`,
+          `secret "sh.helm.release.v1.${NAMESPACE_RELEASE}.v1" deleted…`,
+        ),
+      ]
+    : []),
+];
 
 const clusterAgain = (site: ClusterSite): Block[] => [
   heading(md`Without a backup: the cluster`),
@@ -100,7 +110,7 @@ const clusterAgain = (site: ClusterSite): Block[] => [
   ),
   list(...adoptions(site)),
   paragraph(
-    md`What is quick to make again is deleted, and made by the deploy: the program, whose name follows its content, and each Secret from variables, because Terraform would read the values of one that it takes over. A run that has started keeps its copy; one that starts before the deploy is done waits for it.`,
+    md`What is quick to make again is deleted, and made by the deploy: the program, whose name follows its content, and Secrets, because Terraform would read the values of one that it takes over. The namespace and what else is in it stay. A run that has started keeps its copy; one that starts before the deploy is done waits for it.`,
   ),
   inCluster(
     sh`${kubectl(site)} get configmaps --output name | grep registry-probe-program`,

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { explainedError } from "./terraform-error";
 
 /** What a plan does, as Terraform counts it. A replacement is one to add and one to destroy. */
 export interface PlanCounts {
@@ -48,30 +49,40 @@ export const terraformEnvironment = (environment: NodeJS.ProcessEnv = process.en
   };
 };
 
+/**
+ * A value for each ephemeral variable of a synthesised stack that has none in the environment. A plan asks for it and does
+ * not keep it; whoever applies the plan is asked again.
+ *
+ * https://developer.hashicorp.com/terraform/language/block/variable#ephemeral
+ */
+export const placeholders = (directory: string, environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => {
+  const file = join(directory, "cdk.tf.json");
+  if (!existsSync(file)) return {};
+  const { variable = {} } = JSON.parse(readFileSync(file, "utf8")) as {
+    variable?: Record<string, { ephemeral?: boolean; default?: unknown }>;
+  };
+  return Object.fromEntries(
+    Object.entries(variable)
+      .filter(([, { ephemeral, default: value }]) => ephemeral === true && value === undefined)
+      .map(([name]) => `TF_VAR_${name}`)
+      .filter((name) => environment[name] === undefined)
+      .map((name) => [name, "(given when it is applied)"]),
+  );
+};
+
 const run = (binary: string, directory: string, timeout: number, ...args: string[]): Promise<Finished> =>
   new Promise((resolve) => {
+    const env = { ...placeholders(directory), ...terraformEnvironment() };
     execFile(
       binary,
       args,
-      { cwd: directory, env: terraformEnvironment(), encoding: "utf8", timeout, maxBuffer: 256 * 1024 * 1024 },
+      { cwd: directory, env, encoding: "utf8", timeout, maxBuffer: 256 * 1024 * 1024 },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
         resolve({ code, stdout, stderr: error?.killed === true ? `timed out after ${timeout / 1000} s` : stderr });
       },
     );
   });
-
-/** The first error of Terraform's output with the first paragraph of its explanation, on one line, without its box. */
-export const firstError = (output: string): string => {
-  const lines = output.split("\n").map((line) => line.replace(/^[╷│╵|\s]+/, "").trim());
-  const start = lines.findIndex((line) => line.startsWith("Error: "));
-  if (start === -1) return lines.filter((line) => line !== "").join(" ") || "no output";
-  const paragraph = lines.slice(lines.findIndex((line, index) => index > start && line !== ""));
-  const end = paragraph.findIndex((line) => line === "" || line.startsWith("Error: "));
-  const explanation = paragraph.slice(0, end === -1 ? undefined : end).join(" ");
-  const title = lines[start]?.slice("Error: ".length) ?? "";
-  return explanation === "" || explanation.startsWith(title) ? title : `${title}: ${explanation}`;
-};
 
 const PROVIDER_UNAVAILABLE = /Failed to (query available provider packages|install provider|resolve provider packages)/;
 
@@ -95,7 +106,7 @@ export const planStack = async (binary: string, directory: string): Promise<Plan
   const init = await run(binary, directory, INIT_TIMEOUT_MS, "init", "-input=false", "-no-color");
   if (init.code !== 0) {
     const output = `${init.stdout}\n${init.stderr}`;
-    const reason = firstError(output);
+    const reason = explainedError(output);
     return PROVIDER_UNAVAILABLE.test(output) || init.stderr.startsWith("timed out")
       ? { kind: "unavailable", reason }
       : { kind: "failed", reason, text: output };
@@ -103,5 +114,9 @@ export const planStack = async (binary: string, directory: string): Promise<Plan
   const plan = await run(binary, directory, PLAN_TIMEOUT_MS, "plan", "-input=false", "-no-color", "-out=plan");
   return plan.code === 0
     ? { kind: "planned", counts: planCounts(plan.stdout), text: plan.stdout }
-    : { kind: "failed", reason: firstError(`${plan.stdout}\n${plan.stderr}`), text: `${plan.stdout}\n${plan.stderr}` };
+    : {
+        kind: "failed",
+        reason: explainedError(`${plan.stdout}\n${plan.stderr}`),
+        text: `${plan.stdout}\n${plan.stderr}`,
+      };
 };

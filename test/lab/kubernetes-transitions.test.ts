@@ -294,6 +294,14 @@ describeWithProviders(
       expect(await jobs()).toEqual(before);
     });
 
+    test.each(["reference", "small"] as const)("the %s site plans without any cluster", async (name) => {
+      const stack = deployment();
+      await stack.synthesise(
+        inCluster(name, "nowhere", ({ kubernetes }) => (kubernetes.configPath = "/nonexistent/kubeconfig")),
+      );
+      expect(planCounts(await stack.plan())).toMatchObject({ change: 0, destroy: 0, import: 0 });
+    });
+
     test("no plan prints the program", async () => {
       const stack = deployment();
       await stack.synthesise(inCluster("small", "printed"), "console.log('the program');\n");

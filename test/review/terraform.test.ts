@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findTerraform, firstError, planCounts, planStack, terraformEnvironment } from "../../review/terraform";
+import { findTerraform, placeholders, planCounts, planStack, terraformEnvironment } from "../../review/terraform";
 
 const directory = mkdtempSync(join(tmpdir(), "terraform-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -31,12 +31,36 @@ describe("the counts of a plan", () => {
   ])("%s", (text, counts) => expect(planCounts(`before\n\n${text}\n`)).toEqual(counts));
 });
 
-test("the first error of an output, on one line", () => {
-  expect(firstError(PROVIDER_ERROR)).toBe(
-    "Failed to query available provider packages: Could not retrieve the list of available versions for provider hashicorp/helm: could not connect to registry.terraform.io",
-  );
-  expect(firstError("Error: one\n\nError: two")).toBe("one");
-  expect(firstError("")).toBe("no output");
+describe("a variable without a value", () => {
+  const stack = (name: string, variable: object): string => {
+    const folder = join(directory, name);
+    mkdirSync(folder);
+    writeFileSync(join(folder, "cdk.tf.json"), JSON.stringify({ variable }));
+    return folder;
+  };
+
+  test("gets one for the plan where no plan keeps it, and only there", () => {
+    const folder = stack("variables", {
+      asked: { ephemeral: true, type: "string" },
+      given: { ephemeral: true, type: "string" },
+      optional: { ephemeral: true, type: "string", default: "" },
+      kept: { type: "string" },
+    });
+    expect(Object.keys(placeholders(folder, { TF_VAR_given: "x" }))).toEqual(["TF_VAR_asked"]);
+    expect(placeholders("/nonexistent")).toEqual({});
+  });
+
+  test("reaches terraform, and never in place of the operator's own", async () => {
+    const folder = stack("reached", { asked: { ephemeral: true }, given: { ephemeral: true } });
+    const terraform = standIn("asking", '[ "$TF_VAR_given" = own ] && echo "Plan: ${#TF_VAR_asked} to add."');
+    process.env.TF_VAR_given = "own";
+    try {
+      const outcome = await planStack(terraform, folder);
+      expect(outcome.kind === "planned" && outcome.counts.add).toBeGreaterThan(0);
+    } finally {
+      delete process.env.TF_VAR_given;
+    }
+  });
 });
 
 describe("a stack is", () => {
