@@ -49,9 +49,13 @@ const why = (resource: ResourceReview): string => {
   return resource.forcedBy.length === 0 ? "" : `: forced by ${forcing(resource)}`;
 };
 
+/** An object that somebody made, and that is destroyed in the same step in which it is taken over. */
+const taken = ({ importedId }: ResourceReview): string =>
+  importedId === undefined ? "" : `; **what exists as ${codeSpan(importedId)} is imported and then destroyed**`;
+
 const loss = (stack: string, resource: ResourceReview): Piece => ({
   kind: "destroyed or replaced resources",
-  text: `- **${ACTIONS[resource.action]}** ${span(resource)} of ${stack}${why(resource)}${resource.newFirst ? "; the new one is made first" : ""}`,
+  text: `- **${ACTIONS[resource.action]}** ${span(resource)} of ${stack}${why(resource)}${resource.newFirst ? "; the new one is made first" : ""}${taken(resource)}${resource.kept === undefined ? "" : `; ${resource.kept}`}`,
 });
 
 const losses = (reviews: readonly StackReview[]): Section => ({
@@ -93,6 +97,7 @@ const details = (resource: ResourceReview): string =>
     resource.previousAddress === undefined ? "" : `, moved from ${codeSpan(resource.previousAddress)}`,
     resource.importedId === undefined ? "" : `, taken over as ${codeSpan(resource.importedId)}`,
     resource.action === "deliver" ? `: ${delivered(resource)}` : "",
+    resource.action === "forget" ? ": Terraform forgets it, and it stays as it is" : "",
   ].join("");
 
 /** Why files are delivered again: Terraform's reason, or the names of those that changed. */

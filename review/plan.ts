@@ -12,6 +12,7 @@ export interface PlanJson {
   readonly configuration?: {
     readonly root_module?: {
       readonly variables?: Readonly<Record<string, { readonly sensitive?: boolean; readonly default?: unknown }>>;
+      readonly resources?: readonly { readonly address: string; readonly expressions?: object }[];
     };
   };
   readonly prior_state?: { readonly values?: ValuesJson };

@@ -10,6 +10,9 @@ const SHORTEST_LINE = 16;
 /** Words of every configuration. A secret like this hides nothing. */
 const WORDS = new Set(["true", "false", "null", "none", "root", "admin"]);
 
+/** Nobody has a longer secret; a program that is marked so that no plan prints it is longer. */
+const LONGEST = 64 * 1024;
+
 const parts = (secret: string): string[] => [
   secret,
   ...(secret.includes("\n")
@@ -59,7 +62,10 @@ const URL_CREDENTIALS = "(?<=://)[^\\s/?#\"']{0,200}:[^\\s/?#\"']{0,200}(?=@)";
  * @param secrets values that must not be shown; those of fewer than four characters are not searched for
  */
 export const redactor = (secrets: Iterable<string>): ((text: string) => string) => {
-  const searched = [...new Set(secrets)].flatMap(parts).filter((part) => part.length >= SHORTEST && !WORDS.has(part));
+  const searched = [...new Set(secrets)]
+    .filter(({ length }) => length <= LONGEST)
+    .flatMap(parts)
+    .filter((part) => part.length >= SHORTEST && !WORDS.has(part));
   const sources = [
     ...longestFirst(searched.flatMap(forms)).map(quoted),
     // The characters beside the core hold a part of the secret's first and last byte.

@@ -17,6 +17,8 @@ export interface ResourceReview {
   /** Where it was before, and under which id it is taken over. */
   readonly previousAddress: string | undefined;
   readonly importedId: string | undefined;
+  /** What of a resource that goes is left as it is, in words. */
+  readonly kept: string | undefined;
   /** Whether the new one is made before the old one goes. */
   readonly newFirst: boolean;
   readonly attributes: readonly AttributeChange[];
@@ -43,13 +45,31 @@ export interface StackReview {
 /** Address without the keys of count and for_each → path of the construct. */
 export type ConstructPaths = ReadonlyMap<string, string>;
 
-/** Which attributes a reader wants to see. What is known only after the apply says nothing about a new resource. */
+/**
+ * Which attributes a reader wants to see. What is known only after the apply says nothing about a new resource, and of one
+ * that is updated only where the configuration sets it: the provider computes the others, for example the `metadata` of a
+ * release with all of its values.
+ *
+ * @param configured the attributes that the configuration sets; undefined where it is not known
+ */
 const worthShowing =
-  (action: Action) =>
-  ({ after, forces }: AttributeChange): boolean => {
+  (action: Action, configured: ReadonlySet<string> | undefined) =>
+  ({ path: [attribute], after, forces }: AttributeChange): boolean => {
     if (action === "destroy" || action === "forget" || action === "read") return false;
-    return after.kind !== "unknown" || forces || action === "update";
+    if (after.kind !== "unknown" || forces) return true;
+    return action === "update" && (configured === undefined || configured.has(String(attribute)));
   };
+
+/** Helm never deletes the namespace that it made for a release. */
+const keptBy = ({ type, change: { before } }: ResourceChangeJson): string | undefined => {
+  const { create_namespace: created, namespace } = (before ?? {}) as {
+    create_namespace?: unknown;
+    namespace?: unknown;
+  };
+  return type === "helm_release" && created === true && typeof namespace === "string"
+    ? `the namespace ${namespace} stays, with everything in it`
+    : undefined;
+};
 
 const forcedBy = ({ change }: ResourceChangeJson, attributes: readonly AttributeChange[]): string[] => {
   const changed = attributes.filter(({ forces }) => forces).map(({ path }) => pathText(path));
@@ -73,26 +93,37 @@ const redactAttribute = (attribute: AttributeChange, redact: Redact): AttributeC
   after: redactShown(attribute.after, redact),
 });
 
+/** What is known of all resources of a stack. */
+interface Context {
+  readonly constructs: ConstructPaths;
+  /** Address without keys → attributes that the configuration sets. */
+  readonly configured: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly redact: Redact;
+}
+
 const reviewResource = (
   resource: ResourceChangeJson,
   action: Action,
-  constructs: ConstructPaths,
-  redact: Redact,
+  { constructs, configured, redact }: Context,
 ): ResourceReview => {
+  const address = withoutKeys(resource.address);
   const attributes = attributeChanges(resource.change);
   const { importing, actions } = resource.change;
   const optional = (text: string | undefined): string | undefined => (text === undefined ? undefined : redact(text));
   return {
     address: redact(resource.address),
-    construct: constructs.get(withoutKeys(resource.address)),
+    construct: constructs.get(address),
     action,
     delivers: isDelivery(resource),
     reason: reasonOf(resource),
     forcedBy: forcedBy(resource, attributes).map(redact),
     previousAddress: optional(resource.previous_address),
     importedId: optional(importing?.id),
+    kept: optional(keptBy(resource)),
     newFirst: actions[0] === "create" && actions.length > 1,
-    attributes: attributes.filter(worthShowing(action)).map((attribute) => redactAttribute(attribute, redact)),
+    attributes: attributes
+      .filter(worthShowing(action, configured.get(address)))
+      .map((attribute) => redactAttribute(attribute, redact)),
   };
 };
 
@@ -155,16 +186,23 @@ export interface StackInput {
 }
 
 const reviewStack = ({ stack, plan, constructs, compared }: StackInput, redact: Redact): StackReview => {
+  const configuration = plan.configuration?.root_module?.resources ?? [];
+  const configured = new Map(
+    configuration.map(({ address, expressions = {} }) => [address, new Set(Object.keys(expressions))] as const),
+  );
   const resources = (list: readonly ResourceChangeJson[] = []): ResourceReview[] =>
     list.flatMap((resource) => {
       const action = actionOf(resource);
-      return action === undefined ? [] : [reviewResource(resource, action, constructs, redact)];
+      return action === undefined ? [] : [reviewResource(resource, action, { constructs, configured, redact })];
     });
   return {
     stack,
     compared: compared === undefined ? undefined : redact(compared),
     changes: resources(plan.resource_changes),
-    drift: resources(plan.resource_drift),
+    // After a creation the provider reads an empty map where nothing was: that is no change.
+    drift: resources(plan.resource_drift).filter(
+      ({ action, attributes }) => action !== "update" || attributes.length > 0,
+    ),
     outputs: Object.entries(plan.output_changes ?? {})
       .filter(([, { actions }]) => !actions.includes("no-op"))
       .map(([name]) => redact(name)),

@@ -278,3 +278,106 @@ describe("whatever a plan holds", () => {
     );
   });
 });
+
+describe("what the providers of a cluster say", () => {
+  const release = (values: object, actions: string[], after: object | null = values) =>
+    change("helm_release.alerts", { actions, before: values, after, after_unknown: { id: false, metadata: true } });
+  const configuration = (address: string, ...attributes: string[]) => ({
+    configuration: {
+      root_module: { resources: [{ address, expressions: Object.fromEntries(attributes.map((name) => [name, {}])) }] },
+    },
+  });
+
+  test("an empty map where nothing was is no drift, and one that changed beside it is", () => {
+    const read = (after: object) =>
+      change("kubernetes_config_map_v1.a", {
+        actions: ["update"],
+        before: { data: { a: "1" }, metadata: [{ labels: null }] },
+        after,
+      });
+    const empty = read({ data: { a: "1" }, metadata: [{ labels: {} }] });
+    expect(commentOn(review(plan([], { resource_drift: [empty] })))).toContain("**No changes**");
+    const changed = read({ data: { a: "2" }, metadata: [{ labels: {} }] });
+    expect(commentOn(review(plan([], { resource_drift: [changed] })))).toContain("Changed outside Terraform");
+  });
+
+  test("what is imported and then destroyed is told as the loss that it is", () => {
+    const text = commentOn(
+      review(
+        plan([
+          change("kubernetes_cron_job_v1.probe", {
+            actions: ["delete", "create"],
+            before: { spec: [{ mode: "" }] },
+            after: { spec: [{ mode: "NonIndexed" }] },
+            replace_paths: [["spec", 0, "mode"]],
+            importing: { id: "monitoring/probe" },
+          }),
+        ]),
+      ),
+    );
+    const [, losses = ""] = text.split(/^#+ .*$/m);
+    expect(losses).toContain("**what exists as `monitoring/probe` is imported and then destroyed**");
+  });
+
+  test("the metadata of a release, which the provider computes, is no difference; what the site sets is", () => {
+    const before = { id: "alerts", metadata: { values: "everything".repeat(100) }, values: ['{"a":1}'] };
+    const text = commentOn(
+      review(
+        plan(
+          [release(before, ["update"], { id: "alerts", values: ['{"a":2}'] })],
+          configuration("helm_release.alerts", "values"),
+        ),
+      ),
+    );
+    expect(text).not.toContain("metadata");
+    expect(text).not.toContain("everything");
+    expect(text).toContain("values");
+  });
+
+  test("what the site sets is shown also where it is known only after the apply", () => {
+    const text = commentOn(
+      review(
+        plan(
+          [change("a.b", { actions: ["update"], before: { set: "x" }, after: {}, after_unknown: { set: true } })],
+          configuration("a.b", "set"),
+        ),
+      ),
+    );
+    expect(text).toContain("(known after apply)");
+  });
+
+  test("a namespace that Helm made stays when its release goes, and what is forgotten stays too", () => {
+    const text = commentOn(
+      review(
+        plan([
+          release({ create_namespace: true, namespace: "monitoring" }, ["delete"], null),
+          change("kubernetes_namespace_v1.namespace", { actions: ["forget"], before: {}, after: null }),
+        ]),
+      ),
+    );
+    expect(text).toContain("the namespace monitoring stays, with everything in it");
+    expect(text).toContain("`kubernetes_namespace_v1.namespace`: Terraform forgets it, and it stays as it is");
+    const other = release({ create_namespace: false, namespace: "monitoring" }, ["delete"], null);
+    expect(commentOn(review(plan([other])))).not.toContain("stays");
+  });
+
+  test("a program that is marked so that no plan prints it takes no word of the report with it", () => {
+    const program = `// ${"a line of a program that is long enough\n".repeat(4_000)}`;
+    const text = commentOn(
+      review(
+        plan([
+          change("kubernetes_config_map_v1.program", {
+            actions: ["update"],
+            before: { data: { "probe.mjs": program }, note: "a line of a program that is long enough" },
+            after: { data: { "probe.mjs": `${program}//` }, note: "another" },
+            before_sensitive: { data: { "probe.mjs": true } },
+            after_sensitive: { data: { "probe.mjs": true } },
+          }),
+        ]),
+      ),
+    );
+    expect(text).toContain("a line of a program that is long enough");
+    expect(text).toContain(SENSITIVE);
+    expect(text.length).toBeLessThan(2_000);
+  });
+});
