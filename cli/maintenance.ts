@@ -5,10 +5,18 @@ import { pruneCommand } from "./prune";
 import { repairCommand } from "./repair";
 import { start } from "./run";
 import { scanCommand } from "./scan";
+import { scrubCommand } from "./scrub";
 import { verifyCommand } from "./verify";
 
 /** The commands of warden that look after one registry and its storage: what the registry host gets, as warden.mjs. */
-const commands = (): Command[] => [verifyCommand(), scanCommand(), diagnoseCommand(), pruneCommand(), repairCommand()];
+const commands = (): Command[] => [
+  verifyCommand(),
+  scanCommand(),
+  scrubCommand(),
+  diagnoseCommand(),
+  pruneCommand(),
+  repairCommand(),
+];
 
 if (isScanThread) serveScan();
 else start(commands());

@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   "plan-report": () => (require("./plan-report") as typeof import("./plan-report")).planReportCommand(),
   docs: () => (require("./docs") as typeof import("./docs")).docsCommand(describeWarden),
   scan: () => (require("./scan") as typeof import("./scan")).scanCommand(),
+  scrub: () => (require("./scrub") as typeof import("./scrub")).scrubCommand(),
   diagnose: () => (require("./diagnose") as typeof import("./diagnose")).diagnoseCommand(),
   prune: () => (require("./prune") as typeof import("./prune")).pruneCommand(),
   repair: () => (require("./repair") as typeof import("./repair")).repairCommand(),

@@ -5,6 +5,7 @@ import {
   hasCluster,
   type MonitoredSite,
   ownPushgateway,
+  privateServices,
   pushgatewayUrl,
   pushgatewayUrlOnHost,
   type RegistrySite,
@@ -15,12 +16,12 @@ import {
 import { inCluster, kubectl } from "./cluster";
 import { type Block, command, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
-import { journals, listTimers, maintenanceSection, reclaim, tasksNow } from "./maintenance";
+import { journalOf, journals, listTimers, maintenanceSection, reclaim, runTaskNow, tasksNow } from "./maintenance";
 import { compose, onHost, WORKSTATION } from "./places";
 import { deployProbe, lastRun, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { verifyRegistry } from "./warden";
+import { askForAccount, bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
 
 /** The registry that an alert is about, and who watches it. */
 export interface Watched {
@@ -385,6 +386,26 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       ...tasksNow(site),
     ],
   },
+  RegistryBlobsCorrupt: {
+    meaning: md`The scrub has read blobs that do not hash to their name, or that the disk does not give: bit rot, a controller, a restore that was cut off.`,
+    impact: md`Every pull of an image that needs one of them fails, and so do new nodes and CI. What runs goes on to run. What else lies on that disk may be no better.`,
+    diagnosis: ({ site }) => [
+      paragraph(md`Which blobs, and how far is the scrub?`),
+      journalOf(site, "scrub"),
+      paragraph(md`Does the disk fail? Errors of its own are a reason to replace it first:`),
+      command(onHost(registryHost(site)), sh`journalctl --dmesg --priority warning --lines 40 --no-pager`),
+      ...imagesAffected(site),
+    ],
+    mitigation: ({ site }) => [
+      list(
+        md`Another registry has the same images: ${"repair"} with ${"--from"} and ${"--hash"} replaces the bytes on the disk, ${brokenImage}.`,
+        md`None has: build them again. A push alone changes nothing, because a registry keeps what it has under a digest: give the image up with ${"--discard"}, run ${"clean-up"}, then push.`,
+        md`In a cache: remove the folders of the blobs that the scrub names, below ${"docker/registry/v2/blobs"}, and restart it. It fetches again what it does not have.`,
+      ),
+      paragraph(md`Run the scrub again. It looks at what was corrupt first, and the alert ends with what is healed:`),
+      runTaskNow(site, "scrub"),
+    ],
+  },
   RegistryDiskSpaceLow: {
     meaning: md`The disk with the data of the registry is nearly full.`,
     impact: md`None yet. On a full disk every push fails, layers arrive truncated, and a clean-up cannot begin.`,
@@ -400,6 +421,26 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     },
     mitigation: ({ site }) => reclaim(site),
   },
+};
+
+/** What the blobs on the disk, every byte of them read, say of the images. */
+const imagesAffected = (site: RegistrySite): Block[] => {
+  const host = registryHost(site);
+  return [
+    paragraph(
+      md`Which images need them? This reads every byte once more, and names each image with the command that comes next:`,
+    ),
+    bringWarden(site),
+    askForAccount(onHost(host)),
+    ...privateServices(site.registry).map((service) => {
+      const url = serviceUrl(site, service);
+      return command(
+        onHost(host),
+        sh`${wardenOnStore(site, service, { network: true })} diagnose ${url} ${STORE} --hash`,
+        { expected: `registry  ${url}\nstore     ${STORE}\nresult    …` },
+      );
+    }),
+  ];
 };
 
 const restoreTarget = (site: RegistrySite): string =>

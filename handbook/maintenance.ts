@@ -25,10 +25,11 @@ const service = (task: string): string => `${unitOf(task)}.service`;
 const times = (schedule: Schedule): Prose =>
   plain(schedule.map(({ days, at }) => `${days.length === 7 ? "every day" : days.join(", ")} at ${at}`).join("; "));
 
-const schedules = ({ cleanUp, caches, scan, disk }: Maintenance): Readonly<Record<string, Prose>> => ({
+const schedules = ({ cleanUp, caches, scan, scrub, disk }: Maintenance): Readonly<Record<string, Prose>> => ({
   ...(cleanUp === undefined ? {} : { "clean-up": times(cleanUp) }),
   ...(caches === undefined ? {} : { caches: times(caches) }),
   ...(scan === undefined ? {} : { scan: times(scan) }),
+  scrub: times(scrub),
   disk: md`every ${disk.everyMinutes} minutes`,
 });
 
@@ -37,6 +38,7 @@ const WORK: Readonly<Record<string, Prose>> = {
   "clean-up": md`each private registry: verified, made read-only, pruned to its policy, its garbage collected, put back, verified again. Pulls go on, pushes are refused with ${"405"} meanwhile. This is what reclaims its space`,
   caches: md`each pull-through cache whose upstream answers: stopped, its garbage collected, started. What was not asked for in a week the cache drops by itself; this reclaims what nothing refers to any more`,
   scan: md`the storage of each registry, while it serves: what is broken on the disk. It reclaims nothing`,
+  scrub: md`every blob of each registry read against its name, which finds what a disk has altered and nobody has pulled yet. It reads when nobody else does and never fast, beside the other tasks, for three hours at most; the next run goes on where it stopped. It changes nothing`,
   disk: md`the space that is left, and every report once more. It reclaims nothing, and puts back what a task that was killed left behind`,
 };
 
@@ -48,11 +50,11 @@ export const maintenanceTable = (maintenance: Maintenance): Block =>
   );
 
 /** What a task has said lately. */
-const journalOf = (site: RegistrySite, task: string): Block =>
+export const journalOf = (site: RegistrySite, task: string): Block =>
   command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 40 --unit ${service(task)}`, { expected: "…" });
 
 /** Runs a task now, and waits for its end. */
-const runTaskNow = (site: RegistrySite, task: string): Block =>
+export const runTaskNow = (site: RegistrySite, task: string): Block =>
   command(onHost(registryHost(site)), sh`systemctl start ${service(task)}`);
 
 /** The tasks that work, for those who have to name each. */
@@ -90,6 +92,10 @@ const failures = (): Block =>
       [
         md`does not come back`,
         md`a service did not become healthy within minutes. It is tried again with each look at the disk; look at its logs`,
+      ],
+      [
+        md`corrupt … blobs`,
+        md`of a scrub, which did its work: the disk holds other bytes than were pushed: ${link(md`RegistryBlobsCorrupt`, "alerts/RegistryBlobsCorrupt.md")}`,
       ],
       [md`was not taken`, md`the Pushgateway did not take a report. It is pushed again with each look at the disk`],
       [md`waits for the delivery or the task that is at work`, md`one at a time: it begins when that has ended`],

@@ -54,6 +54,8 @@ const repair = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const url = serviceUrl(site, service);
   const here = wardenOnStore(site, service, { network: true });
+  const changing = wardenOnStore(site, service, { network: true, write: true });
+  const repairing = (...words: string[]) => sh`${changing} repair ${url} --storage ${STORE} ${words} --apply`.text;
   return [
     heading(md`Repair without a rebuild`),
     paragraph(
@@ -63,11 +65,15 @@ const repair = (site: RegistrySite, service: PrivateService): Block[] => {
       expected: `registry  ${url}\nplan      …action…\nremains   nothing broken…`,
     }),
     paragraph(md`If the plan is what you want:`),
-    command(onHost(host), sh`${here} repair ${url} --storage ${STORE} --apply`, {
+    command(onHost(host), sh`${changing} repair ${url} --storage ${STORE} --apply`, {
       expected: `registry  ${url}\ndone      …action…\nremains   nothing broken…`,
     }),
     paragraph(
-      md`Where another registry has the same image, add ${"--from"} with its address: lost parts are copied by their digests, and every byte is checked. What cannot be healed at all is given up with ${"--discard"} and the name of the image, so that it does not block maintenance for ever; it names every tag that goes with it.`,
+      md`The column REMEDY of ${"diagnose"} tells what is left apart. Deal with every line, the tag of the commit too:`,
+    ),
+    list(
+      md`${"copy"}: this disk does not heal it, and another registry that has the same image does. Lost parts are copied by their digests, and every byte is checked: ${repairing("--from", "OTHER-REGISTRY")}`,
+      md`${"copy"} without such a registry, and ${"give-up"}: build it again, below. What nobody builds again is given up, by any name that the tables print, so that it does not stop the maintenance for ever. Its links go to a journal, whose ${"undo"} is printed: ${repairing("--discard", "NAME")}`,
     ),
   ];
 };

@@ -7,6 +7,7 @@
 #             put back, verified again
 #   caches    each pull-through cache whose upstream answers: stopped, its garbage collected (without -m), started
 #   scan      the storage of each registry, while it serves
+#   scrub     each blob of each registry read against its name, for some hours, beside everything else
 #   disk      the space that is left; every report is pushed again
 #   restore   after a task, however it ended: what it took out of service comes back
 #
@@ -31,6 +32,8 @@ STEP_SECONDS=14400
 HEALTH_SECONDS=180
 # Of a step, for run_task.
 SKIPPED=3
+# Less than STEP_SECONDS: it goes on the next time.
+SCRUB_HOURS=3
 # Of the step that is at work (bytes).
 FREED=0
 PUSH_RETRIES=3
@@ -209,6 +212,7 @@ push() {
   said=$({
     cat -- "$(report_of "$task" "$index")"
     printf '%s %s\n' "$METRIC_ALLOWED_AGE" "$(allowed_age "$task")"
+    [[ $task != scrub ]] || scrubbed "$index"
   } | sed 's/^\([^ ]*\) .*/# TYPE \1 gauge\n&/' |
     curl --silent --show-error --fail --max-time 10 --retry "$PUSH_RETRIES" --retry-delay 2 --retry-all-errors \
       --request PUT --data-binary @- "${GROUPS_OF[index]}/$task" 2>&1) || {
@@ -273,6 +277,24 @@ scan() {
   warden scan "${STORES[$1]}" --role "${ROLES[$1]}"
 }
 
+# It only reads, for hours: it holds no lock, and who ends the containers of a task lets this one be.
+scrub() {
+  local status=0 state=$STATE/scrub/${SERVICES[$1]}
+  has_content "$1" || return 0
+  install -d -m 0700 -- "$STATE/scrub" "$state"
+  LABEL=registry-warden.maintenance=scrub \
+    run_once "$WARDEN" --volume "$state:/scrub" -- scrub "${STORES[$1]}" --state /scrub --hours "$SCRUB_HOURS" || status=$?
+  # 1: it did its work, and found something.
+  ((status <= 1))
+}
+
+# What a scrub has written down of itself, also while it is at work.
+scrubbed() {
+  sed -n -e "s/^ *\"progress\": \([0-9.e-]*\),\{0,1\}\$/$METRIC_SCRUBBED \1/p" \
+    -e "s/^ *\"corruptBlobs\": \([0-9]*\),\{0,1\}\$/$METRIC_CORRUPT \1/p" \
+    -- "$STATE/scrub/${SERVICES[$1]}/scrub.json" 2>/dev/null || true
+}
+
 # --- tasks ---
 
 # run_task TASK STEP: one service after the other; one that fails does not keep the next from its turn.
@@ -331,9 +353,9 @@ restore() {
 
 main() {
   case ${1-} in
-    clean-up | caches | scan | disk | restore) ;;
+    clean-up | caches | scan | scrub | disk | restore) ;;
     *)
-      printf 'usage: %s clean-up | caches | scan | disk | restore\n' "${0##*/}" >&2
+      printf 'usage: %s clean-up | caches | scan | scrub | disk | restore\n' "${0##*/}" >&2
       exit 64
       ;;
   esac
@@ -344,6 +366,7 @@ main() {
   trap 'exit 143' TERM INT HUP
   case $1 in
     disk | restore) "$1" ;;
+    scrub) run_task scrub scrub ;;
     *)
       take_lock
       trap put_back_abandoned EXIT

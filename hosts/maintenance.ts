@@ -31,10 +31,11 @@ const scheduled = (task: string, description: string, schedule: Schedule | undef
 };
 
 /** The tasks of a site's maintenance, in the order in which a runbook names them. */
-export const maintenanceTasks = ({ cleanUp, caches, scan, disk }: Maintenance): Task[] => [
+export const maintenanceTasks = ({ cleanUp, caches, scan, scrub, disk }: Maintenance): Task[] => [
   ...scheduled("clean-up", "Cleans up the private registries", cleanUp),
   ...scheduled("caches", "Collects the garbage of the pull-through caches", caches),
   ...scheduled("scan", "Scans the storage of the registries", scan),
+  ...scheduled("scrub", "Reads every blob of the registries against its name", scrub),
   {
     task: "disk",
     description: "Reports the free space of the registries",
@@ -50,6 +51,8 @@ const METRICS = {
   ALLOWED_AGE: "registry_maintenance_allowed_age_seconds",
   DURATION: "registry_maintenance_run_duration_seconds",
   FREED: "registry_maintenance_freed_bytes",
+  CORRUPT: "registry_maintenance_corrupt_blobs",
+  SCRUBBED: "registry_maintenance_scrub_progress_ratio",
   DISK_FREE: "registry_maintenance_disk_free_bytes",
   DISK_SIZE: "registry_maintenance_disk_size_bytes",
 } as const satisfies Record<string, MaintenanceMetricName>;

@@ -57,6 +57,9 @@ export const MAINTENANCE_METRICS = {
   registry_maintenance_allowed_age_seconds: "how old the last success may become, by the schedule of the task",
   registry_maintenance_run_duration_seconds: "duration of the last run",
   registry_maintenance_freed_bytes: "bytes of the disk that the last run freed of blobs, measured before and after",
+  registry_maintenance_corrupt_blobs:
+    "blobs on the disk that do not hash to their name, as the last scrub has found so far",
+  registry_maintenance_scrub_progress_ratio: "how much of the blobs' bytes the scrub has read, from 0 to 1",
   registry_maintenance_disk_free_bytes: "bytes that are available on the disk of the registry's data",
   registry_maintenance_disk_size_bytes: "size of the disk of the registry's data (bytes)",
 } as const;

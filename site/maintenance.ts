@@ -20,7 +20,7 @@ const schedule = z
 const PERIODS = [5, 10, 15, 20, 30, 60] as const;
 
 /** The jobs that have a time of day. They are at work one at a time: the next waits. */
-const JOBS = ["cleanUp", "caches", "scan"] as const;
+const JOBS = ["cleanUp", "caches", "scan", "scrub"] as const;
 
 /** What keeps the registries small and whole, on their host. */
 const fields = record({
@@ -40,6 +40,8 @@ const fields = record({
   caches: schedule.optional(),
   /** Of every registry: what is broken on its disk. */
   scan: schedule.optional(),
+  /** Of every registry: whether each blob on its disk still is what its name says, some hours of it a run. Default: weekly. */
+  scrub: schedule.default([{ days: ["sat"], at: "04:40" }]),
   /** The space that is left for the data. */
   disk: record({
     everyMinutes: z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` }),

@@ -42,6 +42,16 @@ export const maintenanceAlerts: Family = {
         about,
       },
       {
+        name: "RegistryBlobsCorrupt",
+        severity: "critical",
+        expr: `${all("registry_maintenance_corrupt_blobs")} > 0`,
+        after: period,
+        summary: "The disk of the registry holds other bytes than were pushed",
+        description:
+          "Blobs of {{ $labels.instance }} that do not hash to their name, or that the disk does not give: {{ $value }}. Whoever pulls an image with one of them fails.",
+        about,
+      },
+      {
         name: "RegistryDiskSpaceLow",
         severity: "warning",
         expr: `${all("registry_maintenance_disk_free_bytes")} / ${all("registry_maintenance_disk_size_bytes")} < ${disk.minimumFreePercent / 100}`,

@@ -36,6 +36,7 @@ test("the times are those of the site", () => {
   expect(unit("scan.timer")).toContain(
     "OnCalendar=Mon,Tue,Wed,Thu,Fri,Sat *-*-* 02:30:00\nOnCalendar=Sun *-*-* 03:30:00\n",
   );
+  expect(unit("scrub.timer")).toContain("OnCalendar=Sat *-*-* 04:40:00\n");
   expect(unit("disk.timer")).toContain("OnCalendar=*-*-* *:00/15:00\n");
 });
 
@@ -49,7 +50,7 @@ test("however a task ends, what it took out of service comes back", () => {
   for (const { task } of site.registry.maintenance === undefined ? [] : maintenanceTasks(site.registry.maintenance))
     expect(unit(`${task}.service`)).toContain(`ExecStart=/usr/bin/env bash "/opt/registry/maintenance.sh" ${task}\n`);
   const services = files.filter(({ path }) => path.endsWith(".service"));
-  expect(services).toHaveLength(4);
+  expect(services).toHaveLength(5);
   for (const { content } of services)
     expect(content).toContain('ExecStopPost=/usr/bin/env bash "/opt/registry/maintenance.sh" restore\n');
 });
@@ -62,6 +63,7 @@ test("a success may be as old as one missed run makes it, by no more than a day"
     "clean-up": 2 * day,
     caches: 8 * day,
     scan: 2 * day + 3600,
+    scrub: 8 * day,
     disk: 3600,
   });
 });
@@ -102,7 +104,7 @@ test("the program of the host knows the commands that the maintenance runs, and 
     writeFileSync(path, file("/opt/registry/warden.mjs"));
     const help = execFileSync(process.execPath, [path, "--help"], { encoding: "utf8", cwd: folder });
     const commands = [...help.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name);
-    expect(commands).toEqual(["verify", "scan", "diagnose", "prune", "repair", "help"]);
+    expect(commands).toEqual(["verify", "scan", "scrub", "diagnose", "prune", "repair", "help"]);
   } finally {
     rmSync(folder, { recursive: true });
   }

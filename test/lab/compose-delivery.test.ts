@@ -215,7 +215,7 @@ describeWithHosts(
 
       test("start the timers of the maintenance", () => {
         const timers = hosts.ssh("vm", "systemctl list-timers --all --no-legend 'registry-maintenance-*'");
-        for (const task of ["clean-up", "caches", "scan", "disk"]) {
+        for (const task of ["clean-up", "caches", "scan", "scrub", "disk"]) {
           expect(timers).toContain(`registry-maintenance-${task}.service`);
           expect(hosts.ssh("vm", `systemctl is-enabled registry-maintenance-${task}.timer`)).toBe("enabled\n");
         }

@@ -450,6 +450,50 @@ describeWithHosts(
       }, 180_000);
     });
 
+    describe("a scrub", () => {
+      beforeAll(resetStore, 60_000);
+
+      test("reads every blob of a store while it serves, and finds the one that the disk has altered", () => {
+        const [blob] = kept[0]?.image.blobs ?? [];
+        const hex = blob?.descriptor.digest.replace("sha256:", "") ?? "";
+        const data = `${STORE}/docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`;
+        succeed("scrub");
+        expect(reported("registry_maintenance_corrupt_blobs", "scrub")).toBe(0);
+        expect(reported("registry_maintenance_scrub_progress_ratio", "scrub")).toBe(1);
+
+        hosts.ssh("vm", `cp -a ${data} /root/blob && printf x | dd of=${data} conv=notrunc status=none`);
+        succeed("scrub");
+        expect(journal("scrub")).toContain(`sha256:${hex}`);
+        expect(reported("registry_maintenance_success", "scrub")).toBe(1);
+        expect(reported("registry_maintenance_corrupt_blobs", "scrub")).toBe(1);
+
+        hosts.ssh("vm", `cp -a /root/blob ${data}`);
+        succeed("scrub");
+        expect(reported("registry_maintenance_corrupt_blobs", "scrub")).toBe(0);
+      }, 180_000);
+
+      test("waits for no other task, and ends when it is stopped", async () => {
+        // The lock of the deliveries and of the tasks, held.
+        hosts.ssh(
+          "vm",
+          "systemd-run --unit holder --property Type=exec flock /var/lib/registry-warden/registry/lock sleep 600",
+        );
+        try {
+          succeed("scrub");
+          hosts.ssh("vm", "systemctl start --no-block registry-maintenance-scrub.service");
+          await hosts.until("vm", "docker ps --quiet --filter label=registry-warden.maintenance=scrub | grep -q .", 60);
+          hosts.ssh("vm", "systemctl stop registry-maintenance-scrub.service");
+          await hosts.until(
+            "vm",
+            "! docker ps --quiet --filter label=registry-warden.maintenance=scrub | grep -q .",
+            60,
+          );
+        } finally {
+          hosts.ssh("vm", "systemctl stop holder");
+        }
+      }, 180_000);
+    });
+
     test("a look at the disk reports its space, and all again to a Pushgateway that forgot", async () => {
       const gateway = started.findLast(({ spawnargs }) => spawnargs.includes(`--web.listen-address=${OPERATOR}:9091`));
       if (gateway !== undefined) end(gateway);

@@ -63,6 +63,14 @@ const scenarios = (instance: string): Record<string, readonly Scenario[]> => ({
       says: `The maintenance of ${instance} has not succeeded for longer than its schedule allows, or reports nothing: its storage grows, and nobody looks at it.`,
     },
   ],
+  RegistryBlobsCorrupt: [
+    {
+      task: "scrub",
+      fine: { registry_maintenance_corrupt_blobs: always(0) },
+      broken: { registry_maintenance_corrupt_blobs: always(1) },
+      says: `Blobs of ${instance} that do not hash to their name, or that the disk does not give: 1. Whoever pulls an image with one of them fails.`,
+    },
+  ],
   RegistryDiskSpaceLow: [
     {
       task: "disk",

@@ -13,7 +13,7 @@ const inputsOf = (site?: WholeInput): Record<string, string> => {
 test("the plan shows every file of the services", () => {
   expect(Object.keys(inputsOf()).sort()).toEqual([
     "/etc/systemd/system/docker-compose-registry.service",
-    ...["caches", "clean-up", "disk", "scan"].flatMap((task) => [
+    ...["caches", "clean-up", "disk", "scan", "scrub"].flatMap((task) => [
       `/etc/systemd/system/registry-maintenance-${task}.service`,
       `/etc/systemd/system/registry-maintenance-${task}.timer`,
     ]),

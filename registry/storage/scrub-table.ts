@@ -1,0 +1,26 @@
+import { plural } from "../report/columns";
+import type { ScrubReport } from "./scrub";
+import { commandLine } from "./shell-word";
+
+const MEBIBYTE = 1024 * 1024;
+
+/** The report for people: how far it came, what is rotten, what heals it. Lines without a line end. */
+export function scrubTable({ root, complete, progress, counts, corrupt }: ScrubReport): string[] {
+  const { blobs, bytes, ofBlobs, ofBytes } = counts;
+  const size = (count: number) => Math.round(count / MEBIBYTE).toLocaleString("en");
+  return [
+    `store     ${root}`,
+    `read      ${blobs.toLocaleString("en")} of ${plural(ofBlobs, "blob")}, ${size(bytes)} of ${size(ofBytes)} MiB (${Math.floor(100 * progress)} %)`,
+    `corrupt   ${plural(corrupt.length, "blob")}`,
+    ...(complete ? [] : ["          not at its end: the next run goes on from here"]),
+    ...(corrupt.length === 0
+      ? []
+      : [
+          "",
+          ...corrupt.map((digest) => `          ${digest}`),
+          "",
+          `next      ${commandLine("warden", "diagnose", "REGISTRY", root, "--hash")}`,
+          `          ${commandLine("warden", "repair", "REGISTRY", "--storage", root, "--from", "OTHER-REGISTRY", "--hash", "--apply")}`,
+        ]),
+  ];
+}

@@ -1,0 +1,173 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import * as z from "zod";
+import { type Digest, hasherFor, isDigest } from "../oci/digest";
+import { lockFolder } from "./lock";
+import { StoreReader } from "./reader";
+import { StorageRefusal } from "./refusal";
+import type { Store } from "./store";
+
+export interface ScrubOptions {
+  /** Bytes a second that are read at most, over any longer while. */
+  rate: number;
+  /** A folder in which it writes down how far it is, to go on from there. @default it begins at the beginning */
+  state?: string;
+  /** Ends it early; it goes on there the next time. */
+  signal?: AbortSignal;
+  onProgress?: (report: ScrubReport) => void;
+}
+
+/** How far a scrub is, and what is corrupt, as it has found by then. */
+export interface ScrubReport {
+  root: string;
+  /** Whether every blob was read. */
+  complete: boolean;
+  /** Of the bytes that are to be read, from 0 to 1. */
+  progress: number;
+  counts: { blobs: number; bytes: number; ofBlobs: number; ofBytes: number };
+  /** Blobs that do not hash to their name, or that the disk does not give, in ascending order. */
+  corrupt: Digest[];
+}
+
+/** Read at once, so that the rate is even and a stop is not waited for. */
+const PIECE = 1024 * 1024;
+
+const FILE = "scrub.json";
+
+/** What a scrub that ended early left behind; version 1. */
+const remembered = z.object({
+  version: z.literal(1),
+  /** The folder of blobs that was read last, as `<algorithm>/<first two>`. */
+  after: z.string(),
+  blobs: z.number(),
+  bytes: z.number(),
+  corrupt: z.array(z.custom<Digest>(isDigest)),
+});
+
+type Remembered = z.output<typeof remembered>;
+
+const BEGINNING: Remembered = { version: 1, after: "", blobs: 0, bytes: 0, corrupt: [] };
+
+/**
+ * Reads every blob of a store against its name: what nobody asks for rots unseen. Only the store's disk is asked, and
+ * nothing of it is changed; the registry may run.
+ *
+ * @throws StorageRefusal `locked` where another one is at work with the same state
+ */
+export async function scrub({ layout }: Store, options: ScrubOptions): Promise<ScrubReport> {
+  const { state } = options;
+  if (state === undefined) return read(new StoreReader(layout), BEGINNING, options);
+  const lock = await lockFolder(state);
+  try {
+    return await read(new StoreReader(layout), recall(state), options);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function read(reader: StoreReader, from: Remembered, options: ScrubOptions): Promise<ScrubReport> {
+  const { state, signal, onProgress } = options;
+  const { blobs: root } = reader.layout;
+  const folders = [...reader.blobFolders()].map((path) => path.slice(root.length + 1)).sort();
+  const sizes = folders.flatMap((folder) =>
+    reader.blobsIn(`${root}/${folder}`).map((blob) => reader.blobSize(blob) ?? 0),
+  );
+  const whole = { ofBlobs: sizes.length, ofBytes: sizes.reduce((sum, size) => sum + size, 0) };
+  const pace = new Pace(options.rate, signal);
+  // What was found before counts until it is healed or gone, which is looked at first.
+  let at = {
+    ...from,
+    corrupt: from.corrupt.filter((digest) => reader.sizeNow(digest) !== null && !reader.isIntact(digest)),
+  };
+  const report = (complete: boolean): ScrubReport => ({
+    root: reader.layout.root,
+    complete,
+    progress: complete || whole.ofBytes === 0 ? 1 : Math.min(at.bytes / whole.ofBytes, 1),
+    counts: { blobs: at.blobs, bytes: at.bytes, ...whole },
+    corrupt: [...at.corrupt].sort(),
+  });
+  for (const folder of folders.filter((each) => each > from.after)) {
+    const next = { ...at, after: folder, corrupt: at.corrupt.filter((digest) => shelfOf(digest) !== folder) };
+    for (const digest of reader.blobsIn(`${root}/${folder}`)) {
+      const size = await readBlob(reader, digest, pace, signal);
+      if (signal?.aborted) return report(false);
+      next.blobs++;
+      next.bytes += size.bytes;
+      if (!size.intact) next.corrupt.push(digest);
+    }
+    at = next;
+    onProgress?.(report(false));
+    if (state !== undefined) remember(state, at, report(false));
+  }
+  // The next one begins at the beginning.
+  if (state !== undefined) remember(state, { ...BEGINNING, corrupt: at.corrupt }, report(true));
+  if (reader.unreadable[0] !== undefined) {
+    throw new StorageRefusal(
+      "unreadable",
+      `${reader.unreadable[0]} cannot be listed`,
+      "run as a user who may read the whole store",
+    );
+  }
+  return report(true);
+}
+
+/** As blobFolders has it. */
+function shelfOf(digest: Digest): string {
+  const [algorithm = "", encoded = ""] = digest.split(":");
+  return `${algorithm}/${encoded.slice(0, 2)}`;
+}
+
+/** Reads one blob; one that was removed meanwhile is none. */
+async function readBlob(reader: StoreReader, digest: Digest, pace: Pace, signal: AbortSignal | undefined) {
+  const hash = hasherFor(digest);
+  let bytes = 0;
+  try {
+    for (const piece of reader.pieces(digest, PIECE)) {
+      if (signal?.aborted) return { bytes, intact: true };
+      hash?.update(piece);
+      bytes += piece.length;
+      await pace.spend(piece.length);
+    }
+  } catch (error) {
+    if (error instanceof StorageRefusal) throw error;
+    // The disk does not give it: EIO.
+    return { bytes, intact: false };
+  }
+  const isGone = bytes === 0 && reader.sizeNow(digest) === null;
+  // Looked at again: a blob may have been replaced while it was read.
+  return { bytes, intact: isGone || hash === null || hash.digest() === digest || reader.isIntact(digest) };
+}
+
+/** Keeps reading below a rate. */
+class Pace {
+  private readonly began = performance.now();
+  private spent = 0;
+
+  constructor(
+    private readonly rate: number,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  async spend(bytes: number): Promise<void> {
+    this.spent += bytes;
+    const ahead = (this.spent / this.rate) * 1000 - (performance.now() - this.began);
+    // Shorter ones cost more than they save.
+    if (ahead > 10) await pause(ahead, undefined, { signal: this.signal }).catch(() => {});
+  }
+}
+
+function recall(state: string): Remembered {
+  try {
+    return remembered.parse(JSON.parse(readFileSync(join(state, FILE), "utf8")));
+  } catch {
+    return BEGINNING;
+  }
+}
+
+/** Whole or not at all, also when the process is killed. The report is for who looks at it meanwhile. */
+function remember(state: string, at: Remembered, { progress, corrupt }: ScrubReport): void {
+  const path = join(state, FILE);
+  writeFileSync(`${path}.new`, `${JSON.stringify({ ...at, progress, corruptBlobs: corrupt.length }, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
+}
