@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { RegistryClient } from "../registry/oci/client";
 import { parseRegistry } from "../registry/oci/reference";
 import { keepNewest, parsePolicy } from "../registry/storage/policy";
 import { applyPrune, type PruneReport, planPrune } from "../registry/storage/prune";
@@ -7,6 +8,7 @@ import { pruneTable } from "../registry/storage/prune-table";
 import { requireQuiet } from "../registry/storage/quiet";
 import { StorageRefusal } from "../registry/storage/refusal";
 import { RegistryWriter } from "../registry/storage/registry-writer";
+import { requireSameRegistry } from "../registry/storage/same-registry";
 import type { RetentionPolicy, RetentionRule } from "../site/retention";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
 import { print, printJson } from "./output";
@@ -69,11 +71,17 @@ function orderedBy(order: RetentionRule["order"], policy: RetentionPolicy): Rete
 
 async function apply(root: string, policy: RetentionPolicy, options: PruneOptions): Promise<PruneReport> {
   if (options.registry === undefined) return applyPrune(root, policy, Date.now(), async () => {});
-  const writer = new RegistryWriter(await accessTo(parseRegistry(options.registry), options, process.env));
+  const access = await accessTo(parseRegistry(options.registry), options, process.env);
+  const [writer, client] = [new RegistryWriter(access), new RegistryClient(access)];
+  let known = false;
   try {
-    return await applyPrune(root, policy, Date.now(), (layout, repository) => requireQuiet(writer, layout, repository));
+    return await applyPrune(root, policy, Date.now(), async (layout, repository) => {
+      const state = await requireQuiet(writer, layout, repository);
+      if (state === "read-only" && !known) await requireSameRegistry(client, layout);
+      known = true;
+    });
   } finally {
-    await writer.close();
+    await Promise.all([writer.close(), client.close()]);
   }
 }
 

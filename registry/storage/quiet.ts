@@ -9,9 +9,14 @@ import type { RegistryWriter } from "./registry-writer";
  * its read-only mode. Whatever else it answers, it may write.
  *
  * @param repository one it has. A registry that ends an upload leaves its folder behind: that is removed from the disk
+ * @returns which of the two it is
  * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be told
  */
-export async function requireQuiet(writer: RegistryWriter, layout: StorageLayout, repository: string): Promise<void> {
+export async function requireQuiet(
+  writer: RegistryWriter,
+  layout: StorageLayout,
+  repository: string,
+): Promise<"down" | "read-only"> {
   const { host } = writer.url;
   const { status, id } = await writer.tryUpload(repository).catch((error: unknown) => {
     if (!(error instanceof ExchangeError)) throw error;
@@ -23,7 +28,8 @@ export async function requireQuiet(writer: RegistryWriter, layout: StorageLayout
     );
   });
   if (id !== null) removeEnded(layout, repository, id);
-  if (status === DOWN || status === 405) return;
+  if (status === DOWN) return "down";
+  if (status === 405) return "read-only";
   if (status === 401 || status === 403) {
     throw new StorageRefusal(
       "registry-unknown",

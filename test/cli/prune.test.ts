@@ -39,6 +39,21 @@ const answering = (status: number) =>
     response.writeHead(status).end();
   });
 
+/** A registry that is read-only, and serves these tags of its only repository. */
+const readOnly = (repository: string, ...names: string[]) =>
+  serve((request, response) => {
+    request.resume();
+    if (request.method !== "GET") return response.writeHead(405).end();
+    const tags = `/v2/${repository}/tags/list`;
+    const body = {
+      "/v2/_catalog": { repositories: [repository] },
+      [tags]: { name: repository, tags: names },
+      "/v2/": {},
+    };
+    const found = body[(request.url ?? "").replace(/\?.*/, "")];
+    response.writeHead(found === undefined ? 404 : 200).end(JSON.stringify(found));
+  });
+
 describe("a plan", () => {
   test("says what goes, what stays and why, and changes nothing", async () => {
     const { code, out } = await runWarden("prune", store.root, "--keep-newest", "1", "--keep", "*1");
@@ -103,8 +118,23 @@ describe("--apply", () => {
   });
 
   test("on a registry that is read-only", async () => {
-    expect(await apply("--registry", await answering(405))).toMatchObject({ code: 0, err: "" });
+    expect(await apply("--registry", await readOnly("app", "v3", "v1", "v2"))).toMatchObject({ code: 0, err: "" });
     expect(tags()).toEqual(["v3"]);
+  });
+
+  test.each([
+    ["another repository", "other", ["v1"], /serves other, which is not in/],
+    ["not all tags", "app", ["v1", "v3"], /does not serve app:v2/],
+    ["more tags", "app", ["v1", "v2", "v3", "v4"], /serves app:v4, which is not in/],
+  ])("not on another registry that is read-only: it serves %s", async (_, repository, names, message) => {
+    const { code, err } = await apply("--registry", await readOnly(repository, ...names));
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(message) });
+    expect(tags()).toEqual(["v1", "v2", "v3"]);
+  });
+
+  test("not on one whose repositories are not told", async () => {
+    expect((await apply("--registry", await answering(405))).code).toBe(2);
+    expect(tags()).toEqual(["v1", "v2", "v3"]);
   });
 
   test("not on a registry that takes uploads; the one it began is ended", async () => {
@@ -149,7 +179,9 @@ describe("--apply", () => {
     const url = await serve((request, response) => {
       request.resume();
       const known = request.headers.authorization === `Basic ${Buffer.from("ops:secret").toString("base64")}`;
-      response.writeHead(known ? 405 : 401, { "www-authenticate": 'Basic realm="test"' }).end();
+      if (!known) response.writeHead(401, { "www-authenticate": 'Basic realm="test"' }).end();
+      else if (request.method !== "GET") response.writeHead(405).end();
+      else response.end(JSON.stringify({ repositories: ["app"], tags: ["v1", "v2", "v3"] }));
     });
     const file = join(store.root, "password");
     writeFileSync(file, "secret\n");

@@ -1,0 +1,62 @@
+import type { RegistryClient } from "../oci/client";
+import { type Listing, readListing } from "../oci/listing";
+import { isFolderAt } from "./disk";
+import type { StorageLayout } from "./layout";
+import { StoreReader } from "./reader";
+import { StorageRefusal } from "./refusal";
+
+/**
+ * Makes sure that what answers is the registry of a store: it serves the repositories and the tags that are on the disk,
+ * and no others. A mirror and a copy are read-only too, and say nothing of who writes to this store.
+ *
+ * @throws StorageRefusal `registry-unknown`
+ */
+export async function requireSameRegistry(client: RegistryClient, layout: StorageLayout): Promise<void> {
+  const reader = new StoreReader(layout);
+  const { host } = client.url;
+  await client.greet();
+  const served = new Set(
+    await namesOf(
+      host,
+      readListing("repositories", isText, (next) => client.catalog(next)),
+    ),
+  );
+  // It follows links that a reader does not.
+  const foreign = [...served].find((name) => !isFolderAt(layout.repository(name).folder));
+  if (foreign !== undefined) throw other(host, `it serves ${foreign}, which is not in ${layout.root}`);
+  for (const repository of reader.repositories()) {
+    const tags = reader.tags(repository);
+    // The catalog lists what has layers; newer registries what has tags.
+    if (tags.length === 0 || !reader.isFolder(repository.layers)) continue;
+    const { name } = repository;
+    if (!served.has(name)) throw other(host, `it does not serve ${name}, which is in ${layout.root}`);
+    const listed = new Set(
+      await namesOf(
+        host,
+        readListing("tags", isText, (next) => client.tags(name, next)),
+      ),
+    );
+    const missing = tags.find((tag) => !listed.has(tag));
+    if (missing !== undefined) throw other(host, `it does not serve ${name}:${missing}, which is in ${layout.root}`);
+    const here = new Set([...reader.list(repository.tags).folders, ...reader.list(repository.tags).others.keys()]);
+    const more = [...listed].find((tag) => !here.has(tag));
+    if (more !== undefined) throw other(host, `it serves ${name}:${more}, which is not in ${layout.root}`);
+  }
+}
+
+const isText = (entry: unknown): entry is string => typeof entry === "string";
+
+async function namesOf(host: string, reading: Promise<Listing>): Promise<string[]> {
+  const { names, fault } = await reading;
+  if (fault === null) return names;
+  throw new StorageRefusal(
+    "registry-unknown",
+    `whether ${host} is the registry of this store cannot be told: ${fault.detail}`,
+    "give an account that may read the catalog and every list of tags, or stop the registry",
+  );
+}
+
+function other(host: string, why: string): StorageRefusal {
+  const hint = "give the address of the registry that serves this store";
+  return new StorageRefusal("registry-unknown", `${host} is not the registry of this store: ${why}`, hint);
+}
