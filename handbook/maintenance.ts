@@ -4,7 +4,7 @@ import { unitOf } from "../hosts/systemd-unit";
 import { imageReference } from "../site/image";
 import type { Maintenance, Schedule } from "../site/maintenance";
 import { containerName, registryPaths, type Service } from "../site/registry";
-import { type RegistrySite, registryHost } from "../site/schema";
+import { privateServices, type RegistrySite, registryHost } from "../site/schema";
 import { type Block, command, heading, paragraph, steps, table } from "./document";
 import { runbookOf } from "./host-runbook";
 import { compose, onHost } from "./places";
@@ -83,6 +83,14 @@ const failures = (): Block =>
         md`is not whole after the clean-up`,
         md`this must not happen: stop the timer, keep what it said, and repair as above`,
       ],
+      [
+        md`holds what its garbage collection cannot pass`,
+        md`something lies in the store that no registry wrote: the lines tell its path and the command that moves it out. Nothing was done; move it, and run the task again`,
+      ],
+      [
+        md`${"orphan-layer-link"}, of the task scan`,
+        md`links whose layers were collected, as after images were deleted: harmless. Remove them with the command below`,
+      ],
       [md`the store is damaged`, md`the disk says what the registry does not: repair as above`],
       [md`answers 401`, md`the account in the credentials file may not push, or its password was changed`],
       [
@@ -129,12 +137,21 @@ export const maintenanceRunbook = (site: RegistrySite): Block[] => {
     command(onHost(host), sh`systemctl start ${`${unitOf(first)}.timer`}`),
     heading(md`When a task fails`, 3),
     failures(),
+    ...removeLayerLinks(site),
     paragraph(
       md`Is a registry still read-only? This puts back whatever a task left behind, and does nothing otherwise:`,
     ),
     command(onHost(host), sh`bash ${registryPaths(site.registry.directory).maintenance} restore`),
   ];
 };
+
+/** What ends the findings of a scan that are leftovers of deletions. */
+const removeLayerLinks = (site: RegistrySite): Block[] => [
+  paragraph(md`Remove layer links that lead nowhere, of each private registry; nothing else is changed:`),
+  ...privateServices(site.registry).map((each) =>
+    command(onHost(registryHost(site)), sh`${wardenService(site)} scan ${seenByWarden(each).data} --fix-layer-links`),
+  ),
+];
 
 /** How to free space, of each private registry and of the caches. */
 export const reclaim = (site: RegistrySite): Block[] => {

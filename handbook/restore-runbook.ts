@@ -60,11 +60,11 @@ export const restoreRunbook = (site: RegistrySite): Document | undefined => {
       ...services.flatMap((service) => restore(site, service)),
       heading(md`Times of the tags`),
       paragraph(
-        md`When a tag was pushed is read from the modification time of its link. ${"cp --archive"} and ${"rsync --archive"} keep it; a copy by other means may give every tag the time of the copy. Then all tags are equally new, and ${"warden prune"} keeps every one of such a tie: nothing is lost by it, and nothing is reclaimed until tags are pushed again.`,
+        md`When a tag was pushed is read from the modification time of its link. ${"cp --archive"} and ${"rsync --archive"} keep it. After a copy by other means the times are those of the copy: they lie close together, in the order of the copy, and say nothing of pushes. ${"warden prune"} recognizes that, says so in its plan (${"times"}), and removes nothing by such times; what is pushed after the copy counts as newer than all of it.`,
       ),
       steps(
         md`Look: are the times spread over the past?`,
-        md`If they are all the same, expect ${"warden prune"} to remove nothing for some weeks.`,
+        md`If they are those of the copy, let the images' own dates decide: ${`warden prune STORE --policy FILE --order created`}, or ${'order: "created"'} in the rules of the site's retention. Read the plan first: images without a date stay.`,
       ),
       ...services.map((service) =>
         command(

@@ -235,6 +235,7 @@ clean_up() {
     warn "${SERVICES[index]} was not found whole: nothing was removed, and nothing is until it is repaired"
     return 1
   }
+  can_collect "$index" || return 1
   take_out clean-up "$index" || return 1
   prune_read_only "$index" || outcome=1
   put_back "$index" || outcome=1
@@ -243,6 +244,16 @@ clean_up() {
     warn "${SERVICES[index]} is not whole after the clean-up"
     return 1
   }
+}
+
+# Told before anything is taken out of service: nothing would be reclaimed, or the wrong things.
+can_collect() {
+  local found
+  found=$(warden scan "${STORES[$1]}" --role private | grep -F "the registry's garbage collection" || true)
+  [[ -n $found ]] || return 0
+  warn "${SERVICES[$1]} holds what its garbage collection cannot pass: nothing was done with it"
+  printf '%s\n' "$found"
+  return 1
 }
 
 prune_read_only() {
