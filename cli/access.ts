@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { readCertificates } from "../registry/oci/certificates";
+import { DEFAULT_TIMEOUT } from "../registry/oci/client";
 import { type Credentials, dockerCredentials } from "../registry/oci/credentials";
 import { RegistryError } from "../registry/oci/errors";
+import { isRepository } from "../registry/oci/reference";
+import { printError } from "./output";
 
 /** How a command reaches a registry. */
 export interface AccessOptions {
@@ -11,18 +14,22 @@ export interface AccessOptions {
   caFile?: string;
   insecureSkipTlsVerify?: true;
   timeout: number;
+  rate?: number;
+  verbose?: true;
 }
 
 /** What a client of the registry is made with. */
 export interface Access {
   url: URL;
   credentials: Credentials | null;
+  /** Whether they were given for this run. */
+  credentialsGiven: boolean;
   timeout: number;
+  rate?: number;
+  onExchange?: (line: string) => void;
   ca?: string;
   insecureSkipTlsVerify?: true;
 }
-
-const DEFAULT_TIMEOUT = 30;
 
 export function addAccessOptions(command: Command): Command {
   return command
@@ -30,7 +37,9 @@ export function addAccessOptions(command: Command): Command {
     .option("--password-file <file>", "holds the password, and nothing else")
     .option("--ca-file <file>", "PEM certificates of a private certificate authority")
     .option("--insecure-skip-tls-verify", "accept any certificate")
-    .option("--timeout <seconds>", "no byte for that long ends a request", seconds, DEFAULT_TIMEOUT);
+    .option("--timeout <seconds>", "no byte for that long ends a request", number(0.1, 86_400, false), DEFAULT_TIMEOUT)
+    .option("--rate <n>", "requests a second, at most", number(0.01, 1_000_000, false))
+    .option("-v, --verbose", "a line on standard error for each request: method, url, status, bytes, milliseconds");
 }
 
 /**
@@ -39,14 +48,17 @@ export function addAccessOptions(command: Command): Command {
  * @throws RegistryError when a half of them is missing, or a file cannot be read
  */
 export async function accessTo(url: URL, options: AccessOptions, environment: NodeJS.ProcessEnv): Promise<Access> {
-  const { username, passwordFile, caFile, timeout, insecureSkipTlsVerify } = options;
+  const { username, passwordFile, caFile, timeout, rate, verbose, insecureSkipTlsVerify } = options;
   const user = username ?? (environment.REG_USER || undefined);
   const password = passwordFile === undefined ? environment.REG_PASS || undefined : readPassword(passwordFile);
   const given = credentialsOf(user, password, "give both: --username and --password-file, or REG_USER and REG_PASS");
   return {
     url,
     credentials: given ?? (await dockerCredentials(environment, url.host)),
+    credentialsGiven: given !== null,
     timeout,
+    rate,
+    onExchange: verbose && printError,
     ca: caFile === undefined ? undefined : readCertificates(caFile),
     insecureSkipTlsVerify,
   };
@@ -72,8 +84,25 @@ function readPassword(path: string): string {
   }
 }
 
-function seconds(text: string): number {
-  const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (value >= 0.1 && value <= 86_400) return value;
-  throw new InvalidArgumentError("allowed are numbers from 0.1 to 86400");
+/** Reads an option's number; commander tells which option it was. */
+export function number(least: number, most: number, whole: boolean): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
+    throw new InvalidArgumentError(`allowed are ${whole ? "whole numbers" : "numbers"} from ${least} to ${most}`);
+  };
 }
+
+/** Collects a repeatable option whose values are of a kind. */
+export function collect(
+  is: (text: unknown) => text is string,
+  what: string,
+): (text: string, before: string[]) => string[] {
+  return (text, before) => {
+    if (!is(text)) throw new InvalidArgumentError(`${JSON.stringify(text)} is not ${what}`);
+    return [...before, text];
+  };
+}
+
+/** `--repository`, repeatable. */
+export const repositories = collect(isRepository, "a repository");

@@ -10,12 +10,13 @@ import { RegistryWriter } from "../registry/storage/registry-writer";
 import { repair } from "../registry/storage/repair";
 import { repairTable } from "../registry/storage/repair-table";
 import { oneStore } from "../registry/storage/store";
-import { type AccessOptions, accessTo, addAccessOptions, credentialsOf } from "./access";
+import { type AccessOptions, accessTo, addAccessOptions, credentialsOf, repositories } from "./access";
 import { print, printJson } from "./output";
 
 interface RepairOptions extends AccessOptions {
   storage?: string;
   from?: string;
+  repository: string[];
   discard: string[];
   hash?: true;
   apply?: true;
@@ -74,6 +75,7 @@ async function run(registry: string, options: RepairOptions): Promise<void> {
   try {
     const report = await repair(client, {
       sources: { storage, from },
+      repositories: options.repository,
       discard,
       blobs: options.hash ? "hash" : "last-byte",
       writer,
@@ -94,6 +96,7 @@ export function repairCommand(): Command {
     .argument("<registry>", "http(s)://host[:port] or host:port")
     .option("--storage <storage root>", "its own storage, to link again what is still there")
     .option("--from <registry>", "another registry, to copy from what is lost (FROM_USER and FROM_PASS)")
+    .option("--repository <name>", "only this repository, listed or not (repeatable)", repositories, [])
     .option(
       "--discard <image>",
       "remove this image if nothing heals it, with every tag that points at it; any name that a table prints (repeatable)",

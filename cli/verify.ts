@@ -1,13 +1,12 @@
-import { accessSync, constants, existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { SingleBar } from "cli-progress";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { BLOB_CHECKS, type BlobCheck } from "../registry/oci/blob-check";
-import { readCertificates } from "../registry/oci/certificates";
-import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT, RegistryClient } from "../registry/oci/client";
-import { type Credentials, dockerCredentials } from "../registry/oci/credentials";
+import { DEFAULT_CONCURRENCY, RegistryClient } from "../registry/oci/client";
 import { RegistryError } from "../registry/oci/errors";
-import { isRepository, isTag, parseTarget, type Target } from "../registry/oci/reference";
+import { isPlatform } from "../registry/oci/manifest";
+import { isTag, parseTarget, type Target } from "../registry/oci/reference";
 import { ROLES, type Role, type TagSelection } from "../registry/oci/repository";
 import { type Progress, type Report, walk } from "../registry/oci/walk";
 import { defaultBlobCheck } from "../registry/probe/environment";
@@ -15,70 +14,22 @@ import { page } from "../registry/report/html";
 import { junit } from "../registry/report/junit";
 import { prometheus } from "../registry/report/prometheus";
 import { table } from "../registry/report/table";
+import { type AccessOptions, accessTo, addAccessOptions, collect, number, repositories } from "./access";
 import { suitEngineToWalk } from "./engine";
 import { print, printError, printJson } from "./output";
 
-interface VerifyOptions {
+interface VerifyOptions extends AccessOptions {
   repository: string[];
   tag: string[];
   newest?: number;
   blobs?: BlobCheck;
   role: Role;
+  platform: string[];
   concurrency: number;
-  rate?: number;
-  timeout: number;
-  username?: string;
-  passwordFile?: string;
-  caFile?: string;
-  insecureSkipTlsVerify?: true;
   json?: true;
   html?: string;
   junit?: string;
   prometheus?: string;
-}
-
-/** Reads an option's number; commander tells which option it was. */
-function number(least: number, most: number, whole: boolean): (text: string) => number {
-  return (text) => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
-    if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
-    throw new InvalidArgumentError(`allowed are ${whole ? "whole numbers" : "numbers"} from ${least} to ${most}`);
-  };
-}
-
-/** Collects a repeatable option whose values are names. */
-function names(is: (text: unknown) => text is string, what: string): (text: string, before: string[]) => string[] {
-  return (text, before) => {
-    if (!is(text)) throw new InvalidArgumentError(`${JSON.stringify(text)} is not ${what}`);
-    return [...before, text];
-  };
-}
-
-function readPassword(path: string): string {
-  try {
-    return readFileSync(path, "utf8").replace(/\r?\n$/, "");
-  } catch {
-    throw new RegistryError("bad-input", `the password file ${path} cannot be read`, "give a file with the password");
-  }
-}
-
-/** Credentials that were given for this run: by options, or by REG_USER and REG_PASS. */
-function givenCredentials(
-  { username, passwordFile }: VerifyOptions,
-  environment: NodeJS.ProcessEnv,
-): Credentials | null {
-  const user = username ?? (environment.REG_USER || null);
-  const password = passwordFile === undefined ? environment.REG_PASS || null : readPassword(passwordFile);
-  if (user === null && password === null) return null;
-  if (user === null || password === null) {
-    const missing = user === null ? "the user name" : "the password";
-    throw new RegistryError(
-      "bad-credentials",
-      `${missing} of the registry is missing`,
-      "give both: --username and --password-file, or REG_USER and REG_PASS",
-    );
-  }
-  return { kind: "password", username: user, password };
 }
 
 /** What is walked, of the target and the options that narrow it. */
@@ -156,27 +107,17 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
   }
   const target = parseTarget(targetText);
   refuseConflicts(command, target, options);
-  const given = givenCredentials(options, process.env);
-  const ca = options.caFile === undefined ? undefined : readCertificates(options.caFile);
+  const { credentialsGiven, ...access } = await accessTo(target.url, options, process.env);
   expectWritable(options.html);
   expectWritable(options.junit);
   expectWritable(options.prometheus);
-  const { role, concurrency, rate, timeout, insecureSkipTlsVerify } = options;
+  const { role, concurrency, platform: platforms } = options;
 
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   const bar = progressBar();
-  const client = new RegistryClient({
-    url: target.url,
-    credentials: given ?? (await dockerCredentials(process.env, target.url.host)),
-    concurrency,
-    rate,
-    timeout,
-    ca,
-    insecureSkipTlsVerify,
-    signal: interruption.signal,
-  });
+  const client = new RegistryClient({ ...access, concurrency, signal: interruption.signal });
   const scope = scopeOf(target, options);
   let report: Report;
   try {
@@ -184,7 +125,8 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
       ...scope,
       role,
       blobs: options.blobs ?? defaultBlobCheck(role),
-      credentialsGiven: given !== null,
+      credentialsGiven,
+      platforms,
       signal: interruption.signal,
       onProgress: bar.show,
     });
@@ -219,16 +161,11 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
 
 /** `warden verify`: walks a registry, or one image of it, and reports every broken object once. */
 export function verifyCommand(): Command {
-  return new Command("verify")
+  const command = new Command("verify")
     .description("check every manifest, config and layer of a registry or an image")
     .argument("<target>", "http(s)://host[:port], host:port, or host[:port]/repository[:tag|@digest]")
-    .option(
-      "--repository <name>",
-      "only this repository, listed or not (repeatable)",
-      names(isRepository, "a repository"),
-      [],
-    )
-    .option("--tag <tag>", "only this tag (repeatable)", names(isTag, "a tag"), [])
+    .option("--repository <name>", "only this repository, listed or not (repeatable)", repositories, [])
+    .option("--tag <tag>", "only this tag (repeatable)", collect(isTag, "a tag"), [])
     .option("--newest <n>", "only the newest tags of each repository, by image date", number(1, 1_000_000, true))
     .addOption(
       new Option(
@@ -240,12 +177,12 @@ export function verifyCommand(): Command {
       new Option("--role <role>", "authoritative registry, or pull-through cache").choices(ROLES).default("private"),
     )
     .option("--concurrency <n>", "requests at once", number(1, 256, true), DEFAULT_CONCURRENCY)
-    .option("--rate <n>", "requests a second, at most", number(0.01, 1_000_000, false))
-    .option("--timeout <seconds>", "no byte for that long ends a request", number(0.1, 86_400, false), DEFAULT_TIMEOUT)
-    .option("--username <name>", "with --password-file, or REG_PASS in the environment")
-    .option("--password-file <file>", "holds the password, and nothing else")
-    .option("--ca-file <file>", "PEM certificates of a private certificate authority")
-    .option("--insecure-skip-tls-verify", "accept any certificate")
+    .option(
+      "--platform <platform>",
+      "of an index only this one has to be there, as linux/arm64 (repeatable)",
+      collect(isPlatform, "a platform"),
+      [],
+    )
     .option("--json", "print the report as one JSON document")
     .option("--html <file>", "write the report as one page")
     .option("--junit <file>", "write the report as JUnit XML")
@@ -260,4 +197,5 @@ Examples:
   warden verify https://registry.example.org --newest 10 --json   what a pipeline needs`,
     )
     .action(verify);
+  return addAccessOptions(command);
 }

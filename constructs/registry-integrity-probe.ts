@@ -6,6 +6,7 @@ import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import type { ClusterProbe } from "../site/monitoring";
+import { walkVariables } from "../site/probe-walk";
 import {
   hasRegistry,
   isExternal,
@@ -30,6 +31,8 @@ export interface ProbedRegistry {
   readonly instance: string;
   /** A private registry is walked; a cache is asked whether it answers. */
   readonly role: "private" | "proxy";
+  /** Whether the site runs it. */
+  readonly isOwn: boolean;
   /**
    * The address of the name in the URL.
    * @default the cluster's DNS knows it
@@ -44,6 +47,7 @@ export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry 
     url: serviceUrl(site, service),
     instance: serviceInstance(site, service),
     role: service.role,
+    isOwn: !isExternal(service),
     host:
       hasRegistry(site) && !isExternal(service) && service.role === "private"
         ? { name: service.serverName, address: registryHost(site).address }
@@ -256,7 +260,7 @@ const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbePro
     REGISTRY_ROLE: registry.role,
     PUSHGATEWAY: pushgateway,
     PUSHGATEWAY_JOB: probe.name,
-    CONCURRENCY: String(Math.floor(probe.concurrency / probe.shards)),
+    ...walkVariables(probe, registry.isOwn && registry.role === "private"),
     ...(probe.shards === 1 ? {} : { SHARDS: String(probe.shards) }),
     DEADLINE_SECONDS: String(probe.deadlineSeconds),
     ...(certificateAuthority === undefined ? {} : { REGISTRY_CA_FILE: `${AUTHORITY}/${certificateAuthority.key}` }),

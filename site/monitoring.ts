@@ -69,6 +69,17 @@ const PERIODS = [5, 10, 15, 20, 30, 60] as const;
 /** What a period has to hold besides the walk: the pod's start, the push and the way to the next run. */
 const STARTUP_SECONDS = 60;
 
+const RATE = "allowed is a number of requests a second from 0.1 to 10000";
+
+/** https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests */
+const REPOSITORY_NAME =
+  /^(?=.{1,255}$)[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+const REPOSITORY = 'allowed is a repository, for example "team/app"';
+
+/** https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md#platform-variants */
+const PLATFORM_NAME = /^(?=.{1,64}$)[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
+const PLATFORM = 'allowed is a platform, for example "linux/amd64"';
+
 const probe = record({
   /** Name of the CronJob or the timer, and the Pushgateway's job. */
   name: label.refine((name) => name.length <= 52, {
@@ -89,6 +100,20 @@ const probe = record({
   certificateAuthority: certificateAuthority.optional(),
   /** Requests under way at once, over all shards. */
   concurrency: count(1, 8).default(8),
+  /** Requests a second, over all shards, for a registry that limits them; as many as it answers where it is left out. */
+  rate: z.number({ error: RATE }).min(0.1, { error: RATE }).max(10_000, { error: RATE }).optional(),
+  /** For a registry without a catalog: what is walked. The catalog is asked for where it is left out. */
+  repositories: z
+    .array(z.string({ error: REPOSITORY }).regex(REPOSITORY_NAME, { error: REPOSITORY }), {
+      error: "allowed is a list of repositories",
+    })
+    .default([]),
+  /** For a mirror of some platforms: of an index only these have to be there. All where it is left out. */
+  platforms: z
+    .array(z.string({ error: PLATFORM }).regex(PLATFORM_NAME, { error: PLATFORM }), {
+      error: "allowed is a list of platforms",
+    })
+    .default([]),
   /** Pods that share one walk, each with its part of the repositories: for a registry that one cannot walk in time. */
   shards: count(1, 8).default(1),
   /** Objects that exist already and are taken over instead of created. */

@@ -118,11 +118,12 @@ function catalogRefused(host: string, fault: Fault): RegistryError | null {
   const { reason, status } = fault;
   const absent = reason === "missing" || status === 405 || status === 501;
   if (reason === "unauthorized") {
-    const hint = "give credentials that may read it, or name the repositories with --repository";
+    const hint =
+      "give credentials that may read it, or name the repositories with --repository (repositories of a probe)";
     return new RegistryError("unauthorized", `${host} refuses its catalog (${status})`, hint);
   }
   if (absent) {
-    const hint = "check the address, or name the repositories with --repository";
+    const hint = "check the address, or name the repositories with --repository (repositories of a probe)";
     return new RegistryError("no-catalog", `${host} has no catalog (${status})`, hint);
   }
   return null;

@@ -2,6 +2,7 @@ import { BLOB_CHECKS, type BlobCheck } from "../oci/blob-check";
 import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT } from "../oci/client";
 import type { Credentials } from "../oci/credentials";
 import { RegistryError } from "../oci/errors";
+import { isPlatform } from "../oci/manifest";
 import { isRepository, parseRegistry } from "../oci/reference";
 import { ROLES, type Role } from "../oci/repository";
 import type { Shard } from "../oci/walk";
@@ -19,12 +20,18 @@ export interface ProbeSettings {
   /** Value of the label `job`. */
   job: string;
   concurrency: number;
+  /** Requests a second; null without a limit. */
+  rate: number | null;
   blobs: BlobCheck;
+  /** In how many runs a day each blob has its turn to be asked for its last byte; null: in none. */
+  turns: number | null;
+  /** All where there is none. */
+  platforms: string[];
   /** Seconds without a byte that end a request. */
   timeout: number;
   /** Seconds for the whole run, the push included; null without a limit. */
   deadline: number | null;
-  /** Walked beside what the catalog lists. */
+  /** Walked instead of what the catalog lists; none: the catalog is asked for. */
   repositories: string[];
   shard: Shard;
 }
@@ -38,26 +45,36 @@ class Variables {
   constructor(private readonly environment: NodeJS.ProcessEnv) {}
 
   /** An empty variable counts as not set. */
-  text(name: string): string | null {
+  text(name: Variable): string | null {
     return this.environment[name] || null;
   }
 
-  required(name: string): string {
+  required(name: Variable): string {
     const value = this.text(name);
     if (value === null) this.mistakes.push(`${name} is not set`);
     return value ?? "";
   }
 
-  number(name: string, fallback: number, least: number): number {
+  number(name: Variable, fallback: number, least: number, isWhole = true): number {
     const text = this.text(name);
     if (text === null) return fallback;
     const value = Number(text);
-    if (Number.isInteger(value) && value >= least && value <= LARGEST) return value;
-    this.mistakes.push(`${name} is ${JSON.stringify(text)}, allowed are whole numbers from ${least} to ${LARGEST}`);
+    if ((!isWhole || Number.isInteger(value)) && value >= least && value <= LARGEST) return value;
+    const numbers = isWhole ? "whole numbers" : "numbers";
+    this.mistakes.push(`${name} is ${JSON.stringify(text)}, allowed are ${numbers} from ${least} to ${LARGEST}`);
     return fallback;
   }
 
-  oneOf<T extends string>(name: string, allowed: readonly T[], fallback: T): T {
+  /** The names of a list that is separated by commas. */
+  list(name: Variable, is: (text: unknown) => text is string, what: string): string[] {
+    const names = (this.text(name) ?? "").split(",").flatMap((each) => each.trim() || []);
+    for (const each of names) {
+      if (!is(each)) this.mistakes.push(`${name} has ${JSON.stringify(each)}, which is no ${what}`);
+    }
+    return names;
+  }
+
+  oneOf<T extends string>(name: Variable, allowed: readonly T[], fallback: T): T {
     const text = this.text(name);
     if (text === null) return fallback;
     const value = allowed.find((each) => each === text);
@@ -67,7 +84,7 @@ class Variables {
     return value ?? fallback;
   }
 
-  parsed<T>(name: string, parse: (text: string) => T): T | null {
+  parsed<T>(name: Variable, parse: (text: string) => T): T | null {
     const text = this.required(name);
     if (text === "") return null;
     try {
@@ -92,14 +109,34 @@ export function defaultBlobCheck(role: Role): BlobCheck {
   return role === "proxy" ? "none" : "last-byte";
 }
 
+/** Every variable that the probe reads, with what it is set to, its default and what it says. */
+export const PROBE_VARIABLES = {
+  REGISTRY: "required: the registry, as a url or host:port",
+  REGISTRY_INSTANCE: "value of the label instance; default: the registry's host",
+  REGISTRY_ROLE: "private, or proxy for a pull-through cache, of which only the catalog is asked for; default: private",
+  REG_USER: "user name; default: none",
+  REG_PASS: "password; default: none",
+  REGISTRY_CA_FILE: "PEM file of a private certificate authority, trusted beside the public ones; default: none",
+  PUSHGATEWAY: "required: base url of the Pushgateway",
+  PUSHGATEWAY_JOB: "value of the label job; default: registry-integrity-probe",
+  CONCURRENCY: "requests at once; default: 8",
+  RATE: "requests a second, at most; default: as many as the registry answers",
+  BLOBS: "how configs and layers are checked: none, head, last-byte or hash; default: last-byte, none for a proxy",
+  LAST_BYTE_TURNS:
+    "with BLOBS=head: each blob is asked for its last byte in one of so many runs a day, in its turn; default: in none",
+  PLATFORMS: "of an index only these platforms have to be there, separated by commas; default: all",
+  REPOSITORIES:
+    "walked instead of what the catalog lists, which is then not asked for, separated by commas; default: none",
+  TIMEOUT_SECONDS: "no byte for that long ends a request; default: 30",
+  DEADLINE_SECONDS: "the whole run, with its report, ends by then; default: no limit",
+  SHARDS: "how many probes share the registry; default: 1",
+  JOB_COMPLETION_INDEX: "which of them this is, from 0, as Kubernetes numbers the pods of an indexed Job; default: 0",
+} as const;
+
+type Variable = keyof typeof PROBE_VARIABLES;
+
 /**
- * Reads the probe's settings from environment variables.
- *
- * REGISTRY (url or host:port), PUSHGATEWAY (base url) are required. REGISTRY_INSTANCE (the registry's host),
- * REGISTRY_ROLE (private), REG_USER and REG_PASS (none), REGISTRY_CA_FILE (none), PUSHGATEWAY_JOB
- * (registry-integrity-probe), CONCURRENCY (8), BLOBS (last-byte, or none for a proxy), TIMEOUT_SECONDS (30),
- * DEADLINE_SECONDS (no limit), REPOSITORIES (comma separated, none), SHARDS (1) and JOB_COMPLETION_INDEX (0) are not. Of a
- * proxy the catalog alone is asked for, so BLOBS and REPOSITORIES say nothing there.
+ * Reads the probe's settings from environment variables: see PROBE_VARIABLES.
  *
  * @throws RegistryError `bad-input` that names every mistake; no value of a secret is repeated
  */
@@ -113,24 +150,25 @@ export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
   if ((username === null) !== (password === null)) {
     variables.mistakes.push(`${username === null ? "REG_USER" : "REG_PASS"} is not set and the other one is`);
   }
-  const repositories = (variables.text("REPOSITORIES") ?? "").split(",").flatMap((name) => name.trim() || []);
-  for (const name of repositories) {
-    if (!isRepository(name))
-      variables.mistakes.push(`REPOSITORIES has ${JSON.stringify(name)}, which is no repository`);
-  }
   const count = variables.number("SHARDS", 1, 1);
   const index = variables.number("JOB_COMPLETION_INDEX", 0, 0);
   if (count > 1 && index >= count) variables.mistakes.push(`JOB_COMPLETION_INDEX is ${index} of ${count} SHARDS`);
+  const blobs = variables.oneOf("BLOBS", BLOB_CHECKS, defaultBlobCheck(role));
+  const turns = variables.number("LAST_BYTE_TURNS", 0, 1) || null;
+  if (turns !== null && blobs !== "head") variables.mistakes.push(`LAST_BYTE_TURNS goes with BLOBS=head, not ${blobs}`);
   const settings = {
     role,
     credentials: username !== null && password !== null ? ({ kind: "password", username, password } as const) : null,
     caFile: variables.text("REGISTRY_CA_FILE"),
     job: variables.text("PUSHGATEWAY_JOB") ?? "registry-integrity-probe",
     concurrency: variables.number("CONCURRENCY", DEFAULT_CONCURRENCY, 1),
-    blobs: variables.oneOf("BLOBS", BLOB_CHECKS, defaultBlobCheck(role)),
+    rate: variables.number("RATE", 0, 0.01, false) || null,
+    blobs,
+    turns,
+    platforms: variables.list("PLATFORMS", isPlatform, "platform"),
     timeout: variables.number("TIMEOUT_SECONDS", DEFAULT_TIMEOUT, 1),
     deadline: variables.number("DEADLINE_SECONDS", 0, 1) || null,
-    repositories,
+    repositories: variables.list("REPOSITORIES", isRepository, "repository"),
     shard: { index: count === 1 ? 0 : index, count },
   };
   if (registry === null || pushgateway === null || variables.mistakes.length > 0) {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Turn } from "../oci/blob-check";
 import { readCertificates } from "../oci/certificates";
 import { RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
@@ -17,6 +18,7 @@ const PATIENCE = { part: 0.1, most: 60 };
 const PAUSE = 5;
 /** Seconds without a byte that end a request to the Pushgateway, which answers at once or not at all. */
 const PUSH_TIMEOUT = 10;
+const DAY = 24 * 60 * 60 * 1000;
 /** A log is read by people. */
 const MOST_ROWS = 100;
 
@@ -28,6 +30,16 @@ export function walkDeadline(deadline: number): number {
 /** How long a catalog that cannot be read is asked for again. Seconds; none without a deadline. */
 function patience(deadline: number | null): number {
   return deadline === null ? 0 : Math.min(PATIENCE.most, PATIENCE.part * deadline);
+}
+
+/** Whose turn it is at a time, in milliseconds since 1970: the day has as many parts as there are turns. */
+export function turnNow(of: number, now: number): Turn {
+  return { index: Math.floor(((now % DAY) * of) / DAY), of };
+}
+
+/** Where the repositories are named there may be no catalog. */
+function asksCatalog({ role, repositories }: ProbeSettings): boolean {
+  return role === "proxy" || repositories.length === 0;
 }
 
 /** What one attempt at a walk came to, and why there was none. */
@@ -42,30 +54,35 @@ async function attemptWalk(
   signal: AbortSignal | undefined,
   onCatalog: () => void,
 ): Promise<Attempt> {
-  const { registry, credentials, concurrency, timeout } = settings;
-  const client = new RegistryClient({ url: registry, credentials, concurrency, timeout, ca, signal });
-  const ended = (report: Report | null, catalogAccessible: boolean, why: string | null): Attempt => {
+  const { registry, credentials, concurrency, timeout, rate, turns, repositories } = settings;
+  const isCache = settings.role === "proxy";
+  const options = { url: registry, credentials, concurrency, timeout, ca, signal };
+  const client = new RegistryClient({ ...options, rate: rate ?? undefined });
+  const ended = (report: Report | null, catalogAccessible: boolean | null, why: string | null): Attempt => {
     return { report, catalogAccessible, certificateExpiry: client.certificateExpiry, traffic: client.traffic, why };
   };
   try {
     const report = await walk(client, {
       role: settings.role,
       blobs: settings.blobs,
-      catalog: true,
+      turn: turns === null ? undefined : turnNow(turns, Date.now()),
+      platforms: settings.platforms,
+      catalog: isCache || repositories.length === 0,
       // A cache may lack anything, and what it is asked for it fetches.
-      catalogOnly: settings.role === "proxy",
-      repositories: settings.role === "proxy" ? [] : settings.repositories,
+      catalogOnly: isCache,
+      repositories: isCache ? [] : repositories,
       selection: { kind: "all" },
       credentialsGiven: credentials !== null,
       shard: settings.shard,
       signal,
       onCatalog,
     });
-    return ended(report, report.catalogRead, null);
+    return ended(report, asksCatalog(settings) ? report.catalogRead : null, null);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     // The front changes what is asked, yet the catalog was read.
-    return ended(null, error.code === "accept-dropped", `no walk: ${error.message}; ${error.hint}`);
+    const accessible = asksCatalog(settings) ? error.code === "accept-dropped" : null;
+    return ended(null, accessible, `no walk: ${error.message}; ${error.hint}`);
   } finally {
     await client.close();
   }
@@ -133,16 +150,24 @@ class Reports {
     }
   }
 
-  /** @returns the run as it was reported: with what it was shown less of than the last one */
-  async push(run: Run): Promise<Run> {
+  /**
+   * Tells what a run has found, and pushes it.
+   *
+   * @param tell is given the run before it is pushed, with what it was shown less of than the last one: a Pushgateway that is
+   *   not there must not swallow it
+   */
+  async push(run: Run, tell: (run: Run) => void): Promise<void> {
     const { shard, role } = this.settings;
-    const read = await this.#gateway.read(this.#key, shard);
+    const read = await this.#gateway.read(this.#key, shard).catch((error: unknown) => {
+      tell(run);
+      throw error;
+    });
     const stored = read?.stored ?? null;
     const isCompared = run.report !== null && role === "private";
     const judged = isCompared ? { ...run, report: withCoverage(run.report as Report, stored) } : run;
+    tell(judged);
     await this.#gateway.push(this.#key, pushOf(judged, stored));
     if (shard.index === 0) for (const stale of read?.stale ?? []) await this.#gateway.remove(stale);
-    return judged;
   }
 }
 
@@ -176,7 +201,9 @@ export async function probe(
       const run = await runWalk(settings, ca, () => (told = reports.catalogIsBack()), out);
       // The last word is the report's.
       await told;
-      for (const line of logOf(await reports.push(run))) out(line);
+      await reports.push(run, (judged) => {
+        for (const line of logOf(judged)) out(line);
+      });
     } finally {
       await transport.close();
     }

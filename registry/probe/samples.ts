@@ -15,7 +15,8 @@ export interface Run {
   role: Role;
   /** Null when no walk began. */
   report: Report | null;
-  catalogAccessible: boolean;
+  /** Null where the catalog is not asked for. */
+  catalogAccessible: boolean | null;
   /** Seconds. */
   duration: number;
   requests: number;
@@ -68,7 +69,7 @@ function catalogSample(accessible: boolean): Sample {
 /** What is known of any registry, whatever it holds. */
 function availabilitySamples(run: Run): Sample[] {
   const samples: Sample[] = [
-    catalogSample(run.catalogAccessible),
+    ...(run.catalogAccessible === null ? [] : [catalogSample(run.catalogAccessible)]),
     { name: "registry_manifest_integrity_last_run_timestamp", value: run.ended },
     { name: "registry_manifest_integrity_run_duration_seconds", value: run.duration },
     { name: "registry_manifest_integrity_run_requests", value: run.requests },

@@ -25,8 +25,14 @@ export function prometheus(report: Report, circumstances: Circumstances): string
   const { requests, bytes } = counts;
   // Of a cache the probe tells less, because it walks less.
   const role = "private";
-  const run = { role, report, catalogAccessible: catalogRead, duration: durationSeconds, requests, bytes } as const;
+  const run = {
+    role,
+    report,
+    catalogAccessible: catalog ? catalogRead : null,
+    duration: durationSeconds,
+    requests,
+    bytes,
+  } as const;
   const { samples } = pushOf({ ...run, ended, certificateExpiry }, NOTHING_STORED);
-  const told = samples.filter(({ name }) => catalog || name !== "registry_manifest_integrity_catalog_accessible");
-  return exposition(told.map((sample) => ({ ...sample, labels: { instance, ...sample.labels } })));
+  return exposition(samples.map((sample) => ({ ...sample, labels: { instance, ...sample.labels } })));
 }

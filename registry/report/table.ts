@@ -47,6 +47,8 @@ export function nextCommands({ registry, failures }: Report): string[] {
     next.push(`curl -i ${registry}/v2/_catalog    shows which registry answers, and whether it asks for credentials`);
   if (has("unauthorized"))
     next.push("docker login, REG_USER and REG_PASS, or --username    with an account that may pull all of it");
+  if (failures.some(({ status }) => status === 429 || status === 503))
+    next.push(`warden verify ${registry} --rate 10    stays below the limit that the registry has`);
   if (has("timeout", "unreachable"))
     next.push(`warden verify ${registry} --timeout 120 --concurrency 2    tells slow from lost`);
   return next;

@@ -43,6 +43,8 @@ export interface RepairAction {
 
 export interface RepairOptions {
   sources: RepairSources;
+  /** Only these, whether the registry lists them or not; all where there is none. @default all */
+  repositories?: readonly string[];
   /** Images to remove where nothing heals them. */
   discard: DiscardTarget[];
   /** @default "last-byte" */
@@ -59,8 +61,8 @@ export interface RepairOptions {
  * @throws StorageRefusal when an image to discard is whole or needed, or the registry takes no pushes
  */
 export async function repair(client: RegistryClient, options: RepairOptions): Promise<RepairReport> {
-  const { sources, writer, blobs = "last-byte" } = options;
-  const broken = await brokenIn(client, sources, blobs);
+  const { sources, writer, repositories = [], blobs = "last-byte" } = options;
+  const broken = await brokenIn(client, sources, blobs, repositories);
   const plan = await planRepair(broken.failures, client, sources, blobs);
   const left = {
     failures: plan.remaining,
@@ -75,7 +77,8 @@ export async function repair(client: RegistryClient, options: RepairOptions): Pr
   }
   const problems = await applyRepair(plan.steps, writer, sources);
   const journal = await applyDiscards(discards, left.findings, client, writer, sources.storage, problems);
-  const remaining = actions.length === 0 ? plan.remaining : (await brokenIn(client, sources, blobs)).failures;
+  const remaining =
+    actions.length === 0 ? plan.remaining : (await brokenIn(client, sources, blobs, repositories)).failures;
   if (sources.storage !== null && sources.from !== null) {
     rememberSought(sources.storage.layout, sources.from.url.origin, remaining, Date.now());
   }
@@ -128,13 +131,22 @@ async function applyDiscards(
   }
 }
 
-async function brokenIn(client: RegistryClient, { storage }: RepairSources, blobs: RepairCheck): Promise<Broken> {
+/** @param only the repositories that count; all where there is none */
+async function brokenIn(
+  client: RegistryClient,
+  { storage }: RepairSources,
+  blobs: RepairCheck,
+  only: readonly string[],
+): Promise<Broken> {
+  const all = only.length === 0;
   // The catalog hides what has lost its folders.
-  const repositories = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
-  const failures = await walked(client, { blobs, catalog: true, repositories, selection: { kind: "all" } });
+  const stored = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
+  const repositories = all ? stored : only;
+  const failures = await walked(client, { blobs, catalog: all, repositories, selection: { kind: "all" } });
   if (storage === null) return { failures, findings: [] };
-  const { findings, unreadable } = await scan(storage.layout.root, { role: "private", hash: blobs === "hash" });
-  if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
+  const scanned = await scan(storage.layout.root, { role: "private", hash: blobs === "hash" });
+  if (scanned.unreadable[0] !== undefined) throw new Unreadable(scanned.unreadable[0]);
+  const findings = scanned.findings.filter(({ repository }) => all || only.includes(repository ?? ""));
   return { failures: [...failures, ...hiddenLosses(storage, findings, failures)], findings };
 }
 

@@ -97,6 +97,18 @@ describe("the plan", () => {
     expect(await plan("--storage", store.root)).toMatchObject({ actions: [], remaining: [{ reason: "unauthorized" }] });
   });
 
+  test("of a registry without a catalog, and of some repositories, is made with --repository", async () => {
+    lose(child);
+    registry.push("aside", image("aside"), "v1");
+    registry.repository("aside").tags.set("lost", digestOf(pushed));
+    registry.on("/v2/_catalog", (_, response) => json(response, 404, {}));
+    expect(await plan("--from", other.host)).toMatchObject({ code: 2, error: { code: "no-catalog" } });
+    const { actions, remaining } = await plan("--from", other.host, "--repository", "app");
+    expect(actions).toMatchObject([{ action: "copy", repository: "app", digest: digestOf(child) }]);
+    expect(remaining).toEqual([]);
+    expect(registry.asked(/_catalog/)).toHaveLength(1);
+  });
+
   test("discards with every tag that points there, and --exit-code tells", async () => {
     lose(child);
     expect(await plan("--discard", `${registry.host}/app:v1`, "--exit-code")).toMatchObject({

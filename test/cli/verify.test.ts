@@ -8,13 +8,14 @@ import { digestOf, FakeRegistry, json } from "../registry/oci/fake-registry";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
+const registryImage = multiPlatformImage("app");
 let registry: FakeRegistry;
 let folder: string;
 const environment = process.env;
 
 beforeEach(async () => {
   registry = await FakeRegistry.start();
-  registry.push("app", multiPlatformImage("app"), "v1", "latest").push("other", image("other"), "v1");
+  registry.push("app", registryImage, "v1", "latest").push("other", image("other"), "v1");
   folder = mkdtempSync(join(tmpdir(), "warden-cli-"));
   process.env = { ...environment, DOCKER_CONFIG: folder, REG_USER: "", REG_PASS: "" };
 });
@@ -42,6 +43,48 @@ async function warden(...args: string[]): Promise<{ code: number; out: string; e
 }
 
 const lose = (): void => void registry.repository("app").tags.set("lost", sha256("nothing"));
+
+describe("what is walked, and how it is told", () => {
+  test("--platform: of an index only these children have to be there", async () => {
+    const [, other] = registryImage.manifests;
+    registry.repository("app").manifests.delete(other?.descriptor.digest ?? "");
+    expect(await warden("verify", registry.host, "--platform", "linux/amd64")).toMatchObject({ code: 0 });
+    expect(
+      await warden("verify", registry.host, "--platform", "linux/amd64", "--platform", "linux/arm64"),
+    ).toMatchObject({
+      code: 1,
+    });
+    expect((await warden("verify", registry.host, "--platform", "amd64")).code).toBe(64);
+  });
+
+  test("-v: a line for each request, on standard error, without a secret", async () => {
+    const storage = await FakeRegistry.start();
+    try {
+      storage.on(/^\/v2\/app\/blobs/, (request, response) => {
+        request.url = request.url?.replace(/\?.*/, "");
+        registry.serve(request, response);
+      });
+      registry.on(/^\/v2\/app\/blobs/, (request, response) => {
+        response.writeHead(307, { location: `${storage.url.origin}${request.url}?X-Amz-Signature=s3cret&n=1` }).end();
+      });
+      const { code, out, err } = await warden("verify", `${registry.host}/app:v1`, "-v", "--json");
+      expect(code).toBe(0);
+      const { counts } = JSON.parse(out);
+      const lines = err.trimEnd().split("\n");
+      expect(lines).toHaveLength(counts.requests);
+      expect(lines[0]).toMatch(/^GET http:\/\/127\.0\.0\.1:\d+\/v2\/ 200 \d+ B \d+ ms$/);
+      expect(err).toMatch(/X-Amz-Signature=\.\.\.&n=1 206 1 B/);
+      expect(err).not.toContain("s3cret");
+    } finally {
+      await storage.stop();
+    }
+  });
+
+  test("an error names what was asked for", async () => {
+    const { err } = await warden("verify", "http://127.0.0.1:1");
+    expect(err).toMatch(/^error: 127\.0\.0\.1:1 cannot be reached: .*\(GET http:\/\/127\.0\.0\.1:1\/v2\/\); /);
+  });
+});
 
 describe("exit codes", () => {
   test("0: all is well", async () => {
@@ -169,7 +212,10 @@ describe("exit codes", () => {
       err: "",
       out: expect.stringContaining("--blobs"),
     });
-    expect(await warden("--version")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+    expect(await warden("--version")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^\d+\.\d+\.\d+( \([0-9a-f]+(-dirty)?\))?\n$/),
+    });
   });
 });
 

@@ -206,3 +206,31 @@ describe("adoption", () => {
     expect(adopting).toEqual(withShards(3));
   });
 });
+
+describe("what the program is told of the walk", () => {
+  it("asks a registry of the site by HEAD, and for each last byte once a day: it keeps no descriptors in memory", () => {
+    const { BLOBS, LAST_BYTE_TURNS } = variables(reference);
+    expect({ BLOBS, LAST_BYTE_TURNS }).toEqual({ BLOBS: "head", LAST_BYTE_TURNS: "96" });
+  });
+
+  it("asks a registry of somebody else for every last byte, and a cache for none", () => {
+    for (const service of ["forge", "ghcr"]) {
+      const stack = synthesise(
+        site("reference", ({ monitoring }) => {
+          monitoring.externalRegistries = [{ name: "forge", url: "https://git.example.org", role: "private" }];
+          Object.assign(monitoring.probes[0], { service });
+        }),
+      );
+      expect(variables(stack)).not.toHaveProperty("BLOBS");
+      expect(variables(stack)).not.toHaveProperty("LAST_BYTE_TURNS");
+    }
+  });
+
+  it("names repositories, platforms and the rate, which all shards share", () => {
+    const stack = withShards(4, ({ monitoring }) => {
+      const names = { repositories: ["team/app", "infra"], platforms: ["linux/amd64"] };
+      Object.assign(monitoring.probes[0], { ...names, rate: 10 });
+    });
+    expect(variables(stack)).toMatchObject({ REPOSITORIES: "team/app,infra", PLATFORMS: "linux/amd64", RATE: "2.5" });
+  });
+});

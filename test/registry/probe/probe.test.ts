@@ -1,6 +1,6 @@
 import { sha256 } from "../../../registry/oci/digest";
 import { probe } from "../../../registry/probe/probe";
-import { image } from "../../lab/images";
+import { image, multiPlatformImage } from "../../lab/images";
 import { FakeRegistry, json } from "../oci/fake-registry";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
@@ -114,11 +114,39 @@ test("a walk that a repository's list was lost from is a coverage failure", asyn
   expect(pushes[0]?.body).toContain('failures_by_reason{reason="coverage"} 1');
 });
 
-test("repositories that the catalog hides are walked beside it", async () => {
-  registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: ["app"] }));
+test("where repositories are named, the catalog is not asked for, and nothing is told of it", async () => {
+  registry.on("/v2/_catalog", (_request, response) => json(response, 404, {}));
   registry.push("hidden", image("hidden"), "v1");
-  await run({ REPOSITORIES: "hidden" });
-  expect(value("repos_checked")).toBe(2);
+  await run({ REPOSITORIES: "hidden,app" });
+  expect([value("repos_checked"), value("walk_complete"), value("catalog_accessible")]).toEqual([2, 1, undefined]);
+  expect(registry.asked(/_catalog/)).toEqual([]);
+});
+
+test("platforms that are not asked for may be missing", async () => {
+  const made = multiPlatformImage("mirror", { platforms: ["amd64", "arm64"] });
+  registry.push("mirror", made, "v1");
+  registry.repository("mirror").manifests.delete(made.manifests[1]?.descriptor.digest ?? "");
+  await run({ PLATFORMS: "linux/amd64" });
+  expect(value("failures")).toBe(0);
+  await run();
+  expect(pushes[1]?.body).toContain("registry_manifest_integrity_failures 1");
+});
+
+test("within the runs of a day every last byte is read once, and HEAD tells the rest", async () => {
+  const of = 4;
+  const clock = jest.spyOn(Date, "now");
+  try {
+    for (let at = 0; at < of; at++) {
+      clock.mockReturnValue((at + 0.5) * (86_400_000 / of));
+      await run({ BLOBS: "head", LAST_BYTE_TURNS: String(of) });
+    }
+  } finally {
+    clock.mockRestore();
+  }
+  const asked = registry.asked(/\/blobs\//);
+  const blobs = image("app").blobs.length;
+  expect(asked).toHaveLength(of * blobs);
+  expect(asked.filter(({ headers }) => headers.range !== undefined)).toHaveLength(blobs);
 });
 
 test("each shard has a group of its own, and the first removes those that are no more", async () => {
@@ -161,13 +189,6 @@ describe("a catalog that cannot be read", () => {
     await run({ DEADLINE_SECONDS: "51" });
     expect([value("catalog_accessible"), value("walk_complete")]).toEqual([0, 0]);
     expect(registry.asked(/_catalog/).length).toBeGreaterThan(2);
-  });
-
-  test("is not waited for where the repositories are named: what there is was walked", async () => {
-    unreadable(1_000_000);
-    await run({ DEADLINE_SECONDS: "600", REPOSITORIES: "app" });
-    expect(value("catalog_accessible")).toBe(0);
-    expect(registry.asked(/_catalog/)).toHaveLength(2);
   });
 
   test("and can be again is told at once, however long the walk takes", async () => {
@@ -245,6 +266,18 @@ describe("what keeps the metrics from being stored is exit code 2 and one line",
     expect(code).toBe(2);
     expect(err).toEqual([expect.stringMatching(/answered 400: pushed metrics are invalid;/)]);
   });
+});
+
+test.each([
+  ["nothing listens there", { PUSHGATEWAY: "http://127.0.0.1:1" }],
+  ["it refuses the metrics", { PUSHGATEWAY_JOB: "refused" }],
+])("a pushgateway does not swallow what was found: %s", async (_name, changes) => {
+  gateway.on(/refused/, (_request, response) => void response.writeHead(400).end());
+  registry.repository("app").tags.set("lost", sha256("nothing"));
+  const { code, out } = await run(changes);
+  expect(code).toBe(2);
+  expect(out).toContain("app:lost");
+  expect(out).toContain("1 failure");
 });
 
 test("no secret is in the log", async () => {
