@@ -1,11 +1,13 @@
 import { parseArgs } from "node:util";
 import { printableText } from "./registry/report/printable";
-import { loadSite, siteFile } from "./site/load";
+import { loadSite, selectSite, shownFile } from "./site/load";
 import { createApp } from "./stacks/app";
 
 try {
   const { values } = parseArgs({ options: { site: { type: "string" } } });
-  createApp(loadSite(siteFile(values.site))).synth();
+  const { file } = selectSite(values.site);
+  createApp(loadSite(file)).synth();
+  if (process.stderr.isTTY) process.stderr.write(`${printableText(`site: ${shownFile(file)}`)}\n`);
 } catch (error) {
   // The message holds every mistake; a stack of our own code would bury it. 64 is wrong usage (EX_USAGE, sysexits.h).
   process.stderr.write(`${printableText(error instanceof Error ? error.message : String(error))}\n`);

@@ -23,7 +23,7 @@ async function run(
   name: string,
   { withoutFailoverTest, site: option, json }: DnsOptions,
 ): Promise<void> {
-  const site = selectedSite(option);
+  const { site, file } = selectedSite(option, { changes: !withoutFailoverTest });
   const host = managedHost(site, name);
   if (!hasDns(site) || !hasResolver(host))
     throw new HostError(
@@ -41,7 +41,7 @@ async function run(
   const report = { host: name, findings };
   const lines = [...said, ...(findings.length > 0 ? hostTable(report) : [])];
   if (json) await printJson(report);
-  else print(lines);
+  else print([`site: ${file}`, ...lines]);
   process.exitCode = Number(findings.length > 0);
 }
 

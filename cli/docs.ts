@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { Command } from "commander";
 import { GENERATED } from "../handbook/document";
 import { handbook } from "../handbook/handbook";
+import { REFERENCE, type Selection, selectSite } from "../site/load";
 import type { DescribedCommand } from "./command-tree";
 import { commandReference } from "./manual";
 import { print, printError } from "./output";
@@ -10,9 +11,11 @@ import { selectedSite } from "./selected-site";
 
 interface DocsOptions {
   site?: string;
-  output: string;
+  output?: string;
   check?: true;
 }
+
+const DOCS = "docs";
 
 /** What the files of docs/ are, compared with what they should be. */
 interface Difference {
@@ -45,9 +48,24 @@ const update = (directory: string, { stale, obsolete }: Difference): void => {
   for (const path of obsolete) rmSync(join(directory, path));
 };
 
-const docs = (commands: DescribedCommand, { site, output, check }: DocsOptions): void => {
-  const found = difference(output, handbook(selectedSite(site), [commandReference(commands)]), GENERATED);
-  if (!check) update(output, found);
+/** The documents of the example that ships are in docs/; upstream never writes to where those of another site go. */
+const outputOf = ({ file }: Selection): string => (file === REFERENCE ? DOCS : "site-docs");
+
+/** How a page leads to those that people wrote: they are in the checkout. */
+const handwrittenFrom = (output: string): string => {
+  const path = relative(output, DOCS);
+  return path.startsWith(join("..", "..", "..")) ? "" : path;
+};
+
+const docs = (commands: DescribedCommand, { site: option, output: given, check }: DocsOptions): void => {
+  const selection = selectSite(option);
+  const output = given ?? outputOf(selection);
+  const { site, file } = selectedSite(option, { changes: !check });
+  const found = difference(output, handbook(site, [commandReference(commands)], handwrittenFrom(output)), GENERATED);
+  if (!check && found.stale.size + found.obsolete.length > 0) {
+    printError(`site: ${file}`);
+    update(output, found);
+  }
   for (const path of found.stale.keys()) print(`${check ? "stale" : "wrote"} ${join(output, path)}`);
   for (const path of found.obsolete) print(`${check ? "obsolete" : "removed"} ${join(output, path)}`);
   if (check && found.stale.size + found.obsolete.length > 0) {
@@ -61,7 +79,7 @@ export const docsCommand = (describe: () => DescribedCommand): Command =>
   new Command("docs")
     .description("write the handbook of the site: runbooks, a page for each alert, the service catalog")
     .option("--site <file>", "the site (default: WARDEN_SITE, site.ts, or the reference site)")
-    .option("--output <directory>", "where the documents are", "docs")
+    .option("--output <directory>", "where the documents are (default: site-docs; docs for the reference site)")
     .option("--check", "write nothing, and exit with 1 where a document differs from the site")
     .addHelpText(
       "after",

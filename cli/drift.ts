@@ -51,14 +51,14 @@ async function run(
     process.exitCode = Number(report.findings.length > 0);
     return;
   }
-  const site = selectedSite(option);
+  const { site, file } = selectedSite(option);
   const hosts = name === undefined ? site.hosts : [hostOf(site, name)];
   const outcomes = await Promise.allSettled(hosts.map((host) => reportOn(site, host)));
   const reports = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
   const found = reports.some(({ findings }) => findings.length > 0);
   // A host that cannot be asked hides nothing that was found of the others.
-  if (!json) print(reports.flatMap(hostTable));
+  if (!json) print([`site: ${file}`, ...reports.flatMap(hostTable)]);
   if (errors.length > 0 && !found) throw together(errors);
   if (json && name === undefined) printJsonList(reports);
   else if (json && reports[0] !== undefined) await printJson(reports[0]);

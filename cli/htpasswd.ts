@@ -26,9 +26,9 @@ const user = (text: string): string => {
 
 /** The site, where the program has one: it also runs outside a checkout, and needs it for advice alone. */
 const siteIfAny = (option: string | undefined): Site | undefined => {
-  if (option !== undefined || process.env.WARDEN_SITE) return selectedSite(option);
+  if (option !== undefined || process.env.WARDEN_SITE) return selectedSite(option).site;
   try {
-    return selectedSite(option);
+    return selectedSite(option).site;
   } catch {
     return undefined;
   }

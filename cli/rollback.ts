@@ -103,12 +103,14 @@ const failed = (name: string, output: HostOutput): HostError =>
   );
 
 async function run(name: string, { to, dryRun, site: option }: RollbackOptions): Promise<void> {
-  const site = selectedSite(option);
+  const { site, file } = selectedSite(option, { changes: !dryRun });
   const host = managedHost(site, name);
   const backups = await backupsOn(host, deliveriesTo(site, host));
   const backup = chosen(host, backups, to);
   if (dryRun) print(backups.map((each) => `${name}: has ${described(each)}`));
-  print(`${name}: ${dryRun ? "would go" : "goes"} back to ${described(backup)}`);
+  print(
+    `${name}: ${dryRun ? `would go back to ${described(backup)}` : `goes back to ${described(backup)}, by ${file}`}`,
+  );
   const output = await runOnHost(host, program(host, backup, dryRun ? "difference" : "rollback"), {
     onOutput: printText,
   });

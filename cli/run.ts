@@ -29,6 +29,13 @@ function describe(error: unknown): { code: string; message: string; hint: string
   return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
 }
 
+/** Several mistakes are numbered: a line end is no separator in one line. */
+function inOneLine(message: string): string {
+  const mistakes = message.split("\n").filter((line) => line.trim() !== "");
+  if (mistakes.length < 2) return message;
+  return `${mistakes.length} mistakes: ${mistakes.map((mistake, index) => `(${index + 1}) ${mistake}`).join("; ")}`;
+}
+
 /** As commander has it, but for the default of what can be repeated, which is nothing. */
 function optionDescription(option: Option): string {
   const { defaultValue, description } = option;
@@ -74,7 +81,7 @@ export async function run(commands: readonly Command[], args: readonly string[])
     const described = describe(error);
     // What a program that asked for JSON reads instead of the result.
     if (json) await printJson({ error: described });
-    const line = `${described.message}; ${described.hint}`.replace(/\s+/g, " ");
+    const line = `${inOneLine(described.message)}; ${described.hint}`.replace(/\s+/g, " ");
     printError(`error: ${line}`);
     if (args.includes("--debug"))
       printError((error instanceof Error ? (error.stack ?? "") : String(error)).split("\n"));

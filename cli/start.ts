@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { loadSite, siteFile } from "../site/load";
+import { loadSite, selectSite, shownFile } from "../site/load";
+import { stacksOf } from "../site/stacks";
 import { build } from "./build";
 import { messageOf, print, printError, printText } from "./output";
 import { planStacks } from "./plan-stacks";
 import { describeSite, planNotes, planTable } from "./plan-table";
+import { siteArgument } from "./selected-site";
 
 /**
  * `npm start` and `npm run plan`: synthesise the selected site and plan every stack that can be planned here.
@@ -24,15 +26,15 @@ const start = async (): Promise<number> => {
       strict: { type: "boolean", default: false },
     },
   });
-  const file = siteFile(values.site);
-  const site = loadSite(file);
+  const selection = selectSite(values.site);
+  const site = loadSite(selection.file);
   if (values.build) await build();
   const reports = await planStacks(site);
 
   if (values.show)
     for (const { plan, directory } of reports)
       if (plan?.kind === "planned") printText(`${readFileSync(join(directory, "plan.txt"), "utf8")}\n`);
-  print([...describeSite(site), "", ...planTable(reports).split("\n"), ""]);
+  print([`site      ${shownFile(selection.file)}`, ...describeSite(site), "", ...planTable(reports).split("\n"), ""]);
   const notes = planNotes(reports);
   if (reports.some(({ plan }) => plan === undefined))
     notes.push(
@@ -43,7 +45,11 @@ const start = async (): Promise<number> => {
   const failed = reports.some(({ plan }) => plan?.kind === "failed");
   const unplanned = reports.some(({ plan }) => plan?.kind !== "planned");
   if (failed || (values.strict && unplanned)) return 2;
-  print("deploy with: npm run cdktf -- deploy dns registry-vm monitoring");
+  print(
+    selection.by === "nobody"
+      ? "deploy with: a site of your own: this is the example that ships; describe yours in site.ts, as docs/guide.md has it"
+      : `deploy with: ${["npm run cdktf -- deploy", ...siteArgument(selection), ...stacksOf(site)].join(" ")}`,
+  );
   return 0;
 };
 

@@ -1,4 +1,4 @@
-import { dirname, relative } from "node:path/posix";
+import { dirname, join, relative } from "node:path/posix";
 import { fenced } from "../review/markdown";
 import type { Prose, Shell } from "./prose";
 
@@ -58,9 +58,20 @@ export const command = (
 /** The first line of every generated page: who edits it is told where to edit instead. */
 export const GENERATED = "<!-- Generated from the site by `npm run docs`: edit the site, or handbook/. -->";
 
-const resolveLinks = (markdown: string, from: string): string =>
+/** Which pages are generated, and how those lead to the others. */
+export interface Surroundings {
+  /** Paths of every file that is generated beside the page. */
+  readonly generated: ReadonlySet<string>;
+  /** The folder of the pages that people wrote, from that of the generated ones; "" where it is the same. */
+  readonly handwritten: string;
+}
+
+const ALONE: Surroundings = { generated: new Set(), handwritten: "" };
+
+const resolveLinks = (markdown: string, from: string, { generated, handwritten }: Surroundings): string =>
   markdown.replace(/\]\(docs:([^)#]*)(#[^)]*)?\)/g, (_, target: string, anchor = "") => {
-    const path = target === from ? "" : relative(dirname(from), target);
+    const where = generated.has(target) ? target : join(handwritten, target);
+    const path = target === from ? "" : relative(dirname(from), where);
     return `](${path}${anchor})`;
   });
 
@@ -103,8 +114,8 @@ const withPlaces = (body: readonly Block[]): string[] => {
 };
 
 /** A document as Markdown, with a line feed at its end. */
-export const render = ({ path, title, body }: Document): string =>
-  resolveLinks(`${[GENERATED, `# ${title.markdown}`, ...withPlaces(body)].join("\n\n")}\n`, path);
+export const render = ({ path, title, body }: Document, surroundings: Surroundings = ALONE): string =>
+  resolveLinks(`${[GENERATED, `# ${title.markdown}`, ...withPlaces(body)].join("\n\n")}\n`, path, surroundings);
 
 /** The commands of a document, in their order. */
 export const commandsOf = ({ body }: Document): Command[] =>

@@ -50,7 +50,7 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
       link(md`Debugging, and the lab by hand`, "debugging.md"),
       link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md"),
       link(md`A template for the next post-mortem`, "post-mortems/template.md"),
-      md`[Decisions](adr)`,
+      link(md`Decisions`, "adr"),
     ),
   ],
 });
@@ -64,10 +64,18 @@ export const documentsOf = (site: Site, more: readonly Document[] = []): Documen
   return [index(described, run, alerts), ...described, ...run, ...alerts];
 };
 
-/** Every generated file below docs/, by its path. */
-export const handbook = (site: Site, more: readonly Document[] = []): ReadonlyMap<string, string> =>
-  new Map([
-    ...documentsOf(site, more).map((document) => [document.path, render(document)] as const),
-    ...imagePipelines(site),
-    [TOPOLOGY, topology(site)],
+/**
+ * Every generated file of a site's handbook, by its path.
+ *
+ * @param more pages beside those of the site
+ * @param handwritten the folder of the pages that people wrote, from that of the generated ones; default: the same
+ */
+export const handbook = (site: Site, more: readonly Document[] = [], handwritten = ""): ReadonlyMap<string, string> => {
+  const documents = documentsOf(site, more);
+  const others = new Map([...imagePipelines(site), [TOPOLOGY, topology(site)]]);
+  const generated = new Set([...documents.map(({ path }) => path), ...others.keys()]);
+  return new Map([
+    ...documents.map((document) => [document.path, render(document, { generated, handwritten })] as const),
+    ...others,
   ]);
+};

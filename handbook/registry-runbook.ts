@@ -146,7 +146,9 @@ const change = (site: RegistrySite): Block[] => {
     paragraph(md`Verify, on the host or as in ${link(md`First look`, `${runbookOf(host)}#first-look`)}:`),
     command(onHost(host), sh`bash ${program} verify`, { expected: `…\n${host.name}: registry works` }),
     paragraph(md`Does anything on the host differ from the site, also what somebody changed by hand? This only reads:`),
-    command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `${host.name}: as the site has it` }),
+    command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, {
+      expected: `site: …\n${host.name}: as the site has it`,
+    }),
     heading(md`Take it back`, 3),
     paragraph(
       md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} on the host (UTC): configurations, not images. The newest of the host's, these and those of its names, is what a rollback goes to; name another with ${"--to"}:`,

@@ -80,14 +80,16 @@ export const resolverSections = (site: DnsSite, host: DnsHost): Block[] => {
     look(host),
     paragraph(md`Then let the host check itself. It looks up names and changes nothing:`),
     command(WORKSTATION, sh`${wardenHere} dns verify ${host.name} --without-failover-test`, {
-      expected: `${host.name}: ${internal.name}, ${external}… resolve through ${primary}\n${host.name}: dns works`,
+      expected: `site: …\n${host.name}: ${internal.name}, ${external}… resolve through ${primary}\n${host.name}: dns works`,
     }),
     paragraph(md`Without the workstation, the same on the host:`),
     command(onHost(host), sh`bash ${program} verify quiet`, {
       expected: `${host.name}: ${internal.name}, ${external}… resolve through ${primary}\n${host.name}: dns works`,
     }),
     paragraph(md`Did somebody change it by hand? This compares the host with the site, and only reads:`),
-    command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `${host.name}: as the site has it` }),
+    command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, {
+      expected: `site: …\n${host.name}: as the site has it`,
+    }),
     paragraph(
       md`If ${internal.name} is not ${internal.address} there, ask the primary itself. No answer means that the resolver is down, and not this host:`,
     ),

@@ -63,7 +63,7 @@ const root = resolve(__dirname, "..");
 const OWN = "site.ts";
 
 /** The site that ships with the product. */
-const REFERENCE = resolve(root, "site/reference.ts");
+export const REFERENCE = resolve(root, "site/reference.ts");
 
 /** How a site was selected: by --site, by WARDEN_SITE, by being there, or by nobody. */
 export type SelectedBy = "option" | "environment" | "own-file" | "nobody";

@@ -3,6 +3,9 @@ import { referenceSite } from "../sites";
 import { FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
+// What changes something needs a site that was chosen.
+process.env.WARDEN_SITE = "site/reference.ts";
+
 const [host] = managedHosts(referenceSite);
 if (host === undefined) throw new Error("the reference site has a managed host");
 
@@ -21,7 +24,7 @@ test("prints what the host said, and ends with 0", async () => {
   });
   expect(await runWarden("dns", "verify", "pve")).toEqual({
     code: 0,
-    out: "pve: with 192.168.1.2 silent, github.com resolved after 2.0 s\npve: dns works\n",
+    out: "site: site/reference.ts\npve: with 192.168.1.2 silent, github.com resolved after 2.0 s\npve: dns works\n",
     err: "",
   });
 });
@@ -56,7 +59,7 @@ test("prints findings for people", async () => {
     stdout: `pve: a line\n${finding("github.com", "an address", "nothing")}findings 1\n`,
   });
   expect((await runWarden("dns", "verify", "pve")).out).toBe(
-    "pve: a line\npve: 1 finding\n  github.com: expected an address, is nothing\n",
+    "site: site/reference.ts\npve: a line\npve: 1 finding\n  github.com: expected an address, is nothing\n",
   );
 });
 

@@ -25,7 +25,7 @@ test("ends with 0 where every host is as the site has it, and names the deferred
   ssh.answer(vm.address, found());
   expect(await runWarden("drift")).toEqual({
     code: 0,
-    out: 'pve: as the site has it\nregistry-vm: as the site has it\ntruenas: deferred: unreachable when the change was made ("No route to host" on 10.0.10.0/24)\n',
+    out: 'site: site/reference.ts\npve: as the site has it\nregistry-vm: as the site has it\ntruenas: deferred: unreachable when the change was made ("No route to host" on 10.0.10.0/24)\n',
     err: "",
   });
 });
@@ -78,7 +78,6 @@ test("asks the registry host of each delivery, in the order in which they are de
     ["'bash' '-s' '--' 'inspect'", "DELIVERY='dns'"],
     ["'bash' '-s' '--' 'inspect'", "DELIVERY='registry'"],
   ]);
-});
 
 test("does not send the bundles, which are compared by their digests", async () => {
   ssh.answer(vm.address, found());

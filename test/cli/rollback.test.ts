@@ -3,6 +3,9 @@ import { referenceSite } from "../sites";
 import { FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
+// What changes something needs a site that was chosen.
+process.env.WARDEN_SITE = "site/reference.ts";
+
 const { address } = registryHost(referenceSite);
 const dns = (stamp: string) => `/root/dns-backups/dns-config-backup-${stamp}.tar.gz`;
 const registry = (stamp: string) => `/root/registry-backups/registry-config-backup-${stamp}.tar.gz`;
