@@ -1,19 +1,12 @@
-import { dirname, join } from "node:path/posix";
 import { stringify } from "yaml";
-import type { BuiltImage, Ci } from "../site/ci";
+import type { Ci } from "../site/ci";
 import { imageReference } from "../site/image";
-import type { PrivateService } from "../site/registry";
-import {
-  hasRegistry,
-  privateServices,
-  type RegistrySite,
-  type Site,
-  serviceInstance,
-  wardenImage,
-} from "../site/schema";
+import { hasRegistry, type RegistrySite, type Site, serviceInstance, wardenImage } from "../site/schema";
+import { verifyStep, workflow } from "./actions-pipeline";
 import { type Block, code, command, type Document, GENERATED, heading, paragraph, steps } from "./document";
+import { nameOf, programOf, SYSTEMS, type Target, targetsOf, verifyAll } from "./image-target";
 import { WORKSTATION } from "./places";
-import { link, md, Shell, sh } from "./prose";
+import { link, md, type Prose, Shell, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 
 const FOLDER = "pipelines";
@@ -22,37 +15,12 @@ export const IMAGE_PIPELINES = `${FOLDER}/README.md`;
 /** One line a command, and no anchors. */
 const YAML = { lineWidth: 0, aliasDuplicateObjects: false } as const;
 
-/** An image, and the service it is pushed to. */
-interface Target {
-  readonly image: BuiltImage;
-  readonly service: PrivateService;
-}
-
-const targetsOf = ({ ci, registry }: Site): Target[] =>
-  (ci?.images ?? []).flatMap((image) =>
-    privateServices(registry)
-      .filter(({ name }) => name === image.service)
-      .map((service) => ({ image, service })),
-  );
-
-/** The program stands beside the Dockerfile: with nothing to install, the step fails for no reason but the image. */
-const programOf = ({ image }: Target): string => join(dirname(image.dockerfile), "warden.mjs");
-
-const nameOf = (site: Site, { image, service }: Target): string =>
-  `${serviceInstance(site, service)}/${image.repository}`;
-
-/** Verifies all that one build has pushed. @param commit what gives the tag of the commit in the shell of the CI */
-const verifyAll = (site: Site, target: Target, commit: Shell): Shell => {
-  const tags = [commit, ...target.image.tags].map((tag) => sh`--tag ${tag}`);
-  return sh`node ${programOf(target)} verify ${nameOf(site, target)} ${tags}`;
-};
-
 /**
  * Woodpecker's pipeline of one image: builds and pushes it, then verifies what the registry serves of it.
  *
  * https://woodpecker-ci.org/docs/usage/workflow-syntax
  */
-const pipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, target: Target): object => {
+const woodpeckerPipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, target: Target): object => {
   const { branch, dockerfile, tags, commitCharacters } = target.image;
   const username = { from_secret: secrets.username };
   const password = { from_secret: secrets.password };
@@ -99,40 +67,37 @@ export const imagePipelines = (site: Site): ReadonlyMap<string, string> => {
   return new Map(
     targetsOf(site).map((target) => [
       pipelinePath(target),
-      `# ${GENERATED}\n${stringify(pipeline(site, ci, target), YAML)}`,
+      `# ${GENERATED}\n${stringify((ci.system === "woodpecker" ? woodpeckerPipeline : workflow)(site, ci, target), YAML)}`,
     ]),
   );
 };
 
-/** The same step in the form of GitHub's and Forgejo's actions. */
-const actionStep = (site: Site, { secrets }: Ci, target: Target): string => {
-  const commit = new Shell(`"$(printf %.${target.image.commitCharacters}s "$GITHUB_SHA")"`);
-  const secret = (name: string): string => `\${{ secrets['${name.replaceAll("'", "''")}'] }}`;
-  const step = {
-    name: "verify",
-    env: { REG_USER: secret(secrets.username), REG_PASS: secret(secrets.password) },
-    run: verifyAll(site, target, commit).text,
-  };
-  return stringify([step], YAML);
-};
+const atWoodpecker = (ci: Ci): Prose =>
+  ci.buildPlugin === undefined
+    ? md`Add your own step that builds and pushes before the one that verifies, and give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}.`
+    : md`Give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}, and trust ${imageReference(ci.buildPlugin)} to run privileged (${"WOODPECKER_PLUGINS_PRIVILEGED"}).`;
 
-const imageSection = (site: Site, ci: Ci, target: Target): Block[] => [
-  heading(md`${target.image.repository}`),
-  paragraph(md`In the repository that holds ${target.image.dockerfile}:`),
-  steps(
-    md`Put the program beside the Dockerfile, as ${programOf(target)}: one file that needs Node and nothing else.`,
-    md`Put ${link(md`the pipeline`, pipelinePath(target))} into ${".woodpecker/"}. It runs on a push to ${target.image.branch} that changes ${target.image.dockerfile}, and when it is started by hand, which is the event ${"manual"}.`,
-    ...(ci.buildPlugin === undefined
+const imageSection = (site: Site, ci: Ci, target: Target): Block[] => {
+  const { folder, byHand } = SYSTEMS[ci.system];
+  const woodpecker = ci.system === "woodpecker";
+  return [
+    heading(md`${target.image.repository}`),
+    paragraph(md`In the repository that holds ${target.image.dockerfile}:`),
+    steps(
+      md`Put the program beside the Dockerfile, as ${programOf(target)}: one file that needs Node and nothing else.`,
+      md`Put ${link(md`the pipeline`, pipelinePath(target))} into ${folder}. It runs on a push to ${target.image.branch} that changes ${target.image.dockerfile}, and when it is started by hand${woodpecker ? md`, which is the event ${"manual"}` : md`: ${byHand}`}.`,
+      woodpecker
+        ? atWoodpecker(ci)
+        : md`Give the repository the secrets ${[ci.secrets.username, ci.secrets.password]}. The runner needs docker, git and Node.`,
+    ),
+    ...(woodpecker
       ? [
-          md`Add your own step that builds and pushes before the one that verifies, and give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}.`,
+          paragraph(md`With GitHub's or Forgejo's actions, this is the step after the push:`),
+          code("yaml", stringify([verifyStep(site, ci, target)], YAML).trimEnd()),
         ]
-      : [
-          md`Give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}, and trust ${imageReference(ci.buildPlugin)} to run privileged (${"WOODPECKER_PLUGINS_PRIVILEGED"}).`,
-        ]),
-  ),
-  paragraph(md`With GitHub's or Forgejo's actions, this is the step after the push:`),
-  code("yaml", actionStep(site, ci, target).trimEnd()),
-];
+      : []),
+  ];
+};
 
 /** How CI builds, pushes and verifies images; undefined where it builds none. */
 export const imagePipelinesPage = (site: Site): Document | undefined => {

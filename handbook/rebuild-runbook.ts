@@ -3,8 +3,9 @@ import { containerName, type PrivateService } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost, serviceInstance, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
+import { SYSTEMS } from "./image-target";
 import { onHost, sshTo, WORKSTATION } from "./places";
-import { link, md, type Shell, sh } from "./prose";
+import { link, md, type Prose, plain, type Shell, sh } from "./prose";
 import { askForAccount, bringWarden, intact, STORE, WHOLE_STORE, wardenHere, wardenOnStore } from "./warden";
 
 export const REBUILD = "runbooks/rebuild-image.md";
@@ -78,14 +79,22 @@ const repair = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
+const startByHand = ({ ci }: RegistrySite, { branch, dockerfile }: BuiltImage): Prose[] => {
+  if (ci === undefined) return [];
+  const { title, byHand } = SYSTEMS[ci.system];
+  return [
+    md`In ${plain(title)}, open the repository that holds ${dockerfile}, and there "${plain(byHand)}".`,
+    md`Choose the branch ${branch}.${ci.system === "woodpecker" ? md` The event is then ${"manual"}.` : md``}`,
+  ];
+};
+
 const throughCi = (site: RegistrySite, service: PrivateService, image: BuiltImage): Block[] => [
   heading(md`Rebuild ${image.repository} through CI`),
   paragraph(
     md`Every push to ${image.branch} that changes ${image.dockerfile} builds it, and so does a pipeline that is started by hand:`,
   ),
   steps(
-    md`In Woodpecker, open the repository that holds ${image.dockerfile}, and there "Run pipeline".`,
-    md`Choose the branch ${image.branch}. The event is then ${"manual"}.`,
+    ...startByHand(site, image),
     md`Wait for its last step. It verifies the index, the children, the configurations and every layer, and fails when one cannot be fetched.`,
   ),
   paragraph(

@@ -17,6 +17,7 @@ import {
 } from "../site/schema";
 import { deployMonitoring, inCluster, kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, type Place, paragraph, steps } from "./document";
+import { SYSTEMS } from "./image-target";
 import { compose, onHost, WORKSTATION } from "./places";
 import { runNow } from "./probe-runs";
 import { md, plain, sh } from "./prose";
@@ -59,7 +60,7 @@ const passwords = (site: RegistrySite, service: PrivateService): Block[] => {
     ...(site.ci?.images.some((image) => image.service === service.name)
       ? [
           paragraph(
-            md`If it was the account of CI, give its new password to CI too: the secrets ${Object.values(site.ci.secrets)} in Woodpecker.`,
+            md`If it was the account of CI, give its new password to CI too: the secrets ${Object.values(site.ci.secrets)} in ${plain(SYSTEMS[site.ci.system].title)}.`,
           ),
         ]
       : []),

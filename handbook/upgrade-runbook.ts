@@ -64,7 +64,7 @@ export const upgradeRunbook = (site: RegistrySite): Document | undefined => {
       heading(md`Before`),
       steps(
         md`Everything verifies. An upgrade is no repair.`,
-        md`The off-site copy has run.`,
+        ...(site.registry.offsiteCopy === undefined ? [] : [md`The off-site copy has run.`]),
         md`Nobody needs CI for the next ten minutes.`,
       ),
       ...privateServices(site.registry).flatMap((service) => verifyRegistry(site, service)),

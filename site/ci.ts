@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { count, label, line, matching, oneOf, record } from "./fields";
 import { image } from "./image";
+import { type Broken, rule } from "./rule";
 
 const RELATIVE_PATH = 'a path within the repository, for example "ci/Dockerfile"';
 const BRANCH = 'the name of a branch, for example "main"';
@@ -21,19 +22,41 @@ const builtImage = record({
 });
 
 /** The pipelines that use the registries: how an image is built again is in the documents. */
-export const ci = record({
-  system: oneOf(["woodpecker"]),
+const fields = record({
+  system: oneOf(["github", "forgejo", "woodpecker"]),
   /**
-   * The plugin that builds and pushes; the CI runs it privileged, so it has to be trusted there by name and version. Where it
+   * The plugin of Woodpecker that builds and pushes; the CI runs it privileged, so it has to be trusted there by name and version. Where it
    * is left out, the pipeline only verifies: the operator has a build of their own before it.
    */
   buildPlugin: image.optional(),
+  /** The label of the runners that build, of GitHub and Forgejo. Default: "ubuntu-24.04" at GitHub, "docker" at Forgejo. */
+  runner: line.optional(),
   /** Names of the CI's secrets with the registry's account; never the values. */
   secrets: record({ username: line, password: line }),
   images: z.array(builtImage, { error: "allowed is a list of images" }).min(1, {
     error: "allowed is at least one image: leave ci out where there is none",
   }),
 });
+
+const partsOfTheSystem = rule(
+  fields,
+  ["system", "buildPlugin?", "runner?"],
+  ({ system, buildPlugin, runner }): Broken[] => [
+    ...(system !== "woodpecker" && buildPlugin !== undefined
+      ? [
+          {
+            path: ["buildPlugin"],
+            message: `a plugin is Woodpecker's; allowed at ${JSON.stringify(system)} is to leave it out: its runner builds with docker`,
+          },
+        ]
+      : []),
+    ...(system === "woodpecker" && runner !== undefined
+      ? [{ path: ["runner"], message: 'the label of a runner; allowed at "woodpecker" is to leave it out' }]
+      : []),
+  ],
+);
+
+export const ci = fields.check(partsOfTheSystem);
 
 export type Ci = z.output<typeof ci>;
 export type BuiltImage = Ci["images"][number];

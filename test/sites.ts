@@ -1,3 +1,7 @@
+import company from "../examples/company/site";
+import forgejo from "../examples/forgejo/site";
+import hostsOnly from "../examples/hosts-only/site";
+import noKubernetes from "../examples/no-kubernetes/site";
 import smallest from "../examples/small/site";
 import { parseSite } from "../site/load";
 import shipped from "../site/reference";
@@ -17,6 +21,16 @@ export const reference = shipped as WholeInput;
 
 /** The example of one host with one registry. */
 export const small = smallest as WholeInput;
+
+/** Every site that ships, by the name of its folder. */
+export const SHIPPED: Readonly<Record<string, SiteInput>> = {
+  reference: shipped,
+  small: smallest,
+  company,
+  forgejo,
+  "hosts-only": hostsOnly,
+  "no-kubernetes": noKubernetes,
+};
 
 /** Reads a site that has every part that the test looks at. */
 export const parsed = (input: SiteInput): WholeSite => parseSite(input) as WholeSite;
