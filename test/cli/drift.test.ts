@@ -78,6 +78,7 @@ test("asks the registry host of each delivery, in the order in which they are de
     ["'bash' '-s' '--' 'inspect'", "DELIVERY='dns'"],
     ["'bash' '-s' '--' 'inspect'", "DELIVERY='registry'"],
   ]);
+});
 
 test("does not send the bundles, which are compared by their digests", async () => {
   ssh.answer(vm.address, found());
@@ -87,7 +88,10 @@ test("does not send the bundles, which are compared by their digests", async () 
 
 test("what a chatty shell says first is none of it", async () => {
   ssh.answer(proxmox.address, { ...found(), greeting: "Welcome to pve!\nfinding eA== eA== eA==\n" });
-  expect(await runWarden("drift", "pve")).toMatchObject({ code: 0, out: "pve: as the site has it\n" });
+  expect(await runWarden("drift", "pve")).toMatchObject({
+    code: 0,
+    out: "site: site/reference.ts\npve: as the site has it\n",
+  });
 });
 
 describe("a host that cannot be asked", () => {
