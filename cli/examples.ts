@@ -9,7 +9,7 @@ export const examples = (rows: readonly (readonly [run: string, does: string])[]
 /** A host for the examples of a help: of the selected site, where there is one. */
 export const exampleHost = (): string => {
   try {
-    return managedHosts(selectedSite(undefined))[0]?.name ?? "<host>";
+    return managedHosts(selectedSite(undefined).site)[0]?.name ?? "<host>";
   } catch {
     return "<host>";
   }

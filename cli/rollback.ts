@@ -108,9 +108,8 @@ async function run(name: string, { to, dryRun, site: option }: RollbackOptions):
   const backups = await backupsOn(host, deliveriesTo(site, host));
   const backup = chosen(host, backups, to);
   if (dryRun) print(backups.map((each) => `${name}: has ${described(each)}`));
-  print(
-    `${name}: ${dryRun ? `would go back to ${described(backup)}` : `goes back to ${described(backup)}, by ${file}`}`,
-  );
+  print(`${name}: ${dryRun ? "would go" : "goes"} back to ${described(backup)}`);
+  if (!dryRun) print(`${name}: by the site ${file}`);
   const output = await runOnHost(host, program(host, backup, dryRun ? "difference" : "rollback"), {
     onOutput: printText,
   });
