@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runWarden } from "./run-warden";
@@ -38,14 +38,13 @@ describe("the example that ships", () => {
 });
 
 describe("npm run cdktf", () => {
-  /** The wrapper with a cdktf that prints what it is given, in a checkout that links to this one. */
+  /** A copy of the program, with a wrapper of cdktf-cli that prints what it is given. */
   const checkout = join(folder, "checkout");
-  const tool = join(checkout, "tools/cdktf");
-  const bin = join(tool, "node_modules/.bin");
 
   const cdktf = (args: string[], variable?: string) => {
     const { WARDEN_SITE: _, ...environment } = process.env;
-    const { status, stdout, stderr } = spawnSync("bash", [join(tool, "run"), ...args], {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", "cli/cdktf.ts", ...args], {
+      cwd: checkout,
       encoding: "utf8",
       env: variable === undefined ? environment : { ...environment, WARDEN_SITE: variable },
     });
@@ -53,26 +52,24 @@ describe("npm run cdktf", () => {
   };
 
   beforeAll(() => {
-    mkdirSync(bin, { recursive: true });
-    for (const part of ["cli", "site", "registry", "hosts", "review", "monitoring", "node_modules", "package.json"])
-      spawnSync("ln", ["-s", join(root, part), join(checkout, part)]);
-    spawnSync("cp", [join(root, "tools/cdktf/run"), tool]);
-    writeFileSync(join(tool, "package-lock.json"), "{}");
-    writeFileSync(join(tool, "node_modules/.package-lock.json"), "{}");
-    writeFileSync(join(bin, "cdktf"), '#!/bin/sh\necho "$WARDEN_SITE: $*"\n');
-    chmodSync(join(bin, "cdktf"), 0o755);
+    mkdirSync(join(checkout, "tools/cdktf"), { recursive: true });
+    for (const part of ["cli", "site", "registry"]) cpSync(join(root, part), join(checkout, part), { recursive: true });
+    symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
+    cpSync(join(root, "package.json"), join(checkout, "package.json"));
+    const wrapper = join(checkout, "tools/cdktf/run");
+    writeFileSync(wrapper, '#!/bin/sh\necho "$WARDEN_SITE: $*"\nexit 3\n');
+    chmodSync(wrapper, 0o755);
   });
 
   test.each([
-    [["deploy", "--site", "examples/small/site.ts", "dns", "--auto-approve"], undefined],
-    [["deploy", "--site=examples/small/site.ts", "dns", "--auto-approve"], undefined],
-    [["deploy", "dns", "--auto-approve"], "examples/small/site.ts"],
-  ])("%j gives every part of it the site that was chosen, and names it", (args, variable) => {
-    const file = join(checkout, "examples/small/site.ts");
+    [["deploy", "--site", "home.ts", "dns", "--auto-approve"], undefined],
+    [["deploy", "--site=home.ts", "dns", "--auto-approve"], undefined],
+    [["deploy", "dns", "--auto-approve"], "home.ts"],
+  ])("%j gives every part of it the site that was chosen, names it, and ends as it does", (args, variable) => {
     expect(cdktf(args, variable)).toEqual({
-      status: 0,
-      stdout: `${file}: deploy dns --auto-approve\n`,
-      stderr: "site: examples/small/site.ts\n",
+      status: 3,
+      stdout: `${join(checkout, "home.ts")}: deploy dns --auto-approve\n`,
+      stderr: "site: home.ts\n",
     });
   });
 
@@ -87,6 +84,6 @@ describe("npm run cdktf", () => {
   });
 
   test("leaves what is about no site alone", () => {
-    expect(cdktf(["--version"])).toEqual({ status: 0, stdout: ": --version\n", stderr: "" });
+    expect(cdktf(["--version"])).toEqual({ status: 3, stdout: ": --version\n", stderr: "" });
   });
 });
