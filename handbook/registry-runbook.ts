@@ -1,5 +1,5 @@
-import { composeFile, NGINX, servicesUp } from "../hosts/compose";
-import { registryDelivery } from "../hosts/registry";
+import { NGINX, servicesUp } from "../hosts/compose";
+import { composeOf, registryDelivery } from "../hosts/registry";
 import { hasResolver } from "../site/host";
 import { containerName, registryPaths } from "../site/registry";
 import { hasDns, privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
@@ -15,7 +15,7 @@ import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from ".
 const status = (role: "private" | "proxy"): number => (role === "private" ? 401 : 200);
 
 const healthy = (site: RegistrySite): string => {
-  const up = servicesUp(composeFile(site.registry, registryHost(site).title));
+  const up = servicesUp(composeOf(site));
   return Object.values(up)
     .map(({ container_name: name, healthcheck }) => `${name} Up …${healthcheck === undefined ? "" : " (healthy)"}`)
     .sort()

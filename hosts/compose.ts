@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { stringify } from "yaml";
 import { imageReference } from "../site/image";
+import type { OwnPushgateway } from "../site/monitoring";
 import { containerName, type PrivateService, type Registry, registryPaths, type Service } from "../site/registry";
 import { privateServices } from "../site/schema";
 import { nginxConfiguration, tlsPaths } from "./nginx";
@@ -26,8 +27,10 @@ export interface ComposeService {
   readonly read_only?: boolean;
   readonly cap_drop?: readonly ["ALL"];
   readonly security_opt?: readonly ["no-new-privileges:true"];
-  /** "<published>:<within the container>", both TCP. */
+  /** "<published>:<within the container>", both TCP, or with the address to listen at before them. */
   readonly ports?: readonly string[];
+  /** `<name>=<address>` */
+  readonly extra_hosts?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly env_file?: readonly string[];
   readonly volumes?: readonly BindMount[];
@@ -56,7 +59,7 @@ export interface ComposeFile {
   readonly networks: Readonly<Record<string, { readonly driver: "bridge" }>>;
 }
 
-const bind = (source: string, target: string, access: "read" | "write" = "read"): BindMount => ({
+export const bind = (source: string, target: string, access: "read" | "write" = "read"): BindMount => ({
   type: "bind",
   source,
   target,
@@ -152,6 +155,46 @@ const uiService = (registry: Registry, title: string): Record<string, ComposeSer
   };
 };
 
+/** The Pushgateway of the project, where the site brings one, and how the containers of the project reach it. */
+export const PUSHGATEWAY = {
+  service: "pushgateway",
+  container: "registry-pushgateway",
+  url: "http://registry-pushgateway:9091",
+} as const;
+const PUSHGATEWAY_PORT = 9091;
+
+/**
+ * It keeps nothing on a disk: every report comes again within its period. wget is busybox's, which the image brings.
+ *
+ * https://github.com/prometheus/pushgateway#configuration
+ */
+export const pushgatewayService = (
+  { network }: Registry,
+  pushgateway: OwnPushgateway | undefined,
+): Record<string, ComposeService> => {
+  if (pushgateway === undefined) return {};
+  const { image, listen, port } = pushgateway;
+  return {
+    [PUSHGATEWAY.service]: {
+      image: imageReference(image),
+      container_name: PUSHGATEWAY.container,
+      restart: "unless-stopped",
+      networks: [network],
+      ports: [`${listen.includes(":") ? `[${listen}]` : listen}:${port}:${PUSHGATEWAY_PORT}`],
+      read_only: true,
+      cap_drop: ["ALL"],
+      security_opt: ["no-new-privileges:true"],
+      healthcheck: {
+        test: ["CMD-SHELL", `wget -q -O /dev/null http://127.0.0.1:${PUSHGATEWAY_PORT}/-/healthy`],
+        interval: "5s",
+        timeout: "5s",
+        retries: 3,
+        start_period: "30s",
+      },
+    },
+  };
+};
+
 const PROGRAM = "/opt/warden.mjs";
 
 /** Where the data of a service and its policy are within the container of warden. */
@@ -218,8 +261,13 @@ export const servicesUp = ({ services }: ComposeFile): Record<string, ComposeSer
  * The services of the registry host: the registries, their browser, the front and, for the maintenance, warden.
  *
  * @param title what the browser calls itself
+ * @param more services beside them; default: none
  */
-export const composeFile = (registry: Registry, title: string): ComposeFile => ({
+export const composeFile = (
+  registry: Registry,
+  title: string,
+  more: Readonly<Record<string, ComposeService>> = {},
+): ComposeFile => ({
   name: registry.project,
   services: {
     ...Object.fromEntries(
@@ -228,6 +276,7 @@ export const composeFile = (registry: Registry, title: string): ComposeFile => (
     ...uiService(registry, title),
     [NGINX]: nginxService(registry),
     ...wardenService(registry),
+    ...more,
   },
   networks: { [registry.network]: { driver: "bridge" } },
 });

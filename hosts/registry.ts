@@ -1,9 +1,10 @@
 import { containerName, registryPaths, type Service } from "../site/registry";
-import { type RegistrySite, registryHost } from "../site/schema";
-import { composeFile, NGINX, renderCompose, servicesUp } from "./compose";
+import { ownPushgateway, type RegistrySite, registryHost } from "../site/schema";
+import { type ComposeFile, composeFile, NGINX, pushgatewayService, renderCompose, servicesUp } from "./compose";
 import type { DeliveredFile, Delivery } from "./delivery";
 import { maintenanceDelivery } from "./maintenance";
 import { nginxConfiguration } from "./nginx";
+import { probeDelivery, probeServices } from "./probe";
 import { registryConfiguration } from "./registry-configuration";
 import { composeUnit, MAINTENANCE_UNIT, UNITS } from "./systemd-unit";
 
@@ -15,15 +16,23 @@ const secretsOf = (service: Service): string[] => {
   return service.credentialsFile === undefined ? [] : [service.credentialsFile];
 };
 
+/** Everything that the compose project of a site has. */
+export const composeOf = (site: RegistrySite): ComposeFile =>
+  composeFile(site.registry, registryHost(site).title, {
+    ...pushgatewayService(site.registry, ownPushgateway(site)),
+    ...probeServices(site),
+  });
+
 /** The registries of the site, their front, their browser and their maintenance, on the host that runs them. */
 export const registryDelivery = (site: RegistrySite): Delivery => {
   const { registry } = site;
   const { directory, services, unit } = registry;
   const host = registryHost(site);
   const paths = registryPaths(directory);
-  const compose = composeFile(registry, host.title);
+  const compose = composeOf(site);
   const up = servicesUp(compose);
   const maintenance = maintenanceDelivery(site);
+  const probes = probeDelivery(site);
   const privates = services.filter((service) => service.role === "private");
   const portsOf = (role: Service["role"]) =>
     services.filter((service) => service.role === role).map(({ port }) => String(port));
@@ -36,9 +45,14 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       readable(paths.compose, renderCompose(compose)),
       readable(`${UNITS}/${unit}`, composeUnit(paths.compose)),
       ...maintenance.files,
+      ...probes.files,
     ],
     // What `systemctl enable` would make.
-    links: [{ path: `${UNITS}/multi-user.target.wants/${unit}`, target: `../${unit}` }, ...maintenance.links],
+    links: [
+      { path: `${UNITS}/multi-user.target.wants/${unit}`, target: `../${unit}` },
+      ...maintenance.links,
+      ...probes.links,
+    ],
     directories: services.map(({ name }) => paths.data(name)),
     parts: maintenance.parts,
     backups: "/root/registry-backups/registry-config-backup",
@@ -59,8 +73,8 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       PRIVATE_PORTS: portsOf("private"),
       PRIVATE_NAMES: privates.map(({ serverName }) => serverName),
       PROXY_PORTS: portsOf("proxy"),
-      SECRETS: [...services.flatMap(secretsOf), ...maintenance.secrets],
-      CERTIFICATES: privates.map(({ tls }) => tls.certificate),
+      SECRETS: [...new Set([...services.flatMap(secretsOf), ...maintenance.secrets, ...probes.secrets])],
+      CERTIFICATES: [...new Set([...privates.map(({ tls }) => tls.certificate), ...probes.certificates])],
       HTPASSWDS: privates.map(({ htpasswd }) => htpasswd),
       MAINTENANCE: MAINTENANCE_UNIT,
       REPLACED_CRON: maintenance.replacedCron,

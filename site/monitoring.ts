@@ -164,18 +164,10 @@ const rules = z.discriminatedUnion(
     }),
     /** A plain rules file in a ConfigMap, for a Prometheus without the operator. */
     record({ delivery: z.literal("rules-file"), labels: kubernetesLabels.default({}), adopt: flag.default(false) }),
-    /** A plain rules file on the registry host, for a Prometheus there. */
-    record({
-      delivery: z.literal("host-file"),
-      /** Below a directory that Prometheus reads: `rule_files` of its configuration. */
-      file: absolutePath,
-      /** The container of Prometheus, which is told to read its rules again. Default: the operator tells it. */
-      container: label.optional(),
-    }),
-    /** Nowhere: `warden rules` prints them, and the handbook has them as a file. */
+    /** By the operator: `warden rules` prints them, as a file for a Prometheus wherever it runs. */
     record({ delivery: z.literal("by-hand") }),
   ],
-  { error: 'allowed is the delivery "prometheus-rule", "rules-file", "host-file" or "by-hand"' },
+  { error: 'allowed is the delivery "prometheus-rule", "rules-file" or "by-hand"' },
 );
 
 /** A Pushgateway that is no one's yet: a service beside the registries, in their compose project. */
@@ -255,7 +247,7 @@ const partsOfTheCluster = rule(
         ? [
             {
               path: ["rules"],
-              message: `the delivery ${JSON.stringify(rules.delivery)} needs a cluster, and the site has none; allowed without kubernetes is "host-file" or "by-hand"`,
+              message: `the delivery ${JSON.stringify(rules.delivery)} needs a cluster, and the site has none; allowed without kubernetes is "by-hand": warden rules prints them`,
             },
           ]
         : []),

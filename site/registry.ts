@@ -6,8 +6,9 @@ import { maintenance } from "./maintenance";
 import { retention } from "./retention";
 import { rule } from "./rule";
 
-const serviceName = label.refine((name) => name !== "ui" && name !== "nginx", {
-  error: 'allowed is any other label: "registry-ui" and "registry-nginx" are containers of the stack itself',
+const serviceName = label.refine((name) => !["ui", "nginx", "pushgateway"].includes(name), {
+  error:
+    'allowed is any other label: "registry-ui", "registry-nginx" and "registry-pushgateway" are containers of the stack itself',
 });
 
 const lockstep = refused(
@@ -60,6 +61,7 @@ export const registryPaths = (directory: string) => ({
   readOnlyConfig: (name: string) => join(directory, `config-${name}.read-only.yml`),
   readOnlyCompose: (name: string) => join(directory, `docker-compose.${name}.read-only.yml`),
   warden: join(directory, "warden.mjs"),
+  probe: join(directory, "probe.mjs"),
   maintenance: join(directory, "maintenance.sh"),
   maintenanceSettings: join(directory, "maintenance.settings"),
 });
@@ -130,6 +132,7 @@ const distinctPaths = rule(
       paths.compose,
       paths.nginx,
       paths.warden,
+      paths.probe,
       paths.maintenance,
       paths.maintenanceSettings,
       ...services.flatMap(({ name }) => [

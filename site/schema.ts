@@ -144,16 +144,10 @@ const portsOfTheHostAreFree = rule(
 /** What a probe on the registry host and a Pushgateway beside the registries cannot do without. */
 const monitoringHasItsHost = rule(
   fields,
-  [
-    "registry.host",
-    "monitoring.kubernetes?",
-    "monitoring.pushgateway",
-    "monitoring.rules.delivery",
-    "monitoring.probes.runsOn",
-  ],
+  ["registry.host", "monitoring.kubernetes?", "monitoring.pushgateway", "monitoring.probes.runsOn"],
   ({ registry, monitoring }): Broken[] => {
     if (monitoring === undefined) return [];
-    const { kubernetes, pushgateway, rules, probes } = monitoring;
+    const { kubernetes, pushgateway, probes } = monitoring;
     const inCluster = (runsOn: Probe["runsOn"] | undefined) => (runsOn ?? (kubernetes && "cluster")) === "cluster";
     const without = (path: (string | number)[], what: string): Broken[] =>
       registry === undefined
@@ -167,7 +161,6 @@ const monitoringHasItsHost = rule(
     const own = typeof pushgateway === "object" ? pushgateway : undefined;
     return [
       ...(own === undefined ? [] : without(["pushgateway"], "a Pushgateway of the site's own")),
-      ...(rules.delivery === "host-file" ? without(["rules"], 'the delivery "host-file"') : []),
       ...probes.flatMap(({ runsOn }, index) => (inCluster(runsOn) ? [] : without(["probes", index], "the probe"))),
       ...(own !== undefined && isLoopback(own.listen) && probes.some(({ runsOn }) => inCluster(runsOn))
         ? [

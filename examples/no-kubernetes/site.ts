@@ -1,8 +1,8 @@
 import { defineSite } from "../../site/schema";
 
 /**
- * One box with Docker and no cluster: its registries, their probe as a timer, a Pushgateway beside them, and the rules as a
- * file for the Prometheus that runs there in a container of its own.
+ * One box with Docker and no cluster: its registries, their probe as a timer, a Pushgateway beside them, and the rules for the
+ * Prometheus that runs there in a container of its own.
  */
 export default defineSite({
   state: { backend: "local", directory: "state" },
@@ -40,7 +40,8 @@ export default defineSite({
   },
   monitoring: {
     pushgateway: { image: { repository: "prom/pushgateway", tag: "v1.11.1" }, port: 9091 },
-    rules: { delivery: "host-file", file: "/etc/prometheus/rules/registry.rules.yaml", container: "prometheus" },
+    // Into the rule_files of the Prometheus that runs there: npm run -s warden -- rules > registry.rules.yaml
+    rules: { delivery: "by-hand" },
     runbooks: "https://wiki.home.arpa/alerts",
     probes: [
       {
