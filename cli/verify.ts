@@ -17,6 +17,7 @@ import { table } from "../registry/report/table";
 import { type AccessOptions, accessTo, addAccessOptions, collect, number, repositories } from "./access";
 import { suitEngineToWalk } from "./engine";
 import { print, printError, printJson } from "./output";
+import { versionText } from "./version";
 
 interface VerifyOptions extends AccessOptions {
   repository: string[];
@@ -100,6 +101,12 @@ function exitCode({ failures, complete }: Report): 0 | 1 | 2 {
   return complete ? 0 : 2;
 }
 
+/** What was asked for, as a report tells it: no credentials, and no names of files. */
+function asked({ role, blobs, repository, tag, newest, platform, concurrency, rate, timeout }: VerifyOptions) {
+  const check = blobs ?? defaultBlobCheck(role);
+  return { role, blobs: check, repository, tag, newest, platform, concurrency, rate, timeout };
+}
+
 async function verify(targetText: string, options: VerifyOptions, command: Command): Promise<void> {
   suitEngineToWalk();
   if (options.tag.length > 0 && options.newest !== undefined) {
@@ -136,8 +143,9 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
     await client.close();
   }
 
-  if (options.html !== undefined) writeFileSync(options.html, page(report));
-  if (options.junit !== undefined) writeFileSync(options.junit, junit(report));
+  const about = { warden: versionText(), started: report.started, options: asked(options) };
+  if (options.html !== undefined) writeFileSync(options.html, page(report, about));
+  if (options.junit !== undefined) writeFileSync(options.junit, junit(report, about));
   if (options.prometheus !== undefined) {
     const instance = target.url.host;
     const { catalog } = scope;
@@ -147,7 +155,7 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
     writeFileSync(`${options.prometheus}.new`, prometheus(report, { instance, catalog, certificateExpiry, ended }));
     renameSync(`${options.prometheus}.new`, options.prometheus);
   }
-  if (options.json) await printJson(report);
+  if (options.json) await printJson({ ...report, ...about });
   else print(table(report));
   process.exitCode = exitCode(report);
   if (process.exitCode === 2) {

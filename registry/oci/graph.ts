@@ -115,6 +115,18 @@ function referringManifests(graph: Graph, objects: ReadonlySet<Referenced>): Map
   return referring;
 }
 
+/** A blob that one manifest names is reached by that manifest's tags: thousands of its failures share one list. */
+function sharedTags(graph: Graph, referring: Map<Referenced, ManifestNode[]>): (object: Referenced) => string[] {
+  const known = new Map<Referenced, string[]>();
+  return (object) => {
+    const by = isManifest(object) ? [] : (referring.get(object) ?? []);
+    const shared = by.length === 1 && by[0] !== undefined ? by[0] : object;
+    const tags = known.get(shared) ?? tagsReaching(shared, graph, referring);
+    known.set(shared, tags);
+    return tags;
+  };
+}
+
 /** Every tag from which the object can be reached, sorted. */
 function tagsReaching(object: Referenced, graph: Graph, referring: Map<Referenced, ManifestNode[]>): string[] {
   const tags = new Set<string>();
@@ -145,6 +157,7 @@ function nearest(manifests: readonly ManifestNode[], position: ReadonlyMap<Manif
 export function placesOf(graph: Graph, objects: readonly Referenced[]): Place[] {
   const referring = referringManifests(graph, new Set(objects));
   const entries = shortestEntries(graph);
+  const tagsOf = sharedTags(graph, referring);
   const position = new Map([...entries.keys()].map((node, at) => [node, at]));
 
   return objects.map((object) => {
@@ -157,6 +170,6 @@ export function placesOf(graph: Graph, objects: readonly Referenced[]): Place[] 
     }
     path.reverse();
     const kind = isManifest(object) ? "manifest" : manifest?.config === object ? "config" : "layer";
-    return { tags: tagsReaching(object, graph, referring), object: kind, platform, path };
+    return { tags: tagsOf(object), object: kind, platform, path };
   });
 }

@@ -22,6 +22,7 @@ import {
   unreadManifest,
 } from "./graph";
 import { type Answer, ExchangeError } from "./http";
+import { type Images, imagesOf } from "./images";
 import { readListing } from "./listing";
 import { type Descriptor, isIndexType, isManifestType, type Manifest, matchesPlatform, platformName } from "./manifest";
 import { newestTags } from "./newest";
@@ -141,6 +142,18 @@ export class RepositoryWalk {
   /** What may be wrong with the repository. */
   get warning(): Warning | null {
     return this.#warning;
+  }
+
+  /** Which of the images that were walked can be pulled. */
+  images(): Images {
+    const { repository } = this;
+    const isBroken = (object: Referenced): boolean => {
+      const fault = this.#faults.get(object) ?? this.#conflicts.get(object);
+      return fault !== undefined && !this.#isExcused(object, fault);
+    };
+    const { whole, broken } = imagesOf(repository, this.#graph, isBroken);
+    const lost = [...this.#tagFaults.keys()].map((tag) => ({ repository, tags: [tag], digest: null, platforms: [] }));
+    return { whole, broken: [...broken, ...lost] };
   }
 
   /** What is broken, each object once, unsorted. */

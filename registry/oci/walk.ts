@@ -6,6 +6,7 @@ import { RegistryError, type RegistryErrorCode } from "./errors";
 import { catalogFailure, type Failure, type Fault, OBJECTS, type Warning } from "./failure";
 import { compare } from "./graph";
 import { ExchangeError } from "./http";
+import { compareImages, type Images } from "./images";
 import { readListing } from "./listing";
 import { isRepository } from "./reference";
 import { ReferrersApi } from "./referrers";
@@ -70,6 +71,8 @@ export interface Stop {
 export interface Report {
   /** The registry's origin. */
   registry: string;
+  /** When the walk began: ISO 8601, UTC. */
+  started: string;
   /** Whether everything asked for was reached. */
   complete: boolean;
   counts: Counts;
@@ -78,6 +81,8 @@ export interface Report {
   failures: Failure[];
   /** Sorted by repository. */
   warnings: Warning[];
+  /** Which images can be pulled, and on which platforms. */
+  images: Images;
   /** What was proved of configs and layers. */
   blobs: BlobsChecked;
   /** Null when the walk came to its end. */
@@ -134,6 +139,7 @@ const NO_WALK: readonly RegistryErrorCode[] = ["accept-dropped", "unauthorized"]
 
 class RegistryWalk {
   readonly #started = performance.now();
+  readonly #date = new Date().toISOString();
   readonly #shard: Shard;
   readonly #referrers: ReferrersApi;
   readonly #blobs: BlobChecker;
@@ -146,6 +152,7 @@ class RegistryWalk {
   };
   readonly #failures: Failure[] = [];
   readonly #warnings: Warning[] = [];
+  readonly #images: Images = { whole: 0, broken: [] };
   readonly #listed = new Set<string>();
   readonly #coverage: string[] = [];
   /** The repositories under way. */
@@ -196,11 +203,13 @@ class RegistryWalk {
     }
     return {
       registry: this.client.url.origin,
+      started: this.#date,
       complete: this.#complete && this.#stopped === null,
       counts: { ...this.#counts, ...this.client.traffic },
       durationSeconds: Math.round(performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
       warnings: [...this.#warnings].sort((a, b) => compare(a.repository, b.repository)),
+      images: { whole: this.#images.whole, broken: [...this.#images.broken].sort(compareImages) },
       blobs: this.#blobs.checked,
       stopped: this.#stopped,
       catalogRead: this.#catalogRead,
@@ -251,6 +260,9 @@ class RegistryWalk {
     this.#counts.blobs += counts.blobs;
     this.#complete &&= walk.complete;
     for (const failure of walk.failures()) this.#failures.push(failure);
+    const { whole, broken } = walk.images();
+    this.#images.whole += whole;
+    for (const image of broken) this.#images.broken.push(image);
     if (walk.warning !== null) this.#warnings.push(walk.warning);
   }
 

@@ -1,7 +1,10 @@
 import type { Failure } from "../oci/failure";
+import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
+import { type About, aboutLine } from "./about";
+import { shortDigest } from "./columns";
 import { markup } from "./markup";
-import { table, worstFirst } from "./table";
+import { byRepository, table } from "./table";
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --bad: #c62828; --good: #2e7d32; --soft: #8882; }
@@ -22,6 +25,10 @@ pre { background: var(--soft); border-radius: .4rem; overflow-x: auto; padding: 
 
 /** So many failures are shown open; of more, only those that the reader opens. */
 const MOST_OPEN = 10;
+/** A browser opens a page of so many; the others are counted. */
+const MOST_SHOWN = 2000;
+/** Tags that are named of one object. */
+const MOST_TAGS = 20;
 
 /** Shows the failures in whose text every word of the search stands. */
 const SCRIPT = `
@@ -36,6 +43,8 @@ const filter = () => {
     failure.hidden = !words.every((word) => text.includes(word));
     if (!failure.hidden) count++;
   }
+  for (const group of document.querySelectorAll("details.repository"))
+    group.hidden = group.querySelector("details.failure:not([hidden])") === null;
   shown.textContent = count + " of " + failures.length + " shown";
 };
 search?.addEventListener("input", filter);
@@ -50,28 +59,85 @@ function tree({ tags, path, object, platform, reason, digest, repository }: Fail
     const name = `<code>${markup(each)}</code>`;
     return node(isBroken ? `${name} ${broken}${platform ? ` ${markup(platform)}` : ""}` : name, below);
   }, "");
-  const top = tags.length > 0 ? tags.map((tag) => `<code>${markup(`${repository}:${tag}`)}</code>`).join(", ") : "";
+  const named = tags.slice(0, MOST_TAGS).map((tag) => `<code>${markup(`${repository}:${tag}`)}</code>`);
+  if (tags.length > MOST_TAGS) named.push(`${tags.length - MOST_TAGS} more`);
+  const top = named.join(", ");
   const root = top || `<code>${markup(repository || "the catalog")}</code>`;
   return node(path.length === 0 ? `${root} ${broken}` : root, route);
 }
 
 function failureItem(failure: Failure, open: boolean): string {
-  const { repository, reason, object, platform, tags, detail, status } = failure;
+  const { repository, reason, object, platform, tags, detail, status, digest } = failure;
   const name = `${repository || "the catalog"}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
   const more = tags.length > 1 ? ` and ${tags.length - 1} more` : "";
   const facts = `${detail}${status === null ? "" : ` (status ${status})`}`;
   return [
     `<details class="failure"${open ? " open" : ""}>`,
-    `<summary><strong class="bad">${markup(reason)}</strong> ${markup(object)} of <code>${markup(name)}</code>${more}${platform ? ` ${markup(platform)}` : ""}</summary>`,
+    `<summary><strong class="bad">${markup(reason)}</strong> ${markup(object)} of <code>${markup(name)}</code>${more}${platform ? ` ${markup(platform)}` : ""}${digest === null ? "" : ` <code>${markup(shortDigest(digest))}</code>`}</summary>`,
     `<p>${markup(facts)}</p>`,
     tree(failure),
     "</details>",
   ].join("\n");
 }
 
+/** The failures of one repository, under a heading that folds them. */
+function group(name: string, failures: readonly Failure[], shown: number, open: boolean): string {
+  const count = `${failures.length} ${failures.length === 1 ? "failure" : "failures"}`;
+  return [
+    `<details class="repository" open>`,
+    `<summary><strong>${markup(name || "the catalog")}</strong>: ${count}</summary>`,
+    ...failures.slice(0, shown).map((failure) => failureItem(failure, open)),
+    shown < failures.length ? `<p>${failures.length - shown} more are not shown.</p>` : "",
+    "</details>",
+  ].join("\n");
+}
+
+/** The failures by repository, as many as a browser can show. */
+function groups(failures: readonly Failure[]): string {
+  let left = MOST_SHOWN;
+  const parts: string[] = [];
+  let hidden = 0;
+  for (const [name, each] of byRepository(failures)) {
+    if (left === 0) {
+      hidden++;
+      continue;
+    }
+    const shown = Math.min(left, each.length);
+    left -= shown;
+    parts.push(group(name, each, shown, failures.length <= MOST_OPEN));
+  }
+  if (hidden > 0) parts.push(`<p>${hidden} more ${hidden === 1 ? "repository is" : "repositories are"} not shown.</p>`);
+  if (failures.length > MOST_OPEN) parts.push(`<p>${failures.length} failures in all.</p>`);
+  return parts.join("\n");
+}
+
+function imageRow({ repository, tags, digest, platforms }: BrokenImage): string {
+  const more = tags.length > 1 ? ` and ${tags.length - 1} more` : "";
+  const name = tags[0] === undefined ? `${repository}@${digest}` : `${repository}:${tags[0]}`;
+  const parts = platforms.map(({ platform, whole }) => {
+    return `<span class="${whole ? "good" : "bad"}">${markup(platform ?? "itself")} ${whole ? "whole" : "broken"}</span>`;
+  });
+  const nothing = '<span class="bad">all of it broken</span>';
+  return `<li><code>${markup(name)}</code>${more}: ${parts.length === 0 ? nothing : parts.join(", ")}</li>`;
+}
+
+/** Which images cannot be pulled, on which platforms. */
+function imageList({ whole, broken }: Report["images"]): string {
+  if (broken.length === 0) return "";
+  const hidden = broken.length - MOST_SHOWN;
+  return [
+    `<h2>${broken.length} of ${whole + broken.length} images cannot be pulled, or not on every platform</h2>`,
+    "<ul>",
+    ...broken.slice(0, MOST_SHOWN).map(imageRow),
+    "</ul>",
+    hidden > 0 ? `<p>${hidden} more are not shown.</p>` : "",
+    "<h2>Broken objects</h2>",
+  ].join("\n");
+}
+
 /** The report as one page that needs nothing else: no network, and no script but for the search. */
-export function page(report: Report): string {
-  const { registry, counts, failures, complete, durationSeconds } = report;
+export function page(report: Report, about: About): string {
+  const { registry, counts, failures, images, complete, durationSeconds } = report;
   const verdict =
     failures.length > 0
       ? `<strong class="bad">${failures.length} ${failures.length === 1 ? "failure" : "failures"}</strong>`
@@ -90,15 +156,15 @@ export function page(report: Report): string {
 <body>
 <h1>${markup(registry)}</h1>
 <p>${verdict}${complete ? "" : ', <strong class="bad">incomplete</strong>: not everything was reached'}</p>
+<p>${markup(aboutLine(about))}</p>
 <dl>
 ${figures.map(([name, value]) => `<div><dt>${markup(name)}</dt><dd>${markup(String(value))}</dd></div>`).join("\n")}
 </dl>
+${imageList(images)}
 ${failures.length > 0 ? '<p><input type="search" placeholder="repository, tag, digest, platform, reason" aria-label="search"> <output></output></p>' : ""}
-${worstFirst(failures)
-  .map((failure) => failureItem(failure, failures.length <= MOST_OPEN))
-  .join("\n")}
+${groups(failures)}
 <h2>As text</h2>
-<pre>${markup(table(report).join("\n"))}</pre>
+<pre>${markup(table(report, MOST_SHOWN).join("\n"))}</pre>
 <script>${SCRIPT}
 </script>
 </body>

@@ -1,38 +1,92 @@
 import type { Failure } from "../oci/failure";
+import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
+import type { About } from "./about";
 import { markup } from "./markup";
 
-function nameOf({ object, tags, digest, platform }: Failure): string {
-  return [object, tags.join(", "), digest, platform].filter((part) => part).join(" ");
+/** What reads such a file keeps it in memory: so many cases of each kind. */
+const MOST_CASES = 5000;
+
+/** `latest (+2)`: the first tag, and how many more there are. */
+function tagsOf({ tags }: { tags: readonly string[] }): string {
+  return `${tags[0] ?? ""}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;
 }
 
-function testcase(failure: Failure): string {
-  const { repository, reason, detail, path } = failure;
-  const message = `${reason}: ${detail}`;
+function testcase(
+  classname: string,
+  name: string,
+  failed: { type: string; message: string; text?: string } | null,
+): string {
+  const start = `    <testcase classname="${markup(classname)}" name="${markup(name)}"`;
+  if (failed === null) return `${start}/>`;
+  const { type, message, text = "" } = failed;
   return [
-    `    <testcase classname="${markup(repository || "catalog")}" name="${markup(nameOf(failure))}">`,
-    `      <failure type="${markup(reason)}" message="${markup(message)}">${markup(path.join("\n"))}</failure>`,
+    `${start}>`,
+    `      <failure type="${markup(type)}" message="${markup(message)}">${markup(text)}</failure>`,
     "    </testcase>",
   ].join("\n");
 }
 
+function failureCase(failure: Failure): string {
+  const { repository, object, reason, detail, path, digest, platform } = failure;
+  const name = [object, tagsOf(failure), digest, platform].filter((part) => part).join(" ");
+  return testcase(repository || "catalog", name, {
+    type: reason,
+    message: `${reason}: ${detail}`,
+    text: path.join("\n"),
+  });
+}
+
+/** An image that cannot be pulled, or a platform of one: a case each, so that what can be pulled is told too. */
+function imageCases(image: BrokenImage): string[] {
+  const { repository, digest, platforms } = image;
+  const name = `image ${tagsOf(image) || digest}`;
+  const broken = { type: "unpullable", message: "it cannot be pulled" };
+  if (platforms.length === 0) return [testcase(repository, name, broken)];
+  return platforms.map(({ platform, whole }) => {
+    return testcase(repository, platform === null ? name : `${name} ${platform}`, whole ? null : broken);
+  });
+}
+
+function property(name: string, value: unknown): string {
+  return `      <property name="${markup(name)}" value="${markup([value].flat().join(" "))}"/>`;
+}
+
+/** A part of the cases, and one more that says how many were left out. */
+function cut(cases: string[], count: number, what: string): string[] {
+  if (count <= MOST_CASES) return cases;
+  const message = `${count - MOST_CASES} more of ${count} ${what}`;
+  return [...cases, testcase("report", message, { type: "cut", message })];
+}
+
 /**
- * The report as JUnit XML: a failed case for each failure, and one case for the walk, an error when it is incomplete.
+ * The report as JUnit XML: a case for the walk, an error when it is incomplete; a case for each platform of each image that
+ * cannot be pulled everywhere; a failed case for each failure.
  *
  * https://github.com/testmoapp/junitxml
  */
-export function junit(report: Report): string {
-  const { registry, failures, complete, durationSeconds, stopped } = report;
+export function junit(report: Report, { warden, started, options }: About): string {
+  const { registry, failures, images, complete, durationSeconds, stopped } = report;
   const time = durationSeconds.toFixed(3);
   const why = stopped === null ? "not everything was reached" : stopped.message;
   const walk = `    <testcase classname="walk" name="reaches everything" time="${time}"`;
-  const totals = `tests="${failures.length + 1}" failures="${failures.length}" errors="${complete ? 0 : 1}" time="${time}"`;
+  const ofImages = cut(images.broken.slice(0, MOST_CASES).flatMap(imageCases), images.broken.length, "images");
+  const ofFailures = cut(failures.slice(0, MOST_CASES).map(failureCase), failures.length, "failures");
+  const cases = [...ofImages, ...ofFailures];
+  const failed = cases.filter((each) => each.includes("<failure ")).length;
+  const totals = `tests="${cases.length + 1}" failures="${failed}" errors="${complete ? 0 : 1}" time="${time}"`;
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites name="warden verify" ${totals}>`,
-    `  <testsuite name="${markup(registry)}" ${totals}>`,
+    `  <testsuite name="${markup(registry)}" timestamp="${markup(started)}" ${totals}>`,
+    "    <properties>",
+    property("warden", warden),
+    property("failures", failures.length),
+    ...given.map(([name, value]) => property(name, value)),
+    "    </properties>",
     complete ? `${walk}/>` : `${walk}>\n      <error type="incomplete" message="${markup(why)}"/>\n    </testcase>`,
-    ...failures.map(testcase),
+    ...cases,
     "  </testsuite>",
     "</testsuites>",
     "",

@@ -1,4 +1,5 @@
 import { type Failure, REASONS } from "../oci/failure";
+import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
 import { columns, plural, shortDigest } from "./columns";
 
@@ -22,7 +23,7 @@ function shorten(text: string): string {
 }
 
 /** `app:1.0 (+2)`: the repository with its first tag, and how many more reach the object. */
-function nameOf({ repository, tags }: Failure): string {
+function nameOf({ repository, tags }: Pick<Failure, "repository" | "tags">): string {
   if (repository === "") return "(the catalog)";
   const [first] = tags;
   if (first === undefined) return shorten(repository);
@@ -54,9 +55,69 @@ export function nextCommands({ registry, failures }: Report): string[] {
   return next;
 }
 
-/** The report for people: what was checked, the failures worst first, what to do next. Lines without a line end. */
-export function table(report: Report, mostRows = Number.POSITIVE_INFINITY): string[] {
-  const { registry, counts, durationSeconds, failures, warnings, blobs, complete, stopped } = report;
+/** Failures by their repositories: the repository with the worst one first, and in each the worst first. */
+export function byRepository(failures: readonly Failure[]): Map<string, Failure[]> {
+  const groups = new Map<string, Failure[]>();
+  for (const failure of worstFirst(failures)) {
+    const group = groups.get(failure.repository);
+    if (group === undefined) groups.set(failure.repository, [failure]);
+    else group.push(failure);
+  }
+  return groups;
+}
+
+function platformNames({ platforms }: BrokenImage, whole: boolean): string {
+  const names = platforms.filter((each) => each.whole === whole).map(({ platform }) => platform ?? "itself");
+  if (names.length > 0) return shorten(names.join(" "));
+  return platforms.length === 0 && !whole ? "all of it" : "-";
+}
+
+/** Which images cannot be pulled, on which platforms: what whoever reads a report asks first. */
+function imageLines({ images }: Report, mostRows: number): string[] {
+  const shown = images.broken.slice(0, mostRows);
+  if (shown.length === 0) return [];
+  const rows = shown.map((image) => [nameOf(image), platformNames(image, false), platformNames(image, true)]);
+  const lines = ["", ...columns([["IMAGE", "CANNOT BE PULLED", "CAN BE PULLED"], ...rows])];
+  if (shown.length < images.broken.length) lines.push(moreOf(images.broken.length - shown.length, "image"));
+  return lines;
+}
+
+function moreOf(count: number, what: string): string {
+  return `... and ${plural(count, `more ${what}`)}`;
+}
+
+function failureLines({ failures }: Report, mostRows: number): string[] {
+  if (failures.length === 0) return [];
+  const groups = byRepository(failures);
+  const shown = [...groups.values()].flat().slice(0, mostRows);
+  const rows = shown.map((failure) => [
+    failure.reason,
+    failure.object,
+    nameOf(failure),
+    failure.platform ?? "-",
+    shortDigest(failure.digest),
+    shorten(failure.detail),
+  ]);
+  const lines = ["", ...columns([["REASON", "OBJECT", "NAME", "PLATFORM", "DIGEST", "DETAIL"], ...rows])];
+  if (shown.length < failures.length) lines.push(moreOf(failures.length - shown.length, "failure"));
+  // The top of a long list has left the screen.
+  if (shown.length > SCREEN)
+    lines.push("", `${plural(failures.length, "failure")} in ${plural(groups.size, "repository", "repositories")}`);
+  return lines;
+}
+
+/** Rows that are on the screen together with the top of the report. */
+const SCREEN = 20;
+
+/** A report is read by people: rows of each of its lists. */
+const MOST_ROWS = 1000;
+
+/**
+ * The report for people: what was checked, which images cannot be pulled, the failures, what to do next. Lines without a
+ * line end.
+ */
+export function table(report: Report, mostRows = MOST_ROWS): string[] {
+  const { registry, counts, durationSeconds, failures, images, warnings, blobs, complete, stopped } = report;
   const checked = [
     plural(counts.repositories, "repository", "repositories"),
     plural(counts.tags, "tag"),
@@ -71,27 +132,20 @@ export function table(report: Report, mostRows = Number.POSITIVE_INFINITY): stri
     `checked   ${checked.join(", ")} (${effort})`,
     `result    ${found}${complete ? "" : ", incomplete: not everything was reached"}`,
   ];
+  if (images.broken.length > 0) {
+    const of = plural(images.whole + images.broken.length, "image");
+    lines.push(
+      `images    ${images.broken.length.toLocaleString("en")} of ${of} cannot be pulled, or not on every platform`,
+    );
+  }
   if (blobs.because !== null) lines.push(`blobs     by ${blobs.used} instead of ${blobs.asked}: ${blobs.because}`);
   for (const { repository, status } of warnings.slice(0, mostRows)) {
     lines.push(`warning   ${repository} is listed and has no tags (${status}): never tagged, or its tags are lost`);
   }
-  if (warnings.length > mostRows)
-    lines.push(`warning   ${plural(warnings.length - mostRows, "more repository", "more repositories")} without tags`);
+  const untold = warnings.length - mostRows;
+  if (untold > 0) lines.push(`warning   ${plural(untold, "more repository", "more repositories")} without tags`);
   if (stopped !== null) lines.push(`stopped   ${stopped.message}`);
-  if (failures.length === 0) return lines;
-
-  const shown = worstFirst(failures).slice(0, mostRows);
-  const rows = shown.map((failure) => [
-    failure.reason,
-    failure.object,
-    nameOf(failure),
-    failure.platform ?? "-",
-    shortDigest(failure.digest),
-    shorten(failure.detail),
-  ]);
-  const header = ["REASON", "OBJECT", "NAME", "PLATFORM", "DIGEST", "DETAIL"];
-  lines.push("", ...columns([header, ...rows]));
-  if (shown.length < failures.length) lines.push(`... and ${failures.length - shown.length} more`);
+  lines.push(...imageLines(report, mostRows), ...failureLines(report, mostRows));
   const next = nextCommands(report);
   if (next.length > 0) lines.push("", ...next.map((command, at) => `${at === 0 ? "next" : "    "}      ${command}`));
   return lines;

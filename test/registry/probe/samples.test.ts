@@ -12,6 +12,8 @@ const lost = (repository: string): Failure =>
   });
 
 const report = (changes: Partial<Report> = {}): Report => ({
+  started: "2026-04-19T03:15:00.000Z",
+  images: { whole: 2, broken: [] },
   registry: "https://registry.example.org",
   complete: true,
   counts: { repositories: 10, tags: 40, manifests: 7, indexes: 3, blobs: 20, requests: 99, bytes: 1234 },

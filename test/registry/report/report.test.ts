@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
 import { type Failure, OBJECTS, REASONS } from "../../../registry/oci/failure";
+import type { BrokenImage } from "../../../registry/oci/images";
 import type { Report } from "../../../registry/oci/walk";
-import { page } from "../../../registry/report/html";
-import { junit } from "../../../registry/report/junit";
+import { page as pageOf } from "../../../registry/report/html";
+import { junit as junitOf } from "../../../registry/report/junit";
 import { markup } from "../../../registry/report/markup";
 import { formatBytes, nextCommands, table, worstFirst } from "../../../registry/report/table";
 
@@ -23,7 +24,28 @@ const failure = (changes: Partial<Failure> = {}): Failure => ({
   ...changes,
 });
 
+const ABOUT = {
+  warden: "1.2.3",
+  started: "2026-04-19T03:15:00.000Z",
+  options: { role: "private", repository: [], tag: ["v1", "v2"] },
+};
+const page = (of: Report): string => pageOf(of, ABOUT);
+const junit = (of: Report): string => junitOf(of, ABOUT);
+
+const broken = (changes: Partial<BrokenImage> = {}): BrokenImage => ({
+  repository: "infra/ci",
+  tags: ["latest", "v1"],
+  digest: INDEX,
+  platforms: [
+    { platform: "linux/amd64", whole: true },
+    { platform: "linux/arm64", whole: false },
+  ],
+  ...changes,
+});
+
 const report = (failures: Failure[] = [], changes: Partial<Report> = {}): Report => ({
+  started: "2026-04-19T03:15:00.000Z",
+  images: { whole: 2, broken: [] },
   registry: "https://registry.example.org:5050",
   complete: true,
   counts: { repositories: 1, tags: 2, manifests: 2, indexes: 1, blobs: 1234, requests: 1300, bytes: 5_000_000 },
@@ -63,7 +85,7 @@ describe("the table", () => {
 
   test("is cut where a log asks for it, and says how much is missing", () => {
     const lines = table(report([failure(), failure({ tags: ["v2"] }), failure({ tags: ["v3"] })]), 2);
-    expect(lines).toContain("... and 1 more");
+    expect(lines).toContain("... and 1 more failure");
   });
 
   test("shows the worst first: by reason, then by how many tags it takes along", () => {
@@ -86,6 +108,30 @@ describe("the table", () => {
     const detail = "\u001b[2J\u0007 evil \u009b\u202e";
     const lines = table(report([failure({ detail }), failure()]));
     expect(lines.some((line) => line.endsWith("\\x1b[2J\\x07 evil \\x9b\\u{202e}"))).toBe(true);
+  });
+
+  test("answers first which images cannot be pulled, on which platforms", () => {
+    const images = { whole: 118, broken: [broken(), broken({ tags: ["v9"], digest: null, platforms: [] })] };
+    const lines = table(report([failure()], { images }));
+    expect(lines).toContain("images    2 of 120 images cannot be pulled, or not on every platform");
+    const rows = lines.slice(lines.findIndex((line) => line.startsWith("IMAGE")));
+    expect(rows.slice(0, 3)).toEqual([
+      "IMAGE                 CANNOT BE PULLED  CAN BE PULLED",
+      "infra/ci:latest (+1)  linux/arm64       linux/amd64",
+      "infra/ci:v9           all of it         -",
+    ]);
+    expect(lines.findIndex((line) => line.startsWith("IMAGE"))).toBeLessThan(
+      lines.findIndex((line) => line.startsWith("REASON")),
+    );
+    expect(table(report([failure()], { images }), 1)).toContain("... and 1 more image");
+  });
+
+  test("keeps the failures of a repository together, and counts them at the end as well", () => {
+    const failures = Array.from({ length: 30 }, (_, at) => failure({ repository: `r${at % 3}`, tags: [`v${at}`] }));
+    const lines = table(report(failures));
+    const names = lines.flatMap((line) => /^missing +manifest +(r\d):/.exec(line)?.[1] ?? []);
+    expect(names).toEqual([...names].sort());
+    expect(lines).toContain("30 failures in 3 repositories");
   });
 
   test("names a repository without tags, beside the failures", () => {
@@ -124,9 +170,26 @@ describe("JUnit XML", () => {
     );
     expect(xml).toContain('<testsuites name="warden verify" tests="3" failures="2" errors="0" time="2.500">');
     expect(xml).toContain('<testcase classname="walk" name="reaches everything" time="2.500"/>');
-    expect(xml).toContain(`<testcase classname="infra/ci" name="manifest latest, v1 ${CHILD} linux/arm64">`);
+    expect(xml).toContain(`<testcase classname="infra/ci" name="manifest latest (+1) ${CHILD} linux/arm64">`);
     expect(xml).toContain('<testcase classname="infra/ci" name="tag v2">');
     expect(xml.match(/<failure type="missing" message="missing: answered 404">/g)).toHaveLength(2);
+  });
+
+  test("tells when, by which version and with which options", () => {
+    const xml = junit(report());
+    expect(xml).toContain('timestamp="2026-04-19T03:15:00.000Z"');
+    expect(xml).toContain('<property name="warden" value="1.2.3"/>');
+    expect(xml).toContain('<property name="tag" value="v1 v2"/>');
+  });
+
+  test("has a case for each platform of each image that is broken somewhere", () => {
+    const xml = junit(
+      report([], { images: { whole: 1, broken: [broken(), broken({ tags: ["v9"], platforms: [] })] } }),
+    );
+    expect(xml).toContain('<testcase classname="infra/ci" name="image latest (+1) linux/amd64"/>');
+    expect(xml).toContain('<testcase classname="infra/ci" name="image latest (+1) linux/arm64">');
+    expect(xml).toContain('<testcase classname="infra/ci" name="image v9">');
+    expect(xml).toContain('tests="4" failures="2"');
   });
 
   test("has an error where the walk was not complete", () => {
@@ -164,6 +227,15 @@ describe("the page", () => {
     expect(html).toContain('<input type="search"');
   });
 
+  test("tells which images cannot be pulled before what is broken, and when that was seen", () => {
+    const html = page(report([failure()], { images: { whole: 1, broken: [broken()] } }));
+    expect(html.indexOf("1 of 2 images cannot be pulled")).toBeLessThan(html.indexOf('<details class="repository"'));
+    expect(html).toContain('<span class="bad">linux/arm64 broken</span>');
+    expect(html).toContain('<span class="good">linux/amd64 whole</span>');
+    expect(html).toContain("2026-04-19T03:15:00.000Z by warden 1.2.3, role private, tag v1 v2");
+    expect(html).toMatch(new RegExp(`<summary>.*${CHILD.slice(0, 19)}.*</summary>`));
+  });
+
   test("of a healthy registry has nothing to search", () => {
     expect(page(report())).toContain("nothing broken");
     expect(page(report())).not.toContain("<input");
@@ -197,4 +269,25 @@ test("markup can be read back, but for what XML cannot say", () => {
       expect(markup(text)).not.toMatch(/[<>"']/);
     }),
   );
+});
+
+describe("a report of 150,000 failures", () => {
+  const failures = Array.from({ length: 150_000 }, (_, at) =>
+    failure({ repository: `r${at % 500}`, digest: sha256(`${at}`), tags: [`v${at}`] }),
+  );
+  const images = { whole: 0, broken: failures.map(({ repository, tags }) => broken({ repository, tags })) };
+  const whole = report(failures, { images });
+
+  test("is cut in every format that people and their tools read, and says so", () => {
+    const text = table(whole);
+    expect(text.length).toBeLessThan(3000);
+    expect(text).toContain("... and 149,000 more failures");
+    expect(text).toContain("150,000 failures in 500 repositories");
+    const html = page(whole);
+    expect(html.length).toBeLessThan(5_000_000);
+    expect(html).toContain("150000 failures in all");
+    const xml = junit(whole);
+    expect(xml.length).toBeLessThan(10_000_000);
+    expect(xml).toContain("145000 more of 150000 failures");
+  });
 });
