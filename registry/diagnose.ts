@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { type Advice, advise, type Remedy } from "./advice";
 import { type Cause, isOfTag, type Judgement, judge, type Pair } from "./cause";
 import type { Digest } from "./oci/digest";
-import type { FailedObject, Failure, Reason } from "./oci/failure";
+import { type FailedObject, type Failure, failure, type Reason, type Warning } from "./oci/failure";
 import { compare } from "./oci/graph";
 import type { Report } from "./oci/walk";
 import { StoreContents } from "./storage/contents";
@@ -56,7 +56,8 @@ export function diagnose(
   const { registry } = report;
   const { root } = scan;
   const place = { registry, root, isTaken: (path: string) => reader.changedAt(resolve(path)) !== null };
-  const pairs = pairsOf(report.failures, scan.findings.filter(isError));
+  const errors = scan.findings.filter(isError);
+  const pairs = pairsOf([...report.failures, ...lostFolders(report.warnings, errors)], errors);
   const another = differences.length > 0 || pairs.some((pair) => isOfAnother(pair, reader));
   const findings = pairs.map((pair): Diagnosis => {
     const told = describe(pair);
@@ -102,6 +103,18 @@ function compareDiagnoses(a: Diagnosis, b: Diagnosis): number {
     compare(a.digest ?? "", b.digest ?? "") ||
     compare(a.tags.join(), b.tags.join())
   );
+}
+
+/** A walk cannot tell whether a listed repository ever had tags; where the disk has lost a folder of it, it had. */
+function lostFolders(warnings: readonly Warning[], findings: readonly Finding[]): Failure[] {
+  return warnings
+    .filter(({ repository }) =>
+      findings.some((each) => each.kind === "hidden-repository" && each.repository === repository),
+    )
+    .map(({ repository, status }) => {
+      const fault = { reason: "missing", status, detail: "it has no list of tags" } as const;
+      return failure(repository, { tags: [], object: "repository", platform: null, path: [] }, null, fault);
+    });
 }
 
 function pairsOf(failures: readonly Failure[], findings: readonly Finding[]): Pair[] {
