@@ -65,7 +65,8 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
       define: { COMMIT: JSON.stringify(commitOf(root) ?? null) },
       plugins: [originalFolders],
       // What only a command of the checkout needs is found there when it is wanted.
-      external: ["tsx/cjs/api", "esbuild", "cdktf", "@cdktf/*", "constructs"],
+      // What knows CDKTF is no part of the program: it lies beside it in a checkout and in the package.
+      external: ["tsx/cjs/api", "esbuild", "../stacks/manifests"],
       logLevel: "error",
     }),
   );

@@ -1,4 +1,3 @@
-import { PrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
 import type { RuleGroup } from "./alert";
 import type { Dashboard } from "./dashboard";
 import { syntaxError } from "./promql";
@@ -16,18 +15,29 @@ const expressionMistakes = (groups: readonly RuleGroup[]): string[] =>
     rules.flatMap(({ alert, expr }) => expressionMistake(`alert ${alert} of ${name}`, expr)),
   );
 
-const shapeMistakes = (groups: readonly RuleGroup[]): string[] => {
-  const rule = new PrometheusRule({
-    metadata: { name: "rules" },
-    spec: { groups: groups.map(({ name, rules }) => ({ name, rules: rules.map((each) => ({ ...each })) })) },
-  });
-  try {
-    rule.validate();
-    return [];
-  } catch (error) {
-    return [`rules: ${error instanceof Error ? error.message : String(error)}`];
-  }
-};
+/** A duration of Prometheus, which is not empty: https://prometheus.io/docs/prometheus/latest/configuration/configuration/ */
+const DURATION = /^(?=.)(0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$/;
+
+/** https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels */
+const LABEL = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+const shapeMistakes = (groups: readonly RuleGroup[]): string[] =>
+  groups.flatMap(({ name, rules }) =>
+    rules.flatMap(({ alert, for: pending, labels, annotations }) => {
+      const where = `alert ${alert} of ${name}`;
+      return [
+        ...[pending]
+          .filter((duration) => !DURATION.test(duration))
+          .map(
+            (duration) =>
+              `${where}: given ${JSON.stringify(duration)}, which is no duration; write it like 5m or 1h30m`,
+          ),
+        ...Object.keys({ ...labels, ...annotations })
+          .filter((label) => !LABEL.test(label))
+          .map((label) => `${where}: given ${JSON.stringify(label)}, which is no name of a label`),
+      ];
+    }),
+  );
 
 /**
  * Refuses rules that Prometheus or its operator would refuse, before anything is written: Terraform plans them all the

@@ -21,7 +21,18 @@ it("refuses an expression that is no PromQL, with its position", () => {
 });
 
 it("refuses a duration that Prometheus does not read", () => {
-  expect(() => checkRules(bent({ for: "5 minutes" }))).toThrow(/rules: .*\/for must match pattern/);
+  for (const duration of ["5 minutes", "5", "", "1m1h", "-5m", "5m\n"])
+    expect(() => checkRules(bent({ for: duration }))).toThrow(
+      `alert ${group.rules[1]?.alert} of ${group.name}: given ${JSON.stringify(duration)}, which is no duration; write it like 5m or 1h30m`,
+    );
+  for (const duration of ["0", "5m", "1h30m", "1d", "250ms"])
+    expect(() => checkRules(bent({ for: duration }))).not.toThrow();
+});
+
+it("refuses a label that Prometheus does not know for one", () => {
+  expect(() => checkRules(bent({ labels: { severity: "warning", ...{ "team-name": "x" } } }))).toThrow(
+    'given "team-name", which is no name of a label',
+  );
 });
 
 it("reports the mistakes of every expression at once", () => {
