@@ -51,7 +51,9 @@ const brokenImage = link(md`An image cannot be pulled`, REBUILD);
 
 /** Ends every mitigation: how one sees that it worked. */
 const verified = (watched: Watched): Block[] => [
-  paragraph(md`Verify with a run of the probe now. The alert ends with the next evaluation after it:`),
+  paragraph(
+    md`Verify with a run of the probe now. What was seen by several runs ends after three good ones; anything else with the next evaluation:`,
+  ),
   ...runNow(watched.site, probeOf(watched)),
 ];
 
@@ -123,7 +125,7 @@ const renew = ({ site }: Watched): Block[] => [
 
 const ADVICE: Readonly<Record<string, Advice>> = {
   RegistryManifestIntegrityFailure: {
-    meaning: md`The registry lists images that it cannot serve: an index, a manifest, a configuration or a layer is missing or damaged. Two runs in a row have seen it.`,
+    meaning: md`The registry lists images that it cannot serve: an index, a manifest, a configuration or a layer is missing or damaged. Two of the last six runs have seen it, one after the other or not. Three good runs in a row end the alert: neither a restart of the Pushgateway nor one good run does.`,
     impact: md`Whoever pulls one of these images fails, also where nothing changed: CI, a node that was replaced, a pod that moves. What is running goes on to run.`,
     diagnosis: (watched) => [
       paragraph(md`**Collect no garbage** until this is repaired: it makes the damage final.`),
@@ -140,7 +142,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
   },
   RegistryCatalogInaccessible: {
-    meaning: md`The probe asked for the list of repositories, again and again for up to a minute, and got no answer that it could read.`,
+    meaning: md`The probe asked for the list of repositories, again and again for minutes, and got no answer that it could read; or two of its last six runs could not. Three good runs in a row end the alert.`,
     impact: md`Pulls and pushes are likely to fail too. Nothing else is known about the registry, so this alert mutes the one about broken images.`,
     diagnosis: (watched) => [
       ...answers(watched),
@@ -187,17 +189,17 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
   },
   RegistryIntegrityCoverageLost: {
-    meaning: md`The probe sees clearly fewer repositories or tags than in the days before.`,
-    impact: md`Either somebody cleaned up, or a part of the registry has become invisible: it is then neither served nor checked.`,
+    meaning: md`Repositories that were there are missing, or more than half of the tags. Where the maintenance cleans up, this compares with what is there since the last clean-up, and with what that said it left: a clean-up of it does not ring. Elsewhere it compares with the most of seven days, for a registry that the site does not run with the most of one day.`,
+    impact: md`Either somebody deleted something, or a part of the registry has become invisible: it is then neither served nor checked.`,
     diagnosis: (watched) => [
       ...verify(watched),
       paragraph(
-        md`Compare the numbers with what you know. A repository whose layers are gone vanishes from the list without any error.`,
+        md`A registry of the site goes on listing a repository whose tags were deleted, so that one that is missing was lost, or removed on the disk by hand. A Forgejo or a Harbor drops a repository that is deleted: **nothing here can tell that from a loss**. Ask whoever owns it.`,
       ),
     ],
     mitigation: (watched) => [
       list(
-        md`A planned clean-up: silence the alert for a week; then it has forgotten what was there.`,
+        md`Deleted on purpose: silence the alert, or wait. It ends with the next clean-up, or when what was there is forgotten.`,
         md`Anything else: ${brokenImage}, from "Look for more" on. The scan of the disk finds what the list hides.`,
       ),
       ...verified(watched),
@@ -216,6 +218,30 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       list(
         md`Never tagged: push and tag it, or remove the repository's folder while the registry is stopped.`,
         md`Lost: ${brokenImage}.`,
+      ),
+      ...verified(watched),
+    ],
+  },
+  RegistryMassLoss: {
+    meaning: md`More than half of the repositories, or of the tags, that were there are gone, and no clean-up said that it removed them. Two runs in a row have seen it.`,
+    impact: md`Whoever pulls what is gone fails. What goes on writing to the disk may make the loss final.`,
+    diagnosis: (watched) => [
+      paragraph(md`**Stop the clean-up** and collect no garbage until this is understood.`),
+      ...answers(watched),
+      command(onHost(registryHost(watched.site)), sh`df -h ${watched.site.registry.directory}`, {
+        expected: "Filesystem…\n…",
+      }),
+      ...verify(watched),
+      paragraph(
+        md`Registries that delete tags of themselves, or people who deleted many: nobody can tell that from a loss by the numbers. Ask before you restore.`,
+      ),
+    ],
+    mitigation: (watched) => [
+      list(
+        md`A disk that is not mounted, or another registry that answers: ${link(md`RegistryCatalogEmpty`, "alerts/RegistryCatalogEmpty.md")}.`,
+        md`Deleted within the last days and not collected yet: ${"warden undelete"} puts it back.`,
+        md`Lost: ${link(md`restore the copy`, restoreTarget(watched.site))}.`,
+        md`On purpose: silence the alert. It has forgotten what was there after seven days.`,
       ),
       ...verified(watched),
     ],
@@ -284,6 +310,31 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       paragraph(
         md`After a restart of the Pushgateway the next run is enough. If the runs fail: ${link(md`RegistryIntegrityProbeStale`, "alerts/RegistryIntegrityProbeStale.md")}.`,
       ),
+      ...verified(watched),
+    ],
+  },
+  RegistryReportsAbsent: {
+    meaning: md`No report about any registry is stored, neither of a probe nor of the maintenance: the Pushgateway is gone, Prometheus does not scrape it, or it has restarted and nobody reports any more.`,
+    impact: md`All other alerts about the registries can only say what was known before. What was firing goes on firing.`,
+    diagnosis: (watched) => [
+      ...gateway(watched),
+      paragraph(md`Does Prometheus scrape it? This must find 1:`),
+      list(md`${'up{job="pushgateway"}'} (the job of your scrape configuration)`),
+    ],
+    mitigation: (watched) => [
+      paragraph(md`Start the Pushgateway, or repair its scrape. The next run of each probe reports anew.`),
+      ...verified(watched),
+    ],
+  },
+  RegistryIntegrityProbeDead: {
+    meaning: md`Nothing has been heard of this registry for hours.`,
+    impact: md`Images may be lost or damaged, and nobody would know. What was found before has not been looked at again.`,
+    diagnosis: (watched) => [...gateway(watched), ...probeRuns(watched)],
+    mitigation: (watched) => [
+      paragraph(
+        md`As for ${link(md`RegistryIntegrityProbeStale`, "alerts/RegistryIntegrityProbeStale.md")}, which this one follows; then look at the registry yourself:`,
+      ),
+      ...verify(watched),
       ...verified(watched),
     ],
   },
@@ -404,6 +455,30 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       ),
       paragraph(md`Run the scrub again. It looks at what was corrupt first, and the alert ends with what is healed:`),
       runTaskNow(site, "scrub"),
+    ],
+  },
+  RegistryMaintenancePushFailed: {
+    meaning: md`The Pushgateway refused the last report of a task of the maintenance: the label ${"task"} says which.`,
+    impact: md`What is stored about the maintenance is older than it looks.`,
+    diagnosis: ({ site }) => [paragraph(md`The journal says what the Pushgateway answered:`), ...journals(site)],
+    mitigation: () => [
+      list(
+        md`A type that differs from an earlier report: delete the group in the Pushgateway's own page. The next look at the disk reports anew.`,
+        md`Anything else: restart the Pushgateway.`,
+      ),
+    ],
+  },
+  RegistryDiskFull: {
+    meaning: md`Next to nothing of the disk with the data of the registry is free.`,
+    impact: md`Pushes fail, layers arrive truncated, and a clean-up cannot begin: it needs a little space itself.`,
+    diagnosis: ({ site }) => [
+      command(onHost(registryHost(site)), sh`df -h ${site.registry.directory}`, { expected: "Filesystem…\n…" }),
+    ],
+    mitigation: ({ site }) => [
+      paragraph(
+        md`Make a little space first, with what is not the registry's: old journals, images that no container uses. Then:`,
+      ),
+      ...reclaim(site),
     ],
   },
   RegistryDiskSpaceLow: {

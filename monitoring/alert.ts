@@ -1,7 +1,7 @@
 import type { ManagedHost } from "../site/host";
 import type { ExternalRegistry, Probe } from "../site/monitoring";
 import type { Service } from "../site/registry";
-import type { MonitoredSite } from "../site/schema";
+import { hasRegistry, type MonitoredSite, registryHost } from "../site/schema";
 
 /** critical: act now. warning: a ticket. https://github.com/kubernetes-monitoring/kubernetes-mixin */
 export type Severity = "critical" | "warning";
@@ -13,7 +13,7 @@ export interface AlertingRule {
   readonly expr: string;
   /** How long the expression has to hold, for example "30m". */
   readonly for: string;
-  readonly labels: { readonly severity: Severity };
+  readonly labels: { readonly severity: Severity } & Readonly<Record<string, string>>;
   readonly annotations: {
     readonly summary: string;
     /** A Go template of Prometheus. */
@@ -43,6 +43,11 @@ export interface Alert {
   readonly after: number;
   readonly summary: string;
   readonly description: string;
+  /**
+   * What Alertmanager has to know and the series do not say.
+   * @default nothing
+   */
+  readonly labels?: Readonly<Record<string, string>>;
   /** In the order of the site. */
   readonly about: readonly Subject[];
 }
@@ -55,4 +60,9 @@ export interface Family {
 }
 
 export const MINUTE = 60;
+export const HOUR = 60 * MINUTE;
 export const DAY = 24 * 60 * MINUTE;
+
+/** Tells Alertmanager which alerts are about what runs on the registry host, and so have a cause in common with its own. */
+export const hostLabel = (site: MonitoredSite): Readonly<Record<string, string>> =>
+  hasRegistry(site) ? { host: registryHost(site).name } : {};

@@ -5,14 +5,86 @@ export interface InhibitRule {
   readonly equal: readonly string[];
 }
 
-/**
- * The one inhibition that loses nothing: while the catalog of a registry cannot be read, what the last walk found in
- * it is no news. A warning never mutes a critical alert.
- */
-export const INHIBIT_RULES: readonly InhibitRule[] = [
+/** An alert that is the cause, what follows from it, and by which labels one knows that it is the same cause. */
+interface Cause {
+  readonly cause: string;
+  readonly effects: readonly string[];
+  readonly same: "registry" | "host" | "everything";
+}
+
+/** Every one has the cluster: what goes wrong in one says nothing about another. A label that neither has is equal. */
+const EQUAL = {
+  registry: ["cluster", "instance"],
+  host: ["cluster", "host"],
+  everything: ["cluster"],
+} as const;
+
+/** One cause, one page. A warning never mutes a critical alert. */
+export const CAUSES: readonly Cause[] = [
   {
-    source_matchers: ['alertname="RegistryCatalogInaccessible"'],
-    target_matchers: ['alertname="RegistryManifestIntegrityFailure"'],
-    equal: ["instance"],
+    // What the last walk found is no news while nothing can be read.
+    cause: "RegistryCatalogInaccessible",
+    effects: [
+      "RegistryManifestIntegrityFailure",
+      "RegistryIntegrityWalkIncomplete",
+      "RegistryIntegrityProbeSlow",
+      "RegistryCatalogEmpty",
+      "RegistryMassLoss",
+      "RegistryIntegrityCoverageLost",
+      "RegistryRepositoriesWithoutTags",
+    ],
+    same: "registry",
+  },
+  // A host that is down runs no maintenance.
+  {
+    cause: "RegistryCatalogInaccessible",
+    effects: ["RegistryMaintenanceStale", "RegistryMaintenanceFailed"],
+    same: "host",
+  },
+  {
+    cause: "RegistryCatalogEmpty",
+    effects: ["RegistryMassLoss", "RegistryIntegrityCoverageLost"],
+    same: "registry",
+  },
+  { cause: "RegistryMassLoss", effects: ["RegistryIntegrityCoverageLost"], same: "registry" },
+  // The maintenance stops where something is broken, and a scan finds the same.
+  { cause: "RegistryManifestIntegrityFailure", effects: ["RegistryMaintenanceFailed"], same: "registry" },
+  { cause: "RegistryIntegrityWalkIncomplete", effects: ["RegistryIntegrityProbeSlow"], same: "registry" },
+  { cause: "RegistryCertificateExpiryImminent", effects: ["RegistryCertificateExpiresSoon"], same: "registry" },
+  {
+    cause: "RegistryIntegrityLabelsOverwritten",
+    effects: [
+      "RegistryReportsAbsent",
+      "RegistryIntegrityProbeAbsent",
+      "RegistryIntegrityProbeStale",
+      "RegistryIntegrityProbeDead",
+      "RegistryMaintenanceStale",
+    ],
+    same: "everything",
+  },
+  {
+    cause: "RegistryReportsAbsent",
+    effects: ["RegistryIntegrityProbeAbsent", "RegistryIntegrityProbeStale", "RegistryMaintenanceStale"],
+    same: "everything",
+  },
+  {
+    cause: "RegistryIntegrityProbeDead",
+    effects: ["RegistryIntegrityProbeAbsent", "RegistryIntegrityProbeStale", "RegistryIntegrityPushFailed"],
+    same: "registry",
+  },
+  { cause: "RegistryIntegrityProbeDead", effects: ["RegistryReportsAbsent"], same: "everything" },
+  { cause: "RegistryIntegrityProbeAbsent", effects: ["RegistryIntegrityProbeStale"], same: "registry" },
+  { cause: "RegistryIntegrityPushFailed", effects: ["RegistryIntegrityProbeStale"], same: "registry" },
+  {
+    cause: "RegistryDiskFull",
+    effects: ["RegistryDiskSpaceLow", "RegistryMaintenanceFailed", "RegistryMaintenanceStale"],
+    same: "host",
   },
 ];
+
+/** To be copied into the configuration of Alertmanager. */
+export const INHIBIT_RULES: readonly InhibitRule[] = CAUSES.map(({ cause, effects, same }) => ({
+  source_matchers: [`alertname="${cause}"`],
+  target_matchers: [`alertname=~"${effects.join("|")}"`],
+  equal: EQUAL[same],
+}));

@@ -8,6 +8,8 @@
 export const METRICS = {
   registry_manifest_integrity_failures: "distinct broken objects found by the last walk",
   registry_manifest_integrity_catalog_accessible: "1 when the catalog could be read, 0 otherwise",
+  registry_manifest_integrity_catalog_inaccessible_seconds:
+    "how long the last run asked for the catalog in vain, 0 when it was read",
   registry_manifest_integrity_repos_checked: "repositories checked by the last walk",
   registry_manifest_integrity_tags_checked: "tags checked by the last walk",
   registry_manifest_integrity_indexes_checked: "image indexes checked by the last walk",
@@ -60,6 +62,8 @@ export const MAINTENANCE_METRICS = {
   registry_maintenance_corrupt_blobs:
     "blobs on the disk that do not hash to their name, as the last scrub has found so far",
   registry_maintenance_scrub_progress_ratio: "how much of the blobs' bytes the scrub has read, from 0 to 1",
+  registry_maintenance_repositories_left: "repositories with tags that the last clean-up left",
+  registry_maintenance_tags_left: "tags that the last clean-up left",
   registry_maintenance_disk_free_bytes: "bytes that are available on the disk of the registry's data",
   registry_maintenance_disk_size_bytes: "size of the disk of the registry's data (bytes)",
 } as const;

@@ -9,6 +9,12 @@ import type { MaintenanceMetricName, MetricName, PushgatewayMetricName } from ".
  */
 export const quote = (text: string): string => JSON.stringify(text.replace(/\p{Surrogate}/gu, "\ufffd"));
 
+/** A duration as Prometheus reads it: whole milliseconds are the least. */
+export const duration = (seconds: number): string => {
+  if (seconds % 60 === 0) return `${seconds / 60}m`;
+  return Number.isInteger(seconds) ? `${seconds}s` : `${Math.round(seconds * 1000)}ms`;
+};
+
 /** What a label has to match: the value itself, or a regular expression for the whole of it. */
 export type Matcher = string | { readonly pattern: string };
 
@@ -18,16 +24,19 @@ export const anyOf = (values: readonly string[]): Matcher =>
     ? values[0]
     : { pattern: values.map((value) => value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|") };
 
-/** The series of a metric whose labels match: `metric{label="value",other=~"one|two"}`. */
+/** Label matchers: `{label="value",other=~"one|two"}`; nothing without labels. */
+export const matchers = (labels: Readonly<Record<string, Matcher>>): string => {
+  const each = Object.entries(labels).map(([label, value]) =>
+    typeof value === "string" ? `${label}=${quote(value)}` : `${label}=~${quote(value.pattern)}`,
+  );
+  return each.length === 0 ? "" : `{${each.join(",")}}`;
+};
+
+/** The series of a metric whose labels match. */
 export const selector = (
   metric: MetricName | MaintenanceMetricName | PushgatewayMetricName,
   labels: Readonly<Record<string, Matcher>> = {},
-): string => {
-  const matchers = Object.entries(labels).map(([label, value]) =>
-    typeof value === "string" ? `${label}=${quote(value)}` : `${label}=~${quote(value.pattern)}`,
-  );
-  return matchers.length === 0 ? metric : `${metric}{${matchers.join(",")}}`;
-};
+): string => `${metric}${matchers(labels)}`;
 
 /** Where an expression stops being PromQL, counted in characters from 1, or undefined where it is well-formed. */
 export const syntaxError = (expression: string): number | undefined => {

@@ -1,11 +1,12 @@
 import type { MonitoredSite } from "../site/schema";
-import { type Alert, type AlertingRule, type Family, MINUTE, type RuleGroup, type Subject } from "./alert";
+import type { Alert, AlertingRule, Family, RuleGroup, Subject } from "./alert";
 import { catalogAlerts } from "./families/catalog";
 import { certificateAlerts } from "./families/certificate";
 import { coverageAlerts } from "./families/coverage";
 import { damageAlerts } from "./families/damage";
 import { maintenanceAlerts } from "./families/maintenance";
 import { probeAlerts } from "./families/probe";
+import { duration } from "./promql";
 
 /** Every family, in the order in which their alerts are documented. */
 const FAMILIES: readonly Family[] = [
@@ -17,19 +18,41 @@ const FAMILIES: readonly Family[] = [
   maintenanceAlerts,
 ];
 
-/** A duration as Prometheus reads it. */
-const duration = (seconds: number): string => (seconds % MINUTE === 0 ? `${seconds / MINUTE}m` : `${seconds}s`);
-
 const runbook = (site: MonitoredSite, alert: string): string =>
   `${site.monitoring.runbooks.replace(/\/$/, "")}/${alert}.md`;
 
-const ruleOf = (site: MonitoredSite, { name, severity, expr, after, summary, description }: Alert): AlertingRule => ({
+const ruleOf = (
+  site: MonitoredSite,
+  { name, severity, expr, after, summary, description, labels }: Alert,
+): AlertingRule => ({
   alert: name,
   expr,
   for: duration(after),
-  labels: { severity },
+  labels: {
+    severity,
+    ...labels,
+    ...(site.monitoring.cluster === undefined ? {} : { cluster: site.monitoring.cluster }),
+  },
   annotations: { summary, description, runbook_url: runbook(site, name) },
 });
+
+/**
+ * One rule of what differs in its condition alone: two with the same name and labels would be one alert with two
+ * conditions, and promtool warns of them.
+ */
+const merged = (alerts: readonly Alert[]): Alert[] => {
+  const known = new Map<string, Alert>();
+  for (const alert of alerts) {
+    const { expr, about, ...others } = alert;
+    const key = JSON.stringify(others);
+    const same = known.get(key);
+    known.set(
+      key,
+      same === undefined ? alert : { ...same, expr: `(${same.expr}) or (${expr})`, about: [...same.about, ...about] },
+    );
+  }
+  return [...known.values()];
+};
 
 /** A rule, and what it is about. */
 export interface Documented {
@@ -37,12 +60,18 @@ export interface Documented {
   readonly about: readonly Subject[];
 }
 
+const documentedFamilies = (site: MonitoredSite): { readonly name: string; readonly documented: Documented[] }[] =>
+  FAMILIES.map(({ name, alerts }) => ({
+    name,
+    documented: merged(alerts(site)).map((alert) => ({ rule: ruleOf(site, alert), about: alert.about })),
+  }));
+
 /** Every rule of a site, with what it is about. */
 export const documentedRules = (site: MonitoredSite): Documented[] =>
-  FAMILIES.flatMap(({ alerts }) => alerts(site)).map((alert) => ({ rule: ruleOf(site, alert), about: alert.about }));
+  documentedFamilies(site).flatMap(({ documented }) => documented);
 
 /** The alerts of a site: one group for each family that has any. */
 export const rulesFor = (site: MonitoredSite): RuleGroup[] =>
-  FAMILIES.map(({ name, alerts }) => ({ name, rules: alerts(site).map((alert) => ruleOf(site, alert)) })).filter(
-    ({ rules }) => rules.length > 0,
-  );
+  documentedFamilies(site)
+    .map(({ name, documented }) => ({ name, rules: documented.map(({ rule }) => rule) }))
+    .filter(({ rules }) => rules.length > 0);

@@ -1,8 +1,8 @@
 import type { Probe } from "../site/monitoring";
 import { isExternal, type MonitoredSite, type ProbedService, probedService, serviceInstance } from "../site/schema";
-import { MINUTE, type Subject } from "./alert";
+import { type Alert, MINUTE, type Subject } from "./alert";
 import type { MetricName, PushgatewayMetricName } from "./metrics";
-import { selector } from "./promql";
+import { anyOf, duration, type Matcher, matchers, selector } from "./promql";
 
 /** A registry that is probed, as the rules about it need it. */
 export interface Watched {
@@ -25,6 +25,9 @@ export interface Watch {
   readonly shards: number;
 }
 
+/** What tells one registry from another, whatever pod or Pushgateway its report came through. */
+export const REGISTRY = "cluster, job, instance";
+
 const watched = (site: MonitoredSite): Watched[] =>
   site.monitoring.probes.map((probe) => {
     const service = probedService(site, probe);
@@ -43,24 +46,63 @@ const grouped = (registries: readonly Watched[]): Watch[] => {
 };
 
 /** Every registry that is probed. */
-export const watchesOf = (site: MonitoredSite): Watch[] => grouped(watched(site));
+export const watchesOf = (site: MonitoredSite, isMeant: (each: Watched) => boolean = () => true): Watch[] =>
+  grouped(watched(site).filter(isMeant));
+
+/** Of those, the ones that are asked over HTTPS. */
+export const encryptedWatchesOf = (site: MonitoredSite): Watch[] =>
+  watchesOf(site, ({ service }) =>
+    isExternal(service) ? service.url.startsWith("https:") : service.role === "private",
+  );
 
 /** The registries that are authoritative for what they hold: a cache may lack anything. */
-export const authoritativeWatchesOf = (site: MonitoredSite): Watch[] =>
-  grouped(watched(site).filter(({ service }) => service.role === "private"));
+export const authoritativeWatchesOf = (
+  site: MonitoredSite,
+  isMeant: (each: Watched) => boolean = () => true,
+): Watch[] => watchesOf(site, (each) => each.service.role === "private" && isMeant(each));
+
+/** What every alert about a watch says besides: its registries, and how often they are looked at. */
+export const aboutEach = ({ registries, period }: Watch): Pick<Alert, "about" | "labels"> => ({
+  labels: { every: duration(period) },
+  about: registries.map(subjectOf),
+});
 
 export const subjectOf = ({ probe, service }: Watched): Subject =>
   isExternal(service) ? { kind: "external", service, probe } : { kind: "service", service, probe };
 
-/** By the probe too: what a probe of another name has left in the Pushgateway is of nobody. */
-const labelsOf = ({ probe, instance }: Watched): Record<string, string> => ({ job: probe.name, instance });
+/** The shards that there are now: what others have left in the Pushgateway is of nobody. */
+const shardsOf = ({ probe: { shards } }: Watched): Matcher =>
+  shards === 1 ? "" : anyOf(Array.from({ length: shards }, (_, index) => String(index)));
 
-/** What the probes of a watch report of a metric. */
-export const reported = ({ registries }: Watch, metric: MetricName | PushgatewayMetricName): string => {
-  const selectors = registries.map((each) => selector(metric, labelsOf(each)));
+/** By the probe too: what a probe of another name has left there is of nobody either. */
+const labelsOf = (each: Watched): Record<string, Matcher> => ({
+  job: each.probe.name,
+  instance: each.instance,
+  shard: shardsOf(each),
+});
+
+/**
+ * What the probes of a watch report of a metric.
+ *
+ * @param over what to take of each series; default: its value now
+ */
+export const reported = (
+  { registries }: Watch,
+  metric: MetricName | PushgatewayMetricName,
+  over: (series: string) => string = (series) => series,
+): string => {
+  const selectors = registries.map((each) => over(selector(metric, labelsOf(each))));
   return selectors.length === 1 ? selectors.join() : `(${selectors.join(" or ")})`;
 };
 
 /** One series, with the labels of the registry, for each that reports no value of a metric. */
 export const unreported = ({ registries }: Watch, metric: MetricName): string =>
   registries.map((each) => `absent(${selector(metric, labelsOf(each))})`).join(" or ");
+
+/** Those of a watch for which an alert is firing. */
+export const firing = ({ registries }: Watch, alertname: string): string => {
+  const selectors = registries.map(
+    ({ probe, instance }) => `ALERTS${matchers({ alertname, alertstate: "firing", job: probe.name, instance })}`,
+  );
+  return `max by (${REGISTRY}) (${selectors.join(" or ")})`;
+};

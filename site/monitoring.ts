@@ -189,6 +189,11 @@ const kubernetes = record({
 });
 
 const fields = record({
+  /**
+   * Label of everything that is reported and of every alert, where several clusters share a Pushgateway, a Prometheus or
+   * an Alertmanager.
+   */
+  cluster: label.optional(),
   /** The cluster that runs the probes and gets the rules. Default: none; the probes run on the registry host. */
   kubernetes: kubernetes.optional(),
   /** Of everything in the cluster. Where it is to be created it may exist already, and it is never deleted. */

@@ -108,7 +108,7 @@ export default defineSite({
         name: "registry-integrity-probe",
         service: "private",
         periodMinutes: 15,
-        deadlineSeconds: 840,
+        deadlineSeconds: 720,
         credentials: { from: "existing-secret", secret: "registry-probe-credentials" },
       },
     ],

@@ -1,9 +1,11 @@
 import { type Alert, DAY, type Family } from "../alert";
-import { authoritativeWatchesOf, reported, subjectOf, type Watch } from "../watched";
+import { aboutEach, encryptedWatchesOf, REGISTRY, reported, type Watch } from "../watched";
+
+const EXPIRY = "registry_manifest_integrity_certificate_expiry_timestamp_seconds";
 
 const alertsAbout = (watch: Watch): Alert[] => {
-  const expiry = reported(watch, "registry_manifest_integrity_certificate_expiry_timestamp_seconds");
-  const about = watch.registries.map(subjectOf);
+  // Of each shard, and of each pod before it: whoever saw the new certificate last.
+  const expiry = `max by (${REGISTRY}) (${reported(watch, EXPIRY)})`;
   return [
     {
       name: "RegistryCertificateExpiresSoon",
@@ -11,8 +13,9 @@ const alertsAbout = (watch: Watch): Alert[] => {
       expr: `${expiry} - time() < ${14 * DAY}`,
       after: 2 * watch.period,
       summary: "The registry's certificate was not renewed",
-      description: "The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}.",
-      about,
+      description:
+        "The certificate of {{ $labels.instance }} {{ if lt $value 0.0 }}has expired{{ else }}expires in {{ $value | humanizeDuration }}{{ end }}.",
+      ...aboutEach(watch),
     },
     {
       name: "RegistryCertificateExpiryImminent",
@@ -21,8 +24,8 @@ const alertsAbout = (watch: Watch): Alert[] => {
       after: 2 * watch.period,
       summary: "The registry's certificate is about to expire",
       description:
-        "The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}; from then on every pull and push fails.",
-      about,
+        "The certificate of {{ $labels.instance }} {{ if lt $value 0.0 }}has expired: every pull and push fails{{ else }}expires in {{ $value | humanizeDuration }}; from then on every pull and push fails{{ end }}.",
+      ...aboutEach(watch),
     },
   ];
 };
@@ -30,5 +33,5 @@ const alertsAbout = (watch: Watch): Alert[] => {
 /** Whether the certificate that a registry serves is renewed in time. */
 export const certificateAlerts: Family = {
   name: "registry-certificate",
-  alerts: (site) => authoritativeWatchesOf(site).flatMap(alertsAbout),
+  alerts: (site) => encryptedWatchesOf(site).flatMap(alertsAbout),
 };

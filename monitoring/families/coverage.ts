@@ -1,48 +1,157 @@
+import { isExternal, type MonitoredSite } from "../../site/schema";
 import { type Alert, DAY, type Family } from "../alert";
-import { authoritativeWatchesOf, reported, subjectOf, type Watch } from "../watched";
+import { MAINTENANCE_JOB, type MaintenanceMetricName, type MetricName } from "../metrics";
+import { anyOf, duration, selector } from "../promql";
+import { aboutEach, authoritativeWatchesOf, firing, REGISTRY, reported, type Watch, type Watched } from "../watched";
 
-/** How long the most that was ever seen counts as what should be there: a loss on a Friday is still open on Monday. */
-const MEMORY = "7d";
+const LOSS = "RegistryMassLoss";
 
-/** The most that each series ever said. */
-const most = (series: string): string => `max_over_time(${series}[${MEMORY}:5m])`;
+/**
+ * How long what was there counts as what should be there. A registry of our own goes on listing a repository whose tags
+ * are gone, so that one that is missing was lost: a loss on a Friday is still open on Monday. Elsewhere it may have been
+ * deleted by whoever owns it, and nothing tells: that is news for a day.
+ */
+const MEMORY = { own: "7d", elsewhere: "1d" } as const;
 
-const alertsAbout = (watch: Watch): Alert[] => {
-  const repositories = reported(watch, "registry_manifest_integrity_repos_checked");
-  const tags = reported(watch, "registry_manifest_integrity_tags_checked");
-  const about = watch.registries.map(subjectOf);
+/** How a registry may come to hold less without a loss. */
+type Kind = "cleaned-up" | "own" | "elsewhere";
+
+const kindOf = (site: MonitoredSite, { service }: Watched): Kind => {
+  if (isExternal(service)) return "elsewhere";
+  return site.registry?.maintenance?.cleanUp === undefined ? "own" : "cleaned-up";
+};
+
+/** What the walk saw of the whole registry, once all shards have reported. */
+const seen = (watch: Watch, metric: MetricName): string => {
+  const each = `max by (${REGISTRY}, shard) (${reported(watch, metric)})`;
+  if (watch.shards === 1) return `max by (${REGISTRY}) (${reported(watch, metric)})`;
+  return `(sum by (${REGISTRY}) (${each}) and count by (${REGISTRY}) (${each}) == ${watch.shards})`;
+};
+
+/** The same, and while nothing is reported what was reported last. */
+const known = (watch: Watch, metric: MetricName): string =>
+  `(${seen(watch, metric)} or last_over_time((${seen(watch, metric)})[1d:${duration(watch.period)}]))`;
+
+/** What the clean-up says of the registries of a watch: its job is another, so that it has to be matched by instance. */
+const cleanUp = (
+  { registries }: Watch,
+  metric: MaintenanceMetricName,
+  over: (series: string) => string = (series) => series,
+): string => {
+  const instance = anyOf(registries.map((each) => each.instance));
+  return `max by (cluster, instance) (${over(selector(metric, { job: MAINTENANCE_JOB, task: "clean-up", instance }))})`;
+};
+
+/** What is counted of a registry. */
+interface Part {
+  readonly what: "repositories" | "tags";
+  readonly seen: MetricName;
+  readonly left: MaintenanceMetricName;
+  /** As a part of what was there: what may be missing without a word. Tags come and go. */
+  readonly tolerated: number;
+}
+
+const PARTS: readonly Part[] = [
+  {
+    what: "repositories",
+    seen: "registry_manifest_integrity_repos_checked",
+    left: "registry_maintenance_repositories_left",
+    tolerated: 0,
+  },
+  {
+    what: "tags",
+    seen: "registry_manifest_integrity_tags_checked",
+    left: "registry_maintenance_tags_left",
+    tolerated: 0.5,
+  },
+];
+
+/** As a part of what was there: with more missing than that, most is. */
+const MOST = 0.5;
+
+/** How much is missing, where it is more than a part of what was there. */
+const missing = (watch: Watch, part: Part, was: string, tolerated: number): string =>
+  `${was} - ${known(watch, part.seen)} > ${tolerated} * ${was}`;
+
+/** The most that was there within the memory, whatever happened since. */
+const remembered = (watch: Watch, { seen: metric }: Part, memory: string, since = ""): string =>
+  `max_over_time((${seen(watch, metric)}${since})[${memory}:${duration(2 * watch.period)}])`;
+
+/**
+ * What should be there, in one way or another: the most that was seen within the memory, and where there is a clean-up the
+ * most since then, and what it said that it left.
+ */
+const expected = (watch: Watch, part: Part, kind: Kind, memory: string): string[] => {
+  if (kind !== "cleaned-up") return [remembered(watch, part, memory)];
+  const ended = cleanUp(
+    watch,
+    "registry_maintenance_last_run_timestamp_seconds",
+    (series) => `last_over_time(${series}[${memory}] @ end())`,
+  );
+  // What the Pushgateway holds then is of a walk that began after the clean-up.
+  const since = ` unless on (cluster, instance) ${ended} > time() - ${2 * watch.period}`;
+  const left = `(0 * ${known(watch, part.seen)} + on (cluster, instance) group_left () ${cleanUp(watch, part.left)})`;
+  return [remembered(watch, part, memory, since), left];
+};
+
+const OF_ALL = (metric: MetricName): string =>
+  `{{ with printf "sum(max by (shard) (${metric}{cluster=%q,job=%q,instance=%q})) + %f" $labels.cluster $labels.job $labels.instance $value | query }} of {{ . | first | value | printf "%.0f" }}{{ end }}`;
+
+const alertsAbout = (watch: Watch, kind: Kind): Alert[] => {
+  const memory = kind === "elsewhere" ? MEMORY.elsewhere : MEMORY.own;
+  const after = 2 * watch.period;
+  const [repositories] = PARTS as [Part];
   return [
     {
       // A reverse proxy that talks to another registry answers 200 with an empty list: no failure anywhere.
       name: "RegistryCatalogEmpty",
       severity: "critical",
-      expr: `sum by (job, instance) (${repositories}) == 0 and on (job, instance) ${most(repositories)} > 0`,
-      after: 2 * watch.period,
+      expr: `${known(watch, repositories.seen)} == 0 and ${remembered(watch, repositories, MEMORY.own)} > 0`,
+      after,
       summary: "The registry lists no repository any more",
       description:
         "The catalog of {{ $labels.instance }} is empty, and it was not before: its data is gone, or another registry answers in its place.",
-      about,
+      ...aboutEach(watch),
     },
-    {
-      // A registry goes on listing a repository whose tags are gone, so one that is missing was lost. Tags come and go.
-      name: "RegistryIntegrityCoverageLost",
-      severity: "warning",
-      expr: `${repositories} < ${most(repositories)} or ${tags} < 0.5 * ${most(tags)}`,
-      after: 2 * watch.period,
-      summary: "The integrity probe sees less of the registry than before",
-      description: `Only {{ $value }} of the repositories or tags of {{ $labels.instance }} are left of what was there within ${MEMORY}. Silence this after a planned clean-up.`,
-      about,
-    },
+    ...PARTS.flatMap((part): Alert[] => {
+      const was = expected(watch, part, kind, memory);
+      const long = expected(watch, part, kind, MEMORY.own);
+      const firingStill = `${missing(watch, part, remembered(watch, part, MEMORY.own), MOST)} and ${firing(watch, LOSS)}`;
+      const { labels, ...others } = aboutEach(watch);
+      const about = { ...others, labels: { ...labels, what: part.what } };
+      const said = `{{ $value | printf "%.0f" }}${OF_ALL(part.seen)} ${part.what} of {{ $labels.instance }}`;
+      return [
+        {
+          name: LOSS,
+          severity: "critical",
+          // A clean-up does not end it: what is missing is missing still.
+          expr: [...long.map((each) => missing(watch, part, each, MOST)), firingStill].join(" or "),
+          after,
+          summary: "Most of what the registry held is gone",
+          description: `${said} are gone. Stop what writes to it, its clean-up first: what is left may be all that there is.`,
+          ...about,
+        },
+        {
+          name: "RegistryIntegrityCoverageLost",
+          severity: "warning",
+          expr: was.map((each) => missing(watch, part, each, part.tolerated)).join(" or "),
+          after,
+          summary: "The integrity probe sees less of the registry than before",
+          description: `${said} that were there are missing.`,
+          ...about,
+        },
+      ];
+    }),
     {
       // A push that ends early, or images that nobody tags, leave such a repository behind: nothing is lost then.
       name: "RegistryRepositoriesWithoutTags",
       severity: "warning",
-      expr: `${reported(watch, "registry_manifest_integrity_repositories_without_tags")} > 0`,
+      expr: `${seen(watch, "registry_manifest_integrity_repositories_without_tags")} > 0`,
       after: DAY,
       summary: "The registry lists repositories that have no tags",
       description:
-        "Repositories without tags in {{ $labels.instance }}: {{ $value }}. Each was never tagged, as after a push that did not end, or has lost its tags.",
-      about,
+        'Repositories without tags in {{ $labels.instance }}: {{ $value | printf "%.0f" }}. Each was never tagged, as after a push that did not end, or has lost its tags.',
+      ...aboutEach(watch),
     },
   ];
 };
@@ -50,5 +159,8 @@ const alertsAbout = (watch: Watch): Alert[] => {
 /** Whether all that a registry held is still there. */
 export const coverageAlerts: Family = {
   name: "registry-coverage",
-  alerts: (site) => authoritativeWatchesOf(site).flatMap(alertsAbout),
+  alerts: (site) =>
+    (["cleaned-up", "own", "elsewhere"] as const).flatMap((kind) =>
+      authoritativeWatchesOf(site, (each) => kindOf(site, each) === kind).flatMap((watch) => alertsAbout(watch, kind)),
+    ),
 };

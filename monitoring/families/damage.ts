@@ -1,30 +1,47 @@
 import type { Alert, Family } from "../alert";
+import { RUNS_BACK, repeatedly } from "../evidence";
 import type { MetricName } from "../metrics";
-import { authoritativeWatchesOf, reported, subjectOf, type Watch } from "../watched";
+import { duration } from "../promql";
+import { aboutEach, authoritativeWatchesOf, type Watch } from "../watched";
 
-const BY_REASON: MetricName = "registry_manifest_integrity_failures_by_reason";
+const DAMAGE = "RegistryManifestIntegrityFailure";
+const INCOMPLETE = "RegistryIntegrityWalkIncomplete";
+
+/** A query in a description, about the registry of the alert: the most that its shards reported lately. */
+const most = (metric: MetricName, by: string, window: string): string =>
+  `printf "sum by (${by}) (max by (${by}, shard) (max_over_time(${metric}{cluster=%q,job=%q,instance=%q}[${window}]))) > 0" $labels.cluster $labels.job $labels.instance | query`;
+
+const damage = (watch: Watch): string => {
+  const window = duration(RUNS_BACK * watch.period);
+  const count = most("registry_manifest_integrity_failures", "instance", window);
+  const reasons = most("registry_manifest_integrity_failures_by_reason", "reason", window);
+  return `{{ with ${count} }}Up to {{ . | first | value | printf "%.0f" }} broken objects in {{ $labels.instance }} in the last ${window}{{ else }}Broken objects in {{ $labels.instance }} when its probe last reported{{ end }}{{ range ${reasons} | sortByLabel "reason" }}, {{ .Labels.reason }} {{ .Value | printf "%.0f" }}{{ end }}. Pulls of the images that hold them fail. Collect no garbage before they are repaired.`;
+};
 
 const alertsAbout = (watch: Watch): Alert[] => {
-  const about = watch.registries.map(subjectOf);
   return [
     {
-      name: "RegistryManifestIntegrityFailure",
+      name: DAMAGE,
       severity: "critical",
-      expr: `${reported(watch, "registry_manifest_integrity_failures")} > 0`,
-      after: 2 * watch.period,
+      expr: repeatedly(watch, { metric: "registry_manifest_integrity_failures", well: "== 0", fault: "> 0" }, DAMAGE),
+      after: 0,
       summary: "The registry serves images that cannot be pulled",
-      description: `Broken objects in {{ $labels.instance }}: {{ $value }}{{ range printf "${BY_REASON}{instance=%q} > 0" $labels.instance | query | sortByLabel "reason" }}, {{ .Labels.reason }} {{ .Value }}{{ end }}. Pulls of the images that hold them fail. Collect no garbage before they are repaired.`,
-      about,
+      description: damage(watch),
+      ...aboutEach(watch),
     },
     {
-      name: "RegistryIntegrityWalkIncomplete",
+      name: INCOMPLETE,
       severity: "warning",
-      expr: `${reported(watch, "registry_manifest_integrity_walk_complete")} == 0`,
-      after: 2 * watch.period,
+      expr: repeatedly(
+        watch,
+        { metric: "registry_manifest_integrity_walk_complete", well: "== 1", fault: "== 0" },
+        INCOMPLETE,
+      ),
+      after: 0,
       summary: "The integrity probe does not reach all of the registry",
       description:
         "The last runs over {{ $labels.instance }} ended before they had seen everything: a part of its images is unverified.",
-      about,
+      ...aboutEach(watch),
     },
   ];
 };

@@ -1,7 +1,100 @@
-import { serviceInstance } from "../../site/schema";
-import { type Family, MINUTE, type Subject } from "../alert";
-import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../metrics";
+import type { Maintenance } from "../../site/maintenance";
+import { hasRegistry, type MonitoredSite, type RegistrySite, serviceInstance } from "../../site/schema";
+import { type Alert, type Family, hostLabel, MINUTE, type Subject } from "../alert";
+import { MAINTENANCE_JOB, type MaintenanceMetricName, type PushgatewayMetricName } from "../metrics";
 import { anyOf, selector } from "../promql";
+
+const LAST_SUCCESS = "registry_maintenance_last_success_timestamp_seconds";
+
+/** Less than this part of a disk is as good as nothing. */
+const FULL = 0.02;
+
+/** What one report is about. */
+const REPORT = "cluster, job, instance, task";
+
+const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance): Alert[] => {
+  const period = disk.everyMinutes * MINUTE;
+  const { services } = site.registry;
+  const instances = services.map((service) => serviceInstance(site, service));
+  const all = (metric: MaintenanceMetricName | PushgatewayMetricName) =>
+    selector(metric, { job: MAINTENANCE_JOB, instance: anyOf(instances) });
+  const ofEach = (metric: MaintenanceMetricName | PushgatewayMetricName) => `max by (${REPORT}) (${all(metric)})`;
+  const absent = instances.map((instance) => `absent(${selector(LAST_SUCCESS, { job: MAINTENANCE_JOB, instance })})`);
+  const overdue = `time() - ${ofEach(LAST_SUCCESS)} > ${ofEach("registry_maintenance_allowed_age_seconds")}`;
+  const free = `${ofEach("registry_maintenance_disk_free_bytes")} / ${ofEach("registry_maintenance_disk_size_bytes")}`;
+  const low = disk.minimumFreePercent / 100;
+  const full = Math.min(FULL, low / 2);
+  const about = services.map((service): Subject => ({ kind: "service", service, probe: undefined }));
+  const labels = hostLabel(site);
+  /** All registries of the host that a condition holds for: one alert for all, because the cause is one. */
+  const listed = (condition: string, row: string): string =>
+    `{{ range query ${JSON.stringify(condition)} }}${row}{{ end }}`;
+  return [
+    {
+      name: "RegistryMaintenanceFailed",
+      severity: "warning",
+      expr: `max by (${REPORT}) (${all("registry_maintenance_success")} == 0)`,
+      after: period,
+      summary: "The maintenance of the registry has failed",
+      description:
+        '{{ if eq $labels.task "scan" }}The scan of {{ $labels.instance }} found something broken on its disk, or could not read it.{{ else }}The task {{ $labels.task }} of {{ $labels.instance }} did not do all of its work. It stops before it removes anything where something is broken already.{{ end }}',
+      labels,
+      about,
+    },
+    {
+      name: "RegistryMaintenanceStale",
+      severity: "warning",
+      expr: `count by (cluster, job) (${overdue} or ${absent.join(" or ")})`,
+      after: 2 * period,
+      summary: "The maintenance of the registry does not run",
+      description: `The maintenance on {{ $labels.host }} has not succeeded for longer than its schedule allows, or reports nothing: the storage grows, and nobody looks at it.${listed(overdue, " {{ .Labels.instance }}, task {{ .Labels.task }}: {{ .Value | humanizeDuration }} ago.")}`,
+      labels,
+      about,
+    },
+    {
+      name: "RegistryMaintenancePushFailed",
+      severity: "warning",
+      expr: `max by (${REPORT}) (${ofEach("push_failure_time_seconds")} > ${ofEach("push_time_seconds")})`,
+      after: 2 * period,
+      summary: "The Pushgateway refuses the report of the maintenance",
+      description:
+        "The last report of the task {{ $labels.task }} of {{ $labels.instance }} was refused {{ $value | humanizeTimestamp }}: what is stored is older than it looks.",
+      labels,
+      about,
+    },
+    {
+      name: "RegistryBlobsCorrupt",
+      severity: "critical",
+      expr: `max by (${REPORT}) (${all("registry_maintenance_corrupt_blobs")}) > 0`,
+      after: period,
+      summary: "The disk of the registry holds other bytes than were pushed",
+      description:
+        'Blobs of {{ $labels.instance }} that do not hash to their name, or that the disk does not give: {{ $value | printf "%.0f" }}. Whoever pulls an image with one of them fails.',
+      labels,
+      about,
+    },
+    {
+      name: "RegistryDiskSpaceLow",
+      severity: "warning",
+      expr: `min by (cluster, job) (${free}) < ${low}`,
+      after: 2 * period,
+      summary: "The disk of the registry is nearly full",
+      description: `Only {{ $value | humanizePercentage }} of a disk with data of the registries on {{ $labels.host }} is free. On a full disk every push fails, and so does a clean-up. It holds:${listed(`${free} < ${low}`, " {{ .Labels.instance }}")}.`,
+      labels,
+      about,
+    },
+    {
+      name: "RegistryDiskFull",
+      severity: "critical",
+      expr: `min by (cluster, job) (${free}) < ${full}`,
+      after: period,
+      summary: "The disk of the registry is full",
+      description: `Only {{ $value | humanizePercentage }} of a disk with data of the registries on {{ $labels.host }} is free: pushes fail, layers arrive truncated, and a clean-up cannot begin. It holds:${listed(`${free} < ${full}`, " {{ .Labels.instance }}")}.`,
+      labels,
+      about,
+    },
+  ];
+};
 
 /**
  * What goes wrong with the maintenance of the site's own registries. The host pushes every report again with each look at
@@ -9,58 +102,6 @@ import { anyOf, selector } from "../promql";
  */
 export const maintenanceAlerts: Family = {
   name: "registry-maintenance",
-  alerts: (site) => {
-    const { maintenance, services = [] } = site.registry ?? {};
-    if (maintenance === undefined) return [];
-    const { disk } = maintenance;
-    const period = disk.everyMinutes * MINUTE;
-    const instances = services.map((service) => serviceInstance(site, service));
-    const all = (metric: MaintenanceMetricName) =>
-      selector(metric, { job: MAINTENANCE_JOB, instance: anyOf(instances) });
-    const lastSuccess = "registry_maintenance_last_success_timestamp_seconds";
-    const absent = instances.map((instance) => `absent(${selector(lastSuccess, { job: MAINTENANCE_JOB, instance })})`);
-    const about = services.map((service): Subject => ({ kind: "service", service, probe: undefined }));
-    return [
-      {
-        name: "RegistryMaintenanceFailed",
-        severity: "warning",
-        expr: `${all("registry_maintenance_success")} == 0`,
-        after: period,
-        summary: "The maintenance of the registry has failed",
-        description:
-          "The task {{ $labels.task }} of {{ $labels.instance }} did not do all of its work. It stops before it removes anything where something is broken already.",
-        about,
-      },
-      {
-        name: "RegistryMaintenanceStale",
-        severity: "warning",
-        expr: `time() - ${all(lastSuccess)} > ${all("registry_maintenance_allowed_age_seconds")} or ${absent.join(" or ")}`,
-        after: 2 * period,
-        summary: "The maintenance of the registry does not run",
-        description:
-          "The maintenance of {{ $labels.instance }}{{ with $labels.task }}, task {{ . }},{{ end }} has not succeeded for longer than its schedule allows, or reports nothing: its storage grows, and nobody looks at it.",
-        about,
-      },
-      {
-        name: "RegistryBlobsCorrupt",
-        severity: "critical",
-        expr: `${all("registry_maintenance_corrupt_blobs")} > 0`,
-        after: period,
-        summary: "The disk of the registry holds other bytes than were pushed",
-        description:
-          "Blobs of {{ $labels.instance }} that do not hash to their name, or that the disk does not give: {{ $value }}. Whoever pulls an image with one of them fails.",
-        about,
-      },
-      {
-        name: "RegistryDiskSpaceLow",
-        severity: "warning",
-        expr: `${all("registry_maintenance_disk_free_bytes")} / ${all("registry_maintenance_disk_size_bytes")} < ${disk.minimumFreePercent / 100}`,
-        after: 2 * period,
-        summary: "The disk of the registry is nearly full",
-        description:
-          "Only {{ $value | humanizePercentage }} of the disk with the data of {{ $labels.instance }} is free. On a full disk every push fails, and so does a clean-up.",
-        about,
-      },
-    ];
-  },
+  alerts: (site) =>
+    hasRegistry(site) && site.registry.maintenance !== undefined ? alertsAbout(site, site.registry.maintenance) : [],
 };

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { parse } from "yaml";
+import { INHIBIT_RULES } from "../../monitoring/inhibition";
 import { type Json, site, synthesise } from "../monitoring/synthesise";
 
 const reference = synthesise(site("reference"));
@@ -76,16 +77,8 @@ it("puts the site's context into both providers", () => {
   });
 });
 
-it("offers the one inhibition for Alertmanager: only Inaccessible mutes Failure", () => {
-  expect(parse(reference.output.alertmanager.value)).toEqual({
-    inhibit_rules: [
-      {
-        source_matchers: ['alertname="RegistryCatalogInaccessible"'],
-        target_matchers: ['alertname="RegistryManifestIntegrityFailure"'],
-        equal: ["instance"],
-      },
-    ],
-  });
+it("offers the inhibitions for Alertmanager", () => {
+  expect(parse(reference.output.alertmanager.value)).toEqual({ inhibit_rules: INHIBIT_RULES });
 });
 
 it("is the same from another directory and holds nothing of this machine", () => {

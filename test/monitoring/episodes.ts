@@ -1,0 +1,243 @@
+import type { Event, SimulationOptions } from "./simulation";
+import type { SITES } from "./synthesise";
+
+/** First and last minute at which an alert fires. */
+export type Span = readonly [from: number, to: number];
+
+/** Something that happens to a registry, and every alert that fires because of it: when, and nothing else. */
+export interface Episode extends SimulationOptions {
+  readonly what: string;
+  /** @default the reference site */
+  readonly site?: keyof typeof SITES;
+  /** @default 1 */
+  readonly shards?: number;
+  /** By the name of the alert, with what tells it from others of that name. */
+  readonly fires: Readonly<Record<string, readonly Span[]>>;
+}
+
+export const PRIVATE = "registry.viktorbarzin.me:5050";
+
+const HOUR = 60;
+const DAY = 24 * HOUR;
+
+const damage = (from: number, to: number, every = 1): Event => ({ kind: "damage", instance: PRIVATE, from, to, every });
+
+const LEFT_BEHIND: readonly Readonly<Record<string, string>>[] = [
+  { job: "the-old-name", instance: PRIVATE },
+  { job: "registry-integrity-probe", instance: PRIVATE, shard: "3" },
+];
+
+/** Runs begin with each quarter of an hour, and a walk takes a minute where nothing else is said. */
+export const EPISODES: readonly Episode[] = [
+  { what: "all is well", minutes: 4 * HOUR, fires: {} },
+  {
+    what: "damage just after the walk looked there, and every walk takes as long as it may",
+    minutes: 5 * HOUR,
+    walk: 12,
+    events: [damage(46, 120)],
+    fires: { RegistryManifestIntegrityFailure: [[87, 174]], RegistryIntegrityProbeSlow: [[42, 299]] },
+  },
+  { what: "damage that one run alone reports", minutes: 4 * HOUR, events: [damage(44, 46)], fires: {} },
+  {
+    what: "damage that every second run reports",
+    minutes: 5 * HOUR,
+    events: [damage(45, 180, 2)],
+    fires: { RegistryManifestIntegrityFailure: [[76, 223]] },
+  },
+  {
+    what: "damage that every third run reports",
+    minutes: 5 * HOUR,
+    events: [damage(45, 180, 3)],
+    fires: { RegistryManifestIntegrityFailure: [[91, 193]] },
+  },
+  {
+    what: "damage, and a Pushgateway that restarts as another pod and forgets everything",
+    minutes: 6 * HOUR,
+    events: [damage(46, 10 * HOUR), { kind: "pushgateway down", from: 130, to: 132, newPod: true }],
+    fires: { RegistryManifestIntegrityFailure: [[76, 359]] },
+  },
+  {
+    what: "damage, and a Pushgateway that does not come back",
+    minutes: 400,
+    events: [damage(46, 10 * HOUR), { kind: "pushgateway down", from: 130 }],
+    fires: {
+      RegistryManifestIntegrityFailure: [[76, 399]],
+      RegistryReportsAbsent: [[159, 399]],
+      RegistryIntegrityProbeAbsent: [[160, 399]],
+      RegistryIntegrityProbeStale: [[197, 399]],
+      RegistryIntegrityProbeDead: [[310, 399]],
+      RegistryMaintenanceStale: [[160, 399]],
+    },
+  },
+  {
+    what: "a registry that goes just after its catalog was read",
+    minutes: 4 * HOUR,
+    events: [{ kind: "registry down", instance: PRIVATE, from: 46, to: 120 }],
+    fires: { RegistryCatalogInaccessible: [[67, 163]], RegistryIntegrityWalkIncomplete: [[80, 163]] },
+  },
+  {
+    what: "a registry that restarts within the patience of a run",
+    minutes: 3 * HOUR,
+    events: [{ kind: "registry down", instance: PRIVATE, from: 60, to: 64 }],
+    fires: {},
+  },
+  {
+    what: "walks of which every second one does not get through",
+    minutes: 4 * HOUR,
+    events: [{ kind: "walk stuck", instance: PRIVATE, from: 45, to: 120, every: 2 }],
+    fires: { RegistryIntegrityWalkIncomplete: [[76, 163]] },
+  },
+  {
+    what: "a probe that stops for the night",
+    minutes: 8 * HOUR,
+    events: [{ kind: "probe down", instance: PRIVATE, from: 46, to: 6 * HOUR }],
+    fires: { RegistryIntegrityProbeStale: [[122, 360]], RegistryIntegrityProbeDead: [[287, 360]] },
+  },
+  {
+    what: "pods that start late, and a clock that is two minutes ahead",
+    minutes: 4 * HOUR,
+    events: [
+      { kind: "pod late", instance: PRIVATE, minutes: 4, from: 40, to: 100 },
+      { kind: "clock skew", instance: PRIVATE, seconds: 120, from: 0 },
+    ],
+    fires: {},
+  },
+  {
+    what: "what a probe of another name, and a shard too many, have left behind",
+    minutes: 3 * HOUR,
+    events: [
+      ...LEFT_BEHIND.map(
+        (labels): Event => ({
+          kind: "left behind",
+          at: 0,
+          labels,
+          values: {
+            registry_manifest_integrity_failures: 7,
+            registry_manifest_integrity_catalog_accessible: 0,
+            registry_manifest_integrity_walk_complete: 0,
+            registry_manifest_integrity_repos_checked: 100,
+            registry_manifest_integrity_last_run_timestamp: 60,
+          },
+        }),
+      ),
+    ],
+    fires: {},
+  },
+  {
+    what: "a probe that reports under a name that the site does not have any more",
+    minutes: 2 * HOUR,
+    events: [
+      { kind: "probe down", instance: PRIVATE, from: 0 },
+      {
+        kind: "left behind",
+        at: 0,
+        labels: { job: "the-old-name", instance: PRIVATE },
+        values: { registry_manifest_integrity_last_run_timestamp: 3600 },
+      },
+    ],
+    fires: { RegistryIntegrityProbeAbsent: [[30, 119]] },
+  },
+  {
+    what: "two of three shards",
+    minutes: 3 * HOUR,
+    shards: 3,
+    events: [damage(46, 90)],
+    fires: { RegistryManifestIntegrityFailure: [[76, 134]] },
+  },
+  {
+    what: "a scrape that overwrites the labels",
+    minutes: 5 * HOUR,
+    events: [{ kind: "labels overwritten", from: 60 }],
+    fires: {
+      RegistryIntegrityLabelsOverwritten: [[75, 299]],
+      RegistryReportsAbsent: [[89, 299]],
+      RegistryIntegrityProbeAbsent: [[90, 299]],
+      RegistryIntegrityProbeStale: [[122, 299]],
+      RegistryIntegrityProbeDead: [[240, 299]],
+      RegistryMaintenanceStale: [[90, 299]],
+    },
+  },
+  {
+    what: "a registry host that is gone",
+    minutes: 5 * HOUR,
+    events: [{ kind: "host down", from: 61 }],
+    fires: {
+      RegistryCatalogInaccessible: [[82, 299]],
+      RegistryIntegrityWalkIncomplete: [[95, 299]],
+      RegistryMaintenanceStale: [[151, 299]],
+    },
+  },
+  {
+    what: "a disk that fills up",
+    minutes: 4 * HOUR,
+    events: [
+      { kind: "disk", free: 0.09, from: 16, to: 100 },
+      { kind: "disk", free: 0.01, from: 100 },
+    ],
+    fires: { RegistryDiskSpaceLow: [[60, 239]], RegistryDiskFull: [[120, 239]] },
+  },
+  {
+    what: "a scan that finds damage",
+    minutes: 3 * HOUR,
+    events: [{ kind: "maintenance fails", instance: PRIVATE, task: "scan", from: 0 }],
+    fires: { "RegistryMaintenanceFailed scan": [[15, 179]] },
+  },
+  {
+    what: "a certificate that is not renewed",
+    minutes: 4 * HOUR,
+    events: [
+      { kind: "certificate", instance: PRIVATE, daysLeft: 13, from: 15, to: 90 },
+      { kind: "certificate", instance: PRIVATE, daysLeft: 2, from: 90 },
+    ],
+    fires: { RegistryCertificateExpiresSoon: [[46, 239]], RegistryCertificateExpiryImminent: [[121, 239]] },
+  },
+  {
+    what: "a planned clean-up that leaves a tenth of the tags",
+    minutes: 3 * DAY,
+    step: 5,
+    events: [{ kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 10 }],
+    fires: {},
+  },
+  {
+    what: "a clean-up that removes a repository, and says nothing of what it left",
+    minutes: 3 * DAY,
+    step: 5,
+    events: [{ kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 10, repositories: 8, says: false }],
+    fires: {},
+  },
+  {
+    what: "a repository that is lost the day after a clean-up, until the next",
+    minutes: 4 * DAY,
+    step: 5,
+    events: [
+      { kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 50 },
+      { kind: "content", instance: PRIVATE, at: DAY + 12 * HOUR, repositories: 9 },
+      { kind: "clean-up", instance: PRIVATE, at: 2 * DAY + 2 * HOUR, tags: 50 },
+    ],
+    fires: { "RegistryIntegrityCoverageLost repositories": [[2195, 3020]] },
+  },
+  {
+    what: "most of it lost during a clean-up",
+    minutes: 2 * DAY,
+    step: 5,
+    events: [
+      { kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 50 },
+      { kind: "content", instance: PRIVATE, at: DAY + 2 * HOUR + 1, repositories: 3, tags: 20 },
+    ],
+    fires: {},
+  },
+  {
+    what: "a repository that somebody deletes where there is no maintenance",
+    site: "small",
+    minutes: 9 * DAY,
+    step: 10,
+    events: [{ kind: "content", instance: "registry.home.arpa:5443", at: DAY, repositories: 9 }],
+    fires: {},
+  },
+  {
+    what: "a catalog that is empty",
+    minutes: 4 * HOUR,
+    events: [{ kind: "content", instance: PRIVATE, at: 50, repositories: 0, tags: 0 }],
+    fires: {},
+  },
+];

@@ -1,0 +1,387 @@
+import { maintenanceTasks } from "../../hosts/maintenance";
+import { MAINTENANCE_JOB, type MaintenanceMetricName, type MetricName } from "../../monitoring/metrics";
+import type { Probe } from "../../site/monitoring";
+import { hasRegistry, isExternal, type MonitoredSite, probedService, serviceInstance } from "../../site/schema";
+
+/** From a minute on, and up to another; without one to the end. */
+interface During {
+  readonly from: number;
+  readonly to?: number;
+}
+
+/** What happens, in minutes since the beginning. `instance` is the registry that it happens to. */
+export type Event =
+  /** Objects that are broken; in every run, or in each `every`th from the first on. */
+  | ({
+      readonly kind: "damage";
+      readonly instance: string;
+      readonly objects?: number;
+      readonly every?: number;
+    } & During)
+  | ({ readonly kind: "registry down"; readonly instance: string } & During)
+  /** The walk does not get through. */
+  | ({ readonly kind: "walk stuck"; readonly instance: string; readonly every?: number } & During)
+  | ({ readonly kind: "slow"; readonly instance: string; readonly minutes: number } & During)
+  | ({ readonly kind: "probe down"; readonly instance: string } & During)
+  /** It is on its way for so long before it starts. */
+  | ({ readonly kind: "pod late"; readonly instance: string; readonly minutes: number } & During)
+  | ({ readonly kind: "clock skew"; readonly instance: string; readonly seconds: number } & During)
+  /** Another number of repositories or tags from then on, by whatever cause. */
+  | {
+      readonly kind: "content";
+      readonly instance: string;
+      readonly at: number;
+      readonly repositories?: number;
+      readonly tags?: number;
+    }
+  /** The maintenance removes all but so many tags, and says so. */
+  | {
+      readonly kind: "clean-up";
+      readonly instance: string;
+      readonly at: number;
+      readonly tags: number;
+      readonly repositories?: number;
+      readonly fails?: true;
+      readonly says?: false;
+    }
+  | ({ readonly kind: "certificate"; readonly instance: string; readonly daysLeft: number } & During)
+  /** Nothing of it can be scraped; it forgets everything unless it persists. */
+  | ({ readonly kind: "pushgateway down"; readonly persists?: true; readonly newPod?: true } & During)
+  | ({ readonly kind: "labels overwritten" } & During)
+  | ({ readonly kind: "host down" } & During)
+  /** Free part of every disk of the host. */
+  | ({ readonly kind: "disk"; readonly free: number } & During)
+  | ({ readonly kind: "maintenance fails"; readonly instance: string; readonly task: string } & During)
+  /** A group that nobody replaces any more: of a probe of another name, of a shard too many. */
+  | {
+      readonly kind: "left behind";
+      readonly at: number;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly values: Readonly<Partial<Record<MetricName, number>>>;
+    };
+
+/** https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/#series */
+export interface Series {
+  readonly series: string;
+  readonly values: string;
+}
+
+export interface SimulationOptions {
+  readonly minutes: number;
+  /** Minutes between two scrapes. @default 1 */
+  readonly step?: number;
+  readonly events?: readonly Event[];
+  /** Minutes that a walk takes. @default 1 */
+  readonly walk?: number;
+  /** Labels that the scrape adds. @default none */
+  readonly scraped?: Readonly<Record<string, string>>;
+}
+
+type Labels = Readonly<Record<string, string>>;
+/** By the metric, with the labels that are its own. */
+type Values = Map<string, number>;
+
+const MINUTE = 60;
+const DAY = 24 * 60;
+/** How long the probe asks for a catalog that cannot be read, in minutes. */
+const PATIENCE = 5;
+
+const name = (labels: Labels): string =>
+  Object.keys(labels)
+    .sort()
+    .map((label) => `${label}=${JSON.stringify(labels[label])}`)
+    .join(",");
+
+const holds = ({ from, to = Number.POSITIVE_INFINITY }: During, minute: number): boolean =>
+  minute >= from && minute < to;
+
+/** The state of the world at a minute, as the events made it. */
+class World {
+  constructor(private readonly events: readonly Event[]) {}
+
+  of<Kind extends Event["kind"]>(kind: Kind): Extract<Event, { kind: Kind }>[] {
+    return this.events.filter((event): event is Extract<Event, { kind: Kind }> => event.kind === kind);
+  }
+
+  now<Kind extends Event["kind"]>(kind: Kind, minute: number, instance?: string): Extract<Event, { kind: Kind }>[] {
+    return this.of(kind).filter(
+      (event) =>
+        "from" in event &&
+        holds(event, minute) &&
+        (instance === undefined || !("instance" in event) || event.instance === instance),
+    );
+  }
+
+  content(minute: number, instance: string): { repositories: number; tags: number } {
+    const changes = [...this.of("content"), ...this.of("clean-up")]
+      .filter((event) => event.instance === instance && event.at <= minute)
+      .sort((a, b) => a.at - b.at);
+    const found = { repositories: 10, tags: 100 };
+    for (const { repositories, tags } of changes) {
+      found.repositories = repositories ?? found.repositories;
+      found.tags = tags ?? found.tags;
+    }
+    return found;
+  }
+}
+
+/** Whether a fault that shows in some runs only shows in this one. */
+const shows = (event: During & { readonly every?: number }, start: number, period: number): boolean =>
+  Math.floor((start - event.from) / period) % (event.every ?? 1) === 0;
+
+interface Report {
+  readonly at: number;
+  readonly group: Labels;
+  /** Instead of what is stored, or beside it. */
+  readonly replaces: boolean;
+  readonly values: Values;
+}
+
+const own = (values: Partial<Record<MetricName | MaintenanceMetricName, number>>): Values =>
+  new Map(Object.entries(values) as [string, number][]);
+
+/** What each run of a probe reports, as registry/probe does. */
+const probeReports = (
+  site: MonitoredSite,
+  probe: Probe,
+  world: World,
+  { minutes, walk = 1 }: SimulationOptions,
+): Report[] => {
+  const service = probedService(site, probe);
+  const instance = serviceInstance(site, service);
+  const encrypted = isExternal(service) ? service.url.startsWith("https:") : service.role === "private";
+  const reports: Report[] = [];
+  for (let planned = 0; planned < minutes; planned += probe.periodMinutes) {
+    const start = planned + (world.now("pod late", planned, instance)[0]?.minutes ?? 0);
+    if (world.now("probe down", start, instance).length > 0) continue;
+    for (let shard = 0; shard < probe.shards; shard++) {
+      const cluster = site.monitoring.cluster;
+      const group = {
+        ...(cluster === undefined ? {} : { cluster }),
+        job: probe.name,
+        instance,
+        ...(probe.shards === 1 ? {} : { shard: String(shard) }),
+      };
+      const down = (minute: number) =>
+        [
+          ...world.now("registry down", minute, instance),
+          ...(isExternal(service) ? [] : world.now("host down", minute)),
+        ].length > 0;
+      const skew = world.now("clock skew", start, instance)[0]?.seconds ?? 0;
+      const expiry = {
+        registry_manifest_integrity_certificate_expiry_timestamp_seconds:
+          (start + DAY * (world.now("certificate", start, instance)[0]?.daysLeft ?? 60)) * MINUTE,
+      };
+      let begun = start;
+      while (down(begun) && begun < start + PATIENCE) begun++;
+      if (down(begun)) {
+        const at = start + PATIENCE;
+        reports.push({
+          at,
+          group,
+          replaces: false,
+          values: own({
+            registry_manifest_integrity_catalog_accessible: 0,
+            registry_manifest_integrity_catalog_inaccessible_seconds: PATIENCE * MINUTE,
+            registry_manifest_integrity_last_run_timestamp: at * MINUTE + skew,
+            registry_manifest_integrity_run_duration_seconds: PATIENCE * MINUTE,
+            ...(service.role === "private" ? { registry_manifest_integrity_walk_complete: 0 } : {}),
+          }),
+        });
+        continue;
+      }
+      const takes = world.now("slow", start, instance)[0]?.minutes ?? walk;
+      const at = begun + takes;
+      const stuck =
+        world.now("walk stuck", begun, instance).filter((event) => shows(event, planned, probe.periodMinutes)).length >
+        0;
+      const broken =
+        shard > 0
+          ? 0
+          : world
+              .now("damage", begun, instance)
+              .filter((event) => shows(event, planned, probe.periodMinutes))
+              .reduce((sum, { objects = 1 }) => sum + objects, 0);
+      const content = world.content(begun, instance);
+      const part = (count: number) => Math.floor(count / probe.shards) + (shard < count % probe.shards ? 1 : 0);
+      const availability = {
+        registry_manifest_integrity_catalog_accessible: 1,
+        registry_manifest_integrity_catalog_inaccessible_seconds: 0,
+        registry_manifest_integrity_last_run_timestamp: at * MINUTE + skew,
+        registry_manifest_integrity_run_duration_seconds: takes * MINUTE,
+        ...(encrypted ? expiry : {}),
+      };
+      if (service.role === "proxy") reports.push({ at, group, replaces: true, values: own(availability) });
+      else if (stuck)
+        reports.push({
+          at,
+          group,
+          replaces: false,
+          values: own({ ...availability, registry_manifest_integrity_walk_complete: 0 }),
+        });
+      else
+        reports.push({
+          at,
+          group,
+          replaces: true,
+          values: new Map([
+            ...own({
+              ...availability,
+              registry_manifest_integrity_walk_complete: 1,
+              registry_manifest_integrity_failures: broken,
+              registry_manifest_integrity_repos_checked: part(content.repositories),
+              registry_manifest_integrity_tags_checked: part(content.tags),
+              registry_manifest_integrity_repositories_without_tags: 0,
+              registry_manifest_integrity_last_complete_walk_timestamp_seconds: at * MINUTE + skew,
+            }),
+            ['registry_manifest_integrity_failures_by_reason{reason="missing"}', broken] as const,
+          ]),
+        });
+    }
+  }
+  return reports;
+};
+
+/** What the maintenance on the registry host reports, as hosts/maintenance.sh does. */
+const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: SimulationOptions): Report[] => {
+  if (!hasRegistry(site)) return [];
+  const { maintenance, services } = site.registry;
+  if (maintenance === undefined) return [];
+  const tasks = maintenanceTasks(maintenance);
+  const reports: Report[] = [];
+  const size = 1e12;
+  for (const service of services) {
+    const instance = serviceInstance(site, service);
+    const said = new Map<string, Values>();
+    const cleanUps = world.of("clean-up").filter((event) => event.instance === instance);
+    for (let at = 0; at < minutes; at++) {
+      if (world.now("host down", at).length > 0) continue;
+      const due = tasks.filter(({ task }) =>
+        task === "disk"
+          ? at % maintenance.disk.everyMinutes === 0
+          : (task !== "clean-up" || service.role === "private") &&
+            (task !== "caches" || service.role === "proxy") &&
+            at % DAY === 0,
+      );
+      const cleanUp = cleanUps.find((event) => event.at === at);
+      for (const { task, allowedAge } of cleanUp === undefined
+        ? due
+        : [...due, ...tasks.filter((each) => each.task === "clean-up")]) {
+        const fails =
+          world.now("maintenance fails", at, instance).some((event) => event.task === task) ||
+          (task === "clean-up" && cleanUp?.fails);
+        const before = said.get(task)?.get("registry_maintenance_last_success_timestamp_seconds") ?? at * MINUTE;
+        const left = cleanUps.findLast((event) => event.at <= at);
+        said.set(
+          task,
+          own({
+            registry_maintenance_success: fails ? 0 : 1,
+            registry_maintenance_last_run_timestamp_seconds: at * MINUTE,
+            registry_maintenance_last_success_timestamp_seconds: fails ? before : at * MINUTE,
+            registry_maintenance_allowed_age_seconds: allowedAge,
+            registry_maintenance_freed_bytes: 0,
+            ...(task === "disk"
+              ? {
+                  registry_maintenance_disk_free_bytes: size * (world.now("disk", at)[0]?.free ?? 0.5),
+                  registry_maintenance_disk_size_bytes: size,
+                }
+              : {}),
+            ...(task === "clean-up" && left !== undefined && left.says !== false
+              ? {
+                  registry_maintenance_tags_left: left.tags,
+                  registry_maintenance_repositories_left: world.content(at, instance).repositories,
+                }
+              : {}),
+          }),
+        );
+      }
+      const cluster = site.monitoring.cluster;
+      const pushed = due.some(({ task }) => task === "disk")
+        ? [...said.keys()]
+        : cleanUp === undefined
+          ? []
+          : ["clean-up"];
+      for (const task of pushed)
+        reports.push({
+          at,
+          group: { ...(cluster === undefined ? {} : { cluster }), job: MAINTENANCE_JOB, instance, task },
+          replaces: true,
+          values: said.get(task) ?? new Map(),
+        });
+    }
+  }
+  return reports;
+};
+
+/** What Prometheus scrapes of all this. */
+export const simulate = (site: MonitoredSite, options: SimulationOptions): Series[] => {
+  const { minutes, step = 1, events = [], scraped = {} } = options;
+  const world = new World(events);
+  const leftBehind = world
+    .of("left behind")
+    .map(({ at, labels, values }): Report => ({ at, group: labels, replaces: true, values: own(values) }));
+  const reports = [
+    ...site.monitoring.probes.flatMap((probe) => probeReports(site, probe, world, options)),
+    ...maintenanceReports(site, world, options),
+    ...leftBehind,
+  ].sort((a, b) => a.at - b.at);
+  const stored = new Map<string, { group: Labels; values: Values; pushed: number }>();
+  const series = new Map<string, (number | undefined)[]>();
+  let pod = 0;
+  let next = 0;
+  const slots = Math.ceil(minutes / step);
+  for (let slot = 0; slot < slots; slot++) {
+    for (let minute = slot === 0 ? 0 : (slot - 1) * step + 1; minute <= slot * step; minute++) {
+      const [outage] = world.now("pushgateway down", minute);
+      if (outage !== undefined) {
+        if (!outage.persists) stored.clear();
+        if (outage.newPod && outage.from === minute) pod++;
+      }
+      for (; next < reports.length && (reports[next] as Report).at <= minute; next++) {
+        const { group, replaces, values } = reports[next] as Report;
+        if (outage !== undefined) continue;
+        const before = stored.get(name(group))?.values ?? new Map();
+        stored.set(name(group), {
+          group,
+          values: replaces ? values : new Map([...before, ...values]),
+          pushed: minute * MINUTE,
+        });
+      }
+    }
+    const minute = slot * step;
+    if (world.now("pushgateway down", minute).length > 0) continue;
+    const overwritten = world.now("labels overwritten", minute).length > 0;
+    for (const { group, values, pushed } of stored.values()) {
+      const { job, instance, ...others } = group;
+      const labels: Labels = overwritten
+        ? {
+            ...others,
+            job: "pushgateway",
+            instance: "pushgateway:9091",
+            exported_job: job ?? "",
+            exported_instance: instance ?? "",
+            ...scraped,
+          }
+        : {
+            ...group,
+            ...scraped,
+            ...(world.of("pushgateway down").some(({ newPod }) => newPod) ? { pod: `pushgateway-${pod}` } : {}),
+          };
+      const all = new Map([...values, ["push_time_seconds", pushed], ["push_failure_time_seconds", 0]] as [
+        string,
+        number,
+      ][]);
+      for (const [key, value] of all) {
+        const [metric, rest = ""] = key.split("{");
+        const id = `${metric}{${[name(labels), rest.replace("}", "")].filter((each) => each !== "").join(",")}}`;
+        const known = series.get(id) ?? [];
+        known[slot] = value;
+        series.set(id, known);
+      }
+    }
+  }
+  return [...series].map(([id, values]) => ({
+    series: id,
+    values: Array.from({ length: slots }, (_, slot) => values[slot] ?? "stale").join(" "),
+  }));
+};
