@@ -6,6 +6,7 @@ import { repairCommand } from "./repair";
 import { start } from "./run";
 import { scanCommand } from "./scan";
 import { scrubCommand } from "./scrub";
+import { undeleteCommand } from "./undelete";
 import { verifyCommand } from "./verify";
 
 /** The commands of warden that look after one registry and its storage: what the registry host gets, as warden.mjs. */
@@ -16,6 +17,7 @@ const commands = (): Command[] => [
   diagnoseCommand(),
   pruneCommand(),
   repairCommand(),
+  undeleteCommand(),
 ];
 
 if (isScanThread) serveScan();

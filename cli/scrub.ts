@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { setPriority } from "node:os";
+import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError } from "commander";
 import { type ScrubReport, scrub } from "../registry/storage/scrub";
 import { scrubTable } from "../registry/storage/scrub-table";
@@ -36,16 +37,20 @@ async function run(root: string, { state, rate, hours, json }: ScrubCommandOptio
   const timer = hours === undefined ? undefined : setTimeout(() => stop.abort(), hours * HOUR);
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   yieldToOthers();
-  const onProgress = ({ progress }: ScrubReport): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r${Math.floor(100 * progress)} %`);
+  const bar = process.stderr.isTTY ? new SingleBar({ format: "{bar} {percentage} %, {value} of {total} MiB" }) : null;
+  bar?.start(0, 0);
+  const onProgress = ({ counts }: ScrubReport): void => {
+    bar?.setTotal(Math.round(counts.ofBytes / MEBIBYTE));
+    bar?.update(Math.round(counts.bytes / MEBIBYTE));
   };
   try {
     const report = { ...(await scrub(store, { rate: rate * MEBIBYTE, state, signal: stop.signal, onProgress })), root };
-    if (process.stderr.isTTY) process.stderr.write("\r");
+    bar?.stop();
     if (json) await printJson(report);
     else print(scrubTable(report));
     process.exitCode = report.corrupt.length > 0 ? 1 : 0;
   } finally {
+    bar?.stop();
     clearTimeout(timer);
   }
 }

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   diagnose: () => (require("./diagnose") as typeof import("./diagnose")).diagnoseCommand(),
   prune: () => (require("./prune") as typeof import("./prune")).pruneCommand(),
   repair: () => (require("./repair") as typeof import("./repair")).repairCommand(),
+  undelete: () => (require("./undelete") as typeof import("./undelete")).undeleteCommand(),
   drift: () => (require("./drift") as typeof import("./drift")).driftCommand(),
   rollback: () => (require("./rollback") as typeof import("./rollback")).rollbackCommand(),
   dns: () => (require("./dns") as typeof import("./dns")).dnsCommand(),

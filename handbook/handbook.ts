@@ -13,6 +13,7 @@ import { rotationRunbook } from "./rotation-runbook";
 import { siteReference } from "./site-reference";
 import { stateRunbook } from "./state-runbook";
 import { TOPOLOGY, topology } from "./topology";
+import { undeleteRunbook } from "./undelete-runbook";
 import { upgradeRunbook } from "./upgrade-runbook";
 
 const runbooks = (site: Site): Document[] =>
@@ -22,7 +23,7 @@ const runbooks = (site: Site): Document[] =>
       return hasDns(site) && hasResolver(host) ? hostRunbook(site, host) : undefined;
     }),
     ...deferredHosts(site).map(deferredRunbook),
-    ...(hasRegistry(site) ? [rebuildRunbook(site), restoreRunbook(site)] : []),
+    ...(hasRegistry(site) ? [rebuildRunbook(site), undeleteRunbook(site), restoreRunbook(site)] : []),
     stateRunbook(site),
     rotationRunbook(site),
     ...(hasRegistry(site) ? [upgradeRunbook(site)] : []),

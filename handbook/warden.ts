@@ -37,17 +37,20 @@ interface Access {
   readonly write?: boolean;
   /** Whether it asks the registry too, with the account of REG_USER and REG_PASS; default: it has no network. */
   readonly network?: boolean;
+  /** Whether it reads its standard input; default: it does not. */
+  readonly input?: boolean;
 }
 
 /** `warden` on the registry host, on the data of one service, which it sees as STORE. */
 export const wardenOnStore = (
   site: RegistrySite,
   service: Service,
-  { write = false, network = false }: Access = {},
+  { write = false, network = false, input = false }: Access = {},
 ): Shell => {
   const data = registryPaths(site.registry.directory).data(service.name);
   const program = join("/opt", "warden.mjs");
   return sh`docker run --rm ${[
+    ...(input ? [sh`--interactive`] : []),
     ...(network ? [sh`--network host --env REG_USER --env REG_PASS`] : [sh`--network none`]),
     sh`--volume ${`${data}:${STORE}${write ? "" : ":ro"}`}`,
     sh`--volume ${`${PROGRAM}:${program}:ro`}`,

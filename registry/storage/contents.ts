@@ -44,6 +44,20 @@ export class StoreContents {
     });
   }
 
+  /** Everything that manifests name, themselves and through the manifests that they name. */
+  below(digests: Iterable<Digest>, found: Set<Digest> = new Set()): Set<Digest> {
+    for (const digest of digests) {
+      const stored = this.reader.manifest(digest);
+      if (stored.state !== "whole") continue;
+      for (const part of partsOf(stored.manifest)) {
+        if (found.has(part.digest)) continue;
+        found.add(part.digest);
+        if (part.isManifest) this.below([part.digest], found);
+      }
+    }
+    return found;
+  }
+
   /** The tags by which a manifest is reached that says another size of an intact blob than it has. */
   tagsMisdescribing(repository: string, tags: readonly string[], digest: Digest): string[] {
     const { reader } = this;

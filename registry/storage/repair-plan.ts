@@ -223,6 +223,12 @@ async function pull(client: RegistryClient, repository: string, digest: Digest) 
   }
 }
 
+/** Points a tag at a manifest that the storage has. */
+export function tagStep(storage: StoreReader, repository: string, digest: Digest, tag: string): ManifestStep {
+  const bytes = Buffer.concat([...storage.pieces(digest, MANIFEST_BYTES)]);
+  return manifestStep(repository, digest, { source: "storage", bytes, manifest: parseManifest(bytes) }, tag);
+}
+
 function manifestStep(
   repository: string,
   digest: Digest,

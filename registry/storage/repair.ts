@@ -150,7 +150,8 @@ async function brokenIn(
   return { failures: [...failures, ...hiddenLosses(storage, findings, failures)], findings };
 }
 
-async function walked(
+/** The failures of a private registry. @throws RegistryError when it cannot be asked to the end */
+export async function walked(
   client: RegistryClient,
   scope: Pick<WalkOptions, "blobs" | "catalog" | "repositories" | "selection">,
 ): Promise<Failure[]> {

@@ -200,6 +200,7 @@ describe("a site of one host", () => {
     expect(runbooks).toEqual([
       "runbooks/box.md",
       "runbooks/rebuild-image.md",
+      "runbooks/tag-deleted.md",
       "runbooks/terraform-state.md",
       "runbooks/rotate-credentials.md",
       "runbooks/upgrade-registry.md",

@@ -104,7 +104,7 @@ test("the program of the host knows the commands that the maintenance runs, and 
     writeFileSync(path, file("/opt/registry/warden.mjs"));
     const help = execFileSync(process.execPath, [path, "--help"], { encoding: "utf8", cwd: folder });
     const commands = [...help.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name);
-    expect(commands).toEqual(["verify", "scan", "scrub", "diagnose", "prune", "repair", "help"]);
+    expect(commands).toEqual(["verify", "scan", "scrub", "diagnose", "prune", "repair", "undelete", "help"]);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,0 +1,94 @@
+import { unitOf } from "../hosts/systemd-unit";
+import { containerName, type PrivateService } from "../site/registry";
+import { privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
+import { type Block, command, type Document, heading, list, paragraph } from "./document";
+import { onHost } from "./places";
+import { link, md, sh } from "./prose";
+import { REBUILD } from "./rebuild-runbook";
+import { askForAccount, bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
+
+export const TAG_DELETED = "runbooks/tag-deleted.md";
+
+/** What takes what is to be put back; none where nothing collects garbage here. */
+const cleanUpTimer = ({ registry }: RegistrySite): string | undefined =>
+  registry.maintenance?.cleanUp === undefined ? undefined : unitOf("clean-up");
+
+const stopCleanUp = (site: RegistrySite): Block[] => {
+  const unit = cleanUpTimer(site);
+  return [
+    heading(md`First`),
+    paragraph(
+      md`The bytes are on the disk until the next garbage collection, and gone after it. Keep it from starting, and stop it if it is at work:`,
+    ),
+    unit === undefined
+      ? paragraph(md`The site has no clean-up: stop whatever else collects garbage there, a cron entry for one.`)
+      : command(onHost(registryHost(site)), sh`systemctl stop ${`${unit}.timer`} ${`${unit}.service`}`),
+  ];
+};
+
+const putBack = (site: RegistrySite, service: PrivateService): Block[] => {
+  const host = onHost(registryHost(site));
+  const url = serviceUrl(site, service);
+  const seeing = wardenOnStore(site, service, { network: true, input: true });
+  const log = sh`docker logs ${containerName(service)} 2>&1`;
+  const undelete = sh`${seeing} undelete ${url} --storage ${STORE} --log -`;
+  return [
+    heading(md`What can be put back`),
+    paragraph(
+      md`Every image whose manifest was deleted and of which every byte is there, with its date; its tags as far as the log of ${containerName(service)}, or the history of another tag, still tells them. This changes nothing:`,
+    ),
+    bringWarden(site),
+    askForAccount(host),
+    command(host, sh`${log} | ${undelete}`, {
+      expected: `registry  ${url}\nstore     ${STORE}\nplan      …put back…`,
+    }),
+    heading(md`Put it back`),
+    paragraph(md`All of it. A tag that was pushed since stays where it points:`),
+    command(host, sh`${log} | ${undelete} --apply`, {
+      expected: `registry  ${url}\nstore     ${STORE}\ndone      …put back…`,
+    }),
+    list(
+      md`Only a part of it: name the repository, or the image, before ${"--storage"}.`,
+      md`"no tag known": nothing tells its name. You give it, with the digest of the table: ${`${seeing.text} undelete ${url} REPOSITORY:TAG@DIGEST --storage ${STORE} --apply`}`,
+      md`It is not in the table: it was collected, or a part of it was. Build it again: ${link(md`An image cannot be pulled`, REBUILD)}.`,
+    ),
+    heading(md`Verify`),
+    ...verifyRegistry(site, service),
+    paragraph(
+      md`There is nothing to take back: nothing that was there has changed. What should have stayed deleted is deleted as before.`,
+    ),
+  ];
+};
+
+const startCleanUp = (site: RegistrySite): Block[] => {
+  const unit = cleanUpTimer(site);
+  if (unit === undefined) return [];
+  return [
+    heading(md`Last`),
+    paragraph(
+      md`Let the clean-up start again. The retention of the site still applies: what it does not keep goes then.`,
+    ),
+    command(onHost(registryHost(site)), sh`systemctl start ${`${unit}.timer`}`),
+  ];
+};
+
+/** What to do when somebody deleted a tag or an image; undefined where no registry holds images of its own. */
+export const undeleteRunbook = (site: RegistrySite): Document | undefined => {
+  const services = privateServices(site.registry);
+  if (services.length === 0) return undefined;
+  return {
+    path: TAG_DELETED,
+    title: md`Runbook: a tag was deleted`,
+    body: [
+      paragraph(
+        md`Somebody, or a script, has deleted an image or a tag through the API. A client says "manifest unknown", and ${"verify"} finds nothing broken.`,
+      ),
+      ...stopCleanUp(site),
+      ...services.flatMap((service) => [
+        ...(services.length === 1 ? [] : [paragraph(md`For ${containerName(service)}:`)]),
+        ...putBack(site, service),
+      ]),
+      ...startCleanUp(site),
+    ],
+  };
+};

@@ -1,0 +1,128 @@
+import { type Digest, isDigest } from "../oci/digest";
+import { compare } from "../oci/graph";
+import { StoreContents } from "./contents";
+import { createdDates } from "./created";
+import type { Link, StoreReader } from "./reader";
+import { type TagPush, tagHistory } from "./tag-history";
+
+/** An image that no tag leads to any more, and all of whose bytes are there. */
+export interface DeletedImage {
+  repository: string;
+  digest: Digest;
+  /** When it was made, in milliseconds since the epoch; null where it does not say. */
+  createdAt: number | null;
+  /** When its link was removed, in milliseconds since the epoch; null where it is still there, and only its tags went. */
+  deletedAt: number | null;
+  /** The tags that it had, as far as that can be told, in ascending order. */
+  tags: string[];
+}
+
+/** A push of a tag, by the registry's log. */
+export interface LoggedPush {
+  repository: string;
+  tag: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+/** A registry logs a push when it has written it. Milliseconds. */
+const LOG_TOLERANCE = 2000;
+
+/**
+ * What a deletion through the API has left on the disk, until the next garbage collection: `DELETE` takes away a
+ * manifest's link and the tags that point at it, and leaves the folder of the link and all data. Where a registry removes
+ * one tag, the manifest's link stays too; then an image is told from one that a later push took the tag of by the history
+ * of the tags that there are.
+ *
+ * @param pushes of the registry's log, which may tell the tags
+ */
+export function deletedImages(reader: StoreReader, pushes: readonly LoggedPush[] = []): DeletedImage[] {
+  const contents = new StoreContents(reader);
+  const created = createdDates(reader);
+  return [...reader.repositories()].flatMap((repository) => {
+    const { name } = repository;
+    const tags = reader.tags(repository);
+    const tagged = new Set(tags.flatMap((tag) => digestIn(reader.link(repository.tagLink(tag)))));
+    const replaced = new Set(tags.flatMap((tag) => tagHistory(reader, name, tag).map(({ digest }) => digest)));
+    const candidates = [...reader.digests(repository.revisions)].filter((digest) => {
+      const isLinked = reader.link(repository.revisionLink(digest)) !== "absent";
+      if (tagged.has(digest) || !contents.isComplete(digest)) return false;
+      // Replaced by a later push, or a signature, which has no tag of its own.
+      return !isLinked || !(replaced.has(digest) || hasSubject(reader, digest));
+    });
+    // A part of an image that is there, or comes back with it, is none of its own.
+    const parts = contents.below([...tagged, ...candidates]);
+    const roots = candidates.filter((digest) => !parts.has(digest));
+    const histories = new Map(tags.map((tag) => [tag, tagHistory(reader, name, tag)]));
+    const told = tagsTold(
+      reader,
+      roots,
+      unexplained(
+        pushes.filter((push) => push.repository === name),
+        histories,
+      ),
+    );
+    return roots.map((digest): DeletedImage => {
+      const isLinked = reader.link(repository.revisionLink(digest)) !== "absent";
+      const remembered = tags.filter((tag) => histories.get(tag)?.some((push) => push.digest === digest));
+      return {
+        repository: name,
+        digest,
+        createdAt: created(digest),
+        deletedAt: isLinked ? null : reader.changedAt(repository.revision(digest)),
+        tags: [...new Set([...(told.get(digest) ?? []), ...remembered])].sort(compare),
+      };
+    });
+  });
+}
+
+/** The pushes that no tag that is there remembers. */
+function unexplained(pushes: readonly LoggedPush[], histories: ReadonlyMap<string, readonly TagPush[]>): LoggedPush[] {
+  return pushes.filter(({ tag, at }) => !histories.get(tag)?.some((push) => isThen(at, push.at)));
+}
+
+/** The tags that images were pushed with when their data was written; a push that may be of two images tells nothing. */
+function tagsTold(reader: StoreReader, roots: readonly Digest[], pushes: readonly LoggedPush[]): Map<Digest, string[]> {
+  const told = new Map<Digest, string[]>();
+  for (const { tag, at } of pushes) {
+    const [root, other] = roots.filter((digest) => isThen(at, reader.changedAt(reader.layout.blobData(digest)) ?? 0));
+    if (root !== undefined && other === undefined) told.set(root, [...(told.get(root) ?? []), tag]);
+  }
+  return told;
+}
+
+function isThen(logged: number, written: number): boolean {
+  return Math.abs(logged - written) <= LOG_TOLERANCE;
+}
+
+function digestIn(link: Link): Digest[] {
+  return isDigest(link) ? [link] : [];
+}
+
+function hasSubject(reader: StoreReader, digest: Digest): boolean {
+  const stored = reader.manifest(digest);
+  return stored.state === "whole" && stored.manifest.subject !== undefined;
+}
+
+/** A line of a registry's log about a request: logfmt, JSON, and the combined format of its access log. */
+const PUSH = /\bPUT\b.*?\/v2\/([^\s"?]+)\/manifests\/([\w][\w.-]{0,127})(?=[\s"?])/;
+const REVERSED_PUSH = /\/v2\/([^\s"?]+)\/manifests\/([\w][\w.-]{0,127})(?=[\s"?]).*?\bPUT\b/;
+const RFC3339 = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/;
+/** https://httpd.apache.org/docs/2.4/logs.html#combined */
+const COMBINED = /\[(\d\d)\/([A-Z][a-z]{2})\/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)\]/;
+
+/** The pushes of tags in a registry's log; whatever else is in it is passed over. */
+export function pushesIn(log: string): LoggedPush[] {
+  return log.split("\n").flatMap((line) => {
+    const [, repository, tag] = PUSH.exec(line) ?? REVERSED_PUSH.exec(line) ?? [];
+    const at = timeIn(line);
+    return repository === undefined || tag === undefined || at === null ? [] : [{ repository, tag, at }];
+  });
+}
+
+function timeIn(line: string): number | null {
+  const [, day, month, year, time, hours, minutes] = COMBINED.exec(line) ?? [];
+  const text = day === undefined ? RFC3339.exec(line)?.[0] : `${day} ${month} ${year} ${time} ${hours}${minutes}`;
+  const at = text === undefined ? Number.NaN : Date.parse(text);
+  return Number.isNaN(at) ? null : at;
+}

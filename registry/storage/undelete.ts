@@ -1,0 +1,125 @@
+import type { RegistryClient } from "../oci/client";
+import type { Digest } from "../oci/digest";
+import { type Failure, failure } from "../oci/failure";
+import { type DeletedImage, deletedImages, type LoggedPush } from "./deleted";
+import type { StoreReader } from "./reader";
+import { StorageRefusal } from "./refusal";
+import type { RegistryWriter } from "./registry-writer";
+import { walked } from "./repair";
+import { applyRepair, type RepairProblem } from "./repair-apply";
+import { planRepair, type RepairStep, tagStep } from "./repair-plan";
+
+/** What is to be put back: all of a repository, or one image, under a tag where one is named. */
+export interface UndeleteTarget {
+  repository: string;
+  tag: string | null;
+  digest: Digest | null;
+}
+
+export interface UndeleteReport {
+  /** The registry's origin. */
+  registry: string;
+  root: string;
+  images: UndeletedImage[];
+  applied: boolean;
+  /** Steps that did not succeed; empty without `applied`. */
+  problems: RepairProblem[];
+  /** What is broken of these images afterwards; empty without `applied`. */
+  remaining: Failure[];
+}
+
+export interface UndeletedImage extends DeletedImage {
+  /** The tags that are put back: those that the repository does not have by now. */
+  restoredTags: string[];
+}
+
+export interface UndeleteOptions {
+  storage: StoreReader;
+  /** @default everything that can be put back */
+  targets: readonly UndeleteTarget[];
+  /** Of the registry's log. */
+  pushes: readonly LoggedPush[];
+  /** Does it, instead of planning only. */
+  writer: RegistryWriter | null;
+}
+
+/**
+ * Puts back images that were deleted through the API, by digest and by tag. Everything goes through the registry itself,
+ * which hashes it again; a tag that it has by now is left where it points. Afterwards the images are verified.
+ *
+ * @throws StorageRefusal `not-found` where a target is not among what can be put back
+ */
+export async function undelete(client: RegistryClient, options: UndeleteOptions): Promise<UndeleteReport> {
+  const { storage, targets, pushes, writer } = options;
+  const deleted = deletedImages(storage, pushes);
+  const images =
+    targets.length === 0 ? deleted.map(withTags(storage, null)) : targets.flatMap(chosenFrom(deleted, storage));
+  const report = { registry: client.url.origin, root: storage.layout.root, images };
+  if (writer === null) return { ...report, applied: false, problems: [], remaining: [] };
+  const problems = await applyRepair(await stepsFor(images, client, storage), writer, { storage, from: null });
+  const remaining: Failure[] = [];
+  for (const { repository, digest, restoredTags } of images) {
+    const selection =
+      restoredTags.length > 0
+        ? ({ kind: "named", tags: restoredTags } as const)
+        : ({ kind: "digest", digest } as const);
+    remaining.push(
+      ...(await walked(client, { blobs: "last-byte", catalog: false, repositories: [repository], selection })),
+    );
+  }
+  return { ...report, applied: true, problems, remaining };
+}
+
+function chosenFrom(deleted: readonly DeletedImage[], storage: StoreReader) {
+  return ({ repository, tag, digest }: UndeleteTarget): UndeletedImage[] => {
+    const chosen = deleted.filter(
+      (image) =>
+        image.repository === repository &&
+        (digest === null ? tag === null || image.tags.includes(tag) : image.digest.startsWith(digest)),
+    );
+    const name = `${repository}${tag === null ? "" : `:${tag}`}${digest === null ? "" : `@${digest}`}`;
+    if (chosen.length === 0) {
+      throw new StorageRefusal(
+        "not-found",
+        `nothing of ${name} can be put back`,
+        "leave the image out to see what can; what was collected or never pushed is not on the disk",
+      );
+    }
+    if (tag !== null && chosen.length > 1) {
+      throw new StorageRefusal(
+        "not-found",
+        `${name} may be ${chosen.map((each) => each.digest).join(" or ")}`,
+        `give ${repository}:${tag}@DIGEST`,
+      );
+    }
+    return chosen.map(withTags(storage, tag));
+  };
+}
+
+/** @param named the tag to put back instead of those that it had */
+function withTags(storage: StoreReader, named: string | null) {
+  return (image: DeletedImage): UndeletedImage => {
+    const there = new Set(storage.tags(storage.layout.repository(image.repository)));
+    return { ...image, restoredTags: (named === null ? image.tags : [named]).filter((tag) => !there.has(tag)) };
+  };
+}
+
+/** Every part that is not served, before what needs it; then the tags. */
+async function stepsFor(
+  images: readonly UndeletedImage[],
+  client: RegistryClient,
+  storage: StoreReader,
+): Promise<RepairStep[]> {
+  const lost = images.map(({ repository, digest }) =>
+    failure(repository, { tags: [], object: "manifest", platform: null, path: [digest] }, digest, {
+      reason: "missing",
+      status: 404,
+      detail: "deleted",
+    }),
+  );
+  const { steps } = await planRepair(lost, client, { storage, from: null });
+  const tags = images.flatMap(({ repository, digest, restoredTags }) =>
+    restoredTags.map((tag) => tagStep(storage, repository, digest, tag)),
+  );
+  return [...steps, ...tags];
+}
