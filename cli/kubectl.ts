@@ -105,7 +105,7 @@ const run = (parameters: readonly string[]): Promise<{ code: number; stdout: str
     execFile(
       "kubectl",
       parameters,
-      { encoding: "utf8", timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
+      { encoding: "utf8", env: process.env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
       (error, stdout, stderr) => {
         if ((error as NodeJS.ErrnoException | null)?.code === "ENOENT")
           reject(new ClusterError("no-kubectl", "there is no kubectl on the PATH", "install it"));

@@ -15,6 +15,7 @@ type Fields = Readonly<Record<string, unknown>>;
 const DEFAULTS: Fields = {
   defaultMode: 420,
   dnsPolicy: "ClusterFirst",
+  mountPropagation: "None",
   schedulerName: "default-scheduler",
   terminationGracePeriodSeconds: 30,
   terminationMessagePath: "/dev/termination-log",

@@ -154,6 +154,37 @@ describeWith(
       }
     });
 
+    test("a shard that fails ends no other, and the Job says which it was", async () => {
+      const sharded = site("reference", ({ monitoring: { probes } }) => Object.assign(probes[0], { shards: 3 }));
+      const { metadata, spec } = onlyOf(objectsOf(synthesise(sharded)), "CronJob").spec.jobTemplate;
+      const job = { metadata: { ...metadata, name: "fails-in-part" }, spec };
+      const jobs = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`;
+      expect((await cluster.request("POST", jobs, job)).status).toBe(201);
+      await waitFor("three pods", async () => (await podsOf(job)).length === 3);
+      const pods = new Map(
+        (await podsOf(job)).map((pod) => [
+          pod.metadata.annotations["batch.kubernetes.io/job-completion-index"],
+          pod.metadata.name,
+        ]),
+      );
+      // What a kubelet would say of them.
+      const end = (index: string, phase: string) =>
+        cluster.request(
+          "PATCH",
+          `/api/v1/namespaces/${NAMESPACE}/pods/${pods.get(index)}/status`,
+          { status: { phase } },
+          "application/merge-patch+json",
+        );
+      const status = async (): Promise<Json> => (await cluster.request("GET", `${jobs}/fails-in-part`)).body.status;
+      await end("0", "Failed");
+      await waitFor("its failure", async () => (await status()).failedIndexes === "0");
+      expect((await status()).conditions ?? []).toEqual([]);
+      expect((await podsOf(job)).filter((pod) => pod.metadata.deletionTimestamp !== undefined)).toEqual([]);
+      for (const index of ["1", "2"]) await end(index, "Succeeded");
+      await waitFor("the end", async () => (await status()).conditions?.some(({ type }: Json) => type === "Failed"));
+      expect(await status()).toMatchObject({ failedIndexes: "0", completedIndexes: "1,2", succeeded: 2, failed: 1 });
+    });
+
     describe("scheduled every minute", () => {
       let pushgateway: LabServer;
       let monitored: MonitoredRegistry;

@@ -2,8 +2,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parse } from "yaml";
+import { clusterReport } from "../../cli/cluster-drift";
 import { commandsOf } from "../../handbook/document";
 import { stateRunbook } from "../../handbook/state-runbook";
+import type { HostReport } from "../../hosts/finding";
 import { planCounts } from "../../review/terraform";
 import { type Json, PROGRAM, site } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
@@ -14,6 +16,9 @@ import { Deployment, describeWithProviders } from "./terraform-deployment";
 jest.setTimeout(240_000);
 
 const VARIABLES = { TF_VAR_registry_probe_username: "u", TF_VAR_registry_probe_password: "p" };
+
+/** The program of the tests is not the one that the site ships. */
+const findingsBut = ({ findings }: HostReport) => findings.filter(({ what }) => !/program/.test(what));
 
 type Bend = (monitoring: Json) => void;
 
@@ -292,6 +297,12 @@ describeWithProviders(
       // The arguments of the release are in its state, so that taking adopt out updates it once.
       expect(planCounts(await deploy(stack, given()))).toMatchObject({ add: 0, destroy: 0 });
       expect(await jobs()).toEqual(before);
+
+      // What the providers make of it is what the site has, but for what is the operator's to bring.
+      const own = name === "reference" ? "Secret registry-probe-credentials" : "ConfigMap home-ca";
+      expect(findingsBut(await clusterReport(given()))).toEqual([
+        { what: own, expected: "present", actual: "missing" },
+      ]);
     });
 
     test.each(["reference", "small"] as const)("the %s site plans without any cluster", async (name) => {

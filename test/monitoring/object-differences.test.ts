@@ -40,6 +40,8 @@ const answered = (object: Json): Json => {
     terminationGracePeriodSeconds: 30,
   });
   for (const volume of spec.volumes) volume.configMap.defaultMode = 420;
+  // Terraform's provider says what it means by nothing.
+  for (const mount of spec.containers[0].volumeMounts) mount.mountPropagation = "None";
   for (const container of spec.containers)
     Object.assign(container, { terminationMessagePath: "/dev/termination-log", terminationMessagePolicy: "File" });
   return copy;
