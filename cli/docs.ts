@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { Command } from "commander";
 import { GENERATED } from "../handbook/document";
 import { handbook } from "../handbook/handbook";
+import { interfaces } from "../handbook/interfaces";
 import { REFERENCE, type Selection, selectSite } from "../site/load";
 import type { DescribedCommand } from "./command-tree";
 import { commandReference } from "./manual";
@@ -61,7 +62,11 @@ const docs = (commands: DescribedCommand, { site: option, output: given, check }
   const selection = selectSite(option);
   const output = given ?? outputOf(selection);
   const { site, file } = selectedSite(option, { changes: !check });
-  const found = difference(output, handbook(site, [commandReference(commands)], handwrittenFrom(output)), GENERATED);
+  const found = difference(
+    output,
+    handbook(site, [commandReference(commands), ...interfaces()], handwrittenFrom(output)),
+    GENERATED,
+  );
   if (!check && found.stale.size + found.obsolete.length > 0) {
     printError(`site: ${file}`);
     update(output, found);
