@@ -2,17 +2,12 @@ import { Command } from "commander";
 import { diagnose } from "../registry/diagnose";
 import { diagnosisTable } from "../registry/diagnose-table";
 import { RegistryClient } from "../registry/oci/client";
-import { RegistryError } from "../registry/oci/errors";
-import { ExchangeError } from "../registry/oci/http";
 import { parseRegistry } from "../registry/oci/reference";
-import type { Role } from "../registry/oci/repository";
 import { walk } from "../registry/oci/walk";
 import { StoreReader } from "../registry/storage/reader";
-import { StorageRefusal } from "../registry/storage/refusal";
-import { differenceOf } from "../registry/storage/same-registry";
 import { scan } from "../registry/storage/scan";
 import { soughtIn } from "../registry/storage/sought";
-import { oneStore, roleOf, type Store } from "../registry/storage/store";
+import { oneStore, roleOf } from "../registry/storage/store";
 import { type AccessOptions, accessTo, addAccessOptions } from "./access";
 import { print, printError, printJson } from "./output";
 
@@ -38,10 +33,7 @@ async function run(registry: string, root: string, options: DiagnoseOptions): Pr
       credentialsGiven: access.credentials !== null,
     });
     const scanned = await scan(store.layout.root, { role, hash: options.hash });
-    const report = diagnose(walked, { ...scanned, root }, reader, {
-      differences: await differencesOf(client, store, role),
-      notAt: soughtIn(store.layout, Date.now()),
-    });
+    const report = diagnose(walked, { ...scanned, root }, reader, { notAt: soughtIn(store.layout, Date.now()) });
     if (options.json) await printJson(report);
     else print(diagnosisTable(report));
     process.exitCode = report.findings.length > 0 ? 1 : report.complete ? 0 : 2;
@@ -50,21 +42,6 @@ async function run(registry: string, root: string, options: DiagnoseOptions): Pr
     }
   } finally {
     await client.close();
-  }
-}
-
-/** What only one of registry and store has: a cache lists what its upstream has, and a listing that fails says nothing. */
-async function differencesOf(client: RegistryClient, { layout }: Store, role: Role) {
-  if (role === "proxy") return [];
-  try {
-    const difference = await differenceOf(client, layout);
-    return difference === null
-      ? []
-      : [{ repository: difference.repository, tags: difference.tag === null ? [] : [difference.tag] }];
-  } catch (error) {
-    // The walk tells it.
-    if (error instanceof StorageRefusal || error instanceof ExchangeError || error instanceof RegistryError) return [];
-    throw error;
   }
 }
 

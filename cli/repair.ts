@@ -9,7 +9,6 @@ import { StoreReader } from "../registry/storage/reader";
 import { RegistryWriter } from "../registry/storage/registry-writer";
 import { repair } from "../registry/storage/repair";
 import { repairTable } from "../registry/storage/repair-table";
-import { requireRegistryOf } from "../registry/storage/same-registry";
 import { oneStore } from "../registry/storage/store";
 import { type AccessOptions, accessTo, addAccessOptions, credentialsOf, repositories } from "./access";
 import { print, printJson } from "./output";
@@ -74,8 +73,6 @@ async function run(registry: string, options: RepairOptions): Promise<void> {
   const writer = options.apply ? new RegistryWriter(access) : null;
   const from = options.from === undefined ? null : await clientOf(options.from, options, process.env);
   try {
-    // What is pushed from a disk, and what goes from it, must be of the registry that serves it.
-    if (storage !== null) await requireRegistryOf(client, storage.layout);
     const report = await repair(client, {
       sources: { storage, from },
       repositories: options.repository,

@@ -7,7 +7,6 @@ import { isRepository, isTag, parseRegistry } from "../registry/oci/reference";
 import { pushesIn } from "../registry/storage/deleted";
 import { StoreReader } from "../registry/storage/reader";
 import { RegistryWriter } from "../registry/storage/registry-writer";
-import { requireRegistryOf } from "../registry/storage/same-registry";
 import { oneStore } from "../registry/storage/store";
 import { type UndeleteTarget, undelete } from "../registry/storage/undelete";
 import { undeleteTable } from "../registry/storage/undelete-table";
@@ -52,7 +51,7 @@ async function run(registry: string, images: string[], options: UndeleteCommandO
   const client = new RegistryClient(access);
   const writer = options.apply ? new RegistryWriter(access) : null;
   try {
-    await requireRegistryOf(client, storage.layout);
+    await client.greet();
     const report = await undelete(client, { storage, targets, pushes, writer });
     if (options.json) await printJson(report);
     else print(undeleteTable(report));

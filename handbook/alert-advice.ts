@@ -1,6 +1,6 @@
 import { NGINX } from "../hosts/compose";
 import { isClusterProbe, type Probe } from "../site/monitoring";
-import { containerName, registryPaths, type Service } from "../site/registry";
+import { containerName, dataDirectory, type Service } from "../site/registry";
 import {
   hasCluster,
   type MonitoredSite,
@@ -172,7 +172,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       }),
       command(
         onHost(registryHost(watched.site)),
-        sh`ls ${`${registryPaths(watched.site.registry.directory).data(watched.service.name)}/docker/registry/v2/repositories`}`,
+        sh`ls ${`${dataDirectory(watched.site.registry, watched.service)}/docker/registry/v2/repositories`}`,
       ),
     ],
     mitigation: (watched) => [
@@ -485,10 +485,9 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     meaning: md`The disk with the data of the registry is nearly full.`,
     impact: md`None yet. On a full disk every push fails, layers arrive truncated, and a clean-up cannot begin.`,
     diagnosis: ({ site }) => {
-      const paths = registryPaths(site.registry.directory);
-      const data = site.registry.services.map(({ name }) => paths.data(name));
+      const data = site.registry.services.map((service) => dataDirectory(site.registry, service));
       return [
-        command(onHost(registryHost(site)), sh`df -h ${site.registry.directory}`, { expected: "Filesystem…\n…" }),
+        command(onHost(registryHost(site)), sh`df -h ${data}`, { expected: "Filesystem…\n…" }),
         command(onHost(registryHost(site)), sh`du -sh ${data}`, {
           expected: data.map((directory) => `…${directory}`).join("\n"),
         }),

@@ -2,7 +2,7 @@ import { DASHBOARD } from "../monitoring/dashboard-identity";
 import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
 import type { Probe } from "../site/monitoring";
-import { containerName, registryPaths, type Service } from "../site/registry";
+import { containerName, dataDirectory, registryPaths, type Service } from "../site/registry";
 import {
   hasRegistry,
   isMonitored,
@@ -54,8 +54,8 @@ const services = (site: RegistrySite): Block[] => {
         md`${containerName(service)}`,
         service.metricsPort === undefined
           ? md`${service.port} (front)`
-          : md`${service.port} (front), ${service.metricsPort} (metrics)`,
-        md`${paths.data(service.name)}`,
+          : md`${service.port} (front), ${service.metricsAddress}:${service.metricsPort} (metrics and profiles)`,
+        md`${dataDirectory(registry, service)}`,
         md`${paths.config(service.name)}`,
       ]),
     ),

@@ -92,6 +92,22 @@ const failures = (): Block =>
         md`links whose layers were collected, as after images were deleted: harmless. Remove them with the command below`,
       ],
       [md`the store is damaged`, md`the disk says what the registry does not: repair as above`],
+      [
+        md`could not be checked`,
+        md`the registry could not be asked; the line above says why. Nothing is known of its images, and nothing was removed`,
+      ],
+      [
+        md`warden cannot be run`,
+        md`a file that it needs is missing or cannot be read, or its image is; what follows names it. Nothing was done`,
+      ],
+      [
+        md`it cannot be noted that … is out of service`,
+        md`the disk of ${"/var/lib/registry-warden"} has no room, not even for a line. Nothing was done: free some, as when the disk is full`,
+      ],
+      [
+        md`cannot be kept, so it counts as failed`,
+        md`the same disk has no room for a report. The work was done, and its success cannot be told`,
+      ],
       [md`answers 401`, md`the account in the credentials file may not push, or its password was changed`],
       [
         md`does not answer, so … could not start again`,
@@ -175,7 +191,7 @@ export const reclaim = (site: RegistrySite): Block[] => {
     steps(
       md`Enough? Run ${"clean-up"} now: ${maintenanceSection(site)}.`,
       md`Not enough: keep less (${"retention"} in the site), deploy, and look again.`,
-      md`Still not enough: make the disk larger. A registry on a full disk takes no push and cannot be cleaned up.`,
+      md`Still not enough: make the disk larger. A registry on a full disk takes no push.`,
     ),
   ];
 };

@@ -1,7 +1,7 @@
 import { NGINX, servicesUp } from "../hosts/compose";
 import { composeOf, registryDelivery } from "../hosts/registry";
 import { hasResolver } from "../site/host";
-import { containerName, registryPaths } from "../site/registry";
+import { containerName, dataDirectory } from "../site/registry";
 import { hasDns, privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
 import { runbookOf } from "./host-runbook";
@@ -92,24 +92,59 @@ const oneService = (site: RegistrySite): Block[] => {
 /** Tags of each repository, in the example of a plan. */
 const KEPT = 10;
 
-const disk = (site: RegistrySite): Block[] => {
+/** What can go at once, beginning with what nobody misses. A full disk breaks pushes, and does not break pulls. */
+const firstAid = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
-  const paths = registryPaths(site.registry.directory);
-  const data = site.registry.services.map(({ name }) => paths.data(name));
+  const data = site.registry.services.map((service) => dataDirectory(site.registry, service));
+  const cache = site.registry.services.find(({ role }) => role === "proxy");
   return [
-    heading(md`The disk is full`),
-    command(onHost(host), sh`df -h ${site.registry.directory}`, { expected: "Filesystem…\n…" }),
-    command(onHost(host), sh`du -sh ${data}`, { expected: data.map((directory) => `…${directory}`).join("\n") }),
-    ...(site.registry.services.every(({ role }) => role === "private")
+    paragraph(md`First aid, the least harm first. Is there enough after a step? Then stop.`),
+    paragraph(
+      md`Uploads that nobody finished, of more than a day ago. A registry removes them by itself after a week; a client that is at work never takes that long:`,
+    ),
+    command(
+      onHost(host),
+      sh`find ${data} -type d -path ${"*/_uploads/*"} -prune -mmin +1440 -exec rm -r -- {} + -printf ${"removed %p\\n"}`,
+    ),
+    paragraph(
+      md`Layers of images that have no name any more. What has a name stays: the maintenance and a rollback start from it:`,
+    ),
+    command(onHost(host), sh`docker system df && docker image prune --force`, {
+      expected: "TYPE…\n…",
+    }),
+    paragraph(
+      md`What other programs left on the same disk: the journal, and the backups of deliveries but the newest ones. They are small, and each is a way back:`,
+    ),
+    command(onHost(host), sh`journalctl --vacuum-time=14d && du -sh /root/*-backups`, { expected: "…" }),
+    ...(cache === undefined
       ? []
       : [
           paragraph(
-            md`A cache may be emptied at any time: stop it, remove what is below ${"docker"} in its directory, start it. It fills again as images are pulled.`,
+            md`A cache. It fills again as images are pulled, so this costs time and the limits of its upstream, and no image:`,
+          ),
+          command(
+            onHost(host),
+            sh`docker stop ${containerName(cache)} && rm -rf ${`${dataDirectory(site.registry, cache)}/docker`} && docker start ${containerName(cache)}`,
           ),
         ]),
     ...privateServices(site.registry).map((service) =>
-      paragraph(md`${containerName(service)} is never emptied by hand.`),
+      paragraph(
+        site.registry.maintenance?.cleanUp === undefined
+          ? md`${containerName(service)} is never emptied by hand.`
+          : md`${containerName(service)} is never emptied by hand. Its clean-up frees space by the policy of the site. 16 MiB are kept for it in ${`${dataDirectory(site.registry, service)}/.registry-warden-reserve`}, which it gives up when it begins.`,
+      ),
     ),
+  ];
+};
+
+const disk = (site: RegistrySite): Block[] => {
+  const host = registryHost(site);
+  const data = site.registry.services.map((service) => dataDirectory(site.registry, service));
+  return [
+    heading(md`The disk is full`),
+    command(onHost(host), sh`df -h ${data}`, { expected: "Filesystem…\n…" }),
+    command(onHost(host), sh`du -sh ${data}`, { expected: data.map((directory) => `…${directory}`).join("\n") }),
+    ...firstAid(site),
     ...(site.registry.maintenance === undefined ? planByHand(site) : reclaim(site)),
     paragraph(
       md`Never run ${"garbage-collect -m"}: on this version of the registry it deletes the parts of images that are in use. That was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,

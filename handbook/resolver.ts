@@ -1,5 +1,5 @@
 import { dnsDelivery } from "../hosts/resolver";
-import type { DnsHost, ManagedHost } from "../site/host";
+import { type DnsHost, linkOf, type ManagedHost } from "../site/host";
 import type { DnsSite } from "../site/schema";
 import { type Block, command, heading, list, paragraph, table } from "./document";
 import { deliveryProgram, onHost, WORKSTATION } from "./places";
@@ -35,8 +35,8 @@ const look = (host: DnsHost): Block =>
           `options timeout:${host.resolver.timeout} attempts:${host.resolver.attempts}`,
         ].join("\n"),
       })
-    : command(onHost(host), sh`resolvectl dns ${host.resolver.netplan.interface}`, {
-        expected: `Link … (${host.resolver.netplan.interface}): ${host.resolver.nameservers.join(" ")}`,
+    : command(onHost(host), sh`resolvectl dns ${linkOf(host.resolver).interface}`, {
+        expected: `Link … (${linkOf(host.resolver).interface}): ${host.resolver.nameservers.join(" ")}`,
       });
 
 /**

@@ -1,4 +1,4 @@
-import { containerName, type PrivateService, registryPaths } from "../site/registry";
+import { containerName, dataDirectory, type PrivateService } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
@@ -9,7 +9,7 @@ import { bringWarden, STORE, verifyRegistry, WHOLE_STORE, wardenOnStore } from "
 
 const restore = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
-  const data = registryPaths(site.registry.directory).data(service.name);
+  const data = dataDirectory(site.registry, service);
   const beside = `${data}.before-restore`;
   return [
     heading(md`Restore ${containerName(service)}`),
@@ -69,7 +69,7 @@ export const restoreRunbook = (site: RegistrySite): Document | undefined => {
       ...services.map((service) =>
         command(
           onHost(registryHost(site)),
-          sh`find ${`${registryPaths(site.registry.directory).data(service.name)}/docker/registry/v2/repositories`} -path ${"*/_manifests/tags/*/current/link"} -printf ${"%TY-%Tm-%Td\\n"} | sort | uniq -c`,
+          sh`find ${`${dataDirectory(site.registry, service)}/docker/registry/v2/repositories`} -path ${"*/_manifests/tags/*/current/link"} -printf ${"%TY-%Tm-%Td\\n"} | sort | uniq -c`,
         ),
       ),
     ],

@@ -1,4 +1,3 @@
-import { NGINX } from "../hosts/compose";
 import { unitOf } from "../hosts/systemd-unit";
 import type { Probe } from "../site/monitoring";
 import { containerName, type PrivateService, type ProxyService } from "../site/registry";
@@ -166,27 +165,37 @@ const certificate = (site: RegistrySite, service: PrivateService): Block[] => {
   return [
     heading(md`The certificate of ${serviceInstance(site, service)}`),
     paragraph(
-      md`The front reads ${file} and ${key} when it starts. Whatever renews them has to restart it. When does the one that is served end?`,
+      md`nginx reads ${file} and ${key} with each new connection. A broken one fails this port alone, and nothing has to be restarted. When does the one that is served end? One that has ended is why clients say ${"certificate has expired"}:`,
     ),
     command(
       WORKSTATION,
       sh`openssl s_client -connect ${connection} -servername ${service.serverName} < /dev/null 2> /dev/null | openssl x509 -noout -enddate`,
       { expected: "notAfter=…" },
     ),
-    paragraph(md`And the one on the disk? It has to be for ${service.serverName}, and to belong to the key:`),
-    command(onHost(host), sh`openssl x509 -noout -enddate -checkhost ${service.serverName} -in ${file}`, {
-      expected: `notAfter=…\nHostname ${service.serverName} does match certificate`,
-    }),
+    paragraph(
+      md`Put the new ones beside the old, as ${`${file}.new`} and ${`${key}.new`}, the certificate with its chain. Check the pair before anybody sees it: its name, its end, and that both belong together:`,
+    ),
     command(
       onHost(host),
-      sh`openssl x509 -noout -pubkey -in ${file} | cmp - <(openssl pkey -pubout -in ${key}) && echo 'certificate and key belong together'`,
+      sh`chown root ${`${file}.new`} ${`${key}.new`} && chmod 600 ${`${key}.new`} && openssl x509 -noout -enddate -checkend 86400 -checkhost ${service.serverName} -in ${`${file}.new`}`,
+      { expected: `notAfter=…\nCertificate will not expire\nHostname ${service.serverName} does match certificate` },
+    ),
+    command(
+      onHost(host),
+      sh`openssl x509 -noout -pubkey -in ${`${file}.new`} | cmp - <(openssl pkey -pubout -in ${`${key}.new`}) && echo 'certificate and key belong together'`,
       { expected: "certificate and key belong together" },
     ),
-    paragraph(md`Put new ones there under the same names, the key with mode ${"0600"}, and restart the front:`),
-    command(onHost(host), sh`${compose(site)} exec -T ${NGINX} nginx -t && ${compose(site)} restart ${NGINX}`, {
-      expected: "…test is successful\n…",
-    }),
-    paragraph(md`Verify with the first command. To take it back, put the old files there and restart the front again.`),
+    paragraph(
+      md`Keep the old pair, then write the new one over it. The container sees the files themselves, so they are written to, never renamed over:`,
+    ),
+    command(
+      onHost(host),
+      sh`cp -p ${file} ${`${file}.old`} && cp -p ${key} ${`${key}.old`} && cat ${`${key}.new`} > ${key} && cat ${`${file}.new`} > ${file} && rm ${`${file}.new`} ${`${key}.new`}`,
+    ),
+    paragraph(
+      md`Verify with the first command: the end is the new one. Whatever renews certificates by itself has to write them in the same way, or restart the container, which then sees the new files: ${"cp"} writes, ${"mv"} and ${"install"} put another file in the place. To take it back, write the old pair over the new one:`,
+    ),
+    command(onHost(host), sh`cat ${`${key}.old`} > ${key} && cat ${`${file}.old`} > ${file}`),
   ];
 };
 

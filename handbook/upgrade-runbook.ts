@@ -1,6 +1,6 @@
 import { REGISTRY_PORT } from "../hosts/registry-configuration";
 import { imageReference } from "../site/image";
-import { containerName, registryPaths } from "../site/registry";
+import { containerName, dataDirectory } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
 import { deployHosts, onHost, WORKSTATION } from "./places";
@@ -16,7 +16,7 @@ const TRIAL_PORT = 15000;
 const trial = (site: RegistrySite): Block[] =>
   privateServices(site.registry).flatMap((service) => {
     const host = registryHost(site);
-    const data = registryPaths(site.registry.directory).data(service.name);
+    const data = dataDirectory(site.registry, service);
     const image = `${site.registry.images.registry.repository}:${NEXT}`;
     return [
       paragraph(

@@ -1,6 +1,6 @@
 import { join } from "node:path/posix";
 import { imageReference } from "../site/image";
-import { registryPaths, type Service } from "../site/registry";
+import { dataDirectory, type Service } from "../site/registry";
 import {
   type ProbedService,
   type RegistrySite,
@@ -47,7 +47,7 @@ export const wardenOnStore = (
   service: Service,
   { write = false, network = false, input = false }: Access = {},
 ): Shell => {
-  const data = registryPaths(site.registry.directory).data(service.name);
+  const data = dataDirectory(site.registry, service);
   const program = join("/opt", "warden.mjs");
   return sh`docker run --rm ${[
     ...(input ? [sh`--interactive`] : []),

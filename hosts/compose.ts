@@ -2,7 +2,14 @@ import { createHash } from "node:crypto";
 import { stringify } from "yaml";
 import { imageReference } from "../site/image";
 import type { OwnPushgateway } from "../site/monitoring";
-import { containerName, type PrivateService, type Registry, registryPaths, type Service } from "../site/registry";
+import {
+  containerName,
+  dataDirectory,
+  type PrivateService,
+  type Registry,
+  registryPaths,
+  type Service,
+} from "../site/registry";
 import { privateServices } from "../site/schema";
 import { nginxConfiguration, tlsPaths } from "./nginx";
 import { CONFIGURATION, DATA, HTPASSWD, registryConfiguration } from "./registry-configuration";
@@ -25,16 +32,19 @@ export interface ComposeService {
   readonly profiles?: readonly ["maintenance"];
   readonly entrypoint?: readonly string[];
   readonly read_only?: boolean;
+  readonly tmpfs?: readonly string[];
   readonly cap_drop?: readonly ["ALL"];
+  readonly cap_add?: readonly string[];
   readonly security_opt?: readonly ["no-new-privileges:true"];
-  /** "<published>:<within the container>", both TCP, or with the address to listen at before them. */
+  /** "[<address>:]<published>:<within the container>", both TCP. */
   readonly ports?: readonly string[];
   /** `<name>=<address>` */
   readonly extra_hosts?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly env_file?: readonly string[];
-  readonly volumes?: readonly BindMount[];
+  readonly volumes?: readonly (BindMount | VolumeMount)[];
   readonly labels?: Readonly<Record<string, string>>;
+  readonly logging?: { readonly driver: string; readonly options: Readonly<Record<string, string>> };
   readonly healthcheck?: {
     readonly test: readonly ["CMD-SHELL", string];
     readonly interval: string;
@@ -53,9 +63,19 @@ export interface BindMount {
   readonly bind: { readonly create_host_path: false };
 }
 
+/** A volume of Docker's, by its name in the file. */
+export interface VolumeMount {
+  readonly type: "volume";
+  readonly source: string;
+  readonly target: string;
+  readonly read_only: boolean;
+}
+
 export interface ComposeFile {
   readonly name: string;
   readonly services: Readonly<Record<string, ComposeService>>;
+  /** Volumes that are there already: compose neither makes nor removes them. */
+  readonly volumes?: Readonly<Record<string, { readonly external: true; readonly name: string }>>;
   readonly networks: Readonly<Record<string, { readonly driver: "bridge" }>>;
 }
 
@@ -66,6 +86,38 @@ export const bind = (source: string, target: string, access: "read" | "write" = 
   read_only: access === "read",
   bind: { create_host_path: false },
 });
+
+/** Where a service keeps its images, as one of its mounts. */
+const dataMount = (
+  registry: Registry,
+  service: Service,
+  target: string,
+  access: "read" | "write",
+): BindMount | VolumeMount =>
+  service.volume === undefined
+    ? bind(dataDirectory(registry, service), target, access)
+    : { type: "volume", source: service.volume, target, read_only: access === "read" };
+
+/**
+ * What a container may not do: write to its image, use a capability of root, gain one. Its log is cut, because one that
+ * grows for ever fills the disk of the registries.
+ */
+const HARDENED = {
+  read_only: true,
+  cap_drop: ["ALL"],
+  security_opt: ["no-new-privileges:true"],
+  logging: { driver: "json-file", options: { "max-size": "10m", "max-file": "5" } },
+} as const satisfies Partial<ComposeService>;
+
+/** An address before a port. */
+const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
+
+const publishedMetrics = ({ metricsPort, metricsAddress }: Service): Pick<ComposeService, "ports"> =>
+  metricsPort === undefined
+    ? {}
+    : {
+        ports: [`${bracketed(metricsAddress)}:${metricsPort}:${metricsPort}`],
+      };
 
 /** Compose sees changes of its own file only: a digest of what is mounted makes it recreate exactly what changed. */
 const configurationLabel = (content: string) => ({
@@ -99,17 +151,18 @@ const registryService = (registry: Registry, service: Service): ComposeService =
     command: [CONFIGURATION],
     restart: "unless-stopped",
     networks: [registry.network],
-    ...(service.metricsPort === undefined ? {} : { ports: [`${service.metricsPort}:${service.metricsPort}`] }),
+    ...publishedMetrics(service),
     ...(service.role === "proxy" && service.credentialsFile !== undefined
       ? { env_file: [service.credentialsFile] }
       : {}),
     volumes: [
-      bind(paths.data(service.name), DATA, "write"),
+      dataMount(registry, service, DATA, "write"),
       bind(paths.config(service.name), CONFIGURATION),
       ...(service.role === "private" ? [bind(service.htpasswd, HTPASSWD)] : []),
     ],
     labels: configurationLabel(registryConfiguration(service)),
     healthcheck: healthcheck(service),
+    ...HARDENED,
   };
 };
 
@@ -119,6 +172,8 @@ const registryService = (registry: Registry, service: Service): ComposeService =
 const nginxService = (registry: Registry): ComposeService => ({
   image: imageReference(registry.images.nginx),
   container_name: "registry-nginx",
+  // Its log is open before it reads that it goes to standard error: the one that it was built with cannot be written.
+  command: ["nginx", "-e", "stderr", "-g", "daemon off;"],
   restart: "unless-stopped",
   networks: [registry.network],
   ports: registry.services.map(({ port }) => `${port}:${port}`),
@@ -131,6 +186,8 @@ const nginxService = (registry: Registry): ComposeService => ({
     ),
   ],
   labels: configurationLabel(nginxConfiguration(registry)),
+  ...HARDENED,
+  tmpfs: ["/tmp"],
 });
 
 const uiService = (registry: Registry, title: string): Record<string, ComposeService> => {
@@ -151,6 +208,11 @@ const uiService = (registry: Registry, title: string): Record<string, ComposeSer
         NGINX_PROXY_PASS_URL: `http://${containerName(browsed)}:${browsed.port}`,
         DELETE_IMAGES: "false",
       },
+      ...HARDENED,
+      // It writes its configuration into its own image when it starts, over files of nginx's user, and runs its workers as
+      // that user.
+      read_only: false,
+      cap_add: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
     },
   };
 };
@@ -180,10 +242,8 @@ export const pushgatewayService = (
       container_name: PUSHGATEWAY.container,
       restart: "unless-stopped",
       networks: [network],
-      ports: [`${listen.includes(":") ? `[${listen}]` : listen}:${port}:${PUSHGATEWAY_PORT}`],
-      read_only: true,
-      cap_drop: ["ALL"],
-      security_opt: ["no-new-privileges:true"],
+      ports: [`${bracketed(listen)}:${port}:${PUSHGATEWAY_PORT}`],
+      ...HARDENED,
       healthcheck: {
         test: ["CMD-SHELL", `wget -q -O /dev/null http://127.0.0.1:${PUSHGATEWAY_PORT}/-/healthy`],
         interval: "5s",
@@ -222,15 +282,13 @@ const wardenService = (registry: Registry): Record<string, ComposeService> => {
       volumes: [
         bind(paths.warden, PROGRAM),
         ...services.flatMap((service) => [
-          bind(paths.data(service.name), wardenPaths(service.name).data, service.role === "private" ? "write" : "read"),
+          dataMount(registry, service, wardenPaths(service.name).data, service.role === "private" ? "write" : "read"),
           ...(service.role === "private" && service.retention !== undefined
             ? [bind(paths.retention(service.name), wardenPaths(service.name).retention)]
             : []),
         ]),
       ],
-      read_only: true,
-      cap_drop: ["ALL"],
-      security_opt: ["no-new-privileges:true"],
+      ...HARDENED,
     },
   };
 };
@@ -257,6 +315,13 @@ export const servicesUp = ({ services }: ComposeFile): Record<string, ComposeSer
     ),
   );
 
+const externalVolumes = ({ services }: Registry): Pick<ComposeFile, "volumes"> => {
+  const names = services.flatMap(({ volume }) => (volume === undefined ? [] : [volume]));
+  return names.length === 0
+    ? {}
+    : { volumes: Object.fromEntries(names.map((name) => [name, { external: true, name }])) };
+};
+
 /**
  * The services of the registry host: the registries, their browser, the front and, for the maintenance, warden.
  *
@@ -279,6 +344,7 @@ export const composeFile = (
     ...more,
   },
   networks: { [registry.network]: { driver: "bridge" } },
+  ...externalVolumes(registry),
 });
 
 /** Compose replaces `$name` in every value; `$$` is a dollar. */

@@ -40,8 +40,8 @@ export interface Delivery {
   readonly parts: Readonly<Record<string, string>>;
   /** What the program below has to know. */
   readonly settings: Settings;
-  /** The shell file beside this one that knows how to check, activate and verify: see transaction.sh for its functions. */
-  readonly program: "dns.sh" | "registry.sh";
+  /** The shell files beside this one that know how to check, activate and verify: see transaction.sh for their functions. */
+  readonly programs: readonly string[];
 }
 
 /** A part of the script: literal text, one of the inputs, or the digest of them all in hexadecimal digits. */
@@ -56,7 +56,7 @@ const shellFile = (name: string): string => readFileSync(join(__dirname, name), 
 /** A program for a host: the shell files beside this one, in the order given, after what all of them have in common. */
 export const hostProgram = (...names: readonly string[]): string => ["core.sh", ...names].map(shellFile).join("\n");
 
-const program = (delivery: Delivery): string => hostProgram("transaction.sh", delivery.program);
+const program = (delivery: Delivery): string => hostProgram("transaction.sh", ...delivery.programs);
 
 /** `sha256:` and the digest of a text in hexadecimal digits. */
 export const digest = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 #
-# The DNS of a host that is no DHCP client: /etc/resolv.conf for glibc alone, or systemd-resolved behind netplan.
+# The DNS of a host that is no DHCP client: /etc/resolv.conf for glibc alone, or systemd-resolved, where netplan.sh or
+# networkd.sh looks after its link.
 #
-# Set before: RESOLVER NAMESERVERS SEARCH NETPLAN_FILE NETPLAN_INTERFACE INTERNAL_NAME INTERNAL_ADDRESS EXTERNAL_NAME
+# Set before: RESOLVER NAMESERVERS SEARCH LINK_FILE LINK_INTERFACE INTERNAL_NAME INTERNAL_ADDRESS EXTERNAL_NAME
 # REGISTRY_NAMES FAILOVER_TEST.
 
 PRIMARY=${NAMESERVERS[0]}
@@ -20,106 +21,48 @@ check_host() {
     need_tools nft
   fi
   if uses_resolved; then
-    need_tools netplan resolvectl
-    [[ -f $NETPLAN_FILE ]] || fail "there is no $NETPLAN_FILE; allowed is the file that defines $NETPLAN_INTERFACE: set resolver.netplan.file"
+    need_tools resolvectl
+    check_link
     [[ $(readlink -f /etc/resolv.conf) == /run/systemd/resolve/* ]] ||
       warn "/etc/resolv.conf is not that of systemd-resolved: programs of this host do not ask it"
+    warn_of_policy dnssec DNSSEC "internal names are not found unless the zone ${INTERNAL_NAME#*.} is signed"
+    warn_of_policy dnsovertls DNSOverTLS "no name is found unless every one of ${NAMESERVERS[*]} speaks TLS on port 853"
   elif [[ -L /etc/resolv.conf ]]; then
     fail "/etc/resolv.conf is a link to $(readlink /etc/resolv.conf), so something manages it; allowed is a plain file: describe the host as systemd-resolved, or replace the link"
+  else
+    refuse_generated
   fi
 }
 
-# --- the nameservers of one interface, the only node of the netplan file that is ours ---
-
-# netplan_in TREE VERB...: netplan on a copy of the host's files.
-netplan_in() {
-  local tree=$1 verb=$2
-  shift 2
-  netplan "$verb" --root-dir "$tree" "$@"
+# warn_of_policy VERB SETTING CONSEQUENCE: a policy of systemd-resolved that is "yes" somewhere.
+warn_of_policy() {
+  resolvectl "$1" 2>/dev/null | grep -qE ': *yes' || return 0
+  warn "systemd-resolved has $2=yes (set in $(grep -lsE "^$2=" /etc/systemd/resolved.conf /etc/systemd/resolved.conf.d/*.conf /run/systemd/resolved.conf.d/*.conf /usr/lib/systemd/resolved.conf.d/*.conf /etc/systemd/network/*.network /run/systemd/network/*.network | paste -sd ' ')): $3; otherwise set it to no there"
 }
 
-# The path of the interface, as netplan writes it: a dot within the name is escaped.
-netplan_path() {
-  local tree=$1 section
-  for section in ethernets bonds bridges vlans wifis dummy-devices; do
-    if [[ $(netplan_in "$tree" get "$section.${NETPLAN_INTERFACE//./\\.}") != null ]]; then
-      printf '%s.%s' "$section" "${NETPLAN_INTERFACE//./\\.}"
-      return
-    fi
-  done
-}
-
-netplan_nameservers() {
-  local tree=$1 path=$2
-  netplan_in "$tree" get "$path.nameservers" | tr -d '"'
-}
-
-wanted_nameservers() {
-  printf 'addresses:\n'
-  printf -- '- %s\n' "${NAMESERVERS[@]}"
-}
-
-# What netplan makes of the files, but for the DNS of the links.
-netplan_result() {
-  local tree=$1
-  rm -rf -- "$tree/run"
-  netplan_in "$tree" generate 2>"$tree/errors" || fail "netplan refuses the files: $(grep -v '^$' "$tree/errors" | head -n 3 | tr '\n' ' ')"
-  (cd "$tree" && find run -type f | sort | xargs -r grep -HvE '^(DNS|Domains|dns|dns-search)=')
+# Whoever writes the file will do so again. Some say that they do.
+refuse_generated() {
+  local said
+  said=$(grep -m 1 -iE '^[#;].*(generated|managed|written) by' /etc/resolv.conf 2>/dev/null) || return 0
+  [[ $said != *registry-warden* ]] || return 0
+  fail "/etc/resolv.conf says \"$said\", and what is delivered would not stay; stop that program from writing it, or delete that line if it does no longer"
 }
 
 stage_parts() {
-  local tree=$STATE/netplan path before origin
-  uses_resolved || return 0
-  origin=$(basename -- "$NETPLAN_FILE" .yaml)
-  rm -rf -- "$tree"
-  mkdir -m 0700 -- "$tree" "$tree/etc"
-
-  # On its own first: is the interface of this file?
-  mkdir -- "$tree/etc/netplan"
-  cp -a -- "$NETPLAN_FILE" "$tree/etc/netplan"
-  path=$(netplan_path "$tree")
-  [[ -n $path ]] || fail "$NETPLAN_FILE does not define $NETPLAN_INTERFACE; allowed is the file that does: $(grep -lw -- "$NETPLAN_INTERFACE" /etc/netplan/*.yaml | tr '\n' ' ')"
-
-  if [[ $(netplan_nameservers "$tree" "$path") != "$(wanted_nameservers)" ]]; then
-    cp -a -- /etc/netplan/. "$tree/etc/netplan"
-    before=$(netplan_result "$tree")
-    # A list is appended to, so the old one goes first.
-    netplan_in "$tree" set --origin-hint "$origin" "$path.nameservers=null"
-    netplan_in "$tree" set --origin-hint "$origin" "$path.nameservers={addresses: [$(joined ', ' "${NAMESERVERS[@]}")]}"
-    [[ $before == "$(netplan_result "$tree")" ]] || fail "netplan would change more of $NETPLAN_FILE than the nameservers of $NETPLAN_INTERFACE; allowed is that node alone: set them there by hand to $(joined ' ' "${NAMESERVERS[@]}")"
-    stage_file "$NETPLAN_FILE" "$(stat -c '0%a' -- "$NETPLAN_FILE")" <"$tree/etc/netplan/$origin.yaml"
+  if uses_resolved; then
+    stage_link
   fi
-  rm -rf -- "$tree"
 }
 
-# All files of netplan together, as they will be: lists of several files are appended to each other.
 validate() {
-  local tree=$STATE/netplan path found
-  uses_resolved || return 0
-  rm -rf -- "$tree"
-  mkdir -m 0700 -- "$tree" "$tree/etc"
-  cp -a -- /etc/netplan "$tree/etc"
-  [[ ! -d $STAGED/etc/netplan ]] || cp -a -- "$STAGED/etc/netplan/." "$tree/etc/netplan"
-  netplan_result "$tree" >/dev/null
-  path=$(netplan_path "$tree")
-  found=$(netplan_nameservers "$tree" "$path")
-  [[ $found == "$(wanted_nameservers)" ]] || fail "another file than $NETPLAN_FILE adds to the nameservers of $NETPLAN_INTERFACE: ${found//$'\n'/ }; allowed are those of one file: remove them from $(grep -l nameservers /etc/netplan/*.yaml | tr '\n' ' ')"
-  rm -rf -- "$tree"
+  if uses_resolved; then
+    validate_link
+  fi
 }
 
 prepare() { :; }
 
 # --- what runs ---
-
-# The device, which a set-name may call otherwise than its key in the file.
-link() {
-  local name
-  name=$(netplan get "$(netplan_path /).set-name" | tr -d '"')
-  if [[ $name == null || -z $name ]]; then
-    name=$NETPLAN_INTERFACE
-  fi
-  printf '%s' "$name"
-}
 
 # "Link 2 (eth0): 192.0.2.1 192.0.2.2", and "Global: …" without an argument.
 servers_of_link() { resolvectl dns "$(link)" | sed 's/^[^:]*: *//'; }
@@ -136,6 +79,8 @@ is_active() { ! uses_resolved || { has_servers && has_domains; }; }
 
 activate() {
   uses_resolved || return 0
+  note_network >"$PENDING/network"
+  sync -- "$PENDING/network"
   reload_resolved
   # networkd tells resolved of the servers a moment later.
   within 10 is_active || verify_resolved
@@ -145,27 +90,69 @@ activate_restored() {
   end_silence
   if uses_resolved; then
     reload_resolved
+    restore_network
   fi
 }
 
 restored_at_boot() {
   if uses_resolved; then
-    netplan generate
+    link_at_boot
   fi
 }
 
+# The addresses and routes that hold for good, as ip(8) takes them.
+note_network() {
+  ip -o address show scope global permanent | awk '{ print "address", $4, "dev", $2 }'
+  ip -4 route show | sed -nE '/^default|proto static/{ s/ linkdown//; s/^/-4 route /; p }'
+  ip -6 route show | sed -nE '/proto static/{ s/ linkdown//; s/^/-6 route /; p }'
+}
+
+# By which the host was reached before. Files that were put back may say otherwise, because they were edited and not applied.
+restore_network() {
+  local line words
+  [[ -f $PENDING/network ]] || return 0
+  while IFS= read -r line; do
+    ! grep -qxF -- "$line" <(note_network) || continue
+    say "gives the host back: ip ${line/ / add }"
+    read -ra words <<<"$line"
+    if [[ ${words[0]} == address ]]; then
+      ip address add "${words[@]:1}" || true
+    else
+      ip "${words[0]}" route add "${words[@]:2}" || true
+    fi
+  done <"$PENDING/network"
+}
+
+# missing_on_link NAME FILE: what a .network file says, and the link does not have.
+missing_on_link() {
+  local name=$1 file=$2 address gateway mtu
+  ip link show dev "$name" >/dev/null 2>&1 || return 0
+  while IFS= read -r address; do
+    ip -o address show dev "$name" | grep -qF -- " $address " || printf 'not active: %s: Address=%s\n' "$name" "$address"
+  done < <(sed -n 's/^Address=//p' -- "$file" | grep /)
+  while IFS= read -r gateway; do
+    { ip route show table all dev "$name" && ip -6 route show table all dev "$name"; } | grep -qwF -- "via $gateway" ||
+      printf 'not active: %s: Gateway=%s\n' "$name" "$gateway"
+  done < <(sed -n 's/^Gateway=//p' -- "$file" | grep -E '^[0-9a-fA-F.:]+$')
+  while IFS= read -r mtu; do
+    [[ $mtu == "$(<"/sys/class/net/$name/mtu")" ]] || printf 'not active: %s: MTUBytes=%s\n' "$name" "$mtu"
+  done < <(sed -n 's/^MTUBytes=//p' -- "$file")
+}
+
+joined_lines() { paste -sd '|' | sed 's/|/, /g'; }
+
 # What somebody set by hand with resolvectl outlives a restart, so it is reverted.
 reload_resolved() {
-  timeout 60 netplan apply
+  apply_link
   resolvectl revert "$(link)"
   systemctl restart systemd-resolved
 }
 
 inspect_delivery() {
   uses_resolved || return 0
-  compare "nameservers of $NETPLAN_INTERFACE in $NETPLAN_FILE" "$(wanted_nameservers)"$'\n' "$(netplan_nameservers / "$(netplan_path /)")"$'\n'
-  compare "servers of $NETPLAN_INTERFACE in systemd-resolved" "${NAMESERVERS[*]}" "$(servers_of_link)"
-  compare "search domains of $NETPLAN_INTERFACE in systemd-resolved" "" "$(resolvectl domain "$(link)" | sed 's/^[^:]*: *//')"
+  inspect_link
+  compare "servers of $LINK_INTERFACE in systemd-resolved" "${NAMESERVERS[*]}" "$(servers_of_link)"
+  compare "search domains of $LINK_INTERFACE in systemd-resolved" "" "$(resolvectl domain "$(link)" | sed 's/^[^:]*: *//')"
   compare "servers of systemd-resolved" "$PRIMARY" "$(global_servers)"
   compare "search domains of systemd-resolved" "$(sorted "${SEARCH[@]}" | paste -sd ' ')" "$(global_domains | tr ' ' '\n' | sort | paste -sd ' ')"
 }

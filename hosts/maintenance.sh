@@ -12,12 +12,14 @@
 #   restore   after a task, however it ended: what it took out of service comes back
 #
 # Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION, of each service SERVICES
-# ROLES URLS UPSTREAMS DIRECTORIES STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, and METRIC_….
+# ROLES URLS UPSTREAMS DIRECTORIES STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, METRIC_…, and
+# the texts that explain them METRICS HELPS.
 
 umask 077
 
+SETTINGS=${BASH_SOURCE[0]%.sh}.settings
 # shellcheck source=/dev/null
-source "${BASH_SOURCE[0]%.sh}.settings"
+source "$SETTINGS"
 
 STATE=/var/lib/registry-warden/maintenance
 REPORTS=$STATE/reports
@@ -36,6 +38,8 @@ SKIPPED=3
 SCRUB_HOURS=3
 # Of the step that is at work (bytes).
 FREED=0
+# Kept free for what a clean-up has to write before it frees anything (bytes), where the disk has more than ten times as much.
+RESERVE=16777216
 PUSH_RETRIES=3
 
 # --- one at a time ---
@@ -86,6 +90,27 @@ run_once() {
 
 warden() { run_once "$WARDEN" -- "$@"; }
 
+# Whether warden can be run at all: where it cannot, what compose or the engine says is no finding of a registry.
+can_run_warden() {
+  local said
+  said=$(warden --help 2>&1 >/dev/null) || {
+    warn "warden cannot be run, so nothing was done with $1: $(tail -n 1 <<<"$said")"
+    return 1
+  }
+}
+
+# check_whole INDEX OTHERWISE: what is broken is damage; what cannot be asked is not.
+check_whole() {
+  local service=${SERVICES[$1]} status=0
+  warden verify "${URLS[$1]}" || status=$?
+  case $status in
+    0) return 0 ;;
+    1) warn "$service $2" ;;
+    *) warn "$service could not be checked, for the reason above, so nothing is known of its images: $3" ;;
+  esac
+  return 1
+}
+
 # Recreates what differs from the files that are given, starts what is stopped, and waits until it is healthy.
 bring_up() {
   local service=$1
@@ -124,7 +149,11 @@ used() { du --summarize --block-size=1 -- "${DIRECTORIES[$1]}/docker/registry/v2
 # From here on the service is put back whatever happens: by the task, by its unit, or by the next look at the disk.
 take_out() {
   local mark=$AT_WORK/${SERVICES[$2]}
-  printf '%s\n' "$1" >"$mark" && sync -- "$mark" "$AT_WORK"
+  { printf '%s\n' "$1" >"$mark.new" && sync -- "$mark.new" && mv -fT -- "$mark.new" "$mark" && sync -- "$AT_WORK"; } 2>/dev/null || {
+    rm -f -- "$mark.new"
+    warn "it cannot be noted that ${SERVICES[$2]} is out of service, so nothing was done with it; free space or inodes on the disk of $STATE: df -h $STATE"
+    return 1
+  }
 }
 
 # A collection that outlived its task must not meet a client that pushes. The engine may be removing one already.
@@ -156,12 +185,41 @@ put_back_abandoned() {
   local task index failed=0
   for index in "${!SERVICES[@]}"; do
     [[ -f $AT_WORK/${SERVICES[index]} ]] || continue
-    task=$(<"$AT_WORK/${SERVICES[index]}")
+    task=$(task_of_mark "$index")
     say "the task $task ended before ${SERVICES[index]} was back; puts it back"
     put_back "$index" || failed=1
-    report "$task" "$index" 0 0 0
+    report "$task" "$index" 0 0 0 || failed=1
   done
   return "$failed"
+}
+
+# A mark of another version, or on a disk that lost what was written, may say nothing.
+task_of_mark() {
+  local task
+  task=$(<"$AT_WORK/${SERVICES[$1]}")
+  if [[ -n $(allowed_age "$task") ]]; then
+    printf '%s' "$task"
+  elif [[ ${ROLES[$1]} == private ]]; then
+    printf 'clean-up'
+  else
+    printf 'caches'
+  fi
+}
+
+# --- room to work in ---
+
+reserve_of() { printf '%s/.registry-warden-reserve' "${DIRECTORIES[$1]}"; }
+
+# A clean-up of a full disk needs room before it makes some.
+release_reserve() { rm -f -- "$(reserve_of "$1")"; }
+
+# keep_reserve INDEX FREE
+keep_reserve() {
+  local file
+  file=$(reserve_of "$1")
+  [[ ! -f $file ]] || return 0
+  (($2 > 10 * RESERVE)) || return 0
+  fallocate --length "$RESERVE" -- "$file" 2>/dev/null || rm -f -- "$file"
 }
 
 # --- reports ---
@@ -183,37 +241,83 @@ applies() {
 
 report_of() { printf '%s/%s.%s' "$REPORTS" "$1" "${SERVICES[$2]}"; }
 
-last_success() { sed -n "s/^$METRIC_LAST_SUCCESS //p" "$(report_of "$1" "$2")" 2>/dev/null || true; }
+# The last success that is known of; before the first, the delivery: a task that never runs is seen.
+last_success() {
+  local known
+  known=$(sed -n "s/^$METRIC_LAST_SUCCESS //p" "$(report_of "$1" "$2")" 2>/dev/null | grep -xE '[0-9]+') || known=$(stat -c %Y -- "$SETTINGS")
+  printf '%s' "$known"
+}
 
-# write_report TASK INDEX: lines of "<metric> <value>" from standard input.
+# What stands in the first line of a report before the first run: as long as the line that takes its place.
+no_run_yet() { printf '%-*s' $((${#METRIC_SUCCESS} + 2)) '# no run yet'; }
+
+first_report() { printf '%s\n' "$(no_run_yet)" "$METRIC_LAST_SUCCESS $(last_success "$1" "$2")" | write_report "$1" "$2"; }
+
+# write_report TASK INDEX: lines of "<metric> <value>" from standard input, that of the success first.
 write_report() {
   local file
   file=$(report_of "$1" "$2")
-  cat >"$file.new"
-  mv -fT -- "$file.new" "$file"
+  { cat >"$file.new" && sync -- "$file.new" && mv -fT -- "$file.new" "$file"; } 2>/dev/null || {
+    rm -f -- "$file.new"
+    return 1
+  }
 }
 
-# report TASK INDEX SUCCESS SECONDS FREED [LINE]…
+# Until it has succeeded, a run has failed, whatever becomes of it and of the disk: one byte of the report is overwritten
+# where it is, which takes no room.
+expect_failure() {
+  local file
+  file=$(report_of "$1" "$2")
+  if [[ -s $file ]]; then
+    printf '%s 0' "$METRIC_SUCCESS" | dd of="$file" conv=notrunc,fsync status=none 2>/dev/null || rm -f -- "$file"
+  else
+    printf '%s %s\n' "$METRIC_SUCCESS" 0 "$METRIC_LAST_SUCCESS" "$(last_success "$1" "$2")" | write_report "$1" "$2" || true
+  fi
+}
+
+# report TASK INDEX SUCCESS SECONDS FREED [LINE]…: fails where the report cannot be kept, and then it is no success.
 report() {
-  local task=$1 index=$2 success=$3 seconds=$4 freed=$5 succeeded=$EPOCHSECONDS
+  local task=$1 index=$2 success=$3 seconds=$4 freed=$5 succeeded lines kept=0
   shift 5
-  ((success)) || succeeded=$(last_success "$task" "$index")
-  {
-    printf '%s %s\n' "$METRIC_SUCCESS" "$success" "$METRIC_LAST_RUN" "$EPOCHSECONDS" "$METRIC_LAST_SUCCESS" "${succeeded:-$EPOCHSECONDS}" \
-      "$METRIC_DURATION" "$seconds" "$METRIC_FREED" "$freed"
-    (($# == 0)) || printf '%s\n' "$@"
-  } | write_report "$task" "$index"
-  push "$task" "$index"
+  if ((success)); then
+    succeeded=$EPOCHSECONDS
+  else
+    succeeded=$(last_success "$task" "$index")
+  fi
+  lines=("$METRIC_SUCCESS $success" "$METRIC_LAST_RUN $EPOCHSECONDS" "$METRIC_LAST_SUCCESS $succeeded" "$METRIC_DURATION $seconds" "$METRIC_FREED $freed" "$@")
+  printf '%s\n' "${lines[@]}" | write_report "$task" "$index" || {
+    kept=1
+    expect_failure "$task" "$index"
+  }
+  if ((kept != 0 && success)); then
+    warn "the report of $task of ${SERVICES[index]} cannot be kept, so it counts as failed; free space or inodes on the disk of $STATE: df -h $STATE"
+    lines[0]="$METRIC_SUCCESS 0"
+    lines[2]="$METRIC_LAST_SUCCESS $(last_success "$task" "$index")"
+  fi
+  printf '%s\n' "${lines[@]}" | push "$task" "$index"
+  return "$kept"
 }
 
-# A report that does not arrive undoes nothing: it is pushed again with each look at the disk.
+# Each metric with what it means and its type; comments stay away. https://prometheus.io/docs/instrumenting/exposition_formats/
+exposition() {
+  local metric value index
+  while read -r metric value; do
+    for index in "${!METRICS[@]}"; do
+      [[ ${METRICS[index]} != "$metric" ]] ||
+        printf '# HELP %s %s\n# TYPE %s gauge\n%s %s\n' "$metric" "${HELPS[index]}" "$metric" "$metric" "$value"
+    done
+  done
+}
+
+# push TASK INDEX: lines of "<metric> <value>" from standard input. A report that does not arrive undoes nothing: it is pushed
+# again with each look at the disk.
 push() {
   local task=$1 index=$2 said
   said=$({
-    cat -- "$(report_of "$task" "$index")"
+    cat
     printf '%s %s\n' "$METRIC_ALLOWED_AGE" "$(allowed_age "$task")"
     [[ $task != scrub ]] || scrubbed "$index"
-  } | sed 's/^\([^ ]*\) .*/# TYPE \1 gauge\n&/' |
+  } | exposition |
     curl --silent --show-error --fail --max-time 10 --retry "$PUSH_RETRIES" --retry-delay 2 --retry-all-errors \
       --request PUT --data-binary @- "${GROUPS_OF[index]}/$task" 2>&1) || {
     warn "the report of $task of ${SERVICES[index]} was not taken: ${said##*$'\n'}; it is pushed again with the next look at the disk"
@@ -226,24 +330,21 @@ push() {
 
 clean_up() {
   local index=$1 outcome=0
+  expect_failure clean-up "$index"
   is_well "$index" || return 1
   if ! has_content "$index"; then
     say "${SERVICES[index]} holds nothing yet"
     return 0
   fi
-  warden verify "${URLS[index]}" || {
-    warn "${SERVICES[index]} was not found whole: nothing was removed, and nothing is until it is repaired"
-    return 1
-  }
+  release_reserve "$index"
+  can_run_warden "${SERVICES[index]}" || return 1
+  check_whole "$index" "was not found whole: nothing was removed, and nothing is until it is repaired" "nothing was removed" || return 1
   can_collect "$index" || return 1
   take_out clean-up "$index" || return 1
   prune_read_only "$index" || outcome=1
   put_back "$index" || outcome=1
   ((outcome == 0)) || return 1
-  warden verify "${URLS[index]}" || {
-    warn "${SERVICES[index]} is not whole after the clean-up"
-    return 1
-  }
+  check_whole "$index" "is not whole after the clean-up" "look again with: systemctl start registry-maintenance-clean-up.service"
 }
 
 # Told before anything is taken out of service: nothing would be reclaimed, or the wrong things.
@@ -277,6 +378,7 @@ collect_cache() {
     warn "${UPSTREAMS[index]} does not answer, so ${SERVICES[index]} could not start again: it is left as it is"
     return "$SKIPPED"
   }
+  expect_failure caches "$index"
   take_out caches "$index" || return 1
   { compose stop "${SERVICES[index]}" && measured "$index" collect_garbage "$index"; } || outcome=1
   put_back "$index" || outcome=1
@@ -284,13 +386,19 @@ collect_cache() {
 }
 
 scan() {
+  local status=0
+  expect_failure scan "$1"
   has_content "$1" || return 0
-  warden scan "${STORES[$1]}" --role "${ROLES[$1]}"
+  can_run_warden "${SERVICES[$1]}" || return 1
+  warden scan "${STORES[$1]}" --role "${ROLES[$1]}" || status=$?
+  ((status < 2)) || warn "the storage of ${SERVICES[$1]} could not be read, for the reason above: nothing is known of it"
+  return "$status"
 }
 
 # It only reads, for hours: it holds no lock, and who ends the containers of a task lets this one be.
 scrub() {
   local status=0 state=$STATE/scrub/${SERVICES[$1]}
+  expect_failure scrub "$1"
   has_content "$1" || return 0
   install -d -m 0700 -- "$STATE/scrub" "$state"
   LABEL=registry-warden.maintenance=scrub \
@@ -317,7 +425,7 @@ run_task() {
     "$step" "$index" || status=$?
     ((status != SKIPPED)) || continue
     ((status == 0)) || failed=1
-    report "$task" "$index" "$((status == 0))" "$((EPOCHSECONDS - begun))" "$FREED"
+    report "$task" "$index" "$((status == 0))" "$((EPOCHSECONDS - begun))" "$FREED" || failed=1
   done
   return "$failed"
 }
@@ -327,7 +435,8 @@ disk() {
   put_back_unattended || failed=1
   for index in "${!SERVICES[@]}"; do
     if read -r free size < <(df --block-size=1 --output=avail,size -- "${DIRECTORIES[index]}" | tail -n +2); then
-      report disk "$index" 1 0 0 "$METRIC_DISK_FREE $free" "$METRIC_DISK_SIZE $size"
+      keep_reserve "$index" "$free"
+      report disk "$index" 1 0 0 "$METRIC_DISK_FREE $free" "$METRIC_DISK_SIZE $size" || failed=1
     else
       failed=1
       warn "the disk of ${DIRECTORIES[index]} cannot be looked at"
@@ -345,13 +454,17 @@ put_back_unattended() {
   unlock
 }
 
-# The reports of the other tasks. One that did not run yet counts from here on: one that never runs is seen.
+# The reports of the other tasks. One that did not run yet counts from the delivery on: one that never runs is seen.
 push_all() {
   local task
   for task in "${TASKS[@]}"; do
     if [[ $task != disk ]] && applies "$task" "$1"; then
-      [[ -f $(report_of "$task" "$1") ]] || printf '%s %s\n' "$METRIC_LAST_SUCCESS" "$EPOCHSECONDS" | write_report "$task" "$1"
-      push "$task" "$1"
+      if [[ -s $(report_of "$task" "$1") ]] || first_report "$task" "$1"; then
+        push "$task" "$1" <"$(report_of "$task" "$1")"
+      else
+        warn "no report of $task of ${SERVICES[$1]} can be kept, so it counts as failed; free space or inodes on the disk of $STATE: df -h $STATE"
+        printf '%s %s\n' "$METRIC_SUCCESS" 0 "$METRIC_LAST_SUCCESS" "$(last_success "$task" "$1")" | push "$task" "$1"
+      fi
     fi
   done
 }

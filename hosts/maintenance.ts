@@ -1,6 +1,6 @@
-import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../monitoring/metrics";
+import { MAINTENANCE_JOB, MAINTENANCE_METRICS, type MaintenanceMetricName } from "../monitoring/metrics";
 import { longestWait, type Maintenance, type Schedule } from "../site/maintenance";
-import { containerName, registryPaths } from "../site/registry";
+import { containerName, dataDirectory, registryPaths } from "../site/registry";
 import { pushgatewayUrlOnHost, type RegistrySite, registryHost, serviceInstance } from "../site/schema";
 import { cleanedUp, readOnlyOverride, renderCompose, WARDEN, wardenPaths } from "./compose";
 import { type DeliveredFile, type DeliveredLink, hostProgram } from "./delivery";
@@ -74,7 +74,7 @@ const settings = (site: RegistrySite, maintenance: Maintenance): Settings => {
     ROLES: services.map(({ role }) => role),
     URLS: services.map((service) => `http://${containerName(service)}:${service.port}`),
     UPSTREAMS: services.map((service) => (service.role === "proxy" ? service.upstream : "")),
-    DIRECTORIES: services.map(({ name }) => paths.data(name)),
+    DIRECTORIES: services.map((service) => dataDirectory(site.registry, service)),
     STORES: services.map(({ name }) => wardenPaths(name).data),
     POLICIES: services.map(({ role, name }) => (role === "private" ? wardenPaths(name).retention : "")),
     READ_ONLY_FILES: services.map(({ role, name }) => (role === "private" ? paths.readOnlyCompose(name) : "")),
@@ -84,12 +84,14 @@ const settings = (site: RegistrySite, maintenance: Maintenance): Settings => {
     ),
     TASKS: tasks.map(({ task }) => task),
     ALLOWED_AGES: tasks.map(({ allowedAge }) => String(allowedAge)),
+    METRICS: Object.keys(MAINTENANCE_METRICS),
+    HELPS: Object.values(MAINTENANCE_METRICS),
     ...Object.fromEntries(Object.entries(METRICS).map(([name, metric]) => [`METRIC_${name}`, metric])),
   };
 };
 
-/** Texts of the commands of cron that the maintenance is in place of. */
-const replacedCron = ({ replaces }: Maintenance): string[] => ["garbage-collect", ...replaces];
+/** Texts of the commands, of cron or of systemd, that the maintenance is in place of. */
+const replacedBy = ({ replaces }: Maintenance): string[] => ["garbage-collect", ...replaces];
 
 /** What the registries' delivery has to bring for their maintenance. */
 export interface MaintenanceDelivery {
@@ -97,10 +99,10 @@ export interface MaintenanceDelivery {
   readonly links: readonly DeliveredLink[];
   readonly parts: Readonly<Record<string, string>>;
   readonly secrets: readonly string[];
-  readonly replacedCron: readonly string[];
+  readonly replaced: readonly string[];
 }
 
-const NOTHING: MaintenanceDelivery = { files: [], links: [], parts: {}, secrets: [], replacedCron: [] };
+const NOTHING: MaintenanceDelivery = { files: [], links: [], parts: {}, secrets: [], replaced: [] };
 
 /** The program, what it runs, what it reads, and the timers that start it. */
 export const maintenanceDelivery = (site: RegistrySite): MaintenanceDelivery => {
@@ -137,11 +139,11 @@ export const maintenanceDelivery = (site: RegistrySite): MaintenanceDelivery => 
       target: `../${unitOf(task)}.timer`,
     })),
     parts: {
-      "cron: disabled are entries whose command contains": replacedCron(maintenance)
+      "cron and systemd: disabled is what runs a command that contains": replacedBy(maintenance)
         .map((text) => `${text}\n`)
         .join(""),
     },
     secrets: [maintenance.credentialsFile],
-    replacedCron: replacedCron(maintenance),
+    replaced: replacedBy(maintenance),
   };
 };

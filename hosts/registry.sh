@@ -2,8 +2,9 @@
 #
 # The registries of a host, their front and their browser, as a compose project.
 #
-# Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS IMAGES_OF SERVICES FRONT AUTHORITATIVE
-# PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS MAINTENANCE REPLACED_CRON.
+# Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS IMAGES_OF SERVICES FRONT READ_LATE
+# AUTHORITATIVE PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS MAINTENANCE, and what takeover.sh and
+# collectors.sh need.
 
 HEALTH_SECONDS=120
 COMPOSE_SECONDS=300
@@ -20,8 +21,7 @@ check_host() {
   docker info >/dev/null 2>&1 || fail "docker does not answer; allowed is a host on which it runs: systemctl start docker"
   docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin; allowed is version 2: install it there, nothing is installed from here"
   check_operator_files
-  check_container_names
-  list_cron_entries
+  list_collectors
 }
 
 # They are the operator's, and never leave the host: all that is looked at is whether they will do.
@@ -34,96 +34,21 @@ check_operator_files() {
   for path in "${CERTIFICATES[@]}"; do
     [[ -f $path ]] || fail "there is no $path; allowed is the certificate with its chain: put it there"
   done
+  # In a container, root without its capabilities reads what root owns, or what everybody may.
+  for path in "${SECRETS[@]}" "${CERTIFICATES[@]}"; do
+    [[ $(stat -Lc %u -- "$path") == 0 ]] || (((0$(stat -Lc %a -- "$path") & 4) != 0)) ||
+      fail "$path belongs to $(stat -Lc %U -- "$path"), and the containers could not read it; allowed is root: chown root '$path'"
+  done
   for path in "${HTPASSWDS[@]}"; do
     # shellcheck disable=SC2016 # the dollars are those of the hash
     grep -qE '^[^:]+:\$2[aby]\$' -- "$path" || fail "$path has no user with a bcrypt hash; allowed is at least one, the registry knows no other kind: make one with warden htpasswd"
   done
 }
 
-check_container_names() {
-  local name owner
-  for name in "${CONTAINERS[@]}"; do
-    owner=$(docker inspect --format '{{ index .Config.Labels "com.docker.compose.project" }}' "$name" 2>/dev/null) || continue
-    if [[ $owner != "$PROJECT" ]]; then
-      fail "the container $name is of compose project \"$owner\"; allowed is $PROJECT: set registry.project, or remove it with docker rm -f $name"
-    elif [[ ! -f $MANIFEST ]]; then
-      say "takes over the container $name"
-    fi
-  done
-}
-
-# --- cron ---
-
-# In front of an entry that the maintenance is in place of.
-DISABLED='# disabled by registry-warden: '
-
-CRONTABS=/var/spool/cron/crontabs
-
-# A link may lead to what is not cron's.
-cron_files() { find /etc/crontab /etc/cron.d "$CRONTABS" -maxdepth 1 -type f 2>/dev/null | sort; }
-
-# The words between the time and the command, as a pattern: a crontab of the system names a user there. crontab(5)
-user_in() { [[ $1 == "$CRONTABS"/* ]] || printf '[^[:space:]]+[[:space:]]+'; }
-
-# The command of a line; nothing where it is a comment or sets a variable.
-cron_command() {
-  local user=$1 line=$2
-  [[ ! $line =~ ^[[:space:]]*[A-Za-z_\"\'][^=[:space:]]*[[:space:]]*= ]] || return 0
-  [[ $line =~ ^[[:space:]]*(@[a-z]+|[^#@[:space:]][^[:space:]]*([[:space:]]+[^[:space:]]+){4})[[:space:]]+$user(.*)$ ]] || return 0
-  printf '%s' "${BASH_REMATCH[-1]}"
-}
-
-# The first text of those that are replaced which a command contains.
-replaced_in() {
-  local text
-  for text in "${REPLACED_CRON[@]}"; do
-    if [[ $1 == *"$text"* ]]; then
-      printf '%s' "$text"
-      return
-    fi
-  done
-}
-
-# Of a command only its name, or the text it is known by: its line may hold a password.
-list_cron_entries() {
-  local file line command user text
-  while IFS= read -r file; do
-    user=$(user_in "$file")
-    while IFS= read -r line; do
-      command=$(cron_command "$user" "$line")
-      text=$(replaced_in "$command")
-      if [[ -n $text ]]; then
-        say "disables in $file: ${line%"$command"}… $text …"
-      elif [[ $command =~ registry|garbage-collect ]]; then
-        warn "cron still has in $file: ${line%"$command"}${command%%[[:space:]]*} …, which names a registry; it is left alone"
-      fi
-    done <"$file"
-  done < <(cron_files)
-  while IFS= read -r file; do
-    warn "cron still has $file, which collects garbage; remove it"
-  done < <(grep -ls garbage-collect /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* || true)
-}
-
-# Entries are disabled within the transaction, so that its backup has them and its rollback puts them back.
 stage_parts() {
-  local file line replaced user
-  ((${#REPLACED_CRON[@]} > 0)) || return 0
-  while IFS= read -r file; do
-    replaced=no
-    user=$(user_in "$file")
-    while IFS= read -r line || [[ -n $line ]]; do
-      if [[ -n $(replaced_in "$(cron_command "$user" "$line")") ]]; then
-        replaced=yes
-        line=$DISABLED$line
-      fi
-      printf '%s\n' "$line"
-    done <"$file" >"$STATE/crontab"
-    [[ $replaced == yes ]] || continue
-    stage_file "$file" "$(stat -c '0%a' -- "$file")" <"$STATE/crontab"
-    # cron refuses one that belongs to somebody else.
-    chown --reference="$file" -- "$STAGED$file"
-  done < <(cron_files)
-  rm -f -- "$STATE/crontab"
+  note_origin
+  stage_origin
+  stage_collectors
 }
 
 # --- containers ---
@@ -134,6 +59,7 @@ validate() {
   local refused
   refused=$(docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" config --quiet 2>&1) ||
     fail "docker compose refuses the file: ${refused//$'\n'/ }"
+  preflight
 }
 
 prepare() {
@@ -159,7 +85,8 @@ try_front() {
   local trial=$STATE/trial outcome=0 said
   rm -rf -- "$trial"
   mkdir -m 0755 -- "$trial"
-  cp -- "$STAGED$FRONT_FILE" "$trial/nginx.conf"
+  # What nginx reads late, so that one broken certificate does not stop it, it reads here at once.
+  sed "s/[$]$READ_LATE;\$/;/" -- "$STAGED$FRONT_FILE" >"$trial/nginx.conf"
   cat >"$trial/compose.yml" <<EOF
 services:
   $FRONT:
@@ -167,7 +94,7 @@ services:
       - { type: bind, source: $trial/nginx.conf, target: /etc/nginx/nginx.conf, read_only: true }
 EOF
   said=$(timeout "$COMPOSE_SECONDS" docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" --file "$trial/compose.yml" \
-    run --rm --no-deps --no-TTY --quiet-pull --entrypoint nginx "$FRONT" -t 2>&1) || outcome=1
+    run --rm --no-deps --no-TTY --quiet-pull --entrypoint nginx "$FRONT" -e stderr -t 2>&1) || outcome=1
   docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" down >/dev/null 2>&1 || true
   rm -rf -- "$trial"
   ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); allowed is one that it can start with: check registry.services, the certificate and the key"
@@ -208,10 +135,13 @@ start() {
     fail "docker compose cannot start the services: $(tail -n 1 <<<"$said")"
 }
 
-# compose recreates what changed and nothing else. The front comes last, when those behind it are up.
+# compose recreates what changed and nothing else. The reverse proxy comes last, when the registries behind it are up. What
+# the site no longer has goes first: it may hold a name or a port that is wanted.
 activate() {
   systemctl daemon-reload
-  start "${SERVICES[@]}"
+  stop_collectors
+  remove_half_replaced
+  start --remove-orphans "${SERVICES[@]}"
   wait_until_settled "${AUTHORITATIVE[@]}"
   require_well "${AUTHORITATIVE[@]}"
   start --remove-orphans
@@ -220,8 +150,13 @@ activate() {
 }
 
 activate_restored() {
+  local said
   systemctl daemon-reload
-  if [[ -f $COMPOSE_FILE ]]; then
+  remove_half_replaced
+  if has_origin; then
+    said=$(compose_of_origin up --detach --pull never --remove-orphans 2>&1) ||
+      fail "docker compose cannot start the services that were there before: $(tail -n 1 <<<"$said")"
+  elif [[ -f $COMPOSE_FILE && (! -e $ORIGIN || -s $ORIGIN) ]]; then
     start --remove-orphans
   else
     timeout "$COMPOSE_SECONDS" docker compose --project-name "$PROJECT" down --remove-orphans >/dev/null 2>&1
@@ -290,6 +225,7 @@ inspect_delivery() {
   done
   compare "containers of compose project $PROJECT" "$(printf '%s\n' "${CONTAINERS[@]}" | sort | paste -sd ' ')" \
     "$(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" --format '{{ .Names }}' | sort | paste -sd ' ')"
+  inspect_collectors
   compare "timers of the maintenance" "$(delivered_timers | paste -sd ' ')" "$(active_timers | paste -sd ' ')"
 }
 

@@ -1,9 +1,9 @@
-import { containerName, registryPaths, type Service } from "../site/registry";
+import { containerName, dataDirectory, registryPaths, type Service } from "../site/registry";
 import { ownPushgateway, type RegistrySite, registryHost } from "../site/schema";
 import { type ComposeFile, composeFile, NGINX, pushgatewayService, renderCompose, servicesUp } from "./compose";
 import type { DeliveredFile, Delivery } from "./delivery";
 import { maintenanceDelivery } from "./maintenance";
-import { nginxConfiguration } from "./nginx";
+import { nginxConfiguration, READ_LATE } from "./nginx";
 import { probeDelivery, probeServices } from "./probe";
 import { registryConfiguration } from "./registry-configuration";
 import { composeUnit, MAINTENANCE_UNIT, UNITS } from "./systemd-unit";
@@ -34,6 +34,8 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
   const maintenance = maintenanceDelivery(site);
   const probes = probeDelivery(site);
   const privates = services.filter((service) => service.role === "private");
+  const stores = new Map(services.map((service) => [containerName(service), dataDirectory(registry, service)]));
+  const inVolumes = services.filter(({ volume }) => volume !== undefined);
   const portsOf = (role: Service["role"]) =>
     services.filter((service) => service.role === role).map(({ port }) => String(port));
   return {
@@ -53,10 +55,12 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       ...maintenance.links,
       ...probes.links,
     ],
-    directories: services.map(({ name }) => paths.data(name)),
+    directories: services.flatMap((service) =>
+      service.volume === undefined ? [dataDirectory(registry, service)] : [],
+    ),
     parts: maintenance.parts,
     backups: "/root/registry-backups/registry-config-backup",
-    program: "registry.sh",
+    programs: ["collectors.sh", "takeover.sh", "registry.sh"],
     settings: {
       COMPOSE_FILE: paths.compose,
       FRONT_FILE: paths.nginx,
@@ -67,8 +71,15 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       CONTAINERS: Object.values(up).map(({ container_name }) => container_name),
       // In the order of the containers.
       IMAGES_OF: Object.values(up).map(({ image }) => image),
+      COMPOSE_SERVICES: Object.keys(up),
+      DATA: Object.values(up).map(({ container_name }) => stores.get(container_name) ?? ""),
+      VOLUMES: inVolumes.map(({ volume = "" }) => volume),
+      MOUNTPOINTS: inVolumes.map((service) => dataDirectory(registry, service)),
+      PORTS: Object.values(up).flatMap(({ ports = [] }) => ports.map((port) => port.replace(/:\d+$/, ""))),
+      NETWORK: registry.network,
       SERVICES: Object.keys(up).filter((name) => name !== NGINX),
       FRONT: NGINX,
+      READ_LATE,
       AUTHORITATIVE: privates.map(containerName),
       PRIVATE_PORTS: portsOf("private"),
       PRIVATE_NAMES: privates.map(({ serverName }) => serverName),
@@ -77,7 +88,7 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       CERTIFICATES: [...new Set([...privates.map(({ tls }) => tls.certificate), ...probes.certificates])],
       HTPASSWDS: privates.map(({ htpasswd }) => htpasswd),
       MAINTENANCE: MAINTENANCE_UNIT,
-      REPLACED_CRON: maintenance.replacedCron,
+      REPLACED: maintenance.replaced,
     },
   };
 };

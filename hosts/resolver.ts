@@ -1,4 +1,4 @@
-import type { DnsHost, PlainResolver, ResolvedResolver } from "../site/host";
+import { type DnsHost, linkOf, type PlainResolver, type ResolvedResolver } from "../site/host";
 import { type DnsSite, privateServices } from "../site/schema";
 import type { DeliveredFile, Delivery } from "./delivery";
 
@@ -49,20 +49,45 @@ export const cloudInitGuard: DeliveredFile = {
 };
 
 /** The servers of the link, the only node of the host's netplan file that is ours; netplan-yaml(5). */
-const netplanNode = ({ netplan, nameservers }: ResolvedResolver): Record<string, string> => ({
-  [`${netplan.file}: nameservers of ${netplan.interface}`]: lines(
-    "addresses:",
-    ...nameservers.map((address) => `  - ${address}`),
-  ),
-});
+const netplanNode = (resolver: ResolvedResolver): Record<string, string> => {
+  const { manager, file, interface: name } = linkOf(resolver);
+  if (manager !== "netplan") return {};
+  const addresses = resolver.nameservers.map((address) => `  - ${address}`);
+  return { [`${file}: nameservers of ${name}`]: lines("addresses:", ...addresses) };
+};
+
+/**
+ * The same for a link of systemd-networkd: an empty value takes back what the file of the link says, and nothing that a
+ * router or a lease offers is taken. systemd.network(5)
+ */
+const networkDropIn = (resolver: ResolvedResolver): DeliveredFile[] => {
+  const { manager, file } = linkOf(resolver);
+  if (manager !== "networkd") return [];
+  return [
+    {
+      path: `/etc/systemd/network/${file}.d/${resolver.dropIn}.conf`,
+      mode: "0644",
+      content: lines(
+        GENERATED,
+        "[Network]",
+        "DNS=",
+        ...resolver.nameservers.map((address) => `DNS=${address}`),
+        "Domains=",
+        ...["DHCPv4", "DHCPv6", "IPv6AcceptRA"].map((section) => `\n[${section}]\nUseDNS=no`),
+      ),
+    },
+  ];
+};
 
 const filesOf = (resolver: PlainResolver | ResolvedResolver): DeliveredFile[] =>
-  resolver.kind === "resolv.conf" ? [resolvConf(resolver)] : [resolvedDropIn(resolver), cloudInitGuard];
+  resolver.kind === "resolv.conf"
+    ? [resolvConf(resolver)]
+    : [resolvedDropIn(resolver), ...networkDropIn(resolver), cloudInitGuard];
 
 /** The DNS configuration of a host, with the names by which the host itself verifies it. */
 export const dnsDelivery = (site: DnsSite, host: DnsHost): Delivery => {
   const { resolver } = host;
-  const link = resolver.kind === "systemd-resolved" ? resolver.netplan : undefined;
+  const link = resolver.kind === "systemd-resolved" ? linkOf(resolver) : undefined;
   return {
     name: "dns",
     host,
@@ -71,13 +96,12 @@ export const dnsDelivery = (site: DnsSite, host: DnsHost): Delivery => {
     directories: [],
     parts: resolver.kind === "systemd-resolved" ? netplanNode(resolver) : {},
     backups: "/root/dns-backups/dns-config-backup",
-    program: "dns.sh",
+    programs: [...(link === undefined ? [] : [`${link.manager}.sh`]), "dns.sh"],
     settings: {
       RESOLVER: resolver.kind,
       NAMESERVERS: resolver.nameservers,
       SEARCH: resolver.search,
-      NETPLAN_FILE: link?.file ?? "",
-      NETPLAN_INTERFACE: link?.interface ?? "",
+      ...(link === undefined ? {} : { LINK_FILE: link.file, LINK_INTERFACE: link.interface }),
       INTERNAL_NAME: site.dns.internal.name,
       INTERNAL_ADDRESS: site.dns.internal.address,
       EXTERNAL_NAME: site.dns.external,

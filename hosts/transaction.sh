@@ -197,6 +197,28 @@ is_unchanged() {
   done
 }
 
+# A file that cannot be replaced: only whoever made it so can say why.
+refuse_fixed_files() {
+  local path fixed
+  for path in "${CHANGED[@]}" "${REMOVED[@]}"; do
+    [[ -e $path || -L $path ]] || continue
+    ! awk -v path="$path" '$5 == path { found = 1 } END { exit !found }' /proc/self/mountinfo ||
+      fail "something is mounted over $path, so it cannot be replaced; allowed is a file of its own: umount '$path'"
+    for fixed in "$path" "$(dirname -- "$path")"; do
+      ! is_immutable "$fixed" ||
+        fail "$fixed is immutable, so $path cannot be replaced; somebody wanted it so, and chattr -i '$fixed' takes it back"
+    done
+  done
+}
+
+# Not every host has lsattr; whoever may do everything but cannot open a file to append to it has been stopped by that flag.
+is_immutable() {
+  if [[ -f $1 && ! -L $1 ]] && [[ $({ : >>"$1"; } 2>&1) == *"Operation not permitted"* ]]; then
+    return 0
+  fi
+  lsattr -d -- "$1" 2>/dev/null | grep -qE '^[^ ]*[ia][^ ]* '
+}
+
 list_changes() {
   local path
   for path in "${CHANGED[@]}"; do
@@ -512,6 +534,7 @@ apply() {
     return
   fi
   list_changes
+  refuse_fixed_files
   validate
   prepare
   mapfile -t touched < <(staged_paths)

@@ -55,7 +55,7 @@ export const MAINTENANCE_METRICS = {
   registry_maintenance_success: "1 when the last run did all of its work, 0 otherwise",
   registry_maintenance_last_run_timestamp_seconds: "unix time of the end of the last run, whatever came of it",
   registry_maintenance_last_success_timestamp_seconds:
-    "unix time of the end of the last run that did all of its work; before the first, of the first report",
+    "unix time of the end of the last run that did all of its work; before the first, of the delivery",
   registry_maintenance_allowed_age_seconds: "how old the last success may become, by the schedule of the task",
   registry_maintenance_run_duration_seconds: "duration of the last run",
   registry_maintenance_freed_bytes: "bytes of the disk that the last run freed of blobs, measured before and after",

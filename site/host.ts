@@ -7,6 +7,7 @@ import {
   duplicates,
   label,
   line,
+  matching,
   port,
   record,
   refused,
@@ -56,12 +57,19 @@ const plainResolver = record({
 const FALLBACK_REASON =
   "systemd-resolved uses FallbackDNS= only when it knows no other server, so it never fails over to it; list the fallback in nameservers, behind the primary";
 
+const interfaceName = (what: string) =>
+  z.string({ error: `allowed is ${what}, for example "eth0"` }).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/, {
+    error: `allowed is ${what}, at most 15 characters, for example "eth0"`,
+  });
+
+const NETWORK_FILE = 'the name of the file that configures the interface, for example "10-eth0.network"';
+
 /**
- * systemd-resolved behind netplan. One list says it all: the global drop-in asks the primary only, with the search
+ * systemd-resolved, whose link netplan or systemd-networkd configures. One list says it all: the global drop-in asks the primary only, with the search
  * domains, and the link gets every server, without search. It is the only arrangement that fails over, leaks no
  * internal name to the fallback and recovers by itself.
  */
-const resolvedResolver = record({
+const resolvedFields = record({
   kind: z.literal("systemd-resolved"),
   search: domains,
   nameservers: nameservers(8, "a lookup that has to pass more takes longer than any client waits"),
@@ -73,23 +81,32 @@ const resolvedResolver = record({
     file: absolutePath.refine((path) => path.startsWith("/etc/netplan/") && path.endsWith(".yaml"), {
       error: 'allowed is the file that defines the interface, for example "/etc/netplan/50-cloud-init.yaml"',
     }),
-    interface: z
-      .string({ error: 'allowed is the key of the interface in the netplan file, for example "eth0"' })
-      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/, {
-        error: 'allowed is the key of the interface in the netplan file, at most 15 characters, for example "eth0"',
-      }),
+    interface: interfaceName("the key of the interface in the netplan file"),
     nameservers: refused(
       "allowed is to leave it out: the link gets the resolver's own nameservers, so that the two never disagree",
     ),
     search: refused(
       "allowed is to leave it out: with a search list on the link, internal names are asked of the fallback too",
     ),
-  }),
+  }).optional(),
+  /** Of a host without netplan: the link gets its servers by a drop-in of its file. */
+  networkd: record({
+    network: matching(/^[A-Za-z0-9][\w.@-]*\.network$/, NETWORK_FILE),
+    interface: interfaceName("the name of the interface"),
+  }).optional(),
   dns: refused(
     "allowed is to leave it out: with both servers in DNS= internal names are asked of the fallback and stay unknown after the primary is back; list them in nameservers",
   ),
   fallbackDns: refused(`allowed is to leave it out: ${FALLBACK_REASON}`),
 });
+
+const resolvedResolver = resolvedFields.check(
+  rule(resolvedFields, ["netplan?", "networkd?"], ({ netplan, networkd }) =>
+    (netplan === undefined) === (networkd === undefined)
+      ? `netplan and networkd are ${netplan === undefined ? "both left out" : "both set"}; allowed is one of the two: whichever configures the interface on the host`
+      : undefined,
+  ),
+);
 
 const ECDSA = 'the ECDSA key of the host, "ecdsa-sha2-nistp256 AAAA…"';
 
@@ -151,6 +168,21 @@ export const host = record({
 export type Host = z.output<typeof host>;
 export type PlainResolver = z.output<typeof plainResolver>;
 export type ResolvedResolver = z.output<typeof resolvedResolver>;
+/** What configures the link of a host with systemd-resolved, and where. */
+export interface Link {
+  readonly manager: "netplan" | "networkd";
+  /** The path of netplan's file; of networkd's, its name. */
+  readonly file: string;
+  readonly interface: string;
+}
+
+export const linkOf = ({ netplan, networkd }: ResolvedResolver): Link => {
+  if (netplan !== undefined) return { manager: "netplan", file: netplan.file, interface: netplan.interface };
+  if (networkd !== undefined) return { manager: "networkd", file: networkd.network, interface: networkd.interface };
+  // The schema refuses a resolver in which this could happen.
+  throw new Error("the resolver has no link");
+};
+
 export type Ssh = z.output<typeof ssh>;
 
 /** A host that changes are sent to: it runs the registries, or its names come from the site, or both. */

@@ -1,6 +1,19 @@
 import { join } from "node:path/posix";
 import * as z from "zod";
-import { absolutePath, baseUrl, domainName, duplicates, hours, label, line, port, record, refused } from "./fields";
+import {
+  absolutePath,
+  address,
+  baseUrl,
+  domainName,
+  duplicates,
+  hours,
+  label,
+  line,
+  matching,
+  port,
+  record,
+  refused,
+} from "./fields";
 import { completeVersion, image } from "./image";
 import { maintenance } from "./maintenance";
 import { retention } from "./retention";
@@ -15,14 +28,32 @@ const lockstep = refused(
   "allowed is to leave it out: the registry services move in lockstep, set registry.images.registry instead",
 );
 
+/** Where a service keeps its images. */
+const data = {
+  /** A directory of the host. @default `<directory>/data/<name>` */
+  data: absolutePath.optional(),
+  /** A named volume of Docker's that exists already, as a stack that is taken over may have it. */
+  volume: matching(
+    /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/,
+    'the name of a Docker volume, as "docker volume ls" prints it, for example "registry_data"',
+  ).optional(),
+};
+
+/** Publishes the registry's own debug address: /metrics, and /debug/pprof, which asks for no password either. */
+const metrics = {
+  metricsPort: port.optional(),
+  /** The address of the host on which that port is open. The default keeps it on the host itself. */
+  metricsAddress: address.default("127.0.0.1"),
+};
+
 const proxyService = record({
   /** The compose service and its container are called `registry-<name>`. */
   name: serviceName,
   role: z.literal("proxy"),
   upstream: baseUrl(["https", "http"]),
   port,
-  /** Publishes the registry's own debug address, with /metrics, on this port. */
-  metricsPort: port.optional(),
+  ...data,
+  ...metrics,
   /** The operator's env file, mode 0600, with REGISTRY_PROXY_USERNAME and REGISTRY_PROXY_PASSWORD. */
   credentialsFile: absolutePath.optional(),
   image: lockstep,
@@ -35,7 +66,8 @@ const privateService = record({
   name: serviceName,
   role: z.literal("private"),
   port,
-  metricsPort: port.optional(),
+  ...data,
+  ...metrics,
   /** The name in the certificate; clients reach the registry as `<serverName>:<port>`. */
   serverName: domainName,
   /** The operator's files on the host, never read into a plan. */
@@ -55,7 +87,6 @@ export const registryPaths = (directory: string) => ({
   compose: join(directory, "docker-compose.yml"),
   nginx: join(directory, "nginx.conf"),
   config: (name: string) => join(directory, `config-${name}.yml`),
-  data: (name: string) => join(directory, "data", name),
   retention: (name: string) => join(directory, `retention-${name}.json`),
   /** A label has no dot, so none of these is a file of another service. */
   readOnlyConfig: (name: string) => join(directory, `config-${name}.read-only.yml`),
@@ -114,6 +145,22 @@ const distinctNames = rule(fields, ["services.name"], ({ services }) => {
     ? undefined
     : `service ${twice.join(", ")} is declared more than once; allowed is one of a name: rename or remove one`;
 });
+
+const oneStoreEach = rule(
+  fields,
+  ["directory", "services.name", "services.data", "services.volume"],
+  ({ directory, services }) => {
+    const undecided = services.filter(({ data, volume }) => data !== undefined && volume !== undefined);
+    if (undecided.length > 0)
+      return `service ${undecided.map(({ name }) => name).join(", ")} has both data and volume; allowed is one of the two: name where its images are`;
+    // Of one name there may be one service only, which is another rule.
+    const different = services.filter(({ name }, index) => services.findIndex((each) => each.name === name) === index);
+    const twice = duplicates(different.map((service) => dataDirectory({ directory }, service)));
+    return twice.length === 0
+      ? undefined
+      : `${twice.join(", ")} holds the data of more than one service; allowed is one service a store: give each its own`;
+  },
+);
 
 const distinctPaths = rule(
   fields,
@@ -214,6 +261,7 @@ export const registry = fields.check(
   distinctPorts,
   distinctNames,
   distinctPaths,
+  oneStoreEach,
   browsesKnownService,
   uiHasImage,
   nginxResolvesUpstreams,
@@ -226,6 +274,15 @@ export type Registry = z.output<typeof registry>;
 export type Service = Registry["services"][number];
 export type ProxyService = Extract<Service, { role: "proxy" }>;
 export type PrivateService = Extract<Service, { role: "private" }>;
+
+/** What Docker's "local" driver keeps its volumes in, unless the daemon has another `data-root`. */
+const VOLUMES = "/var/lib/docker/volumes";
+
+/** Where the images of a service are on the host: the folder that holds `docker/registry/v2`. */
+export const dataDirectory = (
+  { directory }: { readonly directory: string },
+  { name, data, volume }: { readonly name: string; readonly data?: string; readonly volume?: string },
+): string => (volume === undefined ? (data ?? join(directory, "data", name)) : join(VOLUMES, volume, "_data"));
 
 /** Compose service, container and host name of a registry service. */
 export const containerName = (service: Pick<Service, "name">): string => `registry-${service.name}`;

@@ -199,23 +199,3 @@ test("a name that a shell would run is one word of the command", async () => {
   expect(words).toEqual(["mv", "-nT", "--", `${tags}/${odd}`, `${store.root}/set-aside-${odd}`, ""]);
   expect(findings[0].next).not.toContain("\u001b");
 });
-
-test("a registry that serves other tags is another: nothing is repaired through it", async () => {
-  rmSync(store.layout.blobData(digestOf(firstLayer)));
-  registry.push("app", pushed, "v1", "v2");
-  const { findings } = await diagnose();
-  expect(new Set(findings.map(({ remedy }: { remedy: string }) => remedy))).toEqual(new Set(["other-address"]));
-  expect(await runWarden("repair", registry.host, "--storage", store.root)).toMatchObject({
-    code: 2,
-    out: "",
-    err: expect.stringContaining("is not the registry of this store: it serves app:v2, which is not in"),
-  });
-});
-
-test("a registry that serves other repositories, and nothing broken: that is told", async () => {
-  registry.push("foreign", pushed, "v1");
-  expect(await diagnose()).toMatchObject({
-    code: 1,
-    findings: [{ repository: "foreign", cause: "another registry", http: null, disk: null }],
-  });
-});

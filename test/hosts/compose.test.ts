@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { parse } from "yaml";
-import { composeFile, readOnlyOverride, renderCompose, servicesUp } from "../../hosts/compose";
+import { type ComposeFile, composeFile, readOnlyOverride, renderCompose, servicesUp } from "../../hosts/compose";
 import type { Registry } from "../../site/registry";
 import { privateServices } from "../../site/schema";
 import { referenceSite } from "../sites";
@@ -46,7 +46,7 @@ test("the front publishes all six ports, a registry only its metrics, the browse
   const published = Object.fromEntries(Object.entries(compose.services).map(([name, { ports }]) => [name, ports]));
   expect(published).toMatchObject({
     nginx: ["5000:5000", "5010:5010", "5020:5020", "5030:5030", "5040:5040", "5050:5050"],
-    "registry-dockerhub": ["5001:5001"],
+    "registry-dockerhub": ["127.0.0.1:5001:5001"],
     "registry-ui": ["8080:80"],
   });
   expect(published["registry-private"]).toBeUndefined();
@@ -70,7 +70,61 @@ test("only the data is writable, and a missing file is an error instead of a new
   expect(mounts.filter(({ read_only }) => !read_only).map(({ target }) => target)).toEqual(
     registry.services.map(() => "/var/lib/registry"),
   );
-  expect(mounts.every(({ bind }) => bind.create_host_path === false)).toBe(true);
+  expect(mounts.every((mount) => mount.type === "bind" && !mount.bind.create_host_path)).toBe(true);
+});
+
+describe("a service whose images are elsewhere", () => {
+  const storedIn = (where: { data: string } | { volume: string }) =>
+    composeFile(
+      {
+        ...registry,
+        services: registry.services.map((each) => (each.role === "private" ? { ...each, ...where } : each)),
+      },
+      "",
+    );
+  const mountedAt = (file: ComposeFile, name: string, wanted: string) =>
+    service(name, file).volumes?.filter(({ target }) => target === wanted);
+
+  test("in a directory of its own, keeps them there, for warden too", () => {
+    const file = storedIn({ data: "/srv/registry" });
+    expect(mountedAt(file, "registry-private", "/var/lib/registry")).toMatchObject([
+      { type: "bind", source: "/srv/registry", read_only: false },
+    ]);
+    expect(mountedAt(file, "warden", "/data/private")).toMatchObject([{ source: "/srv/registry" }]);
+    expect(file.volumes).toBeUndefined();
+  });
+
+  test("in a volume, has that volume, which compose neither makes nor removes", () => {
+    const file = storedIn({ volume: "old_data" });
+    expect(mountedAt(file, "registry-private", "/var/lib/registry")).toEqual([
+      { type: "volume", source: "old_data", target: "/var/lib/registry", read_only: false },
+    ]);
+    expect(mountedAt(file, "warden", "/data/private")).toMatchObject([{ type: "volume", source: "old_data" }]);
+    expect(file.volumes).toEqual({ old_data: { external: true, name: "old_data" } });
+  });
+});
+
+test("a debug port is open where the site says, by default on the host itself", () => {
+  const at = (metricsAddress: string) =>
+    composeFile({ ...registry, services: registry.services.map((each) => ({ ...each, metricsAddress })) }, "");
+  expect(service("registry-dockerhub", at("10.0.20.10")).ports).toEqual(["10.0.20.10:5001:5001"]);
+  expect(service("registry-dockerhub", at("fd00::10")).ports).toEqual(["[fd00::10]:5001:5001"]);
+});
+
+test("no container may write to its image or use a capability, but the browser, which is made to", () => {
+  for (const [name, each] of Object.entries(compose.services)) {
+    expect([name, each]).toMatchObject([name, { cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] }]);
+    expect([name, each.read_only, each.cap_add === undefined]).toEqual([
+      name,
+      name !== "registry-ui",
+      name !== "registry-ui",
+    ]);
+  }
+});
+
+test("no log grows for ever", () => {
+  for (const each of Object.values(compose.services))
+    expect(each.logging).toEqual({ driver: "json-file", options: { "max-size": "10m", "max-file": "5" } });
 });
 
 describe("warden, for the maintenance", () => {
@@ -90,7 +144,7 @@ describe("warden, for the maintenance", () => {
     expect(warden).toMatchObject({ read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] });
     const written = warden.volumes?.filter(({ read_only }) => !read_only).map(({ source }) => source);
     expect(written).toEqual(["/opt/registry/data/private"]);
-    expect(warden.volumes?.every(({ bind }) => bind.create_host_path === false)).toBe(true);
+    expect(warden.volumes?.every((mount) => mount.type === "bind" && !mount.bind.create_host_path)).toBe(true);
   });
 
   test("has the account of the operator's file, and no value of it", () => {
@@ -144,7 +198,13 @@ test("a new cache changes the front as well", () => {
     ...registry,
     services: [
       ...registry.services,
-      { name: "gitlab", role: "proxy", upstream: "https://registry.gitlab.com", port: 5060 },
+      {
+        name: "gitlab",
+        role: "proxy",
+        upstream: "https://registry.gitlab.com",
+        port: 5060,
+        metricsAddress: "127.0.0.1",
+      },
     ],
   };
   const after = composeFile(grown, "the registries");

@@ -123,9 +123,16 @@ const shell = (
   command: string,
   texts: readonly string[] = ["garbage-collect", "/opt/registry/cleanup-tags.sh"],
 ): string =>
-  execFileSync("bash", ["-c", `REPLACED_CRON=(${texts.map(quote).join(" ")}); source hosts/registry.sh; ${command}`], {
-    encoding: "utf8",
-  });
+  execFileSync(
+    "bash",
+    [
+      "-c",
+      `HOST=lab; REPLACED=(${texts.map(quote).join(" ")}); source hosts/core.sh; source hosts/collectors.sh; ${command}`,
+    ],
+    {
+      encoding: "utf8",
+    },
+  );
 
 const CRONTAB = "/var/spool/cron/crontabs/root";
 const commandOf = (line: string, path = CRONTAB): string => shell(`cron_command "$(user_in ${path})" ${quote(line)}`);

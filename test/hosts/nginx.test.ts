@@ -56,6 +56,18 @@ test.each([
   expect(configuration.split("\n")).toContain(`  ${directive}`);
 });
 
+test.each(["user root;", "client_body_temp_path /tmp/client_body;", "pid /tmp/nginx.pid;", "server_tokens off;"])(
+  "it runs in a container that it cannot write to, without a capability: %s",
+  (directive) => {
+    expect(configuration).toMatch(new RegExp(`^ *${directive.replaceAll(".", "\\.")}$`, "m"));
+  },
+);
+
+test("a site without a private registry has no TLS", () => {
+  const caches = { ...registry, services: registry.services.filter(({ role }) => role === "proxy") };
+  expect(nginxConfiguration(caches)).not.toMatch(/ssl|read_late/);
+});
+
 test("headers are set at one level, because a server that sets one drops the others", () => {
   for (const text of servers.values()) expect(text).not.toContain("proxy_set_header");
 });

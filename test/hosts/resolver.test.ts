@@ -50,6 +50,23 @@ test("the netplan file is edited, never delivered as a whole, and kept from clou
   expect(paths).toContain(cloudInitGuard.path);
 });
 
+test("a link of networkd gets every server by a drop-in of its file, and takes none from a lease", () => {
+  const resolver = {
+    ...resolved.resolver,
+    netplan: undefined,
+    networkd: { network: "10-eth0.network", interface: "eth0" },
+  };
+  const delivery = dnsDelivery(site, { ...resolved, resolver } as typeof resolved);
+  const found = delivery.files.find(({ path }) => path.startsWith("/etc/systemd/network/"));
+  expect(found?.path).toBe("/etc/systemd/network/10-eth0.network.d/10-internal-dns.conf");
+  expect(found?.content.split("\n").slice(1)).toEqual([
+    ...["[Network]", "DNS=", "DNS=10.0.20.1", "DNS=94.140.14.14", "Domains=", ""],
+    ...["[DHCPv4]", "UseDNS=no", "", "[DHCPv6]", "UseDNS=no", "", "[IPv6AcceptRA]", "UseDNS=no", ""],
+  ]);
+  expect(delivery.parts).toEqual({});
+  expect(delivery.programs).toEqual(["networkd.sh", "dns.sh"]);
+});
+
 test("a host without systemd-resolved gets one file and no part of another", () => {
   const delivery = dnsDelivery(site, plain);
   expect(delivery.files.map(({ path }) => path)).toEqual(["/etc/resolv.conf"]);

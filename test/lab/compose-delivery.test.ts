@@ -240,7 +240,9 @@ describeWithHosts(
           "401",
         ]);
         expect(answer(8080)).not.toBe("000");
-        expect(answer(5001, "/metrics")).toBe("200");
+        // Profiles are there too, so the port is open on the host alone.
+        expect(answer(5001, "/metrics")).toBe("000");
+        expect(hosts.ssh("vm", "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:5001/metrics")).toBe("200");
       });
 
       test("take a push and give it back, through TLS and with credentials only", () => {
@@ -465,6 +467,13 @@ describeWithHosts(
         `mkdir -p ${quote(directory)} && cd ${quote(directory)} && cp -p /opt/registry/htpasswd accounts &&
          cp -p /opt/registry/tls/fullchain.pem 'a "chain".pem' && cp -p /opt/registry/tls/privkey.pem 'a $key.pem'`,
       );
+      // A registry that would start on another directory is refused: the data is moved first, as the refusal says.
+      expect(deliver(deliveryOf(siteWith(moved))).output).toContain(
+        `the container registry-private has its images in /opt/registry/data/private and would start on ${directory}/data/private`,
+      );
+      const move = (from: string, to: string) =>
+        hosts.ssh("vm", `docker compose --project-name registry stop && mv ${quote(`${from}/data`)} ${quote(to)}`);
+      move("/opt/registry", directory);
       expect(stack.apply(siteWith(moved))).toMatchObject({ status: 0 });
       expect(answer(5050)).toBe("401");
       const mounted: { Source: string }[] = JSON.parse(
@@ -475,6 +484,7 @@ describeWithHosts(
       expect(hosts.ssh("vm", "systemctl is-active docker-compose-registry.service")).toBe("active\n");
       writeFileSync(join(folder, "moved.json"), JSON.stringify(siteWith(moved)));
       expect(hosts.warden(join(folder, "moved.json"), "drift", "registry-vm").output).not.toMatch(/container|\/opt/);
+      move(directory, "/opt/registry");
       expect(stack.apply(siteWith())).toMatchObject({ status: 0 });
     }, 240_000);
 

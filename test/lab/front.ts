@@ -7,8 +7,6 @@ import { required } from "./components";
 import { accepts, start, temporaryFolder } from "./process";
 import type { LabServer } from "./prometheus";
 
-const TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-
 /**
  * The front of a site's one registry, with the configuration that is delivered: only its addresses and paths are those of
  * this machine.
@@ -20,13 +18,11 @@ export const startFront = async (registry: Registry, upstream: string, tls: KeyP
   if (service === undefined || others.length > 0) throw new Error("the front of the lab has one registry");
   const folder = temporaryFolder("front");
   mkdirSync(join(folder, "temp"));
-  // Its workers are of another user where the test is root.
-  const temporary = TEMPORARY.map((kind) => `${kind}_temp_path ${folder}/temp/${kind};`);
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off;\n${nginxConfiguration(registry)}`
-      .replace("pid /tmp/nginx.pid;", `pid ${folder}/nginx.pid;`)
-      .replace("access_log /dev/stdout;", ["access_log off;", ...temporary].join("\n"))
+      .replaceAll("/tmp/", `${folder}/temp/`)
+      .replace("access_log /dev/stdout;", "access_log off;")
       .replace(/ssl_certificate .*;/, `ssl_certificate ${tls.certificate};`)
       .replace(/ssl_certificate_key .*;/, `ssl_certificate_key ${tls.key};`)
       .replace(/listen (\d+)/, "listen 127.0.0.1:$1")

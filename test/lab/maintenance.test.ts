@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,9 +38,9 @@ const site: WholeInput = {
 };
 
 describeWithHosts(
-  ["nginx", "registry", "skopeo", "pushgateway", "openssl"],
+  ["nginx", "registry", "skopeo", "pushgateway", "promtool", "openssl"],
   "the maintenance, on a booted host with Docker",
-  ({ nginx, registry, skopeo, pushgateway }) => {
+  ({ nginx, registry, skopeo, pushgateway, promtool }) => {
     const hosts = new Hosts();
     const folder = mkdtempSync(join(tmpdir(), "warden-maintenance-"));
     const authority = createCertificateAuthority();
@@ -400,6 +400,111 @@ describeWithHosts(
         300_000,
       );
     });
+
+    describe("a run that fails is never the last success", () => {
+      beforeAll(async () => {
+        await resetStore();
+        succeed("clean-up");
+      }, 120_000);
+      const failed = () => expect(reported("registry_maintenance_success", "clean-up")).toBe(0);
+      const lastSuccess = () => reported("registry_maintenance_last_success_timestamp_seconds", "clean-up");
+
+      test("on a disk that is full, and it stays failed until it has succeeded", () => {
+        const before = lastSuccess();
+        hosts.ssh(
+          "vm",
+          `cp -a /var/lib/registry-warden /run/kept; mount -t tmpfs -o size=192k tmpfs /var/lib/registry-warden
+           cp -a /run/kept/. /var/lib/registry-warden; dd if=/dev/zero of=/var/lib/registry-warden/.filler bs=4k 2>/dev/null || true`,
+        );
+        try {
+          expect(task("clean-up").status).not.toBe(0);
+          failed();
+          expect(journal("clean-up")).toContain(
+            "it cannot be noted that registry-private is out of service, so nothing was done with it",
+          );
+          task("disk");
+          failed();
+          hosts.ssh("vm", "rm /var/lib/registry-warden/.filler");
+          succeed("disk");
+          failed();
+          expect(lastSuccess()).toBe(before);
+          succeed("clean-up");
+          expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
+        } finally {
+          hosts.ssh("vm", "umount /var/lib/registry-warden; rm -rf /run/kept");
+        }
+      }, 240_000);
+
+      test.each<[name: string, arrange: string, undo: string, said: string]>([
+        [
+          "with an account that is refused, which is no damage",
+          "cp -p /opt/registry/maintenance.env /root/kept; sed -i \"s/^REG_PASS=.*/REG_PASS='wrong'/\" /opt/registry/maintenance.env",
+          "mv /root/kept /opt/registry/maintenance.env",
+          "registry-private could not be checked, for the reason above, so nothing is known of its images: nothing was removed",
+        ],
+        [
+          "without the file of the account",
+          "mv /opt/registry/maintenance.env /root/kept",
+          "mv /root/kept /opt/registry/maintenance.env",
+          "warden cannot be run, so nothing was done with registry-private: ",
+        ],
+        [
+          "without the policy",
+          "mv /opt/registry/retention-private.json /root/kept",
+          "mv /root/kept /opt/registry/retention-private.json",
+          "warden cannot be run, so nothing was done with registry-private: ",
+        ],
+      ])(
+        "%s",
+        (_, arrange, undo, said) => {
+          const before = lastSuccess();
+          hosts.ssh("vm", arrange);
+          try {
+            expect(task("clean-up").status).not.toBe(0);
+          } finally {
+            hosts.ssh("vm", undo);
+          }
+          expect(journal("clean-up")).toContain(said);
+          expect(journal("clean-up")).not.toContain("not found whole");
+          failed();
+          expect(lastSuccess()).toBe(before);
+          succeed("clean-up");
+        },
+        120_000,
+      );
+
+      test("with a mark that says nothing, of a disk that was full: the task is known all the same", () => {
+        hosts.ssh("vm", `: >${STATE}/at-work/registry-private`);
+        succeed("disk");
+        failed();
+        expect(hosts.operator(["curl", "-s", `${PUSHGATEWAY}/metrics`]).output).not.toContain('task=""');
+        succeed("clean-up");
+      }, 120_000);
+    });
+
+    test("everything that is pushed says what it means, and is well-formed", () => {
+      const { output } = hosts.operator(["curl", "-s", `${PUSHGATEWAY}/metrics`]);
+      const ours = output.split("\n").filter((line) => line.includes("registry_maintenance_"));
+      const explained = ours.filter((line) => line.startsWith("# HELP")).map((line) => line.split(" ")[2]);
+      const sampled = ours.filter((line) => !line.startsWith("#")).map((line) => line.split(/[{ ]/, 1)[0]);
+      expect(explained).toEqual([...new Set(sampled)]);
+      const [program, ...args] = promtool.command;
+      const checked = spawnSync(program, [...args, "check", "metrics"], {
+        input: `${ours.join("\n")}\n`,
+        encoding: "utf8",
+      });
+      expect([checked.status, checked.stdout, checked.stderr]).toEqual([0, "", ""]);
+    });
+
+    test("a clean-up has room that the disk keeps for it", () => {
+      const reserve = "stat -c %s /opt/registry/data/private/.registry-warden-reserve";
+      succeed("disk");
+      expect(hosts.ssh("vm", reserve)).toBe("16777216\n");
+      succeed("clean-up");
+      expect(hosts.try("vm", reserve).status).not.toBe(0);
+      succeed("disk");
+      expect(hosts.ssh("vm", reserve)).toBe("16777216\n");
+    }, 120_000);
 
     test("of two tasks the second waits for the first", async () => {
       await resetStore();

@@ -1,19 +1,20 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Agent, fetch } from "undici";
-import { nginxConfiguration } from "../../hosts/nginx";
+import { nginxConfiguration, READ_LATE } from "../../hosts/nginx";
 import type { Registry } from "../../site/registry";
 import { referenceSite } from "../sites";
-import { type CertificateAuthority, createCertificateAuthority } from "./certificates";
+import { type CertificateAuthority, createCertificateAuthority, type KeyPair } from "./certificates";
 import { describeWith } from "./components";
 import { accepts, freePort, start, temporaryFolder } from "./process";
 
-describeWith(["nginx", "openssl"], "the front, read by nginx", ({ nginx }) => {
+describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx, openssl }) => {
   let folder: string;
   let authority: CertificateAuthority;
   let registry: Registry;
   let configuration: string;
+  let pair: KeyPair;
 
   /** The configuration that is delivered, but for what this machine has: free ports, and paths that a test may write to. */
   beforeAll(async () => {
@@ -23,25 +24,17 @@ describeWith(["nginx", "openssl"], "the front, read by nginx", ({ nginx }) => {
     const services = [];
     for (const service of given.services) services.push({ ...service, port: await freePort() });
     registry = { ...given, services };
-    const pair = authority.issue(["127.0.0.1"]);
+    pair = authority.issue(["127.0.0.1"]);
     mkdirSync(join(folder, "temp"));
     configuration = join(folder, "nginx.conf");
     writeFileSync(
       configuration,
       nginxConfiguration(registry)
-        .replace("pid /tmp/nginx.pid;", `pid ${folder}/nginx.pid;`)
-        .replace(/ssl_certificate .*;/, `ssl_certificate ${pair.certificate};`)
-        .replace(/ssl_certificate_key .*;/, `ssl_certificate_key ${pair.key};`)
+        .replaceAll("/tmp/", `${folder}/temp/`)
+        .replace(/ssl_certificate .*;/, `ssl_certificate ${pair.certificate}$$${READ_LATE};`)
+        .replace(/ssl_certificate_key .*;/, `ssl_certificate_key ${pair.key}$$${READ_LATE};`)
         .replaceAll(/listen (\d+)/g, "listen 127.0.0.1:$1")
-        .replace(
-          "access_log /dev/stdout;",
-          [
-            "access_log off;",
-            ...["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
-              (kind) => `${kind}_temp_path ${folder}/temp/${kind};`,
-            ),
-          ].join("\n"),
-        ),
+        .replace("access_log /dev/stdout;", "access_log off;"),
     );
   });
   afterAll(() => {
@@ -73,6 +66,78 @@ describeWith(["nginx", "openssl"], "the front, read by nginx", ({ nginx }) => {
     } finally {
       await running.stop();
     }
+  });
+
+  const running = () =>
+    start([...nginx.command, "-c", configuration, "-p", folder, "-g", "daemon off;"], {
+      ready: () => Promise.all(registry.services.map(({ port }) => accepts(port))).then((open) => open.every(Boolean)),
+    });
+  const privatePort = () => registry.services.find(({ role }) => role === "private")?.port ?? 0;
+  const cachePort = () => registry.services.find(({ role }) => role === "proxy")?.port ?? 0;
+
+  /** A handshake with the port of the private registry: what openssl prints of it, and whether it was made. */
+  const handshake = (...options: string[]): { made: boolean; output: string } => {
+    const [client, ...first] = openssl.command;
+    const { status, stdout, stderr } = spawnSync(
+      client,
+      [...first, "s_client", "-connect", `127.0.0.1:${privatePort()}`, "-CAfile", authority.certificate, ...options],
+      { input: "", encoding: "utf8", timeout: 20_000 },
+    );
+    return { made: status === 0 && !/Cipher is \(NONE\)/.test(stdout), output: stdout + stderr };
+  };
+
+  test("speaks TLS 1.2 and 1.3 with forward secrecy and authenticated encryption, and nothing older", async () => {
+    const nginxProcess = await running();
+    try {
+      const offered: [string[], boolean][] = [
+        [["-tls1_3"], true],
+        [["-tls1_2"], true],
+        [["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], true],
+        // A client of the lab's openssl may not speak these by itself: the lowest level of security lets it.
+        [["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false],
+        [["-tls1", "-cipher", "ALL:@SECLEVEL=0"], false],
+        [["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0"], false],
+        [["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA:@SECLEVEL=0"], false],
+        [["-tls1_2", "-cipher", "AES128-GCM-SHA256:@SECLEVEL=0"], false],
+        [["-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"], false],
+      ];
+      for (const [options, made] of offered) expect([options, handshake(...options).made]).toEqual([options, made]);
+      const { output } = handshake("-tls1_2");
+      expect(output).toContain("Verify return code: 0 (ok)");
+      expect(output).toContain("Compression: NONE");
+      expect(output).not.toContain("TLS session ticket:");
+    } finally {
+      await nginxProcess.stop();
+    }
+  }, 60_000);
+
+  test("serves the caches with a certificate that is broken, and is well again with a good one, without a reload", async () => {
+    const good = readFileSync(pair.certificate);
+    writeFileSync(pair.certificate, "no certificate");
+    const nginxProcess = await running();
+    try {
+      expect((await fetch(`http://127.0.0.1:${cachePort()}/v2/`)).status).toBe(502);
+      expect(handshake().made).toBe(false);
+      writeFileSync(pair.certificate, good);
+      expect(handshake().made).toBe(true);
+      rmSync(pair.certificate);
+      expect(handshake("-no_ticket").made).toBe(false);
+      expect((await fetch(`http://127.0.0.1:${cachePort()}/v2/`)).status).toBe(502);
+    } finally {
+      await nginxProcess.stop();
+      writeFileSync(pair.certificate, good);
+    }
+  }, 60_000);
+
+  test("refuses a pair that does not belong together once it is told to read it at once, as a delivery does", () => {
+    const other = authority.issue(["127.0.0.1"]);
+    const early = join(folder, "early.conf");
+    const text = readFileSync(configuration, "utf8").replaceAll(`$${READ_LATE};`, ";");
+    writeFileSync(early, text);
+    const check = () => execFileSync(program, [...args, "-t", "-c", early, "-p", folder], { stdio: "pipe" });
+    expect(check).not.toThrow();
+    writeFileSync(early, text.replace(pair.key, other.key));
+    expect(check).toThrow(/key values mismatch/);
   });
 
   test("fails where an upstream block misses the zone that a resolved name needs", () => {

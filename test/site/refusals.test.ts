@@ -122,6 +122,32 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     '"systemd-resolved"',
   ],
   [
+    "a link that nobody configures",
+    (site) => {
+      host(site, "registry-vm").resolver.netplan = undefined;
+    },
+    "hosts[1].resolver: ",
+    "netplan and networkd are both left out",
+  ],
+  [
+    "a link that two configure",
+    (site) => {
+      host(site, "registry-vm").resolver.networkd = { network: "10-eth0.network", interface: "eth0" };
+    },
+    "hosts[1].resolver: ",
+    "netplan and networkd are both set",
+  ],
+  [
+    "a file of networkd by its path",
+    (site) => {
+      const { resolver } = host(site, "registry-vm");
+      resolver.networkd = { network: "../10-eth0.network", interface: "eth0" };
+      resolver.netplan = undefined;
+    },
+    "hosts[1].resolver.networkd.network: ",
+    "the name of the file that configures the interface",
+  ],
+  [
     "a netplan file elsewhere",
     (site) => {
       host(site, "registry-vm").resolver.netplan.file = "/etc/network/interfaces";
@@ -343,6 +369,48 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     },
     "registry: ",
     "port 8080 is published more than once",
+  ],
+  [
+    "two services of one store",
+    (site) => {
+      service(site, "private").data = "/opt/registry/data/quay";
+    },
+    "registry: ",
+    "/opt/registry/data/quay holds the data of more than one service",
+  ],
+  [
+    "two services of one volume",
+    (site) => {
+      service(site, "private").volume = "images";
+      service(site, "ghcr").volume = "images";
+    },
+    "registry: ",
+    "/var/lib/docker/volumes/images/_data holds the data of more than one service",
+  ],
+  [
+    "a service of two stores",
+    (site) => {
+      service(site, "private").data = "/srv/registry";
+      service(site, "private").volume = "images";
+    },
+    "registry: ",
+    "service private has both data and volume",
+  ],
+  [
+    "a volume that cannot be one",
+    (site) => {
+      service(site, "private").volume = "../images";
+    },
+    "registry.services[5].volume: ",
+    "the name of a Docker volume",
+  ],
+  [
+    "a metrics address that is a name",
+    (site) => {
+      service(site, "dockerhub").metricsAddress = "localhost";
+    },
+    "registry.services[0].metricsAddress: ",
+    "an IPv4 or IPv6 address",
   ],
   [
     "two services of one name",

@@ -31,7 +31,7 @@ test("the plan shows every file of the services", () => {
     "/opt/registry/nginx.conf",
     "/opt/registry/retention-private.json",
     "/opt/registry/warden.mjs",
-    "cron: disabled are entries whose command contains",
+    "cron and systemd: disabled is what runs a command that contains",
     "program",
     "settings",
     "version",
@@ -58,7 +58,7 @@ test("variables of nginx are no templates of Terraform, nor are dollars of compo
 test("a site without maintenance gets none: no timer, no program, and cron is left alone", () => {
   const inputs = inputsOf(small);
   expect(Object.keys(inputs).filter((name) => /maintenance|warden\.mjs|retention|cron/.test(name))).toEqual([]);
-  expect(inputs.settings).toContain("REPLACED_CRON=()");
+  expect(inputs.settings).toContain("REPLACED=()");
 });
 
 test("a site with one private registry and no browser has two services", () => {

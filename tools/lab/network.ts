@@ -2,7 +2,9 @@
  * Prints the addresses and names of the lab's network as assignments for tools/lab/hosts: those of the reference site,
  * which stand nowhere a second time. The lab boots one host of each kind.
  */
+
 import { assignments } from "../../hosts/shell";
+import { linkOf } from "../../site/host";
 import { parseSite } from "../../site/load";
 import reference from "../../site/reference";
 import type { Site } from "../../site/schema";
@@ -29,7 +31,7 @@ export const network = (site: Site): string => {
     "gateway[pve]": proxmox.resolver.nameservers[0],
     "gateway[vm]": machine.resolver.nameservers[0],
     public: machine.resolver.nameservers[1],
-    netplan: machine.resolver.netplan.file,
+    netplan: linkOf(machine.resolver).file,
     internal: machine.resolver.search[0] ?? "",
     internal_name: site.dns.internal.name,
     internal_address: site.dns.internal.address,

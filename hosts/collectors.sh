@@ -1,0 +1,201 @@
+# shellcheck shell=bash
+#
+# What collects garbage, or cleans up otherwise, on a host that people have used: entries of cron and services of systemd.
+# The maintenance is in place of them, so they are disabled as a part of its delivery: a rollback enables them again, and so
+# does a delivery of a site that has no maintenance any more.
+#
+# Set before: REPLACED, texts of their commands; none without maintenance.
+
+# In front of an entry of cron.
+DISABLED='# disabled by registry-warden: '
+CRONTABS=/var/spool/cron/crontabs
+
+# Of a service, beside its unit.
+DROP_IN=registry-warden.conf
+
+# The texts by which a command that collects garbage is known where a site has no maintenance.
+COLLECTS_GARBAGE=garbage-collect
+
+# A link may lead to what is not cron's.
+cron_files() { find /etc/crontab /etc/cron.d "$CRONTABS" -maxdepth 1 -type f 2>/dev/null | sort; }
+
+# The words between the time and the command, as a pattern: a crontab of the system names a user there. crontab(5)
+user_in() { [[ $1 == "$CRONTABS"/* ]] || printf '[^[:space:]]+[[:space:]]+'; }
+
+# The command of a line; nothing where it is a comment or sets a variable.
+cron_command() {
+  local user=$1 line=$2
+  [[ ! $line =~ ^[[:space:]]*[A-Za-z_\"\'][^=[:space:]]*[[:space:]]*= ]] || return 0
+  [[ $line =~ ^[[:space:]]*(@[a-z]+|[^#@[:space:]][^[:space:]]*([[:space:]]+[^[:space:]]+){4})[[:space:]]+$user(.*)$ ]] || return 0
+  printf '%s' "${BASH_REMATCH[-1]}"
+}
+
+# The first text of those that are replaced which a command contains.
+replaced_in() {
+  local text
+  for text in "${REPLACED[@]}"; do
+    if [[ $1 == *"$text"* ]]; then
+      printf '%s' "$text"
+      return
+    fi
+  done
+}
+
+# The first script among the words of a command that collects garbage itself. It may do more than that, so it is no more
+# than named.
+script_in() {
+  local word words
+  read -ra words <<<"${1//[\"\';&|()]/ }"
+  for word in "${words[@]}"; do
+    if [[ $word == /* && -f $word ]] && grep -qIsF -- "$COLLECTS_GARBAGE" "$word"; then
+      printf '%s' "$word"
+      return
+    fi
+  done
+}
+
+# The units that are the operator's, each by its path.
+services() {
+  find /etc/systemd/system /usr/local/lib/systemd/system -maxdepth 1 -type f -name '*.service' ! -name "$MAINTENANCE-*" 2>/dev/null | sort
+}
+
+# The commands of a unit, one a line; one that is continued is one. systemd.syntax(7)
+service_commands() { sed -e ':more' -e '/\\$/{N;s/\\\n/ /;b more' -e '}' -- "$1" | sed -n 's/^[[:space:]]*Exec[A-Za-z]*[[:space:]]*=//p'; }
+
+# The text by which a unit is replaced.
+service_replaced() { replaced_in "$(service_commands "$1")"; }
+
+drop_in_of() { printf '/etc/systemd/system/%s.d/%s' "$(basename -- "$1")" "$DROP_IN"; }
+drop_ins() { find /etc/systemd/system -mindepth 2 -maxdepth 2 -path "*.service.d/$DROP_IN" -type f | sort; }
+service_of_drop_in() { basename -- "${1%/*}" .d; }
+
+# Of a command only its name, or the text it is known by: its line may hold a password.
+list_collectors() {
+  local file line command user text found=no
+  while IFS= read -r file; do
+    user=$(user_in "$file")
+    while IFS= read -r line; do
+      command=$(cron_command "$user" "${line#"$DISABLED"}")
+      text=$(replaced_in "$command")
+      if [[ $line == "$DISABLED"* && -z $text ]]; then
+        say "enables again in $file: ${command%%[[:space:]]*} …"
+        found=yes
+        continue
+      fi
+      command=$(cron_command "$user" "$line")
+      if [[ -z $command ]]; then
+        continue
+      elif [[ -n $text ]]; then
+        say "disables in $file: ${line%"$command"}… $text …"
+      elif [[ -n $(script_in "$command") ]]; then
+        warn "cron still has in $file: ${line%"$command"}… $(script_in "$command") …, which collects garbage; take that out of the script, or name it in registry.maintenance.replaces"
+        found=yes
+      elif [[ $command =~ registry|$COLLECTS_GARBAGE ]]; then
+        warn "cron still has in $file: ${line%"$command"}${command%%[[:space:]]*} …, which names a registry; it is left alone"
+        [[ $command != *"$COLLECTS_GARBAGE"* ]] || found=yes
+      fi
+    done <"$file"
+  done < <(cron_files)
+  while IFS= read -r file; do
+    warn "cron still has $file, which collects garbage; remove it"
+    found=yes
+  done < <(grep -ls "$COLLECTS_GARBAGE" /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* || true)
+  list_services || found=yes
+  if ((${#REPLACED[@]} == 0)) && [[ $found == no ]]; then
+    warn "the site has no registry.maintenance, and nothing on this host collects garbage: what is deleted keeps its space until the disk is full"
+  fi
+}
+
+# Fails where one collects garbage and goes on doing so.
+list_services() {
+  local unit name text script left=0
+  while IFS= read -r unit; do
+    name=$(basename -- "$unit")
+    text=$(service_replaced "$unit")
+    script=$(script_in "$(service_commands "$unit")")
+    if [[ -n $text ]]; then
+      [[ -f $(drop_in_of "$unit") ]] || say "disables the systemd service $name: … $text …"
+    elif [[ -f $(drop_in_of "$unit") ]]; then
+      say "enables the systemd service $name again"
+      left=1
+    elif [[ -n $script ]]; then
+      warn "systemd still has $name: … $script …, which collects garbage; take that out of the script, or name it in registry.maintenance.replaces"
+      left=1
+    elif service_commands "$unit" | grep -qF -- "$COLLECTS_GARBAGE"; then
+      warn "systemd still has $name, which collects garbage; it is left alone"
+      left=1
+    fi
+  done < <(services)
+  return "$left"
+}
+
+# A file that is edited has every line as the settings want it, whatever an earlier delivery made of it.
+stage_collectors() {
+  local file line user wanted changed
+  while IFS= read -r file; do
+    changed=no
+    user=$(user_in "$file")
+    while IFS= read -r line || [[ -n $line ]]; do
+      wanted=${line#"$DISABLED"}
+      if [[ -n $(replaced_in "$(cron_command "$user" "$wanted")") ]]; then
+        wanted=$DISABLED$wanted
+      fi
+      [[ $wanted == "$line" ]] || changed=yes
+      printf '%s\n' "$wanted"
+    done <"$file" >"$STATE/crontab"
+    [[ $changed == yes ]] || continue
+    stage_file "$file" "$(stat -c '0%a' -- "$file")" <"$STATE/crontab"
+    # cron refuses one that belongs to somebody else.
+    chown --reference="$file" -- "$STAGED$file"
+  done < <(cron_files)
+  rm -f -- "$STATE/crontab"
+  stage_drop_ins
+}
+
+# A service with it is skipped, whoever starts it: its timer, cron, a hand.
+stage_drop_ins() {
+  local unit path
+  while IFS= read -r unit; do
+    [[ -n $(service_replaced "$unit") ]] || continue
+    stage_file "$(drop_in_of "$unit")" 0644 <<END
+# Generated by registry-warden: its maintenance is in place of this service, which runs again once this file is gone.
+[Unit]
+ConditionPathExists=!$MANIFEST
+END
+  done < <(services)
+  while IFS= read -r path; do
+    [[ -f $STAGED$path ]] || REMOVED+=("$path")
+  done < <(drop_ins)
+}
+
+# One that is at work is stopped: it must not meet the registries while they are replaced.
+stop_collectors() {
+  local path
+  while IFS= read -r path; do
+    systemctl stop "$(service_of_drop_in "$path")"
+  done < <(drop_ins)
+}
+
+# By finding, the entries and services that are not as the settings have them.
+inspect_collectors() {
+  local file line user text unit
+  while IFS= read -r file; do
+    user=$(user_in "$file")
+    while IFS= read -r line; do
+      text=$(replaced_in "$(cron_command "$user" "${line#"$DISABLED"}")")
+      if [[ $line == "$DISABLED"* && -z $text ]]; then
+        compare "entry of cron in $file" "enabled, because no maintenance is in its place" "disabled"
+      elif [[ $line != "$DISABLED"* && -n $text ]]; then
+        compare "entry of cron in $file" "disabled, because the maintenance is in its place" "enabled: … $text …"
+      fi
+    done <"$file"
+  done < <(cron_files)
+  while IFS= read -r unit; do
+    text=$(service_replaced "$unit")
+    if [[ -n $text && ! -f $(drop_in_of "$unit") ]]; then
+      compare "systemd service ${unit##*/}" "disabled, because the maintenance is in its place" "enabled: … $text …"
+    elif [[ -z $text && -f $(drop_in_of "$unit") ]]; then
+      compare "systemd service ${unit##*/}" "enabled, because no maintenance is in its place" "disabled"
+    fi
+  done < <(services)
+}

@@ -1,0 +1,288 @@
+# shellcheck shell=bash
+#
+# Taking over: what runs of the compose project is compared with what a delivery brings. All that will be replaced or
+# removed is said; what would start a registry on other images than it has, or stop half-way, is refused, before anything
+# is stopped. And where what runs came from, so that a rollback brings it back.
+#
+# Set before: PROJECT NETWORK COMPOSE_FILE PORTS, of each service that is up CONTAINERS COMPOSE_SERVICES DATA (empty where it
+# keeps none), of each volume VOLUMES MOUNTPOINTS.
+
+# The folder of the project and the compose files that made it, one a line; empty where nothing of it was there.
+ORIGIN=$STATE/origin
+
+# Between the fields of a line: no path has it, and unlike a tab bash does not take several for one.
+SEPARATOR=$'\x1f'
+
+# What a registry keeps its images in, within its container.
+IMAGES_AT=/var/lib/registry
+
+CONFLICTS=()
+conflict() { CONFLICTS+=("$*"); }
+
+# Everything that is wrong is said at once, each with its way out.
+refuse_conflicts() {
+  local each
+  for each in "${CONFLICTS[@]}"; do
+    say "refused: $each" >&2
+  done
+  ((${#CONFLICTS[@]} == 0)) || fail "this delivery would lose data or stop half-way, for the ${#CONFLICTS[@]} reason(s) above; nothing was changed"
+}
+
+# field CONTAINER TEMPLATE: of docker inspect.
+field() { docker inspect --type container --format "$2" -- "$1" 2>/dev/null; }
+label_of() { field "$1" "{{ index .Config.Labels \"$2\" }}"; }
+
+# The containers of the project that are up, or were: none that was run once.
+containers_of_project() {
+  docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --format '{{ .Names }} {{ .Label "com.docker.compose.oneoff" }}' |
+    sed -n 's/ \(False\)\?$//p' | sort
+}
+
+# Half of a replacement: compose makes the new container under a name of its own, and gives it the right one last.
+is_half_replaced() { [[ $1 =~ ^[0-9a-f]{12}_ && -n $(label_of "$1" com.docker.compose.replace) ]]; }
+
+remove_half_replaced() {
+  local name
+  while IFS= read -r name; do
+    ! is_half_replaced "$name" || docker rm --force -- "$name" >/dev/null
+  done < <(containers_of_project)
+}
+
+# The index of the service that takes the place of a container; nothing where none does.
+successor() {
+  local name=$1 service index
+  service=$(label_of "$name" com.docker.compose.service)
+  for index in "${!CONTAINERS[@]}"; do
+    if [[ ${COMPOSE_SERVICES[index]} == "$service" || ${CONTAINERS[index]} == "$name" ]]; then
+      printf '%s' "$index"
+      return
+    fi
+  done
+}
+
+is_ours() { [[ -n $(label_of "$1" registry-warden.configuration) ]]; }
+# An authoritative registry asks for a password.
+asks_for_password() { field "$1" '{{ range .Mounts }}{{ println .Destination }}{{ end }}' | grep -qx /auth/htpasswd; }
+
+holds_images() { [[ -d $1/docker/registry/v2 ]]; }
+is_same_place() { [[ $1 -ef $2 || $(readlink -m -- "$1") == "$(readlink -m -- "$2")" ]]; }
+
+# The places on the host in which a container keeps images: a directory and, where it is in one, its volume.
+places_of() {
+  local target source volume
+  while IFS=$SEPARATOR read -r target source volume; do
+    if [[ -n $target ]] && { [[ $target == "$IMAGES_AT" ]] || holds_images "$source"; }; then
+      printf '%s%s%s\n' "$source" "$SEPARATOR" "$volume"
+    fi
+  done < <(field "$1" "{{ range .Mounts }}{{ .Destination }}$SEPARATOR{{ .Source }}$SEPARATOR{{ .Name }}{{ println }}{{ end }}")
+}
+
+# Within the container itself, where its image would be.
+keeps_images_within() { docker diff -- "$1" 2>/dev/null | grep -qE " $IMAGES_AT/docker/registry/v2"; }
+
+preflight() {
+  local name
+  while IFS= read -r name; do
+    is_half_replaced "$name" || check_container "$name"
+  done < <({
+    containers_of_project
+    docker ps --all --format '{{ .Names }}' | grep -xF -f <(printf '%s\n' "${CONTAINERS[@]}") || true
+  } | sort -u)
+  check_ports
+  check_network
+  check_stores
+  refuse_conflicts
+}
+
+check_container() {
+  local name=$1 project index
+  project=$(label_of "$name" com.docker.compose.project)
+  if [[ $project != "$PROJECT" ]]; then
+    conflict "the container $name is of compose project \"$project\"; allowed is $PROJECT: set registry.project, or remove it with docker rm -f $name"
+    return
+  fi
+  index=$(successor "$name")
+  check_name "$name" "$index"
+  check_data "$name" "$index"
+  announce "$name" "$index"
+}
+
+# compose replaces a container by the service it is of, not by its name.
+check_name() {
+  local name=$1 index=$2 service other
+  service=$(label_of "$name" com.docker.compose.service)
+  [[ -n $index && ${CONTAINERS[index]} == "$name" && ${COMPOSE_SERVICES[index]} != "$service" ]] || return 0
+  for other in "${COMPOSE_SERVICES[@]}"; do
+    if [[ $other == "$service" ]]; then
+      conflict "the container $name is the service $service of $PROJECT, and its name is wanted for ${COMPOSE_SERVICES[index]}; remove it: docker rm -f $name"
+      return
+    fi
+  done
+  [[ -n $(label_of "$name" com.docker.compose.config-hash) ]] ||
+    conflict "the container $name was not made by compose, though it is labelled as of $PROJECT, and its name is wanted; remove it: docker rm -f $name"
+}
+
+check_data() {
+  local name=$1 index=$2 place volume wanted=
+  [[ -z $index ]] || wanted=${DATA[index]}
+  while IFS=$SEPARATOR read -r place volume; do
+    if [[ -n $wanted ]]; then
+      is_same_place "$place" "$wanted" || is_moved "$place" "$wanted" ||
+        conflict "the container $name has its images in $(named_place "$place" "$volume") and would start on $wanted; $(way_out "$place" "$volume"), or move them: docker stop $name, then mv $place $wanted"
+    elif ! is_kept "$place" && { ! is_ours "$name" || asks_for_password "$name"; }; then
+      conflict "the container $name would be removed, and its images in $(named_place "$place" "$volume") are of no service of the site; $(way_out "$place" "$volume"), or if they may go: docker rm -f $name"
+    fi
+  done < <(places_of "$name")
+  if [[ -z $(places_of "$name") ]] && keeps_images_within "$name"; then
+    conflict "the container $name has its images within itself, and they would go with it; copy them: docker cp $name:$IMAGES_AT/. ${wanted:-to the directory of a service}, then docker rm -f $name"
+  fi
+}
+
+named_place() {
+  if [[ -n $2 ]]; then
+    printf 'the volume %s (%s)' "$2" "$1"
+  else
+    printf '%s' "$1"
+  fi
+}
+
+way_out() {
+  if [[ -n $2 ]]; then
+    printf 'set volume of its service to "%s"' "$2"
+  else
+    printf 'set data of its service to "%s"' "$1"
+  fi
+}
+
+# The operator has moved them, and the container does not know.
+is_moved() { ! holds_images "$1" && { holds_images "$2" || [[ ! -e $1 ]]; }; }
+
+# Whether a service that is brought has the place.
+is_kept() {
+  local each
+  for each in "${DATA[@]}"; do
+    [[ -z $each ]] || ! is_same_place "$1" "$each" || return 0
+  done
+  return 1
+}
+
+# What will become of a container; nothing where it stays as it is.
+announce() {
+  local name=$1 index=$2 network
+  if [[ -z $index || ${COMPOSE_SERVICES[index]} != "$(label_of "$name" com.docker.compose.service)" ]]; then
+    say "removes the container $name: the service $(label_of "$name" com.docker.compose.service) is not of the site"
+    return
+  elif [[ ! -f $MANIFEST ]]; then
+    say "takes over the container $name"
+  elif [[ $(label_of "$name" com.docker.compose.config-hash) != "$(staged_hash "${COMPOSE_SERVICES[index]}")" ]]; then
+    say "replaces the container $name"
+  else
+    return 0
+  fi
+  while IFS= read -r network; do
+    [[ -z $network || $network == "${PROJECT}_$NETWORK" ]] ||
+      warn "$name is in the network $network too, and will not be: what reaches it there by its name no longer does"
+  done < <(field "$name" "{{ range \$network, \$_ := .NetworkSettings.Networks }}{{ println \$network }}{{ end }}")
+}
+
+staged_hash() { docker compose --project-name "$PROJECT" --file "$STAGED$COMPOSE_FILE" config --hash "$1" 2>/dev/null | cut -d ' ' -f 2; }
+
+# check_ports: each is a port, or an address and a port, as compose publishes it.
+check_ports() {
+  local each address port holder
+  for each in "${PORTS[@]}"; do
+    address=${each%:*} port=${each##*:}
+    [[ $each == *:* ]] || address=
+    address=${address#[} address=${address%]}
+    while IFS= read -r holder; do
+      [[ $(label_of "$holder" com.docker.compose.project) == "$PROJECT" ]] ||
+        conflict "port $port is published by the container $holder; give it another, or stop it: docker stop $holder"
+    done < <(docker ps --filter "publish=$port" --format '{{ .Names }}')
+    holder=$(listener "$address" "$port")
+    [[ -z $holder || $holder == docker-proxy ]] || conflict "port $port is taken by $holder on the host; stop that, or give it another port"
+  done
+}
+
+# listener ADDRESS PORT: the program of the host that listens there; without an address, on any.
+listener() {
+  command -v ss >/dev/null || return 0
+  ss --no-header --listening --tcp --numeric --processes "sport = :$2" |
+    awk -v address="$1" '{ at = $4; sub(/:[0-9]+$/, "", at); gsub(/[][]/, "", at) }
+      address == "" || at == address || at == "*" || at == "0.0.0.0" || at == "::"' |
+    sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | head -n 1
+}
+
+check_network() {
+  local name=${PROJECT}_$NETWORK labels
+  labels=$(docker network inspect --format '{{ index .Labels "com.docker.compose.project" }} {{ index .Labels "com.docker.compose.network" }}' "$name" 2>/dev/null) || return 0
+  [[ $labels == "$PROJECT $NETWORK" ]] ||
+    conflict "the network $name was not made by compose for this project; remove it, or set registry.network: docker network rm $name"
+}
+
+# A registry is root without any capability: to write, it has to own its data.
+check_stores() {
+  local index place other
+  for index in "${!VOLUMES[@]}"; do
+    place=$(docker volume inspect --format '{{ .Mountpoint }}' "${VOLUMES[index]}" 2>/dev/null) || {
+      conflict "there is no volume ${VOLUMES[index]}; name one that docker volume ls has"
+      continue
+    }
+    is_same_place "$place" "${MOUNTPOINTS[index]}" ||
+      conflict "the volume ${VOLUMES[index]} is at $place, not at ${MOUNTPOINTS[index]}; set data of its service to \"$place\" instead of volume"
+  done
+  for place in "${DATA[@]}"; do
+    [[ -n $place && -d $place ]] || continue
+    other=$(find "$place" -maxdepth 5 ! -uid 0 -print -quit)
+    [[ -z $other ]] ||
+      conflict "$other belongs to the user $(stat -c %U -- "$other"), and the registry, which is root without its capabilities, could not write there; give it to root: chown -R root:root '$place'"
+  done
+}
+
+# --- where what runs came from ---
+
+# Of the containers of the project, most decide.
+note_origin() {
+  local name folder files
+  while IFS= read -r name; do
+    folder=$(label_of "$name" com.docker.compose.project.working_dir)
+    files=$(label_of "$name" com.docker.compose.project.config_files)
+    [[ -z $files ]] || printf '%s,%s\n' "$folder" "$files"
+  done < <(containers_of_project) | sort | uniq -c | sort -rn | head -n 1 | sed 's/^ *[0-9]* //' | tr ',' '\n' >"$ORIGIN.new"
+  chmod 0600 -- "$ORIGIN.new"
+  mv -fT -- "$ORIGIN.new" "$ORIGIN"
+  check_origin
+}
+
+# What was delivered from here can be delivered again.
+check_origin() {
+  local folder file files
+  [[ ! -f $MANIFEST ]] || return 0
+  { read -r folder && mapfile -t files; } <"$ORIGIN" || return 0
+  for file in "${files[@]}"; do
+    [[ -f $file ]] || conflict "the containers of $PROJECT were made from $file in ${folder:-an unknown folder}, which is gone, so a rollback could not bring them back; put it there again, or remove them: docker rm -f \$(docker ps -aq --filter label=com.docker.compose.project=$PROJECT)"
+  done
+}
+
+# It is archived with the files that are replaced, and comes back with them.
+stage_origin() { printf '%s\n' "${COMPOSE_FILE%/*}" "$COMPOSE_FILE" | stage_file "$ORIGIN" 0600; }
+
+# compose_of_origin ARGUMENT…: of the project as it was.
+compose_of_origin() {
+  local folder file files options=()
+  { read -r folder && mapfile -t files; } <"$ORIGIN"
+  for file in "${files[@]}"; do
+    options+=(--file "$file")
+  done
+  docker compose --project-name "$PROJECT" --project-directory "$folder" "${options[@]}" "$@"
+}
+
+# Whether the project can be made again as it was.
+has_origin() {
+  local folder file files
+  [[ -s $ORIGIN ]] || return 1
+  { read -r folder && mapfile -t files; } <"$ORIGIN"
+  [[ -d $folder ]] || return 1
+  for file in "${files[@]}"; do
+    [[ -f $file ]] || return 1
+  done
+}
