@@ -1,12 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { selectSite, shownFile } from "../site/load";
+import { loadSite, selectSite, shownFile } from "../site/load";
 import { messageOf, printError } from "./output";
+import { preflight } from "./preflight";
 import { requireChosen } from "./selected-site";
 
 /** Commands of cdktf that run the app, and those of them that change what is deployed. */
 const OF_A_SITE = ["deploy", "apply", "destroy", "watch", "diff", "plan", "synth", "synthesize", "list", "output"];
 const CHANGES = ["deploy", "apply", "destroy", "watch"];
+const DEPLOYS = ["deploy", "apply"];
 
 const root = join(__dirname, "..");
 
@@ -25,13 +27,15 @@ const withoutSite = (args: readonly string[]): { option: string | undefined; res
  *
  * @returns the exit code of cdktf
  */
-const cdktf = (args: readonly string[]): number => {
+const cdktf = async (args: readonly string[]): Promise<number> => {
   const { option, rest } = withoutSite(args);
+  const [command = "", ...parameters] = rest;
   const environment = { ...process.env };
-  if (OF_A_SITE.includes(rest[0] ?? "")) {
+  if (OF_A_SITE.includes(command)) {
     const selection = selectSite(option);
-    if (CHANGES.includes(rest[0] ?? "")) requireChosen(selection);
+    if (CHANGES.includes(command)) requireChosen(selection);
     printError(`site: ${shownFile(selection.file)}`);
+    if (DEPLOYS.includes(command)) await preflight(loadSite(selection.file), parameters);
     environment.WARDEN_SITE = selection.file;
   }
   // An interrupt reaches cdktf by itself: it decides what becomes of a deploy that is under way.
@@ -39,10 +43,13 @@ const cdktf = (args: readonly string[]): number => {
   return spawnSync(join(root, "tools/cdktf/run"), rest, { stdio: "inherit", env: environment }).status ?? 2;
 };
 
-try {
-  process.exitCode = cdktf(process.argv.slice(2));
-} catch (error) {
-  const { hint } = error as { hint?: string };
-  printError([...messageOf(error).split("\n"), ...(hint === undefined ? [] : [hint])].join("; "));
-  process.exitCode = 2;
-}
+cdktf(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    const { hint } = error as { hint?: string };
+    printError([...messageOf(error).split("\n"), ...(hint === undefined ? [] : [hint])].join("; "));
+    process.exitCode = 2;
+  },
+);
