@@ -79,7 +79,16 @@ function copyOfSources(): string {
 export async function run(): Promise<void> {
   const folder = copyOfSources();
   const survivors: string[] = [];
+  const passes = (tests: string): boolean => {
+    const args = ["--ci", "--bail", "--runTestsByPath", join("test/registry/storage", tests)];
+    const { status } = spawnSync(join(folder, "node_modules/.bin/jest"), args, { cwd: folder, timeout: 600_000 });
+    if (status === null) throw new Error(`${tests} does not end`);
+    return status === 0;
+  };
   try {
+    for (const tests of new Set(MUTANTS.map((mutant) => mutant.tests))) {
+      if (!passes(tests)) throw new Error(`${tests} fails without any mutant`);
+    }
     for (const { file, from, to, tests } of MUTANTS) {
       const path = join(folder, "registry/storage", file);
       const source = readFileSync(path, "utf8");
@@ -89,12 +98,11 @@ export async function run(): Promise<void> {
         path,
         source.replace(from, () => to),
       );
-      const args = ["--ci", "--bail", "--runTestsByPath", join("test/registry/storage", tests)];
-      const { status } = spawnSync(join(folder, "node_modules/.bin/jest"), args, { cwd: folder, timeout: 300_000 });
+      const survives = passes(tests);
       writeFileSync(path, source);
       const name = `${file}: ${from} → ${to || "nothing"}`;
-      process.stdout.write(`${status === 0 ? "SURVIVES" : "killed  "}  ${name}\n`);
-      if (status === 0) survivors.push(name);
+      process.stdout.write(`${survives ? "SURVIVES" : "killed  "}  ${name}\n`);
+      if (survives) survivors.push(name);
     }
   } finally {
     rmSync(folder, { recursive: true });

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Command, Option } from "commander";
 import { ROLES, type Role } from "../registry/oci/repository";
+import { hintForReading } from "../registry/storage/disk-error";
 import { isError } from "../registry/storage/finding";
 import { type ScanReport, scan } from "../registry/storage/scan";
 import { scanTable } from "../registry/storage/scan-table";
@@ -38,7 +39,7 @@ async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: Sc
   if (empty !== undefined && process.exitCode === 2) {
     printError(`error: ${empty} holds no repository; check that the registry's disk is mounted there`);
   } else if (folder !== undefined) {
-    printError(`error: ${folder} cannot be read; run as a user who may read the whole store`);
+    printError(`error: ${folder} cannot be read; ${hintForReading(folder)}`);
   }
 }
 

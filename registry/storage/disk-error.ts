@@ -1,3 +1,4 @@
+import { closeSync, constants, openSync } from "node:fs";
 import { type RefusalCode, StorageRefusal } from "./refusal";
 
 /** A path that does not exist, also because something on the way is not a folder. */
@@ -60,10 +61,13 @@ export function onDisk<T>(path: string, act: () => T): T {
   }
 }
 
-/** A failed reading as a refusal of one line; any other error as it is. */
-export function refusalOfReading(error: unknown): unknown {
-  const { code = "", syscall, path } = error as NodeJS.ErrnoException;
-  const answer = ANSWERS[code];
-  if (answer === undefined || syscall === undefined) return error;
-  return new StorageRefusal(answer[1], `${path ?? "the store"} cannot be read: ${syscall} failed (${code})`, answer[0]);
+/** What to do about something that cannot be read, by what the disk answers now. One line. */
+export function hintForReading(path: string): string {
+  try {
+    closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (!isForbidden(error) && ANSWERS[code] !== undefined) return `${ANSWERS[code][0]} (${code})`;
+  }
+  return "run as a user who may read the whole store";
 }

@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Role } from "../oci/repository";
 import { isFolderAt } from "./disk";
+import { hintForReading } from "./disk-error";
 import { StorageLayout } from "./layout";
 import { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
@@ -61,11 +62,7 @@ function storesIn(root: string): Store[] {
     names = readdirSync(root).sort();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new StorageRefusal(
-      "unreadable",
-      `${root} cannot be listed (${code})`,
-      "run as a user who may read the store",
-    );
+    throw new StorageRefusal("unreadable", `${root} cannot be listed (${code})`, hintForReading(root));
   }
   return names
     .filter((name) => isStore(join(root, name)))

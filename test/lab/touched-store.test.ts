@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,6 +7,7 @@ import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
 import { scan } from "../../registry/storage/scan";
 import { verify as walkUrl } from "../registry/oci/fake-registry";
+import { SyntheticStore, write } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
 import { image, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -210,6 +211,63 @@ describeWith(["registry"], "a touched store", () => {
   }, 60_000);
 });
 
+const mounts = spawnSync("unshare", ["--mount", "true"]).status === 0;
+(mounts ? describe : describe.skip)(mounts ? "a disk" : "a disk: skipped: no right to mount", () => {
+  let store: SyntheticStore;
+  beforeEach(() => {
+    store = new SyntheticStore();
+    for (const n of [0, 1, 2]) store.push("app", image(`v${n}`), `v${n}`);
+    const orphan: Digest = `sha256:${"a".repeat(64)}`;
+    write(store.repository("app").layerLink(orphan), orphan);
+  });
+  afterEach(() => store.remove());
+
+  /** Runs warden on the store after a script has changed the mounts that it sees; the store is $0. */
+  const mounted = (script: string, ...args: string[]) =>
+    spawnSync(
+      "unshare",
+      [
+        "--mount",
+        "sh",
+        "-ec",
+        `${script}\nexec "$@"`,
+        store.root,
+        process.execPath,
+        "--import",
+        "tsx",
+        program,
+        ...args,
+      ],
+      {
+        encoding: "utf8",
+        timeout: 60_000,
+      },
+    );
+  const READ_ONLY = 'mount --bind "$0" "$0"; mount --options remount,ro,bind "$0"';
+
+  test("that is mounted read-only: --fix-layer-links says so in one line", () => {
+    const { status, stderr } = mounted(READ_ONLY, "scan", store.root, "--fix-layer-links");
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringMatching(
+        /^error: the store cannot be changed: unlink \/[^\n]*_layers[^\n]* failed \(EROFS\); mount it read-write[^\n]*\n$/,
+      ),
+    });
+  }, 60_000);
+
+  test("that is full: a prune says so in one line, and nothing is lost", () => {
+    const full =
+      'mkdir "$0/small"; mount -t tmpfs -o size=400k tmpfs "$0/small"; cp -a "$0/docker" "$0/small"; dd if=/dev/zero of="$0/small/filler" bs=4k 2>/dev/null || true';
+    const show = '"$@" || echo "exit $?" >&2; find "$0/small/docker" -path "*current/link" >&2; exit 0';
+    const args = ["prune", `${store.root}/small`, "--keep-newest", "1", "--apply", "--offline"];
+    const { stderr } = mounted(`${full}\n${show}`, ...args);
+    expect(stderr).toMatch(
+      /^error: the store cannot be changed: \w+ [^\n]* failed \(ENOSPC\); the disk is full[^\n]*\nexit 2\n/,
+    );
+    expect(stderr.match(/current\/link/g)).toHaveLength(3);
+  }, 60_000);
+});
+
 describeWith(["registry"], "a pull-through cache", () => {
   test("after its manifests expired and were collected has no finding", async () => {
     const upstream = await startRegistry();
@@ -234,8 +292,3 @@ describeWith(["registry"], "a pull-through cache", () => {
     }
   }, 60_000);
 });
-
-function write(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text);
-}
