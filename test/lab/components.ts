@@ -8,6 +8,7 @@ export type ComponentName =
   | "registry"
   | "registry-v3"
   | "crane"
+  | "gitea"
   | "nginx"
   | "promtool"
   | "prometheus"
@@ -37,7 +38,8 @@ export type ComponentName =
 
 /** A component that is here. */
 export interface Component {
-  /** The argv prefix that runs it; for a file (compose-schema, prometheusrule-crd) the one path of that file. */
+  /** The argv prefix that runs it; for a file (compose-schema, prometheusrule-crd) or a
+   * folder (gitea) its one path. */
   readonly command: readonly [string, ...string[]];
 }
 

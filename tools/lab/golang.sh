@@ -32,6 +32,36 @@ fetch_go_file() {
   cp -f "$folder/$file" "$cache/bin/$name"
 }
 
+# The go.mod of a module of ours that is built from another one: own_module <module> <version> <its go.mod>
+own_module() {
+  printf 'module lab\n\nrequire %s %s\n\nreplace (\n' "$1" "$2"
+  awk -v staging="v0${2#v1}" '
+    $1 == "replace" { $1 = ""; $0 = $0 }
+    $2 == "=>" && $3 ~ /^[.]/ { print "\t" $1 " => " $1 " " staging; next }
+    $2 == "=>" || $3 == "=>" { print "\t" $0 }' "$3"
+  printf ')\n'
+  sed -n '/^go /p' "$3"
+}
+
+# Gitea: a program at the root of its module, with a database in C, and with the folders that it reads. The component is the
+# folder of all that, because the program will not run as root and root's cache is nobody else's.
+fetch_go_gitea() {
+  local name=$1 module=${2%@*} version=${2#*@} program=$3
+  local folder="$cache/go/$2" work="$cache/build/$1" source
+  go_present
+  if [[ ! -x "$folder/$program" ]]; then
+    source=$(go_module Dir "$2")
+    rm -rf "$work"
+    mkdir -p "$work" "$folder"
+    own_module "$module" "$version" "$(go_module GoMod "$2")" >"$work/go.mod"
+    cp -r --no-preserve=mode "$source/options" "$source/public" "$source/templates" "$folder/"
+    (cd "$work" && CGO_ENABLED=1 GOFLAGS=-mod=mod nice go build -trimpath -tags 'sqlite sqlite_unlock_notify' \
+      -ldflags '-s -w' -o "$folder/$program" "$module") >&2
+    rm -rf "$work"
+  fi
+  ln -sfn "$folder" "$cache/bin/$name"
+}
+
 # Built inside a module of our own that repeats the replace directives, because Go obeys only those of the main module.
 # Kubernetes replaces its staging modules by folders that its published module lacks: v1.x.y of it goes with v0.x.y of them.
 # The programs of one module are built at once: they are made of the same packages, and linked side by side.
@@ -47,15 +77,7 @@ fetch_go_module() {
     file=$(go_module GoMod "$2")
     rm -rf "$work"
     mkdir -p "$work" "$folder/$(dirname "$program")"
-    {
-      printf 'module lab\n\nrequire %s %s\n\nreplace (\n' "$module" "$version"
-      awk -v staging="v0${version#v1}" '
-        $1 == "replace" { $1 = ""; $0 = $0 }
-        $2 == "=>" && $3 ~ /^[.]/ { print "\t" $1 " => " $1 " " staging; next }
-        $2 == "=>" || $3 == "=>" { print "\t" $0 }' "$file"
-      printf ')\n'
-      sed -n '/^go /p' "$file"
-    } >"$work/go.mod"
+    own_module "$module" "$version" "$file" >"$work/go.mod"
     # kube-apiserver refuses to start without its version, tofu calls itself a development build; the linker ignores a
     # variable that a program lacks.
     (cd "$work" && CGO_ENABLED=0 GOFLAGS=-mod=mod nice go build -trimpath \

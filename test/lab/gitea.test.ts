@@ -1,0 +1,90 @@
+import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { RegistryClient } from "../../registry/oci/client";
+import { RegistryWriter } from "../../registry/storage/registry-writer";
+import { repair } from "../../registry/storage/repair";
+import { verify as walk } from "../registry/oci/fake-registry";
+import { describeWith } from "./components";
+import { type LabGitea, startGitea } from "./gitea";
+import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
+import { type LabRegistry, startRegistry } from "./registry";
+
+/** Forgejo is made of the same. Its packages are an owner's: `lab/app`. */
+describeWith(["gitea", "registry"], "a Gitea", () => {
+  let gitea: LabGitea;
+  let registry: LabRegistry;
+  const multi = multiPlatformImage("multi");
+  // It takes no index within an index.
+  const healthy: Record<string, Manifest> = {
+    "lab/multi": multi,
+    "lab/docker": multiPlatformImage("docker", { format: "docker" }),
+    "lab/single": image("single"),
+    "lab/artifact": artifact("artifact"),
+    "lab/attested": index([image("attested"), attestation(image("attested"))]),
+  };
+  const credentials = () => ({ kind: "password", ...gitea.user }) as const;
+  const verify = (options: Parameters<typeof walk>[1] = {}) =>
+    walk(new URL(gitea.url), { credentialsGiven: true, ...options }, { credentials: credentials() });
+
+  beforeAll(async () => {
+    [gitea, registry] = await Promise.all([startGitea(), startRegistry()]);
+    for (const [repository, made] of Object.entries(healthy)) {
+      await push({ url: gitea.url, credentials: gitea.user }, repository, made, "v1");
+    }
+  }, 120_000);
+  afterAll(async () => {
+    await gitea?.stop();
+    await registry?.stop();
+  });
+
+  test("is whole, whatever shape its content has, and the report says what was not proved", async () => {
+    const report = await verify();
+    expect(report).toMatchObject({ complete: true, failures: [], warnings: [] });
+    expect(report.counts.repositories).toBe(Object.keys(healthy).length);
+    expect(report.blobs).toEqual({ asked: "last-byte", used: "head", because: expect.stringMatching(/no Range/) });
+    expect(await verify({ blobs: "hash" })).toMatchObject({ complete: true, failures: [] });
+  });
+
+  test("has every damage found", async () => {
+    const damages: Record<string, (made: Manifest) => void> = {
+      "lab/layer-lost": (made) => rmSync(gitea.data(made.blobs[1]?.descriptor.digest ?? "")),
+      "lab/layer-cut": (made) => truncateSync(gitea.data(made.blobs[1]?.descriptor.digest ?? ""), 10),
+      "lab/layer-altered": (made) => {
+        const { digest, size } = made.blobs[1]?.descriptor ?? { digest: "", size: 0 };
+        writeFileSync(gitea.data(digest), Buffer.alloc(size, "x"));
+      },
+      "lab/config-lost": (made) => rmSync(gitea.data(made.blobs[0]?.descriptor.digest ?? "")),
+      "lab/manifest-lost": (made) => rmSync(gitea.data(made.descriptor.digest)),
+    };
+    for (const [repository, damage] of Object.entries(damages)) {
+      const made = image(repository);
+      await push({ url: gitea.url, credentials: gitea.user }, repository, made, "v1");
+      await push(registry, repository, made, "v1");
+      damage(made);
+    }
+    // What Gitea announces comes from its database: only reading every byte tells.
+    const { failures } = await verify({ blobs: "hash" });
+    expect([...new Set(failures.map(({ repository }) => repository))].sort()).toEqual(Object.keys(damages).sort());
+  }, 120_000);
+
+  test("heals a registry of another kind", async () => {
+    const made = multiPlatformImage("heal");
+    await push(registry, "lab/heal", made, "v1");
+    await push({ url: gitea.url, credentials: gitea.user }, "lab/heal", made, "v1");
+    const lost = made.manifests[0]?.descriptor.digest ?? "";
+    const writer = new RegistryWriter({ url: new URL(registry.url), credentials: null, timeout: 10 });
+    const client = new RegistryClient({ url: new URL(registry.url) });
+    const from = new RegistryClient({ url: new URL(gitea.url), credentials: credentials() });
+    try {
+      await from.greet();
+      await writer.remove("lab/heal", lost);
+      const options = { repositories: ["lab/heal"], discard: [], sources: { storage: null, from } };
+      expect(await repair(client, { ...options, writer })).toMatchObject({
+        actions: [{ action: "copy", digest: lost }],
+        remaining: [],
+        problems: [],
+      });
+    } finally {
+      await Promise.all([writer, client, from].map((each) => each.close()));
+    }
+  });
+});
