@@ -13,7 +13,9 @@ const isNamed = (stack: string, args: readonly string[]): boolean =>
 const checkCluster = async (site: ClusterSite): Promise<void> => {
   const kubectl = new Kubectl(site.monitoring);
   const { namespace, rules } = site.monitoring;
-  if (!namespace.create && (await kubectl.get("namespace", namespace.name, "name")) === undefined)
+  // Asked for in any case: it tells whether the cluster can be reached at all.
+  const found = await kubectl.get("namespace", namespace.name, "name");
+  if (!namespace.create && found === undefined)
     throw new ClusterError(
       "missing",
       `the namespace ${namespace.name} does not exist`,

@@ -57,7 +57,11 @@ test("what the site makes itself, or does not need, is not asked for", async () 
 test("a kubeconfig that is missing and a server that is away are told, with what to do", async () => {
   kubectl({ namespace: "echo 'Unable to connect to the server: dial tcp: no such host' >&2; exit 1" });
   await expect(preflight(reference(), ["monitoring"])).rejects.toMatchObject({ code: "unreachable" });
-  const gone = reference((monitoring) => (monitoring.kubernetes.configPath = "/nonexistent"));
+  const gone = reference((monitoring) => {
+    monitoring.kubernetes.configPath = "/nonexistent";
+    monitoring.namespace.create = true;
+    monitoring.rules = { delivery: "rules-file" };
+  });
   await expect(preflight(gone, ["monitoring"])).rejects.toMatchObject({
     code: "no-kubeconfig",
     hint: expect.stringContaining("monitoring.kubernetes.configPath"),
