@@ -34,6 +34,11 @@ export interface ProbedRegistry {
   /** Whether the site runs it. */
   readonly isOwn: boolean;
   /**
+   * What its metrics carry as the label `cluster`.
+   * @default no such label
+   */
+  readonly cluster?: string;
+  /**
    * The address of the name in the URL.
    * @default the cluster's DNS knows it
    */
@@ -48,6 +53,7 @@ export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry 
     instance: serviceInstance(site, service),
     role: service.role,
     isOwn: !isExternal(service),
+    cluster: site.monitoring?.cluster,
     host:
       hasRegistry(site) && !isExternal(service) && service.role === "private"
         ? { name: service.serverName, address: registryHost(site).address }
@@ -260,6 +266,7 @@ const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbePro
     REGISTRY_ROLE: registry.role,
     PUSHGATEWAY: pushgateway,
     PUSHGATEWAY_JOB: probe.name,
+    ...(registry.cluster === undefined ? {} : { CLUSTER: registry.cluster }),
     ...walkVariables(probe, registry.isOwn && registry.role === "private"),
     ...(probe.shards === 1 ? {} : { SHARDS: String(probe.shards) }),
     DEADLINE_SECONDS: String(probe.deadlineSeconds),

@@ -40,6 +40,8 @@ SCRUB_HOURS=3
 FREED=0
 # Kept free for what a clean-up has to write before it frees anything (bytes), where the disk has more than ten times as much.
 RESERVE=16777216
+# What the clean-up left, as lines of its report.
+LEFT=()
 PUSH_RETRIES=3
 
 # --- one at a time ---
@@ -241,6 +243,9 @@ applies() {
 
 report_of() { printf '%s/%s.%s' "$REPORTS" "$1" "${SERVICES[$2]}"; }
 
+# What an earlier clean-up left is there until the next has removed something.
+left_before() { grep -E "^($METRIC_TAGS_LEFT|$METRIC_REPOSITORIES_LEFT) " "$(report_of "$1" "$2")" 2>/dev/null || true; }
+
 # The last success that is known of; before the first, the delivery: a task that never runs is seen.
 last_success() {
   local known
@@ -284,7 +289,9 @@ report() {
   else
     succeeded=$(last_success "$task" "$index")
   fi
-  lines=("$METRIC_SUCCESS $success" "$METRIC_LAST_RUN $EPOCHSECONDS" "$METRIC_LAST_SUCCESS $succeeded" "$METRIC_DURATION $seconds" "$METRIC_FREED $freed" "$@")
+  ((${#LEFT[@]} > 0)) || mapfile -t LEFT < <(left_before "$task" "$index")
+  lines=("$METRIC_SUCCESS $success" "$METRIC_LAST_RUN $EPOCHSECONDS" "$METRIC_LAST_SUCCESS $succeeded" "$METRIC_DURATION $seconds" "$METRIC_FREED $freed" "${LEFT[@]}" "$@")
+  LEFT=()
   printf '%s\n' "${lines[@]}" | write_report "$task" "$index" || {
     kept=1
     expect_failure "$task" "$index"
@@ -363,9 +370,21 @@ prune_read_only() {
   measured "$index" prune_and_collect "$index"
 }
 
+# Counts what a plan keeps, one tag a line: what the probe sees later is compared with it.
+what_is_left() {
+  awk -v tags="$METRIC_TAGS_LEFT" -v repositories="$METRIC_REPOSITORIES_LEFT" '
+    /^keep +[^ ]+:/ { left++; sub(/:[^:]*$/, "", $2); if (!seen[$2]++) named++ }
+    END { printf "%s %d\n%s %d\n", tags, left, repositories, named }'
+}
+
 # What stays is what the policy says: only what goes is worth a line of the journal.
 prune_and_collect() {
-  warden prune "${STORES[$1]}" --policy "${POLICIES[$1]}" --apply --registry "${URLS[$1]}" | sed -E '/^keep +[^ ]+:/d' || return 1
+  local plan outcome=0
+  # In memory: on a full disk there is no room for it.
+  plan=$(warden prune "${STORES[$1]}" --policy "${POLICIES[$1]}" --apply --registry "${URLS[$1]}") || outcome=1
+  printf '%s\n' "$plan" | sed -E '/^keep +[^ ]+:/d'
+  ((outcome == 0)) || return 1
+  mapfile -t LEFT < <(printf '%s\n' "$plan" | what_is_left)
   collect_garbage "$1"
 }
 
@@ -421,7 +440,7 @@ run_task() {
   local task=$1 step=$2 index status begun failed=0
   for index in "${!SERVICES[@]}"; do
     applies "$task" "$index" || continue
-    begun=$EPOCHSECONDS FREED=0 status=0
+    begun=$EPOCHSECONDS FREED=0 LEFT=() status=0
     "$step" "$index" || status=$?
     ((status != SKIPPED)) || continue
     ((status == 0)) || failed=1

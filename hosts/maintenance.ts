@@ -51,6 +51,8 @@ const METRICS = {
   ALLOWED_AGE: "registry_maintenance_allowed_age_seconds",
   DURATION: "registry_maintenance_run_duration_seconds",
   FREED: "registry_maintenance_freed_bytes",
+  REPOSITORIES_LEFT: "registry_maintenance_repositories_left",
+  TAGS_LEFT: "registry_maintenance_tags_left",
   CORRUPT: "registry_maintenance_corrupt_blobs",
   SCRUBBED: "registry_maintenance_scrub_progress_ratio",
   DISK_FREE: "registry_maintenance_disk_free_bytes",
@@ -58,7 +60,12 @@ const METRICS = {
 } as const satisfies Record<string, MaintenanceMetricName>;
 
 /** https://github.com/prometheus/pushgateway#url */
-const groupOf = (instance: string): string => `job/${MAINTENANCE_JOB}/instance/${encodeURIComponent(instance)}/task`;
+const groupOf = (instance: string, cluster: string | undefined): string =>
+  [
+    `job/${MAINTENANCE_JOB}/instance/${encodeURIComponent(instance)}`,
+    ...(cluster === undefined ? [] : [`cluster/${cluster}`]),
+    "task",
+  ].join("/");
 
 const settings = (site: RegistrySite, maintenance: Maintenance): Settings => {
   const { directory, project, services } = site.registry;
@@ -80,7 +87,7 @@ const settings = (site: RegistrySite, maintenance: Maintenance): Settings => {
     READ_ONLY_FILES: services.map(({ role, name }) => (role === "private" ? paths.readOnlyCompose(name) : "")),
     GROUPS_OF: services.map(
       (service) =>
-        `${pushgatewayUrlOnHost(site).replace(/\/$/, "")}/metrics/${groupOf(serviceInstance(site, service))}`,
+        `${pushgatewayUrlOnHost(site).replace(/\/$/, "")}/metrics/${groupOf(serviceInstance(site, service), site.monitoring?.cluster)}`,
     ),
     TASKS: tasks.map(({ task }) => task),
     ALLOWED_AGES: tasks.map(({ allowedAge }) => String(allowedAge)),

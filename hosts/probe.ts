@@ -48,6 +48,7 @@ const environment = (site: RegistrySite, probe: HostProbe): Record<string, strin
     // One of the project is reached by its name there: it may be published on loopback alone.
     PUSHGATEWAY: ownPushgateway(site) === undefined ? pushgatewayUrlOnHost(site) : PUSHGATEWAY.url,
     PUSHGATEWAY_JOB: probe.name,
+    ...(site.monitoring?.cluster === undefined ? {} : { CLUSTER: site.monitoring.cluster }),
     CONCURRENCY: String(probe.concurrency),
     DEADLINE_SECONDS: String(probe.deadlineSeconds),
     ...(probe.certificateAuthority === undefined ? {} : { REGISTRY_CA_FILE: AUTHORITY }),

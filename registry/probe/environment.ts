@@ -19,6 +19,8 @@ export interface ProbeSettings {
   pushgateway: URL;
   /** Value of the label `job`. */
   job: string;
+  /** Value of the label `cluster`; null without it. */
+  cluster: string | null;
   concurrency: number;
   /** Requests a second; null without a limit. */
   rate: number | null;
@@ -118,6 +120,7 @@ export const PROBE_VARIABLES = {
   REG_PASS: "password; default: none",
   REGISTRY_CA_FILE: "PEM file of a private certificate authority, trusted beside the public ones; default: none",
   PUSHGATEWAY: "required: base url of the Pushgateway",
+  CLUSTER: "value of the label cluster, where several clusters share the Pushgateway; default: none",
   PUSHGATEWAY_JOB: "value of the label job; default: registry-integrity-probe",
   CONCURRENCY: "requests at once; default: 8",
   RATE: "requests a second, at most; default: as many as the registry answers",
@@ -161,6 +164,7 @@ export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
     credentials: username !== null && password !== null ? ({ kind: "password", username, password } as const) : null,
     caFile: variables.text("REGISTRY_CA_FILE"),
     job: variables.text("PUSHGATEWAY_JOB") ?? "registry-integrity-probe",
+    cluster: variables.text("CLUSTER"),
     concurrency: variables.number("CONCURRENCY", DEFAULT_CONCURRENCY, 1),
     rate: variables.number("RATE", 0, 0.01, false) || null,
     blobs,

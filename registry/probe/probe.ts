@@ -12,8 +12,11 @@ import { CATALOG_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
 
 /** The part of the deadline that is kept for the report, and its most. Seconds. */
 const RESERVE = { part: 0.2, most: 30 };
-/** The part of the deadline in which a catalog that cannot be read is asked for again, and its most. Seconds. */
-const PATIENCE = { part: 0.1, most: 60 };
+/**
+ * How long a catalog that cannot be read is asked for again: for minutes, so that one run can be certain, where that leaves
+ * the walk its own minutes; otherwise for a part of the deadline. Seconds.
+ */
+const PATIENCE = { most: 300, left: 300, part: 0.1, partMost: 60 };
 /** Between two attempts at a catalog that cannot be read. Seconds. */
 const PAUSE = 5;
 /** Seconds without a byte that end a request to the Pushgateway, which answers at once or not at all. */
@@ -28,8 +31,10 @@ export function walkDeadline(deadline: number): number {
 }
 
 /** How long a catalog that cannot be read is asked for again. Seconds; none without a deadline. */
-function patience(deadline: number | null): number {
-  return deadline === null ? 0 : Math.min(PATIENCE.most, PATIENCE.part * deadline);
+export function patience(deadline: number | null): number {
+  if (deadline === null) return 0;
+  const part = Math.min(PATIENCE.partMost, PATIENCE.part * deadline);
+  return Math.max(part, Math.min(PATIENCE.most, deadline - PATIENCE.left));
 }
 
 /** Whose turn it is at a time, in milliseconds since 1970: the day has as many parts as there are turns. */
@@ -119,7 +124,15 @@ async function runWalk(
     }
     if (attempt.why !== null) log(attempt.why);
     const ended = Math.round(Date.now() / 1000);
-    return { role, report, catalogAccessible, duration: seconds(), ...traffic, ended, certificateExpiry };
+    return {
+      role,
+      report,
+      catalogAccessible,
+      duration: seconds(),
+      ...traffic,
+      ended,
+      certificateExpiry,
+    };
   }
 }
 
@@ -134,7 +147,7 @@ class Reports {
     signal: AbortSignal | undefined,
   ) {
     this.#gateway = new Pushgateway(settings.pushgateway, transport, signal);
-    this.#key = groupingKey(settings.job, settings.instance, settings.shard);
+    this.#key = groupingKey(settings.job, settings.instance, settings.shard, settings.cluster);
   }
 
   /**

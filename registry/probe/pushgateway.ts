@@ -9,6 +9,8 @@ import { exposition, NOTHING_STORED, type Push, type Stored } from "./samples";
 export interface GroupingKey {
   job: string;
   instance: string;
+  /** Only where several clusters share the Pushgateway. */
+  cluster?: string;
   /** Only where several walks share the registry. */
   shard?: string;
 }
@@ -30,21 +32,44 @@ function segment(name: string, value: string): string {
 }
 
 /** https://github.com/prometheus/pushgateway#url */
-export function groupPath({ job, instance, shard }: GroupingKey): string {
+export function groupPath({ job, instance, cluster, shard }: GroupingKey): string {
   const labels = [segment("job", job), segment("instance", instance)];
+  if (cluster !== undefined) labels.push(segment("cluster", cluster));
   if (shard !== undefined) labels.push(segment("shard", shard));
   return `metrics/${labels.join("/")}`;
 }
 
 /** The group of one walk; a registry walked by one alone has no shard. */
-export function groupingKey(job: string, instance: string, shard: Shard): GroupingKey {
-  return shard.count === 1 ? { job, instance } : { job, instance, shard: String(shard.index) };
+export function groupingKey(job: string, instance: string, shard: Shard, cluster: string | null = null): GroupingKey {
+  return {
+    job,
+    instance,
+    ...(cluster === null ? {} : { cluster }),
+    ...(shard.count === 1 ? {} : { shard: String(shard.index) }),
+  };
 }
 
-/** Whether a group is of this registry, but of no shard that there is now. */
-export function isStale(group: Record<string, string>, { job, instance }: GroupingKey, { count }: Shard): boolean {
-  const { shard, ...others } = group;
-  if (Object.keys(others).length !== 2 || others.job !== job || others.instance !== instance) return false;
+/** A probe of another name that has not been heard of for so long is no more. Seconds. */
+const FORGOTTEN = 24 * 60 * 60;
+
+/**
+ * Whether a group is of this registry, but of no shard that there is now, or of a probe of a former name: one that has
+ * reported nothing for a day, because two probes may look at the same registry.
+ *
+ * @param silent seconds since the group's last report
+ */
+export function isStale(
+  group: Record<string, string>,
+  { job, instance, cluster }: GroupingKey,
+  { count }: Shard,
+  silent = 0,
+): boolean {
+  const { shard, job: itsJob, ...others } = group;
+  const expected: Record<string, string> = cluster === undefined ? { instance } : { instance, cluster };
+  const names = Object.keys(expected);
+  if (Object.keys(others).length !== names.length || names.some((name) => others[name] !== expected[name]))
+    return false;
+  if (itsJob !== job) return itsJob !== undefined && silent > FORGOTTEN;
   if (shard === undefined) return count > 1;
   return count === 1 || !/^\d+$/.test(shard) || Number(shard) >= count;
 }
@@ -70,6 +95,12 @@ function valueIn(group: Group, metric: MetricName): number | null {
   const { metrics } = (group[metric] ?? {}) as { metrics?: { value?: unknown }[] };
   const value = Number(metrics?.[0]?.value ?? Number.NaN);
   return Number.isNaN(value) ? null : value;
+}
+
+/** Seconds since a probe's last report; none for a group that is of no probe. */
+function silence(group: Group): number {
+  const last = valueIn(group, "registry_manifest_integrity_last_run_timestamp");
+  return last === null ? 0 : Date.now() / 1000 - last;
 }
 
 function sameLabels(a: Record<string, string>, b: GroupingKey): boolean {
@@ -101,11 +132,13 @@ export class Pushgateway {
     this.#base = new URL(base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`, base);
   }
 
-  /** What is stored of earlier runs, and the groups of shards that are no more; null when it cannot be read. */
+  /** What is stored of earlier runs, and the groups of shards and of names that are no more; null when it cannot be read. */
   async read(key: GroupingKey, shard: Shard): Promise<{ stored: Stored; stale: GroupingKey[] } | null> {
     const groups = groupsIn(await this.#send({ method: "GET", path: "api/v1/metrics" }));
     if (groups === null) return null;
-    const stale = groups.map(({ labels }) => labels).filter((labels) => isStale(labels, key, shard));
+    const stale = groups
+      .filter((group) => isStale(group.labels, key, shard, silence(group)))
+      .map(({ labels }) => labels);
     return { stored: storedIn(groups, key), stale: stale as unknown as GroupingKey[] };
   }
 

@@ -62,14 +62,20 @@ function failureSamples(report: Report): Sample[] {
   ];
 }
 
-function catalogSample(accessible: boolean): Sample {
-  return { name: "registry_manifest_integrity_catalog_accessible", value: accessible ? 1 : 0 };
+function catalogSamples(accessible: boolean, inaccessible: number): Sample[] {
+  return [
+    { name: "registry_manifest_integrity_catalog_accessible", value: accessible ? 1 : 0 },
+    { name: "registry_manifest_integrity_catalog_inaccessible_seconds", value: inaccessible },
+  ];
 }
 
 /** What is known of any registry, whatever it holds. */
 function availabilitySamples(run: Run): Sample[] {
   const samples: Sample[] = [
-    ...(run.catalogAccessible === null ? [] : [catalogSample(run.catalogAccessible)]),
+    // A run that could not read the catalog did nothing but ask for it.
+    ...(run.catalogAccessible === null
+      ? []
+      : catalogSamples(run.catalogAccessible, run.catalogAccessible ? 0 : run.duration)),
     { name: "registry_manifest_integrity_last_run_timestamp", value: run.ended },
     { name: "registry_manifest_integrity_run_duration_seconds", value: run.duration },
     { name: "registry_manifest_integrity_run_requests", value: run.requests },
@@ -100,11 +106,12 @@ export interface Push {
 }
 
 /** What a walk that has only begun may say already: the catalog can be read again. */
-export const CATALOG_IS_BACK: Push = { method: "POST", samples: [catalogSample(true)] };
+export const CATALOG_IS_BACK: Push = { method: "POST", samples: catalogSamples(true, 0) };
 
 /**
  * A complete walk replaces everything. An incomplete one adds how the run went, and may raise the number of failures but
- * never lower it: one time-out must not look like a repair. Of a cache, which is not walked, there is only whether it
+ * never lower it: one time-out must not look like a repair, and a first walk that did not see everything must not say that
+ * nothing is broken. Of a cache, which is not walked, there is only whether it
  * answers: no number of failures, which would say that something was looked at.
  *
  * @param stored null when it could not be read
@@ -116,7 +123,7 @@ export function pushOf(run: Run, stored: Stored | null): Push {
   samples.push({ name: "registry_manifest_integrity_walk_complete", value: report?.complete ? 1 : 0 });
   if (!report?.complete) {
     const failures = report?.failures.filter(countsAsFailure).length ?? 0;
-    const raised = stored !== null && failures > (stored.failures ?? -1) && report !== null;
+    const raised = stored !== null && failures > (stored.failures ?? 0) && report !== null;
     return { method: "POST", samples: raised ? [...samples, ...failureSamples(report)] : samples };
   }
   const lastSuccess = report.failures.length === 0 ? ended : (stored?.lastSuccess ?? null);

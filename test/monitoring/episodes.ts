@@ -142,7 +142,7 @@ export const EPISODES: readonly Episode[] = [
     minutes: 3 * HOUR,
     shards: 3,
     events: [damage(46, 90)],
-    fires: { RegistryManifestIntegrityFailure: [[76, 134]] },
+    fires: { RegistryManifestIntegrityFailure: [[76, 133]] },
   },
   {
     what: "a scrape that overwrites the labels",
@@ -214,7 +214,7 @@ export const EPISODES: readonly Episode[] = [
       { kind: "content", instance: PRIVATE, at: DAY + 12 * HOUR, repositories: 9 },
       { kind: "clean-up", instance: PRIVATE, at: 2 * DAY + 2 * HOUR, tags: 50 },
     ],
-    fires: { "RegistryIntegrityCoverageLost repositories": [[2195, 3020]] },
+    fires: { "RegistryIntegrityCoverageLost repositories": [[2195, 2875]] },
   },
   {
     what: "most of it lost during a clean-up",
@@ -224,13 +224,18 @@ export const EPISODES: readonly Episode[] = [
       { kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 50 },
       { kind: "content", instance: PRIVATE, at: DAY + 2 * HOUR + 1, repositories: 3, tags: 20 },
     ],
-    fires: {},
+    fires: {
+      "RegistryIntegrityCoverageLost repositories": [[1610, 2875]],
+      "RegistryIntegrityCoverageLost tags": [[1610, 2875]],
+      "RegistryMassLoss repositories": [[1610, 2875]],
+      "RegistryMassLoss tags": [[1610, 2875]],
+    },
   },
   {
     what: "a repository that somebody deletes where there is no maintenance",
     site: "small",
     minutes: 9 * DAY,
-    step: 10,
+    step: 5,
     events: [{ kind: "content", instance: "registry.home.arpa:5443", at: DAY, repositories: 9 }],
     fires: {},
   },
@@ -238,6 +243,12 @@ export const EPISODES: readonly Episode[] = [
     what: "a catalog that is empty",
     minutes: 4 * HOUR,
     events: [{ kind: "content", instance: PRIVATE, at: 50, repositories: 0, tags: 0 }],
-    fires: {},
+    fires: {
+      RegistryCatalogEmpty: [[91, 239]],
+      "RegistryMassLoss repositories": [[91, 239]],
+      "RegistryMassLoss tags": [[91, 239]],
+      "RegistryIntegrityCoverageLost repositories": [[91, 239]],
+      "RegistryIntegrityCoverageLost tags": [[91, 239]],
+    },
   },
 ];

@@ -1,5 +1,5 @@
 import { defaultBlobCheck, probeSettings } from "../../../registry/probe/environment";
-import { walkDeadline } from "../../../registry/probe/probe";
+import { patience, walkDeadline } from "../../../registry/probe/probe";
 
 const LEAST = { REGISTRY: "10.0.20.10:5050", PUSHGATEWAY: "http://pushgateway.monitoring:9091" };
 
@@ -12,6 +12,7 @@ test("two variables are enough", () => {
     caFile: null,
     pushgateway: new URL("http://pushgateway.monitoring:9091"),
     job: "registry-integrity-probe",
+    cluster: null,
     concurrency: 8,
     rate: null,
     blobs: "last-byte",
@@ -111,4 +112,8 @@ test("tells every mistake at once", () => {
 test("a part of the deadline is kept for the report", () => {
   expect(walkDeadline(10)).toBe(8);
   expect(walkDeadline(840)).toBe(810);
+});
+
+test("asks for a catalog that cannot be read for minutes, where the walk keeps its own", () => {
+  expect([null, 10, 60, 300, 400, 600, 720, 3540].map(patience)).toEqual([0, 1, 6, 30, 100, 300, 300, 300]);
 });

@@ -204,6 +204,7 @@ describe("a catalog that cannot be read", () => {
     expect(pushes.map(({ method }) => method)).toEqual(["POST", "PUT"]);
     expect(pushes[0]?.body.split("\n").filter((line) => line !== "" && !line.startsWith("#"))).toEqual([
       "registry_manifest_integrity_catalog_accessible 1",
+      "registry_manifest_integrity_catalog_inaccessible_seconds 0",
     ]);
   });
 });

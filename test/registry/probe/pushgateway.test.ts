@@ -37,3 +37,28 @@ test("a registry that is walked by one alone has no shard", () => {
   expect(groupingKey("probe", "a", { index: 0, count: 1 })).toEqual({ job: "probe", instance: "a" });
   expect(groupingKey("probe", "a", { index: 1, count: 2 })).toEqual({ job: "probe", instance: "a", shard: "1" });
 });
+
+it("has the cluster in the key, where there is one", () => {
+  const key = groupingKey("probe", "a", { index: 1, count: 2 }, "home");
+  expect(key).toEqual({ job: "probe", instance: "a", cluster: "home", shard: "1" });
+  expect(groupPath(key)).toBe("metrics/job/probe/instance/a/cluster/home/shard/1");
+});
+
+describe("a group of a probe of another name", () => {
+  const DAY = 24 * 60 * 60;
+  const key = { job: "new", instance: "a" };
+  const one = { index: 0, count: 1 };
+
+  it("is stale when it has been silent for a day, its shards too", () => {
+    expect(isStale({ job: "old", instance: "a" }, key, one, DAY + 1)).toBe(true);
+    expect(isStale({ job: "old", instance: "a", shard: "1" }, key, one, DAY + 1)).toBe(true);
+  });
+
+  it("is not while it reports, is of another registry or cluster, or is no probe's", () => {
+    expect(isStale({ job: "old", instance: "a" }, key, one, DAY)).toBe(false);
+    expect(isStale({ job: "old", instance: "b" }, key, one, DAY + 1)).toBe(false);
+    expect(isStale({ job: "old", instance: "a", cluster: "home" }, key, one, DAY + 1)).toBe(false);
+    expect(isStale({ job: "old", instance: "a" }, { ...key, cluster: "home" }, one, DAY + 1)).toBe(false);
+    expect(isStale({ job: "old", instance: "a", task: "scan" }, key, one, DAY + 1)).toBe(false);
+  });
+});
