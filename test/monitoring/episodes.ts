@@ -183,6 +183,12 @@ export const EPISODES: readonly Episode[] = [
     fires: { "RegistryMaintenanceFailed scan": [[15, 179]] },
   },
   {
+    what: "a scrub that finds a blob that rots, and a repair",
+    minutes: 3 * HOUR,
+    events: [{ kind: "corrupt", instance: PRIVATE, blobs: 1, from: 16, to: 100 }],
+    fires: { "RegistryBlobsCorrupt scrub": [[45, 104]] },
+  },
+  {
     what: "a certificate that is not renewed",
     minutes: 4 * HOUR,
     events: [

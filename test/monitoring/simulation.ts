@@ -52,6 +52,8 @@ export type Event =
   /** Free part of every disk of the host. */
   | ({ readonly kind: "disk"; readonly free: number } & During)
   | ({ readonly kind: "maintenance fails"; readonly instance: string; readonly task: string } & During)
+  /** Blobs that the scrub has written down, which each look at the disk reports. */
+  | ({ readonly kind: "corrupt"; readonly instance: string; readonly blobs: number } & During)
   /** A group that nobody replaces any more: of a probe of another name, of a shard too many. */
   | {
       readonly kind: "left behind";
@@ -301,12 +303,13 @@ const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: Simu
         : cleanUp === undefined
           ? []
           : ["clean-up"];
+      const rot = own({ registry_maintenance_corrupt_blobs: world.now("corrupt", at, instance)[0]?.blobs ?? 0 });
       for (const task of pushed)
         reports.push({
           at,
           group: { ...(cluster === undefined ? {} : { cluster }), job: MAINTENANCE_JOB, instance, task },
           replaces: true,
-          values: said.get(task) ?? new Map(),
+          values: new Map([...(said.get(task) ?? []), ...(task === "scrub" ? rot : [])]),
         });
     }
   }
