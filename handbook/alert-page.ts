@@ -4,6 +4,7 @@ import { hasRegistry, type MonitoredSite, serviceInstance } from "../site/schema
 import { adviceFor } from "./alert-advice";
 import { type Block, code, type Document, heading, paragraph, table } from "./document";
 import { diagnosisElsewhere, mitigationElsewhere } from "./external-registry";
+import { type HostAdvice, hostAdviceFor } from "./host-advice";
 import { md, plain } from "./prose";
 
 /** A rule, and one thing that it is about. */
@@ -15,6 +16,13 @@ interface Firing {
 
 const firings = (site: MonitoredSite): Firing[] =>
   documentedRules(site).flatMap(({ rule, about }) => about.map((subject) => ({ site, rule, subject })));
+
+/** @throws Error for an alert without a page: whoever adds one writes it there */
+const hostAdvice = (alert: string): HostAdvice => {
+  const advice = hostAdviceFor(alert);
+  if (advice === undefined) throw new Error(`the alert ${alert} has no page; write it in handbook/host-advice.ts`);
+  return advice;
+};
 
 /** What the alert calls it. */
 const nameOf = ({ site, subject }: Firing): string =>
@@ -28,7 +36,7 @@ const blocksOf = ({ site, rule, subject }: Firing, part: "diagnosis" | "mitigati
     case "external":
       return (part === "diagnosis" ? diagnosisElsewhere : mitigationElsewhere)({ site, ...subject });
     case "host":
-      throw new Error(`the alert ${rule.alert} is about a host, and no page of an alert is yet`);
+      return hostAdvice(rule.alert)[part]({ site, host: subject.host });
   }
 };
 
@@ -42,7 +50,7 @@ const forEach = (all: readonly Firing[], part: "diagnosis" | "mitigation"): Bloc
 };
 
 const page = (alert: string, all: readonly Firing[]): Document => {
-  const advice = adviceFor(alert);
+  const advice = hostAdviceFor(alert) ?? adviceFor(alert);
   const [first] = all;
   return {
     path: `alerts/${alert}.md`,
@@ -50,7 +58,7 @@ const page = (alert: string, all: readonly Firing[]): Document => {
     body: [
       ...(first === undefined ? [] : [paragraph(plain(first.rule.annotations.summary))]),
       table(
-        [md`registry`, md`severity`, md`has to hold for`],
+        [first?.subject.kind === "host" ? md`host` : md`registry`, md`severity`, md`has to hold for`],
         all.map((firing) => [md`${nameOf(firing)}`, plain(firing.rule.labels.severity), plain(firing.rule.for)]),
       ),
       heading(md`Meaning`),

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { MAINTENANCE_METRICS, METRICS, PUSHGATEWAY_METRICS } from "../monitoring/metrics";
+import { HOST_METRICS, MAINTENANCE_METRICS, METRICS, PUSHGATEWAY_METRICS } from "../monitoring/metrics";
 import { PROBE_VARIABLES } from "../registry/probe/environment";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { md, plain } from "./prose";
@@ -195,6 +195,10 @@ export const interfaces = (): Document[] => {
         described(PUSHGATEWAY_METRICS, "metric"),
         heading(md`Metrics of the maintenance`),
         described(MAINTENANCE_METRICS, "metric"),
+        paragraph(
+          md`Each managed host reports of itself, with the labels ${"host"}, and ${"delivery"} or ${"resolver"}:`,
+        ),
+        described(HOST_METRICS, "metric"),
         heading(md`Variables of the probe`),
         described(PROBE_VARIABLES, "variable"),
       ],

@@ -56,7 +56,7 @@ script_in() {
 
 # The units that are the operator's, each by its path.
 services() {
-  find /etc/systemd/system /usr/local/lib/systemd/system -maxdepth 1 -type f -name '*.service' ! -name "$MAINTENANCE-*" 2>/dev/null | sort
+  find /etc/systemd/system /usr/local/lib/systemd/system -maxdepth 1 -type f -name '*.service' ! -name "$TIMERS-*" 2>/dev/null | sort
 }
 
 # The commands of a unit, one a line; one that is continued is one. systemd.syntax(7)

@@ -17,6 +17,8 @@ uses_resolved() { [[ $RESOLVER == systemd-resolved ]]; }
 
 check_host() {
   need_tools dig getent
+  [[ -z $(delivered_timers) ]] || command -v curl >/dev/null ||
+    warn "curl is missing, so nothing is reported of this host; install it there"
   if [[ $FAILOVER_TEST == yes ]]; then
     need_tools nft
   fi
@@ -75,19 +77,22 @@ sorted() { printf '%s\n' "$@" | sort; }
 has_servers() { [[ $(servers_of_link) == "${NAMESERVERS[*]}" && $(global_servers) == "$PRIMARY" ]]; }
 has_domains() { [[ $(global_domains | tr ' ' '\n' | sort) == "$(sorted "${SEARCH[@]}")" ]]; }
 
-is_active() { ! uses_resolved || { has_servers && has_domains; }; }
+resolves_as_delivered() { ! uses_resolved || { has_servers && has_domains; }; }
+is_active() { resolves_as_delivered && timers_are_active; }
 
 activate() {
+  activate_timers
   uses_resolved || return 0
   note_network >"$PENDING/network"
   sync -- "$PENDING/network"
   reload_resolved
   # networkd tells resolved of the servers a moment later.
-  within 10 is_active || verify_resolved
+  within 10 resolves_as_delivered || verify_resolved
 }
 
 activate_restored() {
   end_silence
+  activate_timers
   if uses_resolved; then
     reload_resolved
     restore_network
@@ -149,6 +154,7 @@ reload_resolved() {
 }
 
 inspect_delivery() {
+  inspect_timers "timer that watches the host"
   uses_resolved || return 0
   inspect_link
   compare "servers of $LINK_INTERFACE in systemd-resolved" "${NAMESERVERS[*]}" "$(servers_of_link)"

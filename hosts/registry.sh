@@ -3,7 +3,7 @@
 # The registries of a host, their front and their browser, as a compose project.
 #
 # Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS IMAGES_OF SERVICES FRONT READ_LATE
-# AUTHORITATIVE PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS MAINTENANCE, and what takeover.sh and
+# AUTHORITATIVE PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS, and what takeover.sh and
 # collectors.sh need.
 
 HEALTH_SECONDS=120
@@ -111,24 +111,6 @@ is_active() {
   [[ $running == "$wanted" ]] && timers_are_active
 }
 
-# The timers of the maintenance, as the files now have them.
-timers() { find "$UNITS" -maxdepth 1 -name "$MAINTENANCE-*.timer" -printf '%f\n' | sort; }
-active_timers() { systemctl list-units --plain --no-legend --state=active "$MAINTENANCE-*.timer" | cut -d ' ' -f 1 | sort; }
-timers_are_active() { [[ $(timers) == "$(active_timers)" ]]; }
-
-# The timers as the files now have them, each from now on: a delivery makes up for no run that was missed. One whose file
-# is gone has failed, and is listed until that is forgotten.
-activate_timers() {
-  local timer
-  systemctl stop "$MAINTENANCE-*.timer"
-  systemctl reset-failed "$MAINTENANCE-*.timer"
-  mkdir -p -- /var/lib/systemd/timers
-  while IFS= read -r timer; do
-    touch -- "/var/lib/systemd/timers/stamp-$timer"
-    systemctl start "$timer"
-  done < <(timers)
-}
-
 start() {
   local said
   said=$(timeout "$COMPOSE_SECONDS" docker compose --project-name "$PROJECT" --file "$COMPOSE_FILE" up --detach --pull never "$@" 2>&1) ||
@@ -226,7 +208,7 @@ inspect_delivery() {
   compare "containers of compose project $PROJECT" "$(printf '%s\n' "${CONTAINERS[@]}" | sort | paste -sd ' ')" \
     "$(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" --format '{{ .Names }}' | sort | paste -sd ' ')"
   inspect_collectors
-  compare "timers of the maintenance" "$(delivered_timers | paste -sd ' ')" "$(active_timers | paste -sd ' ')"
+  inspect_timers "timers of the maintenance"
 }
 
 container_as() { printf 'image %s\nstate %s\ndefinition %s' "$1" "$2" "$3"; }
@@ -242,13 +224,6 @@ look_at_container() {
     image="$image, before that name got another image"
   [[ $digest == "$(compose config --hash "$service" 2>/dev/null | cut -d ' ' -f 2)" ]] || definition=another
   LOOK=$(container_as "$image" "${status/restarting/running}" "$definition")$'\n'
-}
-
-delivered_timers() {
-  local path
-  for path in "${FILES[@]}"; do
-    [[ $path != "$UNITS/$MAINTENANCE-"*.timer ]] || basename -- "$path"
-  done | sort
 }
 
 # What it said last of what went wrong; a trace of Go ends with lines that say nothing.

@@ -7,6 +7,7 @@ import { nginxConfiguration, READ_LATE } from "./nginx";
 import { probeDelivery, probeServices } from "./probe";
 import { registryConfiguration } from "./registry-configuration";
 import { composeUnit, MAINTENANCE_UNIT, UNITS } from "./systemd-unit";
+import { isWatchedWithNames, watchDelivery } from "./watch";
 
 const readable = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });
 
@@ -33,6 +34,8 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
   const up = servicesUp(compose);
   const maintenance = maintenanceDelivery(site);
   const probes = probeDelivery(site);
+  // The delivery of its names brings it where there is one.
+  const watch = isWatchedWithNames(site, host) ? undefined : watchDelivery(site, host);
   const privates = services.filter((service) => service.role === "private");
   const stores = new Map(services.map((service) => [containerName(service), dataDirectory(registry, service)]));
   const inVolumes = services.filter(({ volume }) => volume !== undefined);
@@ -48,19 +51,21 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       readable(`${UNITS}/${unit}`, composeUnit(paths.compose)),
       ...maintenance.files,
       ...probes.files,
+      ...(watch?.files ?? []),
     ],
     // What `systemctl enable` would make.
     links: [
       { path: `${UNITS}/multi-user.target.wants/${unit}`, target: `../${unit}` },
       ...maintenance.links,
       ...probes.links,
+      ...(watch?.links ?? []),
     ],
     directories: services.flatMap((service) =>
       service.volume === undefined ? [dataDirectory(registry, service)] : [],
     ),
     parts: maintenance.parts,
     backups: "/root/registry-backups/registry-config-backup",
-    programs: ["collectors.sh", "takeover.sh", "registry.sh"],
+    programs: ["timers.sh", "collectors.sh", "takeover.sh", "registry.sh"],
     settings: {
       COMPOSE_FILE: paths.compose,
       FRONT_FILE: paths.nginx,
@@ -87,7 +92,7 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       SECRETS: [...new Set([...services.flatMap(secretsOf), ...maintenance.secrets, ...probes.secrets])],
       CERTIFICATES: [...new Set([...privates.map(({ tls }) => tls.certificate), ...probes.certificates])],
       HTPASSWDS: privates.map(({ htpasswd }) => htpasswd),
-      MAINTENANCE: MAINTENANCE_UNIT,
+      TIMERS: MAINTENANCE_UNIT,
       REPLACED: maintenance.replaced,
     },
   };

@@ -25,7 +25,7 @@ import { PanelBuilder as StatBuilder } from "@grafana/grafana-foundation-sdk/sta
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { PanelBuilder as TimeseriesBuilder } from "@grafana/grafana-foundation-sdk/timeseries";
 import { DASHBOARD } from "./dashboard-identity";
-import type { MaintenanceMetricName, MetricName } from "./metrics";
+import type { HostMetricName, MaintenanceMetricName, MetricName } from "./metrics";
 
 /** A query of ours: what it asks and what its lines are called are always said. */
 export type Query = Dataquery & Required<Pick<Dataquery, "refId" | "expr" | "legendFormat">>;
@@ -249,6 +249,38 @@ const MAINTENANCE: readonly View[] = [
   },
 ];
 
+/** Whether what the registries stand on is as it was delivered. */
+const HOSTS: readonly View[] = [
+  {
+    title: "Hosts as delivered?",
+    description: "Whether files, resolver and containers of each host are as each delivery left them.",
+    queries: [{ expr: "registry_warden_host_as_delivered" satisfies HostMetricName, legend: "{{host}} {{delivery}}" }],
+    unit: "none",
+    thresholds: good(1),
+    words: { "0": "no", "1": "yes" },
+  },
+  {
+    title: "Resolvers",
+    description:
+      "Whether each resolver of a host answers by itself, also the one that is only asked when the first is dead.",
+    queries: [{ expr: "registry_warden_resolver_up" satisfies HostMetricName, legend: "{{host}} {{resolver}}" }],
+    unit: "none",
+    thresholds: good(1),
+    words: { "0": "silent", "1": "answers" },
+  },
+  {
+    title: "When did a host last report?",
+    description: "Time since each host last looked at itself. The two others are as old.",
+    queries: [
+      {
+        expr: `time() - ${"registry_warden_host_last_run_timestamp_seconds" satisfies HostMetricName}`,
+        legend: "{{host}}",
+      },
+    ],
+    unit: "s",
+  },
+];
+
 /** Grafana's grid is 24 wide. */
 const WIDTH = 24;
 
@@ -328,7 +360,13 @@ const panels = (): Panel[] => {
   );
   const maintenance = 5 + Math.ceil(HISTORY.length / 2) * 8;
   return (
-    [...inOneRow(ANSWERS, 0), ...history, ...inOneRow(MAINTENANCE, maintenance), lastRuns(maintenance + 5)]
+    [
+      ...inOneRow(ANSWERS, 0),
+      ...history,
+      ...inOneRow(MAINTENANCE, maintenance),
+      ...inOneRow(HOSTS, maintenance + 5),
+      lastRuns(maintenance + 10),
+    ]
       // All that is required of a panel here was given to its builder.
       .map((builder, index) => builder.id(index + 1).build() as Panel)
   );

@@ -69,3 +69,18 @@ export const MAINTENANCE_METRICS = {
 } as const;
 
 export type MaintenanceMetricName = keyof typeof MAINTENANCE_METRICS;
+
+/** The Pushgateway's job of everything below, with the label `host`. */
+export const HOST_JOB = "registry-warden-host";
+
+/** What each managed host reports of itself. */
+export const HOST_METRICS = {
+  registry_warden_host_as_delivered: "1 when the host is as the delivery left it, 0 otherwise",
+  registry_warden_resolver_up: "1 when the resolver answered this host for the names of the site, 0 otherwise",
+  registry_warden_host_last_run_timestamp_seconds: "unix time of the last look at the host (seconds)",
+} as const;
+
+/** Between two reports of a host. */
+export const HOST_WATCH_MINUTES = 10;
+
+export type HostMetricName = keyof typeof HOST_METRICS;

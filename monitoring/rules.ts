@@ -4,6 +4,7 @@ import { catalogAlerts } from "./families/catalog";
 import { certificateAlerts } from "./families/certificate";
 import { coverageAlerts } from "./families/coverage";
 import { damageAlerts } from "./families/damage";
+import { hostAlerts } from "./families/host";
 import { maintenanceAlerts } from "./families/maintenance";
 import { probeAlerts } from "./families/probe";
 import { duration } from "./promql";
@@ -16,6 +17,7 @@ const FAMILIES: readonly Family[] = [
   catalogAlerts,
   probeAlerts,
   maintenanceAlerts,
+  hostAlerts,
 ];
 
 const runbook = (site: MonitoredSite, alert: string): string =>

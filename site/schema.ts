@@ -418,6 +418,17 @@ export const pushgatewayUrlOnHost = (site: Site): string => {
   return `http://${isEveryAddress(listen) ? (listen === "::" ? "[::1]" : "127.0.0.1") : inUrl(listen)}:${port}`;
 };
 
+/** Base URL of the Pushgateway as a host reaches it; undefined where the site has none that it does. */
+export const pushgatewayUrlFrom = (site: Site, host: ManagedHost): string | undefined => {
+  const { registry, monitoring } = site;
+  const own = ownPushgateway(site);
+  const isNamedForHosts =
+    registry?.maintenance?.pushgateway !== undefined || (isMonitored(site) && monitoring?.kubernetes === undefined);
+  if (own === undefined) return isNamedForHosts ? pushgatewayUrlOnHost(site) : undefined;
+  if (runsRegistry(site, host)) return pushgatewayUrlOnHost(site);
+  return isMonitored(site) && !isLoopback(own.listen) ? pushgatewayUrl(site) : undefined;
+};
+
 /** How clients outside the host reach a service: `host:port`, the value of the label `instance` of its metrics too. */
 export const serviceInstance = (site: Site, service: ProbedService): string => {
   if (isExternal(service)) return new URL(service.url).host;

@@ -61,6 +61,11 @@ test("shell expansions of the script are not templates of Terraform", () => {
       '${self.triggers_replace["version"]}',
       "${sha256(jsonencode(self.triggers_replace))}",
       '${base64encode(self.triggers_replace["/etc/resolv.conf"])}',
+      ...[".settings", ".service", ".timer"].map((ending) => {
+        const path = delivery.files.map((file) => file.path).find((each) => each.endsWith(ending));
+        return `\${base64encode(self.triggers_replace["${path}"])}`;
+      }),
+      '${self.triggers_replace["/var/lib/registry-warden/watch.sh"]}',
     ]),
   );
 });

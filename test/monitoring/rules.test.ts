@@ -1,6 +1,6 @@
 import { parse } from "yaml";
 import type { AlertingRule, RuleGroup } from "../../monitoring/alert";
-import { MAINTENANCE_METRICS, METRICS, PUSHGATEWAY_METRICS } from "../../monitoring/metrics";
+import { HOST_METRICS, MAINTENANCE_METRICS, METRICS, PUSHGATEWAY_METRICS } from "../../monitoring/metrics";
 import { metricsOf } from "../../monitoring/promql";
 import { rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
@@ -69,7 +69,9 @@ it("does not double the slash of a runbook address that ends in one", () => {
 });
 
 it("reads only metrics that the product or the Pushgateway exports", () => {
-  const exported = [METRICS, MAINTENANCE_METRICS, PUSHGATEWAY_METRICS].flatMap((metrics) => Object.keys(metrics));
+  const exported = [METRICS, MAINTENANCE_METRICS, HOST_METRICS, PUSHGATEWAY_METRICS].flatMap((metrics) =>
+    Object.keys(metrics),
+  );
   const read = groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => metricsOf(expr)));
   expect(read.length).toBeGreaterThan(0);
   expect(read.filter((metric) => metric !== "ALERTS" && !exported.includes(metric))).toEqual([]);
@@ -160,5 +162,21 @@ describe("the maintenance", () => {
       expr: expect.stringMatching(/ < 0\.25$/),
       for: "10m",
     });
+  });
+});
+
+describe("the hosts", () => {
+  it("are watched where a Pushgateway takes their reports: each managed one is named, no deferred one", () => {
+    for (const { expr } of groups.find(({ name }) => name === "registry-hosts")?.rules ?? []) {
+      expect(expr).toContain('host=~"pve|registry-vm"');
+      expect(expr).not.toContain("truenas");
+    }
+  });
+
+  it("are not where the only Pushgateway has a name of the cluster", () => {
+    const given = site("reference", ({ registry }) => {
+      delete registry.maintenance;
+    });
+    expect(rulesFor(given).map(({ name }) => name)).not.toContain("registry-hosts");
   });
 });

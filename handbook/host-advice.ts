@@ -1,0 +1,104 @@
+import { watchUnit } from "../hosts/watch";
+import { hasResolver, type ManagedHost } from "../site/host";
+import type { Site } from "../site/schema";
+import { type Block, command, list, paragraph } from "./document";
+import { runbookOf } from "./host-runbook";
+import { onHost, WORKSTATION } from "./places";
+import { link, md, type Prose, sh } from "./prose";
+import { wardenHere } from "./warden";
+
+/** The host that an alert is about. */
+export interface WatchedHost {
+  readonly site: Site;
+  readonly host: ManagedHost;
+}
+
+/** What a person who was woken by an alert about a host has to know. */
+export interface HostAdvice {
+  readonly meaning: Prose;
+  readonly impact: Prose;
+  readonly diagnosis: (watched: WatchedHost) => Block[];
+  readonly mitigation: (watched: WatchedHost) => Block[];
+}
+
+const compare = ({ host }: WatchedHost): Block[] => [
+  paragraph(md`What is not as the site has it?`),
+  command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `${host.name}: …` }),
+];
+
+/** Ends every mitigation: the host looks at itself now, and not within minutes. */
+const reportNow = ({ site, host }: WatchedHost): Block[] => [
+  paragraph(md`Let the host report now. The alert ends with the next evaluation after it:`),
+  command(onHost(host), sh`systemctl start ${`${watchUnit(site, host)}.service`}`),
+  command(onHost(host), sh`systemctl show --property Result ${`${watchUnit(site, host)}.service`}`, {
+    expected: "Result=success",
+  }),
+];
+
+const ADVICE: Readonly<Record<string, HostAdvice>> = {
+  RegistryHostDrifted: {
+    meaning: md`A file, the resolver, a container or a timer of the host is not as the last delivery left it: somebody changed it by hand, a program rewrote it, or the host was rebuilt.`,
+    impact: md`What works now may stop with the next reboot or the next outage of a resolver: it is not what was tested. Terraform does not see it and says that nothing changed.`,
+    diagnosis: (watched) => [
+      ...compare(watched),
+      list(
+        md`Lines of a file: who wants them? If they are right, they belong into the site.`,
+        md`Everything is absent: the host was rebuilt, or a delivery was rolled back.`,
+        md`Only the version differs: another version of this product delivered last. Deploy.`,
+      ),
+    ],
+    mitigation: (watched) => [
+      paragraph(
+        md`Deliver to the host again; ${link(md`its runbook`, runbookOf(watched.host))} has the commands. What was there before is backed up.`,
+      ),
+      ...reportNow(watched),
+    ],
+  },
+  RegistryResolverDown: {
+    meaning: md`One resolver of the host, asked by itself, does not answer for the names of the site, or answers wrongly. The label ${"resolver"} says which.`,
+    impact: md`None yet while another answers: each lookup may take seconds longer. Internal names are known to the first resolver only.`,
+    diagnosis: ({ site, host }) =>
+      hasResolver(host) && site.dns !== undefined
+        ? [
+            paragraph(md`Which of them answers? A fallback knows external names only:`),
+            ...host.resolver.nameservers.map((server, index) =>
+              command(
+                onHost(host),
+                sh`dig +short +time=3 +tries=1 @${server} ${(index === 0 ? site.dns?.internal.name : site.dns?.external) ?? ""}`,
+                { expected: "…" },
+              ),
+            ),
+            paragraph(
+              md`One that answers on other hosts is cut off from this one: look at the network and the firewall.`,
+            ),
+          ]
+        : [],
+    mitigation: (watched) => [
+      list(
+        md`The resolver is down: start it, or have its operator do so.`,
+        md`It is gone for good: put another into ${"resolver.nameservers"} of the site, and deploy.`,
+      ),
+      ...reportNow(watched),
+    ],
+  },
+  RegistryHostUnwatched: {
+    meaning: md`The host has not said for a while whether it is as delivered and whether its resolvers answer, or it never did.`,
+    impact: md`None by itself. A fault of the host or of its fallback goes unseen until it matters.`,
+    diagnosis: ({ site, host }) => [
+      paragraph(md`Is the host up, and when did it last look?`),
+      command(onHost(host), sh`systemctl list-timers ${`${watchUnit(site, host)}.timer`}`, { expected: "NEXT…\n…" }),
+      command(onHost(host), sh`journalctl --unit ${`${watchUnit(site, host)}.service`} --lines 20 --no-pager`),
+    ],
+    mitigation: (watched) => [
+      list(
+        md`No timer: deliver to the host again.`,
+        md`${"curl is missing"}: install it there.`,
+        md`The report is not taken: the host must reach the Pushgateway that the message names.`,
+      ),
+      ...reportNow(watched),
+    ],
+  },
+};
+
+/** What to do about an alert about a host; undefined where it is about something else. */
+export const hostAdviceFor = (alert: string): HostAdvice | undefined => ADVICE[alert];

@@ -1,0 +1,41 @@
+import { watchDelivery, watchUnit } from "../../hosts/watch";
+import { managedHosts } from "../../site/schema";
+import { parsed, reference, referenceSite, small } from "../sites";
+
+const settingsOf = (site = referenceSite, index = 0): string => {
+  const host = managedHosts(site)[index];
+  if (host === undefined) throw new Error("the site has no such host");
+  return watchDelivery(site, host).files.find(({ path }) => path.endsWith(".settings"))?.content ?? "";
+};
+
+test("a host asks each of its own resolvers, and reports under its name", () => {
+  expect(settingsOf()).toContain("NAMESERVERS=('192.168.1.2' '94.140.14.14')\n");
+  expect(settingsOf()).toMatch(/^GROUP='http:\/\/.*:9091\/metrics\/job\/registry-warden-host\/host\/pve'$/m);
+  expect(settingsOf(referenceSite, 1)).toContain("NAMESERVERS=('10.0.20.1' '94.140.14.14')\n");
+});
+
+test("the report goes to the Pushgateway that the site names for its hosts", () => {
+  const { registry } = reference;
+  const maintenance = { ...registry.maintenance, pushgateway: "http://pushgateway.example.lan:9091/" };
+  const site = parsed({ ...reference, registry: { ...registry, maintenance } as typeof registry });
+  expect(settingsOf(site)).toContain(
+    "GROUP='http://pushgateway.example.lan:9091/metrics/job/registry-warden-host/host/pve'\n",
+  );
+});
+
+test("nothing is brought where no Pushgateway takes the reports of a host", () => {
+  const { maintenance: _, ...registry } = reference.registry;
+  const site = parsed({ ...reference, registry });
+  for (const host of managedHosts(site)) expect(watchDelivery(site, host)).toEqual({ files: [], links: [] });
+});
+
+test("no secret is in what it reads", () => {
+  expect(settingsOf()).not.toMatch(/pass|token|credential/i);
+});
+
+test("its timer is one that the delivery of the host knows: of its names, or of its registries where it has none", () => {
+  for (const host of managedHosts(referenceSite)) expect(watchUnit(referenceSite, host)).toMatch(/^registry-watch-/);
+  const { dns: _, ...rest } = small;
+  const site = parsed({ ...rest, hosts: small.hosts.map(({ resolver: _resolver, ...host }) => host) });
+  for (const host of managedHosts(site)) expect(watchUnit(site, host)).toMatch(/^registry-maintenance-/);
+});

@@ -1,0 +1,108 @@
+import { spawn } from "node:child_process";
+import { assembleScript } from "../../hosts/delivery";
+import { dnsDelivery } from "../../hosts/resolver";
+import { watchUnit } from "../../hosts/watch";
+import { dnsHosts } from "../../site/schema";
+import { parsed, reference } from "../sites";
+import { describeWithHosts, Hosts } from "./hosts";
+
+/** The operator's place in the lab, where the Pushgateway is. */
+const GATEWAY = "10.99.0.20:9091";
+
+describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ pushgateway, promtool }) => {
+  const hosts = new Hosts();
+  const { registry } = reference;
+  const site = parsed({
+    ...reference,
+    hosts: reference.hosts.map((host) =>
+      host.resolver === undefined ? host : { ...host, resolver: { ...host.resolver, failoverTest: false } },
+    ),
+    registry: {
+      ...registry,
+      maintenance: { ...registry.maintenance, pushgateway: `http://${GATEWAY}` } as typeof registry.maintenance,
+    },
+  });
+  const vm = dnsHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
+  if (vm === undefined) throw new Error("the reference site has no host with systemd-resolved");
+  let gateway: ReturnType<typeof spawn> | undefined;
+
+  const stored = (): string => hosts.operator(["curl", "-s", `http://${GATEWAY}/metrics`]).output;
+  /** What the Pushgateway has of the host, after one more look. */
+  const reported = (): Record<string, number> => {
+    hosts.ssh("vm", `systemctl start ${watchUnit(site, vm)}.service`);
+    const lines = stored().matchAll(/^(registry_warden_\w+)\{([^}]*)\} (\S+)$/gm);
+    return Object.fromEntries(
+      [...lines].map(([, metric, labels, value]) => [
+        `${metric} ${/(?:delivery|resolver)="([^"]*)"/.exec(labels ?? "")?.[1] ?? ""}`.trim(),
+        Number(value),
+      ]),
+    );
+  };
+
+  beforeAll(async () => {
+    hosts.up();
+    gateway = spawn(hosts.program, ["op", ...pushgateway.command, `--web.listen-address=${GATEWAY}`], {
+      env: hosts.environment,
+      stdio: "ignore",
+      detached: true,
+    });
+    await hosts.until("vm", `curl -sf http://${GATEWAY}/metrics`, 30);
+    hosts.ssh("vm", "cat >/root/dns.sh", assembleScript(dnsDelivery(site, vm), "terraform apply"));
+    hosts.ssh("vm", "bash /root/dns.sh apply && bash /root/dns.sh confirm");
+  }, 600_000);
+  afterAll(() => {
+    if (gateway?.pid !== undefined) process.kill(-gateway.pid);
+    hosts.down();
+  });
+
+  test("says that all is well, and when, in a form that promtool finds nothing wrong with", () => {
+    const report = reported();
+    expect(report).toMatchObject({
+      "registry_warden_host_as_delivered dns": 1,
+      "registry_warden_resolver_up 10.0.20.1": 1,
+      "registry_warden_resolver_up 94.140.14.14": 1,
+    });
+    expect(Math.abs(Date.now() / 1000 - (report.registry_warden_host_last_run_timestamp_seconds ?? 0))).toBeLessThan(
+      60,
+    );
+    expect(stored()).toContain('job="registry-warden-host"');
+    const own = stored()
+      .split("\n")
+      .filter((line) => line.includes("registry_warden_"))
+      .join("\n");
+    expect(hosts.operator([...promtool.command, "check", "metrics"], {}, `${own}\n`)).toEqual({
+      status: 0,
+      output: "",
+    });
+  }, 60_000);
+
+  test("sees a resolver that has died, which nobody notices while the other answers", () => {
+    hosts.block();
+    try {
+      expect(reported()).toMatchObject({
+        "registry_warden_resolver_up 10.0.20.1": 0,
+        "registry_warden_resolver_up 94.140.14.14": 1,
+      });
+    } finally {
+      hosts.unblock();
+    }
+    expect(reported()).toMatchObject({ "registry_warden_resolver_up 10.0.20.1": 1 });
+  }, 120_000);
+
+  test("sees what somebody edited, and that it is put back", () => {
+    const file = "/etc/systemd/resolved.conf.d/10-internal-dns.conf";
+    hosts.ssh("vm", `cp -p ${file} /root/kept; echo '# by hand' >>${file}`);
+    expect(reported()).toMatchObject({ "registry_warden_host_as_delivered dns": 0 });
+    hosts.ssh("vm", `mv /root/kept ${file}`);
+    expect(reported()).toMatchObject({ "registry_warden_host_as_delivered dns": 1 });
+  }, 120_000);
+
+  test("looks by itself, and is gone with the delivery", () => {
+    expect(hosts.ssh("vm", "systemctl list-timers --no-legend registry-watch-host.timer")).toContain(
+      "registry-watch-host",
+    );
+    hosts.ssh("vm", "bash /var/lib/registry-warden/dns/delivery.sh rollback");
+    expect(hosts.try("vm", "systemctl list-unit-files --no-legend 'registry-watch*'").output).toBe("");
+    expect(hosts.try("vm", "ls /var/lib/registry-warden/watch.sh").status).not.toBe(0);
+  }, 120_000);
+});
