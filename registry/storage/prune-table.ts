@@ -9,23 +9,22 @@ export function pruneTable(report: PruneReport): string[] {
   const { root, keep, remove, kept, applied, journal } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
   const freed = `${plural(remove.blobs, "blob")} (${formatBytes(remove.bytes)})`;
+  const rows = [
+    ...kept.map(({ repository, tag, reason }) => ["keep", `${repository}:${tag}`, reason]),
+    ...remove.tags.map(({ repository, tag, reason }) => ["remove", `${repository}:${tag}`, reason]),
+    ...remove.manifests.map(({ repository, digest }) => [
+      "remove",
+      `${repository}@${shortDigest(digest)}`,
+      "no kept tag leads to it",
+    ]),
+  ];
   const lines = [
     `store     ${root}`,
     `keep      ${plural(keep.tags, "tag")}, ${plural(keep.manifests, "manifest")}, ${plural(keep.blobs, "blob")} (${formatBytes(keep.bytes)})`,
     `${applied ? "removed " : "remove  "}  ${goes.join(", ")}; the garbage collection frees ${freed}`,
     ...remarks(report),
     "",
-    ...columns([
-      ["", "NAME", "REASON"],
-      ...kept.map(({ repository, tag, reason }) => ["keep", `${repository}:${tag}`, reason]),
-      ...remove.tags.map(({ repository, tag, reason }) => ["remove", `${repository}:${tag}`, reason]),
-      ...remove.manifests.map(({ repository, digest }) => [
-        "remove",
-        `${repository}@${shortDigest(digest)}`,
-        "no kept tag leads to it",
-      ]),
-    ]),
-    "",
+    ...(rows.length === 0 ? [] : [...columns([["", "NAME", "REASON"], ...rows]), ""]),
   ];
   if (!applied)
     return [...lines, "next      the same with --apply and --registry URL of the registry, stopped or read-only"];

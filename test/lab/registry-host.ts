@@ -18,23 +18,25 @@ export const account = { username: "operator", password: "planted-secret-7f3a" }
 
 /**
  * The reference site as the operator of the lab has it. The upstream of one cache, kyverno, is down.
+ *
+ * @param site the reference site of another version, for one
  */
-export const labSite = (hosts: Hosts): WholeInput => ({
-  ...reference,
-  hosts: reference.hosts.map((host) =>
+export const labSite = (hosts: Hosts, site: WholeInput = reference): WholeInput => ({
+  ...site,
+  hosts: site.hosts.map((host) =>
     host.deferred === undefined
       ? {
           ...host,
           ssh: {
             identityFile: hosts.key,
-            hostKey: hosts.hostKey(host.name === reference.registry.host ? "vm" : "pve"),
+            hostKey: hosts.hostKey(host.name === site.registry.host ? "vm" : "pve"),
           },
         }
       : host,
   ),
   registry: {
-    ...reference.registry,
-    services: reference.registry.services.map((service) =>
+    ...site.registry,
+    services: site.registry.services.map((service) =>
       service.role === "proxy"
         ? { ...service, upstream: `http://${OPERATOR}:${service.name === "kyverno" ? 5999 : 5000}` }
         : service,
