@@ -35,10 +35,15 @@ const ABSOLUTE_PATH = 'an absolute path in its shortest form, for example "/opt/
 
 /** No control character, because a path ends up in line-based files (systemd units, nginx). */
 export const absolutePath = text(ABSOLUTE_PATH).refine(
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones refused
-  (value) => isAbsolute(value) && normalize(value) === value && value !== "/" && !/[\x00-\x1f\x7f]/.test(value),
+  (value) =>
+    isAbsolute(value) && normalize(value) === value && value !== "/" && !/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(value),
   { error: `allowed is ${ABSOLUTE_PATH}` },
 );
+
+const WORKSTATION_PATH = 'an absolute path or one below "~/", for example "~/.ssh/id_ed25519"';
+
+/** A path on the operator's machine. No character in it is changed by a shell, and the tilde is left to be expanded. */
+export const workstationPath = matching(/^(~\/|\/)[^\s"'$%`\\\p{Cc}\p{Cs}]+$/u, WORKSTATION_PATH);
 
 const FREE_TEXT = "a line of text that is not empty";
 

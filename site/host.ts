@@ -12,6 +12,7 @@ import {
   record,
   refused,
   seconds,
+  workstationPath,
 } from "./fields";
 import { rule } from "./rule";
 
@@ -129,12 +130,7 @@ const connection = record({
   /** Any other than root needs sudo without a password. */
   user,
   /** Private key on the workstation; the SSH agent is used where it is left out. */
-  identityFile: z
-    .string({ error: 'allowed is a path, for example "~/.ssh/id_ed25519"' })
-    .regex(/^(~\/|\/)[^\s"'$%`\\]+$/, {
-      error: 'allowed is an absolute path or one below "~/", for example "~/.ssh/id_ed25519"',
-    })
-    .optional(),
+  identityFile: workstationPath.optional(),
   hostKey,
   /** The host in between, reached with the same key or agent. */
   jump: record({ address, port: port.default(22), user, hostKey }).optional(),

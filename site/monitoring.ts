@@ -12,6 +12,7 @@ import {
   pushgatewayUrl,
   record,
   seconds,
+  workstationPath,
 } from "./fields";
 import { image } from "./image";
 import { type Broken, rule } from "./rule";
@@ -146,9 +147,12 @@ const shardsHaveRequests = rule(probe, ["concurrency", "shards"], ({ concurrency
 const externalRegistry = record({
   /** What a probe names it by. */
   name: label,
-  url: baseUrl(["https", "http"]).refine((url) => !URL.canParse(url) || url === new URL(url).origin, {
-    error: 'allowed is a registry without a path, for example "https://git.example.org"',
-  }),
+  url: baseUrl(["https", "http"]).refine(
+    (url) => !URL.canParse(url) || /[^\x21-\x7e]/.test(url) || url === new URL(url).origin,
+    {
+      error: 'allowed is a registry without a path, for example "https://git.example.org"',
+    },
+  ),
   /** Of a proxy only the catalog is asked for. */
   role: oneOf(["private", "proxy"]),
 });
@@ -182,9 +186,7 @@ const ownPushgateway = record({
 });
 
 const kubernetes = record({
-  configPath: z.string({ error: 'allowed is a path, for example "~/.kube/config"' }).regex(/^(~\/|\/)[^\s"'$%`\\]+$/, {
-    error: 'allowed is an absolute path or one below "~/", for example "~/.kube/config"',
-  }),
+  configPath: workstationPath,
   context: line.optional(),
 });
 

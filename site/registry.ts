@@ -120,7 +120,7 @@ const fields = record({
       { error: "allowed is a list of services" },
     )
     .min(1, { error: "allowed is at least one service" }),
-  ui: record({ port, browses: z.string({ error: "allowed is the name of a service" }) }).optional(),
+  ui: record({ port, browses: matching(/^[a-z0-9-]+$/, "the name of a service") }).optional(),
   /** A copy of the data on another machine, made by the operator: what a restore starts from. */
   offsiteCopy: record({
     title: line,

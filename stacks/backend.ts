@@ -1,4 +1,5 @@
 import { TerraformBackend, type TerraformRemoteState, type TerraformStack } from "cdktf";
+import { literal } from "../constructs/literal";
 import type { Site } from "../site/schema";
 import { stateKey } from "../site/stacks";
 
@@ -42,6 +43,13 @@ const selfHosted = (endpoint: string | undefined) =>
         use_path_style: true,
       };
 
+/** A backend evaluates nothing, and Terraform refuses what looks as if it should. */
+const literalStrings = (value: unknown): unknown => {
+  if (typeof value === "string") return literal(value);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, literalStrings(each)]));
+};
+
 /** One backend for all four kinds, because cdktf lacks the Kubernetes one. */
 class StateBackend extends TerraformBackend {
   constructor(
@@ -52,7 +60,7 @@ class StateBackend extends TerraformBackend {
   }
 
   protected override synthesizeAttributes(): Record<string, unknown> {
-    return backendArguments(this.site, this.stack.node.id);
+    return literalStrings(backendArguments(this.site, this.stack.node.id)) as Record<string, unknown>;
   }
 
   override getRemoteStateDataSource(): TerraformRemoteState {
