@@ -30,6 +30,11 @@ const SAMPLES: unknown[] = [
       externalRegistries: [{ name: "forge", url: "https://forge.example", role: "proxy" }],
     });
     Object.assign(site.ci, { runner: "own" });
+    site.monitoring.cluster = "k3s";
+    const { netplan: _, ...resolver } = site.hosts[1].resolver;
+    site.hosts[1].resolver = { ...resolver, networkd: { network: "10-lan.network", interface: "ens192" } };
+    Object.assign(site.registry.services[0], { volume: "hub_data", metricsPort: 5001, metricsAddress: "192.0.2.9" });
+    Object.assign(site.registry.services[2], { data: "/srv/images" });
     for (const image of [...Object.values(site.registry.images), site.monitoring.probeImage])
       Object.assign(image as object, { digest: DIGEST });
   }),
