@@ -25,7 +25,7 @@ const SAID: readonly [command: RegExp, output: RegExp][] = [
   [/npm run synth/, /^\n> .*\n> .*\n\n$/],
   [/npm run plan$/, /\/etc\/resolv\.conf[\s\S]*\nregistry-vm .* 1 to add/],
   [/plan-report/, /^\*\*Plan: 2 to create\*\*/],
-  [/npm run docs/, /wrote docs\/runbooks\/box\.md\n/],
+  [/npm run docs/, /wrote site-docs\/runbooks\/box\.md\n/],
 ];
 
 /** A registry of nobody: it cannot be asked, and that is said in one line. */
