@@ -66,7 +66,7 @@ describe("npm start", () => {
     expect(stdout).toMatch(/^registry-vm +\d+ +2 to add, 0 to change, 0 to destroy /m);
     expect(stdout).toMatch(/^monitoring +\d+ +not planned \(provider\) /m);
     expect(stdout).toMatch(/^deferred {2}truenas .*No route to host/m);
-    expect(stdout).toMatch(/^timers {4}clean-up, caches, scan, disk on registry-vm$/m);
+    expect(stdout).toMatch(/^timers {4}clean-up, caches, scan, scrub, disk on registry-vm$/m);
     expect(code).toBe(0);
     expect(readFileSync(join(output, "stacks/dns/plan.txt"), "utf8")).toContain("2 to add");
   });
