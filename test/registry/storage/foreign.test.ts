@@ -2,9 +2,13 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import timers from "node:timers/promises";
 import { scan } from "../../../registry/storage/scan";
 import { image, multiPlatformImage } from "../../lab/images";
 import { digestOf, SyntheticStore, write } from "./synthetic-store";
+
+// Nothing writes to these stores: the second look of a scan need not wait.
+jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 let store: SyntheticStore;
 beforeEach(() => {

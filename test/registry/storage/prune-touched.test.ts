@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import timers from "node:timers/promises";
 import { Journal, undoCommand } from "../../../registry/storage/journal";
 import { keepNewest } from "../../../registry/storage/policy";
 import { applyPrune, planPrune } from "../../../registry/storage/prune";
@@ -24,6 +25,9 @@ import { digestOf, SyntheticStore, write } from "./synthetic-store";
 const NOW = Date.UTC(2026, 3, 19);
 const HOUR = 3_600_000;
 const NEWEST = keepNewest(1, []);
+
+// Nothing writes to these stores: the second look of a scan need not wait.
+jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 let store: SyntheticStore;
 let outside: string;
