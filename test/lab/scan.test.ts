@@ -50,7 +50,8 @@ describe.each([
       );
       expect(found.every((finding) => finding.repairable === repairable)).toBe(true);
       const failed = failures.filter(({ repository }) => repository === name);
-      const visible = verify !== null && name !== hidden;
+      // A listed repository without tags is a warning of a walk: it may never have had any.
+      const visible = verify !== null && name !== hidden && found[0]?.kind !== "hidden-repository";
       expect(failed.map(({ reason }) => reason)).toEqual(visible ? [verify] : []);
       // A walk does not know what a broken tag leads to.
       if (failed[0]?.digest) expect(failed[0].digest).toBe(found[0]?.digest);
