@@ -65,14 +65,16 @@ export function advise(ailment: Ailment, { registry, root, isTaken }: Place): Ad
   const only = (why: string, ...words: string[]): Advice => ({ next: commandLine(...words), why, giveUp: null });
   const repair = (...words: string[]): string =>
     commandLine("warden", "repair", registry, "--storage", root, ...words, "--apply");
-  const giveUp = (): string => repair(...namesToDiscard(ailment, registry).flatMap((name) => ["--discard", name]));
   const { paths, notAt } = ailment;
+  const hash = ailment.needsHash ? ["--hash"] : [];
+  const giveUp = (): string =>
+    repair(...namesToDiscard(ailment, registry).flatMap((name) => ["--discard", name]), ...hash);
   switch (ailment.remedy) {
     case "relink":
       return { next: repair(), why: "healed from this disk, which still has its bytes", giveUp: null };
     case "copy":
       return {
-        next: repair("--from", "OTHER-REGISTRY", ...(ailment.needsHash ? ["--hash"] : [])),
+        next: repair("--from", "OTHER-REGISTRY", ...hash),
         why: "healed from a registry that has the same image; without one rebuild and push it again, or give it up",
         giveUp: giveUp(),
       };

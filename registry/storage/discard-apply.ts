@@ -50,6 +50,8 @@ function removeBrokenLinks(digest: Digest, repository: RepositoryLayout, storage
   }
   const layer = storage.linkTo(repository.layerLink(digest), digest);
   if (layer !== "absent" && !(isDigest(layer) && storage.isIntact(layer))) journal.remove(repository.layer(digest));
+  // A registry keeps what it has under a digest: while this lies there, no push brings the right bytes.
+  if (storage.sizeNow(digest) !== null && !storage.isIntact(digest)) journal.remove(storage.layout.blob(digest));
 }
 
 /** A repository that lost its folders is one without tags then: what was pushed into it goes as its policy says. */

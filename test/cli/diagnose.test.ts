@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { type Content, image } from "../lab/images";
 import { FakeRegistry, json } from "../registry/oci/fake-registry";
 import { digestOf, SyntheticStore, write } from "../registry/storage/synthetic-store";
@@ -198,4 +198,25 @@ test("a name that a shell would run is one word of the command", async () => {
   const words = execFileSync("bash", ["-c", `printf '%s\\0' ${findings[0].next}`], { encoding: "utf8" }).split("\0");
   expect(words).toEqual(["mv", "-nT", "--", `${tags}/${odd}`, `${store.root}/set-aside-${odd}`, ""]);
   expect(findings[0].next).not.toContain("\u001b");
+});
+
+test("what only hashing finds is healed and given up by hashing", async () => {
+  const data = store.layout.blobData(digestOf(firstLayer));
+  write(data, Buffer.alloc(firstLayer.bytes.length, "x"));
+  const { out } = await runWarden("diagnose", registry.host, store.root, "--hash", "--json");
+  const [finding] = JSON.parse(out).findings;
+  expect(finding).toMatchObject({
+    cause: "altered data",
+    remedy: "copy",
+    next: expect.stringContaining(" --hash --apply"),
+  });
+  const [, ...words] = finding.giveUp.split(" ");
+  const { code, out: done } = await runWarden(...words, "--json");
+  expect([code, JSON.parse(done)]).toMatchObject([
+    expect.any(Number),
+    { actions: [{ action: "discard", tags: ["v1"] }] },
+  ]);
+  // It would be in the way of a push of the right bytes; it is in the journal.
+  expect(existsSync(data)).toBe(false);
+  expect(existsSync(`${JSON.parse(done).journal}/${data.slice(store.root.length)}`)).toBe(true);
 });
