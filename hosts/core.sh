@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2317,SC2329 # what follows calls them, some by name
 #
 # What every program on a host has in common: how it speaks, what it finds, whose turn it is, how a container is.
 #
