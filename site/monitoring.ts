@@ -202,8 +202,7 @@ const fields = record({
   namespace: record({ name: label, create: flag.default(false) }).optional(),
   /** One that runs already, by its URL as the probes reach it, or one beside the registries. */
   pushgateway: z.union([pushgatewayUrl, ownPushgateway], {
-    error:
-      'allowed is the URL of a Pushgateway, for example "http://pushgateway:9091", or { image, port } for one beside the registries',
+    error: "allowed is the URL of a Pushgateway that runs already, or { image, port } for one beside the registries",
   }),
   rules,
   /** A Grafana dashboard as a ConfigMap, with the labels that Grafana's sidecar looks for; none where it is left out. */
