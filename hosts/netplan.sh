@@ -61,7 +61,7 @@ netplan_result() {
 
 # Lines of "path:text", of all that netplan made in a tree: what it says of links, and what it has others do.
 made_by_netplan() (
-  cd -- "$1"
+  cd -- "$1" || exit
   { find run/systemd/network run/NetworkManager/system-connections -type f -name '*netplan-*' 2>/dev/null || true; } | sort |
     while IFS= read -r file; do
       if [[ $file == *"netplan-$LINK_INTERFACE".@(network|nmconnection) ]]; then

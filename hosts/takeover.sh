@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153 # what is set before has the names of locals in capitals
 #
 # Taking over: what runs of the compose project is compared with what a delivery brings. All that will be replaced or
 # removed is said; what would start a registry on other images than it has, or stop half-way, is refused, before anything
