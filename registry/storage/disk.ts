@@ -150,6 +150,23 @@ export class Disk {
     return openRegular(path, read);
   }
 
+  /**
+   * Reads the beginning of a file that says what it is by what it holds, as a link does: of a FIFO or a device nothing that
+   * passes for it is read. Saves a call of the system for each of a million.
+   *
+   * @returns the bytes read; as `open` where there is no file
+   */
+  readBeginning(path: string, buffer: Uint8Array, length: number): number | null | "special" {
+    const slash = path.lastIndexOf("/");
+    const file = this.isReal(path.slice(0, slash)) ? openFile(path) : null;
+    if (typeof file !== "number") return file;
+    try {
+      return readSync(file, buffer, 0, length, 0);
+    } finally {
+      closeSync(file);
+    }
+  }
+
   /** Where a path leads in the end; null where it leads nowhere. Nothing there is read. */
   targetOf(path: string): string | null {
     try {

@@ -119,17 +119,15 @@ export class StoreReader {
 
   /** @param expected what it should say, which then is not parsed */
   link(path: string, expected?: Digest): Link {
-    let text: string | null;
+    let text: string;
     try {
-      text = this.disk.open(path, (file) => {
-        return this.buffer.toString("latin1", 0, readSync(file, this.buffer, 0, LINK_BYTES, 0));
-      });
+      const read = this.disk.readBeginning(path, this.buffer, LINK_BYTES);
+      if (read === null) return "absent";
+      text = read === "special" ? "" : this.buffer.toString("latin1", 0, read);
     } catch (error) {
       if (error instanceof Unreadable) throw error;
       return "broken";
     }
-    if (text === null) return "absent";
-    // "special": a folder, a FIFO, a symbolic link in its place.
     return text === expected || (LINKED.test(text) && isDigest(text)) ? (text as Digest) : "broken";
   }
 
