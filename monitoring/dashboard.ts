@@ -63,6 +63,12 @@ const chosen = (metric: MetricName | MaintenanceMetricName): string => `${metric
 /** Of all shards of a registry, the one that is furthest behind; in milliseconds, as Grafana reads a time. */
 const since = (metric: MetricName): string => `1000 * min by (instance) (${chosen(metric)})`;
 
+/** Of all shards of a registry, the one that says the least good. */
+const least = (metric: MetricName | MaintenanceMetricName): string => `min by (instance) (${chosen(metric)})`;
+
+/** Of each task of the maintenance, whatever pod its report came through. */
+const ofTask = (metric: MaintenanceMetricName): string => `max by (instance, task) (${chosen(metric)})`;
+
 /** Of all shards of a registry together. */
 const total = (metric: MetricName): string => `sum by (instance) (${chosen(metric)})`;
 
@@ -76,15 +82,24 @@ const good = (from: number): Threshold[] => [
   { color: "green", value: from },
 ];
 
+/** Of an age. Where nothing is said Grafana paints everything from 80 on red. */
+const late = (orange: number, red: number): Threshold[] => [
+  { color: "green", value: null },
+  { color: "orange", value: orange },
+  { color: "red", value: red },
+];
+
 const INSTANCE = "{{instance}}";
+const HOUR = 60 * 60;
 const DAY = 24 * 60 * 60;
 
 /** What a person who was woken asks first, in this order. */
 const ANSWERS: readonly View[] = [
   {
     title: "Intact?",
-    description: "Broken objects that the last walk found. Nothing is known about a registry that is missing here.",
-    queries: [{ expr: chosen("registry_manifest_integrity_failures"), legend: INSTANCE }],
+    description:
+      "Broken objects that the last complete walk found. Nothing is known about a registry that is missing here: none was complete yet.",
+    queries: [{ expr: total("registry_manifest_integrity_failures"), legend: INSTANCE }],
     unit: "none",
     thresholds: bad(1),
     words: { "0": "intact" },
@@ -92,7 +107,7 @@ const ANSWERS: readonly View[] = [
   {
     title: "Reachable?",
     description: "Whether the catalog could be read.",
-    queries: [{ expr: chosen("registry_manifest_integrity_catalog_accessible"), legend: INSTANCE }],
+    queries: [{ expr: least("registry_manifest_integrity_catalog_accessible"), legend: INSTANCE }],
     unit: "none",
     thresholds: good(1),
     words: { "0": "no", "1": "yes" },
@@ -100,7 +115,7 @@ const ANSWERS: readonly View[] = [
   {
     title: "Looked at everything?",
     description: "Whether the last walk reached all of the registry: if not, the other answers are about a part of it.",
-    queries: [{ expr: chosen("registry_manifest_integrity_walk_complete"), legend: INSTANCE }],
+    queries: [{ expr: least("registry_manifest_integrity_walk_complete"), legend: INSTANCE }],
     unit: "none",
     thresholds: good(1),
     words: { "0": "no", "1": "yes" },
@@ -108,26 +123,28 @@ const ANSWERS: readonly View[] = [
   {
     title: "How old is the answer?",
     description: "Time since the last report. The other answers are as old.",
-    queries: [{ expr: `time() - ${chosen("registry_manifest_integrity_last_run_timestamp")}`, legend: INSTANCE }],
+    queries: [{ expr: `time() - ${least("registry_manifest_integrity_last_run_timestamp")}`, legend: INSTANCE }],
     unit: "s",
+    thresholds: late(HOUR, 4 * HOUR),
   },
   {
     title: "When was it last intact?",
     description: "Time since the last complete walk that found nothing.",
     queries: [
       {
-        expr: `time() - ${chosen("registry_manifest_integrity_last_success_timestamp_seconds")}`,
+        expr: `time() - ${least("registry_manifest_integrity_last_success_timestamp_seconds")}`,
         legend: INSTANCE,
       },
     ],
     unit: "s",
+    thresholds: late(2 * HOUR, DAY),
   },
   {
     title: "Certificate",
     description: "Time until the registry's certificate expires.",
     queries: [
       {
-        expr: `${chosen("registry_manifest_integrity_certificate_expiry_timestamp_seconds")} - time()`,
+        expr: `${least("registry_manifest_integrity_certificate_expiry_timestamp_seconds")} - time()`,
         legend: INSTANCE,
       },
     ],
@@ -209,7 +226,7 @@ const MAINTENANCE: readonly View[] = [
   {
     title: "Maintenance",
     description: "Whether the last run of each task did all of its work. A site without maintenance reports none.",
-    queries: [{ expr: chosen("registry_maintenance_success"), legend: `${INSTANCE} {{task}}` }],
+    queries: [{ expr: ofTask("registry_maintenance_success"), legend: `${INSTANCE} {{task}}` }],
     unit: "none",
     thresholds: good(1),
     words: { "0": "failed", "1": "done" },
@@ -219,24 +236,27 @@ const MAINTENANCE: readonly View[] = [
     description: "Time since the last run of each task that did all of its work.",
     queries: [
       {
-        expr: `time() - ${chosen("registry_maintenance_last_success_timestamp_seconds")}`,
+        expr: `time() - ${ofTask("registry_maintenance_last_success_timestamp_seconds")}`,
         legend: `${INSTANCE} {{task}}`,
       },
     ],
     unit: "s",
+    // The longest schedule is a week; the alert knows each.
+    thresholds: late(8 * DAY, 9 * DAY),
   },
   {
     title: "Freed",
     description: "Bytes of the disk that the last run of each task freed.",
-    queries: [{ expr: `${chosen("registry_maintenance_freed_bytes")} > 0`, legend: `${INSTANCE} {{task}}` }],
+    queries: [{ expr: `${ofTask("registry_maintenance_freed_bytes")} > 0`, legend: `${INSTANCE} {{task}}` }],
     unit: "bytes",
+    thresholds: [{ color: "green", value: null }],
   },
   {
     title: "Space that is left",
     description: "Free part of the disk with the registry's data.",
     queries: [
       {
-        expr: `${chosen("registry_maintenance_disk_free_bytes")} / ${chosen("registry_maintenance_disk_size_bytes")}`,
+        expr: `${least("registry_maintenance_disk_free_bytes")} / ${least("registry_maintenance_disk_size_bytes")}`,
         legend: INSTANCE,
       },
     ],
@@ -309,8 +329,11 @@ const shown = <Builder extends StatBuilder | TimeseriesBuilder>(
   return builder;
 };
 
+/** What is known now, and nothing else: a value of an hour ago would be shown as if it still held. */
 const stat = (view: View, gridPos: GridPos): StatBuilder =>
   shown(new StatBuilder(), view)
+    .targets(view.queries.map(({ expr, legend }, index) => query(expr, index).legendFormat(legend).instant()))
+    .noValue("no data")
     .gridPos(gridPos)
     .colorMode(BigValueColorMode.Background)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(["lastNotNull"]))

@@ -88,7 +88,7 @@ describeWith(
       expect(told("RegistryManifestIntegrityFailure")).toMatchObject({
         labels: { severity: "critical" },
         annotations: {
-          description: expect.stringContaining(`Broken objects in ${instance}: 1, missing 1. `),
+          description: expect.stringMatching(/^Up to 1 broken objects in .*, missing 1\. /),
           runbook_url: expect.stringMatching(/\/RegistryManifestIntegrityFailure\.md$/),
         },
       });
@@ -120,7 +120,7 @@ describeWith(
       const muted = await getJson<{ labels: Record<string, string> }[]>(
         `${alertmanager.url}/api/v2/alerts?active=false&silenced=false&inhibited=true`,
       );
-      expect(muted.map(({ labels }) => labels.alertname)).toEqual(["RegistryManifestIntegrityFailure"]);
+      expect(muted.map(({ labels }) => labels.alertname)).toContain("RegistryManifestIntegrityFailure");
       await monitored.registry.restart();
       await probedUntil("Inaccessible resolved", () => told("RegistryCatalogInaccessible")?.status === "resolved");
     });

@@ -46,8 +46,9 @@ const inFolder = async <T>(work: (folder: string) => Promise<T>): Promise<T> => 
 };
 
 const minutesOf = (duration: string): number =>
-  [...duration.matchAll(/(\d+)(ms|[dhms])/g)].reduce(
-    (sum, [, count, unit]) => sum + Number(count) * { d: 1440, h: 60, m: 1, s: 1 / 60, ms: 1 / 60_000 }[unit as "d"],
+  [...duration.matchAll(/(\d+)(ms|[wdhms])/g)].reduce(
+    (sum, [, count, unit]) =>
+      sum + Number(count) * { w: 10_080, d: 1440, h: 60, m: 1, s: 1 / 60, ms: 1 / 60_000 }[unit as "d"],
     0,
   );
 

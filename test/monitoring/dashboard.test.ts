@@ -51,3 +51,25 @@ it("has room for each panel: none overlaps another, none leaves the grid", () =>
   expect(Math.max(...dashboard.panels.map(({ gridPos: { x, w } }) => x + w))).toBe(24);
   expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
 });
+
+describe("each tile", () => {
+  const stats = dashboard.panels.filter(({ type }) => type === "stat");
+
+  it("says what is known now, and says it where nothing is", () => {
+    expect(stats.length).toBeGreaterThan(8);
+    for (const { targets, fieldConfig } of stats) {
+      for (const target of targets) expect(target).toMatchObject({ instant: true, range: false });
+      expect(fieldConfig?.defaults).toMatchObject({ noValue: "no data" });
+    }
+  });
+
+  it("has thresholds of its own: Grafana's are red from 80 on", () => {
+    for (const { title, fieldConfig } of stats)
+      expect({ title, steps: fieldConfig?.defaults?.thresholds?.steps.length }).not.toMatchObject({ steps: undefined });
+  });
+
+  it("is one for each registry, or for each of its tasks, however many shards and pods report", () => {
+    for (const { targets } of stats)
+      for (const { expr } of targets) expect(expr).toMatch(/(min|max|sum) by \(instance(, task)?\)/);
+  });
+});

@@ -189,6 +189,32 @@ export const EPISODES: readonly Episode[] = [
     fires: { "RegistryBlobsCorrupt scrub": [[45, 104]] },
   },
   {
+    what: "reports that the Pushgateway refuses",
+    minutes: 2 * HOUR,
+    events: [
+      { kind: "says", instance: PRIVATE, values: { push_failure_time_seconds: 1e6 }, from: 15 },
+      { kind: "says", instance: PRIVATE, task: "disk", values: { push_failure_time_seconds: 1e6 }, from: 15 },
+    ],
+    fires: {
+      RegistryIntegrityPushFailed: [[45, 119]],
+      "RegistryMaintenancePushFailed disk": [[45, 119]],
+    },
+  },
+  {
+    what: "a repository without tags for more than a day",
+    minutes: 2 * DAY,
+    step: 5,
+    events: [
+      {
+        kind: "says",
+        instance: PRIVATE,
+        values: { registry_manifest_integrity_repositories_without_tags: 1 },
+        from: 60,
+      },
+    ],
+    fires: { RegistryRepositoriesWithoutTags: [[1500, 2875]] },
+  },
+  {
     what: "a certificate that is not renewed",
     minutes: 4 * HOUR,
     events: [
@@ -243,7 +269,7 @@ export const EPISODES: readonly Episode[] = [
     minutes: 9 * DAY,
     step: 5,
     events: [{ kind: "content", instance: "registry.home.arpa:5443", at: DAY, repositories: 9 }],
-    fires: {},
+    fires: { "RegistryIntegrityCoverageLost repositories": [[1505, 11_520]] },
   },
   {
     what: "a catalog that is empty",

@@ -54,6 +54,13 @@ export type Event =
   | ({ readonly kind: "maintenance fails"; readonly instance: string; readonly task: string } & During)
   /** Blobs that the scrub has written down, which each look at the disk reports. */
   | ({ readonly kind: "corrupt"; readonly instance: string; readonly blobs: number } & During)
+  /** What the Pushgateway holds of a registry, or of a task there, instead of what was reported. */
+  | ({
+      readonly kind: "says";
+      readonly instance: string;
+      readonly task?: string;
+      readonly values: Readonly<Record<string, number>>;
+    } & During)
   /** A group that nobody replaces any more: of a probe of another name, of a shard too many. */
   | {
       readonly kind: "left behind";
@@ -370,10 +377,12 @@ export const simulate = (site: MonitoredSite, options: SimulationOptions): Serie
             ...scraped,
             ...(world.of("pushgateway down").some(({ newPod }) => newPod) ? { pod: `pushgateway-${pod}` } : {}),
           };
-      const all = new Map([...values, ["push_time_seconds", pushed], ["push_failure_time_seconds", 0]] as [
-        string,
-        number,
-      ][]);
+      const said = world
+        .now("says", minute, group.instance)
+        .filter(({ task }) => task === group.task)
+        .flatMap((event) => Object.entries(event.values));
+      const gateway = { push_time_seconds: pushed, push_failure_time_seconds: 0 };
+      const all = new Map<string, number>([...values, ...Object.entries(gateway), ...said]);
       for (const [key, value] of all) {
         const [metric, rest = ""] = key.split("{");
         const id = `${metric}{${[name(labels), rest.replace("}", "")].filter((each) => each !== "").join(",")}}`;
