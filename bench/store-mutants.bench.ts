@@ -42,7 +42,6 @@ const MUTANTS: readonly Mutant[] = [
   { file: "lock.ts", from: "refuseForeign(path, folder);", to: "", tests: TOUCHED },
   { file: "journal.ts", from: "unfinishedIn(journals) ?? freeName", to: "freeName", tests: TOUCHED },
   { file: "journal.ts", from: "isDigest(digest) && !hasData(digest)", to: "isDigest(digest)", tests: "prune.test.ts" },
-  { file: "disk.ts", from: "if (others?.has(name)) return false;", to: "", tests: "foreign.test.ts" },
   {
     file: "disk.ts",
     from: "| constants.O_NOFOLLOW | constants.O_NONBLOCK",

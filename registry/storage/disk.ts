@@ -121,10 +121,7 @@ export class Disk {
   /** Whether there is a folder, reached through no symbolic link. @throws Unreadable */
   isFolder(folder: string): boolean {
     if (this.anchors.has(folder)) return isFolderAt(folder);
-    const { parent, name } = split(folder);
-    const others = this.known.get(parent);
-    if (others?.has(name)) return false;
-    return this.isReal(parent) && lookAt(folder)?.isDirectory() === true;
+    return this.isReal(split(folder).parent) && lookAt(folder)?.isDirectory() === true;
   }
 
   /** What an entry is, looked at now; null where there is none. @throws Unreadable */
