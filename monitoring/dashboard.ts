@@ -298,6 +298,7 @@ const HOSTS: readonly View[] = [
       },
     ],
     unit: "s",
+    thresholds: late(HOUR, 4 * HOUR),
   },
 ];
 
