@@ -194,7 +194,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     diagnosis: (watched) => [
       ...verify(watched),
       paragraph(
-        md`A registry of the site goes on listing a repository whose tags were deleted, so that one that is missing was lost, or removed on the disk by hand. A Forgejo or a Harbor drops a repository that is deleted: **nothing here can tell that from a loss**. Ask whoever owns it.`,
+        md`A registry of the site goes on listing a repository whose tags were deleted, so that one that is missing was lost, or removed on the disk by hand. Registries of other makers drop a repository that is deleted: **nothing here can tell that from a loss**. Ask whoever owns it.`,
       ),
     ],
     mitigation: (watched) => [

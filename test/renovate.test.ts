@@ -32,7 +32,8 @@ describe("Renovate sees every pin", () => {
   });
 
   test("of images in a site", () => {
-    const sites = ["site/reference.ts", "examples/small/site.ts", "examples/library/site.ts"];
+    const sites = files.filter((file) => /^site\/reference\.ts$|^examples\/[^/]+\/site\.ts$/.test(file));
+    expect(sites.length).toBeGreaterThan(5);
     const images = found("Images of a site");
     expect(images).toEqual(
       expect.arrayContaining([expect.stringMatching(/^registry \d/), expect.stringMatching(/^nginx \d/)]),

@@ -1,4 +1,5 @@
-import { managedHosts, pushgatewayUrlFrom } from "../../site/schema";
+import { hasResolver } from "../../site/host";
+import { hasDns, managedHosts, pushgatewayUrlFrom } from "../../site/schema";
 import { type Family, MINUTE, type Subject } from "../alert";
 import { HOST_JOB, HOST_WATCH_MINUTES, type HostMetricName } from "../metrics";
 import { anyOf, selector } from "../promql";
@@ -16,6 +17,9 @@ export const hostAlerts: Family = {
     const lastRun = "registry_warden_host_last_run_timestamp_seconds";
     const absent = hosts.map(({ name }) => `absent(${selector(lastRun, { job: HOST_JOB, host: name })})`);
     const about = hosts.map((host): Subject => ({ kind: "host", host }));
+    const resolving = hasDns(site)
+      ? about.filter((subject) => subject.kind === "host" && hasResolver(subject.host))
+      : [];
     return [
       {
         name: "RegistryHostDrifted",
@@ -27,16 +31,20 @@ export const hostAlerts: Family = {
           "Something of {{ $labels.host }} is not as the delivery of {{ $labels.delivery }} left it. The next deploy puts back what it notices, and nothing works as tested until then.",
         about,
       },
-      {
-        name: "RegistryResolverDown",
-        severity: "warning",
-        expr: `${all("registry_warden_resolver_up")} == 0`,
-        after: 2 * PERIOD,
-        summary: "A resolver of a host does not answer",
-        description:
-          "{{ $labels.host }} gets no answer for the names of the site from {{ $labels.resolver }}. While it has another it goes on to work, and stands still with that.",
-        about,
-      },
+      ...(resolving.length === 0
+        ? []
+        : ([
+            {
+              name: "RegistryResolverDown",
+              severity: "warning",
+              expr: `${all("registry_warden_resolver_up")} == 0`,
+              after: 2 * PERIOD,
+              summary: "A resolver of a host does not answer",
+              description:
+                "{{ $labels.host }} gets no answer for the names of the site from {{ $labels.resolver }}. While it has another it goes on to work, and stands still with that.",
+              about: resolving,
+            },
+          ] as const)),
       {
         name: "RegistryHostUnwatched",
         severity: "warning",

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runWarden } from "./run-warden";
@@ -56,6 +56,8 @@ describe("npm run cdktf", () => {
     for (const part of ["cli", "site", "registry"]) cpSync(join(root, part), join(checkout, part), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
     cpSync(join(root, "package.json"), join(checkout, "package.json"));
+    const site = readFileSync(join(root, "examples/hosts-only/site.ts"), "utf8");
+    writeFileSync(join(checkout, "home.ts"), site.replace("../../site/schema", "./site/schema"));
     const wrapper = join(checkout, "tools/cdktf/run");
     writeFileSync(wrapper, '#!/bin/sh\necho "$WARDEN_SITE: $*"\nexit 3\n');
     chmodSync(wrapper, 0o755);
