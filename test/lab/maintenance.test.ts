@@ -413,7 +413,8 @@ describeWithHosts(
         const before = lastSuccess();
         hosts.ssh(
           "vm",
-          `cp -a /var/lib/registry-warden /run/kept; mount -t tmpfs -o size=192k tmpfs /var/lib/registry-warden
+          `set -e; cp -a /var/lib/registry-warden /run/kept
+           mount -t tmpfs -o size=$(($(du --summarize --block-size=1k /run/kept | cut -f 1) + 256))k tmpfs /var/lib/registry-warden
            cp -a /run/kept/. /var/lib/registry-warden; dd if=/dev/zero of=/var/lib/registry-warden/.filler bs=4k 2>/dev/null || true`,
         );
         try {
@@ -583,8 +584,11 @@ describeWithHosts(
           "vm",
           "systemd-run --unit holder --property Type=exec flock /var/lib/registry-warden/registry/lock sleep 600",
         );
+        // Long enough to be met at work: a blob that takes a while to read.
+        const slow = `${STORE}/docker/registry/v2/blobs/sha256/00/${"0".repeat(64)}`;
         try {
           succeed("scrub");
+          hosts.ssh("vm", `mkdir -p ${slow} && truncate --size 4G ${slow}/data`);
           hosts.ssh("vm", "systemctl start --no-block registry-maintenance-scrub.service");
           await hosts.until("vm", "docker ps --quiet --filter label=registry-warden.maintenance=scrub | grep -q .", 60);
           hosts.ssh("vm", "systemctl stop registry-maintenance-scrub.service");
@@ -594,6 +598,7 @@ describeWithHosts(
             60,
           );
         } finally {
+          hosts.ssh("vm", `rm -rf ${slow}`);
           hosts.ssh("vm", "systemctl stop holder");
         }
       }, 180_000);

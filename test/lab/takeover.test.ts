@@ -1,5 +1,6 @@
 import { assembleScript, type Delivery } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
+import type { SiteInput } from "../../site/schema";
 import { parsed, type WholeInput } from "../sites";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
@@ -37,9 +38,10 @@ describeWithHosts(["nginx", "registry", "openssl"], "taking over what runs on a 
   const hosts = new Hosts();
   let prepared: RegistryHost;
 
-  const siteWith = (change: Change = unchanged, maintained = true): WholeInput => {
-    const site = labSite(hosts);
-    const { maintenance, ui: _, ...rest } = site.registry;
+  /** The hosts and the registry of the site: what asks a registry names its services, and they change here. */
+  const siteWith = (change: Change = unchanged, maintained = true): SiteInput => {
+    const { monitoring: _monitoring, ci: _ci, ...site } = labSite(hosts);
+    const { maintenance, ui: _ui, ...rest } = site.registry;
     return {
       ...site,
       registry: {
@@ -49,7 +51,7 @@ describeWithHosts(["nginx", "registry", "openssl"], "taking over what runs on a 
       },
     };
   };
-  const deliveryOf = (site: WholeInput): Delivery => registryDelivery(parsed(site));
+  const deliveryOf = (site: SiteInput): Delivery => registryDelivery(parsed(site));
   const deliver = (delivery: Delivery): Outcome => {
     hosts.ssh("vm", "cat >/root/registry.sh", assembleScript(delivery, "terraform apply"));
     return hosts.try("vm", "bash /root/registry.sh apply && bash /root/registry.sh confirm");
@@ -245,8 +247,8 @@ push "http://$address:5000" team/app`,
       ],
       [
         "where the images are within the container",
-        "docker create --name registry-private --label com.docker.compose.project=registry --label com.docker.compose.service=registry-private --label com.docker.compose.config-hash=x --label com.docker.compose.oneoff=False registry:2.8.3; mkdir -p /root/v2/docker/registry/v2; docker cp /root/v2/docker registry-private:/var/lib/registry/ || { mkdir -p /root/v/registry; cp -r /root/v2/docker /root/v/registry; docker cp /root/v/registry registry-private:/var/lib/; }",
-        "docker rm registry-private; rm -r /root/v2 /root/v",
+        "docker create --name registry-private --label com.docker.compose.project=registry --label com.docker.compose.service=registry-private --label com.docker.compose.config-hash=x --label com.docker.compose.oneoff=False registry:2.8.3; mkdir -p /root/images/docker/registry/v2; docker cp /root/images/. registry-private:/var/lib/registry/",
+        "docker rm registry-private; rm -r /root/images",
         "the container registry-private has its images within itself",
       ],
       [
