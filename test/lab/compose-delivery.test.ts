@@ -320,10 +320,10 @@ describeWithHosts(
     });
 
     describe("drift", () => {
-      /** Of the registries alone: no names were delivered here. */
+      /** Of the registries alone: neither names nor the watch that comes with them were delivered here. */
       const findings = (): Finding[] => {
         const { findings: all } = JSON.parse(warden("drift", "registry-vm", "--json").output) as HostReport;
-        return all.filter(({ what }) => !/resolved|cloud/.test(what));
+        return all.filter(({ what }) => !/resolved|cloud|dns|watch/.test(what));
       };
 
       test("finds nothing after a delivery, though a cache is down", () => {
