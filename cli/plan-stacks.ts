@@ -4,6 +4,7 @@ import { findTerraform, planStack } from "../review/terraform";
 import type { Site } from "../site/schema";
 import { stacksOf } from "../site/stacks";
 import { createApp, outputDirectory, stackDirectory } from "../stacks/app";
+import { forgetOtherSite } from "../stacks/other-site";
 import type { StackReport } from "./plan-table";
 
 const resourceCount = (directory: string): number => {
@@ -23,6 +24,7 @@ export const planStacks = async (
   terraform: string | undefined = findTerraform(),
 ): Promise<StackReport[]> => {
   const output = outputDirectory();
+  forgetOtherSite(site, output);
   createApp(site, output).synth();
   return Promise.all(
     stacksOf(site).map(async (stack) => {

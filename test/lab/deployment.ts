@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App, type TerraformStack } from "cdktf";
+import { stateKey } from "../../site/stacks";
 import { parsed, type WholeInput, type WholeSite } from "../sites";
 import type { Component } from "./components";
 import type { Hosts, Outcome } from "./hosts";
@@ -9,6 +10,7 @@ import type { Hosts, Outcome } from "./hosts";
 /** One stack, deployed by Terraform from the operator's place in the lab. Its state lives as long as this object. */
 export class Deployment {
   private readonly directory = mkdtempSync(join(tmpdir(), "warden-deployment-"));
+  private stateFile = "";
 
   constructor(
     private readonly hosts: Hosts,
@@ -29,7 +31,7 @@ export class Deployment {
 
   /** The state file, as text. */
   state(): string {
-    return readFileSync(join(this.directory, "state", `${this.stack}.tfstate`), "utf8");
+    return readFileSync(this.stateFile, "utf8");
   }
 
   /** The addresses of what is in the state. */
@@ -42,9 +44,11 @@ export class Deployment {
     rmSync(this.directory, { recursive: true });
   }
 
-  private run(site: WholeInput, ...args: string[]): Outcome {
+  private run(input: WholeInput, ...args: string[]): Outcome {
     const app = new App({ outdir: join(this.directory, "cdktf.out") });
-    this.stackOf(app, parsed(site));
+    const site = parsed(input);
+    this.stateFile = join(this.directory, stateKey(site, this.stack));
+    this.stackOf(app, site);
     app.synth();
     const initialised = this.execute("init");
     return initialised.status === 0 ? this.execute(...args, "-no-color", "-input=false") : initialised;

@@ -36,11 +36,12 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
     (host: HostInput): object =>
       host.name === NAMES[name] ? change : {};
 
+  const siteFile = join(folder, "site.json");
   const warden = (args: readonly string[], site = siteWith()): Outcome => {
-    const file = join(folder, "site.json");
-    writeFileSync(file, JSON.stringify(site));
-    return hosts.warden(file, ...args);
+    writeFileSync(siteFile, JSON.stringify(site));
+    return hosts.warden(siteFile, ...args);
   };
+  const healthy = { status: 0, output: `site: ${siteFile}\npve: as the site has it\n` };
   const reportOf = (args: readonly string[], site?: WholeInput): HostReport & { status: number } => {
     const { status, output } = warden([...args, "--json"], site);
     return { ...(JSON.parse(output.slice(0, output.lastIndexOf("}") + 1)) as HostReport), status };
@@ -81,7 +82,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       reportOf(["drift", NAMES[host]]).findings.filter(({ what }) => !/docker|registry|maintenance/.test(what));
 
     test("finds nothing on a host that is as the site has it, whatever netplan's version prints", () => {
-      expect(warden(["drift", "pve"])).toEqual({ status: 0, output: "pve: as the site has it\n" });
+      expect(warden(["drift", "pve"])).toEqual(healthy);
       expect(findingsOf("vm")).toEqual([]);
     });
 
@@ -330,7 +331,9 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
         ["dns", "verify", "pve"],
       ]) {
         const { status, output } = warden(args, site);
-        expect(output).toMatch(/^error: pve cannot be reached \(Host key verification failed\.\); [^\n]*\n$/);
+        expect(output).toMatch(
+          /^(site: .*\n)?error: pve cannot be reached \(Host key verification failed\.\); [^\n]*\n$/,
+        );
         expect(status).toBe(2);
       }
     });
@@ -361,12 +364,11 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
 
     test("with the key of an agent", () => {
       const site = siteWith(only("vm", { ssh: { hostKey: key.vm } }));
-      const file = join(folder, "site.json");
-      writeFileSync(file, JSON.stringify(site));
+      writeFileSync(siteFile, JSON.stringify(site));
       const program = `ssh-add -q "$1" && shift && exec "$@"`;
       const { status, output } = hosts.operator([
         ...["ssh-agent", "sh", "-c", program, "sh", hosts.key],
-        ...[process.execPath, "--import", "tsx", "cli/warden.ts", ...quiet, "--site", file],
+        ...[process.execPath, "--import", "tsx", "cli/warden.ts", ...quiet, "--site", siteFile],
       ]);
       expect(output).toContain("registry-vm: dns works\n");
       expect(status).toBe(0);
@@ -381,11 +383,11 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       const site = siteWith(only("pve", { ssh: { ...ssh("pve"), user: "ops" } }));
       const refused = warden(["drift", "pve"], site);
       expect(refused.output).toMatch(
-        /^error: pve runs no command for ops \(sudo: a password is required\); let the user [^\n]*\n$/,
+        /^(site: .*\n)?error: pve runs no command for ops \(sudo: a password is required\); let the user [^\n]*\n$/,
       );
       expect(refused.status).toBe(2);
       hosts.ssh("pve", "echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops");
-      expect(warden(["drift", "pve"], site)).toEqual({ status: 0, output: "pve: as the site has it\n" });
+      expect(warden(["drift", "pve"], site)).toEqual(healthy);
       expect(warden(["dns", "verify", "pve", "--without-failover-test"], site)).toMatchObject({ status: 0 });
       expect(warden(["rollback", "pve", "--dry-run"], site)).toMatchObject({ status: 0 });
     });
@@ -394,7 +396,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       hosts.ssh("pve", "cp -p /root/.bashrc /root/kept; sed -i '1i echo Welcome; echo to pve >&2' /root/.bashrc");
       try {
         expect(hosts.ssh("pve", "true")).toBe("Welcome\n");
-        expect(warden(["drift", "pve"])).toMatchObject({ status: 0, output: "pve: as the site has it\n" });
+        expect(warden(["drift", "pve"])).toMatchObject(healthy);
         expect(reportOf(["dns", "verify", "pve", "--without-failover-test"]).findings).toEqual([]);
         expect(warden(["rollback", "pve", "--dry-run"]).output).toMatch(/^pve: has \/root\/dns-backups\//);
       } finally {

@@ -27,6 +27,7 @@ import {
   serviceInstance,
   wardenImage,
 } from "../../site/schema";
+import { stateKey } from "../../site/stacks";
 import { parsed, reference, referenceSite, type WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { copyCheckout } from "./checkout";
@@ -306,13 +307,13 @@ describeRunbooks(
           ...site,
           registry: { ...site.registry, images: { ...images, registry: { ...images.registry, tag } } },
         });
-      const state = join(checkout, site.state.backend === "local" ? site.state.directory : "");
+      const state = join(checkout, stateKey(site, "dns"));
       if (run.text.startsWith("ls -l ")) {
-        mkdirSync(state, { recursive: true });
-        writeFileSync(join(state, "dns.tfstate.backup"), "{}");
+        mkdirSync(dirname(state), { recursive: true });
+        writeFileSync(`${state}.backup`, "{}");
       }
       if (page.path === "runbooks/terraform-state.md" && run.text.endsWith("deploy dns registry-vm"))
-        rmSync(state, { recursive: true });
+        rmSync(dirname(state), { recursive: true });
     };
 
     const outcomeOf = (script: string, host: string | undefined, input: string): Outcome | Promise<Outcome> => {
