@@ -113,26 +113,31 @@ export class Disk {
     return here;
   }
 
-  /** Lists a folder whose entries are going to be asked for one by one, unless that was done. */
-  learn(folder: string): void {
-    if (!this.known.has(folder)) this.list(folder);
-  }
-
   /** Whether there is a folder, reached through no symbolic link. @throws Unreadable */
   isFolder(folder: string): boolean {
     if (this.anchors.has(folder)) return isFolderAt(folder);
-    return this.isReal(split(folder).parent) && lookAt(folder)?.isDirectory() === true;
+    return this.isReal(parentOf(folder)) && lookAt(folder)?.isDirectory() === true;
   }
 
   /** What an entry is, looked at now; null where there is none. @throws Unreadable */
   stat(path: string): Stats | null {
-    return this.isReal(split(path).parent) ? lookAt(path) : null;
+    return this.isReal(parentOf(path)) ? lookAt(path) : null;
   }
 
   /** Bytes of a regular file; null without one. @throws Unreadable */
   size(path: string): number | null {
-    const found = this.stat(path);
-    return found?.isFile() ? found.size : null;
+    return sizeOf(this.stat(path));
+  }
+
+  /**
+   * As `size`, of a file `folder/<one of many>/<file>` where most of the many are going to be asked for: they are listed
+   * once, which costs less than a look at each.
+   */
+  sizeAmongMany(path: string): number | null {
+    const folder = parentOf(path);
+    const many = parentOf(folder);
+    if (!this.known.has(many)) this.list(many);
+    return sizeOf(this.isReal(folder, many) ? lookAt(path) : null);
   }
 
   /**
@@ -143,7 +148,7 @@ export class Disk {
    * @throws Unreadable, and what the disk answers
    */
   open<T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" {
-    if (!this.isReal(split(path).parent)) return null;
+    if (!this.isReal(parentOf(path))) return null;
     return openRegular(path, read);
   }
 
@@ -154,8 +159,7 @@ export class Disk {
    * @returns the bytes read; as `open` where there is no file
    */
   readBeginning(path: string, buffer: Uint8Array, length: number): number | null | "special" {
-    const slash = path.lastIndexOf("/");
-    const file = this.isReal(path.slice(0, slash)) ? openFile(path) : null;
+    const file = this.isReal(parentOf(path)) ? openFile(path) : null;
     if (typeof file !== "number") return file;
     try {
       return readSync(file, buffer, 0, length, 0);
@@ -175,7 +179,7 @@ export class Disk {
 
   /** The bytes of a regular file, piece by piece, each valid until the next is asked for; nothing without one. */
   *pieces(path: string, length: number): Generator<Uint8Array> {
-    const file = this.isReal(split(path).parent) ? openFile(path) : null;
+    const file = this.isReal(parentOf(path)) ? openFile(path) : null;
     if (typeof file !== "number") return;
     try {
       const buffer = Buffer.allocUnsafe(length);
@@ -187,19 +191,23 @@ export class Disk {
   }
 
   /** Whether a folder that is going to be read below is one, as far as can be told without a look at what was listed. */
-  private isReal(folder: string): boolean {
-    if (this.anchors.has(folder)) return true;
-    const { parent, name } = split(folder);
+  private isReal(folder: string, parent: string = parentOf(folder)): boolean {
     const others = this.known.get(parent);
-    if (others !== undefined) return !others.has(name);
+    // Asked for each of a million links, and in nearly every folder there is nothing else.
+    if (others?.size === 0 || this.anchors.has(folder)) return true;
+    if (others !== undefined) return !others.has(folder.slice(parent.length + 1));
     return this.isReal(parent) && lookAt(folder)?.isDirectory() === true;
   }
 }
 
-function split(path: string): { parent: string; name: string } {
+function parentOf(path: string): string {
   const slash = path.lastIndexOf("/");
   if (slash < 0) throw new Error(`${JSON.stringify(path)} is not a path of a store`);
-  return { parent: path.slice(0, slash), name: path.slice(slash + 1) };
+  return path.slice(0, slash);
+}
+
+function sizeOf(found: Stats | null): number | null {
+  return found?.isFile() ? found.size : null;
 }
 
 function kindOf(entry: Dirent | Stats): EntryKind {
@@ -258,7 +266,7 @@ function lookAt(path: string): Stats | null {
 /** Whether a symbolic link leads to itself, or to a folder that it lies in: following that would never end. */
 function isEndless(path: string): boolean {
   try {
-    return `${realpathSync(split(path).parent)}/`.startsWith(`${realpathSync(path)}/`);
+    return `${realpathSync(parentOf(path))}/`.startsWith(`${realpathSync(path)}/`);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ELOOP";
   }

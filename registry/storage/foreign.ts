@@ -1,4 +1,4 @@
-import { type Digest, isDigest } from "../oci/digest";
+import { type Digest, isDigestOf } from "../oci/digest";
 import { isRepository } from "../oci/reference";
 import type { Strange } from "./disk";
 import type { Finding } from "./finding";
@@ -79,7 +79,7 @@ export function foreignInRepository(reader: StoreReader, name: string): ForeignE
     const folder = `${repository.revisions}/${algorithm}`;
     return reader
       .list(folder)
-      .folders.filter((encoded) => !isDigest(`${algorithm}:${encoded}`))
+      .folders.filter((encoded) => !isDigestOf(algorithm, encoded))
       .map((encoded) => `${folder}/${encoded}`)
       .filter((path) => reader.changedAt(`${path}/link`) !== null)
       .map((path) => ({ path, repository: name, effect: `no digest: ${STOPS}` }));
@@ -98,8 +98,7 @@ export function readBlobFolder(reader: StoreReader, folder: string): { blobs: Di
   const blobs: Digest[] = [];
   const strangers = [...others.keys()];
   for (const encoded of folders) {
-    const digest: Digest = `${algorithm}:${encoded}`;
-    if (isDigest(digest) && encoded.startsWith(start)) blobs.push(digest);
+    if (isDigestOf(algorithm, encoded) && encoded.startsWith(start)) blobs.push(`${algorithm}:${encoded}`);
     else strangers.push(encoded);
   }
   return { blobs, foreign: strangers.map((name) => amongBlobs(reader, `${folder}/${name}`)) };

@@ -1,5 +1,5 @@
 import { readSync } from "node:fs";
-import { algorithmOf, type Digest, hasherFor, isDigest, matches } from "../oci/digest";
+import { algorithmOf, type Digest, hasherFor, isDigest, isDigestOf, matches } from "../oci/digest";
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
@@ -110,10 +110,8 @@ export class StoreReader {
   }
 
   private *digestsIn(algorithm: string, folder: string): Generator<Digest> {
-    const form = HEXADECIMAL[algorithm];
     for (const encoded of this.folders(folder)) {
-      const digest: Digest = `${algorithm}:${encoded}`;
-      if (form === undefined ? isDigest(digest) : form.test(encoded)) yield digest;
+      if (isDigestOf(algorithm, encoded)) yield `${algorithm}:${encoded}`;
     }
   }
 
@@ -150,8 +148,7 @@ export class StoreReader {
   blobSize(digest: Digest): number | null {
     const known = this.sizes.get(digest);
     if (known !== undefined) return known;
-    this.disk.learn(parentOf(this.layout.blob(digest)));
-    const size = this.disk.size(this.layout.blobData(digest));
+    const size = this.disk.sizeAmongMany(this.layout.blobData(digest));
     this.sizes.set(digest, size);
     return size;
   }
@@ -272,9 +269,6 @@ export class StoreReader {
   }
 }
 
-/** The encoded part of a digest, as isDigest has it: a store has a million of them. */
-const HEXADECIMAL: Record<string, RegExp> = { sha256: /^[a-f0-9]{64}$/, sha512: /^[a-f0-9]{128}$/ };
-
 /** https://distribution.github.io/distribution/spec/api/: a tag is at most 128 characters. */
 const TAG = /^\w[\w.-]{0,127}$/;
 
@@ -291,8 +285,4 @@ function isServedManifest(bytes: Uint8Array): boolean {
   } catch {
     return false;
   }
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
 }
