@@ -1,5 +1,4 @@
 import { DASHBOARD } from "../monitoring/dashboard-identity";
-import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
 import type { Probe } from "../site/monitoring";
 import { containerName, dataDirectory, registryPaths, type Service } from "../site/registry";
@@ -15,6 +14,7 @@ import {
   serviceInstance,
   serviceUrl,
 } from "../site/schema";
+import { delaysOf } from "./delay";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { runbookOf } from "./host-runbook";
 import { maintenanceSection, maintenanceTable } from "./maintenance";
@@ -120,15 +120,17 @@ const probes = (site: MonitoredSite): Block[] => [
     ]),
   ),
   ...dashboard(site),
+  paragraph(
+    md`How soon an alert fires in the worst case: a fault begins just after a run has looked there, and every run takes as long as it may. A scrape and an evaluation of Prometheus come on top.`,
+  ),
   table(
-    [md`alert`, md`severity`],
-    [
-      ...new Map(
-        rulesFor(site)
-          .flatMap(({ rules }) => rules)
-          .map((rule) => [rule.alert, rule.labels.severity]),
-      ),
-    ].map(([alert, severity]) => [link(md`${plain(alert)}`, `alerts/${alert}.md`), plain(severity)]),
+    [md`alert`, md`severity`, md`fires at most`, md`after`],
+    delaysOf(site).map(({ alert, severity, from, atMost }) => [
+      link(md`${plain(alert)}`, `alerts/${alert}.md`),
+      plain(severity),
+      md`${Math.ceil(atMost / 60)} min`,
+      plain(from),
+    ]),
   ),
 ];
 

@@ -13,12 +13,18 @@ const METRICS = {
   LAST_RUN: "registry_warden_host_last_run_timestamp_seconds",
 } as const satisfies Record<string, HostMetricName>;
 
+/** https://github.com/prometheus/pushgateway#url */
+const groupOf = ({ name }: ManagedHost, cluster: string | undefined): string =>
+  [
+    `job/${HOST_JOB}/host/${encodeURIComponent(name)}`,
+    ...(cluster === undefined ? [] : [`cluster/${encodeURIComponent(cluster)}`]),
+  ].join("/");
+
 const settings = (site: Site, host: ManagedHost, pushgateway: string): Settings => {
   const dns = hasDns(site) && hasResolver(host) ? { ...site.dns, ...host.resolver } : undefined;
   return {
     HOST: host.name,
-    // https://github.com/prometheus/pushgateway#url
-    GROUP: `${pushgateway.replace(/\/$/, "")}/metrics/job/${HOST_JOB}/host/${encodeURIComponent(host.name)}`,
+    GROUP: `${pushgateway.replace(/\/$/, "")}/metrics/${groupOf(host, site.monitoring?.cluster)}`,
     NAMESERVERS: dns?.nameservers ?? [],
     INTERNAL_NAME: dns?.internal.name ?? "",
     INTERNAL_ADDRESS: dns?.internal.address ?? "",

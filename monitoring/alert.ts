@@ -63,6 +63,10 @@ export const MINUTE = 60;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * 60 * MINUTE;
 
+/** What tells the series and the alerts of this site from another's, where several clusters share what keeps them. */
+export const clusterLabel = ({ monitoring: { cluster } }: MonitoredSite): Readonly<Record<string, string>> =>
+  cluster === undefined ? {} : { cluster };
+
 /** Tells Alertmanager which alerts are about what runs on the registry host, and so have a cause in common with its own. */
 export const hostLabel = (site: MonitoredSite): Readonly<Record<string, string>> =>
   hasRegistry(site) ? { host: registryHost(site).name } : {};

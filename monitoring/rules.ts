@@ -1,5 +1,5 @@
 import type { MonitoredSite } from "../site/schema";
-import type { Alert, AlertingRule, Family, RuleGroup, Subject } from "./alert";
+import { type Alert, type AlertingRule, clusterLabel, type Family, type RuleGroup, type Subject } from "./alert";
 import { catalogAlerts } from "./families/catalog";
 import { certificateAlerts } from "./families/certificate";
 import { coverageAlerts } from "./families/coverage";
@@ -33,7 +33,7 @@ const ruleOf = (
   labels: {
     severity,
     ...labels,
-    ...(site.monitoring.cluster === undefined ? {} : { cluster: site.monitoring.cluster }),
+    ...clusterLabel(site),
   },
   annotations: { summary, description, runbook_url: runbook(site, name) },
 });

@@ -1,6 +1,6 @@
 import type { Probe } from "../site/monitoring";
 import { isExternal, type MonitoredSite, type ProbedService, probedService, serviceInstance } from "../site/schema";
-import { type Alert, MINUTE, type Subject } from "./alert";
+import { type Alert, clusterLabel, MINUTE, type Subject } from "./alert";
 import type { MetricName, PushgatewayMetricName } from "./metrics";
 import { anyOf, duration, type Matcher, matchers, selector } from "./promql";
 
@@ -10,6 +10,8 @@ export interface Watched {
   readonly service: ProbedService;
   /** Label of its metrics. */
   readonly instance: string;
+  /** What its metrics have besides, where several clusters share a Prometheus: one is not to hide what another lacks. */
+  readonly cluster: Readonly<Record<string, string>>;
 }
 
 /**
@@ -31,7 +33,7 @@ export const REGISTRY = "cluster, job, instance";
 const watched = (site: MonitoredSite): Watched[] =>
   site.monitoring.probes.map((probe) => {
     const service = probedService(site, probe);
-    return { probe, service, instance: serviceInstance(site, service) };
+    return { probe, service, instance: serviceInstance(site, service), cluster: clusterLabel(site) };
   });
 
 const grouped = (registries: readonly Watched[]): Watch[] => {
@@ -76,6 +78,7 @@ const shardsOf = ({ probe: { shards } }: Watched): Matcher =>
 
 /** By the probe too: what a probe of another name has left there is of nobody either. */
 const labelsOf = (each: Watched): Record<string, Matcher> => ({
+  ...each.cluster,
   job: each.probe.name,
   instance: each.instance,
   shard: shardsOf(each),
@@ -102,7 +105,8 @@ export const unreported = ({ registries }: Watch, metric: MetricName): string =>
 /** Those of a watch for which an alert is firing. */
 export const firing = ({ registries }: Watch, alertname: string): string => {
   const selectors = registries.map(
-    ({ probe, instance }) => `ALERTS${matchers({ alertname, alertstate: "firing", job: probe.name, instance })}`,
+    ({ probe, instance, cluster }) =>
+      `ALERTS${matchers({ alertname, alertstate: "firing", ...cluster, job: probe.name, instance })}`,
   );
   return `max by (${REGISTRY}) (${selectors.join(" or ")})`;
 };

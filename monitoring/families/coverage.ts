@@ -39,7 +39,8 @@ const cleanUp = (
   over: (series: string) => string = (series) => series,
 ): string => {
   const instance = anyOf(registries.map((each) => each.instance));
-  return `max by (cluster, instance) (${over(selector(metric, { job: MAINTENANCE_JOB, task: "clean-up", instance }))})`;
+  const reports = selector(metric, { ...registries[0]?.cluster, job: MAINTENANCE_JOB, task: "clean-up", instance });
+  return `max by (cluster, instance) (${over(reports)})`;
 };
 
 /** What is counted of a registry. */

@@ -1,6 +1,6 @@
 import { hasResolver } from "../../site/host";
 import { hasDns, managedHosts, pushgatewayUrlFrom } from "../../site/schema";
-import { type Family, MINUTE, type Subject } from "../alert";
+import { clusterLabel, type Family, MINUTE, type Subject } from "../alert";
 import { HOST_JOB, HOST_WATCH_MINUTES, type HostMetricName } from "../metrics";
 import { anyOf, selector } from "../promql";
 
@@ -12,10 +12,11 @@ export const hostAlerts: Family = {
   alerts: (site) => {
     const hosts = managedHosts(site).filter((host) => pushgatewayUrlFrom(site, host) !== undefined);
     if (hosts.length === 0) return [];
+    const reporter = { ...clusterLabel(site), job: HOST_JOB };
     const all = (metric: HostMetricName) =>
-      selector(metric, { job: HOST_JOB, host: anyOf(hosts.map(({ name }) => name)) });
+      selector(metric, { ...reporter, host: anyOf(hosts.map(({ name }) => name)) });
     const lastRun = "registry_warden_host_last_run_timestamp_seconds";
-    const absent = hosts.map(({ name }) => `absent(${selector(lastRun, { job: HOST_JOB, host: name })})`);
+    const absent = hosts.map(({ name }) => `absent(${selector(lastRun, { ...reporter, host: name })})`);
     const about = hosts.map((host): Subject => ({ kind: "host", host }));
     const resolving = hasDns(site)
       ? about.filter((subject) => subject.kind === "host" && hasResolver(subject.host))

@@ -1,6 +1,6 @@
 import type { Maintenance } from "../../site/maintenance";
 import { hasRegistry, type MonitoredSite, type RegistrySite, serviceInstance } from "../../site/schema";
-import { type Alert, type Family, hostLabel, MINUTE, type Subject } from "../alert";
+import { type Alert, clusterLabel, type Family, hostLabel, MINUTE, type Subject } from "../alert";
 import { MAINTENANCE_JOB, type MaintenanceMetricName, type PushgatewayMetricName } from "../metrics";
 import { anyOf, selector } from "../promql";
 
@@ -15,11 +15,12 @@ const REPORT = "cluster, job, instance, task";
 const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance): Alert[] => {
   const period = disk.everyMinutes * MINUTE;
   const { services } = site.registry;
+  const reporter = { ...clusterLabel(site), job: MAINTENANCE_JOB };
   const instances = services.map((service) => serviceInstance(site, service));
   const all = (metric: MaintenanceMetricName | PushgatewayMetricName) =>
-    selector(metric, { job: MAINTENANCE_JOB, instance: anyOf(instances) });
+    selector(metric, { ...reporter, instance: anyOf(instances) });
   const ofEach = (metric: MaintenanceMetricName | PushgatewayMetricName) => `max by (${REPORT}) (${all(metric)})`;
-  const absent = instances.map((instance) => `absent(${selector(LAST_SUCCESS, { job: MAINTENANCE_JOB, instance })})`);
+  const absent = instances.map((instance) => `absent(${selector(LAST_SUCCESS, { ...reporter, instance })})`);
   const overdue = `time() - ${ofEach(LAST_SUCCESS)} > ${ofEach("registry_maintenance_allowed_age_seconds")}`;
   const free = `${ofEach("registry_maintenance_disk_free_bytes")} / ${ofEach("registry_maintenance_disk_size_bytes")}`;
   const low = disk.minimumFreePercent / 100;

@@ -1,5 +1,5 @@
 import type { MonitoredSite } from "../../site/schema";
-import { type Alert, type Family, HOUR } from "../alert";
+import { type Alert, clusterLabel, type Family, HOUR } from "../alert";
 import { MAINTENANCE_JOB } from "../metrics";
 import { anyOf, selector } from "../promql";
 import { aboutEach, REGISTRY, reported, subjectOf, unreported, type Watch, watchesOf } from "../watched";
@@ -104,7 +104,9 @@ const ofAll = (site: MonitoredSite): Alert[] => {
     {
       name: "RegistryReportsAbsent",
       severity: "warning",
-      expr: reporters.map(([metric, job]) => `absent(${selector(metric, { job })})`).join(" and on () "),
+      expr: reporters
+        .map(([metric, job]) => `absent(${selector(metric, { ...clusterLabel(site), job })})`)
+        .join(" and on () "),
       // A little earlier than what it is the cause of.
       after: 2 * period - period / 15,
       summary: "Nothing is known about any registry",

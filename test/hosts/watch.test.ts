@@ -14,6 +14,11 @@ test("a host asks each of its own resolvers, and reports under its name", () => 
   expect(settingsOf(referenceSite, 1)).toContain("NAMESERVERS=('10.0.20.1' '94.140.14.14')\n");
 });
 
+test("the report is under the cluster's name too, where several share the Pushgateway", () => {
+  const site = parsed({ ...reference, monitoring: { ...reference.monitoring, cluster: "home" } });
+  expect(settingsOf(site)).toMatch(/^GROUP='http:.*\/job\/registry-warden-host\/host\/pve\/cluster\/home'$/m);
+});
+
 test("the report goes to the Pushgateway that the site names for its hosts", () => {
   const { registry } = reference;
   const maintenance = { ...registry.maintenance, pushgateway: "http://pushgateway.example.lan:9091/" };

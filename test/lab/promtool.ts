@@ -27,13 +27,20 @@ export const promtool = async (...parameters: string[]): Promise<{ passed: boole
   }
 };
 
+/** What Prometheus scrapes in a while, from its beginning. */
+export interface Run {
+  readonly series: readonly Series[];
+  /** How long it lasts. */
+  readonly minutes: number;
+}
+
 export interface Evaluation {
   readonly groups: readonly RuleGroup[];
-  readonly series: readonly Series[];
-  /** Minutes at which it is asked what fires. */
-  readonly at: readonly number[];
-  /** Minutes between two evaluations. @default 1 */
+  readonly runs: readonly Run[];
+  /** Minutes between two samples. @default 1 */
   readonly step?: number;
+  /** Minutes between two evaluations, a multiple of the former. @default the same */
+  readonly every?: number;
 }
 
 const inFolder = async <T>(work: (folder: string) => Promise<T>): Promise<T> => {
@@ -52,50 +59,42 @@ const minutesOf = (duration: string): number =>
     0,
   );
 
+const times = (minutes: number, every: number): number[] =>
+  Array.from({ length: Math.ceil(minutes / every) }, (_, index) => index * every);
+
+/** Of labels as Prometheus prints them. */
+const labelsIn = (text: string): Alerted =>
+  Object.fromEntries(
+    [...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label, value]) => [label, JSON.parse(`"${value}"`)]),
+  );
+
 /**
- * Which alerts fire at each of some minutes, by promtool. It only compares with what is expected, so nothing is expected,
- * and its complaint is read.
+ * Which alerts fire at each evaluation of each run, by one promtool for all of them. It only compares with what is
+ * expected, so nothing is expected, and its complaint is read: the query says which run it is about.
  */
-export const firingAt = ({ groups, series, at, step = 1 }: Evaluation): Promise<Map<number, Alerted[]>> =>
+export const firingAt = ({ groups, runs, step = 1, every = step }: Evaluation): Promise<Map<number, Alerted[]>[]> =>
   inFolder(async (folder) => {
     const rules = join(folder, "rules.yaml");
     writeFileSync(rules, rulesFile(groups));
-    const tests = join(folder, "tests.yaml");
-    writeFileSync(
-      tests,
-      stringify(
-        {
-          rule_files: [rules],
-          evaluation_interval: `${step}m`,
-          tests: [
-            {
-              interval: `${step}m`,
-              input_series: series,
-              promql_expr_test: at.map((minute) => ({
-                expr: 'ALERTS{alertstate="firing"}',
-                eval_time: `${minute}m`,
-                exp_samples: [],
-              })),
-            },
-          ],
-        },
-        { lineWidth: 0 },
-      ),
-    );
-    const { output } = await promtool("test", "rules", tests);
-    const found = new Map<number, Alerted[]>(at.map((minute) => [minute, []]));
-    const complaints = [...output.matchAll(/time: (\S+),\s*\n\s*exp:.*\n\s*got:(.*)/g)];
+    const file = join(folder, "tests.yaml");
+    const tests = runs.map(({ series, minutes }, run) => ({
+      interval: `${step}m`,
+      input_series: series,
+      promql_expr_test: times(minutes, every).map((minute) => ({
+        expr: `ALERTS{alertstate="firing",run!="${run}"}`,
+        eval_time: `${minute}m`,
+        exp_samples: [],
+      })),
+    }));
+    writeFileSync(file, stringify({ rule_files: [rules], evaluation_interval: `${every}m`, tests }, { lineWidth: 0 }));
+    const { output } = await promtool("test", "rules", file);
+    const found = runs.map(({ minutes }) => new Map<number, Alerted[]>(times(minutes, every).map((at) => [at, []])));
+    const complaints = [...output.matchAll(/run!=\\"(\d+)\\"}", time: (\S+),\s*\n\s*exp:.*\n\s*got:(.*)/g)];
     if (output.includes("FAILED") && complaints.length === 0) throw new Error(output);
-    for (const [, time = "", got = ""] of complaints) {
-      const alerts = [...got.matchAll(/\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}/g)].map(([, labels = ""]) =>
-        Object.fromEntries(
-          [...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label, value]) => [
-            label,
-            JSON.parse(`"${value}"`),
-          ]),
-        ),
+    for (const [, run, time = "", got = ""] of complaints)
+      found[Number(run)]?.set(
+        Math.round(minutesOf(time)),
+        [...got.matchAll(/\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}/g)].map(([, labels = ""]) => labelsIn(labels)),
       );
-      found.set(Math.round(minutesOf(time)), alerts);
-    }
     return found;
   });

@@ -11,6 +11,10 @@ export interface Episode extends SimulationOptions {
   readonly site?: keyof typeof SITES;
   /** @default 1 */
   readonly shards?: number;
+  /** @default none */
+  readonly cluster?: string;
+  /** Minutes between two evaluations: some only where it lasts for days. @default with every scrape */
+  readonly every?: number;
   /** By the name of the alert, with what tells it from others of that name. */
   readonly fires: Readonly<Record<string, readonly Span[]>>;
 }
@@ -138,6 +142,25 @@ export const EPISODES: readonly Episode[] = [
     fires: { RegistryIntegrityProbeAbsent: [[30, 119]] },
   },
   {
+    what: "another cluster that goes on to report the same registry, and its damage, hides nothing and adds nothing",
+    minutes: 2 * HOUR,
+    cluster: "home",
+    events: [
+      { kind: "probe down", instance: PRIVATE, from: 0 },
+      {
+        kind: "left behind",
+        at: 0,
+        labels: { cluster: "office", job: "registry-integrity-probe", instance: PRIVATE },
+        values: {
+          registry_manifest_integrity_failures: 7,
+          registry_manifest_integrity_catalog_accessible: 0,
+          registry_manifest_integrity_last_run_timestamp: 3600,
+        },
+      },
+    ],
+    fires: { RegistryIntegrityProbeAbsent: [[30, 119]] },
+  },
+  {
     what: "two of three shards",
     minutes: 3 * HOUR,
     shards: 3,
@@ -204,6 +227,7 @@ export const EPISODES: readonly Episode[] = [
     what: "a repository without tags for more than a day",
     minutes: 2 * DAY,
     step: 5,
+    every: 15,
     events: [
       {
         kind: "says",
@@ -212,7 +236,7 @@ export const EPISODES: readonly Episode[] = [
         from: 60,
       },
     ],
-    fires: { RegistryRepositoriesWithoutTags: [[1500, 2875]] },
+    fires: { RegistryRepositoriesWithoutTags: [[1500, 2865]] },
   },
   {
     what: "a certificate that is not renewed",
@@ -227,6 +251,7 @@ export const EPISODES: readonly Episode[] = [
     what: "a planned clean-up that leaves a tenth of the tags",
     minutes: 3 * DAY,
     step: 5,
+    every: 15,
     events: [{ kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 10 }],
     fires: {},
   },
@@ -234,6 +259,7 @@ export const EPISODES: readonly Episode[] = [
     what: "a clean-up that removes a repository, and says nothing of what it left",
     minutes: 3 * DAY,
     step: 5,
+    every: 15,
     events: [{ kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 10, repositories: 8, says: false }],
     fires: {},
   },
@@ -241,26 +267,28 @@ export const EPISODES: readonly Episode[] = [
     what: "a repository that is lost the day after a clean-up, until the next",
     minutes: 4 * DAY,
     step: 5,
+    every: 15,
     events: [
       { kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 50 },
       { kind: "content", instance: PRIVATE, at: DAY + 12 * HOUR, repositories: 9 },
       { kind: "clean-up", instance: PRIVATE, at: 2 * DAY + 2 * HOUR, tags: 50 },
     ],
-    fires: { "RegistryIntegrityCoverageLost repositories": [[2195, 2875]] },
+    fires: { "RegistryIntegrityCoverageLost repositories": [[2205, 2865]] },
   },
   {
     what: "most of it lost during a clean-up",
     minutes: 2 * DAY,
     step: 5,
+    every: 15,
     events: [
       { kind: "clean-up", instance: PRIVATE, at: DAY + 2 * HOUR, tags: 50 },
       { kind: "content", instance: PRIVATE, at: DAY + 2 * HOUR + 1, repositories: 3, tags: 20 },
     ],
     fires: {
-      "RegistryIntegrityCoverageLost repositories": [[1610, 2875]],
-      "RegistryIntegrityCoverageLost tags": [[1610, 2875]],
-      "RegistryMassLoss repositories": [[1610, 2875]],
-      "RegistryMassLoss tags": [[1610, 2875]],
+      "RegistryIntegrityCoverageLost repositories": [[1620, 2865]],
+      "RegistryIntegrityCoverageLost tags": [[1620, 2865]],
+      "RegistryMassLoss repositories": [[1620, 2865]],
+      "RegistryMassLoss tags": [[1620, 2865]],
     },
   },
   {
@@ -268,8 +296,9 @@ export const EPISODES: readonly Episode[] = [
     site: "small",
     minutes: 9 * DAY,
     step: 5,
+    every: 15,
     events: [{ kind: "content", instance: "registry.home.arpa:5443", at: DAY, repositories: 9 }],
-    fires: { "RegistryIntegrityCoverageLost repositories": [[1505, 11_520]] },
+    fires: { "RegistryIntegrityCoverageLost repositories": [[1515, 11_520]] },
   },
   {
     what: "a catalog that is empty",

@@ -48,6 +48,13 @@ it("puts the cluster on every alert, and says of it how often its registry is lo
   const clustered = rulesFor(site("reference", (input) => (input.monitoring.cluster = "home")));
   for (const { labels } of clustered.flatMap((group) => group.rules)) expect(labels).toMatchObject({ cluster: "home" });
   for (const { labels } of rules) expect(labels).not.toHaveProperty("cluster");
+  // Whatever cluster the labels are overwritten of, it is the same scrape.
+  const read = clustered
+    .flatMap((group) => group.rules)
+    .filter(({ alert }) => alert !== "RegistryIntegrityLabelsOverwritten")
+    .flatMap(({ expr }) => [...expr.matchAll(/\{([^}]*)\}/g)].map(([, labels]) => labels));
+  expect(read.length).toBeGreaterThan(0);
+  for (const labels of read) expect(labels).toContain('cluster="home"');
   expect(alertOf(groups, "RegistryManifestIntegrityFailure").labels.every).toBe("15m");
 });
 
