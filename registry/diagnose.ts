@@ -2,11 +2,12 @@ import { resolve } from "node:path";
 import { type Advice, advise, type Remedy } from "./advice";
 import { type Cause, isOfTag, type Judgement, judge, type Pair } from "./cause";
 import type { Digest } from "./oci/digest";
-import { type FailedObject, type Failure, failure, type Reason, type Warning } from "./oci/failure";
+import type { FailedObject, Failure, Reason } from "./oci/failure";
 import { compare } from "./oci/graph";
 import type { Report } from "./oci/walk";
 import { StoreContents } from "./storage/contents";
 import { type Finding, isError, type Kind } from "./storage/finding";
+import { lostFolders } from "./storage/hidden-loss";
 import type { StoreReader } from "./storage/reader";
 import type { ScanReport } from "./storage/scan";
 
@@ -103,18 +104,6 @@ function compareDiagnoses(a: Diagnosis, b: Diagnosis): number {
     compare(a.digest ?? "", b.digest ?? "") ||
     compare(a.tags.join(), b.tags.join())
   );
-}
-
-/** A walk cannot tell whether a listed repository ever had tags; where the disk has lost a folder of it, it had. */
-function lostFolders(warnings: readonly Warning[], findings: readonly Finding[]): Failure[] {
-  return warnings
-    .filter(({ repository }) =>
-      findings.some((each) => each.kind === "hidden-repository" && each.repository === repository),
-    )
-    .map(({ repository, status }) => {
-      const fault = { reason: "missing", status, detail: "it has no list of tags" } as const;
-      return failure(repository, { tags: [], object: "repository", platform: null, path: [] }, null, fault);
-    });
 }
 
 function pairsOf(failures: readonly Failure[], findings: readonly Finding[]): Pair[] {

@@ -1,4 +1,4 @@
-import type { FailedObject, Failure } from "../oci/failure";
+import { type FailedObject, type Failure, failure, type Warning } from "../oci/failure";
 import type { Finding, Kind } from "./finding";
 import type { StoreReader } from "./reader";
 
@@ -35,6 +35,18 @@ export function hiddenLosses(
       return [{ repository, tags, digest, object, reason: "missing", status: null, platform, path, detail }];
     },
   );
+}
+
+/** A walk cannot tell whether a listed repository ever had tags; where the disk has lost a folder of it, it had. */
+export function lostFolders(warnings: readonly Warning[], findings: readonly Finding[]): Failure[] {
+  return warnings
+    .filter(({ repository }) =>
+      findings.some((each) => each.kind === "hidden-repository" && each.repository === repository),
+    )
+    .map(({ repository, status }) => {
+      const fault = { reason: "missing", status, detail: "it has no list of tags" } as const;
+      return failure(repository, { tags: [], object: "repository", platform: null, path: [] }, null, fault);
+    });
 }
 
 const LOSSES: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];

@@ -2,12 +2,12 @@ import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import { RegistryError } from "../oci/errors";
 import type { Failure } from "../oci/failure";
-import { type WalkOptions, walk } from "../oci/walk";
+import { type Report, type WalkOptions, walk } from "../oci/walk";
 import { type Broken, type Discard, type DiscardTarget, discardByApi, planDiscard, wholeDigest } from "./discard";
 import { discardOnDisk } from "./discard-apply";
 import { Unreadable } from "./disk";
 import type { Finding } from "./finding";
-import { hiddenLosses } from "./hidden-loss";
+import { hiddenLosses, lostFolders } from "./hidden-loss";
 import { Journal } from "./journal";
 import { lockStore } from "./prune";
 import { StoreReader } from "./reader";
@@ -142,26 +142,27 @@ async function brokenIn(
   // The catalog hides what has lost its folders.
   const stored = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
   const repositories = all ? stored : only;
-  const failures = await walked(client, { blobs, catalog: all, repositories, selection: { kind: "all" } });
-  if (storage === null) return { failures, findings: [] };
+  const found = await walked(client, { blobs, catalog: all, repositories, selection: { kind: "all" } });
+  if (storage === null) return { failures: found.failures, findings: [] };
   const scanned = await scan(storage.layout.root, { role: "private", hash: blobs === "hash" });
   if (scanned.unreadable[0] !== undefined) throw new Unreadable(scanned.unreadable[0]);
   const findings = scanned.findings.filter(({ repository }) => all || only.includes(repository ?? ""));
+  const failures = [...found.failures, ...lostFolders(found.warnings, findings)];
   return { failures: [...failures, ...hiddenLosses(storage, findings, failures)], findings };
 }
 
-/** The failures of a private registry. @throws RegistryError when it cannot be asked to the end */
+/** What a walk over a private registry found. @throws RegistryError when it cannot be asked to the end */
 export async function walked(
   client: RegistryClient,
   scope: Pick<WalkOptions, "blobs" | "catalog" | "repositories" | "selection">,
-): Promise<Failure[]> {
-  const { failures, stopped } = await walk(client, {
+): Promise<Pick<Report, "failures" | "warnings">> {
+  const report = await walk(client, {
     role: "private",
     credentialsGiven: false,
     ...scope,
   });
-  if (stopped !== null) throw new RegistryError("unreachable", stopped.message, stopped.hint);
-  return failures;
+  if (report.stopped !== null) throw new RegistryError("unreachable", report.stopped.message, report.stopped.hint);
+  return report;
 }
 
 /** @param broken what this repair does not heal. @param failures all, for what is no image of its own */
@@ -177,8 +178,8 @@ async function planDiscards(
     const { repository, digest } = target;
     const known =
       digest === null || failures.some((each) => each.repository === repository && each.path.includes(digest));
-    const untagged = known
-      ? []
+    const { failures: untagged } = known
+      ? { failures: [] }
       : await walked(client, {
           blobs,
           catalog: false,

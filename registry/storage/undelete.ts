@@ -63,9 +63,8 @@ export async function undelete(client: RegistryClient, options: UndeleteOptions)
       restoredTags.length > 0
         ? ({ kind: "named", tags: restoredTags } as const)
         : ({ kind: "digest", digest } as const);
-    remaining.push(
-      ...(await walked(client, { blobs: "last-byte", catalog: false, repositories: [repository], selection })),
-    );
+    const scope = { blobs: "last-byte", catalog: false, repositories: [repository], selection } as const;
+    remaining.push(...(await walked(client, scope)).failures);
   }
   return { ...report, applied: true, problems, remaining };
 }
