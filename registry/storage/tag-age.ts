@@ -118,10 +118,26 @@ function isCopied(graph: RepositoryGraph, group: [string, Tag][]): boolean {
     if (Math.min(...links) >= Math.max(...tags)) return (last - first) / (group.length - 1) < COPYING;
     return isOtherOrder(linked);
   }
+  if (pushes.some((push) => isCopiedWithTags(graph, push, group))) return true;
   const made = group
     .map(([, { digest, pushedAt }]) => ({ tag: pushedAt, other: graph.createdAt?.(digest) ?? null }))
     .filter(hasOther);
   return isOtherOrder(made);
+}
+
+/**
+ * Whether the link of a manifest that has several tags is not where the push of the last of them wrote it: after the tag
+ * before, and before its own. Where it is of one moment with its own, as files are that are written quickly, the pace tells.
+ */
+function isCopiedWithTags(
+  graph: RepositoryGraph,
+  [, { digest, pushedAt }]: [string, Tag],
+  group: [string, Tag][],
+): boolean {
+  const linkedAt = graph.manifests.get(digest)?.linkedAt ?? null;
+  const before = group.filter(([, tag]) => tag.digest === digest && tag.pushedAt < pushedAt).at(-1)?.[1].pushedAt;
+  if (linkedAt === null || before === undefined || linkedAt > pushedAt + TOGETHER) return false;
+  return linkedAt <= before || (linkedAt >= pushedAt && pushedAt - before < COPYING);
 }
 
 interface Times {

@@ -280,6 +280,21 @@ describe("times that say nothing", () => {
     expect(tags("app")).toEqual(["restored", "v3"]);
   });
 
+  test.each([
+    ["the manifest first", 0, [4, 8, 12], []],
+    ["the manifest last", 13, [0, 4, 8], []],
+    ["the manifest in one moment with the last tag", 8, [0, 4, 8], []],
+    ["not of a copy: the last push wrote the manifest's link again", 20_000, [0, 10_000, 20_004], ["v1", "v2"]],
+    ["not of a copy, on a disk of coarse times", 20_000, [0, 10_000, 20_000], ["v1", "v2"]],
+  ])("those of a copy are known where all tags are of one image: %s", async (_, linked, tagged, removed) => {
+    const only = image("only");
+    const app = store.repository("app");
+    store.push("app", only, "v1", "v2", "v3");
+    setTime(app.revisionLink(digestOf(only)), NOW - HOUR + linked);
+    for (const [at, time] of tagged.entries()) setTime(app.tagLink(`v${at + 1}`), NOW - HOUR + time);
+    const { remove } = await planPrune(store.root, NEWEST, NOW);
+    expect(remove.tags.map(({ tag }) => tag)).toEqual(removed);
+  });
   test("those of a copy are known by the dates of the images where nothing else tells", async () => {
     for (const [n, name] of ["v1", "v10", "v11", "v2", "v3"].entries()) {
       store.push("app", dated(name, NOW - 100 * HOUR + Number(name.slice(1)) * HOUR), name);
