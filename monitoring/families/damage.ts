@@ -15,7 +15,7 @@ const damage = (watch: Watch): string => {
   const window = duration(RUNS_BACK * watch.period);
   const count = most("registry_manifest_integrity_failures", "instance", window);
   const reasons = most("registry_manifest_integrity_failures_by_reason", "reason", window);
-  return `{{ with ${count} }}Up to {{ . | first | value | printf "%.0f" }} broken objects in {{ $labels.instance }} in the last ${window}{{ else }}Broken objects in {{ $labels.instance }} when its probe last reported{{ end }}{{ range ${reasons} | sortByLabel "reason" }}, {{ .Labels.reason }} {{ .Value | printf "%.0f" }}{{ end }}. Pulls of the images that hold them fail. Collect no garbage before they are repaired.`;
+  return `Broken objects in {{ $labels.instance }}{{ with ${count} }} in the last ${window}: up to {{ . | first | value | printf "%.0f" }}{{ else }} when its probe last reported{{ end }}{{ range ${reasons} | sortByLabel "reason" }}, {{ .Labels.reason }} {{ .Value | printf "%.0f" }}{{ end }}. Pulls of the images that hold them fail. Collect no garbage before they are repaired.`;
 };
 
 const alertsAbout = (watch: Watch): Alert[] => {

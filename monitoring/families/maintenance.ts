@@ -1,5 +1,5 @@
 import type { Maintenance } from "../../site/maintenance";
-import { hasRegistry, type MonitoredSite, type RegistrySite, serviceInstance } from "../../site/schema";
+import { hasRegistry, type MonitoredSite, type RegistrySite, registryHost, serviceInstance } from "../../site/schema";
 import { type Alert, clusterLabel, type Family, hostLabel, MINUTE, type Subject } from "../alert";
 import { MAINTENANCE_JOB, type MaintenanceMetricName, type PushgatewayMetricName } from "../metrics";
 import { anyOf, selector } from "../promql";
@@ -27,9 +27,11 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
   const full = Math.min(FULL, low / 2);
   const about = services.map((service): Subject => ({ kind: "service", service, probe: undefined }));
   const labels = hostLabel(site);
+  // In what it says an alert knows the labels of its series alone.
+  const host = registryHost(site).name;
   /** All registries of the host that a condition holds for: one alert for all, because the cause is one. */
   const listed = (condition: string, row: string): string =>
-    `{{ range query ${JSON.stringify(condition)} }}${row}{{ end }}`;
+    `{{ range query ${JSON.stringify(condition)} | sortByLabel "instance" }}${row}{{ end }}`;
   return [
     {
       name: "RegistryMaintenanceFailed",
@@ -48,7 +50,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
       expr: `count by (cluster, job) (${overdue} or ${absent.join(" or ")})`,
       after: 2 * period,
       summary: "The maintenance of the registry does not run",
-      description: `The maintenance on {{ $labels.host }} has not succeeded for longer than its schedule allows, or reports nothing: the storage grows, and nobody looks at it.${listed(overdue, " {{ .Labels.instance }}, task {{ .Labels.task }}: {{ .Value | humanizeDuration }} ago.")}`,
+      description: `The maintenance on ${host} has not succeeded for longer than its schedule allows, or reports nothing: the storage grows, and nobody looks at it.${listed(overdue, " {{ .Labels.instance }}, task {{ .Labels.task }}: {{ .Value | humanizeDuration }} ago.")}`,
       labels,
       about,
     },
@@ -80,7 +82,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
       expr: `min by (cluster, job) (${free}) < ${low}`,
       after: 2 * period,
       summary: "The disk of the registry is nearly full",
-      description: `Only {{ $value | humanizePercentage }} of a disk with data of the registries on {{ $labels.host }} is free. On a full disk every push fails, and so does a clean-up. It holds:${listed(`${free} < ${low}`, " {{ .Labels.instance }}")}.`,
+      description: `Only {{ $value | humanizePercentage }} of a disk with data of the registries on ${host} is free. On a full disk every push fails, and so does a clean-up. It holds:${listed(`${free} < ${low}`, " {{ .Labels.instance }}")}.`,
       labels,
       about,
     },
@@ -90,7 +92,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
       expr: `min by (cluster, job) (${free}) < ${full}`,
       after: period,
       summary: "The disk of the registry is full",
-      description: `Only {{ $value | humanizePercentage }} of a disk with data of the registries on {{ $labels.host }} is free: pushes fail, layers arrive truncated, and a clean-up cannot begin. It holds:${listed(`${free} < ${full}`, " {{ .Labels.instance }}")}.`,
+      description: `Only {{ $value | humanizePercentage }} of a disk with data of the registries on ${host} is free: pushes fail, layers arrive truncated, and a clean-up cannot begin. It holds:${listed(`${free} < ${full}`, " {{ .Labels.instance }}")}.`,
       labels,
       about,
     },

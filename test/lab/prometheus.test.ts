@@ -88,7 +88,7 @@ describeWith(
       expect(told("RegistryManifestIntegrityFailure")).toMatchObject({
         labels: { severity: "critical" },
         annotations: {
-          description: expect.stringMatching(/^Up to 1 broken objects in .*, missing 1\. /),
+          description: expect.stringMatching(/^Broken objects in .*: up to 1, missing 1\. /),
           runbook_url: expect.stringMatching(/\/RegistryManifestIntegrityFailure\.md$/),
         },
       });

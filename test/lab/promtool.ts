@@ -98,3 +98,38 @@ export const firingAt = ({ groups, runs, step = 1, every = step }: Evaluation): 
       );
     return found;
   });
+
+/** An alert at a minute of a run of its own. */
+export interface Telling extends Run {
+  readonly alertname: string;
+}
+
+/**
+ * What each alert says at the last minute of its run, as Prometheus renders it: its annotations, by alert in the order in
+ * which promtool prints them.
+ *
+ * @param step minutes between two samples, and between two evaluations
+ */
+export const toldAt = (
+  groups: readonly RuleGroup[],
+  tellings: readonly Telling[],
+  step: number,
+): Promise<Alerted[][]> =>
+  inFolder(async (folder) => {
+    const rules = join(folder, "rules.yaml");
+    writeFileSync(rules, rulesFile(groups));
+    const file = join(folder, "tests.yaml");
+    const tests = tellings.map(({ alertname, series, minutes }, index) => ({
+      name: `telling ${index}`,
+      interval: `${step}m`,
+      input_series: series,
+      alert_rule_test: [{ eval_time: `${minutes - step}m`, alertname, exp_alerts: [] }],
+    }));
+    writeFileSync(file, stringify({ rule_files: [rules], evaluation_interval: `${step}m`, tests }, { lineWidth: 0 }));
+    const { output } = await promtool("test", "rules", file);
+    const complaints = output.split(/^ *name: telling (?=\d+,)/m).slice(1);
+    return tellings.map((_, index) => {
+      const complaint = complaints.find((text) => text.startsWith(`${index},`)) ?? "";
+      return [...complaint.matchAll(/Annotations:(\{.*\})/g)].map(([, annotations = ""]) => labelsIn(annotations));
+    });
+  });

@@ -313,3 +313,25 @@ export const EPISODES: readonly Episode[] = [
     },
   },
 ];
+
+/** An episode of the reference site as it is that has an alert. */
+export interface Way {
+  readonly alertname: string;
+  readonly episode: Episode;
+  /** First minute at which it fires. */
+  readonly minute: number;
+}
+
+/** The episode that has an alert the earliest. @throws Error where there is none */
+export const shortestWayTo = (alertname: string): Way => {
+  const plain = EPISODES.filter(({ site, shards, cluster }) => !(site ?? shards ?? cluster));
+  const [way] = plain
+    .flatMap((episode) =>
+      Object.entries(episode.fires).flatMap(([name, [first]]) =>
+        name.split(" ")[0] === alertname && first !== undefined ? [{ alertname, episode, minute: first[0] }] : [],
+      ),
+    )
+    .sort((a, b) => a.minute - b.minute);
+  if (way === undefined) throw new Error(`no episode has ${alertname}`);
+  return way;
+};

@@ -64,7 +64,7 @@ it("says of every alert what it means and where its page is", () => {
     // The summary is the same for every firing: it is what notifications are grouped and titled by.
     expect(rule.annotations.summary).not.toContain("{{");
     if (rule.alert !== "RegistryReportsAbsent")
-      expect(rule.annotations.description).toMatch(/\{\{ \$labels\.(instance|host) \}\}/);
+      expect(rule.annotations.description).toMatch(/\{\{ \$labels\.(instance|host) \}\}| on registry-vm /);
     expect(rule.annotations.runbook_url).toMatch(new RegExp(`^https://.*[^/]/${rule.alert}\\.md$`));
   }
   expect(new Set(rules.map(({ alert, labels }) => JSON.stringify([alert, labels]))).size).toBe(rules.length);
