@@ -9,7 +9,7 @@
 #   scan      the storage of each registry, while it serves
 #   scrub     each blob of each registry read against its name, for some hours, beside everything else
 #   disk      the space that is left; every report is pushed again
-#   restore   after a task, however it ended: what it took out of service comes back
+#   restore   after the task that is named, however it ended: what it took out of service comes back, and no scrub goes on
 #
 # Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION, of each service SERVICES
 # ROLES URLS UPSTREAMS DIRECTORIES STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, METRIC_…, and
@@ -28,6 +28,8 @@ AT_WORK=$STATE/at-work
 DELIVERY=/var/lib/registry-warden/registry
 # Marks the containers that a task runs, so that they end with it.
 LABEL=registry-warden.maintenance=task
+# Those of a scrub, beside which tasks may be at work.
+SCRUB_LABEL=registry-warden.maintenance=scrub
 
 LOCK_SECONDS=14400
 STEP_SECONDS=14400
@@ -420,7 +422,7 @@ scrub() {
   expect_failure scrub "$1"
   has_content "$1" || return 0
   install -d -m 0700 -- "$STATE/scrub" "$state"
-  LABEL=registry-warden.maintenance=scrub \
+  LABEL=$SCRUB_LABEL \
     run_once "$WARDEN" --volume "$state:/scrub" -- scrub "${STORES[$1]}" --state /scrub --hours "$SCRUB_HOURS" || status=$?
   # 1: it did its work, and found something.
   ((status <= 1))
@@ -488,7 +490,12 @@ push_all() {
   done
 }
 
+# restore [TASK]. compose leaves a container running when it is itself stopped.
 restore() {
+  if [[ ${1-} == scrub ]]; then
+    LABEL=$SCRUB_LABEL end_containers
+    return
+  fi
   [[ -n $(ls -A -- "$AT_WORK") ]] || return 0
   take_lock
   put_back_abandoned
@@ -498,7 +505,7 @@ main() {
   case ${1-} in
     clean-up | caches | scan | scrub | disk | restore) ;;
     *)
-      printf 'usage: %s clean-up | caches | scan | scrub | disk | restore\n' "${0##*/}" >&2
+      printf 'usage: %s clean-up | caches | scan | scrub | disk | restore [task]\n' "${0##*/}" >&2
       exit 64
       ;;
   esac
@@ -508,7 +515,7 @@ main() {
   install -d -m 0700 -- "$STATE" "$REPORTS" "$AT_WORK"
   trap 'exit 143' TERM INT HUP
   case $1 in
-    disk | restore) "$1" ;;
+    disk | restore) "$@" ;;
     scrub) run_task scrub scrub ;;
     *)
       take_lock

@@ -63,7 +63,7 @@ After=network-online.target docker.service ${after}
 Type=oneshot
 ExecStart=${run} ${task}
 # However it ended, kill -9 included: what was taken out of service comes back.
-ExecStopPost=${run} restore
+ExecStopPost=${run} restore ${task}
 TimeoutStartSec=12h
 TimeoutStopSec=10min
 SyslogIdentifier=registry-maintenance

@@ -432,7 +432,12 @@ describeWithHosts(
           succeed("clean-up");
           expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
         } finally {
-          hosts.ssh("vm", "umount /var/lib/registry-warden; rm -rf /run/kept");
+          // What was reported meanwhile stays known.
+          hosts.ssh(
+            "vm",
+            `mv ${STATE}/reports /run/reports; umount /var/lib/registry-warden
+             cp -a /run/reports/. ${STATE}/reports; rm -rf /run/kept /run/reports`,
+          );
         }
       }, 240_000);
 
