@@ -230,15 +230,10 @@ describeWithHosts(
         }
       });
 
-      test("serve on all six ports, each behind its own; a dead cache is 502 alone", () => {
-        expect([5000, 5010, 5020, 5030, 5040, 5050].map((port) => answer(port))).toEqual([
-          "200",
-          "200",
-          "200",
-          "200",
-          "502",
-          "401",
-        ]);
+      test("serve on all six ports, each behind its own; a dead cache is 502 or 504 alone", () => {
+        expect([5000, 5010, 5020, 5030, 5050].map((port) => answer(port))).toEqual(["200", "200", "200", "200", "401"]);
+        // It ends again and again: nobody has its address, or nobody answers there.
+        expect(answer(5040)).toMatch(/^50[24]$/);
         expect(answer(8080)).not.toBe("000");
         // Profiles are there too, so the port is open on the host alone.
         expect(answer(5001, "/metrics")).toBe("000");
@@ -296,13 +291,12 @@ describeWithHosts(
         expect(stack.apply(siteWith(), again)).toMatchObject({ status: 0 });
       }, 120_000);
 
-      test("take over what runs already under their names, and say so", () => {
-        // As somebody who ran compose by hand would have it: nothing was delivered yet.
+      test("touch nothing where all is as delivered and the record of it was lost", () => {
         hosts.ssh("vm", "mv /var/lib/registry-warden/registry /root/kept");
         const before = containers();
         const { status, output } = apply(deliveryOf(siteWith()));
         hosts.ssh("vm", "rm -rf /root/kept");
-        expect(output).toContain("registry-vm: takes over the container registry-private\n");
+        expect(output).toContain("registry-vm: registry is as delivered, nothing to change\n");
         expect(status).toBe(0);
         expect(hosts.try("vm", "bash .registry-warden/registry.sh confirm")).toMatchObject({ status: 0 });
         expect(containers()).toEqual(before);
