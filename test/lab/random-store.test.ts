@@ -27,7 +27,7 @@ import { digestOf, SyntheticStore, write } from "../registry/storage/synthetic-s
 import { artifact, image, index, layer, type Manifest, multiPlatformImage } from "./images";
 
 /** How many stores; the bench takes thousands. */
-const ROUNDS = Number(process.env.WARDEN_ROUNDS || 300);
+const ROUNDS = Number(process.env.WARDEN_ROUNDS || 200);
 
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 3, 19);
@@ -314,7 +314,7 @@ test("no kept tag ever fails to pull, nothing outside changes, and each command 
   );
   removals.mockRestore();
   waits.mockRestore();
-}, 1_800_000);
+}, 3_600_000);
 
 /** What the registry's own collection destroys, whether anything was pruned or not. */
 function hides(touches: [Touch, number][]): boolean {

