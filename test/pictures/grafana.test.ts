@@ -45,6 +45,18 @@ it("shows words and colours as the panel says", () => {
   expect(colour(drawn(0))).not.toBe(colour(drawn(2)));
 });
 
+it("paints as Grafana does where a panel has no thresholds: red from 80 on", () => {
+  const [intact] = dashboard.panels as [Panel];
+  const bare = { ...intact, fieldConfig: { defaults: {}, overrides: [] } } as unknown as Panel;
+  const colour = (value: number): string | undefined =>
+    /class="tile" style="background:(#\w+)"/.exec(
+      page({ ...dashboard, panels: [bare] }, answer(value), RANGE).html,
+    )?.[1];
+  expect(colour(-1)).toBe(colour(79));
+  expect(colour(80)).not.toBe(colour(79));
+  expect(colour(80)).toBe("#b3261e");
+});
+
 it("says that there is nothing where a query found nothing", () => {
   const { html } = page(dashboard, () => new Map(), RANGE);
   expect(html.match(/No data/g)).toHaveLength(dashboard.panels.length);

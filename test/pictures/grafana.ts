@@ -25,7 +25,11 @@ type Json = any;
 
 const PALETTE = ["#73bf69", "#f2cc0c", "#8ab8ff", "#ff9830", "#f2495c", "#b877d9", "#5794f2", "#fade2a", "#96d98d"];
 const COLOURS: Record<string, string> = { green: "#2f7d32", orange: "#c26a00", red: "#b3261e", blue: "#1f60c4" };
-const NEUTRAL = "#2d3340";
+/** What Grafana takes where a panel says nothing. https://grafana.com/docs/grafana/latest/panels-visualizations/configure-thresholds/ */
+const DEFAULT_STEPS = [
+  { color: "green", value: null },
+  { color: "red", value: 80 },
+];
 
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
@@ -81,9 +85,10 @@ const textOf = (panel: Panel, value: number): string => {
 };
 
 const colourOf = (panel: Panel, value: number): string => {
-  const steps: Json[] = defaultsOf(panel).thresholds?.steps ?? [];
-  const step = steps.findLast((each) => each.value === null || value >= each.value);
-  return step === undefined ? NEUTRAL : (COLOURS[step.color] ?? step.color);
+  const steps: Json[] = defaultsOf(panel).thresholds?.steps ?? DEFAULT_STEPS;
+  // The first step is the base, whatever it says.
+  const step = steps.findLast((each, index) => index === 0 || value >= each.value);
+  return COLOURS[step.color] ?? step.color;
 };
 
 const legendOf = (format: string, { labels }: Series): string =>
