@@ -23,7 +23,7 @@ export interface HostAdvice {
 
 const compare = ({ host }: WatchedHost): Block[] => [
   paragraph(md`What is not as the site has it?`),
-  command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `${host.name}: …` }),
+  command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `site: …\n${host.name}: …` }),
 ];
 
 /** Ends every mitigation: the host looks at itself now, and not within minutes. */
