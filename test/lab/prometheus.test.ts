@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { Agent } from "undici";
 import { integrityDashboard } from "../../monitoring/dashboard";
-import { MAINTENANCE_JOB, MAINTENANCE_METRICS } from "../../monitoring/metrics";
+import { HOST_JOB, HOST_METRICS, MAINTENANCE_JOB, MAINTENANCE_METRICS } from "../../monitoring/metrics";
 import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
 import { describeWith } from "./components";
@@ -75,8 +75,10 @@ describeWith(
       );
 
     test("nobody has ever pushed: the person learns that nothing is known", async () => {
-      await waitFor("Absent", () => told("RegistryIntegrityProbeAbsent")?.status === "firing", PATIENCE);
-      await probedUntil("Absent resolved", () => told("RegistryIntegrityProbeAbsent")?.status === "resolved");
+      await waitFor("Absent", () => told("RegistryReportsAbsent")?.status === "firing", PATIENCE);
+      // One page for one cause.
+      expect(told("RegistryIntegrityProbeAbsent")).toBeUndefined();
+      await probedUntil("Absent resolved", () => told("RegistryReportsAbsent")?.status === "resolved");
     });
 
     test("the child of an index is lost: the alert says how much, and where to read on", async () => {
@@ -105,9 +107,14 @@ describeWith(
         return data.result.length;
       };
       // What the registry host would report.
-      const reports = Object.keys(MAINTENANCE_METRICS).map((metric) => `# TYPE ${metric} gauge\n${metric} 1\n`);
-      const group = `${pushgateway.url}/metrics/job/${MAINTENANCE_JOB}/instance/registry/task/disk`;
-      expect(await fetch(group, { method: "PUT", body: reports.join("") })).toMatchObject({ status: 200 });
+      const reported = async (group: string, metrics: readonly string[]): Promise<void> => {
+        const body = metrics.map((metric) => `# TYPE ${metric} gauge\n${metric} 1\n`).join("");
+        expect(await fetch(`${pushgateway.url}/metrics/job/${group}`, { method: "PUT", body })).toMatchObject({
+          status: 200,
+        });
+      };
+      await reported(`${HOST_JOB}/host/registry-vm`, Object.keys(HOST_METRICS));
+      await reported(`${MAINTENANCE_JOB}/instance/registry/task/disk`, Object.keys(MAINTENANCE_METRICS));
       await waitFor("the maintenance", async () => (await seriesOf("registry_maintenance_success")) > 0, PATIENCE);
       for (const { title, expr } of queries)
         expect({ title, expr, series: await seriesOf(expr) }).not.toMatchObject({ series: 0 });
