@@ -39,6 +39,9 @@ import { htpasswdLine } from "./registry";
 const root = join(__dirname, "../..");
 /** The operator's place in the lab; its registry is the upstream of every cache. */
 const OPERATOR = "10.99.0.20";
+
+/** Where the hosts of the lab report to: the name of the site's Pushgateway is not known here. */
+const GATEWAY = `${OPERATOR}:9091`;
 const account = { username: "operator", password: "planted-secret-7f3a" };
 
 /** What an operator would type where a runbook asks. */
@@ -70,15 +73,16 @@ const describeRunbooks: typeof describeWithHosts = (names, title, body) =>
       );
 
 describeRunbooks(
-  ["nginx", "registry", "registry-v3", "openssl", "terraform"],
+  ["nginx", "registry", "registry-v3", "openssl", "terraform", "pushgateway"],
   "the commands of the runbooks, on booted hosts",
-  ({ nginx, registry, terraform, "registry-v3": next }) => {
+  ({ nginx, registry, terraform, pushgateway, "registry-v3": next }) => {
     const hosts = new Hosts();
     const folder = mkdtempSync(join(tmpdir(), "warden-runbooks-"));
     const checkout = join(folder, "checkout");
     const siteFile = join(checkout, "site.json");
     const authority = createCertificateAuthority();
     let upstream: ChildProcess;
+    let gateway: ChildProcess;
     let site: WholeSite;
 
     const labHost = (name: string): LabHost => (name === site.registry.host ? "vm" : "pve");
@@ -144,6 +148,10 @@ describeRunbooks(
           services: reference.registry.services.map((service) =>
             service.role === "proxy" ? { ...service, upstream: `http://${OPERATOR}:5000` } : service,
           ),
+          maintenance: {
+            ...reference.registry.maintenance,
+            pushgateway: `http://${GATEWAY}`,
+          } as typeof reference.registry.maintenance,
         },
       });
       checkOut();
@@ -172,7 +180,12 @@ describeRunbooks(
         // A group of its own: the program that enters the network is not the registry.
         detached: true,
       });
-      await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
+      gateway = spawn(hosts.program, ["op", ...pushgateway.command, `--web.listen-address=${GATEWAY}`], {
+        env: hosts.environment,
+        stdio: "ignore",
+        detached: true,
+      });
+      await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/ && curl -sf http://${GATEWAY}/-/ready`, 20);
       restore();
       pushImages();
       hosts.ssh("vm", `cp --archive ${site.registry.directory}/data/private /root/copy`);
@@ -203,7 +216,7 @@ describeRunbooks(
       writeFileSync(join(folder, "resolv.conf"), "nameserver 127.0.0.1\n");
     }, 600_000);
     afterAll(() => {
-      if (upstream?.pid !== undefined) process.kill(-upstream.pid);
+      for (const child of [upstream, gateway]) if (child?.pid !== undefined) process.kill(-child.pid);
       authority.remove();
       hosts.down();
       rmSync(folder, { recursive: true });
