@@ -83,8 +83,11 @@ function* piecesOf(document: object): Generator<string> {
 
 /** Until the reader has taken what was written, or has gone. */
 const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
-  if (stream.errored !== null) return;
-  await once(stream, "drain").catch(() => {});
+  if (stream.errored !== null || stream.destroyed) return;
+  const ended = new AbortController();
+  const { signal } = ended;
+  await Promise.race(["drain", "close"].map((event) => once(stream, event, { signal }).catch(() => {})));
+  ended.abort();
 };
 
 /**
