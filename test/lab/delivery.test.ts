@@ -200,7 +200,7 @@ EOF`,
     const { status, output } = run("apply");
     hosts.ssh("vm", "pkill -f '[s]leep 600'");
     expect(output).toMatch(
-      /registry-vm: another delivery of dns.* is at work for more than 1 s; allowed is one at a time: wait for it\n/,
+      /registry-vm: another delivery, or the maintenance, is at work for more than 1 s; allowed is one at a time: wait for it\n/,
     );
     expect(status).toBe(1);
     expect(state()).toBe(before);
