@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { basename, delimiter, join } from "node:path";
 
 /** What a test can ask for: tools/lab/components, and the hosts, which are made of several of them. */
 export type ComponentName =
@@ -132,6 +132,19 @@ export function required(name: ComponentName): Component {
 }
 
 /**
+ * Why a file does not run in CI although its components are there: it has not been seen green since it was changed, as
+ * .ci/not-yet-green says. It runs everywhere else, and CI prints the reason.
+ */
+function notYetGreen(): string[] {
+  if (!process.env.CI) return [];
+  const file = basename(expect.getState().testPath ?? "", ".test.ts");
+  return readFileSync(join(repository, ".ci/not-yet-green"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith(`${file} :: `))
+    .map((line) => `not yet green: ${line.slice(`${file} :: `.length)}`);
+}
+
+/**
  * A describe block that needs real components: its body gets them by name. Where one is missing the block is one skipped
  * test whose name ends with the reasons, which the reporter prints and .ci/allowed-skips judges.
  */
@@ -141,7 +154,10 @@ export function describeWith<Name extends ComponentName>(
   body: (components: Record<Name, Component>) => void,
 ): void {
   const found = names.map((name) => [name, find(name)] as const);
-  const reasons = found.flatMap(([, component]) => ("missing" in component ? [component.missing] : []));
+  const reasons = [
+    ...notYetGreen(),
+    ...found.flatMap(([, component]) => ("missing" in component ? [component.missing] : [])),
+  ];
   if (reasons.length > 0) {
     describe.skip(title, () => test(`skipped: ${reasons.join("; ")}`, () => undefined));
     return;
