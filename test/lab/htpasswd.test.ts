@@ -17,7 +17,11 @@ const line = (args: readonly string[], input = ""): string =>
 const onTerminal = (command: string, answers: readonly string[]): Promise<{ shown: string; status: number | null }> =>
   new Promise((resolve) => {
     const left = [...answers];
-    const child = spawn("script", ["-qec", command, "/dev/null"], { cwd: root, stdio: ["pipe", "pipe", "ignore"] });
+    const child = spawn("script", ["-qec", command, "/dev/null"], {
+      cwd: root,
+      stdio: ["pipe", "pipe", "ignore"],
+      env: { ...process.env, NO_COLOR: "1" },
+    });
     let shown = "";
     let asked = 0;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
