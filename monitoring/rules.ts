@@ -65,7 +65,11 @@ export interface Documented {
 const documentedFamilies = (site: MonitoredSite): { readonly name: string; readonly documented: Documented[] }[] =>
   FAMILIES.map(({ name, alerts }) => ({
     name,
-    documented: merged(alerts(site)).map((alert) => ({ rule: ruleOf(site, alert), about: alert.about })),
+    // What a site has nothing of cannot go wrong there.
+    documented: merged(alerts(site).filter(({ about }) => about.length > 0)).map((alert) => ({
+      rule: ruleOf(site, alert),
+      about: alert.about,
+    })),
   }));
 
 /** Every rule of a site, with what it is about. */

@@ -1,10 +1,12 @@
-import { hasResolver } from "../../site/host";
+import { hasResolver, type ManagedHost } from "../../site/host";
 import { hasDns, managedHosts, pushgatewayUrlFrom } from "../../site/schema";
 import { clusterLabel, type Family, MINUTE, type Subject } from "../alert";
 import { HOST_JOB, HOST_WATCH_MINUTES, type HostMetricName } from "../metrics";
 import { anyOf, selector } from "../promql";
 
 const PERIOD = HOST_WATCH_MINUTES * MINUTE;
+
+const aHost = (host: ManagedHost): Subject => ({ kind: "host", host });
 
 /** What goes wrong with a host itself, and is seen by nobody until it matters: a fallback that died, a file that was edited. */
 export const hostAlerts: Family = {
@@ -17,10 +19,7 @@ export const hostAlerts: Family = {
       selector(metric, { ...reporter, host: anyOf(hosts.map(({ name }) => name)) });
     const lastRun = "registry_warden_host_last_run_timestamp_seconds";
     const absent = hosts.map(({ name }) => `absent(${selector(lastRun, { ...reporter, host: name })})`);
-    const about = hosts.map((host): Subject => ({ kind: "host", host }));
-    const resolving = hasDns(site)
-      ? about.filter((subject) => subject.kind === "host" && hasResolver(subject.host))
-      : [];
+    const about = hosts.map(aHost);
     return [
       {
         name: "RegistryHostDrifted",
@@ -32,20 +31,16 @@ export const hostAlerts: Family = {
           "Something of {{ $labels.host }} is not as the delivery of {{ $labels.delivery }} left it. The next deploy puts back what it notices, and nothing works as tested until then.",
         about,
       },
-      ...(resolving.length === 0
-        ? []
-        : ([
-            {
-              name: "RegistryResolverDown",
-              severity: "warning",
-              expr: `${all("registry_warden_resolver_up")} == 0`,
-              after: 2 * PERIOD,
-              summary: "A resolver of a host does not answer",
-              description:
-                "{{ $labels.host }} gets no answer for the names of the site from {{ $labels.resolver }}. While it has another it goes on to work, and stands still with that.",
-              about: resolving,
-            },
-          ] as const)),
+      {
+        name: "RegistryResolverDown",
+        severity: "warning",
+        expr: `${all("registry_warden_resolver_up")} == 0`,
+        after: 2 * PERIOD,
+        summary: "A resolver of a host does not answer",
+        description:
+          "{{ $labels.host }} gets no answer for the names of the site from {{ $labels.resolver }}. While it has another it goes on to work, and stands still with that.",
+        about: hasDns(site) ? hosts.filter(hasResolver).map(aHost) : [],
+      },
       {
         name: "RegistryHostUnwatched",
         severity: "warning",
