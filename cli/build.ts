@@ -5,11 +5,8 @@ import { probeProgram } from "../constructs/probe-program";
 import { complete } from "../hosts/bundle";
 import { noticesOf } from "../hosts/notices";
 import { wardenProgram } from "../hosts/warden-program";
-import { version } from "../package.json";
-import { manualPage } from "./manual";
 import { messageOf, printError } from "./output";
 import { commitOf } from "./version";
-import { describeWarden } from "./warden";
 
 const root = resolve(__dirname, "..");
 
@@ -73,7 +70,6 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
   const file = join(directory, "warden.mjs");
   writeFileSync(file, program);
   chmodSync(file, 0o755);
-  writeFileSync(join(directory, "warden.1"), manualPage(describeWarden(), version));
   // The probe and the maintenance contain nothing that warden does not.
   writeFileSync(join(directory, "THIRD_PARTY_NOTICES"), noticesOf(packages));
 };

@@ -1,7 +1,10 @@
-import { cpSync, readdirSync } from "node:fs";
+import { cpSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { version } from "../package.json";
 import { build } from "./build";
+import { manualPage } from "./manual";
 import { messageOf, printError } from "./output";
+import { describeWarden } from "./warden";
 
 /**
  * `npm pack`: completes lib/, which is what the package ships, after the compiler wrote the modules into it. The folders
@@ -14,6 +17,7 @@ const pack = async (): Promise<void> => {
   for (const asset of [...scripts.map((file) => join("hosts", file)), "monitoring/chart", "monitoring/namespace-chart"])
     cpSync(join(root, asset), join(library, asset), { recursive: true });
   await build(join(library, "cli"));
+  writeFileSync(join(library, "cli/warden.1"), manualPage(describeWarden(), version));
 };
 
 pack().catch((error: unknown) => {
