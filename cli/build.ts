@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { build as bundle, type Plugin } from "esbuild";
 import { probeProgram } from "../constructs/probe-program";
-import { complete } from "../hosts/bundle";
+import { complete, ES_MODULE } from "../hosts/bundle";
 import { noticesOf } from "../hosts/notices";
 import { wardenProgram } from "../hosts/warden-program";
 import { messageOf, printError } from "./output";
@@ -47,15 +47,9 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
   writeFileSync(join(directory, "maintenance.mjs"), wardenProgram());
   const { program, packages } = complete(
     await bundle({
-      absWorkingDir: root,
+      ...ES_MODULE,
       entryPoints: ["cli/entry.ts"],
       outfile: "warden.mjs",
-      bundle: true,
-      write: false,
-      metafile: true,
-      platform: "node",
-      target: "node20",
-      format: "esm",
       minifySyntax: true,
       minifyWhitespace: true,
       banner: { js: SURROUNDINGS },

@@ -8,6 +8,17 @@ const root = resolve(__dirname, "..");
 /** Packages in CommonJS form ask for Node's own modules with `require`, which an ES module does not have. */
 const REQUIRE = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
 
+/** What every program of ours is bundled as: one file for the oldest Node, with an account of what went into it. */
+export const ES_MODULE = {
+  absWorkingDir: root,
+  bundle: true,
+  write: false,
+  metafile: true,
+  platform: "node",
+  target: "node20",
+  format: "esm",
+} as const;
+
 /**
  * Bundles a program and all it imports into the text of one ES module for Node 20. The same sources give the same
  * bytes on every machine and from every working directory. The package holds the bundle instead of the sources, beside
@@ -23,15 +34,9 @@ export const bundle = (entry: string): string => {
   const { buildSync } = require("esbuild") as typeof import("esbuild");
   try {
     const result = buildSync({
-      absWorkingDir: root,
+      ...ES_MODULE,
       entryPoints: [entry],
       outfile: entry.replace(/\.ts$/, ".mjs"),
-      bundle: true,
-      write: false,
-      metafile: true,
-      platform: "node",
-      target: "node20",
-      format: "esm",
       minify: true,
       banner: { js: REQUIRE },
       // Nothing of the environment of whoever synthesises: an operator's tsconfig or log settings.
