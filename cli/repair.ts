@@ -61,7 +61,7 @@ async function clientOf(from: string, options: AccessOptions, environment: NodeJ
   const credentials = given ?? (await dockerCredentials(environment, url.host));
   const access = await accessTo(url, { ...options, username: undefined, passwordFile: undefined }, {});
   const client = new RegistryClient({ ...access, credentials });
-  await client.greet();
+  await client.ping();
   return client;
 }
 

@@ -51,7 +51,7 @@ async function run(registry: string, images: string[], options: UndeleteCommandO
   const client = new RegistryClient(access);
   const writer = options.apply ? new RegistryWriter(access) : null;
   try {
-    await client.greet();
+    await client.ping();
     const report = await undelete(client, { storage, targets, pushes, writer });
     if (options.json) await printJson(report);
     else print(undeleteTable(report));

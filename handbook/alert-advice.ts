@@ -322,7 +322,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       list(md`${'up{job="pushgateway"}'} (the job of your scrape configuration)`),
     ],
     mitigation: (watched) => [
-      paragraph(md`Start the Pushgateway, or repair its scrape. The next run of each probe reports anew.`),
+      paragraph(md`Start the Pushgateway, or repair its scrape. The next run of each probe reports again.`),
       ...verified(watched),
     ],
   },
@@ -365,7 +365,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     mitigation: (watched) => [
       list(
         md`A type that differs from an earlier report: delete the group in the Pushgateway's own page, and run the probe again.`,
-        md`Anything else: restart the Pushgateway. It forgets everything, and the next run reports anew.`,
+        md`Anything else: restart the Pushgateway. It forgets everything, and the next run reports again.`,
       ),
       ...verified(watched),
     ],
@@ -463,7 +463,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     diagnosis: ({ site }) => [paragraph(md`The journal says what the Pushgateway answered:`), ...journals(site)],
     mitigation: () => [
       list(
-        md`A type that differs from an earlier report: delete the group in the Pushgateway's own page. The next look at the disk reports anew.`,
+        md`A type that differs from an earlier report: delete the group in the Pushgateway's own page. The next look at the disk reports again.`,
         md`Anything else: restart the Pushgateway.`,
       ),
     ],

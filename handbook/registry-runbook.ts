@@ -65,7 +65,7 @@ const oneService = (site: RegistrySite): Block[] => {
     command(onHost(host), sh`${compose(site)} restart "$service"`),
     command(onHost(host), sh`docker inspect --format ${"{{.State.Health.Status}}"} "$service"`),
     paragraph(
-      md`It says ${"starting"} for some seconds and then ${"healthy"}. The others are not touched by this: the front looks each name up anew, and answers ${"502"} for a service that is down.`,
+      md`It says ${"starting"} for some seconds and then ${"healthy"}. The others are not touched by this: the front looks each name up again, and answers ${"502"} for a service that is down.`,
     ),
     list(
       ...(authoritative.length === 0

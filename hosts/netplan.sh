@@ -17,7 +17,7 @@ netplan_in() {
   netplan "$verb" --root-dir "$tree" "$@"
 }
 
-# netplan's own generator: "netplan generate" also has systemd run its generators, which make /run anew from the files in
+# netplan's own generator: "netplan generate" also has systemd run its generators, which make /run again from the files in
 # /etc, and what is active could not be told from what was written there.
 generate_in() {
   local generator
@@ -195,7 +195,7 @@ unapplied_lines() {
     -e 's/^< /active only: /p; s/^> /not active: /p' | sort -u
 }
 
-# Whoever reloads systemd has it make /run anew as well, so what is there need not be active either.
+# Whoever reloads systemd has it make /run again as well, so what is there need not be active either.
 generated_and_not_applied() {
   local file name
   for file in "$1"/run/systemd/network/*netplan-*.netdev; do

@@ -41,7 +41,7 @@ export const resolvedDropIn = ({ dropIn, nameservers, search }: ResolvedResolver
 };
 
 /**
- * cloud-init writes its netplan file anew when the instance id changes, as it does with a changed cloud-init drive. This
+ * cloud-init writes its netplan file again when the instance id changes, as it does with a changed cloud-init drive. This
  * keeps the edit. https://docs.cloud-init.io/en/latest/reference/network-config.html
  */
 export const cloudInitGuard: DeliveredFile = {

@@ -78,15 +78,15 @@ interface Request {
 export class RegistryClient {
   readonly url: URL;
   readonly concurrency: number;
-  /** Of the URL, which would work it out anew each time. */
+  /** Of the URL, which would work it out again each time. */
   readonly #origin: string;
   readonly #transport: Transport;
   readonly #authorizer: Authorizer;
   readonly #gate: Gate;
   readonly #signal: AbortSignal | undefined;
   readonly #hasCredentials: boolean;
-  /** Whether the answer to the greeting was that of a registry. */
-  #greeted = true;
+  /** Whether the answer to the ping was that of a registry. */
+  #pinged = true;
   /** Whether a request was let in, and whether one was refused. */
   #entered = false;
   #refused = false;
@@ -135,14 +135,14 @@ export class RegistryClient {
    *
    * @throws RegistryError when the registry as a whole cannot be reached, trusted or entered
    */
-  async greet(): Promise<void> {
+  async ping(): Promise<void> {
     const request: Request = { path: "/v2/", scope: "", limit: LISTING_LIMIT };
     try {
       const answer = await this.#send({ ...request, anonymous: true });
       if (answer.status === 400) throw noRegistry(this.url, "it answers 400");
       if (answer.status === 403) throw credentialsRefused(this.url);
       if (isGatewayError(answer)) throw gatewayFailed(this.url, answer.status);
-      this.#greeted = answer.status !== 404;
+      this.#pinged = answer.status !== 404;
       const challenges = parseChallenges(answer.headers["www-authenticate"]);
       if (answer.status !== 401) {
         // A registry that is open to all shows more to whom it knows.
@@ -160,12 +160,12 @@ export class RegistryClient {
     }
   }
 
-  /** Why nothing of the registry could be seen as it is, in spite of its greeting; null when something was. */
+  /** Error to report when the ping succeeded but nothing usable was read; null when something was. */
   get shut(): RegistryError | null {
     if (this.#suspected && !this.#served) return acceptDropped(this.url);
     if (this.#entered) return null;
     if (this.#refused) return this.#hasCredentials ? credentialsRefused(this.url) : credentialsNeeded(this.url);
-    return this.#greeted ? null : noRegistry(this.url, "it answers 404");
+    return this.#pinged ? null : noRegistry(this.url, "it answers 404");
   }
 
   /** One page of repositories; without `next`, the first one, whose size the registry chooses. */
@@ -287,7 +287,7 @@ export class RegistryClient {
       const answer = isRedirect(first) ? await this.#follow(request, first, authorization) : first;
       if (request.anonymous || answer.origin !== this.#origin) return answer;
       if (answer.status === 401) return await this.#askAgain(request, answer, authorization);
-      this.#entered ||= this.#greeted || answer.status !== 404;
+      this.#entered ||= this.#pinged || answer.status !== 404;
       return answer;
     } catch (error) {
       if (error instanceof ExchangeError) return error;

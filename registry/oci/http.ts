@@ -322,7 +322,7 @@ function lineOf(exchange: Exchange, outcome: Answer | ExchangeError, millisecond
   return `${requestOf(exchange)} ${status ?? "-"} ${received} B ${milliseconds.toFixed(0)} ms${ended}`;
 }
 
-/** Takes one exchange at a time, and connects anew when it must. */
+/** Takes one exchange at a time, and connects again when it must. */
 type Connection = InstanceType<typeof Client>;
 
 /**

@@ -173,7 +173,7 @@ class RegistryWalk {
 
   async run(): Promise<void> {
     try {
-      await this.client.greet();
+      await this.client.ping();
       const repositories = await this.#repositories();
       if (this.#catalogRead) this.options.onCatalog?.();
       if (this.options.catalogOnly) return;

@@ -14,7 +14,7 @@ import { StorageRefusal } from "./refusal";
 export async function requireSameRegistry(client: RegistryClient, layout: StorageLayout): Promise<void> {
   const reader = new StoreReader(layout);
   const { host } = client.url;
-  await client.greet();
+  await client.ping();
   const served = new Set(
     await namesOf(
       host,

@@ -87,7 +87,7 @@ test("does not send the bundles, which are compared by their digests", async () 
 });
 
 test("what a chatty shell says first is none of it", async () => {
-  ssh.answer(proxmox.address, { ...found(), greeting: "Welcome to pve!\nfinding eA== eA== eA==\n" });
+  ssh.answer(proxmox.address, { ...found(), banner: "Welcome to pve!\nfinding eA== eA== eA==\n" });
   expect(await runWarden("drift", "pve")).toMatchObject({
     code: 0,
     out: "site: site/reference.ts\npve: as the site has it\n",
@@ -148,12 +148,12 @@ describe("a host that cannot be asked", () => {
     ],
     [
       "because its user may only transfer files",
-      { runs: false, status: 1, greeting: "This service allows sftp connections only.\n" },
+      { runs: false, status: 1, banner: "This service allows sftp connections only.\n" },
       /\(This service allows sftp connections only\.\); set ssh\.user to one whom sshd lets run commands/,
     ],
     [
       "because its user has no shell",
-      { runs: false, status: 1, greeting: "Welcome!\nThis account is currently not available.\n" },
+      { runs: false, status: 1, banner: "Welcome!\nThis account is currently not available.\n" },
       /\(This account is currently not available\.\); set ssh\.user to one with a login shell/,
     ],
     [

@@ -17,7 +17,7 @@ export interface Answer {
   readonly stderr?: string;
   readonly status?: number;
   /** Before the script, as a chatty shell does. */
-  readonly greeting?: string;
+  readonly banner?: string;
   /** The host does not run the script at all. */
   readonly runs?: false;
 }
@@ -37,7 +37,7 @@ cat >"$call/input"
 for word; do case $word in *@*) host=\${word#*@} ;; esac; done
 [ -d "$folder/$host" ] || { echo "ssh: connect to host $host port 22: No route to host" >&2; exit 255; }
 cat "$folder/$host/stderr" >&2
-cat "$folder/$host/greeting"
+cat "$folder/$host/banner"
 [ "$(cat "$folder/$host/status")" = 255 ] || [ ! -s "$folder/$host/runs" ] || echo 'registry-warden begins'
 cat "$folder/$host/stdout"
 exit "$(cat "$folder/$host/status")"
@@ -55,14 +55,14 @@ export class FakeSsh {
     process.env.PATH = `${this.folder}:${this.path}`;
   }
 
-  answer(address: string, { stdout = "", stderr = "", status = 0, greeting = "", runs }: Answer): void {
+  answer(address: string, { stdout = "", stderr = "", status = 0, banner = "", runs }: Answer): void {
     const folder = join(this.folder, address);
     if (!existsSync(folder)) mkdirSync(folder);
     for (const [name, content] of Object.entries({
       stdout,
       stderr,
       status: String(status),
-      greeting,
+      banner,
       runs: runs === false ? "" : "yes",
     }))
       writeFileSync(join(folder, name), content);

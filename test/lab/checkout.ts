@@ -21,7 +21,7 @@ const LEFT_OUT = [
 export const copyCheckout = (destination: string): void =>
   cpSync(root, destination, {
     recursive: true,
-    // The pinned cdktf-cli is installed anew where its lock file is newer.
+    // The pinned cdktf-cli is installed again where its lock file is newer.
     preserveTimestamps: true,
     filter: (path) => !LEFT_OUT.includes(relative(root, path)),
   });

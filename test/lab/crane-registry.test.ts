@@ -91,7 +91,7 @@ describeWith(["crane", "registry"], "the registry of go-containerregistry", ({ c
     const client = new RegistryClient({ url: new URL(broken) });
     const from = new RegistryClient({ url: new URL(whole) });
     try {
-      await from.greet();
+      await from.ping();
       await writer.remove(repository, lost);
       const options = { repositories: [repository], discard: [], sources: { storage: null, from } };
       expect(await repair(client, { ...options, writer })).toMatchObject({

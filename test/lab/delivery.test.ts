@@ -349,7 +349,7 @@ EOF`,
     );
   });
 
-  test("cloud-init does not write the netplan file anew, whatever instance it takes the host for", () => {
+  test("cloud-init does not write the netplan file again, whatever instance it takes the host for", () => {
     hosts.ssh(
       "vm",
       `rm -f /etc/cloud/cloud-init.disabled

@@ -75,7 +75,7 @@ describeWith(["gitea", "registry"], "a Gitea", () => {
     const client = new RegistryClient({ url: new URL(registry.url) });
     const from = new RegistryClient({ url: new URL(gitea.url), credentials: credentials() });
     try {
-      await from.greet();
+      await from.ping();
       await writer.remove("lab/heal", lost);
       const options = { repositories: ["lab/heal"], discard: [], sources: { storage: null, from } };
       expect(await repair(client, { ...options, writer })).toMatchObject({

@@ -50,7 +50,7 @@ describeWithHosts([], "the booted hosts", () => {
     expect(output).toMatch(/unreachable|No route to host/);
   });
 
-  test("a reboot keeps what was written and starts everything anew", () => {
+  test("a reboot keeps what was written and starts everything again", () => {
     const before = bootOf("vm");
     hosts.ssh("vm", "cat >/root/kept", "kept");
     hosts.reboot("vm");

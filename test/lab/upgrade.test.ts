@@ -93,7 +93,7 @@ describeWithHistory(`from ${previous} to this version`, () =>
           beforeAll(async () => {
             execFileSync("git", ["clone", "--quiet", "--no-checkout", root, older]);
             execFileSync("git", ["checkout", "--quiet", previous], { cwd: older });
-            // An older version has packages of its own. That of cdktf-cli is shared, so none may find it stale and install it anew.
+            // An older version has packages of its own. That of cdktf-cli is shared, so none may find it stale and install it again.
             execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: older });
             symlinkSync(join(root, "tools/cdktf/node_modules"), join(older, "tools/cdktf/node_modules"));
             utimesSync(join(older, "tools/cdktf/package-lock.json"), 0, 0);

@@ -53,7 +53,7 @@ describe("a healthy registry", () => {
     });
     const paths = registry.seen.map(({ path }) => path);
     expect(new Set(paths).size).toBe(paths.length);
-    // Tags, children, blobs, a page of the catalog and two of tags; the greeting and the question for referrers.
+    // Tags, children, blobs, a page of the catalog and two of tags; the ping and the question for referrers.
     expect(report.counts.requests).toBe(4 + 4 + 8 + 3 + 2);
     expect(registry.seen).toHaveLength(report.counts.requests);
   });
