@@ -1,11 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { RegistryClient } from "../../registry/oci/client";
-import { RegistryWriter } from "../../registry/storage/registry-writer";
-import { repair } from "../../registry/storage/repair";
 import { verify } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
+import { healFrom } from "./healing";
 import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
 import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -85,23 +83,8 @@ describeWith(["crane", "registry"], "the registry of go-containerregistry", ({ c
     const [broken = "", whole = ""] = sides();
     const repository = `heal/${name.replaceAll(" ", "-")}`;
     const made = multiPlatformImage(name);
-    const lost = made.manifests[0]?.descriptor.digest ?? "";
-    for (const side of [broken, whole]) await push({ url: side }, repository, made, "v1");
-    const writer = new RegistryWriter({ url: new URL(broken), credentials: null, timeout: 10 });
-    const client = new RegistryClient({ url: new URL(broken) });
-    const from = new RegistryClient({ url: new URL(whole) });
-    try {
-      await from.ping();
-      await writer.remove(repository, lost);
-      const options = { repositories: [repository], discard: [], sources: { storage: null, from } };
-      expect(await repair(client, { ...options, writer })).toMatchObject({
-        actions: [{ action: "copy", digest: lost }],
-        remaining: [],
-        problems: [],
-      });
-      expect((await verify(new URL(broken), { repositories: [repository], catalog: false })).failures).toEqual([]);
-    } finally {
-      await Promise.all([writer, client, from].map((each) => each.close()));
-    }
+    const { lost, report } = await healFrom({ url: whole }, { url: broken }, repository, made);
+    expect(report).toMatchObject({ actions: [{ action: "copy", digest: lost }], remaining: [], problems: [] });
+    expect((await verify(new URL(broken), { repositories: [repository], catalog: false })).failures).toEqual([]);
   });
 });

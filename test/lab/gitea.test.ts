@@ -1,10 +1,8 @@
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
-import { RegistryClient } from "../../registry/oci/client";
-import { RegistryWriter } from "../../registry/storage/registry-writer";
-import { repair } from "../../registry/storage/repair";
 import { verify as walk } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { type LabGitea, startGitea } from "./gitea";
+import { healFrom } from "./healing";
 import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
@@ -67,24 +65,8 @@ describeWith(["gitea", "registry"], "a Gitea", () => {
   }, 120_000);
 
   test("heals a registry of another kind", async () => {
-    const made = multiPlatformImage("heal");
-    await push(registry, "lab/heal", made, "v1");
-    await push({ url: gitea.url, credentials: gitea.user }, "lab/heal", made, "v1");
-    const lost = made.manifests[0]?.descriptor.digest ?? "";
-    const writer = new RegistryWriter({ url: new URL(registry.url), credentials: null, timeout: 10 });
-    const client = new RegistryClient({ url: new URL(registry.url) });
-    const from = new RegistryClient({ url: new URL(gitea.url), credentials: credentials() });
-    try {
-      await from.ping();
-      await writer.remove("lab/heal", lost);
-      const options = { repositories: ["lab/heal"], discard: [], sources: { storage: null, from } };
-      expect(await repair(client, { ...options, writer })).toMatchObject({
-        actions: [{ action: "copy", digest: lost }],
-        remaining: [],
-        problems: [],
-      });
-    } finally {
-      await Promise.all([writer, client, from].map((each) => each.close()));
-    }
+    const there = { url: gitea.url, credentials: gitea.user };
+    const { lost, report } = await healFrom(there, registry, "lab/heal", multiPlatformImage("heal"));
+    expect(report).toMatchObject({ actions: [{ action: "copy", digest: lost }], remaining: [], problems: [] });
   });
 });
