@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { matching, oneOf, record, refused, wholeNumber } from "./fields";
+import { duplicates, label, matching, oneOf, record, refused, hours as someHours, wholeNumber } from "./fields";
 
 const REPOSITORIES =
   'a pattern of repositories such as "team/*", where * stands for any characters but a slash and ** for any at all';
@@ -36,14 +36,31 @@ const rule = record({
   deleteUntagged,
 });
 
+/** A probe renews its report within an hour. */
+const AGE = { least: 2, most: 168 };
+
+const protectInUse = record({
+  /** By the name that each reports under: monitoring.cluster of its site, or "cluster" where that has none. */
+  clusters: z
+    .array(label, { error: "allowed is a list of clusters" })
+    .min(1, { error: "allowed is at least one cluster: leave protectInUse out where there is none" })
+    .max(20, { error: "allowed are at most 20 clusters" })
+    .refine((clusters) => duplicates(clusters).length === 0, { error: "allowed is each cluster once" }),
+  /** A report that is older refuses the clean-up, as one that is missing does. */
+  maximumAgeHours: someHours(AGE.least, AGE.most),
+});
+
 /** What a private registry keeps. As JSON it is the policy file of `warden prune`. */
 export const retention = record({
   /** Tags that stay in every repository. Default: none. */
   protect: tags.optional(),
+  /** What runs in these clusters stays, tagged or not, by what their probes report. Default: nobody asks what runs. */
+  protectInUse: protectInUse.optional(),
   /** The first that names a repository decides; a repository that none names is left as it is. */
   rules: z.array(rule, { error: "allowed is a list of rules" }).min(1, { error: "allowed is at least one rule" }),
   deleteUntagged,
 });
 
 export type RetentionPolicy = z.output<typeof retention>;
+export type ProtectInUse = z.output<typeof protectInUse>;
 export type RetentionRule = RetentionPolicy["rules"][number];

@@ -56,6 +56,8 @@ export interface ImageManifest {
   layers: Descriptor[];
   subject?: Descriptor;
   annotations?: Record<string, string>;
+  /** Of an artifact. https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md#image-manifest-property-descriptions */
+  artifactType?: string;
 }
 
 /** A Docker schema 1 manifest: layers by digest only, without sizes; the digest covers the payload, not its signatures. */
@@ -208,13 +210,16 @@ export function parseManifest(body: Uint8Array, contentType?: string): Manifest 
   switch (kind) {
     case "index":
       return { kind: "index", ...shared, manifests: parseDescriptors(json.manifests, "manifests") };
-    case "image":
+    case "image": {
+      const artifactType = optionalString(json.artifactType);
       return {
         kind: "image",
         ...shared,
+        ...(artifactType === undefined ? {} : { artifactType }),
         config: parseDescriptor(json.config, "config"),
         layers: parseDescriptors(json.layers, "layers"),
       };
+    }
     case "artifact":
       return { kind: "image", ...shared, config: null, layers: parseDescriptors(json.blobs, "blobs") };
   }

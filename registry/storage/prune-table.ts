@@ -1,12 +1,12 @@
 import { columns, plural, shortDigest } from "../report/columns";
 import { formatBytes } from "../report/table";
 import { undoCommand } from "./journal";
-import type { PruneReport } from "./prune";
+import type { PruneReport, RemovedInUse } from "./prune";
 import type { Doubt } from "./tag-age";
 
 /** The plan for people: what stays and why, what goes and why, what is freed, what to do next. Lines without a line end. */
 export function pruneTable(report: PruneReport): string[] {
-  const { root, keep, remove, kept, applied, journal } = report;
+  const { root, keep, remove, kept, applied, journal, inUse } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
   const freed = `${plural(remove.blobs, "blob")} (${formatBytes(remove.bytes)})`;
   const rows = [
@@ -15,7 +15,7 @@ export function pruneTable(report: PruneReport): string[] {
     ...remove.manifests.map(({ repository, digest }) => [
       "remove",
       `${repository}@${shortDigest(digest)}`,
-      "no kept tag leads to it",
+      `no kept tag leads to it${runsIn(inUse.removed.find((each) => each.repository === repository && each.digest === digest))}`,
     ]),
   ];
   const lines = [
@@ -34,6 +34,10 @@ export function pruneTable(report: PruneReport): string[] {
     : [...lines, `next      ${collect}`, `undo      until then: ${undoCommand(root, journal)}`];
 }
 
+function runsIn(removed: RemovedInUse | undefined): string {
+  return removed === undefined ? "" : `; it runs in ${removed.clusters.join(", ")}`;
+}
+
 const DOUBTS: Record<Doubt, string> = {
   copied: "bear the times of a copy, which say nothing of when they were pushed",
   future: "bear a time in the future",
@@ -42,8 +46,19 @@ const DOUBTS: Record<Doubt, string> = {
 };
 
 /** What the plan left alone, and why; what has to be done before the collection. */
-function remarks({ skipped, doubts, foreign }: PruneReport): string[] {
+function remarks({ skipped, doubts, foreign, inUse }: PruneReport): string[] {
+  const running = inUse.removed.length;
   return [
+    ...inUse.reports.map(({ cluster, time, digests, protected: isProtected, problem }) =>
+      problem === null
+        ? `in use    ${cluster}: ${plural(digests, "digest")} at ${time}, ${isProtected ? "which stay" : "which the policy does not protect"}`
+        : `in use    ${cluster}: the report ${problem}`,
+    ),
+    ...(running === 0
+      ? []
+      : [
+          `warning   ${plural(running, "manifest")} of what goes ${running === 1 ? "is in use: retention.protectInUse keeps it" : "are in use: retention.protectInUse keeps them"}`,
+        ]),
     ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
     ...doubts.map(({ repository, doubt, tags }) => {
       const instead = doubt === "no-date" ? "" : " (--order created goes by the dates of the images)";

@@ -1,4 +1,5 @@
 import type { RetentionPolicy } from "../../site/retention";
+import { type FoundReport, type InUse, inUseOf, mistrustOf } from "../in-use/protection";
 import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import { damageIn, markedBy, neededBy, refuseCollected, refuseDamage } from "./damage";
@@ -16,7 +17,9 @@ import { garbageOf, refuseOtherMounts, removalsOf, remove } from "./removal";
 import { planRetention, type RepositoryPlan } from "./retention";
 import { scan } from "./scan";
 import { oneStore, roleOf } from "./store";
+import { storedReports } from "./stored-reports";
 import type { Doubt } from "./tag-age";
+import { usedIn } from "./used";
 
 export interface PruneReport {
   root: string;
@@ -36,10 +39,34 @@ export interface PruneReport {
   skipped: { repository: string; reason: string }[];
   /** Tags whose times say nothing of when they were pushed, and that therefore decided nothing. */
   doubts: { repository: string; doubt: Doubt; tags: number }[];
+  /** What clusters say runs in them, by the reports that the store holds. */
+  inUse: {
+    /** By cluster. */
+    reports: ClusterInUse[];
+    /** What goes although it runs: nothing protects it. */
+    removed: RemovedInUse[];
+  };
   /** Paths of what lies in the store and stops the registry's garbage collection, or is not followed. */
   foreign: string[];
   /** The folder the removed links are in until the garbage collection ran; null where nothing was removed. */
   journal: string | null;
+}
+
+export interface ClusterInUse {
+  cluster: string;
+  /** When the cluster was asked: ISO 8601, UTC; null where its report cannot be gone by. */
+  time: string | null;
+  digests: number;
+  /** Whether the policy protects what runs there. */
+  protected: boolean;
+  /** Why the report cannot be gone by; null where it can. */
+  problem: string | null;
+}
+
+export interface RemovedInUse {
+  repository: string;
+  digest: Digest;
+  clusters: readonly string[];
 }
 
 export interface TagOfRepository {
@@ -129,6 +156,10 @@ const BATCH = 100;
 
 async function plan(root: string, policy: RetentionPolicy, now: number): Promise<Prune> {
   const layout = privateStore(root);
+  const { protectInUse } = policy;
+  const reports = storedReports(new StoreReader(layout), protectInUse?.clusters ?? [], now);
+  const mistrust = mistrustOf(protectInUse, reports, now);
+  if (mistrust !== null) throw new StorageRefusal("in-use", mistrust.message, mistrust.hint);
   const { findings, unreadable } = await scan(layout.root, { role: "private" });
   if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
   const reader = new StoreReader(layout);
@@ -136,12 +167,21 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
   const graphs = [...reader.repositories()]
     .map((repository) => readGraph(reader, repository, intern))
     .sort((a, b) => compare(a.name, b.name));
-  const { plans, skipped, damaged } = planAround(root, reader, findings, graphs, policy, now);
+  const inUse = inUseOf(reports.filter(({ cluster }) => protectInUse?.clusters.includes(cluster)));
+  const { plans, skipped, damaged } = planAround(root, reader, findings, graphs, { policy, now, inUse });
   refuseCollected(
     graphs,
     plans.filter(({ name }) => !damaged.has(name)),
   );
-  return { layout, graphs, plans, report: describe(root, policy, reader, plans, skipped, findings) };
+  const report = describe(root, policy, reader, plans, skipped, findings);
+  return { layout, graphs, plans, report: { ...report, inUse: describeInUse(policy, reports, graphs, plans) } };
+}
+
+/** What a plan is made by. */
+interface Wanted {
+  policy: RetentionPolicy;
+  now: number;
+  inUse: InUse;
 }
 
 /**
@@ -155,14 +195,13 @@ function planAround(
   reader: StoreReader,
   findings: Finding[],
   graphs: RepositoryGraph[],
-  policy: RetentionPolicy,
-  now: number,
+  { policy, now, inUse }: Wanted,
 ): { plans: RepositoryPlan[]; skipped: ReadonlyMap<string, string>; damaged: ReadonlySet<string> } {
   const skipped = notItsOwn(reader, findings);
   const damaged = new Set<string>();
   let blobs: ReadonlySet<Digest> = new Set();
   for (;;) {
-    const plans = planRetention(graphs, policy, now, { repositories: skipped, blobs });
+    const plans = planRetention(graphs, policy, now, { repositories: skipped, blobs }, inUse);
     const damage = damageIn(findings, plans);
     const fresh = damage.filter(({ repository }) => repository !== null && !damaged.has(repository));
     for (const { repository, kind } of fresh) {
@@ -224,7 +263,7 @@ function describe(
   plans: RepositoryPlan[],
   skipped: ReadonlyMap<string, string>,
   findings: Finding[],
-): PruneReport {
+): Omit<PruneReport, "inUse"> {
   const needed = new Set(plans.flatMap(({ keptBlobs }) => keptBlobs));
   const keep = { blobs: 0, bytes: 0 };
   const remove = { blobs: 0, bytes: 0 };
@@ -261,6 +300,32 @@ function describe(
     ),
     foreign: findings.flatMap(({ path }) => path ?? []),
     journal: null,
+  };
+}
+
+/** @param graphs in the order of the plans */
+function describeInUse(
+  { protectInUse }: RetentionPolicy,
+  reports: FoundReport[],
+  graphs: RepositoryGraph[],
+  plans: RepositoryPlan[],
+): PruneReport["inUse"] {
+  const inUse = inUseOf(reports);
+  return {
+    reports: reports.map(({ cluster, report, problem }) => ({
+      cluster,
+      time: report === null ? null : new Date(report.time).toISOString(),
+      digests: report?.digests.length ?? 0,
+      protected: protectInUse?.clusters.includes(cluster) ?? false,
+      problem,
+    })),
+    removed: plans.flatMap(({ name, removedManifests }, at) => {
+      const used = usedIn(graphs[at] as RepositoryGraph, inUse);
+      return removedManifests.toSorted().flatMap((digest) => {
+        const clusters = used.get(digest);
+        return clusters === undefined ? [] : [{ repository: name, digest, clusters }];
+      });
+    }),
   };
 }
 

@@ -30,4 +30,5 @@ export type RefusalCode =
   | "whole"
   | "needed"
   | "policy"
+  | "in-use"
   | "proxy";

@@ -1,10 +1,13 @@
 import type { RetentionPolicy, RetentionRule } from "../../site/retention";
+import { type InUse, NOTHING_IN_USE } from "../in-use/protection";
+import { IN_USE_REPOSITORY } from "../in-use/report";
 import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import { fallbackTag, fallbackTagIn } from "../oci/referrers";
 import type { RepositoryGraph } from "./graph";
 import { matchesPattern } from "./policy";
 import { agesOf, type Doubt, reasonOfDoubt, type TagAge } from "./tag-age";
+import { usedIn } from "./used";
 
 /** What becomes of one repository. */
 export interface RepositoryPlan {
@@ -43,19 +46,22 @@ export interface TagDecision {
 
 /**
  * Decides what a registry keeps: of each repository the tags its rule names, everything they lead to, what refers to any
- * of that (`subject`), and the fallback tags of all that is kept. The rest goes.
+ * of that (`subject`), and the fallback tags of all that is kept. The rest goes. What runs is kept with its tags, whatever
+ * the rule says, and so is every report of what runs; only reports that another has taken the place of go.
  *
  * What is kept is closed: nothing kept names anything that is not, if it was there.
  *
  * @param now milliseconds since the epoch
+ * @param inUse what stays because it runs
  */
 export function planRetention(
   graphs: RepositoryGraph[],
   policy: RetentionPolicy,
   now: number,
   leftAlone: LeftAlone = NOTHING_LEFT_ALONE,
+  inUse: InUse = NOTHING_IN_USE,
 ): RepositoryPlan[] {
-  const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now, leftAlone));
+  const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now, leftAlone, inUse));
   const present = new Set(graphs.flatMap(({ manifests }) => [...manifests.keys()]).map(fallbackTag));
   // A kept signature may have signatures of its own, also in another repository: until nothing more is kept.
   let kept = -1;
@@ -87,9 +93,13 @@ class RepositoryKeeper {
     policy: RetentionPolicy,
     now: number,
     leftAlone: LeftAlone,
+    inUse: InUse,
   ) {
+    const holdsReports = graph.name === IN_USE_REPOSITORY;
     this.present = new Set([...graph.manifests.keys()].map(fallbackTag));
-    this.rule = policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
+    this.rule = holdsReports
+      ? undefined
+      : policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
     for (const [digest, { subject }] of graph.manifests) {
       if (subject === null) continue;
       const known = this.referrers.get(subject);
@@ -97,10 +107,12 @@ class RepositoryKeeper {
       else known.push(digest);
     }
     this.ages = this.rule === undefined ? new Map() : agesOf(graph, this.rule.order, now);
-    const reason = leftAlone.repositories.get(graph.name) ?? reasonForAll(graph, this.rule);
+    const reason = leftAlone.repositories.get(graph.name) ?? (holdsReports ? null : reasonForAll(graph, this.rule));
     this.everything = reason !== null;
     if (reason !== null) this.keepEverything(reason);
     else if (this.rule !== undefined) this.keepByRule(this.rule, policy.protect ?? [], now);
+    else for (const tag of graph.tags.keys()) this.keepTag(tag, "it says what runs");
+    this.keepUsed(inUse);
     this.keepHolders(leftAlone.blobs);
     this.keepInUse(leftAlone.inUse?.get(graph.name) ?? new Set());
   }
@@ -132,6 +144,16 @@ class RepositoryKeeper {
       if (isYoung(this.graph.layerLinkedAt?.(digest) ?? now, rule.untaggedOlderThanHours, now)) {
         this.youngLayerLinks.add(digest);
       }
+    }
+  }
+
+  /** Keeps what runs, and what leads to it, with its tags. */
+  private keepUsed(inUse: InUse): void {
+    const used = usedIn(this.graph, inUse);
+    for (const digest of used.keys()) this.keep(digest);
+    for (const [tag, { digest }] of this.graph.tags) {
+      const clusters = used.get(digest);
+      if (clusters !== undefined) this.keepTag(tag, `it runs in ${clusters.join(", ")}`);
     }
   }
 

@@ -766,6 +766,39 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     "a pattern of repositories",
   ],
   [
+    "a protection of no cluster",
+    (site) => {
+      service(site, "private").retention.protectInUse = { clusters: [], maximumAgeHours: 24 };
+    },
+    "registry.services[5].retention.protectInUse.clusters: ",
+    "at least one cluster",
+  ],
+  [
+    "a cluster that is protected twice",
+    (site) => {
+      service(site, "private").retention.protectInUse = { clusters: ["home", "home"], maximumAgeHours: 24 };
+    },
+    "registry.services[5].retention.protectInUse.clusters: ",
+    "each cluster once",
+  ],
+  [
+    "more clusters than are read",
+    (site) => {
+      const clusters = Array.from({ length: 21 }, (_, n) => `cluster-${n}`);
+      service(site, "private").retention.protectInUse = { clusters, maximumAgeHours: 24 };
+    },
+    "registry.services[5].retention.protectInUse.clusters: ",
+    "at most 20 clusters",
+  ],
+  [
+    "a report that would be too old before it is renewed",
+    (site) => {
+      service(site, "private").retention.protectInUse = { clusters: ["home"], maximumAgeHours: 1 };
+    },
+    "registry.services[5].retention.protectInUse.maximumAgeHours: ",
+    "a whole number of hours, 2 to 168",
+  ],
+  [
     "-m, as a rule of the retention",
     (site) => {
       service(site, "private").retention.rules[0].deleteUntagged = true;

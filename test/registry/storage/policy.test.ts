@@ -33,7 +33,11 @@ test.each([
     { rules: [{ ...rule, keepNewst: 1 }] },
     /policy\.rules\.0 has the unknown field "keepNewst": allowed are repositories, keepNewest/,
   ],
-  ["a mistyped field", { rule: [], rules: [rule] }, /policy has the unknown field "rule": allowed are protect, rules/],
+  [
+    "a mistyped field",
+    { rule: [], rules: [rule] },
+    /policy has the unknown field "rule": allowed are protect, protectInUse, rules/,
+  ],
   [
     "no tag at all",
     { rules: [{ ...rule, keepNewest: 0 }] },

@@ -10,6 +10,7 @@ const empty: PruneReport = {
   kept: [],
   skipped: [],
   doubts: [],
+  inUse: { reports: [], removed: [] },
   foreign: [],
   journal: null,
 };

@@ -1,4 +1,6 @@
 import fc from "fast-check";
+import type { InUse } from "../../../registry/in-use/protection";
+import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
 import type { ManifestNode, RepositoryGraph, Tag } from "../../../registry/storage/graph";
 import { matchesPattern } from "../../../registry/storage/policy";
@@ -248,6 +250,64 @@ describe("what refers to what is kept", () => {
   });
 });
 
+describe("what runs", () => {
+  const runs = (...names: string[]): InUse => new Map(names.map((name) => [digest(name), ["home"]]));
+  const images = { old: { of: ["config", "layer"] }, index: { of: ["amd64", "arm64"] }, amd64: {}, arm64: {}, new: {} };
+  const app = () => graph("app", images, { v1: ["old", 9], v2: ["index", 5], v3: ["new", 1] });
+  const planUsed = (of: RepositoryGraph, inUse: InUse) => {
+    const [plan] = planRetention([of], newest(1), NOW, undefined, inUse);
+    return plan as RepositoryPlan;
+  };
+
+  test("keeps the tag that it is about to lose", () => {
+    const plan = planUsed(app(), runs("old"));
+    expect(plan.keptTags).toEqual([
+      { tag: "v1", reason: "it runs in home" },
+      { tag: "v3", reason: "among the newest 1" },
+    ]);
+    expect(removedTags(plan)).toEqual(["v2"]);
+    expect(plan.removedLayerLinks).toEqual([]);
+  });
+
+  test("stays where its tag has moved, or is gone", () => {
+    const moved = graph("app", { old: { of: ["layer"] }, new: {} }, { latest: ["new", 1] }, { latest: ["old", "new"] });
+    expect(planUsed(moved, runs("old"))).toMatchObject({
+      removedManifests: [],
+      removedHistory: [],
+      removedLayerLinks: [],
+    });
+    expect(planUsed(moved, runs("other")).removedManifests).toEqual([digest("old")]);
+  });
+
+  test("keeps the index that it was pulled by, whichever of its images a node names, and by its config alone", () => {
+    expect(removedTags(planUsed(app(), runs("arm64")))).toEqual(["v1"]);
+    expect(removedTags(planUsed(app(), runs("config")))).toEqual(["v2"]);
+  });
+
+  test("in several repositories stays in each", () => {
+    const mirror = graph("mirror", { old: {}, new: {} }, { v1: ["old", 9], v2: ["new", 1] });
+    const plans = planRetention([app(), mirror], newest(1), NOW, undefined, runs("old"));
+    expect(plans.map(({ keptTags }) => keptTags.some(({ tag }) => tag === "v1"))).toEqual([true, true]);
+  });
+
+  test("every report of it stays, whatever the rules say, and only what another has taken the place of goes", () => {
+    const tags = Object.fromEntries(
+      Array.from({ length: 12 }, (_, n): [string, [string, number]] => [`cluster-${n}`, [`report-${n}`, n]]),
+    );
+    const reports = Object.fromEntries(Object.values(tags).map(([key]) => [key, { of: [`layer of ${key}`] }]));
+    const repository = graph(IN_USE_REPOSITORY, { ...reports, before: { of: ["layer before"] } }, tags, {
+      "cluster-0": ["before", "report-0"],
+    });
+    for (const policy of [newest(1), { rules: [{ repositories: "app", keepNewest: 1 }] }]) {
+      const plan = planOne(repository, policy);
+      expect(plan.keptTags).toHaveLength(12);
+      expect(new Set(plan.keptTags.map(({ reason }) => reason))).toEqual(new Set(["it says what runs"]));
+      expect(plan.removedManifests).toEqual([digest("before")]);
+      expect(plan.removedLayerLinks).toEqual([digest("layer before")]);
+    }
+  });
+});
+
 describe("for every registry and every policy", () => {
   const hours = fc.integer({ min: 0, max: 20 });
 
@@ -367,6 +427,31 @@ describe("for every registry and every policy", () => {
         }
       }
     });
+  });
+
+  test("what runs is kept with all that leads to it and all that it needs, and its protection removes nothing more", () => {
+    fc.assert(
+      fc.property(registry, policy, fc.uniqueArray(fc.nat(11), { maxLength: 4 }), (graphs, drawn, running) => {
+        const inUse: InUse = new Map(
+          running.flatMap((n) => [0, 1].map((at) => [digest(`repository-${at}/${n}`), ["home"]] as const)),
+        );
+        const plans = planRetention(graphs, drawn, NOW, undefined, inUse);
+        const without = planRetention(graphs, drawn, NOW);
+        for (const [at, plan] of plans.entries()) {
+          const graph = graphs[at] as RepositoryGraph;
+          const removed = new Set([...plan.removedManifests, ...plan.removedLayerLinks]);
+          for (const used of inUse.keys()) {
+            if (!graph.manifests.has(used)) continue;
+            for (const each of reachable(graph, used)) expect(removed.has(each)).toBe(false);
+            for (const [tag, { digest: tagged }] of graph.tags)
+              if (reachable(graph, tagged).includes(used)) expect(removedTags(plan)).not.toContain(tag);
+          }
+          expect(without[at]?.removedManifests).toEqual(expect.arrayContaining([...plan.removedManifests]));
+          expect(without[at]?.removedTags).toEqual(expect.arrayContaining([...plan.removedTags]));
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test("no repository loses every tag it was given by name", () => {

@@ -1,0 +1,67 @@
+import type { ProtectInUse } from "../../site/retention";
+import type { Digest } from "../oci/digest";
+import { compare } from "../oci/graph";
+import { IN_USE_REPOSITORY, type InUseReport } from "./report";
+
+/** What a registry holds under the tag of a cluster: a report, or why there is none to go by. */
+export type FoundReport = { cluster: string } & (
+  | { report: InUseReport; problem: null }
+  /** To go on after "the report of what runs in home". */
+  | { report: null; problem: string }
+);
+
+/** By digest, the clusters that say that it runs in them, sorted. */
+export type InUse = ReadonlyMap<Digest, readonly string[]>;
+
+export const NOTHING_IN_USE: InUse = new Map();
+
+/** What clusters say. */
+export function inUseOf(found: readonly FoundReport[]): InUse {
+  const clusters = new Map<Digest, string[]>();
+  for (const { report } of found.toSorted((a, b) => compare(a.cluster, b.cluster))) {
+    for (const digest of new Set(report?.digests)) {
+      const known = clusters.get(digest);
+      if (known === undefined) clusters.set(digest, report === null ? [] : [report.cluster]);
+      else if (report !== null) known.push(report.cluster);
+    }
+  }
+  return clusters;
+}
+
+/** Why a clean-up may not go by what is known of the clusters. */
+export interface Mistrust {
+  message: string;
+  hint: string;
+}
+
+const HOUR = 3_600_000;
+
+/**
+ * Why what runs is not known well enough to remove anything; null where it is, or nothing asks for it. There is no guess:
+ * one cluster whose report is missing, malformed or too old is enough.
+ *
+ * @param now milliseconds since the epoch
+ */
+export function mistrustOf(
+  protect: ProtectInUse | undefined,
+  found: readonly FoundReport[],
+  now: number,
+): Mistrust | null {
+  for (const cluster of protect?.clusters ?? []) {
+    const { report = null, problem = MISSING } = found.find((each) => each.cluster === cluster) ?? {};
+    const why = report === null ? problem : tooOld(report, protect?.maximumAgeHours ?? 0, now);
+    if (why !== null)
+      return {
+        message: `the report of what runs in ${JSON.stringify(cluster)} ${why}`,
+        hint: `let the probe of that cluster push one (workloads of a probe, an account that may push to ${IN_USE_REPOSITORY}), or take the cluster out of retention.protectInUse`,
+      };
+  }
+  return null;
+}
+
+export const MISSING = `is missing: ${IN_USE_REPOSITORY} has no such tag`;
+
+function tooOld({ time }: InUseReport, hours: number, now: number): string | null {
+  const age = now - time;
+  return age > hours * HOUR ? `is ${Math.floor(age / HOUR)} hours old; allowed are ${hours}` : null;
+}

@@ -1,0 +1,31 @@
+import { checkManifest } from "../oci/check";
+import type { RegistryClient } from "../oci/client";
+import { matches } from "../oci/digest";
+import { ExchangeError } from "../oci/http";
+import { type FoundReport, MISSING } from "./protection";
+import { IN_USE_REPOSITORY, layerOfReport, MalformedReport, MOST_BYTES, parseReport } from "./report";
+
+/**
+ * What a cluster says runs in it, as a registry serves it.
+ *
+ * @param now milliseconds since the epoch
+ * @throws RegistryError where the registry as a whole cannot be asked
+ */
+export async function servedReport(client: RegistryClient, cluster: string, now: number): Promise<FoundReport> {
+  try {
+    const answer = await client.manifest(IN_USE_REPOSITORY, cluster);
+    if (answer.status === 404) return { cluster, report: null, problem: MISSING };
+    const check = checkManifest(answer, { digest: null, size: null });
+    if (!check.ok) throw new MalformedReport(`cannot be read: its manifest ${check.fault.detail}`);
+    const layer = layerOfReport(check.manifest);
+    const { status, body } = await client.blobWhole(IN_USE_REPOSITORY, layer.digest, MOST_BYTES);
+    if (status !== 200) throw new MalformedReport(`cannot be read: its layer answers ${status}`);
+    if (!matches(body, layer.digest)) throw new MalformedReport("cannot be read: its layer does not hash to its name");
+    return { cluster, report: parseReport(body, cluster, now), problem: null };
+  } catch (error) {
+    if (error instanceof MalformedReport) return { cluster, report: null, problem: error.message };
+    if (error instanceof ExchangeError && error.fault !== "cancelled")
+      return { cluster, report: null, problem: `cannot be read: ${error.message}` };
+    throw error;
+  }
+}

@@ -1,0 +1,43 @@
+import { type FoundReport, MISSING } from "../in-use/protection";
+import { IN_USE_REPOSITORY, layerOfReport, MalformedReport, MOST_BYTES, parseReport } from "../in-use/report";
+import { type Digest, isDigest, matches } from "../oci/digest";
+import type { StoreReader } from "./reader";
+
+/** Of the clusters that nobody named, so many are read: nothing depends on them. */
+const MOST_UNNAMED = 20;
+
+/**
+ * What each cluster says runs in it, as the store holds it: of those that are named, and of others that have a tag.
+ *
+ * @param named the clusters that are to be there
+ * @param now milliseconds since the epoch
+ */
+export function storedReports(reader: StoreReader, named: readonly string[], now: number): FoundReport[] {
+  const tags = reader.tags(reader.layout.repository(IN_USE_REPOSITORY)).sort();
+  const others = tags.filter((tag) => !named.includes(tag)).slice(0, MOST_UNNAMED);
+  return [...named, ...others].map((cluster) => storedReport(reader, cluster, now));
+}
+
+function storedReport(reader: StoreReader, cluster: string, now: number): FoundReport {
+  const digest = reader.link(reader.layout.repository(IN_USE_REPOSITORY).tagLink(cluster));
+  if (digest === "absent") return { cluster, report: null, problem: MISSING };
+  try {
+    if (!isDigest(digest)) throw new MalformedReport("cannot be read: its tag is broken");
+    const stored = reader.manifest(digest);
+    if (stored.state !== "whole") throw new MalformedReport(`cannot be read: its manifest is ${stored.state}`);
+    const layer = layerOfReport(stored.manifest);
+    const report = parseReport(bytesOf(reader, layer.digest, layer.size), cluster, now);
+    return { cluster, report, problem: null };
+  } catch (error) {
+    if (!(error instanceof MalformedReport)) throw error;
+    return { cluster, report: null, problem: error.message };
+  }
+}
+
+function bytesOf(reader: StoreReader, digest: Digest, size: number): Uint8Array {
+  if (reader.sizeNow(digest) !== size || size > MOST_BYTES)
+    throw new MalformedReport("cannot be read: its layer is missing, or of another size");
+  const bytes = Buffer.concat(Array.from(reader.pieces(digest), (piece) => Buffer.from(piece)));
+  if (!matches(bytes, digest)) throw new MalformedReport("cannot be read: its layer does not hash to its name");
+  return bytes;
+}

@@ -1,0 +1,33 @@
+import { type InUse, NOTHING_IN_USE } from "../in-use/protection";
+import type { Digest } from "../oci/digest";
+import { compare } from "../oci/graph";
+import type { RepositoryGraph } from "./graph";
+
+/**
+ * The manifests of a repository that run, and every one that leads to them, with the clusters that say so. A node may
+ * name the image of its platform instead of the index that was pulled, or only its config.
+ */
+export function usedIn({ manifests }: Pick<RepositoryGraph, "manifests">, inUse: InUse): InUse {
+  if (inUse.size === 0) return NOTHING_IN_USE;
+  const parents = new Map<Digest, Digest[]>();
+  const used = new Map<Digest, readonly string[]>();
+  const pending: Digest[] = [];
+  const use = (digest: Digest, clusters: readonly string[]): void => {
+    const known = used.get(digest) ?? [];
+    const all = [...new Set([...known, ...clusters])].sort(compare);
+    if (all.length === known.length) return;
+    used.set(digest, all);
+    pending.push(digest);
+  };
+  for (const [digest, { references }] of manifests) {
+    for (const reference of references) {
+      if (manifests.has(reference)) parents.set(reference, [...(parents.get(reference) ?? []), digest]);
+      else use(digest, inUse.get(reference) ?? []);
+    }
+    use(digest, inUse.get(digest) ?? []);
+  }
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    for (const parent of parents.get(next) ?? []) use(parent, used.get(next) ?? []);
+  }
+  return used;
+}
