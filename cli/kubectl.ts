@@ -37,7 +37,7 @@ const CAUSES: readonly { readonly pattern: RegExp; readonly error: (line: string
   },
   {
     pattern: /Unauthorized|Forbidden|must be logged in/,
-    error: (line) => new ClusterError("unauthorized", line, "use a kubeconfig whose user may read the namespace"),
+    error: (line) => new ClusterError("unauthorized", line, "use a kubeconfig whose user may read what it asks for"),
   },
   {
     pattern: /Unable to connect|was refused|no such host|i\/o timeout|deadline exceeded|x509|TLS/,
@@ -54,6 +54,8 @@ const NO_SUCH_KIND = /the server doesn't have a resource type/;
 
 /** Long enough for a server that is far away, and a wrong address must not hold up the command. */
 const TIMEOUT = "15s";
+/** Of thousands of pods. */
+const LONG_TIMEOUT = "60s";
 
 const explained = (stderr: string): ClusterError => {
   // The last line is the verdict; the ones before it are kubectl's attempts.
@@ -100,12 +102,36 @@ export class Kubectl {
   }
 }
 
+/**
+ * Every object of a kind, in all namespaces, as JSON.
+ *
+ * @param resource for example "pods"
+ * @param cluster what kubectl goes by where they are left out
+ * @throws ClusterError where the cluster cannot be asked
+ */
+export const listEverywhere = async (
+  resource: string,
+  { kubeconfig, context }: { readonly kubeconfig?: string; readonly context?: string },
+): Promise<string> => {
+  const { code, stdout, stderr } = await run([
+    "get",
+    resource,
+    "--all-namespaces",
+    "--output=json",
+    ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
+    ...(context === undefined ? [] : [`--context=${context}`]),
+    `--request-timeout=${LONG_TIMEOUT}`,
+  ]);
+  if (code !== 0) throw explained(stderr);
+  return stdout;
+};
+
 const run = (parameters: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
   new Promise((resolve, reject) => {
     execFile(
       "kubectl",
       parameters,
-      { encoding: "utf8", env: process.env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
+      { encoding: "utf8", env: process.env, timeout: 90_000, maxBuffer: 512 * 1024 * 1024 },
       (error, stdout, stderr) => {
         if ((error as NodeJS.ErrnoException | null)?.code === "ENOENT")
           reject(new ClusterError("no-kubectl", "there is no kubectl on the PATH", "install it"));

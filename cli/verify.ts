@@ -49,7 +49,7 @@ function narrowedBy(tags: string[], newest: number | undefined, named: boolean):
 }
 
 function imageSelection(image: Target & { kind: "image" }, narrowed: TagSelection): TagSelection {
-  if (image.digest !== null) return { kind: "digest", digest: image.digest };
+  if (image.digest !== null) return { kind: "named", tags: [], digests: [image.digest] };
   if (image.tag !== null) return { kind: "named", tags: [image.tag] };
   // As every other client reads an image without a tag.
   return narrowed.kind === "all" ? { kind: "named", tags: ["latest"] } : narrowed;

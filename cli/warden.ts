@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   prune: () => (require("./prune") as typeof import("./prune")).pruneCommand(),
   repair: () => (require("./repair") as typeof import("./repair")).repairCommand(),
   undelete: () => (require("./undelete") as typeof import("./undelete")).undeleteCommand(),
+  workloads: () => (require("./workloads") as typeof import("./workloads")).workloadsCommand(),
   drift: () => (require("./drift") as typeof import("./drift")).driftCommand(),
   rollback: () => (require("./rollback") as typeof import("./rollback")).rollbackCommand(),
   dns: () => (require("./dns") as typeof import("./dns")).dnsCommand(),

@@ -1,4 +1,5 @@
 import type { Digest } from "./digest";
+import { type Fault, isUncertain } from "./failure";
 import { compare, type Graph, type ManifestNode, type Referenced } from "./graph";
 
 /** An image that cannot be pulled, or not on every platform. */
@@ -27,6 +28,48 @@ export function compareImages(a: BrokenImage, b: BrokenImage): number {
     compare(a.tags[0] ?? "", b.tags[0] ?? "") ||
     compare(a.digest ?? "", b.digest ?? "")
   );
+}
+
+/**
+ * What is known of an image that was asked for: everything of it is there and as it should be; a part is lost or damaged;
+ * it is not there at all; or it could not be asked for.
+ */
+export const IMAGE_STATES = ["intact", "broken", "missing", "unknown"] as const;
+export type ImageState = (typeof IMAGE_STATES)[number];
+
+/** A tag or a digest that was asked for, with what it came to. */
+export interface AskedImage {
+  /** Every tag that leads there; none where only its digest was asked for. */
+  tags: readonly string[];
+  /** Null where a tag leads nowhere. */
+  digest: Digest | null;
+  /** Of an index those it names. */
+  manifests: readonly Digest[];
+  state: ImageState;
+}
+
+/** What the fault of an image itself says of it. */
+export function stateOfFault(fault: Fault): ImageState {
+  if (isUncertain(fault)) return "unknown";
+  return fault.reason === "missing" ? "missing" : "broken";
+}
+
+/** What each root of a graph came to. @param faultOf null where nothing is wrong, or nothing here needs the object */
+export function askedImages(graph: Graph, faultOf: (object: Referenced) => Fault | null): AskedImage[] {
+  const certain = new Judge((object) => {
+    const fault = faultOf(object);
+    return fault !== null && !isUncertain(fault);
+  });
+  const any = new Judge((object) => faultOf(object) !== null);
+  return [...graph.roots].map(([root, tags]) => {
+    const fault = faultOf(root);
+    const state = (): ImageState => {
+      if (fault !== null) return stateOfFault(fault);
+      if (!certain.isWhole(root)) return "broken";
+      return any.isWhole(root) ? "intact" : "unknown";
+    };
+    return { tags, digest: root.digest, manifests: root.manifests.map(({ node }) => node.digest), state: state() };
+  });
 }
 
 /** Tells of each manifest whether everything that a pull of it needs is whole; what is shared is worked out once. */

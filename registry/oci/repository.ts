@@ -22,7 +22,7 @@ import {
   unreadManifest,
 } from "./graph";
 import { type Answer, ExchangeError } from "./http";
-import { type Images, imagesOf } from "./images";
+import { type AskedImage, askedImages, type Images, imagesOf, stateOfFault } from "./images";
 import { readListing } from "./listing";
 import { type Descriptor, isIndexType, isManifestType, type Manifest, matchesPlatform, platformName } from "./manifest";
 import { newestTags } from "./newest";
@@ -38,12 +38,10 @@ export type TagSelection =
   | { kind: "all" }
   /** The newest so many, by when their images were created. */
   | { kind: "newest"; count: number }
-  /** These; one that does not exist is a failure. */
-  | { kind: "named"; tags: readonly string[] }
+  /** These, and the manifests of these digests; one that does not exist is a failure. */
+  | { kind: "named"; tags: readonly string[]; digests?: readonly Digest[] }
   /** Those of them that exist. */
-  | { kind: "present"; tags: readonly string[] }
-  /** No tag: the manifest of this digest. */
-  | { kind: "digest"; digest: Digest };
+  | { kind: "present"; tags: readonly string[] };
 
 export interface RepositoryOptions {
   role: Role;
@@ -116,8 +114,8 @@ export class RepositoryWalk {
   /** Walks to the end. @throws ExchangeError `cancelled`, or RegistryError when the registry as a whole is gone */
   async run(): Promise<void> {
     const { selection } = this.options;
-    if (selection.kind === "digest") this.#addRoot(selection.digest);
-    else await this.#readTags(selection);
+    if (selection.kind === "named") for (const digest of selection.digests ?? []) this.#addRoot(digest);
+    await this.#readTags(selection);
     await this.#readBelow();
     if (this.options.blobs !== "none") await this.#checkBlobs();
   }
@@ -147,13 +145,23 @@ export class RepositoryWalk {
   /** Which of the images that were walked can be pulled. */
   images(): Images {
     const { repository } = this;
-    const isBroken = (object: Referenced): boolean => {
-      const fault = this.#faults.get(object) ?? this.#conflicts.get(object);
-      return fault !== undefined && !this.#isExcused(object, fault);
-    };
-    const { whole, broken } = imagesOf(repository, this.#graph, isBroken);
+    const { whole, broken } = imagesOf(repository, this.#graph, (object) => this.#faultOf(object) !== null);
     const lost = [...this.#tagFaults.keys()].map((tag) => ({ repository, tags: [tag], digest: null, platforms: [] }));
     return { whole, broken: [...broken, ...lost] };
+  }
+
+  /** What each tag and digest that was asked for came to, after the walk has come to its end. */
+  asked(): AskedImage[] {
+    const lost = [...this.#tagFaults].map(([tag, fault]) => {
+      return { tags: [tag], digest: null, manifests: [], state: stateOfFault(fault) };
+    });
+    return [...askedImages(this.#graph, (object) => this.#faultOf(object)), ...lost];
+  }
+
+  /** What is wrong with an object, where something here needs it. */
+  #faultOf(object: Referenced): Fault | null {
+    const fault = this.#faults.get(object) ?? this.#conflicts.get(object);
+    return fault === undefined || this.#isExcused(object, fault) ? null : fault;
   }
 
   /** What is broken, each object once, unsorted. */
@@ -182,13 +190,13 @@ export class RepositoryWalk {
     return typeof object !== "number" && !object.required && reason === "missing";
   }
 
-  async #readTags(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<void> {
+  async #readTags(selection: TagSelection): Promise<void> {
     const tags = await this.#select(selection);
     if (selection.kind !== "all") this.#asked = new Set(tags);
     await drain([...tags].reverse(), this.client.concurrency, (tag) => this.#readTag(tag));
   }
 
-  async #select(selection: Exclude<TagSelection, { kind: "digest" }>): Promise<readonly string[]> {
+  async #select(selection: TagSelection): Promise<readonly string[]> {
     if (selection.kind === "named") return [...new Set(selection.tags)];
     const tags = await this.#listTags();
     if (selection.kind === "all") return tags;

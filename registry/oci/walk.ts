@@ -6,7 +6,7 @@ import { RegistryError, type RegistryErrorCode } from "./errors";
 import { catalogFailure, type Failure, type Fault, OBJECTS, type Warning } from "./failure";
 import { compare } from "./graph";
 import { ExchangeError } from "./http";
-import { compareImages, type Images } from "./images";
+import { type AskedImage, compareImages, type Images } from "./images";
 import { readListing } from "./listing";
 import { isRepository } from "./reference";
 import { ReferrersApi } from "./referrers";
@@ -23,8 +23,8 @@ export interface WalkOptions {
   catalog: boolean;
   /** Walked beside what the catalog lists. */
   repositories: readonly string[];
-  /** The tags of each repository. */
-  selection: TagSelection;
+  /** The tags of each repository: the same of all, or of each its own. */
+  selection: TagSelection | ((repository: string) => TagSelection);
   /** Whether credentials were given for this registry: an authoritative one must then ask for them. */
   credentialsGiven: boolean;
   /** Which part of the repositories is walked, when several walks share them. @default all */
@@ -36,6 +36,8 @@ export interface WalkOptions {
   /** Called once the catalog was read to its end. */
   onCatalog?: () => void;
   onProgress?: (progress: Progress) => void;
+  /** Takes what each tag and digest of a repository came to, of each that was walked to its end. */
+  onImages?: (repository: string, images: AskedImage[]) => void;
 }
 
 /** One of `count` parts, by the hash of a repository's name. */
@@ -180,7 +182,12 @@ class RegistryWalk {
       this.#total = repositories.length;
       await drain(repositories.reverse(), this.client.concurrency, (repository) => this.#walk(repository));
       const { selection } = this.options;
-      if (selection.kind === "present" && this.#complete && this.#counts.tags === 0) {
+      if (
+        typeof selection !== "function" &&
+        selection.kind === "present" &&
+        this.#complete &&
+        this.#counts.tags === 0
+      ) {
         this.#coverage.push(`no repository has the tag ${selection.tags.join(" or ")}`);
       }
       // A pull-through cache may be open to all.
@@ -239,11 +246,13 @@ class RegistryWalk {
 
   async #walk(repository: string): Promise<void> {
     const isListed = this.#listed.has(repository);
-    const { platforms = [] } = this.options;
-    const options = { ...this.options, platforms, isListed };
+    const { platforms = [], selection: given } = this.options;
+    const selection = typeof given === "function" ? given(repository) : given;
+    const options = { ...this.options, platforms, selection, isListed };
     const walk = new RepositoryWalk(this.client, this.#referrers, this.#blobs, repository, options);
     this.#active.add(walk);
     await walk.run();
+    this.options.onImages?.(repository, walk.asked());
     this.#take(walk);
     const { repositories } = this.#counts;
     this.options.onProgress?.({ repositories, of: this.#total ?? 0, requests: this.client.traffic.requests });

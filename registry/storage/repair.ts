@@ -184,7 +184,7 @@ async function planDiscards(
           blobs,
           catalog: false,
           repositories: [repository],
-          selection: { kind: "digest", digest },
+          selection: { kind: "named", tags: [], digests: [digest] },
         });
     const together = targets.flatMap((each) => (each.repository === repository ? each.digest : []));
     const planned = await planDiscard(

@@ -62,7 +62,7 @@ export async function undelete(client: RegistryClient, options: UndeleteOptions)
     const selection =
       restoredTags.length > 0
         ? ({ kind: "named", tags: restoredTags } as const)
-        : ({ kind: "digest", digest } as const);
+        : ({ kind: "named", tags: [], digests: [digest] } as const);
     const scope = { blobs: "last-byte", catalog: false, repositories: [repository], selection } as const;
     remaining.push(...(await walked(client, scope)).failures);
   }

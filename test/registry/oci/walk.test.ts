@@ -439,7 +439,7 @@ describe("referrers", () => {
 
     test.each([
       ["a tag", { kind: "named", tags: ["v2"] }],
-      ["a digest", { kind: "digest", digest: digestOf(subject) }],
+      ["a digest", { kind: "named", tags: [], digests: [digestOf(subject)] }],
     ] as const)("are found from %s that is named: each is asked for, and may be missing", async (_what, selection) => {
       const walkOf = () => verify(registry.url, { catalog: false, repositories: ["app"], selection });
       expect(await walkOf()).toMatchObject({ failures: [], complete: true });
@@ -536,7 +536,11 @@ describe("what is walked", () => {
     const made = multiPlatformImage("by digest");
     registry.push("app", made);
     const walkOf = (digest: Digest) =>
-      verify(registry.url, { catalog: false, repositories: ["app"], selection: { kind: "digest", digest } });
+      verify(registry.url, {
+        catalog: false,
+        repositories: ["app"],
+        selection: { kind: "named", tags: [], digests: [digest] },
+      });
     expect(await walkOf(digestOf(made))).toMatchObject({ failures: [], counts: { tags: 0, indexes: 1, manifests: 2 } });
     const nothing = sha256("nothing");
     expect((await walkOf(nothing)).failures).toMatchObject([
@@ -826,7 +830,11 @@ describe("platforms", () => {
     registry.repository("app").tags.set("arm", child);
     const { failures } = await verify(registry.url, { platforms: ["linux/amd64"] });
     expect(failures).toMatchObject([{ object: "tag", tags: ["arm"], reason: "missing" }]);
-    const named = { catalog: false, repositories: ["app"], selection: { kind: "digest", digest: child } } as const;
+    const named = {
+      catalog: false,
+      repositories: ["app"],
+      selection: { kind: "named", tags: [], digests: [child] },
+    } as const;
     expect((await verify(registry.url, { ...named, platforms: ["linux/amd64"] })).failures).toHaveLength(1);
   });
 });

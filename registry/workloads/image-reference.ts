@@ -1,0 +1,83 @@
+import { type Digest, isDigest } from "../oci/digest";
+import { isRepository, isTag } from "../oci/reference";
+
+/** An image as a container runtime reads the name of it. */
+export interface ImageReference {
+  /** In lower case, with its port where that is not 443: `registry.example.org:5000`. */
+  host: string;
+  repository: string;
+  /** Null only where there is a digest, which decides alone. */
+  tag: string | null;
+  digest: Digest | null;
+}
+
+const DOCKER_HUB = "docker.io";
+
+/** Longer than any that a registry could have. Characters. */
+const LONGEST = 1024;
+
+const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?$/;
+
+/** The name of a registry as image references have it: case and the port of HTTPS do not count. Null for what is no host. */
+export function registryName(host: string): string | null {
+  const name = host.toLowerCase();
+  return HOST.test(name) ? name.replace(/:443$/, "") : null;
+}
+
+/** The name of the registry at an address. */
+export function registryNameOf({ protocol, hostname, port }: URL): string {
+  return `${hostname.toLowerCase()}:${port || (protocol === "http:" ? "80" : "443")}`.replace(/:443$/, "");
+}
+
+/**
+ * Reads the image of a container: the first part is a host where it has a dot, a port or a capital, or is `localhost`;
+ * otherwise the image is of Docker Hub. Without tag and digest the tag is `latest`.
+ *
+ * https://github.com/distribution/reference (what kubelet and every runtime go by)
+ *
+ * @returns null for what no runtime could pull
+ */
+export function parseImageReference(text: unknown): ImageReference | null {
+  if (typeof text !== "string" || text.length > LONGEST) return null;
+  const slash = text.indexOf("/");
+  const first = slash < 0 ? "" : text.slice(0, slash);
+  const isHost = /[.:A-Z]/.test(first) || first === "localhost";
+  const host = isHost ? registryName(first) : DOCKER_HUB;
+  if (host === null) return null;
+  const image = parseName(isHost ? text.slice(slash + 1) : text);
+  if (image === null) return null;
+  if (host !== DOCKER_HUB && host !== `index.${DOCKER_HUB}`) return { host, ...image };
+  const repository = image.repository.includes("/") ? image.repository : `library/${image.repository}`;
+  return { host: DOCKER_HUB, ...image, repository };
+}
+
+function parseName(text: string): Omit<ImageReference, "host"> | null {
+  const at = text.indexOf("@");
+  const digest = at < 0 ? null : text.slice(at + 1);
+  const [repository = "", tag, ...more] = (at < 0 ? text : text.slice(0, at)).split(":");
+  if (more.length > 0 || !isRepository(repository)) return null;
+  if (tag !== undefined && !isTag(tag)) return null;
+  if (digest !== null) return isDigest(digest) ? { repository, tag: null, digest } : null;
+  return { repository, tag: tag ?? "latest", digest: null };
+}
+
+/** What a node says that it runs. */
+export interface RunningImage {
+  digest: Digest;
+  /** Whether it is that of a manifest, by which a registry can be asked; otherwise perhaps only that of a config. */
+  isManifest: boolean;
+}
+
+/**
+ * Reads the `imageID` of a container's status: `registry.example.org/app@sha256:…`, with `docker-pullable://` before it from
+ * dockershim's days, or a digest alone where the node knows the image by no registry.
+ *
+ * @returns null where nothing runs yet
+ */
+export function parseImageId(text: unknown): RunningImage | null {
+  if (typeof text !== "string" || text.length > LONGEST) return null;
+  const id = text.replace(/^[a-z-]+:\/\//, "");
+  const at = id.lastIndexOf("@");
+  const digest = id.slice(at + 1);
+  return isDigest(digest) ? { digest, isManifest: at >= 0 } : null;
+}

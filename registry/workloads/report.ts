@@ -1,0 +1,89 @@
+import type { ImageState } from "../oci/images";
+import { columns, plural, shortDigest } from "../report/columns";
+import { countStates, type VerifiedImage } from "./verify";
+
+export interface WorkloadCounts {
+  /** Containers of pods that have not ended, and of CronJobs, whatever registry they pull from. */
+  containers: number;
+  /** Pods and CronJobs that could not be read. */
+  unreadable: number;
+  /** Those of this registry, each once. */
+  images: number;
+  intact: number;
+  /** A part is lost or damaged. */
+  broken: number;
+  /** The tag or the manifest is gone. */
+  missing: number;
+  /** It could not be asked for. */
+  unknown: number;
+}
+
+/** What workloads need from a registry, and what it has of it. */
+export interface WorkloadsReport {
+  /** The registry's origin. */
+  registry: string;
+  /** By which image references know it. */
+  names: readonly string[];
+  /** Whether the cluster told everything, and every image could be asked for. */
+  complete: boolean;
+  counts: WorkloadCounts;
+  /** Sorted by repository, tag and digest. */
+  images: VerifiedImage[];
+}
+
+/** A report of what a cluster has told. */
+export function workloadsReport(
+  registry: string,
+  names: readonly string[],
+  told: { containers: number; unreadable: number },
+  images: VerifiedImage[],
+): WorkloadsReport {
+  const counts = { ...told, images: images.length, ...countStates(images) };
+  return { registry, names, complete: counts.unreadable === 0 && counts.unknown === 0, counts, images };
+}
+
+const MOST_WORKLOADS = 3;
+
+/** For people: what cannot be pulled again first. Lines without a line end. @param most rows; default: all */
+export function workloadsTable(report: WorkloadsReport, most = Number.POSITIVE_INFINITY): string[] {
+  const { registry, names, counts, images } = report;
+  const { intact, broken, missing, unknown } = counts;
+  const states = [
+    `${intact.toLocaleString("en")} intact`,
+    ...(broken === 0 ? [] : [`${broken.toLocaleString("en")} broken`]),
+    ...(missing === 0 ? [] : [`${missing.toLocaleString("en")} missing`]),
+    ...(unknown === 0 ? [] : [`${unknown.toLocaleString("en")} unknown`]),
+  ];
+  const summary = [
+    `registry  ${registry}`,
+    `in use    ${plural(images.length, "image")} of ${plural(counts.containers, "container")}: ${states.join(", ")}`,
+    ...(counts.unreadable === 0
+      ? []
+      : [`warning   ${plural(counts.unreadable, "pod or CronJob", "pods and CronJobs")} could not be read`]),
+  ];
+  if (images.length === 0) return [...summary, `note      no container has an image of ${names.join(" or ")}`];
+  const ordered = ORDER.flatMap((state) => images.filter((image) => image.state === state));
+  const rows = ordered.slice(0, most).map(rowOf);
+  const more = ordered.length - rows.length;
+  return [
+    ...summary,
+    "",
+    ...columns([["STATE", "IMAGE", "RUNS", "IN"], ...rows]),
+    ...(more > 0 ? [`and ${more.toLocaleString("en")} more`] : []),
+  ];
+}
+
+const ORDER: readonly ImageState[] = ["missing", "broken", "unknown", "intact"];
+
+function rowOf({ state, repository, tag, digest, running, imageId, moved, workloads }: VerifiedImage): string[] {
+  const name = tag === null ? `${repository}@${shortDigest(digest)}` : `${repository}:${tag}`;
+  const runs = running ?? imageId;
+  const first = workloads.slice(0, MOST_WORKLOADS);
+  const more = workloads.length - first.length;
+  return [
+    state,
+    name,
+    `${shortDigest(runs)}${moved ? " (the tag has moved)" : ""}`,
+    `${first.join(", ")}${more > 0 ? ` (+${more})` : ""}`,
+  ];
+}
