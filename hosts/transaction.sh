@@ -319,8 +319,8 @@ recorded_backups() {
 backups() {
   local archive line
   while IFS= read -r archive; do
-    line=0
-    [[ ! -f $RECORD ]] || line=$(grep -nF -- "$archive " "$RECORD" | tail -n 1 | cut -d : -f 1)
+    # One that was made before there was a record is not in it.
+    line=$(grep -snF -- "$archive " "$RECORD" | tail -n 1 | cut -d : -f 1) || true
     printf 'backup %s %s %s\n' "${line:-0}" "$(as_base64 "$archive")" "$(as_base64 "$(holds "$archive")")"
   done < <(archives)
 }
