@@ -11,9 +11,9 @@
 #   disk      the space that is left; every report is pushed again
 #   restore   after the task that is named, however it ended: what it took out of service comes back, and no scrub goes on
 #
-# Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION, of each service SERVICES
-# ROLES URLS UPSTREAMS DIRECTORIES STORES POLICIES READ_ONLY_FILES GROUPS_OF, of each task TASKS ALLOWED_AGES, METRIC_…, and
-# the texts that explain them METRICS HELPS.
+# Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION SERVICES, the ALLOWED_AGES
+# of each task (seconds), METRIC_…, and the HELPS of each metric. A service has a file of its own: CONTAINER ROLE URL UPSTREAM
+# DIRECTORY STORE POLICY READ_ONLY_FILE METRICS_URL. What is about one service is about the one that was selected last.
 
 umask 077
 
@@ -46,6 +46,11 @@ RESERVE=16777216
 LEFT=()
 PUSH_RETRIES=3
 
+select_service() {
+  # shellcheck source=/dev/null
+  source "${SETTINGS%.settings}.$1.settings"
+}
+
 # --- one at a time ---
 
 take_lock() {
@@ -70,15 +75,14 @@ compose() { timeout "$STEP_SECONDS" docker compose --project-name "$PROJECT" --f
 
 # After a boot, a run that was missed begins while the services still do.
 is_well() {
-  local name=${SERVICES[$1]}
-  within "$HEALTH_SECONDS" is_settled "$name" || true
-  [[ $(health "$name") == healthy ]] || {
-    warn "$name is $(health "$name"); allowed is healthy: nothing was done with it"
+  within "$HEALTH_SECONDS" is_settled || true
+  [[ $(health "$CONTAINER") == healthy ]] || {
+    warn "$CONTAINER is $(health "$CONTAINER"); allowed is healthy: nothing was done with it"
     return 1
   }
 }
 
-is_settled() { [[ $(health "$1") != starting ]]; }
+is_settled() { [[ $(health "$CONTAINER") != starting ]]; }
 
 # run_once SERVICE OPTION… -- ARGUMENT…: a container of a service, for one command.
 run_once() {
@@ -98,64 +102,65 @@ warden() { run_once "$WARDEN" -- "$@"; }
 can_run_warden() {
   local said
   said=$(warden --help 2>&1 >/dev/null) || {
-    warn "warden cannot be run, so nothing was done with $1: $(tail -n 1 <<<"$said")"
+    warn "warden cannot be run, so nothing was done with $CONTAINER: $(tail -n 1 <<<"$said")"
     return 1
   }
 }
 
-# check_whole INDEX OTHERWISE: what is broken is damage; what cannot be asked is not.
+# check_whole BROKEN UNKNOWN: what is broken is damage; what cannot be asked is not.
 check_whole() {
-  local service=${SERVICES[$1]} status=0
-  warden verify "${URLS[$1]}" || status=$?
+  local status=0
+  warden verify "$URL" || status=$?
   case $status in
     0) return 0 ;;
-    1) warn "$service $2" ;;
-    *) warn "$service could not be checked, for the reason above, so nothing is known of its images: $3" ;;
+    1) warn "$CONTAINER $1" ;;
+    *) warn "$CONTAINER could not be checked, for the reason above, so nothing is known of its images: $2" ;;
   esac
   return 1
 }
 
 # Recreates what differs from the files that are given, starts what is stopped, and waits until it is healthy.
 bring_up() {
-  local service=$1
-  shift
-  compose "$@" up --detach --no-deps --pull never --wait --wait-timeout "$HEALTH_SECONDS" "$service"
+  compose "$@" up --detach --no-deps --pull never --wait --wait-timeout "$HEALTH_SECONDS" "$CONTAINER"
 }
 
 # Sweeps what no manifest names. Never with -m: on this version it takes the parts of tagged images for untagged.
 collect_garbage() {
   local log=$STATE/garbage-collection.log
-  if ! run_once "${SERVICES[$1]}" --entrypoint registry -- garbage-collect "$CONFIGURATION" >"$log" 2>&1; then
-    warn "the garbage collection of ${SERVICES[$1]} failed: $(tail -n 1 "$log")"
+  if ! run_once "$CONTAINER" --entrypoint registry -- garbage-collect "$CONFIGURATION" >"$log" 2>&1; then
+    warn "the garbage collection of $CONTAINER failed: $(tail -n 1 "$log")"
     return 1
   fi
-  say "${SERVICES[$1]}: $(grep -E 'eligible for deletion' "$log" | grep -E '^[0-9]+ ' | tail -n 1)"
+  say "$CONTAINER: $(grep -E 'eligible for deletion' "$log" | grep -E '^[0-9]+ ' | tail -n 1)"
 }
 
-# measured INDEX COMMAND…: what the command frees of the service's disk; nothing else writes there meanwhile.
+# measured COMMAND…: what the command frees of the service's disk; nothing else writes there meanwhile.
 measured() {
-  local index=$1 before after
-  shift
-  before=$(used "$index") || return 1
+  local before after
+  before=$(used) || return 1
   "$@" || return 1
-  after=$(used "$index") || return 1
+  after=$(used) || return 1
   FREED=$((before - after))
-  say "${SERVICES[index]}: freed $FREED bytes"
+  say "$CONTAINER: freed $FREED bytes"
 }
 
-has_content() { [[ -d ${DIRECTORIES[$1]}/docker/registry/v2 ]]; }
+has_content() { [[ -d $DIRECTORY/docker/registry/v2 ]]; }
 
 # Bytes of the blobs on the disk. What prune removed is beside them, until the next clean-up.
-used() { du --summarize --block-size=1 -- "${DIRECTORIES[$1]}/docker/registry/v2/blobs" | cut -f 1; }
+used() { du --summarize --block-size=1 -- "$DIRECTORY/docker/registry/v2/blobs" | cut -f 1; }
 
 # --- out of service, and back ---
 
-# From here on the service is put back whatever happens: by the task, by its unit, or by the next look at the disk.
+mark() { printf '%s/%s' "$AT_WORK" "$CONTAINER"; }
+
+# take_out TASK: from here on the service is put back whatever happens: by the task, by its unit, or by the next look at the
+# disk.
 take_out() {
-  local mark=$AT_WORK/${SERVICES[$2]}
+  local mark
+  mark=$(mark)
   { printf '%s\n' "$1" >"$mark.new" && sync -- "$mark.new" && mv -fT -- "$mark.new" "$mark" && sync -- "$AT_WORK"; } 2>/dev/null || {
     rm -f -- "$mark.new"
-    warn "it cannot be noted that ${SERVICES[$2]} is out of service, so nothing was done with it; free space or inodes on the disk of $STATE: df -h $STATE"
+    warn "it cannot be noted that $CONTAINER is out of service, so nothing was done with it; free space or inodes on the disk of $STATE: df -h $STATE"
     return 1
   }
 }
@@ -177,22 +182,23 @@ put_back() {
     warn "containers of an earlier task do not end: docker ps --all --filter label=$LABEL"
     return 1
   }
-  bring_up "${SERVICES[$1]}" || {
-    warn "${SERVICES[$1]} does not come back; it is tried again with each look at the disk: docker logs ${SERVICES[$1]}"
+  bring_up || {
+    warn "$CONTAINER does not come back; it is tried again with each look at the disk: docker logs $CONTAINER"
     return 1
   }
-  rm -f -- "$AT_WORK/${SERVICES[$1]}"
+  rm -f -- "$(mark)"
 }
 
 # Under the lock: what a task that was killed left behind.
 put_back_abandoned() {
-  local task index failed=0
-  for index in "${!SERVICES[@]}"; do
-    [[ -f $AT_WORK/${SERVICES[index]} ]] || continue
-    task=$(task_of_mark "$index")
-    say "the task $task ended before ${SERVICES[index]} was back; puts it back"
-    put_back "$index" || failed=1
-    report "$task" "$index" 0 0 0 || failed=1
+  local task service failed=0
+  for service in "${SERVICES[@]}"; do
+    select_service "$service"
+    [[ -f $(mark) ]] || continue
+    task=$(task_of_mark)
+    say "the task $task ended before $CONTAINER was back; puts it back"
+    put_back || failed=1
+    report "$task" 0 0 0 || failed=1
   done
   return "$failed"
 }
@@ -200,10 +206,10 @@ put_back_abandoned() {
 # A mark of another version, or on a disk that lost what was written, may say nothing.
 task_of_mark() {
   local task
-  task=$(<"$AT_WORK/${SERVICES[$1]}")
-  if [[ -n $(allowed_age "$task") ]]; then
+  task=$(<"$(mark)")
+  if [[ -n $task && -n ${ALLOWED_AGES[$task]-} ]]; then
     printf '%s' "$task"
-  elif [[ ${ROLES[$1]} == private ]]; then
+  elif [[ $ROLE == private ]]; then
     printf 'clean-up'
   else
     printf 'caches'
@@ -212,58 +218,51 @@ task_of_mark() {
 
 # --- room to work in ---
 
-reserve_of() { printf '%s/.registry-warden-reserve' "${DIRECTORIES[$1]}"; }
+reserve() { printf '%s/.registry-warden-reserve' "$DIRECTORY"; }
 
 # A clean-up of a full disk needs room before it makes some.
-release_reserve() { rm -f -- "$(reserve_of "$1")"; }
+release_reserve() { rm -f -- "$(reserve)"; }
 
-# keep_reserve INDEX FREE
+# keep_reserve FREE
 keep_reserve() {
   local file
-  file=$(reserve_of "$1")
+  file=$(reserve)
   [[ ! -f $file ]] || return 0
-  (($2 > 10 * RESERVE)) || return 0
+  (($1 > 10 * RESERVE)) || return 0
   fallocate --length "$RESERVE" -- "$file" 2>/dev/null || rm -f -- "$file"
 }
 
 # --- reports ---
 
-allowed_age() {
-  local index
-  for index in "${!TASKS[@]}"; do
-    [[ ${TASKS[index]} != "$1" ]] || printf '%s' "${ALLOWED_AGES[index]}"
-  done
-}
-
 applies() {
   case $1 in
-    clean-up) [[ ${ROLES[$2]} == private ]] ;;
-    caches) [[ ${ROLES[$2]} == proxy ]] ;;
+    clean-up) [[ $ROLE == private ]] ;;
+    caches) [[ $ROLE == proxy ]] ;;
     *) true ;;
   esac
 }
 
-report_of() { printf '%s/%s.%s' "$REPORTS" "$1" "${SERVICES[$2]}"; }
+report_of() { printf '%s/%s.%s' "$REPORTS" "$1" "$CONTAINER"; }
 
 # What an earlier clean-up left is there until the next has removed something.
-left_before() { grep -E "^($METRIC_TAGS_LEFT|$METRIC_REPOSITORIES_LEFT) " "$(report_of "$1" "$2")" 2>/dev/null || true; }
+left_before() { grep -E "^($METRIC_TAGS_LEFT|$METRIC_REPOSITORIES_LEFT) " "$(report_of "$1")" 2>/dev/null || true; }
 
 # The last success that is known of; before the first, the delivery: a task that never runs is seen.
 last_success() {
   local known
-  known=$(sed -n "s/^$METRIC_LAST_SUCCESS //p" "$(report_of "$1" "$2")" 2>/dev/null | grep -xE '[0-9]+') || known=$(stat -c %Y -- "$SETTINGS")
+  known=$(sed -n "s/^$METRIC_LAST_SUCCESS //p" "$(report_of "$1")" 2>/dev/null | grep -xE '[0-9]+') || known=$(stat -c %Y -- "$SETTINGS")
   printf '%s' "$known"
 }
 
 # What stands in the first line of a report before the first run: as long as the line that takes its place.
 no_run_yet() { printf '%-*s' $((${#METRIC_SUCCESS} + 2)) '# no run yet'; }
 
-first_report() { printf '%s\n' "$(no_run_yet)" "$METRIC_LAST_SUCCESS $(last_success "$1" "$2")" | write_report "$1" "$2"; }
+first_report() { printf '%s\n' "$(no_run_yet)" "$METRIC_LAST_SUCCESS $(last_success "$1")" | write_report "$1"; }
 
-# write_report TASK INDEX: lines of "<metric> <value>" from standard input, that of the success first.
+# write_report TASK: lines of "<metric> <value>" from standard input, that of the success first.
 write_report() {
   local file
-  file=$(report_of "$1" "$2")
+  file=$(report_of "$1")
   { cat >"$file.new" && sync -- "$file.new" && mv -fT -- "$file.new" "$file"; } 2>/dev/null || {
     rm -f -- "$file.new"
     return 1
@@ -274,62 +273,60 @@ write_report() {
 # where it is, which takes no room.
 expect_failure() {
   local file
-  file=$(report_of "$1" "$2")
+  file=$(report_of "$1")
   if [[ -s $file ]]; then
     printf '%s 0' "$METRIC_SUCCESS" | dd of="$file" conv=notrunc,fsync status=none 2>/dev/null || rm -f -- "$file"
   else
-    printf '%s %s\n' "$METRIC_SUCCESS" 0 "$METRIC_LAST_SUCCESS" "$(last_success "$1" "$2")" | write_report "$1" "$2" || true
+    printf '%s %s\n' "$METRIC_SUCCESS" 0 "$METRIC_LAST_SUCCESS" "$(last_success "$1")" | write_report "$1" || true
   fi
 }
 
-# report TASK INDEX SUCCESS SECONDS FREED [LINE]…: fails where the report cannot be kept, and then it is no success.
+# report TASK SUCCESS SECONDS FREED [LINE]…: fails where the report cannot be kept, and then it is no success.
 report() {
-  local task=$1 index=$2 success=$3 seconds=$4 freed=$5 succeeded lines kept=0
-  shift 5
+  local task=$1 success=$2 seconds=$3 freed=$4 succeeded lines kept=0
+  shift 4
   if ((success)); then
     succeeded=$EPOCHSECONDS
   else
-    succeeded=$(last_success "$task" "$index")
+    succeeded=$(last_success "$task")
   fi
-  ((${#LEFT[@]} > 0)) || mapfile -t LEFT < <(left_before "$task" "$index")
+  ((${#LEFT[@]} > 0)) || mapfile -t LEFT < <(left_before "$task")
   lines=("$METRIC_SUCCESS $success" "$METRIC_LAST_RUN $EPOCHSECONDS" "$METRIC_LAST_SUCCESS $succeeded" "$METRIC_DURATION $seconds" "$METRIC_FREED $freed" "${LEFT[@]}" "$@")
   LEFT=()
-  printf '%s\n' "${lines[@]}" | write_report "$task" "$index" || {
+  printf '%s\n' "${lines[@]}" | write_report "$task" || {
     kept=1
-    expect_failure "$task" "$index"
+    expect_failure "$task"
   }
   if ((kept != 0 && success)); then
-    warn "the report of $task of ${SERVICES[index]} cannot be kept, so it counts as failed; free space or inodes on the disk of $STATE: df -h $STATE"
+    warn "the report of $task of $CONTAINER cannot be kept, so it counts as failed; free space or inodes on the disk of $STATE: df -h $STATE"
     lines[0]="$METRIC_SUCCESS 0"
-    lines[2]="$METRIC_LAST_SUCCESS $(last_success "$task" "$index")"
+    lines[2]="$METRIC_LAST_SUCCESS $(last_success "$task")"
   fi
-  printf '%s\n' "${lines[@]}" | push "$task" "$index"
+  printf '%s\n' "${lines[@]}" | push "$task"
   return "$kept"
 }
 
 # Each metric with what it means and its type; comments stay away. https://prometheus.io/docs/instrumenting/exposition_formats/
 exposition() {
-  local metric value index
+  local metric value
   while read -r metric value; do
-    for index in "${!METRICS[@]}"; do
-      [[ ${METRICS[index]} != "$metric" ]] ||
-        printf '# HELP %s %s\n# TYPE %s gauge\n%s %s\n' "$metric" "${HELPS[index]}" "$metric" "$metric" "$value"
-    done
+    [[ -z $metric || -z ${HELPS[$metric]-} ]] ||
+      printf '# HELP %s %s\n# TYPE %s gauge\n%s %s\n' "$metric" "${HELPS[$metric]}" "$metric" "$metric" "$value"
   done
 }
 
-# push TASK INDEX: lines of "<metric> <value>" from standard input. A report that does not arrive undoes nothing: it is pushed
+# push TASK: lines of "<metric> <value>" from standard input. A report that does not arrive undoes nothing: it is pushed
 # again with each look at the disk.
 push() {
-  local task=$1 index=$2 said
+  local task=$1 said
   said=$({
     cat
-    printf '%s %s\n' "$METRIC_ALLOWED_AGE" "$(allowed_age "$task")"
-    [[ $task != scrub ]] || scrubbed "$index"
+    [[ -z ${ALLOWED_AGES[$task]-} ]] || printf '%s %s\n' "$METRIC_ALLOWED_AGE" "${ALLOWED_AGES[$task]}"
+    [[ $task != scrub ]] || scrubbed
   } | exposition |
     curl --silent --show-error --fail --max-time 10 --retry "$PUSH_RETRIES" --retry-delay 2 --retry-all-errors \
-      --request PUT --data-binary @- "${GROUPS_OF[index]}/$task" 2>&1) || {
-    warn "the report of $task of ${SERVICES[index]} was not taken: ${said##*$'\n'}; it is pushed again with the next look at the disk"
+      --request PUT --data-binary @- "$METRICS_URL/$task" 2>&1) || {
+    warn "the report of $task of $CONTAINER was not taken: ${said##*$'\n'}; it is pushed again with the next look at the disk"
     # The others wait for nothing more.
     PUSH_RETRIES=0
   }
@@ -338,38 +335,37 @@ push() {
 # --- tasks, of one service each ---
 
 clean_up() {
-  local index=$1 outcome=0
-  expect_failure clean-up "$index"
-  is_well "$index" || return 1
-  if ! has_content "$index"; then
-    say "${SERVICES[index]} holds nothing yet"
+  local outcome=0
+  expect_failure clean-up
+  is_well || return 1
+  if ! has_content; then
+    say "$CONTAINER holds nothing yet"
     return 0
   fi
-  release_reserve "$index"
-  can_run_warden "${SERVICES[index]}" || return 1
-  check_whole "$index" "was not found whole: nothing was removed, and nothing is until it is repaired" "nothing was removed" || return 1
-  can_collect "$index" || return 1
-  take_out clean-up "$index" || return 1
-  prune_read_only "$index" || outcome=1
-  put_back "$index" || outcome=1
+  release_reserve
+  can_run_warden || return 1
+  check_whole "was not found whole: nothing was removed, and nothing is until it is repaired" "nothing was removed" || return 1
+  can_collect || return 1
+  take_out clean-up || return 1
+  prune_read_only || outcome=1
+  put_back || outcome=1
   ((outcome == 0)) || return 1
-  check_whole "$index" "is not whole after the clean-up" "look again with: systemctl start registry-maintenance-clean-up.service"
+  check_whole "is not whole after the clean-up" "look again with: systemctl start registry-maintenance-clean-up.service"
 }
 
 # Told before anything is taken out of service: nothing would be reclaimed, or the wrong things.
 can_collect() {
   local found
-  found=$(warden scan "${STORES[$1]}" --role private | grep -F "the registry's garbage collection" || true)
+  found=$(warden scan "$STORE" --role private | grep -F "the registry's garbage collection" || true)
   [[ -n $found ]] || return 0
-  warn "${SERVICES[$1]} holds what its garbage collection cannot pass: nothing was done with it"
+  warn "$CONTAINER holds what its garbage collection cannot pass: nothing was done with it"
   printf '%s\n' "$found"
   return 1
 }
 
 prune_read_only() {
-  local index=$1
-  bring_up "${SERVICES[index]}" --file "${READ_ONLY_FILES[index]}" || return 1
-  measured "$index" prune_and_collect "$index"
+  bring_up --file "$READ_ONLY_FILE" || return 1
+  measured prune_and_collect
 }
 
 # Counts what a plan keeps, one tag a line: what the probe sees later is compared with it.
@@ -383,47 +379,47 @@ what_is_left() {
 prune_and_collect() {
   local plan outcome=0
   # In memory: on a full disk there is no room for it.
-  plan=$(warden prune "${STORES[$1]}" --policy "${POLICIES[$1]}" --apply --registry "${URLS[$1]}") || outcome=1
+  plan=$(warden prune "$STORE" --policy "$POLICY" --apply --registry "$URL") || outcome=1
   printf '%s\n' "$plan" | sed -E '/^keep +[^ ]+:/d'
   ((outcome == 0)) || return 1
   mapfile -t LEFT < <(printf '%s\n' "$plan" | what_is_left)
-  collect_garbage "$1"
+  collect_garbage
 }
 
 # A cache asks its upstream when it starts, and ends when that does not answer.
 collect_cache() {
-  local index=$1 outcome=0
-  is_well "$index" || return "$SKIPPED"
-  has_content "$index" || return 0
-  curl --silent --output /dev/null --max-time 20 "${UPSTREAMS[index]%/}/v2/" || {
-    warn "${UPSTREAMS[index]} does not answer, so ${SERVICES[index]} could not start again: it is left as it is"
+  local outcome=0
+  is_well || return "$SKIPPED"
+  has_content || return 0
+  curl --silent --output /dev/null --max-time 20 "${UPSTREAM%/}/v2/" || {
+    warn "$UPSTREAM does not answer, so $CONTAINER could not start again: it is left as it is"
     return "$SKIPPED"
   }
-  expect_failure caches "$index"
-  take_out caches "$index" || return 1
-  { compose stop "${SERVICES[index]}" && measured "$index" collect_garbage "$index"; } || outcome=1
-  put_back "$index" || outcome=1
+  expect_failure caches
+  take_out caches || return 1
+  { compose stop "$CONTAINER" && measured collect_garbage; } || outcome=1
+  put_back || outcome=1
   return "$outcome"
 }
 
 scan() {
   local status=0
-  expect_failure scan "$1"
-  has_content "$1" || return 0
-  can_run_warden "${SERVICES[$1]}" || return 1
-  warden scan "${STORES[$1]}" --role "${ROLES[$1]}" || status=$?
-  ((status < 2)) || warn "the storage of ${SERVICES[$1]} could not be read, for the reason above: nothing is known of it"
+  expect_failure scan
+  has_content || return 0
+  can_run_warden || return 1
+  warden scan "$STORE" --role "$ROLE" || status=$?
+  ((status < 2)) || warn "the storage of $CONTAINER could not be read, for the reason above: nothing is known of it"
   return "$status"
 }
 
 # It only reads, for hours: it holds no lock, and who ends the containers of a task lets this one be.
 scrub() {
-  local status=0 state=$STATE/scrub/${SERVICES[$1]}
-  expect_failure scrub "$1"
-  has_content "$1" || return 0
+  local status=0 state=$STATE/scrub/$CONTAINER
+  expect_failure scrub
+  has_content || return 0
   install -d -m 0700 -- "$STATE/scrub" "$state"
   LABEL=$SCRUB_LABEL \
-    run_once "$WARDEN" --volume "$state:/scrub" -- scrub "${STORES[$1]}" --state /scrub --hours "$SCRUB_HOURS" || status=$?
+    run_once "$WARDEN" --volume "$state:/scrub" -- scrub "$STORE" --state /scrub --hours "$SCRUB_HOURS" || status=$?
   # 1: it did its work, and found something.
   ((status <= 1))
 }
@@ -432,37 +428,39 @@ scrub() {
 scrubbed() {
   sed -n -e "s/^ *\"progress\": \([0-9.e-]*\),\{0,1\}\$/$METRIC_SCRUBBED \1/p" \
     -e "s/^ *\"corruptBlobs\": \([0-9]*\),\{0,1\}\$/$METRIC_CORRUPT \1/p" \
-    -- "$STATE/scrub/${SERVICES[$1]}/scrub.json" 2>/dev/null || true
+    -- "$STATE/scrub/$CONTAINER/scrub.json" 2>/dev/null || true
 }
 
 # --- tasks ---
 
 # run_task TASK STEP: one service after the other; one that fails does not keep the next from its turn.
 run_task() {
-  local task=$1 step=$2 index status begun failed=0
-  for index in "${!SERVICES[@]}"; do
-    applies "$task" "$index" || continue
+  local task=$1 step=$2 service status begun failed=0
+  for service in "${SERVICES[@]}"; do
+    select_service "$service"
+    applies "$task" || continue
     begun=$EPOCHSECONDS FREED=0 LEFT=() status=0
-    "$step" "$index" || status=$?
+    "$step" || status=$?
     ((status != SKIPPED)) || continue
     ((status == 0)) || failed=1
-    report "$task" "$index" "$((status == 0))" "$((EPOCHSECONDS - begun))" "$FREED" || failed=1
+    report "$task" "$((status == 0))" "$((EPOCHSECONDS - begun))" "$FREED" || failed=1
   done
   return "$failed"
 }
 
 disk() {
-  local index free size failed=0
+  local service free size failed=0
   put_back_unattended || failed=1
-  for index in "${!SERVICES[@]}"; do
-    if read -r free size < <(df --block-size=1 --output=avail,size -- "${DIRECTORIES[index]}" | tail -n +2); then
-      keep_reserve "$index" "$free"
-      report disk "$index" 1 0 0 "$METRIC_DISK_FREE $free" "$METRIC_DISK_SIZE $size" || failed=1
+  for service in "${SERVICES[@]}"; do
+    select_service "$service"
+    if read -r free size < <(df --block-size=1 --output=avail,size -- "$DIRECTORY" | tail -n +2); then
+      keep_reserve "$free"
+      report disk 1 0 0 "$METRIC_DISK_FREE $free" "$METRIC_DISK_SIZE $size" || failed=1
     else
       failed=1
-      warn "the disk of ${DIRECTORIES[index]} cannot be looked at"
+      warn "the disk of $DIRECTORY cannot be looked at"
     fi
-    push_all "$index"
+    push_all
   done
   return "$failed"
 }
@@ -478,13 +476,13 @@ put_back_unattended() {
 # The reports of the other tasks. One that did not run yet counts from the delivery on: one that never runs is seen.
 push_all() {
   local task
-  for task in "${TASKS[@]}"; do
-    if [[ $task != disk ]] && applies "$task" "$1"; then
-      if [[ -s $(report_of "$task" "$1") ]] || first_report "$task" "$1"; then
-        push "$task" "$1" <"$(report_of "$task" "$1")"
+  for task in "${!ALLOWED_AGES[@]}"; do
+    if [[ $task != disk ]] && applies "$task"; then
+      if [[ -s $(report_of "$task") ]] || first_report "$task"; then
+        push "$task" <"$(report_of "$task")"
       else
-        warn "no report of $task of ${SERVICES[$1]} can be kept, so it counts as failed; free space or inodes on the disk of $STATE: df -h $STATE"
-        printf '%s %s\n' "$METRIC_SUCCESS" 0 "$METRIC_LAST_SUCCESS" "$(last_success "$task" "$1")" | push "$task" "$1"
+        warn "no report of $task of $CONTAINER can be kept, so it counts as failed; free space or inodes on the disk of $STATE: df -h $STATE"
+        printf '%s %s\n' "$METRIC_SUCCESS" 0 "$METRIC_LAST_SUCCESS" "$(last_success "$task")" | push "$task"
       fi
     fi
   done

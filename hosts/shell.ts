@@ -6,11 +6,23 @@
  */
 export const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** Shell variables by name; a list becomes a bash array. */
-export type Settings = Readonly<Record<string, string | readonly string[]>>;
+type Value = string | readonly string[] | Readonly<{ [key: string]: string }>;
 
-/** One assignment a line, in the order given; bash(1), "Parameters" and "Arrays". */
+/** Shell variables by name; a list becomes a bash array, a record an associative one. */
+export type Settings = Readonly<Record<string, Value>>;
+
+const isList = (value: Value): value is readonly string[] => Array.isArray(value);
+
+const assignment = (name: string, value: Value): string => {
+  if (typeof value === "string") return `${name}=${quote(value)}\n`;
+  if (isList(value)) return `${name}=(${value.map(quote).join(" ")})\n`;
+  const entries = Object.entries(value).map(([key, each]) => `[${quote(key)}]=${quote(each)}`);
+  // Whoever reads them in a function wants them beyond it, like the others.
+  return `declare -gA ${name}=(${entries.join(" ")})\n`;
+};
+
+/** In the order given, each on a line of its own; bash(1), "Parameters" and "Arrays". */
 export const assignments = (settings: Settings): string =>
   Object.entries(settings)
-    .map(([name, value]) => `${name}=${typeof value === "string" ? quote(value) : `(${value.map(quote).join(" ")})`}\n`)
+    .map(([name, value]) => assignment(name, value))
     .join("");

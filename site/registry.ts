@@ -95,6 +95,7 @@ export const registryPaths = (directory: string) => ({
   probe: join(directory, "probe.mjs"),
   maintenance: join(directory, "maintenance.sh"),
   maintenanceSettings: join(directory, "maintenance.settings"),
+  serviceSettings: (name: string) => join(directory, `maintenance.${name}.settings`),
 });
 
 const fields = record({
@@ -187,6 +188,7 @@ const distinctPaths = rule(
         paths.retention(name),
         paths.readOnlyConfig(name),
         paths.readOnlyCompose(name),
+        paths.serviceSettings(name),
       ]),
     ];
     const owned = [

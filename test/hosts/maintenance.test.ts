@@ -89,12 +89,25 @@ test("the policy file is the site's retention, as warden prune reads it", () => 
 test("the settings name every metric of the maintenance, and no secret", () => {
   const settings = file("/opt/registry/maintenance.settings");
   for (const metric of Object.keys(MAINTENANCE_METRICS)) expect(settings).toContain(`='${metric}'\n`);
+  for (const metric of Object.keys(MAINTENANCE_METRICS)) expect(settings).toContain(`['${metric}']=`);
   expect(settings).not.toContain("maintenance.env");
 });
 
+test("each registry has settings of its own, for its role", () => {
+  const { services } = site.registry;
+  const urls = services.map(({ name, role }) => {
+    const settings = file(`/opt/registry/maintenance.${name}.settings`);
+    expect(settings).toContain(`ROLE='${role}'\n`);
+    expect(/^POLICY=''$/m.test(settings)).toBe(role !== "private");
+    expect(/^UPSTREAM=''$/m.test(settings)).toBe(role !== "proxy");
+    return /^METRICS_URL=(.*)$/m.exec(settings)?.[1];
+  });
+  expect(new Set(urls).size).toBe(services.length);
+});
+
 test("each registry has a group of its own in the Pushgateway", () => {
-  expect(file("/opt/registry/maintenance.settings")).toContain(
-    "'http://pushgateway.viktorbarzin.lan:9091/metrics/job/registry-maintenance/instance/registry.viktorbarzin.me%3A5050/task'",
+  expect(file("/opt/registry/maintenance.private.settings")).toContain(
+    "METRICS_URL='http://pushgateway.viktorbarzin.lan:9091/metrics/job/registry-maintenance/instance/registry.viktorbarzin.me%3A5050/task'",
   );
 });
 

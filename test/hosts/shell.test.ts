@@ -37,6 +37,28 @@ test("settings become variables and arrays of the same value", () => {
   );
 });
 
+test("a record becomes an associative array, also where a function reads it", () => {
+  fc.assert(
+    fc.property(
+      fc.dictionary(
+        anyText.filter((key) => key !== ""),
+        anyText,
+        { maxKeys: 10 },
+      ),
+      (map) => {
+        const script = `set -u; read_it() {
+${assignments({ MAP: map })}}
+read_it; for key in "\${!MAP[@]}"; do printf '%s\\0%s\\0' "$key" "\${MAP[$key]}"; done`;
+        const words = bash(script).split("\0").slice(0, -1);
+        expect(Object.fromEntries(words.flatMap((key, at) => (at % 2 === 0 ? [[key, words[at + 1]]] : [])))).toEqual({
+          ...map,
+        });
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
+
 test("an assignment is a line that a plan can show", () => {
   expect(assignments({ HOST: "pve", NAMESERVERS: ["192.0.2.1", "192.0.2.2"], NONE: [] })).toBe(
     "HOST='pve'\nNAMESERVERS=('192.0.2.1' '192.0.2.2')\nNONE=()\n",
