@@ -62,23 +62,30 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-const indented = (value: unknown, by: string): string => JSON.stringify(value, null, 2).replaceAll("\n", `\n${by}`);
+const isRecord = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !("toJSON" in value);
 
-/** A document as JSON.stringify with an indentation of 2 writes it, one element of a list after the other. */
-function* piecesOf(document: object): Generator<string> {
-  let separator = "{\n";
-  for (const [name, value] of Object.entries({ version: JSON_VERSION, ...document })) {
-    if (value === undefined) continue;
-    yield `${separator}  ${JSON.stringify(name)}: `;
-    separator = ",\n";
-    if (Array.isArray(value) && value.length > 0) {
-      for (const [at, element] of value.entries()) {
-        yield `${at === 0 ? "[\n" : ",\n"}    ${indented(element, "    ")}`;
-      }
-      yield "\n  ]";
-    } else yield indented(value, "  ");
+/** A value as JSON.stringify with an indentation of 2 writes it, one element of a list after the other. */
+function* piecesOf(value: unknown, margin = ""): Generator<string> {
+  const inner = `${margin}  `;
+  if (Array.isArray(value) && value.length > 0) {
+    for (const [at, element] of value.entries()) {
+      const text = JSON.stringify(element ?? null, null, 2).replaceAll("\n", `\n${inner}`);
+      yield `${at === 0 ? "[" : ","}\n${inner}${text}`;
+    }
+    yield `\n${margin}]`;
+    return;
   }
-  yield "\n}\n";
+  const fields = isRecord(value) ? Object.entries(value).filter(([, field]) => field !== undefined) : [];
+  if (fields.length === 0) {
+    yield JSON.stringify(isRecord(value) ? {} : value, null, 2);
+    return;
+  }
+  for (const [at, [name, field]] of fields.entries()) {
+    yield `${at === 0 ? "{" : ","}\n${inner}${JSON.stringify(name)}: `;
+    yield* piecesOf(field, inner);
+  }
+  yield `\n${margin}}`;
 }
 
 /** Until the reader has taken what was written, or has gone. */
@@ -96,13 +103,13 @@ const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
  */
 export async function printJson(document: object): Promise<void> {
   let chunk = "";
-  for (const piece of piecesOf(document)) {
+  for (const piece of piecesOf({ version: JSON_VERSION, ...document })) {
     chunk += printableJson(piece);
     if (chunk.length < CHUNK) continue;
     if (!process.stdout.write(chunk)) await drained(process.stdout);
     chunk = "";
   }
-  process.stdout.write(chunk);
+  process.stdout.write(`${chunk}\n`);
 }
 
 /** Prints documents of the same kind as one JSON list, each with its version. */
