@@ -28,6 +28,10 @@ export const METRICS = {
   registry_manifest_integrity_run_bytes: "body bytes received by the last run",
   registry_manifest_integrity_certificate_expiry_timestamp_seconds:
     "unix time at which the registry's certificate expires",
+  registry_workload_images:
+    "images that pods and CronJobs of the cluster need from the registry, by what it has of them: intact, broken, missing or unknown",
+  registry_workload_known:
+    "1 when the last run learned of every image that runs and reported it where it may, 0 otherwise",
 } as const;
 
 export type MetricName = keyof typeof METRICS;

@@ -3,9 +3,11 @@ import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT } from "../oci/client";
 import type { Credentials } from "../oci/credentials";
 import { RegistryError } from "../oci/errors";
 import { isPlatform } from "../oci/manifest";
-import { isRepository, parseRegistry } from "../oci/reference";
+import { isRepository, isTag, parseRegistry } from "../oci/reference";
 import { ROLES, type Role } from "../oci/repository";
 import type { Shard } from "../oci/walk";
+import { registryName, registryNameOf } from "../workloads/image-reference";
+import type { ClusterAccess } from "./cluster";
 
 /** What one run of the probe does. */
 export interface ProbeSettings {
@@ -36,6 +38,16 @@ export interface ProbeSettings {
   /** Walked instead of what the catalog lists; none: the catalog is asked for. */
   repositories: string[];
   shard: Shard;
+  /** What runs in the cluster is verified too; null: it is not. */
+  workloads: WorkloadSettings | null;
+}
+
+/** How the probe looks at what runs in its cluster. */
+export interface WorkloadSettings extends ClusterAccess {
+  /** By which image references know the registry. */
+  names: string[];
+  /** Where what runs is reported in the registry, and by whom; null: it is not. */
+  report: { cluster: string; credentials: Credentials } | null;
 }
 
 const LARGEST = 1_000_000;
@@ -86,6 +98,15 @@ class Variables {
     return value ?? fallback;
   }
 
+  /** A user name and its password; null where neither is set. */
+  account(user: Variable, pass: Variable): Credentials | null {
+    const [username, password] = [this.text(user), this.text(pass)];
+    if (username !== null && password !== null) return { kind: "password", username, password };
+    if (username !== null || password !== null)
+      this.mistakes.push(`${username === null ? user : pass} is not set and the other one is`);
+    return null;
+  }
+
   parsed<T>(name: Variable, parse: (text: string) => T): T | null {
     const text = this.required(name);
     if (text === "") return null;
@@ -133,6 +154,16 @@ export const PROBE_VARIABLES = {
   TIMEOUT_SECONDS: "no byte for that long ends a request; default: 30",
   DEADLINE_SECONDS: "the whole run, with its report, ends by then; default: no limit",
   SHARDS: "how many probes share the registry; default: 1",
+  SERVICE_ACCOUNT:
+    "folder of the token and the ca.crt of a service account that may list pods and CronJobs: the images that they need are verified too, by the first shard; default: they are not",
+  KUBERNETES_SERVICE_HOST: "with SERVICE_ACCOUNT: the API server; Kubernetes sets it",
+  KUBERNETES_SERVICE_PORT: "with SERVICE_ACCOUNT: its port; Kubernetes sets it; default: 443",
+  REGISTRY_NAMES:
+    "with SERVICE_ACCOUNT: the hosts, with their ports, by which images of the registry are named, separated by commas; default: that of REGISTRY",
+  IN_USE_TAG:
+    "with SERVICE_ACCOUNT and an account to push with: what runs is reported in registry-warden/in-use under this tag; default: it is not",
+  PUSH_USER: "with IN_USE_TAG: user name of an account that may push there; default: none, and nothing is reported",
+  PUSH_PASS: "its password",
   JOB_COMPLETION_INDEX: "which of them this is, from 0, as Kubernetes numbers the pods of an indexed Job; default: 0",
 } as const;
 
@@ -148,11 +179,6 @@ export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
   const registry = variables.parsed("REGISTRY", parseRegistry);
   const pushgateway = variables.parsed("PUSHGATEWAY", parsePushgateway);
   const role = variables.oneOf("REGISTRY_ROLE", ROLES, "private");
-  const username = variables.text("REG_USER");
-  const password = variables.text("REG_PASS");
-  if ((username === null) !== (password === null)) {
-    variables.mistakes.push(`${username === null ? "REG_USER" : "REG_PASS"} is not set and the other one is`);
-  }
   const count = variables.number("SHARDS", 1, 1);
   const index = variables.number("JOB_COMPLETION_INDEX", 0, 0);
   if (count > 1 && index >= count) variables.mistakes.push(`JOB_COMPLETION_INDEX is ${index} of ${count} SHARDS`);
@@ -161,7 +187,7 @@ export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
   if (turns !== null && blobs !== "head") variables.mistakes.push(`LAST_BYTE_TURNS goes with BLOBS=head, not ${blobs}`);
   const settings = {
     role,
-    credentials: username !== null && password !== null ? ({ kind: "password", username, password } as const) : null,
+    credentials: variables.account("REG_USER", "REG_PASS"),
     caFile: variables.text("REGISTRY_CA_FILE"),
     job: variables.text("PUSHGATEWAY_JOB") ?? "registry-integrity-probe",
     cluster: variables.text("CLUSTER"),
@@ -175,8 +201,39 @@ export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
     repositories: variables.list("REPOSITORIES", isRepository, "repository"),
     shard: { index: count === 1 ? 0 : index, count },
   };
+  const workloads = registry === null || settings.shard.index > 0 ? null : workloadSettings(variables, registry);
   if (registry === null || pushgateway === null || variables.mistakes.length > 0) {
     throw new RegistryError("bad-input", variables.mistakes.join("; "), "correct the probe's environment");
   }
-  return { ...settings, registry, pushgateway, instance: variables.text("REGISTRY_INSTANCE") ?? registry.host };
+  return {
+    ...settings,
+    workloads,
+    registry,
+    pushgateway,
+    instance: variables.text("REGISTRY_INSTANCE") ?? registry.host,
+  };
+}
+
+function workloadSettings(variables: Variables, registry: URL): WorkloadSettings | null {
+  const serviceAccount = variables.text("SERVICE_ACCOUNT");
+  if (serviceAccount === null) return null;
+  const host = variables.required("KUBERNETES_SERVICE_HOST");
+  const port = variables.number("KUBERNETES_SERVICE_PORT", 443, 1);
+  const origin = `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  if (!URL.canParse(origin)) {
+    variables.mistakes.push(`KUBERNETES_SERVICE_HOST is ${JSON.stringify(host)}, which is no host`);
+    return null;
+  }
+  const isName = (text: unknown): text is string => typeof text === "string" && registryName(text) !== null;
+  const names = variables.list("REGISTRY_NAMES", isName, "host").map((name) => registryName(name) ?? name);
+  const cluster = variables.text("IN_USE_TAG");
+  if (cluster !== null && !isTag(cluster))
+    variables.mistakes.push(`IN_USE_TAG is ${JSON.stringify(cluster)}, which is no tag`);
+  const credentials = variables.account("PUSH_USER", "PUSH_PASS");
+  return {
+    serviceAccount,
+    api: new URL(origin),
+    names: names.length === 0 ? [registryNameOf(registry)] : names,
+    report: cluster === null || credentials === null ? null : { cluster, credentials },
+  };
 }

@@ -9,6 +9,7 @@ import { table } from "../report/table";
 import { type ProbeSettings, probeSettings } from "./environment";
 import { type GroupingKey, groupingKey, PushFailed, Pushgateway } from "./pushgateway";
 import { CATALOG_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
+import { probeWorkloads } from "./workloads";
 
 /** The part of the deadline that is kept for the report, and its most. Seconds. */
 const RESERVE = { part: 0.2, most: 30 };
@@ -94,7 +95,7 @@ async function attemptWalk(
 }
 
 /**
- * Walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a while: one report stands
+ * Verifies what runs, then walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a while: one report stands
  * until the next run, so a registry that only restarts must not be reported as gone.
  */
 async function runWalk(
@@ -107,7 +108,9 @@ async function runWalk(
   const signal = deadline === null ? undefined : AbortSignal.timeout(walkDeadline(deadline) * 1000);
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
-  const traffic: Traffic = { requests: 0, bytes: 0 };
+  // What runs is the least that has to be known: a walk that takes too long must not keep it from being verified.
+  const workloads = await probeWorkloads({ settings, ca, signal }, log);
+  const traffic: Traffic = { requests: 0, bytes: 0, ...workloads?.traffic };
   for (;;) {
     const { report, catalogAccessible, certificateExpiry, ...attempt } = await attemptWalk(
       settings,
@@ -132,6 +135,7 @@ async function runWalk(
       ...traffic,
       ended,
       certificateExpiry,
+      workloads,
     };
   }
 }

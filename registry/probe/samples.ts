@@ -1,7 +1,9 @@
 import { METRICS, type MetricName } from "../../monitoring/metrics";
 import { catalogFailure, type Failure, REASONS } from "../oci/failure";
+import { IMAGE_STATES } from "../oci/images";
 import type { Role } from "../oci/repository";
 import type { Report } from "../oci/walk";
+import type { WorkloadRun } from "./workloads";
 
 /** One value of one series. */
 export interface Sample {
@@ -26,6 +28,8 @@ export interface Run {
   ended: number;
   /** Unix time, in seconds; null without TLS. */
   certificateExpiry: number | null;
+  /** What runs in the cluster; null where nobody asks. */
+  workloads: Pick<WorkloadRun, "images" | "known"> | null;
 }
 
 /** What the Pushgateway still holds of earlier runs; null where it holds nothing. */
@@ -88,6 +92,22 @@ function availabilitySamples(run: Run): Sample[] {
   return samples;
 }
 
+/** Of images that nobody knows nothing is said: what an alert has said of them goes on. */
+function workloadSamples(workloads: Run["workloads"]): Sample[] {
+  if (workloads === null) return [];
+  const { images, known } = workloads;
+  return [
+    { name: "registry_workload_known", value: known ? 1 : 0 },
+    ...(images === null
+      ? []
+      : IMAGE_STATES.map((state) => ({
+          name: "registry_workload_images" as const,
+          labels: { state },
+          value: images[state],
+        }))),
+  ];
+}
+
 function coverageSamples({ counts, warnings }: Report): Sample[] {
   return [
     { name: "registry_manifest_integrity_repos_checked", value: counts.repositories },
@@ -121,6 +141,7 @@ export function pushOf(run: Run, stored: Stored | null): Push {
   const samples = availabilitySamples(run);
   if (run.role === "proxy") return { method: run.catalogAccessible ? "PUT" : "POST", samples };
   samples.push({ name: "registry_manifest_integrity_walk_complete", value: report?.complete ? 1 : 0 });
+  samples.push(...workloadSamples(run.workloads));
   if (!report?.complete) {
     const failures = report?.failures.filter(countsAsFailure).length ?? 0;
     const raised = stored !== null && failures > (stored.failures ?? 0) && report !== null;

@@ -33,6 +33,6 @@ export function prometheus(report: Report, circumstances: Circumstances): string
     requests,
     bytes,
   } as const;
-  const { samples } = pushOf({ ...run, ended, certificateExpiry }, NOTHING_STORED);
+  const { samples } = pushOf({ ...run, ended, certificateExpiry, workloads: null }, NOTHING_STORED);
   return exposition(samples.map((sample) => ({ ...sample, labels: { instance, ...sample.labels } })));
 }

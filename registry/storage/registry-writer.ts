@@ -12,6 +12,8 @@ export interface WriterOptions {
   /** PEM certificates trusted beside the well-known ones. */
   ca?: string;
   insecureSkipTlsVerify?: boolean;
+  /** Cuts everything short. */
+  signal?: AbortSignal;
 }
 
 /** A registry's answer was not the one that says it is done. */
@@ -46,9 +48,9 @@ export class RegistryWriter {
   readonly #transport: Transport;
   readonly #authorizer: Authorizer;
 
-  constructor({ url, credentials, timeout = 30, ca, insecureSkipTlsVerify }: WriterOptions) {
+  constructor({ url, credentials, timeout = 30, ca, insecureSkipTlsVerify, signal }: WriterOptions) {
     this.url = url;
-    this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify });
+    this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify, signal });
     this.#authorizer = new Authorizer(url, credentials, this.#transport);
   }
 

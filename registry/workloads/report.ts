@@ -44,7 +44,12 @@ export function workloadsReport(
 
 const MOST_WORKLOADS = 3;
 
-/** For people: what cannot be pulled again first. Lines without a line end. @param most rows; default: all */
+/**
+ * For people: what cannot be pulled again first. Lines without a line end.
+ *
+ * @param report of which only a part of the images may be left
+ * @param most rows; default: all
+ */
 export function workloadsTable(report: WorkloadsReport, most = Number.POSITIVE_INFINITY): string[] {
   const { registry, names, counts, images } = report;
   const { intact, broken, missing, unknown } = counts;
@@ -56,12 +61,13 @@ export function workloadsTable(report: WorkloadsReport, most = Number.POSITIVE_I
   ];
   const summary = [
     `registry  ${registry}`,
-    `in use    ${plural(images.length, "image")} of ${plural(counts.containers, "container")}: ${states.join(", ")}`,
+    `in use    ${plural(counts.images, "image")} of ${plural(counts.containers, "container")}: ${states.join(", ")}`,
     ...(counts.unreadable === 0
       ? []
       : [`warning   ${plural(counts.unreadable, "pod or CronJob", "pods and CronJobs")} could not be read`]),
   ];
-  if (images.length === 0) return [...summary, `note      no container has an image of ${names.join(" or ")}`];
+  if (counts.images === 0) return [...summary, `note      no container has an image of ${names.join(" or ")}`];
+  if (images.length === 0) return summary;
   const ordered = ORDER.flatMap((state) => images.filter((image) => image.state === state));
   const rows = ordered.slice(0, most).map(rowOf);
   const more = ordered.length - rows.length;

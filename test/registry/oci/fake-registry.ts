@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { type ClientOptions, RegistryClient } from "../../../registry/oci/client";
-import type { Digest } from "../../../registry/oci/digest";
+import { type Digest, sha256 } from "../../../registry/oci/digest";
 import { type Report, type WalkOptions, walk } from "../../../registry/oci/walk";
 import type { Manifest } from "../../lab/images";
 
@@ -48,7 +48,11 @@ export class FakeRegistry {
   pageSize: number | null = null;
   /** Whether it has the referrers API; what it answers is worked out from what was pushed. */
   hasReferrers = false;
+  /** Whether it stores what is pushed; otherwise it is in its maintenance mode. */
+  takesPushes = false;
   readonly #repositories = new Map<string, Repository>();
+  /** Pieces of the one upload under way. */
+  #uploads: Buffer[] = [];
   readonly #overrides: { pattern: RegExp; handler: Handler }[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -126,10 +130,32 @@ export class FakeRegistry {
   /** What a registry that behaves well answers. */
   serve(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? "", this.url);
-    if (url.pathname === "/v2/") json(response, 200, {});
+    if (["POST", "PATCH", "PUT"].includes(request.method ?? "")) this.#take(request, response, url);
+    else if (url.pathname === "/v2/") json(response, 200, {});
     else if (url.pathname === "/v2/_catalog") {
       this.#page(response, url, [...this.#repositories.keys()].sort(), (repositories) => ({ repositories }));
     } else this.#repository(request, response, url);
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    const [, name = "", kind, reference = ""] =
+      /^\/v2\/(.+)\/(manifests|blobs\/uploads)\/(.*)$/.exec(url.pathname) ?? [];
+    const pieces: Buffer[] = [];
+    request.on("data", (piece: Buffer) => pieces.push(piece));
+    request.on("end", () => {
+      if (!this.takesPushes) return json(response, 405, { errors: [{ code: "UNSUPPORTED" }] });
+      const { tags, manifests, blobs } = this.repository(name);
+      const bytes = Buffer.concat(pieces);
+      const digest = sha256(bytes);
+      const named = url.searchParams.get("digest");
+      if (kind === "manifests") {
+        manifests.set(digest, { bytes, mediaType: request.headers["content-type"] ?? "" });
+        if (reference !== digest) tags.set(reference, digest);
+      } else if (named === null) this.#uploads = request.method === "POST" ? [] : [...this.#uploads, bytes];
+      else blobs.set(named, Buffer.concat(this.#uploads));
+      const done = kind === "manifests" || named !== null;
+      json(response, done ? 201 : 202, {}, { location: `/v2/${name}/blobs/uploads/one` });
+    });
   }
 
   #repository(request: IncomingMessage, response: ServerResponse, url: URL): void {

@@ -17,6 +17,7 @@ test("two variables are enough", () => {
     rate: null,
     blobs: "last-byte",
     turns: null,
+    workloads: null,
     platforms: [],
     timeout: 30,
     deadline: null,

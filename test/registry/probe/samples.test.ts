@@ -35,6 +35,7 @@ const run = (changes: Partial<Run> = {}): Run => ({
   bytes: 1234,
   ended: 1_700_000_000,
   certificateExpiry: null,
+  workloads: null,
   ...changes,
 });
 
@@ -47,7 +48,8 @@ const SUCCESS = "registry_manifest_integrity_last_success_timestamp_seconds";
 
 describe("a complete walk", () => {
   test("replaces everything: each metric there is", () => {
-    const push = pushOf(run({ certificateExpiry: 1_800_000_000 }), NOTHING_STORED);
+    const workloads = { images: { intact: 3, broken: 0, missing: 1, unknown: 0 }, known: true };
+    const push = pushOf(run({ certificateExpiry: 1_800_000_000, workloads }), NOTHING_STORED);
     expect(push.method).toBe("PUT");
     expect(new Set(push.samples.map(({ name }) => name))).toEqual(new Set(Object.keys(METRICS)));
     expect(pushed(push, "registry_manifest_integrity_repos_checked")).toBe(10);

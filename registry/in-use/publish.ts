@@ -1,0 +1,34 @@
+import type { RegistryClient } from "../oci/client";
+import type { RegistryWriter } from "../storage/registry-writer";
+import { IN_USE_REPOSITORY, type InUseReport, inUseArtifact } from "./report";
+import { servedReport } from "./served-reports";
+
+/** A report that says the same is renewed when it is so old: each one leaves its predecessor behind. Milliseconds. */
+const RENEWED_AFTER = 30 * 60 * 1000;
+
+/**
+ * Pushes what runs in a cluster, unless the registry holds a young report that says the same.
+ *
+ * @returns whether it was pushed
+ * @throws WriteRefused, ExchangeError or RegistryError where the registry does not take it
+ */
+export async function publishReport(
+  client: RegistryClient,
+  writer: RegistryWriter,
+  report: InUseReport,
+): Promise<boolean> {
+  const { cluster, time, digests } = report;
+  const { report: before } = await servedReport(client, cluster, time);
+  if (before !== null && time - before.time < RENEWED_AFTER && same(before.digests, digests)) return false;
+  const { blobs, manifest, mediaType } = inUseArtifact(report);
+  for (const { digest, bytes } of blobs) {
+    const { status } = await client.blobHead(IN_USE_REPOSITORY, digest);
+    if (status !== 200) await writer.pushBlob(IN_USE_REPOSITORY, digest, [bytes]);
+  }
+  await writer.pushManifest(IN_USE_REPOSITORY, cluster, manifest, mediaType);
+  return true;
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((each, at) => each === b[at]);
+}

@@ -1,0 +1,128 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Answer, addressOf, ExchangeError, Transport } from "../oci/http";
+import { retryDelay } from "../oci/retry";
+import { NoWorkloads, readWorkloads, together, type Workloads } from "../workloads/workloads";
+
+/** Where a pod finds the API server of its cluster, and what it may ask it with. */
+export interface ClusterAccess {
+  /** Base URL. */
+  api: URL;
+  /** The folder that holds `token` and `ca.crt`. https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
+  serviceAccount: string;
+}
+
+/** The cluster did not tell what runs in it; the message says why, in one line. */
+export class ClusterSilent extends Error {
+  override readonly name = "ClusterSilent";
+}
+
+const POD_FILTER = encodeURIComponent("status.phase!=Succeeded,status.phase!=Failed");
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/ */
+const LISTS = [`/api/v1/pods?fieldSelector=${POD_FILTER}&limit=500`, "/apis/batch/v1/cronjobs?limit=500"];
+
+/** A pod is at most 1.5 MB in etcd, and nearly always some KB. Bytes of a page. */
+const PAGE_LIMIT = 256 * 1024 * 1024;
+/** No cluster has more of either; a list without an end ends here. */
+const MOST_PAGES = 1000;
+/** Seconds without a byte. */
+const TIMEOUT = 30;
+/** The place to go on from is forgotten after minutes: the list begins again. */
+const GONE = 410;
+
+/**
+ * Asks the cluster that the program runs in for its pods and CronJobs, page by page.
+ *
+ * @throws ClusterSilent
+ */
+export async function askCluster(
+  { api, serviceAccount }: ClusterAccess,
+  signal: AbortSignal | undefined,
+): Promise<Workloads> {
+  const [token, ca] = ["token", "ca.crt"].map((name) => readFile(join(serviceAccount, name))) as [string, string];
+  const transport = new Transport({ timeout: TIMEOUT * 1000, ca, signal });
+  const get = (path: string): Promise<Answer> =>
+    patiently(signal, () =>
+      transport.exchange({
+        ...addressOf(new URL(path, api)),
+        method: "GET",
+        headers: { authorization: `Bearer ${token.trim()}`, accept: "application/json" },
+        limit: PAGE_LIMIT,
+      }),
+    );
+  try {
+    const lists: Workloads[] = [];
+    for (const path of LISTS) lists.push(await listFrom(get, path));
+    return together(lists);
+  } finally {
+    await transport.close();
+  }
+}
+
+function readFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new ClusterSilent(`${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+async function patiently(signal: AbortSignal | undefined, ask: () => Promise<Answer>): Promise<Answer> {
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await ask().catch((error: ExchangeError) => error);
+    const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
+    if (delay === null) {
+      if (!(outcome instanceof ExchangeError)) return outcome;
+      throw new ClusterSilent(`the API server cannot be reached: ${outcome.message}`);
+    }
+    await sleep(delay, undefined, { signal }).catch(() => {
+      throw new ClusterSilent("the API server gave no answer before the deadline");
+    });
+  }
+}
+
+/** @param path of the first page */
+async function listFrom(get: (path: string) => Promise<Answer>, path: string): Promise<Workloads> {
+  let restarted = false;
+  const pages: Workloads[] = [];
+  for (let next: string | null = path; next !== null; ) {
+    const answer = await get(next);
+    if (answer.status === GONE && !restarted) {
+      restarted = true;
+      pages.length = 0;
+      next = path;
+      continue;
+    }
+    if (answer.status !== 200) throw refusal(answer.status, path);
+    const { workloads, rest } = pageIn(answer);
+    pages.push(workloads);
+    if (pages.length >= MOST_PAGES) throw new ClusterSilent(`the list of ${kindOf(path)} has no end`);
+    next = rest === null ? null : `${path}&continue=${encodeURIComponent(rest)}`;
+  }
+  return together(pages);
+}
+
+const kindOf = (path: string): string => (path.includes("/pods?") ? "pods" : "cronjobs");
+
+function refusal(status: number, path: string): ClusterSilent {
+  const what = kindOf(path);
+  return new ClusterSilent(
+    status === 401 || status === 403
+      ? `the API server refuses the list of ${what} (${status}): the ClusterRole of the probe is missing, or not bound`
+      : `the API server answers the list of ${what} with ${status}`,
+  );
+}
+
+function pageIn({ body }: Answer): { workloads: Workloads; rest: string | null } {
+  try {
+    const list = JSON.parse(body.toString("utf8")) as { metadata?: { continue?: unknown } };
+    const rest = list?.metadata?.continue;
+    return { workloads: readWorkloads(list), rest: typeof rest === "string" && rest !== "" ? rest : null };
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof NoWorkloads)
+      throw new ClusterSilent("the API server answers with what is no list of pods");
+    throw error;
+  }
+}

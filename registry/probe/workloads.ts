@@ -1,0 +1,128 @@
+import { publishReport } from "../in-use/publish";
+import { IN_USE_REPOSITORY, MOST_DIGESTS } from "../in-use/report";
+import { RegistryClient } from "../oci/client";
+import { RegistryError } from "../oci/errors";
+import { ExchangeError, type Traffic } from "../oci/http";
+import type { ImageState } from "../oci/images";
+import { RegistryWriter, WriteRefused } from "../storage/registry-writer";
+import { workloadsReport, workloadsTable } from "../workloads/report";
+import { countStates, digestsOf, unverified, type VerifiedImage, verifyImages } from "../workloads/verify";
+import { imagesFrom, type UsedImage, type Workloads } from "../workloads/workloads";
+import { askCluster, ClusterSilent } from "./cluster";
+import type { ProbeSettings } from "./environment";
+
+/** What a run learned of the workloads of its cluster. */
+export interface WorkloadRun {
+  /** How many images are in each state; null where the cluster did not tell what runs. */
+  images: Record<ImageState, number> | null;
+  /** Whether every image is known and, where the probe may push, reported. */
+  known: boolean;
+  traffic: Traffic;
+}
+
+/** A log is read by people. */
+const MOST_ROWS = 100;
+
+/** How the registry is asked. */
+interface Reach {
+  settings: ProbeSettings;
+  ca: string | undefined;
+  signal: AbortSignal | undefined;
+}
+
+type Told = { workloads: Workloads; time: number };
+
+/**
+ * Verifies what runs in the cluster, and reports it to the registry: what a clean-up must keep.
+ *
+ * @param log takes a line; no secret is in it
+ * @returns null where the probe is not to look at workloads
+ */
+export async function probeWorkloads(reach: Reach, log: (line: string) => void): Promise<WorkloadRun | null> {
+  const { workloads: wanted, registry } = reach.settings;
+  if (wanted === null) return null;
+  const traffic: Traffic = { requests: 0, bytes: 0 };
+  const told = await tellingWhy(log, () => ask(reach));
+  if (told === null) return { images: null, known: false, traffic };
+  const { workloads } = told;
+  const used = imagesFrom(workloads, wanted.names);
+  const images = (await tellingWhy(log, () => verify(reach, used, traffic))) ?? unverified(used);
+  const report = workloadsReport(
+    registry.origin,
+    wanted.names,
+    { containers: workloads.containers.length, unreadable: workloads.unreadable },
+    images,
+  );
+  const wrong = images.filter(({ state }) => state !== "intact");
+  for (const line of workloadsTable({ ...report, images: wrong }, MOST_ROWS)) log(line);
+  const reported = report.complete && ((await tellingWhy(log, () => publish(reach, told, images, traffic))) ?? false);
+  return { images: countStates(images), known: reported, traffic };
+}
+
+/** What keeps a part of the work from being done is told, and the rest goes on; null then. */
+async function tellingWhy<T>(log: (line: string) => void, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof RegistryError) log(`workloads: ${error.message}; ${error.hint}`);
+    else if (error instanceof ClusterSilent) log(`workloads: ${error.message}; what runs is not known`);
+    else if (error instanceof WriteRefused || error instanceof ExchangeError)
+      log(
+        `workloads: the report was not taken: ${error.message}; the account of PUSH_USER has to be one that may push`,
+      );
+    else throw error;
+    return null;
+  }
+}
+
+async function ask({ settings: { workloads }, signal }: Reach): Promise<Told> {
+  if (workloads === null) throw new ClusterSilent("there is no service account");
+  const time = Date.now();
+  return { workloads: await askCluster(workloads, signal), time };
+}
+
+async function verify({ settings, ca, signal }: Reach, used: UsedImage[], traffic: Traffic): Promise<VerifiedImage[]> {
+  const { registry: url, credentials, concurrency, timeout, rate, role, blobs, platforms } = settings;
+  const client = new RegistryClient({ url, credentials, concurrency, timeout, ca, signal, rate: rate ?? undefined });
+  try {
+    const check = { role, blobs, platforms, credentialsGiven: credentials !== null, signal };
+    return await verifyImages(client, used, check);
+  } finally {
+    add(traffic, client.traffic);
+    await client.close();
+  }
+}
+
+/** @returns whether what runs is known where it has to be: true as well where nothing is to be pushed */
+async function publish(
+  { settings, ca, signal }: Reach,
+  { time }: Told,
+  images: VerifiedImage[],
+  traffic: Traffic,
+): Promise<boolean> {
+  const { registry: url, workloads, timeout } = settings;
+  if (workloads?.report == null) return true;
+  const { cluster, credentials } = workloads.report;
+  const digests = digestsOf(images);
+  if (digests.length > MOST_DIGESTS) {
+    throw new RegistryError(
+      "bad-input",
+      `${digests.length} images run, more than a report may have`,
+      `a clean-up reads at most ${MOST_DIGESTS} from ${IN_USE_REPOSITORY}`,
+    );
+  }
+  const access = { url, credentials, timeout, ca, signal };
+  const [client, writer] = [new RegistryClient({ ...access, concurrency: 1 }), new RegistryWriter(access)];
+  try {
+    await publishReport(client, writer, { cluster, time, digests });
+    return true;
+  } finally {
+    add(traffic, client.traffic);
+    await Promise.all([client.close(), writer.close()]);
+  }
+}
+
+function add(sum: Traffic, { requests, bytes }: Readonly<Traffic>): void {
+  sum.requests += requests;
+  sum.bytes += bytes;
+}
