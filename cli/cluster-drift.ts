@@ -1,16 +1,20 @@
 import type { Finding, HostReport } from "../hosts/finding";
 import type { KubernetesObject } from "../monitoring/kubernetes-object";
 import { objectDifferences } from "../monitoring/object-differences";
-import { type ClusterSite, clusterProbes } from "../site/schema";
+import { pushSecret } from "../site/probe-walk";
+import { type ClusterSite, clusterProbes, mustReport } from "../site/schema";
 import { Kubectl } from "./kubectl";
 import { manifestsOf } from "./manifests";
 
 /** How kubectl calls the kinds that the site delivers. */
 const RESOURCES: Readonly<Record<string, string>> = {
+  ClusterRole: "clusterrole.rbac.authorization.k8s.io",
+  ClusterRoleBinding: "clusterrolebinding.rbac.authorization.k8s.io",
   ConfigMap: "configmap",
   CronJob: "cronjob.batch",
   Namespace: "namespace",
   PrometheusRule: "prometheusrule.monitoring.coreos.com",
+  ServiceAccount: "serviceaccount",
 };
 
 const missing = (what: string): Finding => ({ what, expected: "present", actual: "missing" });
@@ -26,14 +30,19 @@ interface Needed {
 }
 
 const neededBy = (site: ClusterSite): Needed[] =>
-  clusterProbes(site).flatMap(({ credentials, certificateAuthority }): Needed[] => [
-    ...(credentials === undefined
-      ? []
-      : [{ resource: "secret", name: credentials.secret, keys: ["REG_USER", "REG_PASS"] } as const]),
-    ...(certificateAuthority === undefined
-      ? []
-      : [{ resource: "configmap", name: certificateAuthority.configMap, keys: [certificateAuthority.key] } as const]),
-  ]);
+  clusterProbes(site).flatMap((probe): Needed[] => {
+    const { credentials, certificateAuthority } = probe;
+    const secrets =
+      credentials === undefined
+        ? []
+        : [credentials.secret, ...(mustReport(site, probe) ? [pushSecret(credentials)] : [])];
+    return [
+      ...secrets.map((name): Needed => ({ resource: "secret", name, keys: ["REG_USER", "REG_PASS"] })),
+      ...(certificateAuthority === undefined
+        ? []
+        : [{ resource: "configmap", name: certificateAuthority.configMap, keys: [certificateAuthority.key] } as const]),
+    ];
+  });
 
 const TITLES = { secret: "Secret", configmap: "ConfigMap" } as const;
 

@@ -1,7 +1,8 @@
 import { Command } from "commander";
 import { stringify } from "yaml";
 import type { KubernetesObject } from "../monitoring/kubernetes-object";
-import { type ClusterSite, clusterProbes } from "../site/schema";
+import { pushSecret } from "../site/probe-walk";
+import { type ClusterSite, clusterProbes, mustReport } from "../site/schema";
 import { printDocument } from "./output";
 import { selectedClusterSite } from "./selected-site";
 
@@ -30,16 +31,24 @@ export const manifestsOf = (site: ClusterSite): KubernetesObject[] => {
 /** What the objects need and no manifest holds, as comments. */
 const notes = (site: ClusterSite): string[] => {
   const namespace = site.monitoring.namespace.name;
-  return clusterProbes(site).flatMap(({ name, credentials, certificateAuthority }) => [
-    ...(credentials === undefined
-      ? []
-      : [`# ${name} needs the Secret ${namespace}/${credentials.secret} with the keys REG_USER and REG_PASS.`]),
-    ...(certificateAuthority === undefined
-      ? []
-      : [
-          `# ${name} needs the ConfigMap ${namespace}/${certificateAuthority.configMap} with the key ${certificateAuthority.key}.`,
-        ]),
-  ]);
+  return clusterProbes(site).flatMap((probe) => {
+    const { name, credentials, certificateAuthority, workloads } = probe;
+    return [
+      ...(credentials === undefined
+        ? []
+        : [`# ${name} needs the Secret ${namespace}/${credentials.secret} with the keys REG_USER and REG_PASS.`]),
+      ...(credentials === undefined || !workloads
+        ? []
+        : [
+            `# ${name} ${mustReport(site, probe) ? "needs" : "takes"} the Secret ${namespace}/${pushSecret(credentials)} with the same keys, of an account that may push: it reports what runs.`,
+          ]),
+      ...(certificateAuthority === undefined
+        ? []
+        : [
+            `# ${name} needs the ConfigMap ${namespace}/${certificateAuthority.configMap} with the key ${certificateAuthority.key}.`,
+          ]),
+    ];
+  });
 };
 
 /** Objects as a stream of YAML documents. */

@@ -12,9 +12,13 @@ export interface SynthesisedObjects {
 /** What the Terraform provider calls otherwise than the API: lists are named in the singular. */
 const PLURALS: Readonly<Record<string, string>> = {
   container: "containers",
+  rule: "rules",
+  subject: "subjects",
   volume: "volumes",
   volumeMount: "volumeMounts",
 };
+
+const RBAC = "rbac.authorization.k8s.io/v1";
 
 /** Numbers that the provider takes as strings, because they may be left out. */
 const NUMBERS: ReadonlySet<string> = new Set(["runAsUser", "runAsGroup", "ttlSecondsAfterFinished"]);
@@ -113,6 +117,9 @@ export const objectsOf = (stack: SynthesisedObjects): KubernetesObject[] => {
   return [
     ...ofReleases.filter(({ kind }) => kind === "Namespace"),
     ...translation.objects("kubernetes_config_map_v1", "v1", "ConfigMap"),
+    ...translation.objects("kubernetes_service_account_v1", "v1", "ServiceAccount"),
+    ...translation.objects("kubernetes_cluster_role_v1", RBAC, "ClusterRole"),
+    ...translation.objects("kubernetes_cluster_role_binding_v1", RBAC, "ClusterRoleBinding"),
     ...translation.objects("kubernetes_cron_job_v1", "batch/v1", "CronJob"),
     ...ofReleases.filter(({ kind }) => kind !== "Namespace"),
   ];

@@ -5,11 +5,13 @@ import {
 import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
-import type { ClusterProbe } from "../site/monitoring";
-import { walkVariables } from "../site/probe-walk";
+import { type ClusterProbe, reportName } from "../site/monitoring";
+import { pushSecret, walkVariables } from "../site/probe-walk";
 import {
   hasRegistry,
+  imageHosts,
   isExternal,
+  mustReport,
   probedService,
   registryHost,
   type Site,
@@ -22,6 +24,7 @@ import { literal } from "./literal";
 import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
 import { ProbeProgramConfigMap } from "./probe-program-config-map";
 import { TerraformData } from "./terraform-data";
+import { WorkloadAccess } from "./workload-access";
 
 /** The registry as the probe sees it. */
 export interface ProbedRegistry {
@@ -39,6 +42,18 @@ export interface ProbedRegistry {
    */
   readonly cluster?: string;
   /**
+   * What is known of it by the clusters that use it, for a probe that verifies what runs.
+   * @default the probe does not
+   */
+  readonly workloads?: {
+    /** By which image references know it. @default as the URL has it */
+    readonly names?: readonly string[];
+    /** The tag under which it is reported. */
+    readonly report: string;
+    /** Whether a clean-up waits for the report. */
+    readonly mustReport: boolean;
+  };
+  /**
    * The address of the name in the URL.
    * @default the cluster's DNS knows it
    */
@@ -54,6 +69,13 @@ export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry 
     role: service.role,
     isOwn: !isExternal(service),
     cluster: site.monitoring?.cluster,
+    workloads: probe.workloads
+      ? {
+          names: isExternal(service) ? undefined : imageHosts(site, service),
+          report: reportName(site.monitoring ?? {}),
+          mustReport: mustReport(site, probe),
+        }
+      : undefined,
     host:
       hasRegistry(site) && !isExternal(service) && service.role === "private"
         ? { name: service.serverName, address: registryHost(site).address }
@@ -82,6 +104,8 @@ export interface RegistryIntegrityProbeProps {
 
 const PROGRAM = "/opt/registry-warden";
 const AUTHORITY = "/etc/registry-warden";
+/** https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** The user `node` of the stock image. */
 const NODE_USER = "1000";
@@ -158,6 +182,20 @@ export class RegistryIntegrityProbe extends Construct {
             dependsOn,
           })
         : undefined;
+    const pushes =
+      credentials?.from === "variables" && registry.workloads?.mustReport === true
+        ? new ProbeCredentials(this, "PushCredentials", {
+            namespace,
+            secret: pushSecret(credentials),
+            variables: `${probe.name.replaceAll("-", "_")}_push`,
+            revision: credentials.revision,
+            dependsOn,
+          })
+        : undefined;
+    const access =
+      registry.workloads === undefined
+        ? undefined
+        : new WorkloadAccess(this, "Workloads", { namespace, name: probe.name, labels, dependsOn });
     // It may be the one that the variables made, and the CronJob needs it.
     if (credentials?.from === "existing-secret")
       new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
@@ -186,7 +224,9 @@ export class RegistryIntegrityProbe extends Construct {
               spec: {
                 // The provider's default is Never, the API server's is not: said, so that both agree.
                 restartPolicy: "Never",
-                automountServiceAccountToken: false,
+                // Only a probe that asks what runs is known to the API server.
+                serviceAccountName: access === undefined ? undefined : probe.name,
+                automountServiceAccountToken: access !== undefined,
                 enableServiceLinks: false,
                 securityContext: {
                   runAsNonRoot: true,
@@ -237,7 +277,12 @@ export class RegistryIntegrityProbe extends Construct {
         },
       },
       // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
-      dependsOn: [...dependsOn, program.resource, ...(secret === undefined ? [] : [secret.resource])],
+      dependsOn: [
+        ...dependsOn,
+        program.resource,
+        ...[secret, pushes].flatMap((each) => each?.resource ?? []),
+        ...(access?.resources ?? []),
+      ],
       lifecycle: {
         // One that is taken over must not be deleted for what it leaves out; other shards replace it on purpose.
         ignoreChanges: CHANGED_BY_DELETION,
@@ -258,8 +303,19 @@ export class RegistryIntegrityProbe extends Construct {
 
 const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbeProps): Env[] => {
   const { credentials, certificateAuthority } = probe;
+  const { workloads } = registry;
   const fromSecret = (key: string): Env[] =>
     credentials === undefined ? [] : [{ name: key, valueFrom: { secretKeyRef: { name: credentials.secret, key } } }];
+  /** Without it the probe still verifies: only a clean-up that waits for its report cannot do without. */
+  const toPush = (name: string, key: string): Env[] =>
+    credentials === undefined || workloads === undefined
+      ? []
+      : [
+          {
+            name,
+            valueFrom: { secretKeyRef: { name: pushSecret(credentials), key, optional: !workloads.mustReport } },
+          },
+        ];
   const values: Record<string, string> = {
     REGISTRY: registry.url,
     REGISTRY_INSTANCE: registry.instance,
@@ -269,6 +325,8 @@ const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbePro
     ...(registry.cluster === undefined ? {} : { CLUSTER: registry.cluster }),
     ...walkVariables(probe, registry.isOwn && registry.role === "private"),
     ...(probe.shards === 1 ? {} : { SHARDS: String(probe.shards) }),
+    ...(workloads === undefined ? {} : { SERVICE_ACCOUNT, IN_USE_TAG: workloads.report }),
+    ...(workloads?.names === undefined ? {} : { REGISTRY_NAMES: workloads.names.join(",") }),
     DEADLINE_SECONDS: String(probe.deadlineSeconds),
     ...(certificateAuthority === undefined ? {} : { REGISTRY_CA_FILE: `${AUTHORITY}/${certificateAuthority.key}` }),
   };
@@ -276,5 +334,7 @@ const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbePro
     ...Object.entries(values).map(([name, value]) => ({ name, value: literal(value) })),
     ...fromSecret(USER),
     ...fromSecret(PASSWORD),
+    ...toPush("PUSH_USER", USER),
+    ...toPush("PUSH_PASS", PASSWORD),
   ];
 };

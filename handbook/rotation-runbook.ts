@@ -1,11 +1,15 @@
 import { unitOf } from "../hosts/systemd-unit";
+import { IN_USE_REPOSITORY } from "../registry/in-use/report";
 import type { Probe } from "../site/monitoring";
+import { pushSecret } from "../site/probe-walk";
 import { containerName, type PrivateService, type ProxyService } from "../site/registry";
 import {
+  type ClusterSite,
   hasCluster,
   hasRegistry,
   isExternal,
   managedHosts,
+  mustReport,
   privateServices,
   probedService,
   type RegistrySite,
@@ -66,17 +70,22 @@ const passwords = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
+/** Asks for an account, and writes the Secret that a probe reads it from. */
+const writeSecret = (site: ClusterSite, secret: string, done: "configured" | "…"): Block[] => [
+  askForAccount(WORKSTATION),
+  inCluster(
+    sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | ${kubectl(site)} create secret generic ${secret} --from-env-file /dev/stdin --dry-run=client --output yaml | ${kubectl(site)} apply --filename -`,
+    `secret/${secret} ${done}`,
+  ),
+];
+
 /** Puts new credentials where a probe reads them. */
 const probeCredentials = (site: Site, probe: Probe): Block[] => {
   const { credentials } = probe;
   if (credentials?.from === "existing-secret" && hasCluster(site))
     return [
       paragraph(md`Then put both into the Secret ${credentials.secret}:`),
-      askForAccount(WORKSTATION),
-      inCluster(
-        sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | ${kubectl(site)} create secret generic ${credentials.secret} --from-env-file /dev/stdin --dry-run=client --output yaml | ${kubectl(site)} apply --filename -`,
-        `secret/${credentials.secret} configured`,
-      ),
+      ...writeSecret(site, credentials.secret, "configured"),
     ];
   if (credentials?.from === "file" && hasRegistry(site))
     return [
@@ -93,6 +102,18 @@ const probeCredentials = (site: Site, probe: Probe): Block[] => {
   ];
 };
 
+/** What runs is reported with an account that may push: the probe's own should not. */
+const pushAccount = (site: Site, probe: Probe): Block[] => {
+  const { credentials, workloads } = probe;
+  if (!workloads || credentials?.from !== "existing-secret" || !hasCluster(site)) return [];
+  return [
+    paragraph(
+      md`What runs is reported in the registry with an account that may push to ${IN_USE_REPOSITORY}, from a Secret of its own. ${mustReport(site, probe) ? md`Without it the clean-up refuses to remove anything:` : md`Without it nothing is reported, and a clean-up cannot know what runs:`}`,
+    ),
+    ...writeSecret(site, pushSecret(credentials), "…"),
+  ];
+};
+
 const probeAccount = (site: Site): Block[] =>
   (site.monitoring?.probes ?? []).flatMap((probe): Block[] => {
     if (probe.credentials === undefined) return [];
@@ -102,6 +123,7 @@ const probeAccount = (site: Site): Block[] =>
         md`First give it a new password at ${serviceInstance(site, probedService(site, probe))}${isExternal(probedService(site, probe)) ? md`` : md`, as above`}. Until the probe has it too, the probe is refused, which is an alert after two runs.`,
       ),
       ...probeCredentials(site, probe),
+      ...pushAccount(site, probe),
       paragraph(md`Verify with a run now:`),
       ...runNow(site, probe),
     ];

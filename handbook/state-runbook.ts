@@ -1,6 +1,7 @@
 import { dirname } from "node:path/posix";
 import { NAMESPACE_RELEASE } from "../monitoring/namespace-release";
 import { isInCluster } from "../site/monitoring";
+import { pushSecret, workloadRole } from "../site/probe-walk";
 import {
   type ClusterSite,
   clusterProbes,
@@ -8,13 +9,14 @@ import {
   hasCluster,
   hasRegistry,
   isMonitored,
+  mustReport,
   type Site,
 } from "../site/schema";
 import { stacksOf, stateKey } from "../site/stacks";
 import { deployMonitoring, inCluster, kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph } from "./document";
 import { deployHosts, WORKSTATION } from "./places";
-import { link, md, type Prose, sh } from "./prose";
+import { link, md, type Prose, plain, sh } from "./prose";
 
 const place = (site: Site): Prose => {
   const { state } = site;
@@ -86,13 +88,30 @@ const adoptions = (site: ClusterSite): Prose[] => {
   ];
 };
 
-/** Secrets that the deploy makes again: Terraform could not take one over without reading its values. */
+/**
+ * What the deploy makes again: Secrets, because Terraform could not take one over without reading its values, and what a
+ * probe may see what runs by, which holds nothing.
+ */
 const recreated = (site: ClusterSite): Block[] => [
-  ...clusterProbes(site).flatMap(({ credentials }): Block[] =>
-    credentials?.from === "variables"
-      ? [inCluster(sh`${kubectl(site)} delete secret ${credentials.secret}`, `secret "${credentials.secret}" deleted…`)]
-      : [],
-  ),
+  ...clusterProbes(site).flatMap((probe): Block[] => {
+    const { credentials } = probe;
+    if (credentials?.from !== "variables") return [];
+    return [credentials.secret, ...(mustReport(site, probe) ? [pushSecret(credentials)] : [])].map((secret) =>
+      inCluster(sh`${kubectl(site)} delete secret ${secret}`, `secret "${secret}" deleted…`),
+    );
+  }),
+  ...clusterProbes(site)
+    .filter(({ workloads }) => workloads)
+    .flatMap(({ name }): Block[] => {
+      const role = workloadRole(site.monitoring.namespace.name, name);
+      return [
+        inCluster(sh`${kubectl(site)} delete serviceaccount ${name}`, `serviceaccount "${name}" deleted…`),
+        inCluster(
+          sh`${kubectl(site)} delete clusterrole,clusterrolebinding ${role}`,
+          `clusterrole.rbac.authorization.k8s.io "${role}" deleted\nclusterrolebinding.rbac.authorization.k8s.io "${role}" deleted`,
+        ),
+      ];
+    }),
   ...(site.monitoring.namespace.create
     ? [
         inCluster(
@@ -103,6 +122,8 @@ const recreated = (site: ClusterSite): Block[] => [
     : []),
 ];
 
+const seesWorkloads = (site: ClusterSite): boolean => clusterProbes(site).some(({ workloads }) => workloads);
+
 const clusterAgain = (site: ClusterSite): Block[] => [
   heading(md`Without a backup: the cluster`),
   paragraph(
@@ -110,7 +131,7 @@ const clusterAgain = (site: ClusterSite): Block[] => [
   ),
   list(...adoptions(site)),
   paragraph(
-    md`What is quick to make again is deleted, and made by the deploy: the program, whose name follows its content, and Secrets, because Terraform would read the values of one that it takes over. The namespace and what else is in it stay. A run that has started keeps its copy; one that starts before the deploy is done waits for it.`,
+    md`What is quick to make again is deleted, and made by the deploy: the program, whose name follows its content, and Secrets, because Terraform would read the values of one that it takes over${seesWorkloads(site) ? plain("; and the service account by which a probe sees the pods of the cluster") : plain("")}. The namespace and what else is in it stay. A run that has started keeps its copy; one that starts before the deploy is done waits for it.`,
   ),
   inCluster(
     sh`${kubectl(site)} get configmaps --output name | grep registry-probe-program`,

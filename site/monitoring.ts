@@ -115,6 +115,12 @@ const probe = record({
       error: "allowed is a list of platforms",
     })
     .default([]),
+  /**
+   * Whether it verifies, too, every image of the registry that pods and CronJobs of its cluster need, by what really runs,
+   * and reports that in the registry where it has an account to push with (the Secret of its credentials, `-push` behind
+   * it): what a clean-up must keep. It may then list the pods and CronJobs of the cluster.
+   */
+  workloads: flag.default(false),
   /** Pods that share one walk, each with its part of the repositories: for a registry that one cannot walk in time. */
   shards: count(1, 8).default(1),
   /** Objects that exist already and are taken over instead of created. */
@@ -272,8 +278,10 @@ const mistakesOfProbe = (
     credentials,
     certificateAuthority,
     shards = 1,
+    workloads = false,
     adopt = [],
-  }: Pick<ProbeFields, "credentials" | "certificateAuthority"> & Partial<Pick<ProbeFields, "shards" | "adopt">>,
+  }: Pick<ProbeFields, "credentials" | "certificateAuthority"> &
+    Partial<Pick<ProbeFields, "shards" | "workloads" | "adopt">>,
 ): string[] => {
   const onHost = where === "registry-host";
   const place = onHost ? "the registry host" : "the cluster";
@@ -289,6 +297,7 @@ const mistakesOfProbe = (
         ]
       : []),
     ...(onHost && shards > 1 ? [`shards ${shards} are pods; allowed on the registry host is 1`] : []),
+    ...(onHost && workloads ? ["workloads are pods of a cluster; allowed on the registry host is false"] : []),
     ...(onHost && adopt.length > 0 ? ["adopt names objects of a cluster; allowed on the registry host is none"] : []),
   ];
 };
@@ -302,6 +311,7 @@ const probesFitWhereTheyRun = rule(
     "probes.credentials",
     "probes.certificateAuthority",
     "probes.shards",
+    "probes.workloads",
     "probes.adopt",
   ],
   ({ kubernetes, probeImage, probes }): Broken[] =>
@@ -353,6 +363,9 @@ export type HostProbe = Probe & {
   readonly credentials?: Extract<Credentials, { from: "file" }>;
   readonly certificateAuthority?: Extract<Authority, { file: string }>;
 };
+
+/** The name under which the cluster of a site reports what runs in it. */
+export const reportName = ({ cluster = "cluster" }: { readonly cluster?: string }): string => cluster;
 
 // The schema refuses a probe with what is not where it runs.
 export const isClusterProbe = (probe: Probe): probe is ClusterProbe => probe.runsOn === "cluster";

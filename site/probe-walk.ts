@@ -1,5 +1,11 @@
 import type { Probe } from "./monitoring";
 
+/** The name of the ClusterRole, and of its binding, by which a probe may see what runs. */
+export const workloadRole = (namespace: string, probe: string): string => `${namespace}-${probe}`;
+
+/** The Secret of the account by which a probe may push, beside that of its own: renewing one loses nothing of the other. */
+export const pushSecret = ({ secret }: { readonly secret: string }): string => `${secret}-push`;
+
 const MINUTES_A_DAY = 24 * 60;
 
 /**

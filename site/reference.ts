@@ -110,6 +110,7 @@ export default defineSite({
         periodMinutes: 15,
         deadlineSeconds: 720,
         credentials: { from: "existing-secret", secret: "registry-probe-credentials" },
+        workloads: true,
       },
     ],
   },

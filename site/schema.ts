@@ -12,6 +12,7 @@ import {
   monitoring,
   type OwnPushgateway,
   type Probe,
+  reportName,
 } from "./monitoring";
 import { type PrivateService, type Registry, registry, type Service } from "./registry";
 import { type Broken, rule } from "./rule";
@@ -216,6 +217,44 @@ const probesKnownServices = rule(
   },
 );
 
+/** A cache holds what its upstream has. A report that no clean-up waits for would protect nothing. */
+const workloadsAreOfPrivateRegistries = rule(
+  fields,
+  [
+    "registry.services.name",
+    "registry.services.role",
+    "registry.services.retention.protectInUse",
+    "monitoring.cluster",
+    "monitoring.probes.service",
+    "monitoring.probes.workloads",
+    "monitoring.externalRegistries.name",
+    "monitoring.externalRegistries.role",
+  ],
+  ({ registry, monitoring }): Broken[] =>
+    (monitoring?.probes ?? []).flatMap(({ service: name, workloads }, index): Broken[] => {
+      if (workloads !== true) return [];
+      const service = registry?.services.find((each) => each.name === name);
+      const role = (service ?? monitoring?.externalRegistries?.find((each) => each.name === name))?.role;
+      if (role === "proxy")
+        return [
+          {
+            path: ["monitoring", "probes", index, "workloads"],
+            message: `${name} is a cache, which may lack anything; allowed is false: the images of a cluster are verified where they come from`,
+          },
+        ];
+      const protectInUse = service?.role === "private" ? service.retention?.protectInUse : undefined;
+      const cluster = reportName(monitoring ?? {});
+      return protectInUse === undefined || protectInUse.clusters.includes(cluster)
+        ? []
+        : [
+            {
+              path: ["registry", "services", registry?.services.findIndex((each) => each.name === name) ?? 0],
+              message: `retention.protectInUse does not name ${JSON.stringify(cluster)}, whose probe reports what runs; allowed is to add it to its clusters`,
+            },
+          ];
+    }),
+);
+
 /** Metrics and alerts tell registries apart by where clients reach them. */
 const externalRegistriesAreOthers = rule(
   fields,
@@ -313,6 +352,7 @@ export const siteSchema = fields.check(
   monitoringHasItsHost,
   maintenanceReportsSomewhere,
   probesKnownServices,
+  workloadsAreOfPrivateRegistries,
   externalRegistriesAreOthers,
   programsRunOnImagesFromElsewhere,
   hostHasImageOfNode,
@@ -434,6 +474,19 @@ export const serviceInstance = (site: Site, service: ProbedService): string => {
   if (isExternal(service)) return new URL(service.url).host;
   const host = known(hasRegistry(site) ? registryHost(site) : undefined, "host of the registries");
   return `${inUrl(service.role === "private" ? service.serverName : host.address)}:${service.port}`;
+};
+
+/** By which image references know a service: by how clients reach it, and by the address of its host. */
+export const imageHosts = (site: Site, service: Service): string[] => {
+  const host = known(hasRegistry(site) ? registryHost(site) : undefined, "host of the registries");
+  return [...new Set([serviceInstance(site, service), `${inUrl(host.address)}:${service.port}`])];
+};
+
+/** Whether the clean-up of what a probe looks at waits for the probe's report of what runs. */
+export const mustReport = (site: Site, probe: Probe): boolean => {
+  const service = probedService(site, probe);
+  if (!probe.workloads || isExternal(service) || service.role !== "private") return false;
+  return service.retention?.protectInUse !== undefined;
 };
 
 /** Base URL of a service. nginx speaks TLS for a private registry only. */

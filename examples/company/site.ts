@@ -71,7 +71,12 @@ export default defineSite({
         tls: { certificate: "/etc/registry/tls/fullchain.pem", key: "/etc/registry/tls/key.pem" },
         htpasswd: "/etc/registry/htpasswd",
         purgeUploadsAfterHours: 72,
-        retention: { protect: ["v*"], rules: [{ repositories: "**", keepNewest: 20, keepYoungerThanHours: 720 }] },
+        retention: {
+          protect: ["v*"],
+          // What runs in the cluster stays, whatever its age.
+          protectInUse: { clusters: ["k3s"], maximumAgeHours: 12 },
+          rules: [{ repositories: "**", keepNewest: 20, keepYoungerThanHours: 720 }],
+        },
       },
     ],
     offsiteCopy: { title: "backup server", maximumAgeHours: 24 },
@@ -85,6 +90,7 @@ export default defineSite({
     },
   },
   monitoring: {
+    cluster: "k3s",
     kubernetes: { configPath: "~/.kube/k3s.yaml", context: "k3s" },
     namespace: { name: "monitoring" },
     pushgateway: "http://prometheus-pushgateway.monitoring:9091",
@@ -100,6 +106,7 @@ export default defineSite({
         deadlineSeconds: 600,
         credentials: { from: "variables", secret: "images-probe", revision: 1 },
         certificateAuthority: { configMap: "corp-ca", key: "ca.crt" },
+        workloads: true,
       },
       { name: "dockerhub-probe", service: "dockerhub", periodMinutes: 30, deadlineSeconds: 300 },
     ],

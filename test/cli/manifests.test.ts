@@ -45,6 +45,9 @@ describe("warden manifests", () => {
     expect(names(await objects(file("reference")))).toEqual([
       expect.stringMatching(/^ConfigMap registry-probe-program-[0-9a-f]{12}$/),
       "ConfigMap registry-integrity-dashboard",
+      "ServiceAccount registry-integrity-probe",
+      "ClusterRole monitoring-registry-integrity-probe",
+      "ClusterRoleBinding monitoring-registry-integrity-probe",
       "CronJob registry-integrity-probe",
       "PrometheusRule registry-alerts",
     ]);
@@ -73,6 +76,27 @@ describe("warden manifests", () => {
       "---",
     ]);
     expect(out).not.toContain("kind: Secret");
+  });
+
+  test("has what a probe needs to see what runs, as the API takes it, and says whose account reports it", async () => {
+    const { out } = await runWarden("manifests", "--site", file("reference"));
+    expect(out.split("\n").slice(0, 3)).toEqual([
+      "# registry-integrity-probe needs the Secret monitoring/registry-probe-credentials with the keys REG_USER and REG_PASS.",
+      "# registry-integrity-probe takes the Secret monitoring/registry-probe-credentials-push with the same keys, of an account that may push: it reports what runs.",
+      "---",
+    ]);
+    const found = await objects(file("reference"));
+    expect(found.find(({ kind }) => kind === "ClusterRole")).toMatchObject({
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      rules: [
+        { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
+        { apiGroups: ["batch"], resources: ["cronjobs"], verbs: ["list"] },
+      ],
+    });
+    expect(found.find(({ kind }) => kind === "ClusterRoleBinding")).toMatchObject({
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole" },
+      subjects: [{ kind: "ServiceAccount", name: "registry-integrity-probe", namespace: "monitoring" }],
+    });
   });
 
   test.each([["manifests"], ["drift", "--cluster"]])(

@@ -101,8 +101,10 @@ describe("pod", () => {
     });
   });
 
-  it("knows nothing of the cluster that it runs in", () => {
-    expect(pod(reference)).toMatchObject({ automount_service_account_token: false, enable_service_links: false });
+  it("knows nothing of the cluster that it runs in, unless it asks what runs there", () => {
+    expect(pod(small)).toMatchObject({ automount_service_account_token: false, enable_service_links: false });
+    expect(pod(small)).not.toHaveProperty("service_account_name");
+    expect(JSON.stringify(small)).not.toMatch(/kubernetes_(service_account|cluster_role)|SERVICE_ACCOUNT|PUSH_USER/);
   });
 
   it("runs a pinned image with the program from the ConfigMap", () => {
@@ -148,7 +150,7 @@ describe("program", () => {
     const map = programMap(reference);
     expect(map.metadata.name).toMatch(/^registry-probe-program-[0-9a-f]{12}$/);
     expect(map).toMatchObject({ immutable: true, lifecycle: { create_before_destroy: true } });
-    expect(cronJob(reference).depends_on).toEqual([expect.stringMatching(/^kubernetes_config_map_v1\.program_/)]);
+    expect(cronJob(small).depends_on).toContainEqual(expect.stringMatching(/^kubernetes_config_map_v1\.program_/));
   });
 
   it("reaches the cluster as it is, whatever Terraform would see in it, and no plan prints it", () => {
@@ -165,7 +167,7 @@ describe("credentials", () => {
     expect(reference.resource).not.toHaveProperty("kubernetes_secret_v1");
     expect(reference).not.toHaveProperty("variable");
     const fromSecret = container(reference).env.filter(({ value_from }: Json) => value_from !== undefined);
-    expect(fromSecret).toEqual(
+    expect(fromSecret.slice(0, 2)).toEqual(
       ["REG_USER", "REG_PASS"].map((key) => ({
         name: key,
         value_from: { secret_key_ref: { name: "registry-probe-credentials", key } },
@@ -189,6 +191,87 @@ describe("credentials", () => {
       REG_PASS: "${var.registry_probe_password}",
     });
     expect(secret.data_wo_revision).toBe(1);
+  });
+});
+
+describe("what runs", () => {
+  const protectedSite = (name: "reference" | "small", bend: (input: Json) => void = () => {}) =>
+    synthesise(
+      site(name, (input) => {
+        input.monitoring.probes[0].workloads = true;
+        const services: Json[] = input.registry.services;
+        const own = services.find(({ role }) => role === "private");
+        const rules = [{ repositories: "**", keepNewest: 3 }];
+        own.retention = { rules, ...own.retention, protectInUse: { clusters: ["cluster"], maximumAgeHours: 24 } };
+        bend(input);
+      }),
+    );
+  const fromSecrets = (stack: Json): Json[] =>
+    container(stack).env.filter(({ value_from }: Json) => value_from !== undefined);
+
+  it("is asked with a service account that may list pods and CronJobs, and nothing else", () => {
+    expect(only(reference, "kubernetes_cluster_role_v1").rule).toEqual([
+      { api_groups: [""], resources: ["pods"], verbs: ["list"] },
+      { api_groups: ["batch"], resources: ["cronjobs"], verbs: ["list"] },
+    ]);
+    const { metadata, role_ref, subject } = only(reference, "kubernetes_cluster_role_binding_v1");
+    const role = "monitoring-registry-integrity-probe";
+    expect([metadata.name, role_ref.name]).toEqual([role, role]);
+    expect(subject).toEqual([{ kind: "ServiceAccount", name: "registry-integrity-probe", namespace: "monitoring" }]);
+    expect(only(reference, "kubernetes_service_account_v1")).toMatchObject({ automount_service_account_token: false });
+  });
+
+  it("gives the token to the pod alone, and after all of it exists", () => {
+    expect(pod(reference)).toMatchObject({
+      service_account_name: "registry-integrity-probe",
+      automount_service_account_token: true,
+    });
+    const needed: string[] = cronJob(reference).depends_on;
+    for (const type of ["service_account", "cluster_role", "cluster_role_binding"])
+      expect(needed).toContainEqual(expect.stringMatching(new RegExp(`^kubernetes_${type}_v1\\.`)));
+  });
+
+  it("is known by every name of the registry, and reported under the name of the cluster", () => {
+    expect(variables(reference)).toMatchObject({
+      REGISTRY_NAMES: "registry.viktorbarzin.me:5050,10.0.20.10:5050",
+      IN_USE_TAG: "cluster",
+      SERVICE_ACCOUNT: "/var/run/secrets/kubernetes.io/serviceaccount",
+    });
+    const home = synthesise(site("reference", ({ monitoring }) => (monitoring.cluster = "home")));
+    expect(variables(home).IN_USE_TAG).toBe("home");
+  });
+
+  it("is pushed with an account of its own, which may be missing unless a clean-up waits for the report", () => {
+    const pushing = (optional: boolean) =>
+      ["USER", "PASS"].map((key) => ({
+        name: `PUSH_${key}`,
+        value_from: { secret_key_ref: { name: "registry-probe-credentials-push", key: `REG_${key}`, optional } },
+      }));
+    expect(fromSecrets(reference).slice(2)).toEqual(pushing(true));
+    expect(fromSecrets(protectedSite("reference")).slice(2)).toEqual(pushing(false));
+  });
+
+  it("is pushed with an account from variables that are in no plan, where a clean-up waits for it", () => {
+    const stack = protectedSite("small");
+    const secrets: Json[] = Object.values(stack.resource.kubernetes_secret_v1);
+    const push = secrets.find(({ metadata }) => metadata.name === "registry-probe-push");
+    expect(push).not.toHaveProperty("data");
+    expect(push.data_wo).toEqual({
+      REG_USER: "${var.registry_probe_push_username}",
+      REG_PASS: "${var.registry_probe_push_password}",
+    });
+    expect(stack.variable.registry_probe_push_password).toMatchObject({ ephemeral: true, sensitive: true });
+  });
+
+  it("of a registry that somebody else runs is known by its own name", () => {
+    const stack = synthesise(
+      site("reference", ({ monitoring }) => {
+        monitoring.externalRegistries = [{ name: "forge", url: "https://git.example.org", role: "private" }];
+        Object.assign(monitoring.probes[0], { service: "forge" });
+      }),
+    );
+    expect(variables(stack)).not.toHaveProperty("REGISTRY_NAMES");
+    expect(variables(stack)).toHaveProperty("SERVICE_ACCOUNT");
   });
 });
 
@@ -218,7 +301,7 @@ describe("what the program is told of the walk", () => {
       const stack = synthesise(
         site("reference", ({ monitoring }) => {
           monitoring.externalRegistries = [{ name: "forge", url: "https://git.example.org", role: "private" }];
-          Object.assign(monitoring.probes[0], { service });
+          Object.assign(monitoring.probes[0], { service, workloads: false });
         }),
       );
       expect(variables(stack)).not.toHaveProperty("BLOBS");

@@ -16,12 +16,15 @@ const NAMESPACE = "monitoring";
 const VARIABLES = { registry_probe_username: "probe", registry_probe_password: "secret" };
 
 const RESOURCES: Record<string, string> = {
+  ClusterRole: "clusterroles",
+  ClusterRoleBinding: "clusterrolebindings",
   ConfigMap: "configmaps",
   CronJob: "cronjobs",
   CustomResourceDefinition: "customresourcedefinitions",
   Namespace: "namespaces",
   PrometheusRule: "prometheusrules",
   Secret: "secrets",
+  ServiceAccount: "serviceaccounts",
 };
 
 const collection = ({ apiVersion, kind, metadata: { namespace } }: KubernetesObject): string => {

@@ -766,6 +766,31 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     "a pattern of repositories",
   ],
   [
+    "what runs, asked of a cache",
+    ({ monitoring: { probes } }) => {
+      probes.push({ name: "cache", service: "ghcr", periodMinutes: 30, deadlineSeconds: 60, workloads: true });
+    },
+    "monitoring.probes[1].workloads: ",
+    "ghcr is a cache, which may lack anything",
+  ],
+  [
+    "what runs, asked by a probe that is in no cluster",
+    ({ monitoring: { probes } }) => {
+      Object.assign(probes[0], { runsOn: "registry-host", credentials: { from: "file", file: "/etc/probe.env" } });
+    },
+    "monitoring.probes[0]: ",
+    "workloads are pods of a cluster; allowed on the registry host is false",
+  ],
+  [
+    "a protection that leaves out the cluster that reports",
+    (site) => {
+      site.monitoring.cluster = "home";
+      service(site, "private").retention.protectInUse = { clusters: ["office"], maximumAgeHours: 24 };
+    },
+    "registry.services[5]: ",
+    'retention.protectInUse does not name "home", whose probe reports what runs; allowed is to add it to its clusters',
+  ],
+  [
     "a protection of no cluster",
     (site) => {
       service(site, "private").retention.protectInUse = { clusters: [], maximumAgeHours: 24 };
