@@ -1,7 +1,14 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { RegistryClient } from "../registry/oci/client";
 import { parseRegistry } from "../registry/oci/reference";
+import { readJournal } from "../registry/remote/journal";
+import { PackageListing } from "../registry/remote/package-listing";
+import { applyRemotePrune, planRemotePrune, type RemotePruneReport } from "../registry/remote/prune";
+import { remotePruneTable, remoteUndoTable } from "../registry/remote/prune-table";
+import { undoRemotePrune } from "../registry/remote/undo";
 import { keepNewest, parsePolicy } from "../registry/storage/policy";
 import { applyPrune, type PruneReport, planPrune } from "../registry/storage/prune";
 import { pruneTable } from "../registry/storage/prune-table";
@@ -10,7 +17,7 @@ import { StorageRefusal } from "../registry/storage/refusal";
 import { RegistryWriter } from "../registry/storage/registry-writer";
 import { requireSameRegistry } from "../registry/storage/same-registry";
 import type { RetentionPolicy, RetentionRule } from "../site/retention";
-import { type AccessOptions, accessTo, addAccessOptions } from "./access";
+import { type AccessOptions, accessTo, addAccessOptions, repositories } from "./access";
 import { print, printJson } from "./output";
 
 interface PruneOptions extends AccessOptions {
@@ -21,6 +28,9 @@ interface PruneOptions extends AccessOptions {
   apply?: true;
   registry?: string;
   offline?: true;
+  repository: string[];
+  journal?: string;
+  undo?: string;
   exitCode?: true;
   json?: true;
 }
@@ -31,16 +41,45 @@ function count(text: string): number {
   throw new InvalidArgumentError("allowed are whole numbers from 1: a repository never loses every tag");
 }
 
-function refuseConflicts(command: Command, { keepNewest, keep, policy, apply, registry, offline }: PruneOptions): void {
+/** Options that a target of the other kind has, by how they are written. */
+const OF_STORAGE = { registry: "--registry", offline: "--offline" } as const;
+const OF_REGISTRY = { repository: "--repository", journal: "--journal" } as const;
+
+function refuseConflicts(command: Command, kind: "storage" | "registry", options: PruneOptions): void {
+  const { keepNewest, keep, policy, apply, registry, offline } = options;
   if ((keepNewest === undefined) === (policy === undefined)) {
     command.error("error: give either --keep-newest or --policy");
   }
   if (policy !== undefined && keep.length > 0) {
     command.error("error: --keep belongs to --keep-newest: a policy file has its own patterns");
   }
-  if (apply && (registry === undefined) === (offline === undefined)) {
+  const others = kind === "storage" ? OF_REGISTRY : OF_STORAGE;
+  for (const [name, flag] of Object.entries(others)) {
+    const value = options[name as keyof PruneOptions];
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    command.error(
+      `error: ${flag} is for ${kind === "storage" ? "a registry" : "a storage root"}, and the target is none`,
+    );
+  }
+  if (kind === "storage" && apply && (registry === undefined) === (offline === undefined)) {
     command.error("error: --apply needs either --registry, which is checked to be down or read-only, or --offline");
   }
+}
+
+/**
+ * Whether a target is a registry's storage or a registry. A url is a registry, and what has a slash or is a dot is a path;
+ * a bare name is a registry where it looks like a host, unless there is something of that name.
+ */
+function kindOf(target: string, command: Command): "storage" | "registry" {
+  if (/^https?:\/\//i.test(target)) return "registry";
+  if (target.includes("/") || /^\.+$/.test(target)) return "storage";
+  const isHost = /[.:]|^localhost$/.test(target);
+  if (isHost && existsSync(target)) {
+    command.error(
+      `error: ${target} may be a registry or the folder of that name: give https://${target} or ./${target}`,
+    );
+  }
+  return isHost ? "registry" : "storage";
 }
 
 function readPolicy(path: string): RetentionPolicy {
@@ -85,24 +124,83 @@ async function apply(root: string, policy: RetentionPolicy, options: PruneOption
   }
 }
 
-async function run(root: string, options: PruneOptions, command: Command): Promise<void> {
-  refuseConflicts(command, options);
+/** Where the journals are unless told otherwise: https://specifications.freedesktop.org/basedir-spec/latest/ */
+function journalFolder({ XDG_STATE_HOME }: NodeJS.ProcessEnv): string {
+  return join(XDG_STATE_HOME || join(homedir(), ".local/state"), "registry-warden/journal");
+}
+
+async function pruneRemotely(
+  registry: string,
+  policy: RetentionPolicy,
+  options: PruneOptions,
+): Promise<RemotePruneReport> {
+  const access = await accessTo(parseRegistry(registry), options, process.env);
+  const client = new RegistryClient(access);
+  const listing = new PackageListing(access);
+  const writer = options.apply ? new RegistryWriter(access) : null;
+  const journals = options.journal ?? journalFolder(process.env);
+  const scope = { policy, now: Date.now(), repositories: options.repository, listing, journals };
+  try {
+    return writer === null
+      ? await planRemotePrune(client, scope)
+      : await applyRemotePrune(client, { ...scope, writer });
+  } finally {
+    await Promise.all([client.close(), listing.close(), writer?.close()]);
+  }
+}
+
+async function undo(folder: string, options: PruneOptions): Promise<void> {
+  const journal = readJournal(folder);
+  const access = await accessTo(parseRegistry(journal.registry), options, process.env);
+  const [client, writer] = [new RegistryClient(access), new RegistryWriter(access)];
+  try {
+    const report = await undoRemotePrune(client, writer, folder, journal);
+    if (options.json) await printJson(report);
+    else print(remoteUndoTable(report));
+    process.exitCode = report.problems.length + report.left.length > 0 ? 1 : 0;
+  } finally {
+    await Promise.all([client.close(), writer.close()]);
+  }
+}
+
+async function run(target: string | undefined, options: PruneOptions, command: Command): Promise<void> {
+  if (options.undo !== undefined) {
+    const { keepNewest, policy, apply: applied, registry, offline, journal, repository, keep } = options;
+    const others = [target, keepNewest, policy, applied, registry, offline, journal, ...repository, ...keep];
+    if (others.some((each) => each !== undefined))
+      command.error("error: --undo takes the journal alone: it names its registry");
+    return undo(options.undo, options);
+  }
+  if (target === undefined) return command.error("error: give a storage root or a registry, or --undo with a journal");
+  const kind = kindOf(target, command);
+  refuseConflicts(command, kind, options);
   const policy = orderedBy(
     options.order,
     options.policy === undefined ? keepNewest(options.keepNewest ?? 1, options.keep) : readPolicy(options.policy),
   );
-  const report = options.apply ? await apply(root, policy, options) : await planPrune(root, policy, Date.now());
+  if (kind === "registry") {
+    const report = await pruneRemotely(target, policy, options);
+    if (options.json) await printJson(report);
+    else print(remotePruneTable(report));
+    const failed = report.problems.length + report.remaining.length > 0;
+    process.exitCode = failed || (options.exitCode && !options.apply && !isEmpty(report)) ? 1 : 0;
+    return;
+  }
+  const report = options.apply ? await apply(target, policy, options) : await planPrune(target, policy, Date.now());
   if (options.json) await printJson(report);
   else print(pruneTable(report));
-  const empty = report.remove.tags.length + report.remove.manifests.length === 0;
-  process.exitCode = options.exitCode && !options.apply && !empty ? 1 : 0;
+  process.exitCode = options.exitCode && !options.apply && !isEmpty(report) ? 1 : 0;
 }
 
-/** `warden prune`: removes from a registry's storage the tags that a policy does not keep, and all that only they need. */
+function isEmpty({ remove }: { remove: { tags: unknown[]; manifests: unknown[] } }): boolean {
+  return remove.tags.length + remove.manifests.length === 0;
+}
+
+/** `warden prune`: removes the tags that a policy does not keep, and all that only they need, from a registry or its storage. */
 export function pruneCommand(): Command {
   const command = new Command("prune")
-    .description("plan what a registry keeps and what goes; with --apply, remove the links of the rest")
-    .argument("<storage root>", "the folder that holds docker/registry/v2")
+    .description("plan what a registry keeps and what goes, by its storage or over HTTP; with --apply, remove the rest")
+    .argument("[target]", "the folder that holds docker/registry/v2, or http(s)://host[:port] or host:port")
     .option("--keep-newest <n>", "keep so many tags of each repository, those pushed last", count)
     .option(
       "--keep <pattern>",
@@ -118,8 +216,14 @@ export function pruneCommand(): Command {
       ).choices(["pushed", "created"]),
     )
     .option("--apply", "do it")
-    .option("--registry <url>", "with --apply: the registry of this storage, which must be down or read-only")
-    .addOption(new Option("--offline", "with --apply: nothing writes to this storage, on your word"))
+    .option("--registry <url>", "of a storage, with --apply: its registry, which must be down or read-only")
+    .addOption(new Option("--offline", "of a storage, with --apply: nothing writes to it, on your word"))
+    .option("--repository <name>", "of a registry: only this repository, listed or not (repeatable)", repositories, [])
+    .option(
+      "--journal <folder>",
+      "of a registry: where what is removed is kept (default: ~/.local/state/registry-warden/journal)",
+    )
+    .option("--undo <journal>", "put back what a clean-up over HTTP removed, from the journal that it has named")
     .option("--exit-code", "end with 1 when the plan is not empty")
     .option("--json", "print the report as one JSON document")
     .addHelpText(
@@ -128,7 +232,10 @@ export function pruneCommand(): Command {
 Examples:
   warden prune /srv/registry/data/private --keep-newest 10                                         what would go, and why
   warden prune /srv/registry/data/private --keep-newest 10 --keep 'v*'                             the releases stay too
-  warden prune /srv/registry/data/private --policy policy.json --apply --registry 127.0.0.1:5000   remove it, while that registry is down or read-only`,
+  warden prune /srv/registry/data/private --policy policy.json --apply --registry 127.0.0.1:5000   remove it, while that registry is down or read-only
+  warden prune https://registry.example.org --keep-newest 10                                       the same plan over HTTP, where nobody reaches the storage
+  warden prune https://registry.example.org --keep-newest 10 --repository team/app --apply         remove it, while others may push
+  warden prune --undo ~/.local/state/registry-warden/journal/registry.example.org/TIME             put all of it back`,
     )
     .action(run);
   return addAccessOptions(command);

@@ -47,6 +47,7 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
     list(
       link(md`Ten minutes: from nothing to a site of your own`, "guide.md"),
       link(md`In an app of your own: the package`, "library.md"),
+      link(md`Cleaning up a registry over HTTP`, "clean-up-over-http.md"),
       link(md`Another version of this product: up, and back`, "upgrading.md"),
       link(md`Debugging, and the lab by hand`, "debugging.md"),
       link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md"),

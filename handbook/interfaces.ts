@@ -15,6 +15,12 @@ const DOCUMENTS: readonly { readonly command: string; readonly file: string; rea
   { command: "warden scan --json", file: "registry/storage/scan.ts", types: ["ScanReport"] },
   { command: "warden diagnose --json", file: "registry/diagnose.ts", types: ["DiagnosisReport"] },
   { command: "warden prune --json", file: "registry/storage/prune.ts", types: ["PruneReport"] },
+  {
+    command: "warden prune REGISTRY --json",
+    file: "registry/remote/prune.ts",
+    types: ["RemotePruneReport"],
+  },
+  { command: "warden prune --undo JOURNAL --json", file: "registry/remote/undo.ts", types: ["RemoteUndoReport"] },
   { command: "warden repair --json", file: "registry/storage/repair.ts", types: ["RepairReport"] },
   { command: "warden workloads --json", file: "registry/workloads/report.ts", types: ["WorkloadsReport"] },
   { command: "warden drift --json, warden dns verify --json", file: "hosts/finding.ts", types: ["HostReport"] },

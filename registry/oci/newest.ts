@@ -16,7 +16,8 @@ const CONFIG_LIMIT = 1024 * 1024;
 /** An index in an index in an index says nothing more of its date. */
 const DEEPEST = 3;
 
-function dateOf(value: unknown): number | null {
+/** A date as manifests and configs write it, in milliseconds since 1970; null where it is none. */
+export function dateOf(value: unknown): number | null {
   const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : date;
 }
@@ -83,16 +84,20 @@ class Dates {
   }
 
   async #createdInConfig(digest: Digest): Promise<Created> {
-    if (!this.readConfigs) return null;
-    const { status, body } = await this.client.blobWhole(this.repository, digest, CONFIG_LIMIT);
-    if (status !== 200 || !matches(body, digest)) return "hidden";
-    const config: unknown = JSON.parse(body.toString("utf8"));
-    return dateOf((config as { created?: unknown } | null)?.created);
+    return this.readConfigs ? createdInConfig(this.client, this.repository, digest) : null;
   }
 }
 
+/** When an image was created, by its config. @throws when the config is no JSON, or there is no answer */
+export async function createdInConfig(client: RegistryClient, repository: string, digest: Digest): Promise<Created> {
+  const { status, body } = await client.blobWhole(repository, digest, CONFIG_LIMIT);
+  if (status !== 200 || !matches(body, digest)) return "hidden";
+  const config: unknown = JSON.parse(body.toString("utf8"));
+  return dateOf((config as { created?: unknown } | null)?.created);
+}
+
 /** Whether the error ends the run, and not only what was asked for. */
-function isEnd(error: unknown): boolean {
+export function isEnd(error: unknown): boolean {
   if (error instanceof ExchangeError) return error.fault === "cancelled";
   return error instanceof Error && error.name === "RegistryError";
 }

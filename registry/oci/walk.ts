@@ -121,7 +121,7 @@ function stopOf(signal: AbortSignal | undefined): Stop {
 }
 
 /** What is said instead of walking when the registry refuses its catalog or has none. */
-function catalogRefused(host: string, fault: Fault): RegistryError | null {
+export function catalogRefused(host: string, fault: Fault): RegistryError | null {
   const { reason, status } = fault;
   const absent = reason === "missing" || status === 405 || status === 501;
   if (reason === "unauthorized") {

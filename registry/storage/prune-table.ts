@@ -45,6 +45,12 @@ const DOUBTS: Record<Doubt, string> = {
   "no-date": "have an image that does not say when it was made",
 };
 
+/** Tags whose times say nothing. */
+export function doubtLine({ repository, doubt, tags }: PruneReport["doubts"][number]): string {
+  const instead = doubt === "no-date" ? "" : " (--order created goes by the dates of the images)";
+  return `times     ${repository}: ${plural(tags, "tag")} ${DOUBTS[doubt]}: nothing goes by that${instead}`;
+}
+
 /** What the plan left alone, and why; what has to be done before the collection. */
 function remarks({ skipped, doubts, foreign, inUse }: PruneReport): string[] {
   const running = inUse.removed.length;
@@ -60,10 +66,7 @@ function remarks({ skipped, doubts, foreign, inUse }: PruneReport): string[] {
           `warning   ${plural(running, "manifest")} of what goes ${running === 1 ? "is in use: retention.protectInUse keeps it" : "are in use: retention.protectInUse keeps them"}`,
         ]),
     ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
-    ...doubts.map(({ repository, doubt, tags }) => {
-      const instead = doubt === "no-date" ? "" : " (--order created goes by the dates of the images)";
-      return `times     ${repository}: ${plural(tags, "tag")} ${DOUBTS[doubt]}: nothing goes by that${instead}`;
-    }),
+    ...doubts.map(doubtLine),
     ...foreign.map((path) => `foreign   ${path}: warden scan tells what it does, and what to do`),
   ];
 }

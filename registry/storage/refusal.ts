@@ -24,6 +24,7 @@ export type RefusalCode =
   | "disk"
   | "damaged"
   | "locked"
+  | "no-deletions"
   | "registry-running"
   | "registry-unknown"
   | "unauthorized"

@@ -106,8 +106,24 @@ export class RegistryWriter {
    * @returns the status: 202 when it is done, 404 when it is not there, 405 when the registry takes no deletions
    */
   async remove(repository: string, reference: string): Promise<number> {
-    return (await this.#send(repository, { method: "DELETE", path: `/v2/${repository}/manifests/${reference}` }))
-      .status;
+    return (await this.removal(repository, reference)).status;
+  }
+
+  /** As remove, with whether the registry says that it knows no such deletion: 405, or the code UNSUPPORTED. */
+  async removal(repository: string, reference: string): Promise<{ status: number; unsupported: boolean }> {
+    const path = `/v2/${repository}/manifests/${reference}`;
+    const { status, body } = await this.#send(repository, { method: "DELETE", path });
+    return { status, unsupported: status >= 400 && (status === 405 || codesOf(body).includes("UNSUPPORTED")) };
+  }
+
+  /** Holds a blob of the repository by itself, so that it stays when the manifests that name it go. @returns whether it is held */
+  async hold(repository: string, digest: Digest): Promise<boolean> {
+    const query = new URLSearchParams({ mount: digest, from: repository });
+    const path = `/v2/${repository}/blobs/uploads/?${query}`;
+    const answer = await this.#send(repository, { method: "POST", path });
+    const upload = uploadOf(answer);
+    if (upload !== null) await this.#send(repository, { method: "DELETE", path: upload });
+    return answer.status === 201;
   }
 
   async #send(

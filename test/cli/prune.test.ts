@@ -1,8 +1,11 @@
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import timers from "node:timers/promises";
 import { image } from "../lab/images";
+import { FakeRegistry } from "../registry/oci/fake-registry";
 import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
@@ -214,5 +217,104 @@ describe("fails", () => {
     expect(err).toMatch(message);
     expect(err.split("\n")).toHaveLength(2);
     expect(tags()).toEqual(["v1", "v2", "v3"]);
+  });
+});
+
+describe("a registry over HTTP", () => {
+  let registry: FakeRegistry;
+  let journals: string;
+  beforeEach(async () => {
+    // Nobody pushes here: the last look need not wait.
+    jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
+    registry = await FakeRegistry.start();
+    registry.deletes = { digests: true, tags: false };
+    journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
+    for (const n of [1, 2, 3]) {
+      const annotations = { "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` };
+      registry.push("app", image(`v${n}`, { annotations }), `v${n}`);
+      registry.push("other", image(`v${n}`, { annotations }), `v${n}`);
+    }
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    rmSync(journals, { recursive: true });
+    await registry.stop();
+  });
+  const prune = (...args: string[]) => runWarden("prune", registry.host, ...args, "--journal", journals);
+  const left = (name: string) => [...registry.repository(name).tags.keys()];
+
+  test("has a plan as a store has one, and says what it cannot see", async () => {
+    const { code, out } = await prune("--keep-newest", "1", "--keep", "*1", "--exit-code");
+    expect(code).toBe(1);
+    expect(out).toMatch(/^untagged {2}this registry does not list them/m);
+    expect(out).toMatch(/^keep +app:v1 +kept by \*1$/m);
+    expect(out).toMatch(/^remove +app:v2 +older than the newest 1$/m);
+    expect(out).toMatch(/^next +the same with --apply$/m);
+    expect(left("app")).toEqual(["v1", "v2", "v3"]);
+  });
+
+  test("is cleaned, of one repository where one is named, and what went is put back", async () => {
+    const { code, out } = await prune("--keep-newest", "1", "--repository", "app", "--apply", "--json");
+    const report = JSON.parse(out);
+    expect(code).toBe(0);
+    expect(report).toMatchObject({
+      version: 1,
+      registry: registry.url.origin,
+      applied: true,
+      problems: [],
+      remaining: [],
+    });
+    expect([left("app"), left("other")]).toEqual([["v3"], ["v1", "v2", "v3"]]);
+    const undone = await runWarden("prune", "--undo", report.journal);
+    expect(undone).toMatchObject({ code: 0, out: expect.stringMatching(/^restored {2}app:v1 +sha256:[0-9a-f]{64}$/m) });
+    expect(left("app").sort()).toEqual(["v1", "v2", "v3"]);
+    const again = await runWarden("prune", "--undo", report.journal, "--json");
+    expect(JSON.parse(again.out)).toMatchObject({ version: 1, restored: [], left: [], problems: [] });
+  });
+
+  test("that takes no deletions is one line", async () => {
+    registry.deletes = { digests: false, tags: false };
+    const { code, err } = await prune("--keep-newest", "1", "--apply");
+    expect(code).toBe(2);
+    expect(err).toMatch(/^error: 127\.0\.0\.1:\d+ takes no deletions \(405\); allow them [^\n]+\n$/);
+  });
+
+  test("and something that was not deleted ends with 1", async () => {
+    registry.on(/\/v2\/app\/manifests\/sha256/, (request, response) => {
+      if (request.method === "DELETE") response.writeHead(500).end();
+      else registry.serve(request, response);
+    });
+    const { code, out } = await prune("--keep-newest", "2", "--repository", "app", "--apply");
+    expect(code).toBe(1);
+    expect(out).toMatch(/^failed +app@sha256:[0-9a-f]{12} +its removal answered 500$/m);
+  });
+});
+
+describe("which of the two is meant", () => {
+  const refusal = async (...args: string[]) => (await runWarden("prune", ...args)).err.split("\n")[0];
+
+  test.each([
+    [["registry.example.org", "--keep-newest", "1", "--offline"], /--offline is for a storage root/],
+    [["https://registry.example.org", "--keep-newest", "1", "--registry", "x:1"], /--registry is for a storage root/],
+    [["./data", "--keep-newest", "1", "--repository", "app"], /--repository is for a registry/],
+    [["data", "--keep-newest", "1", "--journal", "j"], /--journal is for a registry/],
+    [["--keep-newest", "1"], /give a storage root or a registry, or --undo/],
+    [["127.0.0.1:5000", "--undo", "j"], /--undo takes the journal alone/],
+    [["--undo", "j", "--keep-newest", "1"], /--undo takes the journal alone/],
+  ])("%s is refused", async (args, message) => {
+    expect(await refusal(...args)).toMatch(message);
+  });
+
+  test("a folder whose name looks like a host has to be written as one or the other", async () => {
+    const before = process.cwd();
+    process.chdir(store.root);
+    try {
+      mkdirSync("registry.example.org");
+      expect(await refusal("registry.example.org", "--keep-newest", "1")).toMatch(
+        /may be a registry or the folder of that name: give https:\/\/registry\.example\.org or \.\/registry\.example\.org/,
+      );
+    } finally {
+      process.chdir(before);
+    }
   });
 });

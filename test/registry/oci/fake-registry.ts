@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { type ClientOptions, RegistryClient } from "../../../registry/oci/client";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
 import { type Report, type WalkOptions, walk } from "../../../registry/oci/walk";
-import type { Manifest } from "../../lab/images";
+import type { Descriptor, Manifest } from "../../lab/images";
 
 /** A request as the server has seen it. */
 export interface Seen {
@@ -56,6 +56,8 @@ export class FakeRegistry {
   readonly #overrides: { pattern: RegExp; handler: Handler }[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** What it deletes; other deletions are answered with 405. */
+  deletes: { digests: boolean; tags: boolean } = { digests: false, tags: false };
   /** Connections that clients have opened. */
   connections = 0;
 
@@ -165,7 +167,9 @@ export class FakeRegistry {
     if (repository === undefined) json(response, 404, { errors: [{ code: "NAME_UNKNOWN" }] });
     else if (kind === "tags") {
       this.#page(response, url, [...repository.tags.keys()].sort(), (tags) => ({ name, tags }));
-    } else if (kind === "manifests") this.#manifest(response, repository, reference);
+    } else if (kind === "manifests" && request.method === "PUT") this.#put(request, response, repository, reference);
+    else if (kind === "manifests" && request.method === "DELETE") this.#delete(response, repository, reference);
+    else if (kind === "manifests") this.#manifest(response, repository, reference);
     else if (kind === "blobs") this.#blob(request, response, repository.blobs.get(reference));
     else this.#referrers(response, repository, reference);
   }
@@ -195,6 +199,40 @@ export class FakeRegistry {
       "docker-content-digest": digest,
     });
     response.end(stored.bytes);
+  }
+
+  /** Takes a manifest whose parts are there, as registries do. */
+  #put(request: IncomingMessage, response: ServerResponse, repository: Repository, reference: string): void {
+    const pieces: Buffer[] = [];
+    request.on("data", (piece: Buffer) => pieces.push(piece));
+    request.on("end", () => {
+      const bytes = Buffer.concat(pieces);
+      const { manifests = [], config, layers = [] } = JSON.parse(bytes.toString()) as Record<string, Descriptor[]>;
+      const blobs = [...(config === undefined ? [] : [config].flat()), ...layers];
+      const isWhole =
+        manifests.every(({ digest }) => repository.manifests.has(digest)) &&
+        blobs.every(({ digest }) => repository.blobs.has(digest));
+      if (!isWhole) {
+        json(response, 400, { errors: [{ code: "MANIFEST_BLOB_UNKNOWN" }] });
+        return;
+      }
+      const digest = sha256(bytes);
+      repository.manifests.set(digest, { bytes, mediaType: request.headers["content-type"] ?? "" });
+      if (!reference.includes(":")) repository.tags.set(reference, digest);
+      response.writeHead(201, { "docker-content-digest": digest }).end();
+    });
+  }
+
+  /** A deletion by digest takes every tag of it. */
+  #delete(response: ServerResponse, { tags, manifests }: Repository, reference: string): void {
+    const isDigest = reference.includes(":");
+    if (!(isDigest ? this.deletes.digests : this.deletes.tags)) {
+      json(response, 405, { errors: [{ code: "UNSUPPORTED" }] });
+      return;
+    }
+    const isThere = isDigest ? manifests.delete(reference) : tags.delete(reference);
+    for (const [tag, digest] of tags) if (isDigest && digest === reference) tags.delete(tag);
+    response.writeHead(isThere ? 202 : 404).end();
   }
 
   #blob(request: IncomingMessage, response: ServerResponse, bytes: Buffer | undefined): void {

@@ -1,0 +1,255 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { algorithmOf, type Digest, encodedOf, isDigest, matches } from "../oci/digest";
+import { compare } from "../oci/graph";
+import { isRepository, isTag } from "../oci/reference";
+import { isAbsence, onDisk } from "../storage/disk-error";
+import { type Lock, lockFolder } from "../storage/lock";
+import { StorageRefusal } from "../storage/refusal";
+
+/** A manifest that is about to be removed, or was. */
+export interface Removal {
+  repository: string;
+  digest: Digest;
+  /** As it was served. */
+  mediaType: string;
+  /** The tags that go with it. */
+  tags: string[];
+}
+
+/** What a run is about to remove. */
+export interface JournalPlan {
+  /** The registry's origin. */
+  registry: string;
+  /** By repository. */
+  manifests: Record<string, Digest[]>;
+}
+
+/** Written when everything was removed; without it the run that began the journal was ended early. */
+const COMPLETE = "complete";
+const REMOVED = "removed.jsonl";
+const MANIFESTS = "manifests";
+const PLAN = /^plan-\d+\.json$/;
+const NAME = /^\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z$/;
+
+/**
+ * What is removed over HTTP, kept in a local folder so that it can be put back: the bytes of each manifest under its
+ * digest, and a line for each removal. Both are on the disk before the registry is asked to delete, whenever the process
+ * ends. A run that was ended early is continued in its journal.
+ */
+export class RemoteJournal {
+  private constructor(
+    readonly folder: string,
+    private readonly lock: Lock,
+    /** Whether an earlier run has begun it. */
+    private readonly isContinued: boolean,
+  ) {}
+
+  /**
+   * Opens the journal of a registry: that of the run that was ended early, else a new one.
+   *
+   * @param base where the journals of all registries are
+   * @param now milliseconds since the epoch, of the folder's name
+   * @throws StorageRefusal `locked`, or what the disk answers
+   */
+  static async open(base: string, registry: URL, now: number): Promise<RemoteJournal> {
+    const parent = journalsOfRegistry(base, registry);
+    onDisk(parent, () => mkdirSync(parent, { recursive: true, mode: 0o700 }));
+    const lock = await lockFolder(parent);
+    try {
+      const unfinished = unfinishedIn(parent);
+      const journal = new RemoteJournal(join(parent, unfinished ?? freeName(parent, now)), lock, unfinished !== null);
+      journal.#prepare();
+      return journal;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** Manifests of each repository that an earlier run was about to remove, and did not come to its end. */
+  static orphans(base: string, registry: URL): Map<string, Set<Digest>> {
+    const parent = journalsOfRegistry(base, registry);
+    const name = unfinishedIn(parent);
+    const orphans = new Map<string, Set<Digest>>();
+    if (name === null) return orphans;
+    for (const { manifests } of plansIn(join(parent, name))) {
+      for (const [repository, digests] of Object.entries(manifests)) {
+        if (isRepository(repository)) {
+          orphans.set(repository, new Set([...(orphans.get(repository) ?? []), ...digests.filter(isDigest)]));
+        }
+      }
+    }
+    return orphans;
+  }
+
+  #prepare(): void {
+    this.#disk(() => {
+      mkdirSync(join(this.folder, MANIFESTS), { recursive: true, mode: 0o700 });
+      // The end of a line that was cut short.
+      const file = openSync(join(this.folder, REMOVED), "a+", 0o600);
+      try {
+        const text = readFileSync(file);
+        ftruncateSync(file, text.lastIndexOf("\n") + 1);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+    });
+  }
+
+  /** Writes down what is about to go. */
+  begin(plan: JournalPlan): void {
+    const number = readdirSync(this.folder).filter((name) => PLAN.test(name)).length;
+    this.#write(`plan-${number}.json`, `${JSON.stringify({ version: 1, ...plan }, null, 2)}\n`);
+  }
+
+  /** Keeps a manifest that is to be removed next. @param bytes that hash to its digest */
+  keep(removal: Removal, bytes: Uint8Array): void {
+    this.lock.check();
+    const { digest } = removal;
+    const path = join(MANIFESTS, fileOf(digest));
+    if (!existsSync(join(this.folder, path))) this.#write(path, bytes);
+    this.#disk(() => {
+      const file = openSync(join(this.folder, REMOVED), "a", 0o600);
+      try {
+        writeSync(file, `${JSON.stringify(removal)}\n`);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+    });
+  }
+
+  /** Everything was removed. */
+  complete(): void {
+    this.#write(COMPLETE, "");
+  }
+
+  /** Removes a journal of which nothing was removed, unless an earlier run has begun it. */
+  discard(): void {
+    if (!this.isContinued) this.#disk(() => rmSync(this.folder, { recursive: true }));
+  }
+
+  async close(): Promise<void> {
+    await this.lock.release();
+  }
+
+  /** Whole or not at all, and there after a power cut. */
+  #write(name: string, content: string | Uint8Array): void {
+    this.#disk(() => {
+      const path = join(this.folder, name);
+      const file = openSync(`${path}.new`, "w", 0o600);
+      try {
+        const bytes = typeof content === "string" ? Buffer.from(content) : content;
+        for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      renameSync(`${path}.new`, path);
+      for (const folder of [join(path, ".."), this.folder]) syncFolder(folder);
+    });
+  }
+
+  #disk<T>(act: () => T): T {
+    return onDisk(this.folder, act);
+  }
+}
+
+/** A journal as it is read to put back what is in it. */
+export interface ReadJournal {
+  registry: string;
+  /** In the order of the removals; a manifest that was removed several times is the last of them, with all its tags. */
+  removals: (Removal & { bytes: Buffer })[];
+}
+
+/** @throws StorageRefusal `not-found` where the folder is no journal, or is not what was written */
+export function readJournal(folder: string): ReadJournal {
+  const refuse = (why: string) =>
+    new StorageRefusal("not-found", `${folder} ${why}`, "give the folder that the clean-up has named as its journal");
+  const [plan] = plansIn(folder);
+  if (plan === undefined) throw refuse("is no journal of a clean-up");
+  const removals = new Map<string, Removal & { bytes: Buffer }>();
+  for (const line of readFileSync(join(folder, REMOVED), "utf8").split("\n").slice(0, -1)) {
+    const removal = parseRemoval(line);
+    if (removal === null) throw refuse("holds a line that no clean-up has written");
+    const { repository, digest, tags } = removal;
+    const bytes = readFileSync(join(folder, MANIFESTS, fileOf(digest)));
+    if (!matches(bytes, digest)) throw refuse(`holds other bytes than those of ${digest}`);
+    const key = `${repository}@${digest}`;
+    const before = removals.get(key)?.tags ?? [];
+    removals.delete(key);
+    removals.set(key, { ...removal, bytes, tags: [...new Set([...before, ...tags])] });
+  }
+  return { registry: plan.registry, removals: [...removals.values()] };
+}
+
+/** What was put back is not to go in the next run. */
+export function finishJournal(folder: string): void {
+  onDisk(folder, () => closeSync(openSync(join(folder, COMPLETE), "a", 0o600)));
+}
+
+function parseRemoval(line: string): Removal | null {
+  try {
+    const { repository, digest, mediaType, tags } = JSON.parse(line) as Record<string, unknown>;
+    if (!isRepository(repository) || !isDigest(digest) || typeof mediaType !== "string") return null;
+    return Array.isArray(tags) && tags.every(isTag) ? { repository, digest, mediaType, tags } : null;
+  } catch {
+    return null;
+  }
+}
+
+function journalsOfRegistry(base: string, { host }: URL): string {
+  return join(base, host.replace(/[^\w.-]/g, "_"));
+}
+
+function fileOf(digest: Digest): string {
+  return `${algorithmOf(digest)}-${encodedOf(digest)}`;
+}
+
+function unfinishedIn(parent: string): string | null {
+  const names = namesIn(parent).filter((name) => NAME.test(name));
+  return names.sort(compare).findLast((name) => !existsSync(join(parent, name, COMPLETE))) ?? null;
+}
+
+/** The time, or the next millisecond that no journal has. */
+function freeName(parent: string, now: number): string {
+  const name = new Date(now).toISOString().replaceAll(":", ".");
+  return existsSync(join(parent, name)) ? freeName(parent, now + 1) : name;
+}
+
+function plansIn(folder: string): JournalPlan[] {
+  const names = namesIn(folder).filter((name) => PLAN.test(name));
+  return names.map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as JournalPlan);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (isAbsence(error)) return [];
+    throw error;
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}

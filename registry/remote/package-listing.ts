@@ -1,0 +1,123 @@
+import { type Digest, isDigest } from "../oci/digest";
+import { RegistryError } from "../oci/errors";
+import { type Answer, Transport } from "../oci/http";
+import { isTag } from "../oci/reference";
+import type { WriterOptions } from "../storage/registry-writer";
+
+/** What a repository holds by its maker's own listing, with when each was pushed last, in milliseconds since the epoch. */
+export interface Listed {
+  tags: Map<string, number>;
+  /** Manifests that were pushed by digest, and so may have no tag. */
+  digests: Map<Digest, number>;
+}
+
+/** How an owner's packages were listed. */
+type Listing = ReadonlyMap<string, Listed> | "refused" | null;
+
+/** Of an answer, in bytes: 50 packages with their owners take some 100 kB. */
+const PAGE_LIMIT = 8 * 1024 * 1024;
+/** The most that Gitea gives unless it is configured otherwise (api.MAX_RESPONSE_ITEMS). */
+const PAGE = 50;
+/** No owner has more; a listing without an end stops here. */
+const MOST_PAGES = 20_000;
+
+/**
+ * What Gitea and Forgejo list of an owner's packages, which is the only way to learn of manifests without a tag: the
+ * distribution specification has none. https://docs.gitea.com/api/#tag/package/operation/listPackages
+ */
+export class PackageListing {
+  readonly #transport: Transport;
+  readonly #origin: string;
+  readonly #headers: Record<string, string>;
+  readonly #owners = new Map<string, Promise<Listing>>();
+
+  constructor({ url, credentials, timeout = 30, ca, insecureSkipTlsVerify }: WriterOptions) {
+    this.#origin = url.origin;
+    this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify });
+    // It takes no token of the registry's token service.
+    this.#headers =
+      credentials?.kind === "password"
+        ? {
+            authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`,
+          }
+        : {};
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  /**
+   * What is listed of a repository; "refused" where the registry has such a listing and does not show it; null where it has none.
+   *
+   * @throws ExchangeError when there is no answer, RegistryError when the listing ends early
+   */
+  async of(repository: string): Promise<Listed | "refused" | null> {
+    const slash = repository.indexOf("/");
+    if (slash < 0) return null;
+    const owner = repository.slice(0, slash);
+    let listing = this.#owners.get(owner);
+    if (listing === undefined) {
+      listing = this.#list(owner);
+      this.#owners.set(owner, listing);
+    }
+    const listed = await listing;
+    if (listed === null || listed === "refused") return listed;
+    return listed.get(repository.slice(slash + 1)) ?? { tags: new Map(), digests: new Map() };
+  }
+
+  async #list(owner: string): Promise<Listing> {
+    const packages = new Map<string, Listed>();
+    let seen = 0;
+    for (let page = 1; page <= MOST_PAGES; page++) {
+      const path = `/api/v1/packages/${owner}?type=container&page=${page}&limit=${PAGE}`;
+      const answer = await this.#transport.exchange({
+        origin: this.#origin,
+        path,
+        method: "GET",
+        headers: this.#headers,
+        limit: PAGE_LIMIT,
+      });
+      const versions = versionsIn(answer);
+      if (versions === null && page > 1) throw endedEarly(this.#origin, answer.status);
+      if (versions === null) return [401, 403].includes(answer.status) ? "refused" : null;
+      for (const version of versions) note(packages, version);
+      seen += versions.length;
+      if (versions.length === 0 || seen >= Number(answer.headers["x-total-count"] ?? Number.POSITIVE_INFINITY)) break;
+    }
+    return packages;
+  }
+}
+
+function endedEarly(origin: string, status: number): RegistryError {
+  return new RegistryError("unreachable", `${origin} ended its list of packages with ${status}`, "run it again");
+}
+
+interface Version {
+  name: string;
+  version: string;
+  at: number;
+}
+
+/** Null where the answer is no such list. */
+function versionsIn({ status, body }: Answer): Version[] | null {
+  if (status !== 200) return null;
+  try {
+    const entries: unknown = JSON.parse(body.toString("utf8"));
+    if (!Array.isArray(entries)) return null;
+    return entries.flatMap(({ type, name, version, created_at }: Record<string, unknown>) => {
+      const at = Date.parse(String(created_at));
+      const isUsable = type === "container" && typeof name === "string" && typeof version === "string";
+      return isUsable && !Number.isNaN(at) ? [{ name, version, at }] : [];
+    });
+  } catch {
+    return null;
+  }
+}
+
+function note(packages: Map<string, Listed>, { name, version, at }: Version): void {
+  const listed = packages.get(name) ?? { tags: new Map(), digests: new Map() };
+  packages.set(name, listed);
+  if (isDigest(version)) listed.digests.set(version, at);
+  else if (isTag(version)) listed.tags.set(version, at);
+}

@@ -1,0 +1,195 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { RetentionPolicy } from "../../site/retention";
+import type { RegistryClient } from "../oci/client";
+import type { Digest } from "../oci/digest";
+import type { Failure } from "../oci/failure";
+import { compare } from "../oci/graph";
+import type { TagOfRepository } from "../storage/prune";
+import type { RegistryWriter } from "../storage/registry-writer";
+import { walked } from "../storage/repair";
+import type { Doubt } from "../storage/tag-age";
+import { RemoteJournal } from "./journal";
+import type { PackageListing } from "./package-listing";
+import { planRemote, type RemotePlan, type Untagged } from "./plan";
+import { type RemovalProblem, type RemovalRun, RepositoryRemoval, type Spared } from "./removal";
+
+export interface RemotePruneReport {
+  /** The registry's origin. */
+  registry: string;
+  policy: RetentionPolicy;
+  /** Whether the registry tells what no tag leads to, and when tags were pushed; else the dates of the images decide. */
+  untagged: Untagged;
+  keep: { tags: number; manifests: number };
+  remove: {
+    tags: RemovedTag[];
+    manifests: { repository: string; digest: Digest }[];
+    /** What the registry can free of what was read, by the descriptors: an upper limit, where other repositories share it. */
+    blobs: number;
+    bytes: number;
+  };
+  applied: boolean;
+  /** The tags that stay. */
+  kept: TagOfRepository[];
+  /** Repositories of which nothing goes, with the reason. */
+  skipped: { repository: string; reason: string }[];
+  /** Tags of which nobody can tell how old they are, and that therefore decided nothing. */
+  doubts: { repository: string; doubt: Doubt; tags: number }[];
+  /** What stays although the plan names it, with the reason; empty without `applied`. */
+  spared: Spared[];
+  /** Removals that did not succeed; empty without `applied`. */
+  problems: RemovalProblem[];
+  /** What is broken afterwards in the repositories from which something went; empty without `applied`. */
+  remaining: Failure[];
+  /** The folder that holds what was removed; null where nothing was. */
+  journal: string | null;
+}
+
+export interface RemovedTag extends TagOfRepository {
+  /** "tag": its manifest stays, so that it goes only where the registry can delete a tag alone. */
+  by: "digest" | "tag";
+}
+
+export interface RemotePruneOptions {
+  policy: RetentionPolicy;
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** Only these, listed or not. @default all that the catalog lists */
+  repositories?: readonly string[];
+  /** Manifests of each repository that stay whatever the policy says. @default none */
+  inUse?: ReadonlyMap<string, ReadonlySet<Digest>>;
+  listing: PackageListing;
+  /** The folder of the journals. */
+  journals: string;
+}
+
+export interface RemoteApplyOptions extends RemotePruneOptions {
+  writer: RegistryWriter;
+  /**
+   * How long to wait before the last look, in milliseconds: a push that the registry had found in order before something of
+   * it went is under its tag by then. @default 3000
+   */
+  settle?: number;
+}
+
+/** Plans what a registry keeps and what goes, over HTTP. Nothing is changed. @throws as planRemote */
+export async function planRemotePrune(client: RegistryClient, options: RemotePruneOptions): Promise<RemotePruneReport> {
+  const orphans = RemoteJournal.orphans(options.journals, client.url);
+  return describe(client, options.policy, await planRemote(client, { ...options, orphans }));
+}
+
+/**
+ * Removes what the plan says, while others may push. It may be ended at any moment: no manifest goes before those that name
+ * it, each is in the journal before it goes, and the same call does the rest.
+ *
+ * @throws as planRemote; StorageRefusal when the registry takes no deletions, or another run is at work
+ */
+export async function applyRemotePrune(
+  client: RegistryClient,
+  options: RemoteApplyOptions,
+): Promise<RemotePruneReport> {
+  const journal = await RemoteJournal.open(options.journals, client.url, options.now);
+  let hasRemoved = false;
+  try {
+    const orphans = RemoteJournal.orphans(options.journals, client.url);
+    const plan = await planRemote(client, { ...options, orphans });
+    const isWhole = [...orphans.keys()].every((name) => isPlanned(plan, name));
+    const report = { ...describe(client, options.policy, plan), applied: true };
+    const changing = plan.repositories.filter(
+      ({ plan: { removedTags, removedManifests } }) => removedTags.length + removedManifests.length > 0,
+    );
+    if (changing.length === 0) {
+      if (isWhole) journal.complete();
+      return report;
+    }
+    journal.begin({
+      registry: client.url.origin,
+      manifests: Object.fromEntries(changing.map(({ remote, plan }) => [remote.name, plan.removedManifests])),
+    });
+    const holdsBlobs = plan.untagged !== "hidden";
+    const run: RemovalRun = { client, writer: options.writer, journal, holdsBlobs, deletesTags: null };
+    const removals = changing.map((each) => new RepositoryRemoval(run, each));
+    try {
+      for (const removal of removals) await removal.apply();
+    } finally {
+      hasRemoved = removals.some((each) => each.hasRemoved);
+    }
+    await sleep(options.settle ?? SETTLE);
+    for (const removal of removals) await removal.settle();
+    const repositories = removals.map(({ name }) => name);
+    const { failures } = await walked(client, {
+      blobs: "none",
+      catalog: false,
+      repositories,
+      selection: { kind: "all" },
+    });
+    const problems = removals.flatMap((each) => each.problems);
+    if (problems.length === 0 && isWhole) journal.complete();
+    const spared = removals.flatMap((each) => each.spared());
+    return { ...report, spared, problems, remaining: failures, journal: hasRemoved ? journal.folder : null };
+  } finally {
+    if (!hasRemoved) journal.discard();
+    await journal.close();
+  }
+}
+
+const SETTLE = 3000;
+
+/** Whether the plan has looked at all of a repository. */
+function isPlanned({ repositories, skipped }: RemotePlan, name: string): boolean {
+  return !skipped.has(name) && repositories.some(({ remote }) => remote.name === name);
+}
+
+function describe({ url }: RegistryClient, policy: RetentionPolicy, plan: RemotePlan): RemotePruneReport {
+  const { repositories, skipped, untagged } = plan;
+  const kept = repositories.flatMap(({ remote: { name }, plan: { keptTags } }) =>
+    keptTags.map((tag) => ({ repository: name, ...tag })),
+  );
+  return {
+    registry: url.origin,
+    policy,
+    untagged,
+    keep: {
+      tags: kept.length,
+      manifests: repositories.reduce((sum, each) => sum + each.plan.keptManifests.length, 0),
+    },
+    remove: {
+      tags: repositories.flatMap(({ remote: { name }, look, plan: { removedTags, removedManifests } }) => {
+        const gone = new Set(removedManifests);
+        return removedTags.map((tag): RemovedTag => {
+          const goes = gone.has(look.tags.get(tag.tag) as Digest);
+          return { repository: name, ...tag, by: goes ? "digest" : "tag" };
+        });
+      }),
+      manifests: repositories.flatMap(({ remote: { name }, plan: { removedManifests } }) =>
+        removedManifests.toSorted(compare).map((digest) => ({ repository: name, digest })),
+      ),
+      ...freed(plan),
+    },
+    applied: false,
+    kept,
+    skipped: [...skipped]
+      .map(([repository, reason]) => ({ repository, reason }))
+      .sort((a, b) => compare(a.repository, b.repository)),
+    doubts: repositories.flatMap(({ remote: { name }, plan: { doubts } }) =>
+      Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
+    ),
+    spared: [],
+    problems: [],
+    remaining: [],
+    journal: null,
+  };
+}
+
+function freed({ repositories }: RemotePlan): { blobs: number; bytes: number } {
+  const needed = new Set(repositories.flatMap(({ plan: { keptBlobs } }) => keptBlobs));
+  const sizes = new Map<Digest, number>();
+  for (const { remote, plan } of repositories) {
+    for (const digest of plan.removedManifests) {
+      for (const each of [digest, ...(remote.manifests.get(digest)?.references ?? [])]) {
+        const size = remote.sizes.get(each);
+        if (size !== undefined && !needed.has(each)) sizes.set(each, size);
+      }
+    }
+  }
+  return { blobs: sizes.size, bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0) };
+}

@@ -1,0 +1,395 @@
+import { checkManifest } from "../oci/check";
+import type { RegistryClient } from "../oci/client";
+import { type Digest, isDigest } from "../oci/digest";
+import { ExchangeError } from "../oci/http";
+import { StorageRefusal } from "../storage/refusal";
+import { type RegistryWriter, WriteRefused } from "../storage/registry-writer";
+import type { RemoteJournal, Removal } from "./journal";
+import { closure, type PlannedRepository } from "./plan";
+import { type Look, Unlisted } from "./repository";
+
+/** What the plan had named and stays all the same. */
+export interface Spared {
+  repository: string;
+  /** Null where a manifest stays. */
+  tag: string | null;
+  digest: Digest;
+  reason: string;
+}
+
+/** What did not succeed, in one line. */
+export interface RemovalProblem {
+  repository: string;
+  digest: Digest;
+  message: string;
+}
+
+/** What one run shares over its repositories. */
+export interface RemovalRun {
+  client: RegistryClient;
+  writer: RegistryWriter;
+  journal: RemoteJournal;
+  /** Whether the registry forgets the blobs of a manifest with it, as Gitea does: they are then held for an undo. */
+  holdsBlobs: boolean;
+  /** Null as long as nobody has tried. */
+  deletesTags: boolean | null;
+}
+
+/** Requests for tags that each removal may cost beside its own; every tag is asked for at least as often as that allows. */
+const TAGS_A_REMOVAL = 32;
+
+const TAGS_ALONE = "this registry deletes no tag without its manifest";
+
+interface Removed {
+  bytes: Buffer;
+  mediaType: string;
+}
+
+/**
+ * Removes what the plan says from one repository while others may push to it.
+ *
+ * Before each removal the list of tags is read, and every tag as often as TAGS_A_REMOVAL allows, at best each time. A tag
+ * that is new or was moved keeps all that it leads to; what of that is gone already is put back, parts before what names
+ * them. A deletion takes every tag of its manifest, also one that came after the last look: a tag that vanishes with it,
+ * although it led elsewhere, had been moved there, and is put back with it.
+ */
+export class RepositoryRemoval {
+  readonly problems: RemovalProblem[] = [];
+  readonly #planned: ReadonlySet<Digest>;
+  /** In the journal, and not asked to be removed yet. */
+  readonly #written = new Map<Digest, Removed>();
+  readonly #removed = new Map<Digest, Removed>();
+  readonly #putBack = new Map<Digest, Removed>();
+  readonly #held = new Set<Digest>();
+  #hasRemoved = false;
+  readonly #spared = new Map<Digest, string>();
+  /** Where the tags led when they were last read. */
+  #tags: Map<string, Digest>;
+  /** Tags of the plan that are not to go any more, with the reason. */
+  readonly #keptTags = new Map<string, string>();
+  /** Removed since every tag was read, the last one at the end. */
+  #recent: Digest[] = [];
+  /** Removed since the names of the tags were read. */
+  #last: Digest | null = null;
+
+  constructor(
+    private readonly run: RemovalRun,
+    private readonly planned: PlannedRepository,
+  ) {
+    this.#planned = new Set(planned.plan.removedManifests);
+    this.#tags = new Map(planned.look.tags);
+  }
+
+  get name(): string {
+    return this.planned.remote.name;
+  }
+
+  /** Whether the registry has deleted anything, or was asked to and has not said what it did. */
+  get hasRemoved(): boolean {
+    return this.#hasRemoved;
+  }
+
+  /** @throws StorageRefusal when the registry deletes nothing at all, RegistryError when it cannot be asked any more */
+  async apply(): Promise<void> {
+    try {
+      await this.look();
+      for (const digest of this.planned.plan.removedManifests) {
+        if (this.#spared.has(digest)) continue;
+        if (this.#recent.length * TAGS_A_REMOVAL >= this.#tags.size) await this.look();
+        await this.#remove(digest);
+      }
+      await this.#removeTags();
+      await this.look();
+    } catch (error) {
+      this.#give(error);
+    }
+  }
+
+  /** Looks once more when everything is done, at what was pushed meanwhile. */
+  async settle(): Promise<void> {
+    try {
+      await this.look();
+    } catch (error) {
+      this.#give(error);
+    }
+  }
+
+  /** What of the plan is there still, and why. */
+  spared(): Spared[] {
+    const manifests = [...this.#spared].filter(([digest]) => !this.#removed.has(digest));
+    const tags = this.planned.plan.removedTags.flatMap(({ tag }): Spared[] => {
+      const digest = this.#tags.get(tag);
+      if (digest === undefined) return [];
+      const reason = this.#keptTags.get(tag) ?? this.#spared.get(digest) ?? "it was pushed meanwhile";
+      return [{ repository: this.name, tag, digest, reason }];
+    });
+    return [...tags, ...manifests.map(([digest, reason]) => ({ repository: this.name, tag: null, digest, reason }))];
+  }
+
+  /** Reads every tag, and keeps what it leads to where that is news. */
+  async look(): Promise<void> {
+    const { remote } = this.planned;
+    let look = await remote.look();
+    if (look.unread.size > 0) look = await this.#mend(look);
+    const before = this.#tags;
+    this.#tags = look.tags;
+    for (const [tag, digest] of before) if (!look.tags.has(tag)) await this.#miss(tag, digest);
+    for (const [tag, digest] of look.tags) if (before.get(tag) !== digest) await this.#keep(digest, moved(tag));
+    this.#recent = [];
+    this.#last = null;
+  }
+
+  /**
+   * Reads the names of the tags, and those that are new, or outlived their manifest. Much cheaper than a look, and so done
+   * right before each removal.
+   */
+  async #glance(): Promise<void> {
+    const { remote } = this.planned;
+    const names = new Set(await remote.names());
+    for (const [tag, digest] of [...this.#tags]) {
+      if (names.has(tag)) continue;
+      this.#tags.delete(tag);
+      await this.#miss(tag, digest);
+    }
+    for (const tag of names) {
+      const known = this.#tags.get(tag);
+      if (known !== undefined && !this.#removed.has(known)) continue;
+      const found = await remote.resolve(tag);
+      if (typeof found !== "string") {
+        // It came, or came again, while its manifest was removed.
+        if (found.reason === "missing") await this.look();
+        return;
+      }
+      this.#tags.set(tag, found);
+      await this.#keep(found, moved(tag));
+    }
+    this.#last = null;
+  }
+
+  /** A tag is gone. With its manifest that is as it should be. */
+  async #miss(tag: string, digest: Digest): Promise<void> {
+    if (this.#removed.has(digest) || this.#putBack.has(digest) || this.#last === null) return;
+    // With its own manifest somebody else has removed it.
+    if (!(await this.#isThere(digest))) return;
+    const taken = this.#last;
+    await this.#keep(taken, moved(tag));
+    if (!(await this.#push(taken, tag))) return;
+    this.#tags.set(tag, taken);
+  }
+
+  /** Puts back what tags need that are listed and lead nowhere: they came while their manifests were removed. */
+  async #mend(look: Look): Promise<Look> {
+    const { remote } = this.planned;
+    const tags = new Map(look.tags);
+    for (const [tag, { reason, detail }] of look.unread) {
+      if (reason !== "missing") throw new Unlisted(`its tag ${tag} cannot be read: ${detail}`);
+      for (const digest of this.#recent.toReversed()) {
+        await this.#keep(digest, moved(tag));
+        const found = await remote.resolve(tag);
+        if (typeof found !== "string") continue;
+        tags.set(tag, found);
+        break;
+      }
+    }
+    return { tags, unread: new Map() };
+  }
+
+  /** Keeps a manifest with all below it and all that refers to it, and puts back what of that is gone. */
+  async #keep(digest: Digest, reason: string): Promise<void> {
+    const { remote } = this.planned;
+    await remote.readBelow([digest]);
+    for (const each of this.#partsFirst(closure(remote, [digest]))) {
+      if (!this.#planned.has(each)) continue;
+      this.#spared.set(each, this.#spared.get(each) ?? reason);
+      if (this.#removed.has(each)) await this.#push(each, null);
+    }
+  }
+
+  #partsFirst(digests: ReadonlySet<Digest>): Digest[] {
+    const order = new Set<Digest>();
+    const visit = (digest: Digest): void => {
+      for (const child of this.planned.remote.manifests.get(digest)?.children ?? []) {
+        if (digests.has(child) && !order.has(child)) visit(child);
+      }
+      order.add(digest);
+    };
+    for (const digest of digests) if (!order.has(digest)) visit(digest);
+    return [...order];
+  }
+
+  /** Puts back a manifest that was removed, or a tag of one. @returns whether that succeeded */
+  async #push(digest: Digest, tag: string | null): Promise<boolean> {
+    const removed = this.#removed.get(digest) ?? this.#putBack.get(digest);
+    if (removed === undefined) return false;
+    try {
+      await this.run.writer.pushManifest(this.name, tag ?? digest, removed.bytes, removed.mediaType);
+      this.#putBack.set(digest, removed);
+      this.#removed.delete(digest);
+      return true;
+    } catch (error) {
+      this.#fail(digest, `it is needed again, and could not be put back: ${lineOf(error)}`);
+      return false;
+    }
+  }
+  async #isThere(digest: Digest): Promise<boolean> {
+    return (await this.run.client.manifest(this.name, digest)).status === 200;
+  }
+
+  #fail(digest: Digest, message: string): void {
+    this.problems.push({ repository: this.name, digest, message });
+  }
+
+  async #remove(digest: Digest): Promise<void> {
+    const tags = [...this.#tags].filter(([, each]) => each === digest).map(([tag]) => tag);
+    const planned = new Set(this.planned.plan.removedTags.map(({ tag }) => tag));
+    const kept = tags.find((tag) => !planned.has(tag));
+    if (kept !== undefined) return this.#keep(digest, moved(kept));
+    if (!(await this.#journal({ repository: this.name, digest, mediaType: "", tags }))) return;
+    if (await this.#hasNewReferrer(digest)) return;
+    await this.#glance();
+    if (this.#spared.has(digest)) return;
+    await this.#delete(digest);
+  }
+
+  /** Whether something refers to it that the plan does not know, which keeps it. */
+  async #hasNewReferrer(digest: Digest): Promise<boolean> {
+    const { remote } = this.planned;
+    const referrers = await remote.listReferrers(digest);
+    const fault = remote.faults.get(digest);
+    if (fault !== undefined) {
+      await this.#giveUp(digest, `what refers to it cannot be read: ${fault.detail}`);
+      return true;
+    }
+    const unknown = referrers.find((each) => !this.#planned.has(each));
+    if (unknown === undefined) return false;
+    await this.#keep(digest, `${unknown} refers to it meanwhile`);
+    return true;
+  }
+
+  async #giveUp(digest: Digest, why: string): Promise<void> {
+    this.#fail(digest, why);
+    await this.#keep(digest, why);
+  }
+
+  async #delete(digest: Digest): Promise<void> {
+    try {
+      const status = await this.#ask(digest);
+      if (status >= 300 && status !== 404) return await this.#giveUp(digest, `its removal answered ${status}`);
+    } catch (error) {
+      if (!(error instanceof ExchangeError) || error.fault === "cancelled") throw error;
+      // Whether it was done nobody has said.
+      if (await this.#isThere(digest))
+        return this.#giveUp(digest, `its removal ended without an answer: ${error.message}`);
+    }
+    this.#noteRemoved(digest);
+  }
+
+  /** Asks for a deletion. @returns the status. @throws StorageRefusal when the registry takes none, or none from this account */
+  async #ask(reference: string): Promise<number> {
+    const before = this.#hasRemoved;
+    this.#hasRemoved = true;
+    const { status, unsupported } = await this.run.writer.removal(this.name, reference);
+    if (status >= 300) this.#hasRemoved = before;
+    const { host } = this.run.client.url;
+    if (unsupported && isDigest(reference)) throw deletesNothing(host, status);
+    if (status === 401 || status === 403) throw mayNotDelete(host, status);
+    return status;
+  }
+
+  #noteRemoved(digest: Digest): void {
+    const kept = this.#written.get(digest);
+    if (kept !== undefined) this.#removed.set(digest, kept);
+    this.#written.delete(digest);
+    this.#recent.push(digest);
+    this.#last = digest;
+  }
+  /** Keeps a manifest's bytes before it goes. @returns whether it is there to go */
+  async #journal(removal: Removal): Promise<boolean> {
+    const { digest } = removal;
+    const answer = await this.run.client.manifest(this.name, digest);
+    if (answer.status === 404) return false;
+    const check = checkManifest(answer, { digest, size: null });
+    if (!check.ok) {
+      await this.#giveUp(digest, `it cannot be read any more: ${check.fault.detail}`);
+      return false;
+    }
+    const type = answer.headers["content-type"];
+    const mediaType = typeof type === "string" ? type : (check.manifest.mediaType ?? "");
+    if (this.run.holdsBlobs && check.manifest.kind === "image") {
+      for (const blob of [
+        ...(check.manifest.config === null ? [] : [check.manifest.config]),
+        ...check.manifest.layers,
+      ]) {
+        if (this.#held.has(blob.digest)) continue;
+        this.#held.add(blob.digest);
+        await this.run.writer.hold(this.name, blob.digest);
+      }
+    }
+    this.run.journal.keep({ ...removal, mediaType }, answer.body);
+    this.#written.set(digest, { bytes: answer.body, mediaType });
+    return true;
+  }
+  /** Tags that go while their manifest stays. */
+  async #removeTags(): Promise<void> {
+    for (const { tag } of this.planned.plan.removedTags) {
+      const digest = this.planned.look.tags.get(tag);
+      if (digest === undefined || this.#planned.has(digest) || this.#tags.get(tag) !== digest) continue;
+      if (this.run.deletesTags === false) this.#keptTags.set(tag, TAGS_ALONE);
+      else await this.#removeTag(tag, digest);
+    }
+  }
+
+  async #removeTag(tag: string, digest: Digest): Promise<void> {
+    const { remote } = this.planned;
+    if (!(await this.#journal({ repository: this.name, digest, mediaType: "", tags: [tag] }))) return;
+    const others = [...this.#tags].filter(([other, each]) => each === digest && other !== tag).map(([other]) => other);
+    const found = await remote.resolve(tag);
+    if (!isDigest(found) || found !== digest) return;
+    const status = await this.#ask(tag);
+    this.run.deletesTags = status < 300 && (await this.#isThere(digest));
+    if (this.run.deletesTags) {
+      this.#tags.delete(tag);
+      return;
+    }
+    this.#keptTags.set(tag, TAGS_ALONE);
+    if (status >= 300) return;
+    // It took the manifest with the tag.
+    this.#noteRemoved(digest);
+    if (!(await this.#push(digest, null))) return;
+    for (const each of [...others, tag]) await this.#push(digest, each);
+  }
+
+  /** Ends the work on this repository, but not that on the others. */
+  #give(error: unknown): void {
+    const isOwn = error instanceof Unlisted || (error instanceof ExchangeError && error.fault !== "cancelled");
+    if (!isOwn) throw error;
+    const [digest] = this.planned.plan.removedManifests;
+    if (digest !== undefined) this.#fail(digest, lineOf(error));
+  }
+}
+
+function moved(tag: string): string {
+  return `${tag} leads to it since the plan`;
+}
+
+function lineOf(error: unknown): string {
+  if (error instanceof WriteRefused || error instanceof ExchangeError || error instanceof Unlisted)
+    return error.message;
+  throw error;
+}
+
+function deletesNothing(host: string, status: number): StorageRefusal {
+  return new StorageRefusal(
+    "no-deletions",
+    `${host} takes no deletions (${status})`,
+    "allow them (storage.delete.enabled of a distribution registry), or delete by the registry's own means where it has others",
+  );
+}
+
+function mayNotDelete(host: string, status: number): StorageRefusal {
+  return new StorageRefusal(
+    "unauthorized",
+    `${host} refuses the credentials for a deletion (${status})`,
+    "set REG_USER and REG_PASS to an account that may push and delete",
+  );
+}

@@ -1,0 +1,201 @@
+import { checkManifest } from "../oci/check";
+import type { RegistryClient } from "../oci/client";
+import type { Digest } from "../oci/digest";
+import { drain } from "../oci/drain";
+import { type Fault, faultOfExchange } from "../oci/failure";
+import { ExchangeError } from "../oci/http";
+import { readListing } from "../oci/listing";
+import { isManifestType, type Manifest, platformName } from "../oci/manifest";
+import { createdInConfig, dateOf, isEnd } from "../oci/newest";
+import { isTag } from "../oci/reference";
+import type { ReferrersApi } from "../oci/referrers";
+import { referencesOf } from "../storage/graph";
+
+/** What is known of a manifest that was read. */
+export interface RemoteManifest {
+  /** Manifests, config and layers it names. */
+  references: Digest[];
+  /** Those of the references that are manifests. */
+  children: Digest[];
+  subject: Digest | null;
+  /** When it was made, by its annotation, in milliseconds since the epoch. */
+  annotated: number | null;
+  /** Null for an index. */
+  config: Digest | null;
+  /** Children that are images of a platform, which tell when an index without a date was made. */
+  images: Digest[];
+}
+
+/** The tags of a repository at one moment. */
+export interface Look {
+  tags: Map<string, Digest>;
+  /** Tags that are listed and could not be read. */
+  unread: Map<string, Fault>;
+}
+
+/** An index in an index in an index says nothing more of its date. */
+const DEEPEST = 3;
+
+/** A registry's repository as it is read over HTTP: every manifest once, whatever leads to it. */
+export class RemoteRepository {
+  readonly manifests = new Map<Digest, RemoteManifest>();
+  /** What could not be read. */
+  readonly faults = new Map<Digest, Fault>();
+  /** Bytes of configs, layers and manifests, by their descriptors. */
+  readonly sizes = new Map<Digest, number>();
+  readonly #referrers = new Map<Digest, Set<Digest>>();
+  readonly #dates = new Map<Digest, number | null>();
+
+  constructor(
+    private readonly client: RegistryClient,
+    private readonly referrersApi: ReferrersApi,
+    readonly name: string,
+  ) {}
+
+  /** The names of the tags. @throws Unlisted when they are not told */
+  async names(): Promise<string[]> {
+    const { names, fault } = await readListing("tags", isTag, (next) => this.client.tags(this.name, next));
+    if (fault === null) return names;
+    // Nothing is tagged, or not any more.
+    if (fault.reason === "missing" && names.length === 0) return [];
+    throw new Unlisted(`its list of tags cannot be read: ${fault.detail}`);
+  }
+
+  /** Every tag as it is now. @throws Unlisted */
+  async look(): Promise<Look> {
+    const look: Look = { tags: new Map(), unread: new Map() };
+    const names = await this.names();
+    await drain(names.toReversed(), this.client.concurrency, async (tag) => {
+      const found = await this.resolve(tag);
+      if (typeof found === "string") look.tags.set(tag, found);
+      else look.unread.set(tag, found);
+    });
+    return look;
+  }
+
+  /** What a tag leads to now, or why nobody can tell. */
+  async resolve(tag: string): Promise<Digest | Fault> {
+    try {
+      const check = checkManifest(await this.client.manifest(this.name, tag), { digest: null, size: null });
+      if (!check.ok) return check.fault;
+      this.#add(check.digest, check.manifest, check.size);
+      return check.digest;
+    } catch (error) {
+      return faultOf(error);
+    }
+  }
+
+  /**
+   * Reads manifests with all below them and, where the registry tells, what refers to them. What cannot be read is in
+   * `faults` afterwards.
+   */
+  async readBelow(digests: Iterable<Digest>): Promise<void> {
+    const pending = [...digests];
+    const seen = new Set<Digest>();
+    await drain(pending, this.client.concurrency, async (digest) => {
+      if (seen.has(digest)) return;
+      seen.add(digest);
+      const known = this.manifests.get(digest) ?? (await this.#read(digest));
+      if (known === null) return;
+      pending.push(...known.children, ...(await this.listReferrers(digest)));
+    });
+  }
+
+  /** What refers to a manifest by the registry's API, as it is now; none where it has no such API. */
+  async listReferrers(subject: Digest): Promise<Digest[]> {
+    const listed = await this.referrersApi.of(this.name, subject);
+    if (listed === null) return [];
+    if (listed.fault === null) this.faults.delete(subject);
+    else this.faults.set(subject, listed.fault);
+    return listed.descriptors.map(({ digest }) => digest);
+  }
+
+  /** What is known to refer to a manifest. */
+  referrersOf(subject: Digest): Digest[] {
+    return [...(this.#referrers.get(subject) ?? [])];
+  }
+
+  /** When an image was made, by what it says itself, in milliseconds since the epoch; null where it does not say. */
+  async created(digest: Digest, depth = 0): Promise<number | null> {
+    const before = this.#dates.get(digest);
+    if (before !== undefined) return before;
+    const date = await this.#dateOf(digest, depth);
+    this.#dates.set(digest, date);
+    return date;
+  }
+
+  async #dateOf(digest: Digest, depth: number): Promise<number | null> {
+    const node = this.manifests.get(digest);
+    if (node === undefined) return null;
+    if (node.annotated !== null) return node.annotated;
+    if (node.config !== null) return this.#dateIn(node.config);
+    if (depth >= DEEPEST) return null;
+    for (const child of node.images) {
+      const date = await this.created(child, depth + 1);
+      if (date !== null) return date;
+    }
+    return null;
+  }
+
+  async #dateIn(config: Digest): Promise<number | null> {
+    try {
+      const created = await createdInConfig(this.client, this.name, config);
+      return created === "hidden" ? null : created;
+    } catch (error) {
+      if (isEnd(error)) throw error;
+      return null;
+    }
+  }
+
+  async #read(digest: Digest): Promise<RemoteManifest | null> {
+    this.faults.delete(digest);
+    try {
+      const check = checkManifest(await this.client.manifest(this.name, digest), { digest, size: null });
+      if (check.ok) return this.#add(digest, check.manifest, check.size);
+      this.faults.set(digest, check.fault);
+    } catch (error) {
+      this.faults.set(digest, faultOf(error));
+    }
+    return null;
+  }
+
+  #add(digest: Digest, manifest: Manifest, size: number): RemoteManifest {
+    const known = this.manifests.get(digest);
+    if (known !== undefined) return known;
+    const entries = manifest.kind === "index" ? manifest.manifests : [];
+    const children = entries.filter(({ mediaType }) => isManifestType(mediaType));
+    const subject = manifest.subject?.digest ?? null;
+    const node: RemoteManifest = {
+      references: referencesOf(manifest),
+      children: children.map((child) => child.digest),
+      subject,
+      annotated: dateOf(manifest.annotations?.["org.opencontainers.image.created"]),
+      config: manifest.kind === "image" ? (manifest.config?.digest ?? null) : null,
+      images: children.filter((child) => platformName(child) !== null).map((child) => child.digest),
+    };
+    this.manifests.set(digest, node);
+    this.faults.delete(digest);
+    this.sizes.set(digest, size);
+    if (manifest.kind === "image") {
+      for (const blob of [...(manifest.config === null ? [] : [manifest.config]), ...manifest.layers]) {
+        if (blob.urls === undefined) this.sizes.set(blob.digest, blob.size);
+      }
+    }
+    if (subject !== null) {
+      const referring = this.#referrers.get(subject) ?? new Set();
+      this.#referrers.set(subject, referring.add(digest));
+    }
+    return node;
+  }
+}
+
+/** The tags of a repository cannot be listed; the message says why in one line. */
+export class Unlisted extends Error {
+  override readonly name = "Unlisted";
+}
+
+/** Passes over what could not be learned, but not over the end of the run. */
+function faultOf(error: unknown): Fault {
+  if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
+  throw error;
+}

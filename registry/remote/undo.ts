@@ -1,0 +1,112 @@
+import type { RegistryClient } from "../oci/client";
+import type { Digest } from "../oci/digest";
+import { ExchangeError } from "../oci/http";
+import { parseManifest } from "../oci/manifest";
+import { ReferrersApi } from "../oci/referrers";
+import { StorageRefusal } from "../storage/refusal";
+import { type RegistryWriter, WriteRefused } from "../storage/registry-writer";
+import { finishJournal, type ReadJournal } from "./journal";
+import type { RemovalProblem } from "./removal";
+import { RemoteRepository } from "./repository";
+
+export interface RemoteUndoReport {
+  /** The registry's origin. */
+  registry: string;
+  journal: string;
+  /** What was put back, with the tags that were. */
+  restored: { repository: string; digest: Digest; tags: string[] }[];
+  /** Tags that lead to something else by now, and were left there. */
+  left: { repository: string; tag: string; digest: Digest }[];
+  problems: RemovalProblem[];
+}
+
+type Kept = ReadJournal["removals"][number];
+
+/**
+ * Puts back what a clean-up removed, by digest and by tag, parts before what names them. A tag that is there by now is left
+ * where it points. May be ended at any moment and run again.
+ *
+ * @throws StorageRefusal when the registry takes no pushes
+ */
+export async function undoRemotePrune(
+  client: RegistryClient,
+  writer: RegistryWriter,
+  folder: string,
+  { removals }: ReadJournal,
+): Promise<RemoteUndoReport> {
+  await client.ping();
+  const report: RemoteUndoReport = {
+    registry: client.url.origin,
+    journal: folder,
+    restored: [],
+    left: [],
+    problems: [],
+  };
+  const referrers = new ReferrersApi(client);
+  for (const kept of partsFirst(removals)) {
+    const { repository, digest } = kept;
+    const remote = new RemoteRepository(client, referrers, repository);
+    try {
+      await putBack(kept, remote, client, writer, report);
+    } catch (error) {
+      if (!(error instanceof WriteRefused || error instanceof ExchangeError)) throw error;
+      if (error instanceof WriteRefused && [401, 403, 405].includes(error.status))
+        throw refused(client.url, error.status);
+      report.problems.push({ repository, digest, message: error.message });
+    }
+  }
+  if (report.problems.length === 0) finishJournal(folder);
+  return report;
+}
+
+async function putBack(
+  { repository, digest, mediaType, tags, bytes }: Kept,
+  remote: RemoteRepository,
+  client: RegistryClient,
+  writer: RegistryWriter,
+  report: RemoteUndoReport,
+): Promise<void> {
+  const restored: string[] = [];
+  for (const tag of tags) {
+    const found = await remote.resolve(tag);
+    if (typeof found === "string") {
+      if (found !== digest) report.left.push({ repository, tag, digest: found });
+      continue;
+    }
+    if (found.reason !== "missing") throw new ExchangeError("unreachable", `the tag ${tag} ${found.detail}`);
+    await writer.pushManifest(repository, tag, bytes, mediaType);
+    restored.push(tag);
+  }
+  // With a tag it is there; pushed by its digest too, it would have a version of its own on Gitea.
+  const isThere = (await client.manifest(repository, digest)).status === 200;
+  if (!isThere) await writer.pushManifest(repository, digest, bytes, mediaType);
+  if (!isThere || restored.length > 0) report.restored.push({ repository, digest, tags: restored });
+}
+
+function partsFirst(removals: readonly Kept[]): Kept[] {
+  const key = (repository: string, digest: Digest) => `${repository}@${digest}`;
+  const known = new Map(removals.map((kept) => [key(kept.repository, kept.digest), kept]));
+  const order = new Set<Kept>();
+  const visit = (kept: Kept): void => {
+    if (order.has(kept)) return;
+    for (const part of partsOf(kept)) {
+      const found = known.get(key(kept.repository, part));
+      if (found !== undefined) visit(found);
+    }
+    order.add(kept);
+  };
+  for (const kept of removals.toReversed()) visit(kept);
+  return [...order];
+}
+
+function partsOf({ bytes, mediaType }: Kept): Digest[] {
+  const manifest = parseManifest(bytes, mediaType);
+  return manifest.kind === "index" ? manifest.manifests.map(({ digest }) => digest) : [];
+}
+
+function refused({ host }: URL, status: number): StorageRefusal {
+  if (status === 405)
+    return new StorageRefusal("read-only", `${host} takes no pushes (405)`, "make it writable and run this again");
+  const hint = "set REG_USER and REG_PASS to an account that may push";
+  return new StorageRefusal("unauthorized", `${host} refuses the credentials for a push (${status})`, hint);
+}

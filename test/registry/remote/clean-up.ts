@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RegistryClient } from "../../../registry/oci/client";
+import type { Credentials } from "../../../registry/oci/credentials";
+import { readJournal } from "../../../registry/remote/journal";
+import { PackageListing } from "../../../registry/remote/package-listing";
+import {
+  applyRemotePrune,
+  planRemotePrune,
+  type RemotePruneOptions,
+  type RemotePruneReport,
+} from "../../../registry/remote/prune";
+import { type RemoteUndoReport, undoRemotePrune } from "../../../registry/remote/undo";
+import { RegistryWriter } from "../../../registry/storage/registry-writer";
+import type { RetentionPolicy } from "../../../site/retention";
+
+export const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"][number]> = {}): RetentionPolicy => ({
+  rules: [{ repositories: "**", keepNewest, ...more }],
+});
+
+/** Clean-ups of one registry over HTTP, with journals of their own. */
+export class CleanUp {
+  readonly journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
+  /** Milliseconds. */
+  settle = 0;
+
+  constructor(
+    readonly url: URL,
+    readonly credentials: Credentials | null = null,
+  ) {}
+
+  remove(): void {
+    rmSync(this.journals, { recursive: true });
+  }
+
+  plan(policy: RetentionPolicy, more: Partial<RemotePruneOptions> = {}): Promise<RemotePruneReport> {
+    return this.#with((client, listing) => planRemotePrune(client, { ...this.#scope(policy, listing), ...more }));
+  }
+
+  /** @param change makes the writer one that fails, for one */
+  apply(
+    policy: RetentionPolicy,
+    more: Partial<RemotePruneOptions> = {},
+    change: (writer: RegistryWriter) => void = () => {},
+  ): Promise<RemotePruneReport> {
+    return this.#with((client, listing, writer) => {
+      change(writer);
+      return applyRemotePrune(client, { ...this.#scope(policy, listing), writer, settle: this.settle, ...more });
+    });
+  }
+
+  undo(journal: string, change: (writer: RegistryWriter) => void = () => {}): Promise<RemoteUndoReport> {
+    return this.#with((client, _, writer) => {
+      change(writer);
+      return undoRemotePrune(client, writer, journal, readJournal(journal));
+    });
+  }
+
+  #scope(policy: RetentionPolicy, listing: PackageListing) {
+    return { policy, now: Date.now(), listing, journals: this.journals };
+  }
+
+  async #with<T>(
+    act: (client: RegistryClient, listing: PackageListing, writer: RegistryWriter) => Promise<T>,
+  ): Promise<T> {
+    const access = { url: this.url, credentials: this.credentials };
+    const [client, listing, writer] = [
+      new RegistryClient(access),
+      new PackageListing(access),
+      new RegistryWriter(access),
+    ];
+    try {
+      return await act(client, listing, writer);
+    } finally {
+      await Promise.all([client.close(), listing.close(), writer.close()]);
+    }
+  }
+}

@@ -1,0 +1,229 @@
+import fc from "fast-check";
+import type { RegistryWriter } from "../../../registry/storage/registry-writer";
+import { artifact, image, index, layer, type Manifest, referrersTag } from "../../lab/images";
+import { FakeRegistry } from "../oci/fake-registry";
+import { CleanUp, newest } from "./clean-up";
+
+/** How many registries; the bench takes more. */
+const ROUNDS = Number(process.env.WARDEN_ROUNDS || 12);
+
+interface Push {
+  repository: string;
+  form: number;
+  n: number;
+  tags: string[];
+  /** Tagged as that which refers to this image. */
+  refersTo: number | null;
+}
+
+const annotations = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n + 1}T00:00:00Z` });
+const single = (n: number) => image(`image ${n}`, { layers: [layer("base")], annotations: annotations(n) });
+
+/** What may be pushed; few of each, so that parts are shared and tags are pushed again. */
+const FORMS: ((n: number) => Manifest)[] = [
+  single,
+  (n) => index([single(n), image("shared", { layers: [layer("base")] })], { annotations: annotations(n) }),
+  (n) => index([index([single(n)]), single((n + 1) % 4)], { annotations: annotations(n) }),
+  (n) => artifact(`signature ${n}`, { subject: single(n) }),
+  (n) => artifact(`of signature ${n}`, { subject: artifact(`signature ${n}`, { subject: single(n) }) }),
+];
+
+const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) => Manifest)(n);
+
+const push: fc.Arbitrary<Push> = fc.record({
+  repository: fc.constantFrom("app", "team/tool"),
+  form: fc.nat(FORMS.length - 1),
+  n: fc.nat(3),
+  tags: fc.uniqueArray(fc.constantFrom("v1", "v2", "v3", "v4", "latest"), { maxLength: 2 }),
+  refersTo: fc.option(fc.nat(3), { freq: 3 }),
+});
+
+type State = Record<string, { tags: Record<string, string>; manifests: string[] }>;
+
+const REPOSITORIES = ["app", "team/tool"];
+
+function stateOf(registry: FakeRegistry): State {
+  return Object.fromEntries(
+    REPOSITORIES.map((name) => {
+      const { tags, manifests } = registry.repository(name);
+      return [name, { tags: Object.fromEntries([...tags].sort()), manifests: [...manifests.keys()].sort() }];
+    }),
+  );
+}
+
+/** What each manifest names and is about, read from the bytes. */
+function edges(
+  registry: FakeRegistry,
+  name: string,
+): Map<string, { parts: string[]; subject: string | null; date: number }> {
+  return new Map(
+    [...registry.repository(name).manifests].map(([digest, { bytes }]) => {
+      const json = JSON.parse(bytes.toString());
+      const date = Date.parse(json.annotations?.["org.opencontainers.image.created"]);
+      const parts = (json.manifests ?? []).map((each: { digest: string }) => each.digest);
+      return [digest, { parts, subject: json.subject?.digest ?? null, date }];
+    }),
+  );
+}
+
+/**
+ * What a clean-up has to leave, by another way than the planner's: everything is kept that can be reached from the tags
+ * that stay, over parts, subjects and what refers to a manifest, until nothing more comes; what no tag reached before stays
+ * too, because a registry without a listing does not tell of it.
+ */
+function ideal(registry: FakeRegistry, keepNewest: number): State {
+  const before = stateOf(registry);
+  const kept: State = Object.fromEntries(REPOSITORIES.map((name) => [name, { tags: {}, manifests: [] as string[] }]));
+  const graphs = new Map(REPOSITORIES.map((name) => [name, edges(registry, name)]));
+  const reach = (name: string, from: string[], withSubjects: boolean): Set<string> => {
+    const graph = graphs.get(name) ?? new Map();
+    const found = new Set(from.filter((digest) => graph.has(digest)));
+    for (let size = -1; size < found.size; ) {
+      size = found.size;
+      for (const [digest, { parts, subject }] of graph) {
+        if (found.has(digest)) {
+          for (const part of parts) if (graph.has(part)) found.add(part);
+          if (withSubjects && subject !== null && graph.has(subject)) found.add(subject);
+        } else if (registry.hasReferrers || withSubjects) {
+          if (subject !== null && found.has(subject) && (registry.hasReferrers || seen.get(name)?.has(digest)))
+            found.add(digest);
+        }
+      }
+    }
+    return found;
+  };
+  const seen = new Map<string, Set<string>>();
+  for (const name of REPOSITORIES) seen.set(name, reach(name, Object.values(before[name]?.tags ?? {}), false));
+  const isFallback = (tag: string) => tag.startsWith("sha256-");
+  for (const name of REPOSITORIES) {
+    const graph = graphs.get(name);
+    const dated = Object.entries(before[name]?.tags ?? {})
+      .filter(([tag]) => !isFallback(tag))
+      .map(([tag, digest]) => ({ tag, digest, date: graph?.get(digest)?.date ?? Number.NaN }));
+    const dates = dated.map(({ date }) => date).filter((date) => !Number.isNaN(date));
+    const last = dates.sort((a, b) => b - a)[keepNewest - 1] ?? Number.NEGATIVE_INFINITY;
+    for (const { tag, digest, date } of dated) {
+      if (Number.isNaN(date) || date >= last) (kept[name] as State[string]).tags[tag] = digest;
+    }
+  }
+  const present = new Set(REPOSITORIES.flatMap((name) => [...(seen.get(name) ?? [])]));
+  for (let changed = true; changed; ) {
+    changed = false;
+    const closed = new Map(
+      REPOSITORIES.map((name) => [name, reach(name, Object.values(kept[name]?.tags ?? {}), true)]),
+    );
+    const anywhere = new Set([...closed.values()].flatMap((each) => [...each]));
+    for (const name of REPOSITORIES) {
+      for (const [tag, digest] of Object.entries(before[name]?.tags ?? {})) {
+        const subject = tag.replace("-", ":");
+        const own = (kept[name] as State[string]).tags;
+        if (!isFallback(tag) || own[tag] !== undefined) continue;
+        const stays = seen.get(name)?.has(subject) ? closed.get(name)?.has(subject) : anywhere.has(subject);
+        if (!stays && present.has(subject)) continue;
+        own[tag] = digest;
+        changed = true;
+      }
+    }
+  }
+  for (const name of REPOSITORIES) {
+    const closed = reach(name, Object.values(kept[name]?.tags ?? {}), true);
+    const state = kept[name] as State[string];
+    state.tags = Object.fromEntries(Object.entries(state.tags).sort());
+    state.manifests = (before[name]?.manifests ?? []).filter(
+      (digest) => closed.has(digest) || !seen.get(name)?.has(digest),
+    );
+  }
+  return kept;
+}
+
+/** Every kept tag leads to what it did, with all its parts. */
+function expectServed(registry: FakeRegistry, expected: State): void {
+  for (const [name, { tags, manifests }] of Object.entries(expected)) {
+    const now = stateOf(registry)[name] as State[string];
+    expect(now.tags).toMatchObject(tags);
+    expect(now.manifests).toEqual(expect.arrayContaining(manifests));
+  }
+}
+
+/** Whatever a tag leads to is there, also of tags that are to go: nothing is removed before what names it. */
+function expectWhole(registry: FakeRegistry): void {
+  for (const name of REPOSITORIES) {
+    const graph = edges(registry, name);
+    const pending = [...registry.repository(name).tags.values()];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const node = graph.get(next);
+      if (node === undefined) throw new Error(`${name}@${next} is needed and gone`);
+      pending.push(...node.parts);
+    }
+  }
+}
+
+/** Ends a run before or after the n-th change that it asks for. */
+const killAt = (n: number, isDone: boolean) => {
+  let left = n;
+  return (writer: RegistryWriter) => {
+    for (const method of ["removal", "pushManifest"] as const) {
+      const real = writer[method].bind(writer) as (...args: unknown[]) => Promise<unknown>;
+      Object.assign(writer, {
+        [method]: async (...args: unknown[]) => {
+          const isLast = left-- === 0;
+          if (isLast && !isDone) throw new Error("killed");
+          const answer = await real(...args);
+          if (isLast) throw new Error("killed");
+          return answer;
+        },
+      });
+    }
+  };
+};
+
+const orKilled = (error: Error): null => {
+  if (error.message !== "killed") throw error;
+  return null;
+};
+
+test("a clean-up ends at the ideal wherever it was ended, never breaks a kept tag, and its undo brings all of it back", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(push, { minLength: 1, maxLength: 8 }),
+      fc.integer({ min: 1, max: 3 }),
+      fc.boolean(),
+      fc.nat(12),
+      fc.boolean(),
+      async (pushes, keepNewest, hasReferrers, kill, isDone) => {
+        const registry = await FakeRegistry.start();
+        const cleanUp = new CleanUp(registry.url);
+        try {
+          registry.deletes = { digests: true, tags: true };
+          registry.hasReferrers = hasReferrers;
+          for (const name of REPOSITORIES) registry.repository(name);
+          for (const { repository, form, n, tags, refersTo } of pushes) {
+            const fallback = refersTo === null ? [] : [referrersTag(single(refersTo))];
+            registry.push(repository, made(form, n), ...tags, ...fallback);
+          }
+          const before = stateOf(registry);
+          const expected = ideal(registry, keepNewest);
+          const policy = newest(keepNewest);
+
+          const first = await cleanUp.apply(policy, {}, killAt(kill, isDone)).catch(orKilled);
+          expectServed(registry, expected);
+          expectWhole(registry);
+          const second = await cleanUp.apply(policy);
+          expect(second).toMatchObject({ problems: [], remaining: [], spared: [] });
+          expect(stateOf(registry)).toEqual(expected);
+          expect(await cleanUp.plan(policy)).toMatchObject({ remove: { tags: [], manifests: [] } });
+
+          const journal = second.journal ?? first?.journal ?? null;
+          if (journal === null) return;
+          await cleanUp.undo(journal, killAt(kill % 4, isDone)).catch(orKilled);
+          expect(await cleanUp.undo(journal)).toMatchObject({ problems: [], left: [] });
+          expect(stateOf(registry)).toEqual(before);
+        } finally {
+          cleanUp.remove();
+          await registry.stop();
+        }
+      },
+    ),
+    { numRuns: ROUNDS },
+  );
+}, 3_600_000);
