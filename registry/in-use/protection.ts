@@ -59,6 +59,9 @@ export function mistrustOf(
   return null;
 }
 
+/** Of the clusters that nobody named, so many are read: nothing depends on them. */
+export const MOST_UNNAMED = 20;
+
 export const MISSING = `is missing: ${IN_USE_REPOSITORY} has no such tag`;
 
 function tooOld({ time }: InUseReport, hours: number, now: number): string | null {

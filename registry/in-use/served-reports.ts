@@ -1,9 +1,30 @@
 import { checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { matches } from "../oci/digest";
+import { compare } from "../oci/graph";
 import { ExchangeError } from "../oci/http";
-import { type FoundReport, MISSING } from "./protection";
+import { readListing } from "../oci/listing";
+import { isTag } from "../oci/reference";
+import { type FoundReport, MISSING, MOST_UNNAMED } from "./protection";
 import { IN_USE_REPOSITORY, layerOfReport, MalformedReport, MOST_BYTES, parseReport } from "./report";
+
+/**
+ * What each cluster says runs in it, as a registry serves it: of those that are named, and of others that have a tag.
+ *
+ * @param named the clusters that are to be there
+ * @param now milliseconds since the epoch
+ * @throws RegistryError where the registry as a whole cannot be asked
+ */
+export async function servedReports(
+  client: RegistryClient,
+  named: readonly string[],
+  now: number,
+): Promise<FoundReport[]> {
+  const listed = await readListing("tags", isTag, (next) => client.tags(IN_USE_REPOSITORY, next));
+  const others = listed.names.filter((tag) => !named.includes(tag));
+  const clusters = [...named, ...others.sort(compare).slice(0, MOST_UNNAMED)];
+  return Promise.all(clusters.map((cluster) => servedReport(client, cluster, now)));
+}
 
 /**
  * What a cluster says runs in it, as a registry serves it.

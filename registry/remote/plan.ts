@@ -1,4 +1,6 @@
 import type { RetentionPolicy, RetentionRule } from "../../site/retention";
+import { type FoundReport, inUseOf, mistrustOf } from "../in-use/protection";
+import { servedReports } from "../in-use/served-reports";
 import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import { drain } from "../oci/drain";
@@ -21,8 +23,6 @@ export interface RemotePlanOptions {
   now: number;
   /** Only these, listed or not. @default all that the catalog lists */
   repositories?: readonly string[];
-  /** Manifests of each repository that stay whatever the policy says. @default none */
-  inUse?: ReadonlyMap<string, ReadonlySet<Digest>>;
   /** Manifests of each repository that may have lost their tags to a run that was ended early. @default none */
   orphans?: ReadonlyMap<string, ReadonlySet<Digest>>;
   /** @default the registry has no listing of its own */
@@ -33,6 +33,7 @@ export interface RemotePlanOptions {
 export interface PlannedRepository {
   remote: RemoteRepository;
   look: Look;
+  graph: RepositoryGraph;
   plan: RepositoryPlan;
 }
 
@@ -42,6 +43,8 @@ export interface RemotePlan {
   skipped: ReadonlyMap<string, string>;
   /** Whether the registry tells what no tag leads to. */
   untagged: Untagged;
+  /** What clusters say runs in them. */
+  reports: FoundReport[];
 }
 
 /** "hidden": the registry has no such list; "refused": it has one that is not shown to this account. */
@@ -57,17 +60,21 @@ const UNFINISHED_PUSH_HOURS = 24;
  * Plans what a registry keeps and what goes, as far as it tells over HTTP.
  *
  * @throws RegistryError when the registry as a whole cannot be asked
- * @throws StorageRefusal `policy` where it asks for what the registry does not tell
+ * @throws StorageRefusal `policy` where it asks for what the registry does not tell, `in-use` where what runs is not known
  */
 export async function planRemote(client: RegistryClient, options: RemotePlanOptions): Promise<RemotePlan> {
   await client.ping();
-  const { policy, repositories = [], listing, inUse } = options;
+  const { policy, repositories = [], listing } = options;
+  const { protectInUse } = policy;
+  const reports = await servedReports(client, protectInUse?.clusters ?? [], options.now);
+  const mistrust = mistrustOf(protectInUse, reports, options.now);
+  if (mistrust !== null) throw new StorageRefusal("in-use", mistrust.message, mistrust.hint);
   const names = repositories.length > 0 ? [...new Set(repositories)] : await catalog(client);
   const referrers = new ReferrersApi(client);
   const skipped = new Map<string, string>();
   // Before the tags: what is pushed meanwhile has a tag by then, and is no orphan.
   const { untagged, listed } = await listingOf(names, listing);
-  const stays = new Map(inUse ?? []);
+  const manifests = new Map<string, ReadonlySet<Digest>>();
   const read: { remote: RemoteRepository; look: Look; graph: RepositoryGraph }[] = [];
   await drain(names.toReversed(), client.concurrency, async (name) => {
     const rule = policy.rules.find(({ repositories: pattern }) => matchesPattern(pattern, name));
@@ -83,7 +90,7 @@ export async function planRemote(client: RegistryClient, options: RemotePlanOpti
       else if (isEmpty) skipped.set(name, "no tag is in it");
     }
     if (rule?.untaggedOlderThanHours === undefined) {
-      stays.set(name, new Set([...(inUse?.get(name) ?? []), ...unfinished(remote, look, known, options.now)]));
+      manifests.set(name, new Set(unfinished(remote, look, known, options.now)));
     }
     read.push({ remote, look, graph: await graphOf(remote, look, known, rule, options.now) });
   });
@@ -92,12 +99,14 @@ export async function planRemote(client: RegistryClient, options: RemotePlanOpti
     read.map(({ graph }) => graph),
     asFarAsKnown(policy, untagged === "listed"),
     options.now,
-    { repositories: skipped, blobs: new Set(), inUse: stays },
+    { repositories: skipped, blobs: new Set(), manifests },
+    inUseOf(reports.filter(({ cluster }) => protectInUse?.clusters.includes(cluster))),
   );
   return {
-    repositories: read.map(({ remote, look }, at) => ({ remote, look, plan: plans[at] as RepositoryPlan })),
+    repositories: read.map((each, at) => ({ ...each, plan: plans[at] as RepositoryPlan })),
     skipped,
     untagged,
+    reports,
   };
 }
 

@@ -1,6 +1,6 @@
 import { columns, plural, shortDigest } from "../report/columns";
 import { formatBytes } from "../report/table";
-import { doubtLine } from "../storage/prune-table";
+import { doubtLine, inUseLines, runsIn } from "../storage/prune-table";
 import { commandLine } from "../storage/shell-word";
 import type { Untagged } from "./plan";
 import type { RemotePruneReport } from "./prune";
@@ -8,7 +8,7 @@ import type { RemoteUndoReport } from "./undo";
 
 /** The plan for people: what stays and why, what goes and why, what to do next. Lines without a line end. */
 export function remotePruneTable(report: RemotePruneReport): string[] {
-  const { registry, keep, remove, kept, applied, journal, spared, problems, remaining } = report;
+  const { registry, keep, remove, kept, applied, journal, inUse, spared, problems, remaining } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
   const rows = [
     ...kept.map(({ repository, tag, reason }) => ["keep", `${repository}:${tag}`, reason]),
@@ -20,7 +20,7 @@ export function remotePruneTable(report: RemotePruneReport): string[] {
     ...remove.manifests.map(({ repository, digest }) => [
       "remove",
       `${repository}@${shortDigest(digest)}`,
-      "no kept tag leads to it",
+      `no kept tag leads to it${runsIn(inUse.removed.find((each) => each.repository === repository && each.digest === digest))}`,
     ]),
     ...spared.map(({ repository, tag, digest, reason }) => [
       "spared",
@@ -54,9 +54,10 @@ const UNTAGGED: Record<Untagged, string | null> = {
     "this account may not list the packages (read:package on Gitea and Forgejo): what lost its tag before stays, and the ages are those of the images",
 };
 
-function remarks({ untagged, skipped, doubts }: RemotePruneReport): string[] {
+function remarks({ untagged, inUse, skipped, doubts }: RemotePruneReport): string[] {
   const unseen = UNTAGGED[untagged];
   return [
+    ...inUseLines(inUse),
     ...(unseen === null ? [] : [`untagged  ${unseen}`]),
     ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
     ...doubts.map(doubtLine),

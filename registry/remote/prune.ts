@@ -4,7 +4,7 @@ import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import type { Failure } from "../oci/failure";
 import { compare } from "../oci/graph";
-import type { TagOfRepository } from "../storage/prune";
+import { describeInUse, type PruneReport, type TagOfRepository } from "../storage/prune";
 import type { RegistryWriter } from "../storage/registry-writer";
 import { walked } from "../storage/repair";
 import type { Doubt } from "../storage/tag-age";
@@ -34,6 +34,8 @@ export interface RemotePruneReport {
   skipped: { repository: string; reason: string }[];
   /** Tags of which nobody can tell how old they are, and that therefore decided nothing. */
   doubts: { repository: string; doubt: Doubt; tags: number }[];
+  /** What clusters say runs in them, by the reports that the registry holds. */
+  inUse: PruneReport["inUse"];
   /** What stays although the plan names it, with the reason; empty without `applied`. */
   spared: Spared[];
   /** Removals that did not succeed; empty without `applied`. */
@@ -55,8 +57,6 @@ export interface RemotePruneOptions {
   now: number;
   /** Only these, listed or not. @default all that the catalog lists */
   repositories?: readonly string[];
-  /** Manifests of each repository that stay whatever the policy says. @default none */
-  inUse?: ReadonlyMap<string, ReadonlySet<Digest>>;
   listing: PackageListing;
   /** The folder of the journals. */
   journals: string;
@@ -172,6 +172,12 @@ function describe({ url }: RegistryClient, policy: RetentionPolicy, plan: Remote
       .sort((a, b) => compare(a.repository, b.repository)),
     doubts: repositories.flatMap(({ remote: { name }, plan: { doubts } }) =>
       Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
+    ),
+    inUse: describeInUse(
+      policy,
+      plan.reports,
+      repositories.map(({ graph }) => graph),
+      repositories.map((each) => each.plan),
     ),
     spared: [],
     problems: [],

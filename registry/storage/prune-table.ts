@@ -34,7 +34,8 @@ export function pruneTable(report: PruneReport): string[] {
     : [...lines, `next      ${collect}`, `undo      until then: ${undoCommand(root, journal)}`];
 }
 
-function runsIn(removed: RemovedInUse | undefined): string {
+/** To go on after the reason why a manifest goes. */
+export function runsIn(removed: RemovedInUse | undefined): string {
   return removed === undefined ? "" : `; it runs in ${removed.clusters.join(", ")}`;
 }
 
@@ -53,6 +54,16 @@ export function doubtLine({ repository, doubt, tags }: PruneReport["doubts"][num
 
 /** What the plan left alone, and why; what has to be done before the collection. */
 function remarks({ skipped, doubts, foreign, inUse }: PruneReport): string[] {
+  return [
+    ...inUseLines(inUse),
+    ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
+    ...doubts.map(doubtLine),
+    ...foreign.map((path) => `foreign   ${path}: warden scan tells what it does, and what to do`),
+  ];
+}
+
+/** What runs, by the clusters' reports, and whether it stays. */
+export function inUseLines(inUse: PruneReport["inUse"]): string[] {
   const running = inUse.removed.length;
   return [
     ...inUse.reports.map(({ cluster, time, digests, protected: isProtected, problem }) =>
@@ -65,8 +76,5 @@ function remarks({ skipped, doubts, foreign, inUse }: PruneReport): string[] {
       : [
           `warning   ${plural(running, "manifest")} of what goes ${running === 1 ? "is in use: retention.protectInUse keeps it" : "are in use: retention.protectInUse keeps them"}`,
         ]),
-    ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
-    ...doubts.map(doubtLine),
-    ...foreign.map((path) => `foreign   ${path}: warden scan tells what it does, and what to do`),
   ];
 }

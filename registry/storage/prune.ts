@@ -303,12 +303,12 @@ function describe(
   };
 }
 
-/** @param graphs in the order of the plans */
-function describeInUse(
+/** What clusters say, and what of it goes. @param graphs in the order of the plans */
+export function describeInUse(
   { protectInUse }: RetentionPolicy,
-  reports: FoundReport[],
-  graphs: RepositoryGraph[],
-  plans: RepositoryPlan[],
+  reports: readonly FoundReport[],
+  graphs: readonly RepositoryGraph[],
+  plans: readonly RepositoryPlan[],
 ): PruneReport["inUse"] {
   const inUse = inUseOf(reports);
   return {

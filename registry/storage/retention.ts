@@ -33,8 +33,8 @@ export interface LeftAlone {
   repositories: ReadonlyMap<string, string>;
   /** Blobs that some of these need: what holds them in other repositories stays. */
   blobs: ReadonlySet<Digest>;
-  /** Manifests of each repository that stay, because somebody outside needs them: what runs, for one. @default none */
-  inUse?: ReadonlyMap<string, ReadonlySet<Digest>>;
+  /** Manifests of each repository that stay, without a tag as they are: parts of a push that may not be done. @default none */
+  manifests?: ReadonlyMap<string, ReadonlySet<Digest>>;
 }
 
 const NOTHING_LEFT_ALONE: LeftAlone = { repositories: new Map(), blobs: new Set() };
@@ -114,7 +114,7 @@ class RepositoryKeeper {
     else for (const tag of graph.tags.keys()) this.keepTag(tag, "it says what runs");
     this.keepUsed(inUse);
     this.keepHolders(leftAlone.blobs);
-    this.keepInUse(leftAlone.inUse?.get(graph.name) ?? new Set());
+    for (const digest of leftAlone.manifests?.get(graph.name) ?? []) this.keep(digest);
   }
 
   private keepEverything(reason: string): void {
@@ -167,24 +167,6 @@ class RepositoryKeeper {
         if (pushed.digest === digest) this.keepTag(tag, "a damaged repository shares its blobs");
       }
     }
-  }
-
-  /** Keeps manifests and whatever names them at any depth, with its tags: who runs a part pulls it by the whole. */
-  private keepInUse(digests: ReadonlySet<Digest>): void {
-    if (digests.size === 0) return;
-    const naming = new Map<Digest, Digest[]>();
-    for (const [digest, { references }] of this.graph.manifests) {
-      for (const reference of references) naming.set(reference, [...(naming.get(reference) ?? []), digest]);
-    }
-    const needed = new Set<Digest>();
-    const pending = [...digests];
-    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      if (needed.has(next)) continue;
-      needed.add(next);
-      this.keep(next);
-      pending.push(...(naming.get(next) ?? []));
-    }
-    for (const [tag, { digest }] of this.graph.tags) if (needed.has(digest)) this.keepTag(tag, "in use");
   }
 
   /**

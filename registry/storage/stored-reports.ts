@@ -1,10 +1,7 @@
-import { type FoundReport, MISSING } from "../in-use/protection";
+import { type FoundReport, MISSING, MOST_UNNAMED } from "../in-use/protection";
 import { IN_USE_REPOSITORY, layerOfReport, MalformedReport, MOST_BYTES, parseReport } from "../in-use/report";
 import { type Digest, isDigest, matches } from "../oci/digest";
 import type { StoreReader } from "./reader";
-
-/** Of the clusters that nobody named, so many are read: nothing depends on them. */
-const MOST_UNNAMED = 20;
 
 /**
  * What each cluster says runs in it, as the store holds it: of those that are named, and of others that have a tag.

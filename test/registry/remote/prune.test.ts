@@ -1,7 +1,9 @@
 import { appendFileSync, readdirSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
+import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import { artifact, image, index, type Manifest, referrersTag } from "../../lab/images";
+import { storedReport } from "../in-use/stored-report";
 import { digestOf, FakeRegistry, json } from "../oci/fake-registry";
 import { CleanUp, newest } from "./clean-up";
 
@@ -126,12 +128,46 @@ describe("a plan", () => {
     expect(remove.tags.map(({ repository, tag }) => `${repository}:${tag}`)).toEqual(["app:v1"]);
   });
 
-  test("keeps what is in use, with its tag", async () => {
-    registry.push("app", old, "v1").push("app", single(2), "v2").push("app", single(3), "v3");
-    const inUse = new Map([["app", new Set([digestOf(arm64)])]]);
-    const { kept, remove } = await cleanUp.plan(newest(1), { inUse });
-    expect(kept).toContainEqual({ repository: "app", tag: "v1", reason: "in use" });
-    expect(remove.tags.map(({ tag }) => tag)).toEqual(["v2"]);
+  describe("and what runs", () => {
+    const protecting = { ...newest(1), protectInUse: { clusters: ["home"], maximumAgeHours: 24 } };
+    const report = (ago: number) =>
+      storedReport({ cluster: "home", time: Date.now() - ago, digests: [digestOf(arm64)] });
+    beforeEach(() => {
+      registry.push("app", old, "v1").push("app", single(2), "v2").push("app", single(3), "v3");
+    });
+
+    test("stays with its tag, by what the cluster reports, and so does the report", async () => {
+      registry.push(IN_USE_REPOSITORY, report(HOUR), "home");
+      const { kept, remove, inUse } = await cleanUp.apply(protecting);
+      expect(kept).toContainEqual({ repository: "app", tag: "v1", reason: "it runs in home" });
+      expect(remove.tags.map(({ tag }) => tag)).toEqual(["v2"]);
+      expect(inUse).toMatchObject({ reports: [{ cluster: "home", digests: 1, protected: true }], removed: [] });
+      expect(Object.keys(tags())).toEqual(["v1", "v3"]);
+      expect([...registry.repository(IN_USE_REPOSITORY).tags.keys()]).toEqual(["home"]);
+    });
+
+    test("is named before it goes where nothing protects it", async () => {
+      registry.push(IN_USE_REPOSITORY, report(HOUR), "home");
+      const { inUse } = await cleanUp.plan(newest(1));
+      expect(inUse.removed).toEqual(
+        [old, arm64]
+          .map((each) => ({ repository: "app", digest: digestOf(each), clusters: ["home"] }))
+          .sort((a, b) => (a.digest < b.digest ? -1 : 1)),
+      );
+    });
+
+    test.each<[string, () => void, RegExp]>([
+      ["missing", () => {}, /^the report of what runs in "home" is missing/],
+      ["too old", () => registry.push(IN_USE_REPOSITORY, report(25 * HOUR), "home"), /is 25 hours old; allowed are 24/],
+      ["forged", () => registry.push(IN_USE_REPOSITORY, single(1), "home"), /is not of the artifact type/],
+    ])("is not known where its report is %s: nothing is done", async (_, put, message) => {
+      put();
+      await expect(cleanUp.apply(protecting)).rejects.toMatchObject({
+        code: "in-use",
+        message: expect.stringMatching(message),
+      });
+      expect(deletions()).toEqual([]);
+    });
   });
 });
 

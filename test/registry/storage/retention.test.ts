@@ -114,36 +114,17 @@ describe("which tags stay", () => {
   });
 });
 
-describe("what is in use", () => {
-  const running = graph(
+test("parts of a push that may not be done stay, with what they lead to and without any tag", () => {
+  const pushing = graph(
     "app",
-    { new: {}, old: { of: ["amd64", "arm64"] }, amd64: {}, arm64: {}, gone: {}, lost: { of: ["part"] }, part: {} },
-    { v3: ["new", 1], v2: ["old", 2], v1: ["gone", 3] },
+    { new: {}, index: { of: ["part"] }, part: {}, old: {} },
+    { v2: ["new", 1], v1: ["old", 2] },
   );
-  const plan = (...inUse: string[]) => {
-    const leftAlone = {
-      repositories: new Map(),
-      blobs: new Set<Digest>(),
-      inUse: new Map([["app", new Set(inUse.map(digest))]]),
-    };
-    return planRetention([running], newest(1), NOW, leftAlone)[0] as RepositoryPlan;
-  };
-
-  test("stays, with its tag and the whole that it is a part of", () => {
-    const { keptTags, keptManifests } = plan("amd64");
-    expect(keptTags).toContainEqual({ tag: "v2", reason: "in use" });
-    expect(keptManifests).toEqual(["new", "old", "amd64", "arm64"].map(digest).sort());
-  });
-
-  test("stays without any tag too", () => {
-    const { removedTags: tags, keptManifests } = plan("part");
-    expect(tags.map(({ tag }) => tag)).toEqual(["v1", "v2"]);
-    expect(keptManifests).toEqual(["new", "lost", "part"].map(digest).sort());
-  });
-
-  test("of another repository, or absent, keeps nothing", () => {
-    expect(plan("absent").removedTags).toHaveLength(2);
-  });
+  const manifests = new Map([["app", new Set([digest("index"), digest("absent")])]]);
+  const leftAlone = { repositories: new Map(), blobs: new Set<Digest>(), manifests };
+  const [plan] = planRetention([pushing], newest(1), NOW, leftAlone);
+  expect(plan?.keptManifests).toEqual(["new", "index", "part"].map(digest).sort());
+  expect(plan?.removedTags.map(({ tag }) => tag)).toEqual(["v1"]);
 });
 
 describe("what tags lead to", () => {
