@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { loadSite, selectSite, shownFile } from "../site/load";
-import { messageOf, printError } from "./output";
+import { printError } from "./output";
 import { preflight } from "./preflight";
+import { runScript } from "./script";
 import { requireChosen } from "./selected-site";
 
 /** Commands of cdktf that run the app, and those of them that change what is deployed. */
@@ -25,9 +26,10 @@ const withoutSite = (args: readonly string[]): { option: string | undefined; res
 /**
  * `npm run cdktf`: the pinned cdktf-cli, every part of which sees the one site that was chosen.
  *
+ * @param program default: the wrapper of cdktf-cli
  * @returns the exit code of cdktf
  */
-const cdktf = async (args: readonly string[]): Promise<number> => {
+export const cdktf = async (args: readonly string[], program = join(root, "tools/cdktf/run")): Promise<number> => {
   const { option, rest } = withoutSite(args);
   const [command = "", ...parameters] = rest;
   const environment = { ...process.env };
@@ -39,17 +41,13 @@ const cdktf = async (args: readonly string[]): Promise<number> => {
     environment.WARDEN_SITE = selection.file;
   }
   // An interrupt reaches cdktf by itself: it decides what becomes of a deploy that is under way.
-  process.on("SIGINT", () => {});
-  return spawnSync(join(root, "tools/cdktf/run"), rest, { stdio: "inherit", env: environment }).status ?? 2;
+  const leaveToCdktf = () => {};
+  process.on("SIGINT", leaveToCdktf);
+  try {
+    return spawnSync(program, rest, { stdio: "inherit", env: environment }).status ?? 2;
+  } finally {
+    process.off("SIGINT", leaveToCdktf);
+  }
 };
 
-cdktf(process.argv.slice(2)).then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    const { hint } = error as { hint?: string };
-    printError([...messageOf(error).split("\n"), ...(hint === undefined ? [] : [hint])].join("; "));
-    process.exitCode = 2;
-  },
-);
+if (require.main === module) runScript(cdktf);

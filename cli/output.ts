@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { styleText } from "node:util";
+import { isNativeError } from "node:util/types";
 import { printable, printableJson, printableText } from "../registry/report/printable";
 
 /** Of every JSON document: fields may be added under it, and are never renamed. */
@@ -59,7 +60,7 @@ export function ask(question: string): void {
 
 /** What was thrown, in words. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error || isNativeError(error) ? error.message : String(error);
 }
 
 const isRecord = (value: unknown): value is object =>

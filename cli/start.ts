@@ -4,9 +4,10 @@ import { parseArgs } from "node:util";
 import { loadSite, selectSite, shownFile } from "../site/load";
 import { stacksOf } from "../site/stacks";
 import { build } from "./build";
-import { messageOf, print, printError, printText } from "./output";
+import { print, printError, printText } from "./output";
 import { planStacks } from "./plan-stacks";
 import { describeSite, planNotes, planTable } from "./plan-table";
+import { runScript } from "./script";
 import { siteArgument } from "./selected-site";
 
 /**
@@ -17,8 +18,9 @@ import { siteArgument } from "./selected-site";
  * - `--show`: print the plans, as `npm run plan` does
  * - `--strict`: a stack that could not be planned for want of a provider or of Terraform is an error
  */
-const start = async (): Promise<number> => {
+export const start = async (args: readonly string[]): Promise<number> => {
   const { values } = parseArgs({
+    args: [...args],
     options: {
       site: { type: "string" },
       build: { type: "boolean", default: false },
@@ -53,12 +55,4 @@ const start = async (): Promise<number> => {
   return 0;
 };
 
-start().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    printError(messageOf(error).split("\n"));
-    process.exitCode = (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS") ? 64 : 2;
-  },
-);
+if (require.main === module) runScript(start);

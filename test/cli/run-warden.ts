@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { main } from "../../cli/warden";
 
 export interface Run {
@@ -6,8 +7,8 @@ export interface Run {
   err: string;
 }
 
-/** Runs the program in this process: what it prints, and its exit code. */
-export async function runWarden(...args: string[]): Promise<Run> {
+/** Runs a program in this process: what it prints, and its exit code. */
+export async function captured(program: () => number | Promise<number>): Promise<Run> {
   const written = { out: "", err: "" };
   const into = (name: "out" | "err") => (text: string | Uint8Array) => {
     written[name] += String(text);
@@ -19,9 +20,22 @@ export async function runWarden(...args: string[]): Promise<Run> {
   ];
   process.exitCode = undefined;
   try {
-    return { code: await main(args), ...written };
+    return { code: await program(), ...written };
   } finally {
     process.exitCode = undefined;
     for (const spy of spies) spy.mockRestore();
+  }
+}
+
+/** Runs warden in this process. */
+export const runWarden = (...args: string[]): Promise<Run> => captured(() => main(args));
+
+/** As runWarden, with a text on its standard input. */
+export async function runWardenWith(input: string, ...args: string[]): Promise<Run> {
+  const stdin = jest.spyOn(process, "stdin", "get").mockReturnValue(Readable.from([input]) as typeof process.stdin);
+  try {
+    return await runWarden(...args);
+  } finally {
+    stdin.mockRestore();
   }
 }

@@ -1,8 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runWarden } from "./run-warden";
+import { cdktf } from "../../cli/cdktf";
+import { exitCodeOf } from "../../cli/script";
+import { SHIPPED } from "../sites";
+import { captured, runWarden } from "./run-warden";
 
 const root = join(__dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "selected-"));
@@ -38,54 +41,55 @@ describe("the example that ships", () => {
 });
 
 describe("npm run cdktf", () => {
-  /** A copy of the program, with a wrapper of cdktf-cli that prints what it is given. */
-  const checkout = join(folder, "checkout");
+  const given = join(folder, "given");
+  const home = join(folder, "home.json");
+  const wrapper = join(folder, "run");
 
-  const cdktf = (args: string[], variable?: string) => {
-    const { WARDEN_SITE: _, ...environment } = process.env;
-    const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", "cli/cdktf.ts", ...args], {
-      cwd: checkout,
-      encoding: "utf8",
-      env: variable === undefined ? environment : { ...environment, WARDEN_SITE: variable },
-    });
-    return { status, stdout, stderr };
+  /** With a wrapper of cdktf-cli that notes what it is given. */
+  const run = async (args: string[], variable?: string) => {
+    if (variable !== undefined) process.env.WARDEN_SITE = variable;
+    rmSync(given, { force: true });
+    const { code, out, err } = await captured(() => exitCodeOf((all) => cdktf(all, wrapper), args));
+    return { code, out, err, given: existsSync(given) ? readFileSync(given, "utf8") : undefined };
   };
 
   beforeAll(() => {
-    mkdirSync(join(checkout, "tools/cdktf"), { recursive: true });
-    for (const part of ["cli", "site", "registry"]) cpSync(join(root, part), join(checkout, part), { recursive: true });
-    symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
-    cpSync(join(root, "package.json"), join(checkout, "package.json"));
-    const site = readFileSync(join(root, "examples/hosts-only/site.ts"), "utf8");
-    writeFileSync(join(checkout, "home.ts"), site.replace("../../site/schema", "./site/schema"));
-    const wrapper = join(checkout, "tools/cdktf/run");
-    writeFileSync(wrapper, '#!/bin/sh\necho "$WARDEN_SITE: $*"\nexit 3\n');
+    writeFileSync(home, JSON.stringify(SHIPPED["hosts-only"]));
+    writeFileSync(wrapper, `#!/bin/sh\necho "$WARDEN_SITE: $*" >'${given}'\nexit 3\n`);
     chmodSync(wrapper, 0o755);
   });
 
   test.each([
-    [["deploy", "--site", "home.ts", "dns", "--auto-approve"], undefined],
-    [["deploy", "--site=home.ts", "dns", "--auto-approve"], undefined],
-    [["deploy", "dns", "--auto-approve"], "home.ts"],
-  ])("%j gives every part of it the site that was chosen, names it, and ends as it does", (args, variable) => {
-    expect(cdktf(args, variable)).toEqual({
-      status: 3,
-      stdout: `${join(checkout, "home.ts")}: deploy dns --auto-approve\n`,
-      stderr: "site: home.ts\n",
+    [["deploy", "--site", home, "dns", "--auto-approve"], undefined],
+    [["deploy", `--site=${home}`, "dns", "--auto-approve"], undefined],
+    [["deploy", "dns", "--auto-approve"], home],
+  ])("%j gives every part of it the site that was chosen, names it, and ends as it does", async (args, variable) => {
+    expect(await run(args, variable)).toEqual({
+      code: 3,
+      out: "",
+      err: `site: ${home}\n`,
+      given: `${home}: deploy dns --auto-approve\n`,
     });
   });
 
-  test.each(["deploy", "destroy", "apply"])("%s refuses the example that nobody chose", (command) => {
-    const { status, stdout, stderr } = cdktf([command, "dns"]);
-    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
-    expect(stderr).toMatch(/^no site was chosen, and [^\n]*\n$/);
+  test.each(["deploy", "destroy", "apply"])("%s refuses the example that nobody chose", async (command) => {
+    const { code, err, given } = await run([command, "dns"]);
+    expect({ code, given }).toEqual({ code: 2, given: undefined });
+    expect(err).toMatch(/^no site was chosen, and [^\n]*\n$/);
   });
 
-  test("asks for the file behind --site", () => {
-    expect(cdktf(["deploy", "--site"]).stderr).toMatch(/^--site is given without a file; allowed is /);
+  test("asks for the file behind --site", async () => {
+    expect((await run(["deploy", "--site"])).err).toMatch(/^--site is given without a file; allowed is /);
   });
 
-  test("leaves what is about no site alone", () => {
-    expect(cdktf(["--version"])).toEqual({ status: 3, stdout: ": --version\n", stderr: "" });
+  test("leaves what is about no site alone", async () => {
+    expect(await run(["--version"])).toEqual({ code: 3, out: "", err: "", given: ": --version\n" });
+  });
+
+  test("is started by npm as a program of its own", () => {
+    const { WARDEN_SITE: _, ...env } = process.env;
+    const command = ["--import", "tsx", "cli/cdktf.ts", "deploy", "dns"];
+    const { status, stderr } = spawnSync(process.execPath, command, { cwd: root, encoding: "utf8", env });
+    expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/^no site was chosen, /) });
   });
 });

@@ -12,12 +12,17 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { exitCodeOf } from "../../cli/script";
+import { start } from "../../cli/start";
+import { synth } from "../../main";
+import { captured, type Run } from "./run-warden";
 
 const root = join(__dirname, "..", "..");
 const directory = mkdtempSync(join(tmpdir(), "start-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const output = join(directory, "cdktf.out");
+const { PATH } = process.env;
 
 /** A PATH with node and, where a script is given, a terraform that runs it. */
 const path = (terraform?: string): string => {
@@ -29,14 +34,27 @@ const path = (terraform?: string): string => {
   return `${bin}:${dirname(process.execPath)}:/bin`;
 };
 
-const run = (script: string, args: string[], terraform?: string) => {
-  const { WARDEN_SITE: _, ...environment } = process.env;
-  const result = spawnSync(process.execPath, ["--import", "tsx", script, ...args], {
-    cwd: root,
+delete process.env.WARDEN_SITE;
+process.env.CDKTF_OUTDIR = output;
+afterEach(() => {
+  process.env.PATH = PATH;
+});
+
+const runStart = (args: string[], terraform?: string): Promise<Run> => {
+  process.env.PATH = path(terraform);
+  return captured(() => exitCodeOf(start, args));
+};
+const runSynth = (...args: string[]): Promise<Run> => captured(() => exitCodeOf(synth, args));
+
+/** The same in a process of its own, as npm runs it. */
+const asProgram = (script: string, cwd: string, ...args: string[]) => {
+  const loader = join(root, "node_modules/tsx/dist/loader.mjs");
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", loader, join(root, script), ...args], {
+    cwd,
     encoding: "utf8",
-    env: { ...environment, PATH: path(terraform), CDKTF_OUTDIR: output },
+    env: { ...process.env, PATH: path() },
   });
-  return { code: result.status, stdout: result.stdout, stderr: result.stderr };
+  return { code: status, out: stdout, err: stderr };
 };
 
 const contents = (folder: string): Record<string, string> =>
@@ -57,91 +75,76 @@ plan/*) echo "Plan: 2 to add, 0 to change, 0 to destroy.";;
 esac`;
 
 describe("npm start", () => {
-  test("tells the truth about a stack that cannot be planned, and plans the others", () => {
-    const { code, stdout, stderr } = run("cli/start.ts", REFERENCE, NO_PROVIDER);
-    expect(stderr.trim().split("\n")).toEqual([
+  test("tells the truth about a stack that cannot be planned, and plans the others", async () => {
+    const { code, out, err } = await runStart(REFERENCE, NO_PROVIDER);
+    expect(err.trim().split("\n")).toEqual([
       expect.stringMatching(/^monitoring: synthesised, not planned: Failed to query/),
     ]);
-    expect(stdout).toMatch(/^dns +\d+ +2 to add, 0 to change, 0 to destroy /m);
-    expect(stdout).toMatch(/^registry-vm +\d+ +2 to add, 0 to change, 0 to destroy /m);
-    expect(stdout).toMatch(/^monitoring +\d+ +not planned \(provider\) /m);
-    expect(stdout).toMatch(/^deferred {2}truenas .*No route to host/m);
-    expect(stdout).toMatch(/^timers {4}clean-up, caches, scan, scrub, disk on registry-vm$/m);
+    expect(out).toMatch(/^dns +\d+ +2 to add, 0 to change, 0 to destroy /m);
+    expect(out).toMatch(/^registry-vm +\d+ +2 to add, 0 to change, 0 to destroy /m);
+    expect(out).toMatch(/^monitoring +\d+ +not planned \(provider\) /m);
+    expect(out).toMatch(/^deferred {2}truenas .*No route to host/m);
+    expect(out).toMatch(/^timers {4}clean-up, caches, scan, scrub, disk on registry-vm$/m);
     expect(code).toBe(0);
     expect(readFileSync(join(output, "stacks/dns/plan.txt"), "utf8")).toContain("2 to add");
   });
 
-  test("makes it an error where it is asked to be strict", () => {
-    expect(run("cli/start.ts", [...REFERENCE, "--strict"], NO_PROVIDER).code).toBe(2);
+  test("makes it an error where it is asked to be strict", async () => {
+    expect((await runStart([...REFERENCE, "--strict"], NO_PROVIDER)).code).toBe(2);
   });
 
-  test("fails when a plan fails, and names its error", () => {
-    const { code, stderr } = run(
-      "cli/start.ts",
-      REFERENCE,
-      '[ "$1" = init ] || { echo "Error: Invalid index" >&2; exit 1; }',
-    );
-    expect(stderr).toMatch(/^dns: the plan failed: Invalid index; all of it: .*plan\.txt$/m);
+  test("fails when a plan fails, and names its error", async () => {
+    const { code, err } = await runStart(REFERENCE, '[ "$1" = init ] || { echo "Error: Invalid index" >&2; exit 1; }');
+    expect(err).toMatch(/^dns: the plan failed: Invalid index; all of it: .*plan\.txt$/m);
     expect(code).toBe(2);
   });
 
-  test("synthesises without terraform, and says so in one line", () => {
-    const { code, stdout, stderr } = run("cli/start.ts", REFERENCE);
-    expect(stderr.trim()).toMatch(/^nothing is planned without terraform[^\n]*$/);
-    expect(stdout).toMatch(/^dns +\d+ +not planned /m);
+  test("synthesises without terraform, and says so in one line", async () => {
+    const { code, out, err } = asProgram("cli/start.ts", root, ...REFERENCE);
+    expect(err.trim()).toMatch(/^nothing is planned without terraform[^\n]*$/);
+    expect(out).toMatch(/^dns +\d+ +not planned /m);
     expect(code).toBe(0);
   });
 });
 
 describe("npm run synth", () => {
-  test("gives the same bytes twice, and from another directory", () => {
+  test("gives the same bytes twice, and from another directory", async () => {
     rmSync(output, { recursive: true, force: true });
-    expect(run("main.ts", REFERENCE).code).toBe(0);
+    expect((await runSynth(...REFERENCE)).code).toBe(0);
     const first = contents(output);
     expect(Object.keys(first).filter((file) => file.endsWith("cdk.tf.json"))).toHaveLength(3);
     rmSync(output, { recursive: true });
-    const { WARDEN_SITE: _, ...environment } = process.env;
-    const elsewhere = mkdirSync(join(directory, "elsewhere"), { recursive: true });
-    const second = spawnSync(
-      process.execPath,
-      [
-        "--import",
-        join(root, "node_modules/tsx/dist/loader.mjs"),
-        join(root, "main.ts"),
-        "--site",
-        join(root, "site/reference.ts"),
-      ],
-      { cwd: elsewhere, encoding: "utf8", env: { ...environment, CDKTF_OUTDIR: output } },
-    );
-    expect(second.stderr).toBe("");
+    const elsewhere = mkdirSync(join(directory, "elsewhere"), { recursive: true }) ?? "";
+    const again = asProgram("main.ts", elsewhere, "--site", join(root, "site/reference.ts"));
+    expect(again).toEqual({ code: 0, out: "", err: "" });
     expect(contents(output)).toEqual(first);
   });
 
-  test("leaves cdktf.out as it was when the site is refused", () => {
+  test("leaves cdktf.out as it was when the site is refused", async () => {
     const before = contents(output);
     const bad = join(directory, "bad.json");
     writeFileSync(bad, "{}");
-    const { code, stdout, stderr } = run("main.ts", ["--site", bad]);
+    const { code, out, err } = await runSynth("--site", bad);
     expect(code).toBe(2);
-    expect(stdout).toBe("");
-    expect(stderr).not.toMatch(/^\s+at /m);
-    expect(stderr).toContain("state: given nothing; allowed is the backend ");
-    expect(stderr).toContain(
+    expect(out).toBe("");
+    expect(err).not.toMatch(/^\s+at /m);
+    expect(err).toContain("state: given nothing; allowed is the backend ");
+    expect(err).toContain(
       "site: there is nothing to deploy; allowed is at least one of hosts, registry and monitoring\n",
     );
     expect(contents(output)).toEqual(before);
   });
 
-  test("refuses an option that it does not know", () => {
-    const { code, stderr } = run("main.ts", ["--sites", "site/reference.ts"]);
+  test("refuses an option that it does not know", async () => {
+    const { code, err } = await runSynth("--sites", "site/reference.ts");
     expect(code).toBe(64);
-    expect(stderr).toMatch(/^Unknown option '--sites'[^\n]*\n$/);
+    expect(err).toMatch(/^Unknown option '--sites'[^\n]*\n$/);
   });
 
-  test("synthesises the small example", () => {
+  test("synthesises the small example", async () => {
     const before = join(directory, "before");
     cpSync(output, before, { recursive: true });
-    expect(run("main.ts", ["--site", "examples/small/site.ts"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(await runSynth("--site", "examples/small/site.ts")).toEqual({ code: 0, out: "", err: "" });
     expect(contents(output)).not.toEqual(contents(before));
   });
 });
