@@ -1,7 +1,12 @@
+/** Packages of many files that nearly every test loads. */
+const BUNDLED = "(zod/index\\.cjs|undici/index\\.js|yaml/dist/index\\.js|cdktf/lib/index\\.js)$";
+
 /** @type {import("jest").Config} */
 const common = {
   testEnvironment: "node",
+  transformIgnorePatterns: [`/node_modules/(?!${BUNDLED})`],
   transform: {
+    [`/node_modules/${BUNDLED}`]: "<rootDir>/test/bundled-package.js",
     "\\.ts$": [
       "@swc/jest",
       { jsc: { parser: { syntax: "typescript" }, target: "es2022" }, module: { type: "commonjs" } },
