@@ -17,6 +17,7 @@ export type ComponentName =
   | "docker-compose"
   | "compose-schema"
   | "skopeo"
+  | "actionlint"
   | "shellcheck"
   | "openssl"
   | "terraform"
