@@ -82,22 +82,24 @@ const expression = (piece: Piece): string => {
  * Needs no provider but the built-in terraform_data.
  */
 export class HostDelivery extends Construct {
+  readonly resource: TerraformData;
+
   constructor(scope: Construct, id: string, props: HostDeliveryProps) {
     super(scope, id);
     const { delivery } = props;
     const { host } = delivery;
     const stack = TerraformStack.of(this);
     const inputs = Object.entries(deliveryInputs(delivery));
-    const resource = new TerraformData(this, "Resource", {
+    this.resource = new TerraformData(this, "Resource", {
       triggersReplace: Object.fromEntries(inputs.map(([name, value]) => [literal(name), literal(value)])),
     });
 
-    const again = `terraform -chdir=cdktf.out/stacks/${stack.node.id} apply -replace=terraform_data.${resource.friendlyUniqueId}`;
+    const again = `terraform -chdir=cdktf.out/stacks/${stack.node.id} apply -replace=terraform_data.${this.resource.friendlyUniqueId}`;
     // A name of its own for each run: two operators have two states, and so two ids.
     const script = `${INBOX}/${delivery.name}-\${self.id}.sh`;
     const run = (command: string) => `${host.ssh.user === "root" ? "" : "sudo -n "}bash '${script}' ${command}`;
-    resource.connection = connection(host);
-    resource.provisioners = [
+    this.resource.connection = connection(host);
+    this.resource.provisioners = [
       { type: "remote-exec", inline: [`install -d -m 0700 ${INBOX}`, forgetOld] },
       { type: "file", destination: script, content: deliveryScript(delivery, again).map(expression).join("") },
       { type: "remote-exec", inline: [run("apply")] },

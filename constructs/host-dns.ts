@@ -1,19 +1,21 @@
 import { Construct } from "constructs";
-import { dnsDelivery } from "../hosts/resolver";
-import type { DnsHost } from "../site/host";
-import type { DnsSite } from "../site/schema";
+import { type HostNames, hostNames, namesDelivery } from "../hosts/resolver";
 import { HostDelivery } from "./host-delivery";
+import type { TerraformData } from "./terraform-data";
 
-export interface HostDnsProps {
-  /** The names by which the host verifies its DNS are the site's. */
-  readonly site: DnsSite;
-  readonly host: DnsHost;
-}
+/** Props of HostDns. */
+export type HostDnsProps = HostNames;
+
+/** The props for a host of a site. */
+export const hostDnsOf = hostNames;
 
 /** The DNS configuration of one host. */
 export class HostDns extends Construct {
+  /** What the delivery to the host depends on, and what may depend on it. */
+  readonly resource: TerraformData;
+
   constructor(scope: Construct, id: string, props: HostDnsProps) {
     super(scope, id);
-    new HostDelivery(this, "Resource", { delivery: dnsDelivery(props.site, props.host) });
+    this.resource = new HostDelivery(this, "Resource", { delivery: namesDelivery(props) }).resource;
   }
 }

@@ -37,20 +37,21 @@ const CHART = resolve(__dirname, "..", "monitoring", "chart");
  * @throws Error where Prometheus would refuse a rule
  */
 export class RegistryAlerts extends Construct {
+  readonly resource: Release | ConfigMapV1;
+
   constructor(scope: Construct, id: string, props: RegistryAlertsProps) {
     super(scope, id);
     checkRules(props.groups);
-    if (props.delivery.delivery === "prometheus-rule") this.release(props);
-    else this.file(props);
+    this.resource = props.delivery.delivery === "prometheus-rule" ? this.release(props) : this.file(props);
   }
 
   /**
    * A Helm release, because Terraform's own manifest resource needs the cluster and the CRD to plan. The groups are
    * JSON, so that a plan shows what changes in which rule.
    */
-  private release({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): void {
+  private release({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): Release {
     const chart = new TerraformAsset(this, "Chart", { path: CHART, type: AssetType.DIRECTORY });
-    new Release(this, "Resource", {
+    return new Release(this, "Resource", {
       name: NAME,
       namespace,
       chart: `./${chart.path}`,
@@ -62,12 +63,13 @@ export class RegistryAlerts extends Construct {
     });
   }
 
-  private file({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): void {
+  private file({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): ConfigMapV1 {
     const resource = new ConfigMapV1(this, "Resource", {
       metadata: { name: NAME, namespace, labels: delivery.labels },
       data: { [FILE]: literal(rulesFile(groups)) },
       dependsOn,
     });
     if (delivery.adopt) new ImportBlock(resource, `${namespace}/${NAME}`);
+    return resource;
   }
 }

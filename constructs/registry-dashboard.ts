@@ -30,16 +30,18 @@ export interface RegistryDashboardProps {
  * @throws Error where Prometheus would refuse one of its queries
  */
 export class RegistryDashboard extends Construct {
+  readonly resource: ConfigMapV1;
+
   constructor(scope: Construct, id: string, props: RegistryDashboardProps) {
     super(scope, id);
     const { namespace, dashboard, labels, adopt = false, dependsOn } = props;
     checkDashboard(dashboard);
     const name = `${dashboard.uid}-dashboard`;
-    const resource = new ConfigMapV1(this, "Resource", {
+    this.resource = new ConfigMapV1(this, "Resource", {
       metadata: { name, namespace, labels },
       data: { [`${dashboard.uid}.json`]: literal(JSON.stringify(dashboard, null, 2)) },
       dependsOn,
     });
-    if (adopt) new ImportBlock(resource, `${namespace}/${name}`);
+    if (adopt) new ImportBlock(this.resource, `${namespace}/${name}`);
   }
 }

@@ -5,7 +5,7 @@ import {
 import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
-import { type ClusterProbe, reportName } from "../site/monitoring";
+import { type ClusterProbe, PROBE_DEFAULTS, reportName } from "../site/monitoring";
 import { pushSecret, walkVariables } from "../site/probe-walk";
 import {
   hasRegistry,
@@ -83,11 +83,19 @@ export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry 
   };
 };
 
+type Defaults = keyof typeof PROBE_DEFAULTS;
+
+/** Its name, schedule, deadline and credentials, and how it walks: a probe of a site is one. */
+export type ProbeSettings = Pick<
+  ClusterProbe,
+  "name" | "periodMinutes" | "deadlineSeconds" | "credentials" | "certificateAuthority" | "rate"
+> &
+  Partial<Pick<ClusterProbe, Defaults>>;
+
 /** Props of RegistryIntegrityProbe. */
 export interface RegistryIntegrityProbeProps {
   readonly namespace: string;
-  /** Schedule, deadline and credentials. */
-  readonly probe: ClusterProbe;
+  readonly probe: ProbeSettings;
   readonly registry: ProbedRegistry;
   /** Base URL of the Pushgateway. */
   readonly pushgateway: string;
@@ -165,9 +173,12 @@ const patchOf = (namespace: string, name: string, shards: number): string => {
  * https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
  */
 export class RegistryIntegrityProbe extends Construct {
+  readonly resource: CronJobV1;
+
   constructor(scope: Construct, id: string, props: RegistryIntegrityProbeProps) {
     super(scope, id);
-    const { namespace, probe, registry, image, program, dependsOn = [] } = props;
+    const { namespace, registry, image, program, dependsOn = [] } = props;
+    const probe = { ...PROBE_DEFAULTS, ...props.probe };
     const { credentials, certificateAuthority } = probe;
     const period = probe.periodMinutes * 60;
     const labels = { "app.kubernetes.io/name": probe.name, "app.kubernetes.io/component": "registry-probe" };
@@ -201,7 +212,7 @@ export class RegistryIntegrityProbe extends Construct {
       new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
 
     const shards = new TerraformData(this, "Shards", { input: probe.shards });
-    const resource = new CronJobV1(this, "Resource", {
+    this.resource = new CronJobV1(this, "Resource", {
       metadata: { name: probe.name, namespace, labels },
       spec: {
         schedule: everyMinutes(probe.periodMinutes),
@@ -245,7 +256,7 @@ export class RegistryIntegrityProbe extends Construct {
                     image,
                     imagePullPolicy: "IfNotPresent",
                     command: ["node", `${PROGRAM}/${ProbeProgramConfigMap.FILE}`],
-                    env: environment(props),
+                    env: environment(probe, props),
                     resources: {
                       requests: { cpu: "50m", memory: "96Mi" },
                       limits: { cpu: "1", memory: "256Mi" },
@@ -297,11 +308,14 @@ export class RegistryIntegrityProbe extends Construct {
         ],
       },
     });
-    if (probe.adopt.includes("cron-job")) new ImportBlock(resource, `${namespace}/${probe.name}`);
+    if (probe.adopt.includes("cron-job")) new ImportBlock(this.resource, `${namespace}/${probe.name}`);
   }
 }
 
-const environment = ({ probe, registry, pushgateway }: RegistryIntegrityProbeProps): Env[] => {
+const environment = (
+  probe: ProbeSettings & Pick<ClusterProbe, Defaults>,
+  { registry, pushgateway }: RegistryIntegrityProbeProps,
+): Env[] => {
   const { credentials, certificateAuthority } = probe;
   const { workloads } = registry;
   const fromSecret = (key: string): Env[] =>

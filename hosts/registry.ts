@@ -7,7 +7,7 @@ import { nginxConfiguration, READ_LATE } from "./nginx";
 import { probeDelivery, probeServices } from "./probe";
 import { registryConfiguration } from "./registry-configuration";
 import { composeUnit, MAINTENANCE_UNIT, UNITS } from "./systemd-unit";
-import { isWatchedWithNames, watchDelivery } from "./watch";
+import { isWatchedWithNames, reportsOf, WITH_REGISTRIES, watchDelivery } from "./watch";
 
 const readable = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });
 
@@ -35,7 +35,9 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
   const maintenance = maintenanceDelivery(site);
   const probes = probeDelivery(site);
   // The delivery of its names brings it where there is one.
-  const watch = isWatchedWithNames(site, host) ? undefined : watchDelivery(site, host);
+  const watch = isWatchedWithNames(site, host)
+    ? undefined
+    : watchDelivery(host, WITH_REGISTRIES, reportsOf(site, host));
   const privates = services.filter((service) => service.role === "private");
   const stores = new Map(services.map((service) => [containerName(service), dataDirectory(registry, service)]));
   const inVolumes = services.filter(({ volume }) => volume !== undefined);

@@ -81,6 +81,15 @@ const REPOSITORY = 'allowed is a repository, for example "team/app"';
 const PLATFORM_NAME = /^(?=.{1,64}$)[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 const PLATFORM = 'allowed is a platform, for example "linux/amd64"';
 
+/** How a probe walks that does not say otherwise. */
+export const PROBE_DEFAULTS = {
+  concurrency: 8,
+  repositories: [] as string[],
+  platforms: [] as string[],
+  shards: 1,
+  adopt: [] as "cron-job"[],
+};
+
 const probe = record({
   /** Name of the CronJob or the timer, and the Pushgateway's job. */
   name: label.refine((name) => name.length <= 52, {
@@ -100,7 +109,7 @@ const probe = record({
   /** The private CA of the registry's certificate; the public CAs are trusted where it is left out. */
   certificateAuthority: certificateAuthority.optional(),
   /** Requests under way at once, over all shards. */
-  concurrency: count(1, 8).default(8),
+  concurrency: count(1, 8).default(PROBE_DEFAULTS.concurrency),
   /** Requests a second, over all shards, for a registry that limits them; as many as it answers where it is left out. */
   rate: z.number({ error: RATE }).min(0.1, { error: RATE }).max(10_000, { error: RATE }).optional(),
   /** For a registry without a catalog: what is walked. The catalog is asked for where it is left out. */
@@ -108,13 +117,13 @@ const probe = record({
     .array(z.string({ error: REPOSITORY }).regex(REPOSITORY_NAME, { error: REPOSITORY }), {
       error: "allowed is a list of repositories",
     })
-    .default([]),
+    .default(PROBE_DEFAULTS.repositories),
   /** For a mirror of some platforms: of an index only these have to be there. All where it is left out. */
   platforms: z
     .array(z.string({ error: PLATFORM }).regex(PLATFORM_NAME, { error: PLATFORM }), {
       error: "allowed is a list of platforms",
     })
-    .default([]),
+    .default(PROBE_DEFAULTS.platforms),
   /**
    * Whether it verifies, too, every image of the registry that pods and CronJobs of its cluster need, by what really runs,
    * and reports that in the registry where it has an account to push with (the Secret of its credentials, `-push` behind
@@ -122,7 +131,7 @@ const probe = record({
    */
   workloads: flag.default(false),
   /** Pods that share one walk, each with its part of the repositories: for a registry that one cannot walk in time. */
-  shards: count(1, 8).default(1),
+  shards: count(1, 8).default(PROBE_DEFAULTS.shards),
   /** Objects that exist already and are taken over instead of created. */
   adopt: z
     .array(
@@ -134,7 +143,7 @@ const probe = record({
       }),
       { error: 'allowed is a list of "cron-job"' },
     )
-    .default([]),
+    .default(PROBE_DEFAULTS.adopt),
 });
 
 const endsBeforeTheNext = rule(probe, ["periodMinutes", "deadlineSeconds"], ({ periodMinutes, deadlineSeconds }) =>
@@ -143,10 +152,13 @@ const endsBeforeTheNext = rule(probe, ["periodMinutes", "deadlineSeconds"], ({ p
     : `deadlineSeconds ${deadlineSeconds} is not below the period of ${periodMinutes * 60} s by the ${STARTUP_SECONDS} s that start and report take; allowed are at most ${periodMinutes * 60 - STARTUP_SECONDS}: a run that outlives its period suppresses the next one`,
 );
 
-const shardsHaveRequests = rule(probe, ["concurrency", "shards"], ({ concurrency = 8, shards = 1 }) =>
-  shards <= concurrency
-    ? undefined
-    : `shards ${shards} share a concurrency of ${concurrency}; allowed are at most ${concurrency}: each needs one request at least`,
+const shardsHaveRequests = rule(
+  probe,
+  ["concurrency", "shards"],
+  ({ concurrency = PROBE_DEFAULTS.concurrency, shards = PROBE_DEFAULTS.shards }) =>
+    shards <= concurrency
+      ? undefined
+      : `shards ${shards} share a concurrency of ${concurrency}; allowed are at most ${concurrency}: each needs one request at least`,
 );
 
 /** A registry that the site does not run, as its clients reach it: a Forgejo, a Harbor. It is only probed. */
@@ -277,9 +289,9 @@ const mistakesOfProbe = (
   {
     credentials,
     certificateAuthority,
-    shards = 1,
+    shards = PROBE_DEFAULTS.shards,
     workloads = false,
-    adopt = [],
+    adopt = PROBE_DEFAULTS.adopt,
   }: Pick<ProbeFields, "credentials" | "certificateAuthority"> &
     Partial<Pick<ProbeFields, "shards" | "workloads" | "adopt">>,
 ): string[] => {

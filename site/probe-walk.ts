@@ -18,7 +18,14 @@ const MINUTES_A_DAY = 24 * 60;
  * @param isOwn whether the site runs the registry, and it is no pull-through cache
  */
 export const walkVariables = (
-  { concurrency, shards, periodMinutes, rate, repositories, platforms }: Probe,
+  {
+    concurrency,
+    shards,
+    periodMinutes,
+    rate,
+    repositories,
+    platforms,
+  }: Pick<Probe, "concurrency" | "shards" | "periodMinutes" | "rate" | "repositories" | "platforms">,
   isOwn: boolean,
 ): Record<string, string> => ({
   CONCURRENCY: String(Math.floor(concurrency / shards)),

@@ -376,7 +376,9 @@ export type ClusterSite = Site & {
   };
 };
 /** A site that says where hosts look names up. */
-export type DnsSite = Site & { readonly dns: NonNullable<Site["dns"]> };
+/** The names by which hosts verify their own resolvers. */
+export type Dns = NonNullable<Site["dns"]>;
+export type DnsSite = Site & { readonly dns: Dns };
 
 export const hasRegistry = (site: Site): site is RegistrySite => site.registry !== undefined;
 export const isMonitored = (site: Site): site is MonitoredSite => site.monitoring !== undefined;

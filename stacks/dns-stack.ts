@@ -1,7 +1,7 @@
 import "./deprecated-api";
 import { TerraformOutput, TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
-import { HostDns } from "../constructs/host-dns";
+import { HostDns, hostDnsOf } from "../constructs/host-dns";
 import { literal } from "../constructs/literal";
 import { deferredHosts, dnsHosts, hasDns, type Site } from "../site/schema";
 import { useBackend } from "./backend";
@@ -16,7 +16,7 @@ export class DnsStack extends TerraformStack {
     super(scope, id);
     const { site } = props;
     useBackend(this, site);
-    if (hasDns(site)) for (const host of dnsHosts(site)) new HostDns(this, host.name, { site, host });
+    if (hasDns(site)) for (const host of dnsHosts(site)) new HostDns(this, host.name, hostDnsOf(site, host));
     new TerraformOutput(this, "deferred", {
       description: "hosts of the site to which nothing is sent, by name, with the reason",
       value: Object.fromEntries(deferredHosts(site).map(({ name, deferred }) => [name, literal(deferred.reason)])),

@@ -2,7 +2,7 @@ import { HelmProvider } from "@cdktf/provider-helm/lib/provider";
 import { KubernetesProvider } from "@cdktf/provider-kubernetes/lib/provider";
 import { App, LocalBackend, TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
-import { HostDns } from "registry-warden/constructs/host-dns";
+import { HostDns, hostDnsOf } from "registry-warden/constructs/host-dns";
 import { probeProgram } from "registry-warden/constructs/probe-program";
 import { ProbeProgramConfigMap } from "registry-warden/constructs/probe-program-config-map";
 import { RegistryAlerts } from "registry-warden/constructs/registry-alerts";
@@ -30,7 +30,7 @@ class Platform extends TerraformStack {
     new KubernetesProvider(this, "kubernetes", { configPath: kubernetes.configPath });
     new HelmProvider(this, "helm", { kubernetes: { configPath: kubernetes.configPath } });
 
-    if (hasDns(site)) for (const host of dnsHosts(site)) new HostDns(this, `${host.name}-dns`, { site, host });
+    if (hasDns(site)) for (const host of dnsHosts(site)) new HostDns(this, `${host.name}-dns`, hostDnsOf(site, host));
 
     const program = new ProbeProgramConfigMap(this, "probe-program", {
       namespace: namespace.name,

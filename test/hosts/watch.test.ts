@@ -1,11 +1,21 @@
-import { watchDelivery, watchUnit } from "../../hosts/watch";
-import { managedHosts } from "../../site/schema";
+import { deliveriesTo } from "../../hosts/deliveries";
+import { watchUnit } from "../../hosts/watch";
+import type { ManagedHost } from "../../site/host";
+import { managedHosts, type Site } from "../../site/schema";
 import { parsed, reference, referenceSite, small } from "../sites";
+
+const watching = (site: Site, host: ManagedHost) =>
+  deliveriesTo(site, host).flatMap(({ files, links }) =>
+    [...files, ...links].filter(({ path }) => path.includes("watch")),
+  );
 
 const settingsOf = (site = referenceSite, index = 0): string => {
   const host = managedHosts(site)[index];
   if (host === undefined) throw new Error("the site has no such host");
-  return watchDelivery(site, host).files.find(({ path }) => path.endsWith(".settings"))?.content ?? "";
+  const file = deliveriesTo(site, host)
+    .flatMap(({ files }) => files)
+    .find(({ path }) => path.endsWith("/watch.settings"));
+  return file?.content ?? "";
 };
 
 test("a host asks each of its own resolvers, and reports under its name", () => {
@@ -31,7 +41,8 @@ test("the report goes to the Pushgateway that the site names for its hosts", () 
 test("nothing is brought where no Pushgateway takes the reports of a host", () => {
   const { maintenance: _, ...registry } = reference.registry;
   const site = parsed({ ...reference, registry });
-  for (const host of managedHosts(site)) expect(watchDelivery(site, host)).toEqual({ files: [], links: [] });
+  for (const host of managedHosts(site)) expect(watching(site, host)).toEqual([]);
+  for (const host of managedHosts(referenceSite)) expect(watching(referenceSite, host)).not.toEqual([]);
 });
 
 test("no secret is in what it reads", () => {

@@ -44,7 +44,7 @@ describeWith(
     test("fails where a step misspells a field, and where its script does not quote", () => {
       const step = (text: string): string =>
         `on: push\njobs:\n  image:\n    runs-on: ubuntu-24.04\n    steps:\n      - ${text}\n`;
-      expect(check(step("rum: make"))).toContain('step must run script with');
+      expect(check(step("rum: make"))).toContain("step must run script with");
       expect(check(step("run: rm -rf $TMPDIR/x"))).toContain("SC2086");
     });
   },

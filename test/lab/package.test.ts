@@ -6,6 +6,7 @@ import example from "../../examples/library/site";
 import { bundle } from "../../hosts/bundle";
 import manifest from "../../package.json";
 import { createApp } from "../../stacks/app";
+import { mainOf } from "../examples/library-page";
 import { parsed } from "../sites";
 import { npmRegistry } from "./npm-registry";
 
@@ -94,6 +95,24 @@ npmRegistry("the package, in another CDKTF app", () => {
   ])("the example compiles %s", (_, options) => {
     run(program("tsc"), "--project", ".", ...options);
   });
+
+  test("the app of the library's page compiles, and is synthesised with the package", () => {
+    const page = mkdtempSync(join(app, "page-"));
+    try {
+      writeFileSync(join(page, "main.ts"), mainOf(readFileSync(join(root, "docs/library.md"), "utf8")));
+      run(program("tsc"), "--project", ".");
+      execFileSync(program("ts-node"), [join(page, "main.ts")], { cwd: page, timeout: 120_000 });
+      const stack = readFileSync(join(page, "cdktf.out/stacks/registry-integrity/cdk.tf.json"), "utf8");
+      expect(Object.keys(JSON.parse(stack).resource).sort()).toEqual([
+        "helm_release",
+        "kubernetes_config_map_v1",
+        "kubernetes_cron_job_v1",
+        "terraform_data",
+      ]);
+    } finally {
+      rmSync(page, { recursive: true });
+    }
+  }, 120_000);
 
   test("the compiler sees a mistake in the site of an app", () => {
     writeFileSync(join(app, "wrong.ts"), readFileSync(join(app, "site.ts"), "utf8").replace("serverName", "server"));

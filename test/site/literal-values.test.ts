@@ -51,6 +51,10 @@ const SAMPLES: unknown[] = [
   bent("reference", (site) => {
     site.registry.images.ui.digest = DIGEST;
     site.ci.buildPlugin.digest = DIGEST;
+    site.registry.services.find(({ role }: { role: string }) => role === "private").retention.protectInUse = {
+      clusters: ["cluster"],
+      maximumAgeHours: 24,
+    };
   }),
 ];
 

@@ -1,0 +1,6 @@
+/** The program of docs/library.md, whole as it stands there. */
+export const mainOf = (page: string): string => {
+  const [, program] = /^```ts\n([\s\S]*?)^```$/m.exec(page) ?? [];
+  if (program === undefined) throw new Error("docs/library.md has no program");
+  return program;
+};
