@@ -5,11 +5,13 @@ import { printError } from "./output";
 import { preflight } from "./preflight";
 import { runScript } from "./script";
 import { requireChosen } from "./selected-site";
+import { requireStateAccess } from "./state-access";
 
 /** Commands of cdktf that run the app, and those of them that change what is deployed. */
 const OF_A_SITE = ["deploy", "apply", "destroy", "watch", "diff", "plan", "synth", "synthesize", "list", "output"];
 const CHANGES = ["deploy", "apply", "destroy", "watch"];
 const DEPLOYS = ["deploy", "apply"];
+const READS_STATE = [...CHANGES, "diff", "plan", "output"];
 
 const root = join(__dirname, "..");
 
@@ -37,7 +39,9 @@ export const cdktf = async (args: readonly string[], program = join(root, "tools
     const selection = selectSite(option);
     if (CHANGES.includes(command)) requireChosen(selection);
     printError(`site: ${shownFile(selection.file)}`);
-    if (DEPLOYS.includes(command)) await preflight(loadSite(selection.file), parameters);
+    const site = loadSite(selection.file);
+    if (READS_STATE.includes(command)) requireStateAccess(site.state);
+    if (DEPLOYS.includes(command)) await preflight(site, parameters);
     environment.WARDEN_SITE = selection.file;
   }
   // An interrupt reaches cdktf by itself: it decides what becomes of a deploy that is under way.

@@ -6,6 +6,7 @@ import { stacksOf } from "../site/stacks";
 import { createApp, outputDirectory, stackDirectory } from "../stacks/app";
 import { forgetOtherSite } from "../stacks/other-site";
 import type { StackReport } from "./plan-table";
+import { requireStateAccess } from "./state-access";
 
 const resourceCount = (directory: string): number => {
   const json = JSON.parse(readFileSync(join(directory, "cdk.tf.json"), "utf8")) as {
@@ -18,6 +19,7 @@ const resourceCount = (directory: string): number => {
  * Synthesises a site and plans every stack, side by side. The plan's text is left beside the plan as plan.txt.
  *
  * @param terraform terraform or tofu; default: the first on the PATH; with none the stacks are only synthesised
+ * @throws StateAccessError
  */
 export const planStacks = async (
   site: Site,
@@ -26,6 +28,7 @@ export const planStacks = async (
   const output = outputDirectory();
   forgetOtherSite(site, output);
   createApp(site, output).synth();
+  if (terraform !== undefined) requireStateAccess(site.state);
   return Promise.all(
     stacksOf(site).map(async (stack) => {
       const directory = stackDirectory(stack, output);

@@ -99,6 +99,17 @@ describe("npm start", () => {
     expect(code).toBe(2);
   });
 
+  test("names the credentials that the state needs once, and plans nothing without them", async () => {
+    for (const name of Object.keys(process.env).filter((each) => each.startsWith("AWS_"))) delete process.env[name];
+    process.env.AWS_SHARED_CREDENTIALS_FILE = process.env.AWS_CONFIG_FILE = join(directory, "none");
+    const { code, err } = await runStart(
+      ["--site", "examples/company/site.ts"],
+      `echo >>'${join(directory, "asked")}'`,
+    );
+    expect({ code, asked: existsSync(join(directory, "asked")) }).toEqual({ code: 2, asked: false });
+    expect(err).toMatch(/^the state is in the bucket corp-terraform, [^\n]*AWS_ACCESS_KEY_ID[^\n]*; set [^\n]*\n$/);
+  });
+
   test("synthesises without terraform, and says so in one line", async () => {
     const { code, out, err } = asProgram("cli/start.ts", root, ...REFERENCE);
     expect(err.trim()).toMatch(/^nothing is planned without terraform[^\n]*$/);
