@@ -2,6 +2,7 @@ import { Authorizer, parseChallenges, type Scope } from "../oci/authorization";
 import type { Credentials } from "../oci/credentials";
 import type { Digest } from "../oci/digest";
 import { type Answer, type Exchange, Transport, targetOf } from "../oci/http";
+import { MANIFEST_ACCEPT } from "../oci/manifest";
 
 export interface WriterOptions {
   /** The registry's origin. */
@@ -98,6 +99,13 @@ export class RegistryWriter {
       headers: { "content-type": mediaType },
     });
     if (answer.status !== 201) throw new WriteRefused(answer.status, `the manifest ${reference}`, answer.body);
+  }
+
+  /** Whether a manifest is served. */
+  async serves(repository: string, digest: Digest): Promise<boolean> {
+    const path = `/v2/${repository}/manifests/${digest}`;
+    const answer = await this.#send(repository, { method: "HEAD", path, headers: { accept: MANIFEST_ACCEPT } });
+    return answer.status === 200;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Digest, hasherFor } from "../oci/digest";
+import { type Digest, hasherFor, matches } from "../oci/digest";
 import { ExchangeError } from "../oci/http";
 import { DiskRefusal } from "./disk-error";
 import { Folder, within } from "./folder";
@@ -72,6 +72,11 @@ async function pushManifest(
     replaceBroken(storage, digest, path);
   });
   await writer.pushManifest(repository, tag ?? digest, bytes, mediaType);
+  // A registry whose memory still has what its disk has lost answers 201 and stores nothing: blobStore.Put of
+  // distribution. For an upload it looks at the disk: blobWriter.moveBlob.
+  if (matches(bytes, digest) && !(await writer.serves(repository, digest))) {
+    await writer.pushBlob(repository, digest, [bytes]);
+  }
 }
 
 async function pushBlob(

@@ -189,6 +189,20 @@ test("--hash finds a layer that was altered and kept its size", async () => {
   });
 });
 
+test("a manifest that a registry takes and does not store, because it remembers it, is uploaded", async () => {
+  lose(child);
+  registry.on(`/v2/app/manifests/${digestOf(child)}`, (request, response) =>
+    request.method === "PUT" ? json(response, 201, {}) : registry.serve(request, response),
+  );
+  registry.on(/^\/v2\/app\/blobs\/uploads\//, ({ method, url = "" }, response) => {
+    if (method !== "PUT") return json(response, 202, {}, { location: "/v2/app/blobs/uploads/1" });
+    expect(new URL(url, registry.url).searchParams.get("digest")).toBe(digestOf(child));
+    registry.push("app", child);
+    return json(response, 201, {});
+  });
+  expect(await plan("--from", other.host, "--apply")).toMatchObject({ code: 0, remaining: [], problems: [] });
+});
+
 test("a step that a disk refuses is told, and the others are done", async () => {
   lose(firstLayer, config);
   const data = store.layout.blobData(digestOf(firstLayer));

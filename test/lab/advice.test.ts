@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Diagnosis, DiagnosisReport } from "../../registry/diagnose";
 import type { Digest } from "../../registry/oci/digest";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
@@ -10,6 +10,7 @@ import { runWarden } from "../cli/run-warden";
 import { write } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
 import { type Content, content, image, index, type Manifest, MEDIA_TYPES, manifest, push } from "./images";
+import { temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
@@ -154,6 +155,7 @@ const WRONGS: Wrong[] = [
 ];
 
 const pushedAs = ({ name, pushed }: Wrong): Manifest => pushed ?? victimOf(name).both;
+const tagsPushed = ({ pushed }: Wrong): string[] => (pushed === undefined ? ["v1", "latest"] : ["v1"]);
 const wrongs: Wrong[] = [
   ...DAMAGES.map(
     ({ name, make }): Wrong => ({ name, make: (layout) => make(new DamagedRepository(layout.root, name)) }),
@@ -163,22 +165,28 @@ const wrongs: Wrong[] = [
 /** Nothing tells which tags they had; to be given up they are made repositories without tags. */
 const NAMELESS = ["manifests-gone", "tags-gone"];
 
+/**
+ * Each step of the advice looks at a registry as a whole, and there are about as many steps as things that are wrong: in
+ * several registries they are done sooner than in one.
+ */
+const groups: Wrong[][] = Array.from({ length: Math.ceil(wrongs.length / 6) }, (_, group) =>
+  wrongs.slice(6 * group, 6 * (group + 1)),
+);
+
 describeWith(["registry"], "whoever follows the advice comes to an end", () => {
+  const folder = temporaryFolder("advice");
   let registry: LabRegistry;
-  let other: LabRegistry;
-  beforeEach(async () => {
-    [registry, other] = [await startRegistry(), await startRegistry()];
-    for (const wrong of wrongs) {
-      const tags = wrong.pushed === undefined ? ["v1", "latest"] : ["v1"];
-      for (const each of [registry, other]) await push(each, wrong.name, pushedAs(wrong), ...tags);
-      await push(registry, wrong.name, image(`${wrong.name}/healthy`), "healthy");
-    }
-    const layout = new StorageLayout(registry.root);
-    for (const wrong of wrongs) wrong.make?.(layout, layout.repository(wrong.name), pushedAs(wrong));
-  }, 300_000);
-  afterEach(async () => {
-    await registry.stop();
-    await other.stop();
+  /** Url of the registry that is copied from. */
+  let other: string;
+  /** It has nothing that is wanted. */
+  let strange: LabRegistry;
+  beforeAll(async () => {
+    strange = await startRegistry();
+    await push(strange, "something", image("else"), "v1");
+  });
+  afterAll(async () => {
+    await strange.stop();
+    rmSync(folder, { recursive: true });
   });
 
   const diagnosed = async (): Promise<Diagnosis[]> => {
@@ -191,7 +199,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
     const words = execFileSync("bash", ["-c", `printf '%s\\0' ${next}`], { encoding: "utf8" })
       .split("\0")
       .slice(0, -1);
-    const [program = "", ...args] = words.map((word) => (word === "OTHER-REGISTRY" ? other.url : word));
+    const [program = "", ...args] = words.map((word) => (word === "OTHER-REGISTRY" ? other : word));
     if (program === "warden") await runWarden(...args);
     else if (program === "docker") await registry.restart();
     else execFileSync(program, args);
@@ -212,41 +220,66 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
     return ((await answer.json()) as { tags?: string[] | null }).tags ?? [];
   };
 
-  // From a registry that has just started: one whose cache of descriptors remembers a lost child takes its copy with 201 and
-  // stores nothing, and the advice then gives up what a restart and the same copy would heal.
-  test("where another registry has a copy", async () => {
-    await registry.restart();
-    const rounds = await followed();
-    expect(rounds.at(-1)).toEqual([]);
-    const given = rounds.flat();
-    for (const { name, hopeless } of wrongs) {
-      const gaveUp = given.filter(({ repository, remedy }) => repository === name && remedy === "give-up");
-      const said = gaveUp.every(({ why }) => why.startsWith("cannot be healed here"));
-      expect([name, gaveUp.length > 0, said]).toEqual([name, hopeless === true || NAMELESS.includes(name), true]);
-      if (!NAMELESS.includes(name))
-        expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(["healthy"])]);
-      const kept = wrongs.find((wrong) => wrong.name === name)?.pushed === undefined ? ["latest", "v1"] : ["v1"];
-      if (hopeless === undefined && !NAMELESS.includes(name) && name !== "tag-without-history") {
-        expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(kept)]);
-      }
-    }
-    await expect(planPrune(registry.root, keepNewest(3, []), Date.now())).resolves.toMatchObject({ applied: false });
-  }, 600_000);
+  describe.each(groups.map((group) => ({ group, names: group.map(({ name }) => name).join(", ") })))(
+    "$names",
+    ({ group }) => {
+      let whole: LabRegistry;
+      beforeAll(async () => {
+        whole = await startRegistry();
+        for (const wrong of group) {
+          await push(whole, wrong.name, image(`${wrong.name}/healthy`), "healthy");
+          await push(whole, wrong.name, pushedAs(wrong), ...tagsPushed(wrong));
+        }
+      });
+      afterAll(() => whole.stop());
+      afterEach(() => registry.stop());
 
-  test("where no other registry has it: given up, and the maintenance goes on", async () => {
-    await other.stop();
-    other = await startRegistry();
-    await push(other, "something", image("else"), "v1");
-    await registry.restart();
-    const rounds = await followed();
-    expect(rounds.at(-1)).toEqual([]);
-    const copied = rounds[0]?.filter(({ remedy }) => remedy === "copy") ?? [];
-    expect(copied.length).toBeGreaterThan(0);
-    for (const { giveUp } of copied) expect(giveUp).toMatch(/^warden repair .* --discard .* --apply$/);
-    for (const { name } of wrongs) {
-      if (!NAMELESS.includes(name))
-        expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(["healthy"])]);
-    }
-    await expect(planPrune(registry.root, keepNewest(3, []), Date.now())).resolves.toMatchObject({ applied: false });
-  }, 600_000);
+      /** A registry with the same images, on whose disk something is wrong with each of them. */
+      const damaged = async (state: "cold" | "warm"): Promise<LabRegistry> => {
+        const root = mkdtempSync(join(folder, "store-"));
+        cpSync(whole.root, root, { recursive: true, preserveTimestamps: true });
+        const made = await startRegistry({ root });
+        if (state === "warm") await runWarden("verify", made.url);
+        const layout = new StorageLayout(root);
+        for (const wrong of group) wrong.make?.(layout, layout.repository(wrong.name), pushedAs(wrong));
+        return made;
+      };
+
+      const expectEnd = async (rounds: Diagnosis[][]): Promise<void> => {
+        expect(rounds.at(-1)).toEqual([]);
+        for (const { name } of group.filter((wrong) => !NAMELESS.includes(wrong.name))) {
+          expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(["healthy"])]);
+        }
+        const plan = planPrune(registry.root, keepNewest(3, []), Date.now());
+        await expect(plan).resolves.toMatchObject({ applied: false });
+      };
+
+      // A registry that remembers what its disk has lost takes a copy of it with 201 and stores nothing.
+      test.each(["cold", "warm"] as const)("another registry has a copy; the memory is %s", async (state) => {
+        other = whole.url;
+        registry = await damaged(state);
+        const rounds = await followed();
+        await expectEnd(rounds);
+        for (const wrong of group) {
+          const { name, hopeless } = wrong;
+          const given = rounds.flat().filter(({ repository, remedy }) => repository === name && remedy === "give-up");
+          const isLost = hopeless === true || NAMELESS.includes(name);
+          expect([name, given.length > 0]).toEqual([name, isLost]);
+          for (const { why } of given) expect(why).toMatch(/^cannot be healed here/);
+          if (!isLost && name !== "tag-without-history") {
+            expect([name, await tagsOf(name)]).toEqual([name, expect.arrayContaining(tagsPushed(wrong))]);
+          }
+        }
+      });
+
+      test("no other registry has it: given up, and the maintenance goes on", async () => {
+        other = strange.url;
+        registry = await damaged("cold");
+        const rounds = await followed();
+        await expectEnd(rounds);
+        const copied = rounds[0]?.filter(({ remedy }) => remedy === "copy") ?? [];
+        for (const { giveUp } of copied) expect(giveUp).toMatch(/^warden repair .* --discard .* --apply$/);
+      });
+    },
+  );
 });
