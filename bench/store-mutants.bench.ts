@@ -12,6 +12,7 @@ interface Mutant {
 }
 
 const TOUCHED = "prune-touched.test.ts";
+const HIDDEN = "hidden-loss.test.ts";
 
 const MUTANTS: readonly Mutant[] = [
   { file: "damage.ts", from: 'kind === "hidden-repository" ||', to: "", tests: TOUCHED },
@@ -32,6 +33,19 @@ const MUTANTS: readonly Mutant[] = [
   { file: "tag-age.ts", from: "pushed.pushedAt < created - BEFORE_IMAGE", to: "false", tests: TOUCHED },
   { file: "tag-age.ts", from: "Math.max(...links) <= Math.min(...tags)", to: "false", tests: TOUCHED },
   { file: "tag-age.ts", from: "return isOtherOrder(made)", to: "return false", tests: TOUCHED },
+  { file: "tag-age.ts", from: "isCopiedWithTags(graph, push, group))", to: "false)", tests: TOUCHED },
+  { file: "tag-age.ts", from: "linkedAt <= before ||", to: "", tests: TOUCHED },
+  { file: "tag-age.ts", from: "linkedAt >= pushedAt && pushedAt - before < COPYING", to: "false", tests: TOUCHED },
+  { file: "tag-age.ts", from: "pushedAt - before < COPYING", to: "true", tests: TOUCHED },
+  {
+    file: "hidden-loss.ts",
+    from: 'each.kind === "hidden-repository" && each.repository',
+    to: "each.repository",
+    tests: HIDDEN,
+  },
+  { file: "hidden-loss.ts", from: "&& each.repository === repository", to: "", tests: HIDDEN },
+  { file: "hidden-loss.ts", from: "if ([digest, parent].some", to: "if ([].some", tests: HIDDEN },
+  { file: "repair.ts", from: "...lostFolders(found.warnings, findings)", to: "", tests: HIDDEN },
   {
     file: "retention.ts",
     from: "untagged === true && rule.untaggedOlderThanHours === undefined",
@@ -54,6 +68,20 @@ const MUTANTS: readonly Mutant[] = [
     to: "return read(file, stats);",
     tests: "foreign.test.ts",
   },
+  {
+    file: "scan-task.ts",
+    from: "reader.knowBlobs(task.strangers)",
+    to: "reader.knowBlobs([])",
+    tests: "foreign.test.ts",
+  },
+  { file: "scan.ts", from: "reader.isThere(path)", to: "reader.changedAt(path) !== null", tests: "foreign.test.ts" },
+  {
+    file: "repair-apply.ts",
+    from: "if (matches(bytes, digest) && ",
+    to: "if (false && ",
+    tests: "../../cli/repair.test.ts",
+  },
+  { file: "scan.ts", from: "...strangersAboveBlobs(reader)", to: "", tests: "foreign.test.ts" },
   { file: "upload.ts", from: "manifests <= earliest", to: "manifests > earliest", tests: "foreign.test.ts" },
   {
     file: "inspect.ts",

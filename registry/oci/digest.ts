@@ -41,17 +41,16 @@ export function isDigest(text: unknown): text is Digest {
   if (text.length > 256 || !GRAMMAR.test(text)) return false;
   const digest = text as Digest;
   const algorithm = algorithmOf(digest);
-  if (!isRegistered(algorithm)) return true;
-  const encoded = encodedOf(digest);
+  return !isRegistered(algorithm) || isEncoded(algorithm, encodedOf(digest));
+}
+
+function isEncoded(algorithm: RegisteredAlgorithm, encoded: string): boolean {
   return encoded.length === REGISTERED[algorithm] && LOWER_HEX.test(encoded);
 }
 
-/** The encoded part of a digest whose algorithm is known already. */
-const ENCODED: Readonly<Record<string, RegExp>> = { sha256: /^[a-f0-9]{64}$/, sha512: /^[a-f0-9]{128}$/ };
-
 /** As isDigest, of the two parts: a store has a million of them, and joining each for a look takes its time. */
 export function isDigestOf(algorithm: string, encoded: string): boolean {
-  return ENCODED[algorithm]?.test(encoded) ?? isDigest(`${algorithm}:${encoded}`);
+  return isRegistered(algorithm) ? isEncoded(algorithm, encoded) : isDigest(`${algorithm}:${encoded}`);
 }
 
 /** Hashes a stream piece by piece; memory does not grow with it. */

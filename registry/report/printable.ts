@@ -1,3 +1,5 @@
+import { byteOf } from "../storage/file-name";
+
 /**
  * What a terminal obeys or hides instead of showing: control characters, among them the escape that begins a sequence and
  * its 8-bit forms; characters that reverse the direction of what follows or have no width; separators of lines; halves of
@@ -8,7 +10,7 @@
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 function escaped(character: string): string {
-  const code = character.codePointAt(0) ?? 0;
+  const code = byteOf(character) ?? character.codePointAt(0) ?? 0;
   return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 }
 

@@ -12,6 +12,7 @@ import {
   statSync,
 } from "node:fs";
 import { isAbsence, isForbidden } from "./disk-error";
+import { fileName, REPLACED } from "./file-name";
 import type { StorageLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
 
@@ -46,6 +47,9 @@ export class Unreadable extends StorageRefusal {
 /** Without O_NONBLOCK the opening of a FIFO waits for a writer; with O_NOFOLLOW a symbolic link is not opened. */
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** No path begins so. */
+const NOWHERE = "\0";
+
 const EMPTY: Listing = { folders: [], others: new Map() };
 
 /**
@@ -64,10 +68,26 @@ export class Disk {
   /** Of each folder that was listed, what is not a folder in it. */
   private readonly known = new Map<string, Listing["others"]>();
   private readonly anchors: ReadonlySet<string>;
+  /** The folder of the blobs, with a slash. */
+  private readonly blobs: string;
+  /** What is no folder among the blobs, where they need not be listed. */
+  private strangers: ReadonlySet<string> | undefined;
   private strange: Strange[] = [];
+  /** A folder that holds folders alone, with a slash: that of the last file. */
+  private plain = NOWHERE;
 
   constructor({ root, registry, repositories, blobs }: StorageLayout) {
     this.anchors = new Set([root, registry, repositories, blobs]);
+    this.blobs = `${blobs}/`;
+  }
+
+  /**
+   * Tells what was seen where the blobs were listed, so that this Disk does not list them again.
+   *
+   * @param strangers paths of everything that is no folder, down to the folders of single blobs
+   */
+  knowBlobs(strangers: readonly string[]): void {
+    this.strangers ??= new Set(strangers);
   }
 
   /** What a folder holds; nothing of one that is absent. Where it cannot be listed, it is added to `unreadable`. */
@@ -78,7 +98,7 @@ export class Disk {
     }
     let entries: Dirent[];
     try {
-      entries = readdirSync(folder, { withFileTypes: true });
+      entries = entriesOf(folder);
     } catch (error) {
       if (!isAbsence(error)) this.unreadable.push(folder);
       return EMPTY;
@@ -96,6 +116,7 @@ export class Disk {
       }
     }
     const listing = { folders, others: others ?? EMPTY.others };
+    this.plain = NOWHERE;
     this.known.set(folder, listing.others);
     return listing;
   }
@@ -121,7 +142,7 @@ export class Disk {
 
   /** What an entry is, looked at now; null where there is none. @throws Unreadable */
   stat(path: string): Stats | null {
-    return this.isReal(parentOf(path)) ? lookAt(path) : null;
+    return this.isInReal(path) ? lookAt(path) : null;
   }
 
   /** Bytes of a regular file; null without one. @throws Unreadable */
@@ -134,10 +155,11 @@ export class Disk {
    * once, which costs less than a look at each.
    */
   sizeAmongMany(path: string): number | null {
-    const folder = parentOf(path);
-    const many = parentOf(folder);
-    if (!this.known.has(many)) this.list(many);
-    return sizeOf(this.isReal(folder, many) ? lookAt(path) : null);
+    if (this.strangers === undefined) {
+      const many = parentOf(parentOf(path));
+      if (!this.known.has(many)) this.list(many);
+    }
+    return this.size(path);
   }
 
   /**
@@ -148,8 +170,7 @@ export class Disk {
    * @throws Unreadable, and what the disk answers
    */
   open<T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" {
-    if (!this.isReal(parentOf(path))) return null;
-    return openRegular(path, read);
+    return this.isInReal(path) ? openRegular(path, read) : null;
   }
 
   /**
@@ -159,7 +180,7 @@ export class Disk {
    * @returns the bytes read; as `open` where there is no file
    */
   readBeginning(path: string, buffer: Uint8Array, length: number): number | null | "special" {
-    const file = this.isReal(parentOf(path)) ? openFile(path) : null;
+    const file = this.isInReal(path) ? openFile(path) : null;
     if (typeof file !== "number") return file;
     try {
       return readSync(file, buffer, 0, length, 0);
@@ -179,7 +200,7 @@ export class Disk {
 
   /** The bytes of a regular file, piece by piece, each valid until the next is asked for; nothing without one. */
   *pieces(path: string, length: number): Generator<Uint8Array> {
-    const file = this.isReal(parentOf(path)) ? openFile(path) : null;
+    const file = this.isInReal(path) ? openFile(path) : null;
     if (typeof file !== "number") return;
     try {
       const buffer = Buffer.allocUnsafe(length);
@@ -191,12 +212,29 @@ export class Disk {
   }
 
   /** Whether a folder that is going to be read below is one, as far as can be told without a look at what was listed. */
-  private isReal(folder: string, parent: string = parentOf(folder)): boolean {
+  private isReal(folder: string): boolean {
+    const parent = parentOf(folder);
     const others = this.known.get(parent);
-    // Asked for each of a million links, and in nearly every folder there is nothing else.
-    if (others?.size === 0 || this.anchors.has(folder)) return true;
+    if (others?.size === 0) {
+      this.plain = `${parent}/`;
+      return true;
+    }
+    if (this.anchors.has(folder)) return true;
     if (others !== undefined) return !others.has(folder.slice(parent.length + 1));
+    if (this.strangers !== undefined && folder.startsWith(this.blobs)) return !this.isStranger(folder);
     return this.isReal(parent) && lookAt(folder)?.isDirectory() === true;
+  }
+
+  /** As isReal, of the folder that an entry lies in. Nearly every link is told by where the last one was. */
+  private isInReal(path: string): boolean {
+    if (this.strangers?.size === 0 && path.startsWith(this.blobs)) return true;
+    if (path.startsWith(this.plain) && path.indexOf("/", this.plain.length) === path.lastIndexOf("/")) return true;
+    return this.isReal(parentOf(path));
+  }
+
+  /** Whether a folder of blobs, or one above it, is known to be none. */
+  private isStranger(folder: string): boolean {
+    return folder.length > this.blobs.length && (this.strangers?.has(folder) || this.isStranger(parentOf(folder)));
   }
 }
 
@@ -208,6 +246,14 @@ function parentOf(path: string): string {
 
 function sizeOf(found: Stats | null): number | null {
   return found?.isFile() ? found.size : null;
+}
+
+function entriesOf(folder: string): Dirent[] {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  if (!entries.some(({ name }) => name.includes(REPLACED))) return entries;
+  return readdirSync(folder, { withFileTypes: true, encoding: "buffer" }).map((entry) =>
+    Object.assign(entry as unknown as Dirent, { name: fileName(entry.name) }),
+  );
 }
 
 function kindOf(entry: Dirent | Stats): EntryKind {

@@ -91,17 +91,26 @@ export function foreignInRepository(reader: StoreReader, name: string): ForeignE
   return [...strange.map((each) => ({ path: each.path, repository: name, effect: effectOf(each) })), ...revisions];
 }
 
+/** A folder of blobs that was listed. */
+interface BlobFolder {
+  blobs: Digest[];
+  foreign: ForeignEntry[];
+  /** Paths of what is no folder. */
+  strangers: string[];
+}
+
 /** The blobs of a folder `blobs/<algorithm>/<first two>`, and what lies among them. */
-export function readBlobFolder(reader: StoreReader, folder: string): { blobs: Digest[]; foreign: ForeignEntry[] } {
+export function readBlobFolder(reader: StoreReader, folder: string): BlobFolder {
   const [algorithm = "", start = ""] = folder.slice(reader.layout.blobs.length + 1).split("/");
   const { folders, others } = reader.list(folder);
+  const strangers = [...others.keys()].map((name) => `${folder}/${name}`);
   const blobs: Digest[] = [];
-  const strangers = [...others.keys()];
+  const foreign = [...strangers];
   for (const encoded of folders) {
     if (isDigestOf(algorithm, encoded) && encoded.startsWith(start)) blobs.push(`${algorithm}:${encoded}`);
-    else strangers.push(encoded);
+    else foreign.push(`${folder}/${encoded}`);
   }
-  return { blobs, foreign: strangers.map((name) => amongBlobs(reader, `${folder}/${name}`)) };
+  return { blobs, foreign: foreign.map((path) => amongBlobs(reader, path)), strangers };
 }
 
 /** What lies above the blobs: other algorithms, other names. */
@@ -120,6 +129,20 @@ export function* foreignAboveBlobs(reader: StoreReader): Generator<ForeignEntry>
       yield amongBlobs(reader, `${folder}/${name}`);
     }
   }
+}
+
+/** Paths of what is no folder there, and of the folders in which no blob is looked for. */
+export function strangersAboveBlobs(reader: StoreReader): string[] {
+  const { blobs } = reader.layout;
+  const { folders, others } = reader.list(blobs);
+  const isKnown = (algorithm: string) => ALGORITHMS.includes(algorithm);
+  return [
+    ...[...others.keys(), ...folders.filter((name) => !isKnown(name))].map((name) => `${blobs}/${name}`),
+    ...folders
+      .filter(isKnown)
+      .map((name) => `${blobs}/${name}`)
+      .flatMap((folder) => [...reader.list(folder).others.keys()].map((name) => `${folder}/${name}`)),
+  ];
 }
 
 /** What the registry's libraries know: go-digest. */

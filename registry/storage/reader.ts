@@ -109,6 +109,11 @@ export class StoreReader {
     return readBlobFolder(this, folder).blobs;
   }
 
+  /** As Disk.knowBlobs. */
+  knowBlobs(strangers: readonly string[]): void {
+    this.disk.knowBlobs(strangers);
+  }
+
   private *digestsIn(algorithm: string, folder: string): Generator<Digest> {
     for (const encoded of this.folders(folder)) {
       if (isDigestOf(algorithm, encoded)) yield `${algorithm}:${encoded}`;
@@ -224,6 +229,16 @@ export class StoreReader {
   /** When a file was last written, or a folder got or lost an entry, in milliseconds since the epoch; null without it. */
   changedAt(path: string): number | null {
     return this.disk.stat(path)?.mtimeMs ?? null;
+  }
+
+  /** Whether something bears that path. One that is not UTF-8 cannot be asked for, and is looked for among its neighbours. */
+  isThere(path: string): boolean {
+    if (this.changedAt(path) !== null) return true;
+    const slash = path.lastIndexOf("/");
+    const name = path.slice(slash + 1);
+    if (!/\p{Cs}/u.test(name)) return false;
+    const { folders, others } = this.disk.list(path.slice(0, slash));
+    return folders.includes(name) || others.has(name);
   }
 
   /** When it was made, in milliseconds since the epoch; 0 where the file system does not tell, or nothing is there. */

@@ -1,22 +1,33 @@
 import type { Digest } from "../oci/digest";
 import { Unreadable } from "./disk";
+import { type ForeignEntry, readBlobFolder } from "./foreign";
 import { type Inspection, type InspectionOptions, inspectRepository } from "./inspect";
 import { StorageLayout } from "./layout";
 import { StoreReader } from "./reader";
 
 /** A piece of a look at a store that can be done beside others, in any order. Plain data, so that it can go to a thread. */
 export type ScanTask =
-  | { kind: "inspect"; root: string; repository: string; options: InspectionOptions }
-  /** Hashes the blobs of one folder, `blobs/<algorithm>/<first two>`. */
-  | { kind: "hash"; root: string; folder: string };
+  | { kind: "inspect"; root: string; repository: string; options: InspectionOptions; strangers: readonly string[] }
+  /** Lists the blobs of one folder, `blobs/<algorithm>/<first two>`. */
+  | { kind: "blobs"; root: string; folder: string; hash: boolean };
 
 export interface ScanResult {
   /** Of `inspect`; null where this user may not read the repository. */
   inspection: Inspection | null;
-  /** Of `hash`: the blobs that do not hash to their name. */
-  corrupt: Digest[];
+  /** Of `blobs`; null of `inspect`. */
+  blobs: ListedBlobs | null;
   /** Folders that could not be listed, and what may not be read. */
   unreadable: string[];
+}
+
+/** What a folder of blobs holds. */
+export interface ListedBlobs {
+  count: number;
+  foreign: ForeignEntry[];
+  /** Paths of what is no folder: `inspect` is told all of them, so that nobody lists the blobs a second time. */
+  strangers: string[];
+  /** Where they were hashed: the blobs that do not hash to their name. */
+  corrupt: Digest[];
 }
 
 /** Does tasks one after the other; what it learned of a blob it knows for the next task. */
@@ -24,33 +35,37 @@ export class ScanTaskRunner {
   private readonly readers = new Map<string, StoreReader>();
 
   run(task: ScanTask): ScanResult {
-    const reader = this.readerOf(task.root);
+    const reader = this.readerOf(task);
     try {
-      return { ...look(reader, task), unreadable: reader.unreadable.splice(0) };
+      const result = { inspection: null, blobs: null, ...look(reader, task) };
+      return { ...result, unreadable: reader.unreadable.splice(0) };
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
       // What is not known is no finding.
-      return { inspection: null, corrupt: [], unreadable: [...reader.unreadable.splice(0), error.path] };
+      return { inspection: null, blobs: null, unreadable: [...reader.unreadable.splice(0), error.path] };
     }
   }
 
-  private readerOf(root: string): StoreReader {
-    const known = this.readers.get(root);
-    if (known !== undefined) return known;
-    const reader = new StoreReader(new StorageLayout(root));
-    this.readers.set(root, reader);
+  private readerOf(task: ScanTask): StoreReader {
+    let reader = this.readers.get(task.root);
+    if (reader === undefined) {
+      reader = new StoreReader(new StorageLayout(task.root));
+      this.readers.set(task.root, reader);
+    }
+    if (task.kind === "inspect") reader.knowBlobs(task.strangers);
     return reader;
   }
 }
 
-function look(reader: StoreReader, task: ScanTask): Omit<ScanResult, "unreadable"> {
+function look(reader: StoreReader, task: ScanTask): Partial<ScanResult> {
   switch (task.kind) {
-    case "inspect": {
-      const repository = reader.layout.repository(task.repository);
-      return { inspection: inspectRepository(reader, repository, task.options), corrupt: [] };
+    case "inspect":
+      return { inspection: inspectRepository(reader, reader.layout.repository(task.repository), task.options) };
+    case "blobs": {
+      const { blobs, foreign, strangers } = readBlobFolder(reader, task.folder);
+      const corrupt = task.hash ? blobs.filter((digest) => isCorrupt(reader, digest)) : [];
+      return { blobs: { count: blobs.length, foreign, strangers, corrupt } };
     }
-    case "hash":
-      return { inspection: null, corrupt: reader.blobsIn(task.folder).filter((digest) => isCorrupt(reader, digest)) };
   }
 }
 

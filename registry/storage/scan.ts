@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Digest } from "../oci/digest";
 import type { Role } from "../oci/repository";
 import { compareFindings, type Finding, identity } from "./finding";
-import { foreignAboveBlobs, foreignAmongRepositories, foreignFinding, readBlobFolder } from "./foreign";
+import { foreignAboveBlobs, foreignAmongRepositories, foreignFinding, strangersAboveBlobs } from "./foreign";
 import { type InspectionOptions, inspectRepository, type RepositoryCounts } from "./inspect";
 import { removeOrphanLayerLink } from "./layer-link";
 import type { StorageLayout } from "./layout";
@@ -102,21 +102,22 @@ async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
   const repositories = [...reader.repositories()];
   const runner = options.runner ?? runnerFor(isLarge(reader, folders) ? options.threads : 1);
   try {
-    const hashed = await runAll(runner, options.hash ? folders.map((folder) => hashingOf(layout, folder)) : []);
-    const inspection = { role, corrupt: new Set(hashed.flatMap(({ corrupt }) => corrupt)), now: Date.now() };
-    const inspecting = runAll(
+    const { root } = layout;
+    const hash = options.hash ?? false;
+    const listing = runAll(
       runner,
-      repositories.map(({ name }) => inspectionOf(layout, name, inspection)),
+      folders.map((folder) => ({ kind: "blobs", root, folder, hash })),
     );
     // While the threads are at work.
     const foreign = [...foreignAmongRepositories(reader), ...foreignAboveBlobs(reader)];
-    let blobs = 0;
-    for (const folder of folders) {
-      const read = readBlobFolder(reader, folder);
-      blobs += read.blobs.length;
-      foreign.push(...read.foreign);
-    }
-    const inspected = await inspecting;
+    const listed = await listing;
+    const blobs = listed.flatMap((result) => result.blobs ?? []);
+    const strangers = [...strangersAboveBlobs(reader), ...blobs.flatMap((each) => each.strangers)];
+    const inspection = { role, corrupt: new Set(blobs.flatMap(({ corrupt }) => corrupt)), now: Date.now() };
+    const inspected = await runAll(
+      runner,
+      repositories.map(({ name }) => ({ kind: "inspect", root, repository: name, options: inspection, strangers })),
+    );
     const inspections = inspected.flatMap((result) => result.inspection ?? []);
     return {
       store,
@@ -124,11 +125,14 @@ async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
       inspection,
       counts: {
         ...inspections.map(({ counts }) => counts).reduce(sum, NOTHING),
-        blobs,
+        blobs: blobs.reduce((total, { count }) => total + count, 0),
       },
-      findings: [...inspections.flatMap((each) => each.findings), ...foreign.map(foreignFinding)],
+      findings: [
+        ...inspections.flatMap((each) => each.findings),
+        ...[...foreign, ...blobs.flatMap((each) => each.foreign)].map(foreignFinding),
+      ],
       isEmpty: repositories.length === 0,
-      unreadable: [...reader.unreadable, ...[...hashed, ...inspected].flatMap(({ unreadable }) => unreadable)],
+      unreadable: [...reader.unreadable, ...[...listed, ...inspected].flatMap(({ unreadable }) => unreadable)],
     };
   } finally {
     if (options.runner === undefined) await runner.close();
@@ -139,14 +143,6 @@ const NOTHING: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, inde
 
 function runnerFor(threads = 1): ScanRunner {
   return threads > 1 ? new ScanThreads(threads) : inThisThread();
-}
-
-function hashingOf(layout: StorageLayout, folder: string): ScanTask {
-  return { kind: "hash", root: layout.root, folder };
-}
-
-function inspectionOf(layout: StorageLayout, repository: string, options: InspectionOptions): ScanTask {
-  return { kind: "inspect", root: layout.root, repository, options };
 }
 
 function runAll(runner: ScanRunner, tasks: ScanTask[]): Promise<ScanResult[]> {
@@ -173,9 +169,7 @@ function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding
     .flatMap((name) => inspectRepository(reader, layout.repository(name), options).findings)
     .filter((finding) => known.has(identity(finding)));
   const told = new Set(findings.map(({ path }) => path));
-  findings.push(
-    ...found.filter(({ path }) => path !== undefined && !told.has(path) && reader.changedAt(path) !== null),
-  );
+  findings.push(...found.filter(({ path }) => path !== undefined && !told.has(path) && reader.isThere(path)));
   const reported = new Set(findings.map(({ digest }) => digest));
   return [...findings, ...[...corrupt].filter((digest) => !reported.has(digest)).map(corruptWithoutRepository)];
 }

@@ -1,10 +1,12 @@
+import { byteOf } from "./file-name";
+
 /**
  * One word of a POSIX shell, whatever it holds: the commands that are printed are to be copied. What a terminal does not
- * show as it is (a line end, an escape) is written by its code, as bash, zsh and POSIX.1-2024 read it.
+ * show as it is (a line end, an escape, a byte that is not UTF-8) is written by its code, as bash, zsh and POSIX.1-2024 read it.
  */
 export function shellWord(text: string): string {
-  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) {
-    const escaped = text.replace(/[\\'\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(text)) {
+    const escaped = text.replace(/[\\'\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) =>
       /[\\']/.test(character) ? `\\${character}` : octal(character),
     );
     return `$'${escaped}'`;
@@ -14,7 +16,10 @@ export function shellWord(text: string): string {
 
 /** Its bytes, each of three digits, so that a digit that follows is none of it. */
 function octal(character: string): string {
-  return [...Buffer.from(character)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+  const byte = byteOf(character);
+  return [...(byte === null ? Buffer.from(character) : [byte])]
+    .map((byte) => `\\${byte.toString(8).padStart(3, "0")}`)
+    .join("");
 }
 
 /** One command, each word quoted. */

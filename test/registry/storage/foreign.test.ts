@@ -1,10 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import timers from "node:timers/promises";
 import { scan } from "../../../registry/storage/scan";
-import { image, multiPlatformImage } from "../../lab/images";
+import { ScanTaskRunner } from "../../../registry/storage/scan-task";
+import type { ScanRunner } from "../../../registry/storage/scan-threads";
+import { type Content, image, multiPlatformImage } from "../../lab/images";
 import { digestOf, SyntheticStore, write } from "./synthetic-store";
 
 // Nothing writes to these stores: the second look of a scan need not wait.
@@ -32,6 +34,16 @@ const FOREIGN: [what: string, path: string, make: (path: string) => void][] = [
   ["a name in capitals", "repositories/App", (path) => mkdirSync(at(path))],
   ["snapshots of a file system", "repositories/.snapshot", (path) => copyOf(`${path}/app`)],
   ["a name that is not ASCII", "repositories/ok/äpp", copyOf],
+  [
+    "a name that is not UTF-8",
+    "repositories/ok/caf\udce9",
+    () => execFileSync("bash", ["-c", "cp -r app $'caf\\xe9'"], { cwd: at("repositories/ok") }),
+  ],
+  [
+    "a file that hides what comes after it, with a name that is not UTF-8",
+    "repositories/ok/_caf\udce9",
+    () => execFileSync("bash", ["-c", "touch $'_caf\\xe9'"], { cwd: at("repositories/ok") }),
+  ],
   ["a name with a line end", "repositories/ok/a\nb", copyOf],
   ["repositories without a name", "repositories/_layers", (path) => mkdirSync(at(path))],
   ["a file that hides what comes after it", "repositories/_notes", (path) => writeFileSync(at(path), "")],
@@ -92,6 +104,32 @@ test("what is behind a link is not read: neither a repository nor its parts nor 
     { path: layers, repository: "prod/app" },
   ]);
   rmSync(elsewhere, { recursive: true });
+});
+
+describe("what is behind a link among the blobs is not read, whichever thread listed them", () => {
+  // As many threads as tasks: none knows what another has seen.
+  const runner: ScanRunner = {
+    run: async (task) => new ScanTaskRunner().run(structuredClone(task)),
+    close: async () => {},
+  };
+
+  test.each([
+    ["a blob", (blob: string) => blob],
+    ["a folder of blobs", (blob: string) => dirname(blob)],
+    ["an algorithm", (blob: string) => dirname(dirname(blob))],
+  ])("%s", async (_, placeOf) => {
+    const lost = image("lost");
+    store.push("linked/app", lost, "v1");
+    const layer = digestOf(lost.blobs[1] as Content);
+    const [place, elsewhere] = [placeOf(store.layout.blob(layer)), `${store.root}/elsewhere`];
+    renameSync(place, elsewhere);
+    symlinkSync(elsewhere, place);
+    const report = await scan(store.root, { runner });
+    expect(report.findings.find(({ path }) => path === place)).toMatchObject({ kind: "foreign-entry" });
+    expect(report.findings.filter(({ repository }) => repository === "linked/app").length).toBeGreaterThan(0);
+    expect(report).toEqual(await scan(store.root));
+    expect(await scan(store.root, { runner, hash: true })).toEqual(await scan(store.root, { hash: true }));
+  });
 });
 
 test("the operator's layout: the root, v2, repositories and blobs may be links", async () => {

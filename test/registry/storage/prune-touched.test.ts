@@ -295,6 +295,7 @@ describe("times that say nothing", () => {
     const { remove } = await planPrune(store.root, NEWEST, NOW);
     expect(remove.tags.map(({ tag }) => tag)).toEqual(removed);
   });
+
   test("those of a copy are known by the dates of the images where nothing else tells", async () => {
     for (const [n, name] of ["v1", "v10", "v11", "v2", "v3"].entries()) {
       store.push("app", dated(name, NOW - 100 * HOUR + Number(name.slice(1)) * HOUR), name);
