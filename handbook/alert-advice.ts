@@ -22,6 +22,7 @@ import { deployProbe, lastRun, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { askForAccount, bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
+import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
 
 /** The registry that an alert is about, and who watches it. */
 export interface Watched {
@@ -99,6 +100,17 @@ const gateway = ({ site }: Watched): Block[] => {
       ];
 };
 
+/** Whether the API server lets the probe see what runs. */
+const mayList = ({ site, probe }: Watched): Block[] =>
+  hasCluster(site) && probe !== undefined
+    ? [
+        inCluster(
+          sh`${kubectl(site)} auth can-i list pods --all-namespaces --as ${`system:serviceaccount:${site.monitoring.namespace.name}:${probe.name}`}`,
+          "yes",
+        ),
+      ]
+    : [];
+
 const endOfCertificate = ({ site, service }: Watched): Block[] =>
   service.role === "private"
     ? [
@@ -138,6 +150,40 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
     mitigation: (watched) => [
       paragraph(md`${brokenImage} has it step by step: repair what can be put back, rebuild the rest, look for more.`),
+      ...verified(watched),
+    ],
+  },
+  RegistryWorkloadImageMissing: {
+    meaning: md`Pods or CronJobs of the cluster need images that the registry does not have, or not whole: by the tag or the digest that they ask for, or by the digest that really runs. Two of the last six runs have seen it. Three good runs in a row end the alert.`,
+    impact: md`What runs goes on to run, and cannot be pulled again: the next start on a node that does not have the image fails. A name that was mistyped looks the same.`,
+    diagnosis: (watched) => [
+      paragraph(md`**Do not restart, scale or drain** what runs it. What did the probe name, and what needs it?`),
+      ...lastRun(watched.site, probeOf(watched)),
+      ...workloadsHere(watched.site, probeOf(watched)),
+    ],
+    mitigation: (watched) => [
+      paragraph(md`${link(md`An image that runs was removed`, WORKLOAD_IMAGE)} has it step by step.`),
+      ...verified(watched),
+    ],
+  },
+  RegistryWorkloadsUnknown: {
+    meaning: md`The last runs of the probe could not learn all that runs in the cluster, could not ask the registry for some of it, or could not push the report of it.`,
+    impact: md`Whether what runs can be pulled again is not known. A clean-up that waits for the report (${"retention.protectInUse"}) refuses to remove anything once it is too old, and the storage grows.`,
+    diagnosis: (watched) => [
+      ...probeRuns(watched),
+      list(
+        md`"refuses the list of pods": the service account has lost its right. The answer below has to be ${"yes"}.`,
+        md`"the report was not taken", with 401 or 403: the account that pushes is missing or refused. With 405: the registry was in its maintenance; the next run reports.`,
+        md`"could not be read": an object that no API server would take. Its version may be newer than this program.`,
+        md`Images in the state ${"unknown"}: the registry does not answer for them, or refuses them to the probe.`,
+      ),
+      ...mayList(watched),
+    ],
+    mitigation: (watched) => [
+      ...deployProbe(watched.site, probeOf(watched)),
+      paragraph(
+        md`The account that pushes: ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
+      ),
       ...verified(watched),
     ],
   },

@@ -41,6 +41,8 @@ const DELAYS: Readonly<Record<string, readonly [from: string, atMost: (parts: Pa
   // Two runs have to report it, which are a period apart.
   RegistryManifestIntegrityFailure: [FAULT, ({ seen, period }) => seen + period],
   RegistryIntegrityWalkIncomplete: [FAULT, ({ seen, period }) => seen + period],
+  RegistryWorkloadImageMissing: [FAULT, ({ seen, period }) => seen + period],
+  RegistryWorkloadsUnknown: [FAULT, ({ seen, period }) => seen + period],
   RegistryCatalogInaccessible: [FAULT, ({ inaccessible }) => inaccessible],
   RegistryCatalogEmpty: [FAULT, ({ seen, pending }) => seen + pending],
   RegistryMassLoss: [FAULT, ({ seen, pending }) => seen + pending],

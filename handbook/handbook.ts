@@ -15,6 +15,7 @@ import { stateRunbook } from "./state-runbook";
 import { TOPOLOGY, topology } from "./topology";
 import { undeleteRunbook } from "./undelete-runbook";
 import { upgradeRunbook } from "./upgrade-runbook";
+import { workloadRunbook } from "./workload-runbook";
 
 const runbooks = (site: Site): Document[] =>
   [
@@ -23,7 +24,9 @@ const runbooks = (site: Site): Document[] =>
       return hasDns(site) && hasResolver(host) ? hostRunbook(site, host) : undefined;
     }),
     ...deferredHosts(site).map(deferredRunbook),
-    ...(hasRegistry(site) ? [rebuildRunbook(site), undeleteRunbook(site), restoreRunbook(site)] : []),
+    ...(hasRegistry(site)
+      ? [rebuildRunbook(site), undeleteRunbook(site), workloadRunbook(site), restoreRunbook(site)]
+      : []),
     stateRunbook(site),
     rotationRunbook(site),
     ...(hasRegistry(site) ? [upgradeRunbook(site)] : []),

@@ -108,6 +108,10 @@ const failures = (): Block =>
         md`cannot be kept, so it counts as failed`,
         md`the same disk has no room for a report. The work was done, and its success cannot be told`,
       ],
+      [
+        md`the report of what runs in …`,
+        md`it is missing, too old or malformed, so nothing was removed: ${"retention.protectInUse"} of the service waits for it. The probe of that cluster says why it does not come`,
+      ],
       [md`answers 401`, md`the account in the credentials file may not push, or its password was changed`],
       [
         md`does not answer, so … could not start again`,

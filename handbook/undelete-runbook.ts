@@ -13,7 +13,8 @@ export const TAG_DELETED = "runbooks/tag-deleted.md";
 const cleanUpTimer = ({ registry }: RegistrySite): string | undefined =>
   registry.maintenance?.cleanUp === undefined ? undefined : unitOf("clean-up");
 
-const stopCleanUp = (site: RegistrySite): Block[] => {
+/** Keeps the bytes that are still on the disk there. */
+export const stopCleanUp = (site: RegistrySite): Block[] => {
   const unit = cleanUpTimer(site);
   return [
     heading(md`First`),
@@ -60,7 +61,7 @@ const putBack = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
-const startCleanUp = (site: RegistrySite): Block[] => {
+export const startCleanUp = (site: RegistrySite): Block[] => {
   const unit = cleanUpTimer(site);
   if (unit === undefined) return [];
   return [

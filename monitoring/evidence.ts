@@ -1,4 +1,3 @@
-import type { MetricName } from "./metrics";
 import { duration } from "./promql";
 import { firing, REGISTRY, reported, type Watch } from "./watched";
 
@@ -17,26 +16,27 @@ const GOOD_RUNS = 3;
 const lately = ({ period }: Watch, expression: string, runs: number): string =>
   `(${expression})[${duration(runs * period)}:${duration(period / PARTS)}]`;
 
-/** What a metric says when all is well; with anything else it tells a fault. */
+/** What is reported when all is well; with anything else it tells a fault. */
 interface Signal {
-  readonly metric: MetricName;
+  /** One series of each shard. */
+  readonly series: (watch: Watch) => string;
   readonly well: "== 0" | "== 1";
   readonly fault: "> 0" | "== 0";
 }
 
 /** Of each shard that reports the fault. */
-const faulty = (watch: Watch, { metric, fault }: Signal): string =>
-  `max by (${REGISTRY}, shard) (${reported(watch, metric)} ${fault})`;
+const faulty = (watch: Watch, { series, fault }: Signal): string =>
+  `max by (${REGISTRY}, shard) (${series(watch)} ${fault})`;
 
 /** When each shard that reports the fault did so. */
-const reports = (watch: Watch, { metric, fault }: Signal): string =>
-  `max by (${REGISTRY}, shard) (${reported(watch, "registry_manifest_integrity_last_run_timestamp")} and ${reported(watch, metric)} ${fault})`;
+const reports = (watch: Watch, signal: Signal): string =>
+  `max by (${REGISTRY}, shard) (${reported(watch, "registry_manifest_integrity_last_run_timestamp")}) and ${faulty(watch, signal)}`;
 
 /** The registries all of whose shards report that all is well. */
-const well = (watch: Watch, { metric, well }: Signal): string =>
+const well = (watch: Watch, { series, well }: Signal): string =>
   watch.shards === 1
-    ? `max by (${REGISTRY}) (${reported(watch, metric)} ${well})`
-    : `count by (${REGISTRY}) (max by (${REGISTRY}, shard) (${reported(watch, metric)}) ${well}) == ${watch.shards}`;
+    ? `max by (${REGISTRY}) (${series(watch)} ${well})`
+    : `count by (${REGISTRY}) (max by (${REGISTRY}, shard) (${series(watch)}) ${well}) == ${watch.shards}`;
 
 /**
  * The registries of which two of the last six runs reported a fault, one after the other or not, until three good runs in

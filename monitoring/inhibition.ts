@@ -27,6 +27,8 @@ export const CAUSES: readonly Cause[] = [
     effects: [
       "RegistryManifestIntegrityFailure",
       "RegistryIntegrityWalkIncomplete",
+      "RegistryWorkloadImageMissing",
+      "RegistryWorkloadsUnknown",
       "RegistryIntegrityProbeSlow",
       "RegistryCatalogEmpty",
       "RegistryMassLoss",

@@ -7,11 +7,13 @@ import { damageAlerts } from "./families/damage";
 import { hostAlerts } from "./families/host";
 import { maintenanceAlerts } from "./families/maintenance";
 import { probeAlerts } from "./families/probe";
+import { workloadAlerts } from "./families/workloads";
 import { duration } from "./promql";
 
 /** Every family, in the order in which their alerts are documented. */
 const FAMILIES: readonly Family[] = [
   damageAlerts,
+  workloadAlerts,
   coverageAlerts,
   certificateAlerts,
   catalogAlerts,

@@ -88,13 +88,15 @@ const labelsOf = (each: Watched): Record<string, Matcher> => ({
  * What the probes of a watch report of a metric.
  *
  * @param over what to take of each series; default: its value now
+ * @param labels that tell its series apart; default: all of them
  */
 export const reported = (
   { registries }: Watch,
   metric: MetricName | PushgatewayMetricName,
   over: (series: string) => string = (series) => series,
+  labels: Readonly<Record<string, Matcher>> = {},
 ): string => {
-  const selectors = registries.map((each) => over(selector(metric, labelsOf(each))));
+  const selectors = registries.map((each) => over(selector(metric, { ...labelsOf(each), ...labels })));
   return selectors.length === 1 ? selectors.join() : `(${selectors.join(" or ")})`;
 };
 

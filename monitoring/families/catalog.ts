@@ -14,7 +14,7 @@ const inaccessible = (watch: Watch, labels: Alert["labels"]): Alert => ({
   severity: "critical",
   expr: repeatedly(
     watch,
-    { metric: "registry_manifest_integrity_catalog_accessible", well: "== 1", fault: "== 0" },
+    { series: (of) => reported(of, "registry_manifest_integrity_catalog_accessible"), well: "== 1", fault: "== 0" },
     NAME,
     [
       `max by (${REGISTRY}) (${reported(watch, "registry_manifest_integrity_catalog_inaccessible_seconds")}) >= ${CERTAIN}`,

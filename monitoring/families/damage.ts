@@ -2,7 +2,7 @@ import type { Alert, Family } from "../alert";
 import { RUNS_BACK, repeatedly } from "../evidence";
 import type { MetricName } from "../metrics";
 import { duration } from "../promql";
-import { aboutEach, authoritativeWatchesOf, type Watch } from "../watched";
+import { aboutEach, authoritativeWatchesOf, reported, type Watch } from "../watched";
 
 const DAMAGE = "RegistryManifestIntegrityFailure";
 const INCOMPLETE = "RegistryIntegrityWalkIncomplete";
@@ -23,7 +23,11 @@ const alertsAbout = (watch: Watch): Alert[] => {
     {
       name: DAMAGE,
       severity: "critical",
-      expr: repeatedly(watch, { metric: "registry_manifest_integrity_failures", well: "== 0", fault: "> 0" }, DAMAGE),
+      expr: repeatedly(
+        watch,
+        { series: (of) => reported(of, "registry_manifest_integrity_failures"), well: "== 0", fault: "> 0" },
+        DAMAGE,
+      ),
       after: 0,
       summary: "The registry serves images that cannot be pulled",
       description: damage(watch),
@@ -34,7 +38,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
       severity: "warning",
       expr: repeatedly(
         watch,
-        { metric: "registry_manifest_integrity_walk_complete", well: "== 1", fault: "== 0" },
+        { series: (of) => reported(of, "registry_manifest_integrity_walk_complete"), well: "== 1", fault: "== 0" },
         INCOMPLETE,
       ),
       after: 0,

@@ -155,6 +155,20 @@ describeWith(
           "0",
         ],
         [
+          "a right more than it needs",
+          "clusterrole/drift-registry-integrity-probe",
+          {
+            rules: [
+              { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
+              { apiGroups: ["batch"], resources: ["cronjobs"], verbs: ["list"] },
+              { apiGroups: [""], resources: ["secrets"], verbs: ["get"] },
+            ],
+          },
+          /^ClusterRole drift-registry-integrity-probe: rules\[2\]$/,
+          "nothing",
+          '{"apiGroups":[""],"resources":["secrets"],"verbs":["get"]}',
+        ],
+        [
           "a label that is gone",
           "prometheusrule/registry-alerts",
           { metadata: { labels: { release: null } } },
@@ -197,12 +211,16 @@ describeWith(
       test("tells what is gone: rules, program, credentials and their keys, without a value of them", async () => {
         done([...own, "delete", "prometheusrule", "registry-alerts"]);
         done([...own, "delete", "configmap", "authority", "registry-integrity-dashboard"]);
+        done(["delete", "clusterrolebinding", "drift-registry-integrity-probe"]);
+        done([...own, "delete", "serviceaccount", "registry-integrity-probe"]);
         patch("secret/registry-probe-credentials", { data: { REG_PASS: null } });
         const { code, out } = await runWarden("drift", "--cluster", "--site", file);
         expect(code).toBe(1);
         expect(out).toBe(
-          `cluster: 4 findings
+          `cluster: 6 findings
   ConfigMap registry-integrity-dashboard: expected present, is missing
+  ServiceAccount registry-integrity-probe: expected present, is missing
+  ClusterRoleBinding drift-registry-integrity-probe: expected present, is missing
   PrometheusRule registry-alerts: expected present, is missing
   Secret registry-probe-credentials: key REG_PASS: expected present, is missing
   ConfigMap authority: expected present, is missing

@@ -12,7 +12,7 @@ jest.setTimeout(300_000);
 
 const reference = site("reference");
 /**
- * Damage, coverage and the catalog have conditions with several ways in, of which one episode shows one; those of hosts are
+ * Damage, workloads, coverage and the catalog have conditions with several ways in, of which one episode shows one; those of hosts are
  * in host-rules.test.ts.
  */
 const FAMILIES = ["registry-certificate", "registry-probe", "registry-maintenance"];

@@ -77,7 +77,39 @@ export const EPISODES: readonly Episode[] = [
     what: "a registry that goes just after its catalog was read",
     minutes: 4 * HOUR,
     events: [{ kind: "registry down", instance: PRIVATE, from: 46, to: 120 }],
-    fires: { RegistryCatalogInaccessible: [[67, 163]], RegistryIntegrityWalkIncomplete: [[80, 163]] },
+    fires: {
+      RegistryCatalogInaccessible: [[67, 163]],
+      RegistryIntegrityWalkIncomplete: [[80, 163]],
+      RegistryWorkloadsUnknown: [[80, 163]],
+    },
+  },
+  {
+    what: "images that run and cannot be pulled again, one of them for a part of it, until they can",
+    minutes: 4 * HOUR,
+    events: [
+      { kind: "images lost", instance: PRIVATE, missing: 1, broken: 2, from: 40, to: 70 },
+      { kind: "images lost", instance: PRIVATE, broken: 1, from: 70, to: 120 },
+    ],
+    fires: { RegistryWorkloadImageMissing: [[61, 163]] },
+  },
+  {
+    what: "an image that one run alone does not find",
+    minutes: 3 * HOUR,
+    events: [{ kind: "images lost", instance: PRIVATE, missing: 1, from: 44, to: 46 }],
+    fires: {},
+  },
+  {
+    what: "a cluster that does not tell what runs",
+    minutes: 4 * HOUR,
+    events: [{ kind: "workloads unknown", instance: PRIVATE, from: 40, to: 120 }],
+    fires: { RegistryWorkloadsUnknown: [[61, 163]] },
+  },
+  {
+    what: "images that run and are lost, told by one of three shards",
+    minutes: 3 * HOUR,
+    shards: 3,
+    events: [{ kind: "images lost", instance: PRIVATE, missing: 1, from: 40, to: 90 }],
+    fires: { RegistryWorkloadImageMissing: [[61, 133]] },
   },
   {
     what: "a registry that restarts within the patience of a run",
@@ -187,6 +219,7 @@ export const EPISODES: readonly Episode[] = [
     fires: {
       RegistryCatalogInaccessible: [[82, 299]],
       RegistryIntegrityWalkIncomplete: [[95, 299]],
+      RegistryWorkloadsUnknown: [[95, 299]],
       RegistryMaintenanceStale: [[151, 299]],
     },
   },

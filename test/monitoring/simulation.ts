@@ -19,6 +19,15 @@ export type Event =
       readonly every?: number;
     } & During)
   | ({ readonly kind: "registry down"; readonly instance: string } & During)
+  /** Images that run and cannot be pulled again. */
+  | ({
+      readonly kind: "images lost";
+      readonly instance: string;
+      readonly missing?: number;
+      readonly broken?: number;
+    } & During)
+  /** The cluster does not tell what runs, or the report of it is not taken. */
+  | ({ readonly kind: "workloads unknown"; readonly instance: string } & During)
   /** The walk does not get through. */
   | ({ readonly kind: "walk stuck"; readonly instance: string; readonly every?: number } & During)
   | ({ readonly kind: "slow"; readonly instance: string; readonly minutes: number } & During)
@@ -181,6 +190,24 @@ const probeReports = (
         registry_manifest_integrity_certificate_expiry_timestamp_seconds:
           (start + DAY * (world.now("certificate", start, instance)[0]?.daysLeft ?? 60)) * MINUTE,
       };
+      const asksCluster = probe.workloads && shard === 0;
+      /** What a run says of what runs; of nothing that it cannot ask the registry for, more than that it is needed. */
+      const workloads = (minute: number): Values => {
+        if (!asksCluster) return new Map();
+        const unknown = world.now("workloads unknown", minute, instance).length > 0;
+        const { missing = 0, broken: halves = 0 } = world.now("images lost", minute, instance)[0] ?? {};
+        const states = down(minute)
+          ? { intact: 0, broken: 0, missing: 0, unknown: 20 }
+          : { intact: 20 - missing - halves, broken: halves, missing, unknown: 0 };
+        return new Map([
+          ...own({ registry_workload_known: unknown || down(minute) ? 0 : 1 }),
+          ...(unknown
+            ? []
+            : Object.entries(states).map(
+                ([state, images]) => [`registry_workload_images{state="${state}"}`, images] as const,
+              )),
+        ]);
+      };
       let begun = start;
       while (down(begun) && begun < start + PATIENCE) begun++;
       if (down(begun)) {
@@ -189,13 +216,16 @@ const probeReports = (
           at,
           group,
           replaces: false,
-          values: own({
-            registry_manifest_integrity_catalog_accessible: 0,
-            registry_manifest_integrity_catalog_inaccessible_seconds: PATIENCE * MINUTE,
-            registry_manifest_integrity_last_run_timestamp: at * MINUTE + skew,
-            registry_manifest_integrity_run_duration_seconds: PATIENCE * MINUTE,
-            ...(service.role === "private" ? { registry_manifest_integrity_walk_complete: 0 } : {}),
-          }),
+          values: new Map([
+            ...own({
+              registry_manifest_integrity_catalog_accessible: 0,
+              registry_manifest_integrity_catalog_inaccessible_seconds: PATIENCE * MINUTE,
+              registry_manifest_integrity_last_run_timestamp: at * MINUTE + skew,
+              registry_manifest_integrity_run_duration_seconds: PATIENCE * MINUTE,
+              ...(service.role === "private" ? { registry_manifest_integrity_walk_complete: 0 } : {}),
+            }),
+            ...workloads(start),
+          ]),
         });
         continue;
       }
@@ -226,7 +256,10 @@ const probeReports = (
           at,
           group,
           replaces: false,
-          values: own({ ...availability, registry_manifest_integrity_walk_complete: 0 }),
+          values: new Map([
+            ...own({ ...availability, registry_manifest_integrity_walk_complete: 0 }),
+            ...workloads(start),
+          ]),
         });
       else
         reports.push({
@@ -244,6 +277,7 @@ const probeReports = (
               registry_manifest_integrity_last_complete_walk_timestamp_seconds: at * MINUTE + skew,
             }),
             ['registry_manifest_integrity_failures_by_reason{reason="missing"}', broken] as const,
+            ...workloads(start),
           ]),
         });
     }

@@ -6,6 +6,12 @@ export const WORDS: Readonly<Record<string, readonly string[]>> = {
   RegistryIntegrityWalkIncomplete: [
     "The last runs over registry.viktorbarzin.me:5050 ended before they had seen everything: a part of its images is unverified.",
   ],
+  RegistryWorkloadImageMissing: [
+    "Images that pods and CronJobs of the cluster need, and registry.viktorbarzin.me:5050 does not have whole, broken 2, missing 1: the next start on another node fails. The log of the probe names them.",
+  ],
+  RegistryWorkloadsUnknown: [
+    "The last runs over registry.viktorbarzin.me:5050 did not learn all that runs in the cluster, or could not report it: nobody knows whether it can be pulled again, and a clean-up that waits for the report refuses to remove anything.",
+  ],
   RegistryCatalogEmpty: [
     "The catalog of registry.viktorbarzin.me:5050 is empty, and it was not before: its data is gone, or another registry answers in its place.",
   ],
