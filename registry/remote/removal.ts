@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest } from "../oci/digest";
+import type { Fault } from "../oci/failure";
 import { ExchangeError } from "../oci/http";
 import { StorageRefusal } from "../storage/refusal";
 import { type RegistryWriter, WriteRefused } from "../storage/registry-writer";
@@ -37,6 +39,9 @@ export interface RemovalRun {
 
 /** Requests for tags that each removal may cost beside its own; every tag is asked for at least as often as that allows. */
 const TAGS_A_REMOVAL = 32;
+
+/** A tag is written in a moment. Milliseconds. */
+const WRITING = [20, 100, 500];
 
 const TAGS_ALONE = "this registry deletes no tag without its manifest";
 
@@ -155,11 +160,8 @@ export class RepositoryRemoval {
       const known = this.#tags.get(tag);
       if (known !== undefined && !this.#removed.has(known)) continue;
       const found = await remote.resolve(tag);
-      if (typeof found !== "string") {
-        // It came, or came again, while its manifest was removed.
-        if (found.reason === "missing") await this.look();
-        return;
-      }
+      // It came, or came again, while its manifest was removed, or is being written.
+      if (typeof found !== "string") return this.look();
       this.#tags.set(tag, found);
       await this.#keep(found, moved(tag));
     }
@@ -181,8 +183,13 @@ export class RepositoryRemoval {
   async #mend(look: Look): Promise<Look> {
     const { remote } = this.planned;
     const tags = new Map(look.tags);
-    for (const [tag, { reason, detail }] of look.unread) {
-      if (reason !== "missing") throw new Unlisted(`its tag ${tag} cannot be read: ${detail}`);
+    for (const tag of look.unread.keys()) {
+      const now = await this.#settled(tag);
+      if (typeof now === "string") {
+        tags.set(tag, now);
+        continue;
+      }
+      if (now.reason !== "missing") throw new Unlisted(`its tag ${tag} cannot be read: ${now.detail}`);
       for (const digest of this.#recent.toReversed()) {
         await this.#keep(digest, moved(tag));
         const found = await remote.resolve(tag);
@@ -192,6 +199,17 @@ export class RepositoryRemoval {
       }
     }
     return { tags, unread: new Map() };
+  }
+
+  /** What a tag leads to when it is no longer being written: in the middle of that, 2.8.3 answers 500. */
+  async #settled(tag: string): Promise<Digest | Fault> {
+    const { remote } = this.planned;
+    for (const pause of WRITING) {
+      const found = await remote.resolve(tag);
+      if (typeof found === "string" || found.reason === "missing") return found;
+      await sleep(pause);
+    }
+    return remote.resolve(tag);
   }
 
   /** Keeps a manifest with all below it and all that refers to it, and puts back what of that is gone. */
@@ -364,7 +382,9 @@ export class RepositoryRemoval {
     const isOwn = error instanceof Unlisted || (error instanceof ExchangeError && error.fault !== "cancelled");
     if (!isOwn) throw error;
     const [digest] = this.planned.plan.removedManifests;
-    if (digest !== undefined) this.#fail(digest, lineOf(error));
+    const message = lineOf(error);
+    const isTold = this.problems.some((each) => each.message === message);
+    if (digest !== undefined && !isTold) this.#fail(digest, message);
   }
 }
 

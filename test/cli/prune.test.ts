@@ -228,6 +228,7 @@ describe("a registry over HTTP", () => {
     jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
     registry = await FakeRegistry.start();
     registry.deletes = { digests: true, tags: false };
+    registry.takesPushes = true;
     journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
     for (const n of [1, 2, 3]) {
       const annotations = { "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` };

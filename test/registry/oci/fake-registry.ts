@@ -151,6 +151,8 @@ export class FakeRegistry {
       const digest = sha256(bytes);
       const named = url.searchParams.get("digest");
       if (kind === "manifests") {
+        if (!hasParts(bytes, this.repository(name)))
+          return json(response, 400, { errors: [{ code: "MANIFEST_BLOB_UNKNOWN" }] });
         manifests.set(digest, { bytes, mediaType: request.headers["content-type"] ?? "" });
         if (reference !== digest) tags.set(reference, digest);
       } else if (named === null) this.#uploads = request.method === "POST" ? [] : [...this.#uploads, bytes];
@@ -167,8 +169,7 @@ export class FakeRegistry {
     if (repository === undefined) json(response, 404, { errors: [{ code: "NAME_UNKNOWN" }] });
     else if (kind === "tags") {
       this.#page(response, url, [...repository.tags.keys()].sort(), (tags) => ({ name, tags }));
-    } else if (kind === "manifests" && request.method === "PUT") this.#put(request, response, repository, reference);
-    else if (kind === "manifests" && request.method === "DELETE") this.#delete(response, repository, reference);
+    } else if (kind === "manifests" && request.method === "DELETE") this.#delete(response, repository, reference);
     else if (kind === "manifests") this.#manifest(response, repository, reference);
     else if (kind === "blobs") this.#blob(request, response, repository.blobs.get(reference));
     else this.#referrers(response, repository, reference);
@@ -199,28 +200,6 @@ export class FakeRegistry {
       "docker-content-digest": digest,
     });
     response.end(stored.bytes);
-  }
-
-  /** Takes a manifest whose parts are there, as registries do. */
-  #put(request: IncomingMessage, response: ServerResponse, repository: Repository, reference: string): void {
-    const pieces: Buffer[] = [];
-    request.on("data", (piece: Buffer) => pieces.push(piece));
-    request.on("end", () => {
-      const bytes = Buffer.concat(pieces);
-      const { manifests = [], config, layers = [] } = JSON.parse(bytes.toString()) as Record<string, Descriptor[]>;
-      const blobs = [...(config === undefined ? [] : [config].flat()), ...layers];
-      const isWhole =
-        manifests.every(({ digest }) => repository.manifests.has(digest)) &&
-        blobs.every(({ digest }) => repository.blobs.has(digest));
-      if (!isWhole) {
-        json(response, 400, { errors: [{ code: "MANIFEST_BLOB_UNKNOWN" }] });
-        return;
-      }
-      const digest = sha256(bytes);
-      repository.manifests.set(digest, { bytes, mediaType: request.headers["content-type"] ?? "" });
-      if (!reference.includes(":")) repository.tags.set(reference, digest);
-      response.writeHead(201, { "docker-content-digest": digest }).end();
-    });
   }
 
   /** A deletion by digest takes every tag of it. */
@@ -269,6 +248,16 @@ export class FakeRegistry {
       manifests: found.map(([digest, { bytes, mediaType }]) => ({ digest, mediaType, size: bytes.length })),
     });
   }
+}
+
+/** Whether all that a manifest names is there: no registry takes one otherwise. */
+function hasParts(bytes: Buffer, repository: Repository): boolean {
+  const { manifests = [], config, layers = [] } = JSON.parse(bytes.toString()) as Record<string, Descriptor[]>;
+  const blobs = [...(config === undefined ? [] : [config].flat()), ...layers];
+  return (
+    manifests.every(({ digest }) => repository.manifests.has(digest)) &&
+    blobs.every(({ digest }) => repository.blobs.has(digest))
+  );
 }
 
 /** Walks a registry with the defaults of `warden verify`. */

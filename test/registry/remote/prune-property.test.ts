@@ -195,6 +195,7 @@ test("a clean-up ends at the ideal wherever it was ended, never breaks a kept ta
         const cleanUp = new CleanUp(registry.url);
         try {
           registry.deletes = { digests: true, tags: true };
+          registry.takesPushes = true;
           registry.hasReferrers = hasReferrers;
           for (const name of REPOSITORIES) registry.repository(name);
           for (const { repository, form, n, tags, refersTo } of pushes) {

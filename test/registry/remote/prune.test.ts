@@ -23,6 +23,7 @@ let cleanUp: CleanUp;
 beforeEach(async () => {
   registry = await FakeRegistry.start();
   registry.deletes = { digests: true, tags: true };
+  registry.takesPushes = true;
   cleanUp = new CleanUp(registry.url);
 });
 afterEach(async () => {
@@ -366,6 +367,25 @@ describe("what is pushed during a clean-up", () => {
     expect(tags().v4).toBe(digestOf(fresh));
     expect(has(arm64)).toBe(true);
     expect(remaining).toEqual([]);
+  });
+
+  test.each([
+    ["is read when that is done", 2, []],
+    ["and is not for good: nothing more goes", 99, ["its tag v3 cannot be read: answered 500"]],
+  ])("a tag that is being written %s", async (_, times, messages) => {
+    let left = 0;
+    registry.on("/v2/app/manifests/v3", (request, response) => {
+      if (left-- > 0) json(response, 500, {});
+      else registry.serve(request, response);
+    });
+    afterPlan(() => {
+      registry.push("app", index([arm64], { annotations: made(5) }), "v3");
+      left = times;
+    });
+    const { problems } = await cleanUp.apply(newest(1));
+    expect(problems.map(({ message }) => message)).toEqual(messages);
+    expect(has(arm64)).toBe(true);
+    expect(deletions()).toHaveLength(messages.length === 0 ? 2 : 0);
   });
 
   test("a tag that is moved keeps it too", async () => {
