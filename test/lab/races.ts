@@ -1,0 +1,216 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { RegistryClient } from "../../registry/oci/client";
+import type { Digest } from "../../registry/oci/digest";
+import { PackageListing } from "../../registry/remote/package-listing";
+import { planRemote } from "../../registry/remote/plan";
+import { applyRemotePrune, type RemotePruneReport } from "../../registry/remote/prune";
+import { RegistryWriter } from "../../registry/storage/registry-writer";
+import type { RetentionPolicy } from "../../site/retention";
+import { type Content, image, index, layer, type Manifest, type PushTarget, push } from "./images";
+
+/** What is done to a repository while it is cleaned up. */
+export const DEEDS = ["new index of an old part", "moved tag", "new tag", "old tag again", "mount"] as const;
+export type Deed = (typeof DEEDS)[number];
+
+/** What became of pushes that the registry had confirmed, by what they did. */
+export type Tally = Record<Deed, { pushes: number; lost: number; broken: number }>;
+
+export const emptyTally = (): Tally =>
+  Object.fromEntries(DEEDS.map((deed) => [deed, { pushes: 0, lost: 0, broken: 0 }])) as Tally;
+
+const VERSIONS = [1, 2, 3, 4, 5, 6];
+/** By their dates these go. */
+const OLD = [1, 2, 3, 4];
+const POLICY: RetentionPolicy = { rules: [{ repositories: "**", keepNewest: 2, keep: ["p*", "stable*"] }] };
+
+const dated = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
+const base = [layer("base")];
+const platform = (architecture: string) => ({ architecture, os: "linux" });
+const own = (n: number) => image(`own ${n}`, { layers: base, platform: platform("amd64") });
+const shared = image("shared", { layers: base, platform: platform("arm64") });
+const version = (n: number) => index([own(n), shared], { annotations: dated(n) });
+const fresh = (n: number) => image(`fresh ${n}`, { layers: base, annotations: dated(6) });
+const FRESH = 4;
+
+const CONTENT = [...VERSIONS.map(version), ...Array.from({ length: FRESH }, (_, n) => fresh(n))];
+
+/** A client that pushes as clients do: what is there is not pushed again, and what is refused is tried again. */
+class Pusher {
+  /** The last digest that the registry confirmed, and what was done with it, by repository and tag. */
+  readonly confirmed = new Map<string, { repository: string; tag: string; made: Manifest; deed: Deed }>();
+  pushes = 0;
+
+  constructor(
+    private readonly registry: PushTarget,
+    private readonly repository: string,
+    private readonly number: number,
+  ) {}
+
+  async run(random: () => number): Promise<void> {
+    for (let n = 0; n < PUSHES; n++) {
+      await sleep(random() * PAUSE);
+      const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+      const deed = pick(DEEDS);
+      const old = pick(OLD);
+      switch (deed) {
+        case "new index of an old part":
+          await this.#push(
+            this.repository,
+            `p${this.number}-${n}`,
+            index([own(old), pick(CONTENT.slice(-FRESH))]),
+            deed,
+          );
+          break;
+        case "moved tag":
+          await this.#push(this.repository, `stable${this.number}`, version(pick([...OLD, 6])), deed);
+          break;
+        case "new tag":
+          await this.#push(this.repository, `p${this.number}-${n}`, version(old), deed);
+          break;
+        case "old tag again":
+          // Each old tag has one pusher, so that the last push is known.
+          await this.#push(this.repository, `v${this.number + 1}`, pick(CONTENT.slice(-FRESH)), deed);
+          break;
+        case "mount":
+          await this.#push(`${this.repository}-other`, `p${this.number}-${n}`, own(old), deed);
+          break;
+      }
+    }
+  }
+
+  async #push(repository: string, tag: string, made: Manifest, deed: Deed): Promise<void> {
+    for (let attempt = 0; attempt < 5; attempt++) {
+      if (deed === "mount") for (const blob of made.blobs) await this.#mount(repository, blob);
+      for (const child of made.manifests) {
+        if (!(await this.#has(repository, child))) await this.#put(repository, child.descriptor.digest, child);
+      }
+      if (!(await this.#put(repository, tag, made))) continue;
+      this.pushes++;
+      this.confirmed.set(`${repository}:${tag}`, { repository, tag, made, deed });
+      return;
+    }
+  }
+
+  async #has(repository: string, { descriptor }: Manifest): Promise<boolean> {
+    const headers = { accept: descriptor.mediaType };
+    const answer = await fetch(`${this.registry.url}/v2/${repository}/manifests/${descriptor.digest}`, {
+      method: "HEAD",
+      headers,
+    });
+    return answer.status === 200;
+  }
+
+  async #put(repository: string, reference: string, { bytes, descriptor }: Manifest): Promise<boolean> {
+    const answer = await fetch(`${this.registry.url}/v2/${repository}/manifests/${reference}`, {
+      method: "PUT",
+      body: bytes,
+      headers: { "content-type": descriptor.mediaType },
+    });
+    await answer.arrayBuffer();
+    return answer.status === 201;
+  }
+
+  async #mount(repository: string, { descriptor }: Content): Promise<void> {
+    const query = new URLSearchParams({ mount: descriptor.digest, from: this.repository });
+    const answer = await fetch(`${this.registry.url}/v2/${repository}/blobs/uploads/?${query}`, { method: "POST" });
+    await answer.arrayBuffer();
+  }
+}
+
+/** Clients of a repository. */
+const PUSHERS = 3;
+/** Of each client: more, and the repository grows faster than anybody can look at it. */
+const PUSHES = 6;
+/** Milliseconds before each, at most: together as long as a clean-up takes. */
+const PAUSE = 40;
+
+async function fill(registry: PushTarget, repository: string): Promise<void> {
+  // Everything once, in an index that nobody tags.
+  await push(registry, repository, index(CONTENT));
+  for (const n of VERSIONS) await putTag(registry, repository, `v${n}`, version(n));
+  for (let n = 0; n < PUSHERS; n++) await putTag(registry, repository, `stable${n}`, version(6));
+}
+
+async function putTag({ url }: PushTarget, repository: string, tag: string, { bytes, descriptor }: Manifest) {
+  const headers = { "content-type": descriptor.mediaType };
+  const answer = await fetch(`${url}/v2/${repository}/manifests/${tag}`, { method: "PUT", body: bytes, headers });
+  if (answer.status !== 201) throw new Error(`${repository}:${tag} answered ${answer.status}`);
+}
+
+/** What a script does that has worked out what to delete: nothing is looked at again. */
+async function blindly(client: RegistryClient, writer: RegistryWriter, repositories: string[]): Promise<void> {
+  const plan = await planRemote(client, { policy: POLICY, now: Date.now(), repositories });
+  for (const { remote, plan: each } of plan.repositories) {
+    for (const digest of each.removedManifests) await writer.remove(remote.name, digest);
+  }
+}
+
+async function isWhole(client: RegistryClient, repository: string, made: Manifest): Promise<boolean> {
+  const { status } = await client.manifest(repository, made.descriptor.digest);
+  if (status !== 200) return false;
+  for (const child of made.manifests) if (!(await isWhole(client, repository, child))) return false;
+  for (const { descriptor } of made.blobs) {
+    if ((await client.blobHead(repository, descriptor.digest as Digest)).status !== 200) return false;
+  }
+  return true;
+}
+
+export interface Race {
+  registry: PushTarget;
+  /** Cleaned up in one run, each while three clients push to it. */
+  repositories: string[];
+  /** Where the journals are; null for a script that deletes by a list. */
+  journals: string | null;
+  /** From 0 to 1. */
+  random: () => number;
+  /** Milliseconds. */
+  settle: number;
+}
+
+/** Cleans up repositories while others push to them. @returns what became of what they pushed */
+export async function race({
+  registry,
+  repositories,
+  journals,
+  random,
+  settle,
+}: Race): Promise<{ tally: Tally; report: RemotePruneReport | null }> {
+  for (const repository of repositories) await fill(registry, repository);
+  const access = { url: new URL(registry.url), credentials: null };
+  const [client, listing, writer] = [
+    new RegistryClient(access),
+    new PackageListing(access),
+    new RegistryWriter(access),
+  ];
+  try {
+    const pushers = repositories.flatMap((name) =>
+      Array.from({ length: PUSHERS }, (_, number) => new Pusher(registry, name, number)),
+    );
+    const pushing = pushers.map((pusher) => pusher.run(random));
+    let report: RemotePruneReport | null = null;
+    if (journals === null) await blindly(client, writer, repositories);
+    else {
+      const options = { policy: POLICY, now: Date.now(), repositories, listing, journals, writer, settle };
+      report = await applyRemotePrune(client, options);
+    }
+    await Promise.all(pushing);
+    const tally = emptyTally();
+    for (const pusher of pushers) {
+      for (const { repository, tag, made, deed } of pusher.confirmed.values()) {
+        tally[deed].pushes++;
+        const { status, headers } = await client.manifest(repository, tag);
+        if (status !== 200 || headers["docker-content-digest"] !== made.descriptor.digest) tally[deed].lost++;
+        else if (!(await isWhole(client, repository, made))) tally[deed].broken++;
+      }
+    }
+    return { tally, report };
+  } finally {
+    await Promise.all([client.close(), listing.close(), writer.close()]);
+  }
+}
+
+export function addTo(sum: Tally, more: Tally): void {
+  for (const deed of DEEDS) {
+    for (const field of ["pushes", "lost", "broken"] as const) sum[deed][field] += more[deed][field];
+  }
+}
