@@ -40,6 +40,8 @@ export interface MonitoredRegistryOptions {
   readonly deadline?: number;
   /** Of bcrypt. @default 4, the lowest */
   readonly cost?: number;
+  /** Whether the probe asks what runs in its cluster, and the clean-up waits for its report. @default false */
+  readonly workloads?: boolean;
   /** Whether nginx stands before it, with the configuration that is delivered, instead of the registry's own TLS. */
   readonly front?: boolean;
 }
@@ -57,6 +59,13 @@ const labSite = (registryPort: number, options: MonitoredRegistryOptions): Whole
     Object.assign(input.monitoring, { pushgateway, dashboard: { labels: { grafana_dashboard: "1" } } });
     // Short: a registry that is down is asked again for a part of it.
     Object.assign(input.monitoring.probes[0], { shards, deadlineSeconds: deadline });
+    if (options.workloads === true) {
+      input.monitoring.probes[0].workloads = true;
+      input.registry.services[0].retention = {
+        protectInUse: { clusters: ["cluster"], maximumAgeHours: 2 },
+        rules: [{ repositories: "**", keepNewest: 1 }],
+      };
+    }
   });
   if (period === undefined) return parsed;
   // Shorter than any that the schema allows, and it is right.
@@ -83,6 +92,8 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
     ...objectsOf(stack, {
       registry_probe_username: PLANTED.username,
       registry_probe_password: PLANTED.password,
+      registry_probe_push_username: PLANTED.username,
+      registry_probe_push_password: PLANTED.password,
     }),
     // The operator's own.
     {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KubernetesObject } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
@@ -20,6 +20,17 @@ export interface LabPod {
   remove(): void;
 }
 
+/** What a kubelet gives to a pod with a service account: the token, and where the API server is. */
+export interface Kubelet {
+  /** Base URL of the API server. */
+  readonly api: string;
+  /** Path of its authority's certificate. */
+  readonly certificateAuthority: string;
+  readonly token: string;
+}
+
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 const named = (objects: readonly KubernetesObject[], kind: string, name: string): KubernetesObject => {
   const found = objects.find((each) => each.kind === kind && each.metadata.name === name);
   if (found === undefined) throw new Error(`the pod refers to ${kind} ${name}, which is not there`);
@@ -39,8 +50,13 @@ const fieldOf = (metadata: Json, path: string): string => {
  *
  * @param pod a pod or the template of one: metadata and spec
  * @param objects what it refers to
+ * @param kubelet default: none, and the pod gets no token
  */
-export const preparePod = ({ metadata, spec }: Json, objects: readonly KubernetesObject[]): LabPod => {
+export const preparePod = (
+  { metadata, spec }: Json,
+  objects: readonly KubernetesObject[],
+  kubelet?: Kubelet,
+): LabPod => {
   const [container] = spec.containers;
   const folder = temporaryFolder("pod");
   // The container's user has to come through.
@@ -53,18 +69,32 @@ export const preparePod = ({ metadata, spec }: Json, objects: readonly Kubernete
       writeFileSync(join(mounted, file), text as string, { mode: 0o644 });
     return [mountPath, mounted];
   });
+  const hasToken = kubelet !== undefined && spec.automountServiceAccountToken === true;
+  if (hasToken) {
+    const mounted = join(folder, "service-account");
+    mkdirSync(mounted);
+    writeFileSync(join(mounted, "token"), kubelet.token, { mode: 0o644 });
+    writeFileSync(join(mounted, "ca.crt"), readFileSync(kubelet.certificateAuthority), { mode: 0o644 });
+    mounts.push([SERVICE_ACCOUNT, mounted]);
+  }
   const placed = (text: string): string =>
     mounts.reduce(
-      (path, [mount, mounted]) => (path.startsWith(`${mount}/`) ? mounted + path.slice(mount.length) : path),
+      (path, [mount, mounted]) =>
+        path === mount || path.startsWith(`${mount}/`) ? mounted + path.slice(mount.length) : path,
       text,
     );
   const value = ({ value: plain, valueFrom }: Json): string => {
     if (valueFrom === undefined) return placed(plain);
     if (valueFrom.fieldRef !== undefined) return fieldOf(metadata, valueFrom.fieldRef.fieldPath);
-    const { name, key } = valueFrom.secretKeyRef;
+    const { name, key, optional } = valueFrom.secretKeyRef;
+    if (optional && !objects.some((each) => each.kind === "Secret" && each.metadata.name === name)) return "";
     return Buffer.from(named(objects, "Secret", name).data[key], "base64").toString();
   };
-  const environment = Object.fromEntries(container.env.map((each: Json) => [each.name, value(each)]));
+  const { hostname, port } = new URL(kubelet?.api ?? "https://127.0.0.1");
+  const environment = {
+    ...Object.fromEntries(container.env.map((each: Json) => [each.name, value(each)])),
+    ...(hasToken ? { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port } : {}),
+  };
   const [program, ...argv] = container.command.map(placed);
   const node = program === "node" ? process.execPath : program;
   // Only root may become another user.
