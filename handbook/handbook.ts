@@ -5,6 +5,7 @@ import { catalog } from "./catalog";
 import { type Document, heading, list, paragraph, render } from "./document";
 import { deferredRunbook, hostRunbook } from "./host-runbook";
 import { imagePipelines, imagePipelinesPage } from "./image-pipeline";
+import { prometheusFiles, prometheusPage } from "./prometheus";
 import { link, md } from "./prose";
 import { rebuildRunbook } from "./rebuild-runbook";
 import { registryRunbook } from "./registry-runbook";
@@ -63,7 +64,8 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
 /** The pages of a site's handbook. @param more pages about the program, which are linked beside those about the site */
 export const documentsOf = (site: Site, more: readonly Document[] = []): Document[] => {
   const pipelines = imagePipelinesPage(site);
-  const described = [catalog(site), siteReference(), ...(pipelines === undefined ? [] : [pipelines]), ...more];
+  const own = [pipelines, prometheusPage(site)].filter((page) => page !== undefined);
+  const described = [catalog(site), siteReference(), ...own, ...more];
   const run = runbooks(site);
   const alerts = isMonitored(site) ? alertPages(site) : [];
   return [index(described, run, alerts), ...described, ...run, ...alerts];
@@ -77,7 +79,7 @@ export const documentsOf = (site: Site, more: readonly Document[] = []): Documen
  */
 export const handbook = (site: Site, more: readonly Document[] = [], handwritten = ""): ReadonlyMap<string, string> => {
   const documents = documentsOf(site, more);
-  const others = new Map([...imagePipelines(site), [TOPOLOGY, topology(site)]]);
+  const others = new Map([...imagePipelines(site), ...prometheusFiles(site), [TOPOLOGY, topology(site)]]);
   const generated = new Set([...documents.map(({ path }) => path), ...others.keys()]);
   return new Map([
     ...documents.map((document) => [document.path, render(document, { generated, handwritten })] as const),

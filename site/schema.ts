@@ -433,7 +433,7 @@ export const hostProbes = ({ monitoring }: Site) => (monitoring?.probes ?? []).f
 export const privateServices = (registry: Registry | undefined): PrivateService[] =>
   (registry?.services ?? []).filter((service) => service.role === "private");
 
-const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1";
+export const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1";
 const isEveryAddress = (address: string): boolean => address === "0.0.0.0" || address === "::";
 
 const inUrl = (address: string): string => (address.includes(":") ? `[${address}]` : address);

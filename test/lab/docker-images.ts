@@ -110,3 +110,17 @@ export const importNode = (hosts: Hosts, node: Image, authority?: string): void 
   const environment = `ENV PATH=/bin${authority === undefined ? "" : " NODE_EXTRA_CA_CERTS=/ca.crt"}`;
   hosts.ssh("vm", `docker import --change ${quote(environment)} - ${quote(imageReference(node))} >/dev/null`, archive);
 };
+
+/** Gives the VM's Docker the lab's Pushgateway, called as the site calls it. */
+export const importPushgateway = (hosts: Hosts, { command: [path] }: Component, image: Image): void => {
+  hosts.ssh("vm", "cat >/tmp/pushgateway && chmod 0755 /tmp/pushgateway", readFileSync(path));
+  hosts.ssh(
+    "vm",
+    `${ROOT}
+new_root
+with_busybox
+with_libraries /tmp/pushgateway bin/pushgateway
+rm /tmp/pushgateway
+${imported(imageReference(image), 'ENTRYPOINT ["/bin/pushgateway"]')}`,
+  );
+};
