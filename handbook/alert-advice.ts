@@ -13,6 +13,7 @@ import {
   serviceInstance,
   serviceUrl,
 } from "../site/schema";
+import { cacert, fetchAuthority } from "./authority";
 import { inCluster, kubectl } from "./cluster";
 import { type Block, command, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
@@ -21,8 +22,8 @@ import { compose, onHost, WORKSTATION } from "./places";
 import { deployProbe, lastRun, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { askForAccount, bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
 import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
+import { bringWardenToAsk, STORE, verifyRegistry, wardenOnStore } from "./warden";
 
 /** The registry that an alert is about, and who watches it. */
 export interface Watched {
@@ -65,9 +66,10 @@ const verify = ({ site, service }: Watched): Block[] => [
 
 const answers = ({ site, service }: Watched): Block[] => [
   paragraph(md`Does it answer at all?`),
+  ...fetchAuthority(site, service),
   command(
     WORKSTATION,
-    sh`curl --silent --show-error --max-time 10 --output /dev/null --write-out ${"%{http_code}\\n"} ${`${serviceUrl(site, service)}/v2/`}`,
+    sh`curl --silent --show-error --max-time 10 --output /dev/null --write-out ${"%{http_code}\\n"} ${[...cacert(site, service), `${serviceUrl(site, service)}/v2/`]}`,
     { expected: service.role === "private" ? "401" : "200" },
   ),
 ];
@@ -550,8 +552,7 @@ const imagesAffected = (site: RegistrySite): Block[] => {
     paragraph(
       md`Which images need them? This reads every byte once more, and names each image with the command that comes next:`,
     ),
-    bringWarden(site),
-    askForAccount(onHost(host)),
+    ...bringWardenToAsk(site, ...privateServices(site.registry)),
     ...privateServices(site.registry).map((service) => {
       const url = serviceUrl(site, service);
       return command(

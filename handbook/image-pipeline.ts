@@ -3,6 +3,7 @@ import type { Ci } from "../site/ci";
 import { imageReference } from "../site/image";
 import { hasRegistry, type RegistrySite, type Site, serviceInstance, wardenImage } from "../site/schema";
 import { verifyStep, workflow } from "./actions-pipeline";
+import { authorityInPipeline } from "./authority";
 import { type Block, code, command, type Document, GENERATED, heading, paragraph, steps } from "./document";
 import { nameOf, programOf, SYSTEMS, type Target, targetsOf, verifyAll } from "./image-target";
 import { WORKSTATION } from "./places";
@@ -80,11 +81,17 @@ const atWoodpecker = (ci: Ci): Prose =>
 const imageSection = (site: Site, ci: Ci, target: Target): Block[] => {
   const { folder, byHand } = SYSTEMS[ci.system];
   const woodpecker = ci.system === "woodpecker";
+  const authority = authorityInPipeline(site, target);
   return [
     heading(md`${target.image.repository}`),
     paragraph(md`In the repository that holds ${target.image.dockerfile}:`),
     steps(
       md`Put the program beside the Dockerfile, as ${programOf(target)}: one file that needs Node and nothing else.`,
+      ...(authority === undefined
+        ? []
+        : [
+            md`Put the certificate of the registry's CA there too, as ${authority}. The runner's Docker reads it from ${`/etc/docker/certs.d/${serviceInstance(site, target.service)}/ca.crt`}.`,
+          ]),
       md`Put ${link(md`the pipeline`, pipelinePath(target))} into ${folder}. It runs on a push to ${target.image.branch} that changes ${target.image.dockerfile}, and when it is started by hand${woodpecker ? md`, which is the event ${"manual"}` : md`: ${byHand}`}.`,
       woodpecker
         ? atWoodpecker(ci)

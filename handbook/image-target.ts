@@ -2,6 +2,7 @@ import { dirname, join } from "node:path/posix";
 import type { BuiltImage, Ci } from "../site/ci";
 import type { PrivateService } from "../site/registry";
 import { privateServices, type Site, serviceInstance } from "../site/schema";
+import { authorityInPipeline } from "./authority";
 import { type Shell, sh } from "./prose";
 
 /** An image, and the service it is pushed to. */
@@ -27,7 +28,9 @@ export const nameOf = (site: Site, { image, service }: Target): string =>
 /** Verifies all that one build has pushed. @param commit what gives the tag of the commit in the shell of the CI */
 export const verifyAll = (site: Site, target: Target, commit: Shell): Shell => {
   const tags = [commit, ...target.image.tags].map((tag) => sh`--tag ${tag}`);
-  return sh`node ${programOf(target)} verify ${nameOf(site, target)} ${tags}`;
+  const authority = authorityInPipeline(site, target);
+  const options = [...tags, ...(authority === undefined ? [] : [sh`--ca-file ${authority}`])];
+  return sh`node ${programOf(target)} verify ${nameOf(site, target)} ${options}`;
 };
 
 /** What an operator calls the CI, where its pipelines are, and how one is started by hand. */

@@ -41,6 +41,11 @@ const shell = (value: ShellValue): string => {
   return typeof value === "object" ? value.map(shell).join(" ") : word(String(value));
 };
 
-/** A command with values in it: each becomes one word, a list several, Shell stays. */
+/** A command with values in it: each becomes one word, a list several, an empty one none at all, Shell stays. */
 export const sh = (parts: TemplateStringsArray, ...values: readonly ShellValue[]): Shell =>
-  new Shell(parts.map((part, index) => (index === 0 ? part : `${shell(values[index - 1] ?? "")}${part}`)).join(""));
+  new Shell(
+    parts.reduce((before, part, index) => {
+      const value = values[index - 1] ?? "";
+      return Array.isArray(value) && value.length === 0 ? before.trimEnd() + part : before + shell(value) + part;
+    }),
+  );

@@ -1,12 +1,22 @@
 import type { BuiltImage } from "../site/ci";
 import { containerName, type PrivateService } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost, serviceInstance, serviceUrl } from "../site/schema";
+import { caFile, fetchAuthority, trustedByDocker } from "./authority";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
 import { runbookOf } from "./host-runbook";
 import { SYSTEMS } from "./image-target";
 import { onHost, sshTo, WORKSTATION } from "./places";
 import { link, md, type Prose, plain, type Shell, sh } from "./prose";
-import { askForAccount, bringWarden, intact, STORE, WHOLE_STORE, wardenHere, wardenOnStore } from "./warden";
+import {
+  askForAccount,
+  bringWarden,
+  bringWardenToAsk,
+  intact,
+  STORE,
+  WHOLE_STORE,
+  wardenHere,
+  wardenOnStore,
+} from "./warden";
 
 export const REBUILD = "runbooks/rebuild-image.md";
 
@@ -24,13 +34,18 @@ const diagnose = (site: RegistrySite, service: PrivateService): Block[] => {
   return [
     heading(md`Diagnose`),
     paragraph(md`The account first, in the shell in which you go on:`),
+    ...fetchAuthority(site, service),
     askForAccount(WORKSTATION),
     paragraph(
       md`Is it the image? ${"warden"} asks for the index, each of its children, their configurations and every layer; a tag that answers ${200} proves nothing.`,
     ),
-    command(WORKSTATION, sh`${wardenHere} verify ${image === undefined ? url : reference(site, service, image)}`, {
-      expected: intact(site, service),
-    }),
+    command(
+      WORKSTATION,
+      sh`${wardenHere} verify ${image === undefined ? url : reference(site, service, image)} ${caFile(site, service)}`,
+      {
+        expected: intact(site, service),
+      },
+    ),
     paragraph(
       md`${"nothing broken"} and exit code ${0}: the registry is not the cause; look at the client, its account and its network. Otherwise it prints a table of what is broken, with the exit code ${1}:`,
     ),
@@ -42,8 +57,7 @@ const diagnose = (site: RegistrySite, service: PrivateService): Block[] => {
     paragraph(
       md`What is on the disk? This joins what the registry answers with what is stored, and names for each finding its cause and the command that repairs it:`,
     ),
-    bringWarden(site),
-    askForAccount(onHost(host)),
+    ...bringWardenToAsk(site, service),
     command(onHost(host), sh`${wardenOnStore(site, service, { network: true })} diagnose ${url} ${STORE}`, {
       expected: `registry  ${url}\nstore     ${STORE}\nresult    nothing wrong`,
     }),
@@ -114,6 +128,7 @@ const throughCi = (site: RegistrySite, service: PrivateService, image: BuiltImag
     onHost(registryHost(site)),
     sh`docker build --file ${`/root/rebuild/${image.dockerfile}`} ${tagOptions(site, service, image)} /root/rebuild`,
   ),
+  ...trustedByDocker(site, service),
   command(onHost(registryHost(site)), sh`docker login ${serviceInstance(site, service)}`, {
     expected: "…Login Succeeded",
   }),
@@ -140,12 +155,16 @@ const verify = (site: RegistrySite, service: PrivateService): Block[] => {
   return [
     heading(md`Verify`),
     ...images.map((image) =>
-      command(WORKSTATION, sh`${wardenHere} verify ${reference(site, service, image)} --blobs hash`, {
-        expected: intact(site, service),
-      }),
+      command(
+        WORKSTATION,
+        sh`${wardenHere} verify ${reference(site, service, image)} --blobs hash ${caFile(site, service)}`,
+        {
+          expected: intact(site, service),
+        },
+      ),
     ),
     paragraph(md`What broke one image may have broken others, so look at everything that is served:`),
-    command(WORKSTATION, sh`${wardenHere} verify ${url}`, {
+    command(WORKSTATION, sh`${wardenHere} verify ${url} ${caFile(site, service)}`, {
       expected: intact(site, service),
     }),
     heading(md`Look for more`),

@@ -1,13 +1,14 @@
 import { NGINX, servicesUp } from "../hosts/compose";
 import { composeOf, registryDelivery } from "../hosts/registry";
 import { hasResolver } from "../site/host";
-import { containerName, dataDirectory } from "../site/registry";
+import { containerName, dataDirectory, type Service } from "../site/registry";
 import { hasDns, privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
+import { cacert, fetchAuthority } from "./authority";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
 import { runbookOf } from "./host-runbook";
 import { maintenanceRunbook, reclaim } from "./maintenance";
 import { compose, deliveryProgram, deployHosts, onHost, sshTo, WORKSTATION } from "./places";
-import { link, md, plain, sh } from "./prose";
+import { link, md, plain, type Shell, sh } from "./prose";
 import { resolverSections, rollBack } from "./resolver";
 import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 
@@ -25,6 +26,13 @@ const healthy = (site: RegistrySite): string => {
 const firstLook = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const { services } = site.registry;
+  const trustedByAll = services.filter((service) => cacert(site, service).length === 0);
+  const trusted: [Shell[], Service[]][] = [
+    ...(trustedByAll.length === 0 ? [] : [[[], trustedByAll] as [Shell[], Service[]]]),
+    ...services
+      .filter((service) => !trustedByAll.includes(service))
+      .map((service): [Shell[], Service[]] => [cacert(site, service), [service]]),
+  ];
   return [
     heading(md`First look`),
     paragraph(md`Are all containers up?`),
@@ -32,11 +40,14 @@ const firstLook = (site: RegistrySite): Block[] => {
       expected: healthy(site),
     }),
     paragraph(md`Does each port answer? A private registry has to ask for credentials, a cache answers at once:`),
-    command(
-      WORKSTATION,
-      sh`for url in ${services.map((service) => `${serviceUrl(site, service)}/v2/`)}; do curl --silent --max-time 10 --output /dev/null --write-out ${"%{http_code} %{url_effective}\\n"} "$url"; done`,
-      { expected: services.map((service) => `${status(service.role)} ${serviceUrl(site, service)}/v2/`).join("\n") },
-    ),
+    ...trusted.flatMap(([options, together]) => [
+      ...together.flatMap((service) => fetchAuthority(site, service)),
+      command(
+        WORKSTATION,
+        sh`for url in ${together.map((service) => `${serviceUrl(site, service)}/v2/`)}; do curl --silent --max-time 10 --output /dev/null --write-out ${["%{http_code} %{url_effective}\\n", ...options]} "$url"; done`,
+        { expected: together.map((service) => `${status(service.role)} ${serviceUrl(site, service)}/v2/`).join("\n") },
+      ),
+    ]),
     list(
       md`${"502"}: the front runs and the registry behind it does not. Go on with that service below.`,
       md`${"200"} from a private registry: another registry answers in its place. Restart the front: see below.`,

@@ -18,6 +18,7 @@ import {
   serviceInstance,
   serviceUrl,
 } from "../site/schema";
+import { caFile, fetchAuthority } from "./authority";
 import { deployMonitoring, inCluster, kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, type Place, paragraph, steps } from "./document";
 import { SYSTEMS } from "./image-target";
@@ -49,8 +50,9 @@ const passwords = (site: RegistrySite, service: PrivateService): Block[] => {
     ),
     command(onHost(host), sh`${compose(site)} restart ${containerName(service)}`),
     paragraph(md`Verify with the new password, then with the old one, which has to be refused:`),
+    ...fetchAuthority(site, service),
     askForAccount(WORKSTATION),
-    command(WORKSTATION, sh`${wardenHere} verify ${url} --newest 1`, {
+    command(WORKSTATION, sh`${wardenHere} verify ${url} --newest 1 ${caFile(site, service)}`, {
       expected: intact(site, service),
     }),
     paragraph(md`To take it back:`),

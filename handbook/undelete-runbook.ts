@@ -5,7 +5,7 @@ import { type Block, command, type Document, heading, list, paragraph } from "./
 import { onHost } from "./places";
 import { link, md, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { askForAccount, bringWarden, STORE, verifyRegistry, wardenOnStore } from "./warden";
+import { bringWardenToAsk, STORE, verifyRegistry, wardenOnStore } from "./warden";
 
 export const TAG_DELETED = "runbooks/tag-deleted.md";
 
@@ -38,8 +38,7 @@ const putBack = (site: RegistrySite, service: PrivateService): Block[] => {
     paragraph(
       md`Every image whose manifest was deleted and of which every byte is there, with its date; its tags as far as the log of ${containerName(service)}, or the history of another tag, still tells them. This changes nothing:`,
     ),
-    bringWarden(site),
-    askForAccount(host),
+    ...bringWardenToAsk(site, service),
     command(host, sh`${log} | ${undelete}`, {
       expected: `registry  ${url}\nstore     ${STORE}\nplan      …put back…`,
     }),

@@ -2,6 +2,7 @@ import { REGISTRY_PORT } from "../hosts/registry-configuration";
 import { imageReference } from "../site/image";
 import { containerName, dataDirectory } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
+import { caFile } from "./authority";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
 import { deployHosts, onHost, WORKSTATION } from "./places";
 import { link, md, sh } from "./prose";
@@ -79,9 +80,13 @@ export const upgradeRunbook = (site: RegistrySite): Document | undefined => {
       command(WORKSTATION, deployHosts(site)),
       heading(md`Verify`),
       ...privateServices(site.registry).map((service) =>
-        command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)} --blobs hash`, {
-          expected: intact(site, service),
-        }),
+        command(
+          WORKSTATION,
+          sh`${wardenHere} verify ${serviceUrl(site, service)} --blobs hash ${caFile(site, service)}`,
+          {
+            expected: intact(site, service),
+          },
+        ),
       ),
       list(
         md`Push an image, and pull it on another machine.`,

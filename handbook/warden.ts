@@ -9,8 +9,9 @@ import {
   serviceUrl,
   wardenImage,
 } from "../site/schema";
+import { authorityOnHost, bringAuthority, caFile, fetchAuthority } from "./authority";
 import { type Block, command, type Place } from "./document";
-import { sshTo, WORKSTATION } from "./places";
+import { onHost, sshTo, WORKSTATION } from "./places";
 import { type Shell, sh } from "./prose";
 
 /** `warden` on the workstation. */
@@ -24,6 +25,16 @@ export const bringWarden = (site: RegistrySite): Block => {
   const host = registryHost(site);
   return command(WORKSTATION, sh`npm run -s build && ${sshTo(host)} ${`cat > ${PROGRAM}`} < dist/warden.mjs`);
 };
+
+/** As bringWarden, to ask the registry too: with its private CA, and the account. */
+export const bringWardenToAsk = (site: RegistrySite, ...services: readonly Service[]): Block[] => [
+  bringWarden(site),
+  ...services.flatMap((service) => bringAuthority(site, service)),
+  askForAccount(onHost(registryHost(site))),
+];
+
+/** The private CA of a registry within the container. */
+const AUTHORITY = "/opt/ca.pem";
 
 /** What is seen of a store within the container. */
 export const STORE = "/store";
@@ -49,9 +60,13 @@ export const wardenOnStore = (
 ): Shell => {
   const data = dataDirectory(site.registry, service);
   const program = join("/opt", "warden.mjs");
+  const authority = network ? authorityOnHost(site, service) : undefined;
   return sh`docker run --rm ${[
     ...(input ? [sh`--interactive`] : []),
     ...(network ? [sh`--network host --env REG_USER --env REG_PASS`] : [sh`--network none`]),
+    ...(authority === undefined
+      ? []
+      : [sh`--env ${`NODE_EXTRA_CA_CERTS=${AUTHORITY}`} --volume ${`${authority}:${AUTHORITY}:ro`}`]),
     sh`--volume ${`${data}:${STORE}${write ? "" : ":ro"}`}`,
     sh`--volume ${`${PROGRAM}:${program}:ro`}`,
     imageReference(wardenImage(site)),
@@ -64,8 +79,11 @@ export const intact = (site: Site, service: ProbedService): string =>
 
 /** Asks for the account, and walks the whole of a registry from the workstation. */
 export const verifyRegistry = (site: Site, service: ProbedService): Block[] => [
+  ...fetchAuthority(site, service),
   ...(service.role === "private" ? [askForAccount(WORKSTATION)] : []),
-  command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)}`, { expected: intact(site, service) }),
+  command(WORKSTATION, sh`${wardenHere} verify ${serviceUrl(site, service)} ${caFile(site, service)}`, {
+    expected: intact(site, service),
+  }),
 ];
 
 /** Asks for the account once, so that it is in no argument and in no history. */
