@@ -59,7 +59,5 @@ export const requireStateAccess = (
     sharedFiles(environment, home).some((file) => existsSync(file)) ||
     (state.endpoint === undefined && machine());
   if (!found)
-    throw new StateAccessError(
-      `the state is in the bucket ${state.bucket}, and nothing here has credentials for it: ${KEYS.join(" and ")} are not set`,
-    );
+    throw new StateAccessError(`the state is in the bucket ${state.bucket}, and nothing here has credentials for it`);
 };

@@ -42,12 +42,14 @@ describeWith(["registry", "terraform"], "the guide, typed as written in a new ch
     afterAll(() => rmSync(folder, { recursive: true }));
 
     const { WARDEN_SITE: _, CDKTF_OUTDIR: __, ...environment } = process.env;
-    const type = (command: string) =>
+    /** A home with no key of anybody. */
+    const HOME = join(folder, "home");
+    const type = (command: string, more: NodeJS.ProcessEnv = {}) =>
       spawnSync("bash", ["-c", command], {
         cwd: checkout,
         encoding: "utf8",
         timeout: 240_000,
-        env: { ...environment, PATH: `${join(terraform.command[0], "..")}:${environment.PATH}` },
+        env: { ...environment, ...more, PATH: `${join(terraform.command[0], "..")}:${environment.PATH}` },
       });
 
     test.each(commands.filter(([, command]) => !DEPLOY.test(command)))(
@@ -64,8 +66,50 @@ describeWith(["registry", "terraform"], "the guide, typed as written in a new ch
       300_000,
     );
 
+    /** What is said of the plan of each example that the guide names. */
+    const EXAMPLES: readonly [name: string, plan: RegExp][] = [
+      ["no-kubernetes", /\nregistry-vm .* 1 to add/],
+      ["forgejo", /\nmonitoring .*/],
+      ["hosts-only", /\ndns .* 2 to add/],
+      ["company", /\ndns .* to add[\s\S]*\nregistry-vm .* 1 to add/],
+    ];
+    const typed = (pattern: RegExp): string => {
+      const found = commands.map(([, command]) => command).find((command) => pattern.test(command));
+      if (found === undefined) throw new Error(`the guide has no command ${pattern}`);
+      return found;
+    };
+
+    const [makeKey = ""] = /ssh-keygen -t ed25519 -f \S+(?=`)/.exec(guide) ?? [];
+
+    test("names every other example", () => {
+      const named = [...guide.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name);
+      expect(named).toEqual(EXAMPLES.map(([name]) => name));
+    });
+
+    test.each(EXAMPLES)(
+      "%s in place of small: from the copy to the plan and the handbook",
+      (name, plan) => {
+        const local = '{ backend: "local", directory: "state" }';
+        const steps = [
+          typed(/^sed .* > site\.ts$/).replace("/small/", `/${name}/`),
+          `sed -i 's#state: {[^}]*}#state: ${local}#' site.ts`,
+          `mkdir -p ~/.ssh && rm -f ~/.ssh/* && ${makeKey} -q -N ''`,
+          typed(/npm run synth/),
+          typed(/npm run plan$/),
+          typed(/npm run docs/),
+        ].map((command) => type(command, { HOME }));
+        expect(steps.map(({ status, stderr }) => [status, stderr])).toEqual(steps.map(() => [0, expect.anything()]));
+        expect(steps[4]?.stdout).toMatch(plan);
+        expect(steps[4]?.stdout).toMatch(/\ndeploy with: npm run cdktf -- deploy /);
+        expect(steps[5]?.stdout).toMatch(/^wrote site-docs\/README\.md$/m);
+      },
+      300_000,
+    );
+
     test("the mistake that it suggests is named in one line", () => {
-      const { status, stderr } = type("sed -i 's/\"192.0.2.1\", //' site.ts && npm run -s synth");
+      const { status, stderr } = type(
+        `${typed(/^sed .* > site\.ts$/)} && sed -i 's/"192.0.2.1", //' site.ts && npm run -s synth`,
+      );
       expect([status, stderr]).toEqual([2, expect.stringMatching(/^hosts\[0\]\.resolver\.nameservers: .*\n$/)]);
     });
 
