@@ -22,8 +22,8 @@ import { compose, onHost, WORKSTATION } from "./places";
 import { deployProbe, lastRun, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
 import { bringWardenToAsk, STORE, verifyRegistry, wardenOnStore } from "./warden";
+import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
 
 /** The registry that an alert is about, and who watches it. */
 export interface Watched {

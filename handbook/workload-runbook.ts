@@ -9,6 +9,7 @@ import {
   serviceInstance,
   serviceUrl,
 } from "../site/schema";
+import { caFile, fetchAuthority } from "./authority";
 import { kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph } from "./document";
 import { WORKSTATION } from "./places";
@@ -26,12 +27,14 @@ const NEEDS_BOTH = {
 /** What runs, against the registry, from the workstation. */
 export const workloadsHere = (site: Site, probe: Probe): Block[] => {
   if (!isClusterProbe(probe) || !hasCluster(site)) return [];
-  const url = serviceUrl(site, probedService(site, probe));
+  const service = probedService(site, probe);
+  const url = serviceUrl(site, service);
   return [
+    ...fetchAuthority(site, service),
     askForAccount(WORKSTATION),
     command(
       WORKSTATION,
-      sh`${kubectl(site)} get pods,cronjobs --all-namespaces --output json | ${wardenHere} workloads ${url} -`,
+      sh`${kubectl(site)} get pods,cronjobs --all-namespaces --output json | ${wardenHere} workloads ${url} - ${caFile(site, service)}`,
       { ...NEEDS_BOTH, expected: `registry  ${url}\nin use    …` },
     ),
   ];

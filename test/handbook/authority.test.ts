@@ -24,7 +24,7 @@ const TRUST = /--ca-file |--cacert |NODE_EXTRA_CA_CERTS=/;
 
 /** A command that asks a registry over TLS: not what only prints its certificate, and Docker, which takes no option. */
 const asks = (command: string): boolean =>
-  /\bverify (?!\S*\s*--without)|curl |--network host/.test(command) && !/openssl s_client/.test(command);
+  /\b(verify|workloads) |curl |--network host/.test(command) && !/openssl s_client/.test(command);
 
 describe.each(SITES)("the site %s", (_, site) => {
   const probes = site.monitoring?.probes ?? [];
