@@ -31,6 +31,9 @@ function unlistedSkips(skipped, allowed) {
   return skipped.filter((name) => !allowed.some(({ pattern }) => name.includes(pattern)));
 }
 
+/** What brings a component that the lab's set-up does not. */
+const BRINGS = { "cdktf-cli": "tools/cdktf/run --version" };
+
 /**
  * One line of what was not run. The name of a skipped test ends with the reasons, `skipped: <component>: <why>; …`: most of
  * them are components that nobody has fetched yet, which one command brings.
@@ -40,7 +43,9 @@ function summaryOfSkips(skipped) {
   const missing = [...new Set(reasons.map((reason) => reason.split(": ")[0]))].sort();
   const files = new Set(skipped.map((name) => name.split(": ")[0])).size;
   const why = missing.length === 0 ? "" : `, for want of ${missing.join(", ")}`;
-  return `Not run: tests of ${files} ${files === 1 ? "file" : "files"}${why}. To run them: npm run lab:setup. Why each: WARDEN_SKIPS=1 npm test`;
+  const commands = [...new Set(missing.map((component) => BRINGS[component] ?? "npm run lab:setup"))].sort();
+  const how = commands.length === 0 ? "" : ` To run them: ${commands.join(" && ")}.`;
+  return `Not run: tests of ${files} ${files === 1 ? "file" : "files"}${why}.${how} Why each: WARDEN_SKIPS=1 npm test`;
 }
 
 /**

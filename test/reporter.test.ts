@@ -26,6 +26,15 @@ describe("the reporter of skipped tests", () => {
     );
   });
 
+  test("names what brings the pinned cdktf-cli, which the lab's set-up does not", () => {
+    expect(summaryOfSkips(["test/lab/deploy.test.ts: deploy skipped: cdktf-cli: not installed"])).toContain(
+      "To run them: tools/cdktf/run --version.",
+    );
+    expect(summaryOfSkips(["test/lab/a.test.ts: a skipped: cdktf-cli: no; nginx: no"])).toContain(
+      "To run them: npm run lab:setup && tools/cdktf/run --version.",
+    );
+  });
+
   test("a skip is listed when its name contains an allowed text", () => {
     const allowed = parseAllowedSkips("# comment\n\nhosts: not root :: the runner has no root\n");
     expect(allowed).toEqual([{ pattern: "hosts: not root", why: "the runner has no root" }]);
