@@ -14,7 +14,7 @@ export const filesOf = (hosts: Hosts, host: LabHost): string =>
 const serversOf = (hosts: Hosts, host: LabHost): string =>
   hosts.ssh(
     host,
-    "! command -v resolvectl >/dev/null || { resolvectl dns; resolvectl domain; } | grep -E '^Global|eth0' | sed 's/^Link [0-9]*/Link/'",
+    "! command -v resolvectl >/dev/null || { resolvectl dns; resolvectl domain; } | grep -E '^Global|\\(eth0\\)' | sed 's/^Link [0-9]*/Link/'",
   );
 
 /** Everything that a DNS delivery changes about a host. */

@@ -139,8 +139,23 @@ describeWithHistory(`from ${previous} to this version`, () =>
 
           test("the way back: the host first, with this version, to what the older one delivered", () => {
             containers = hosts.ssh("vm", "docker ps --format '{{ .Names }}' | sort");
-            const back = warden(root, sites.newer, "rollback", "registry-vm");
-            expect([back.status, back.output]).toEqual([0, expect.stringContaining("rolled back")]);
+            for (const { host, deliveries } of [
+              { host: "registry-vm", deliveries: ["registry", "dns"] },
+              { host: "pve", deliveries: ["dns"] },
+            ]) {
+              const listed = warden(root, sites.newer, "rollback", host, "--dry-run").output;
+              for (const delivery of deliveries) {
+                // The newest comes first.
+                const [, backup = ""] =
+                  new RegExp(`has (\\S*/${delivery}-config-backup-\\d{8}-\\d{6}\\.tar\\.gz)`).exec(listed) ?? [];
+                expect([listed, backup]).toEqual([listed, expect.stringContaining(delivery)]);
+                const back = warden(root, sites.newer, "rollback", host, "--to", backup);
+                expect(back).toEqual({
+                  status: 0,
+                  output: expect.stringContaining("rolled back; the state before is in "),
+                });
+              }
+            }
             expect(hosts.ssh("vm", "docker ps --format '{{ .Names }}' | sort")).toBe(containers);
             expect(states()).toEqual(delivered);
             expect(warden(older, sites.older, "drift", "registry-vm").output).toContain(
