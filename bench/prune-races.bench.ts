@@ -9,7 +9,7 @@ import { startRegistry } from "../test/lab/registry";
 const AT_ONCE = 5;
 const ROUNDS = Number(process.env.WARDEN_ROUNDS || 2000);
 /** Rounds of a script that deletes by a list, to show that the pushes do harm where nobody looks. */
-const BLIND_ROUNDS = Math.min(ROUNDS, 200);
+const BLIND_ROUNDS = Math.ceil(ROUNDS / 10);
 /** A push of a manifest takes this registry a few milliseconds. */
 const SETTLE = 250;
 

@@ -2,7 +2,11 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 const ROUNDS = 3000;
-const TESTS = ["test/lab/random-store.test.ts", "test/registry/storage/prune-property.test.ts"];
+const TESTS = [
+  "test/lab/random-store.test.ts",
+  "test/registry/storage/prune-property.test.ts",
+  "test/registry/remote/prune-property.test.ts",
+];
 
 /** The properties of a store that people have touched, over thousands of stores: CI has time for hundreds. */
 export async function run(): Promise<void> {

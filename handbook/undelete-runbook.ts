@@ -83,6 +83,9 @@ export const undeleteRunbook = (site: RegistrySite): Document | undefined => {
       paragraph(
         md`Somebody, or a script, has deleted an image or a tag through the API. A client says "manifest unknown", and ${"verify"} finds nothing broken.`,
       ),
+      paragraph(
+        md`Where ${"warden prune"} has removed it over HTTP, the journal that it named puts it back, without any of what follows: ${"warden prune --undo JOURNAL"}.`,
+      ),
       ...stopCleanUp(site),
       ...services.flatMap((service) => [
         ...(services.length === 1 ? [] : [paragraph(md`For ${containerName(service)}:`)]),

@@ -82,17 +82,21 @@ export async function planRemote(client: RegistryClient, options: RemotePlanOpti
     const remote = new RemoteRepository(client, referrers, name);
     const known = listed.get(name) ?? null;
     const look = await lookAt(remote, skipped);
+    const orphans = options.orphans?.get(name) ?? new Set();
     if (rule !== undefined && !skipped.has(name)) {
-      const orphans = options.orphans?.get(name) ?? [];
       const reason = await readAll(remote, look, [...(known?.digests.keys() ?? []), ...orphans]);
-      const isEmpty = look.tags.size === 0 && (known === null || rule.untaggedOlderThanHours === undefined);
+      const isUntagged = look.tags.size === 0 && (known === null || rule.untaggedOlderThanHours === undefined);
       if (reason !== null) skipped.set(name, reason);
-      else if (isEmpty) skipped.set(name, "no tag is in it");
+      else if (isUntagged && orphans.size === 0) skipped.set(name, "no tag is in it");
     }
     if (rule?.untaggedOlderThanHours === undefined) {
-      manifests.set(name, new Set(unfinished(remote, look, known, options.now)));
+      manifests.set(name, new Set(unfinished(remote, look, known, orphans, options.now)));
     }
-    read.push({ remote, look, graph: await graphOf(remote, look, known, rule, options.now) });
+    read.push({
+      remote,
+      look,
+      graph: { ...(await graphOf(remote, look, known, rule, options.now)), removed: orphans },
+    });
   });
   read.sort((a, b) => compare(a.graph.name, b.graph.name));
   const plans = planRetention(
@@ -215,11 +219,19 @@ function lastUse(remote: RemoteRepository, tags: ReadonlyMap<string, Tag>, liste
   return times;
 }
 
-/** What only the listing knows and may be the beginning of a push. */
-function unfinished(remote: RemoteRepository, { tags }: Look, listed: Listed | null, now: number): Digest[] {
+/** What only the listing knows and may be the beginning of a push; where nothing is tagged, all of it. */
+function unfinished(
+  remote: RemoteRepository,
+  { tags }: Look,
+  listed: Listed | null,
+  orphans: ReadonlySet<Digest>,
+  now: number,
+): Digest[] {
   const tagged = closure(remote, tags.values());
-  const since = now - UNFINISHED_PUSH_HOURS * 3_600_000;
-  return [...(listed?.digests ?? [])].flatMap(([digest, at]) => (at > since && !tagged.has(digest) ? [digest] : []));
+  const since = tags.size === 0 ? Number.NEGATIVE_INFINITY : now - UNFINISHED_PUSH_HOURS * 3_600_000;
+  return [...(listed?.digests ?? [])].flatMap(([digest, at]) =>
+    at > since && !tagged.has(digest) && !orphans.has(digest) ? [digest] : [],
+  );
 }
 
 /** Manifests with all below them, all that refers to any of these and what they refer to, as far as it was read. */

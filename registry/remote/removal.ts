@@ -212,14 +212,27 @@ export class RepositoryRemoval {
     return remote.resolve(tag);
   }
 
-  /** Keeps a manifest with all below it and all that refers to it, and puts back what of that is gone. */
+  /**
+   * Keeps a manifest with all below it and all that refers to it, and puts back what of that is gone.
+   *
+   * @throws Unlisted when not all of it can be read
+   */
   async #keep(digest: Digest, reason: string): Promise<void> {
     const { remote } = this.planned;
     await remote.readBelow([digest]);
-    for (const each of this.#partsFirst(closure(remote, [digest]))) {
+    const kept = this.#partsFirst(closure(remote, [digest]));
+    for (const each of kept) {
       if (!this.#planned.has(each)) continue;
       this.#spared.set(each, this.#spared.get(each) ?? reason);
       if (this.#removed.has(each)) await this.#push(each, null);
+    }
+    for (const each of kept) {
+      for (const part of [each, ...(remote.manifests.get(each)?.children ?? [])]) {
+        const fault = remote.faults.get(part);
+        // What it leads to is not known, so nothing more may go. What is missing was not there to go.
+        if (fault !== undefined && fault.reason !== "missing")
+          throw new Unlisted(`${part} cannot be read: ${fault.detail}`);
+      }
     }
   }
 
@@ -249,6 +262,7 @@ export class RepositoryRemoval {
       return false;
     }
   }
+
   async #isThere(digest: Digest): Promise<boolean> {
     return (await this.run.client.manifest(this.name, digest)).status === 200;
   }
@@ -274,10 +288,7 @@ export class RepositoryRemoval {
     const { remote } = this.planned;
     const referrers = await remote.listReferrers(digest);
     const fault = remote.faults.get(digest);
-    if (fault !== undefined) {
-      await this.#giveUp(digest, `what refers to it cannot be read: ${fault.detail}`);
-      return true;
-    }
+    if (fault !== undefined) throw new Unlisted(`what refers to ${digest} cannot be read: ${fault.detail}`);
     const unknown = referrers.find((each) => !this.#planned.has(each));
     if (unknown === undefined) return false;
     await this.#keep(digest, `${unknown} refers to it meanwhile`);
@@ -296,7 +307,7 @@ export class RepositoryRemoval {
     } catch (error) {
       if (!(error instanceof ExchangeError) || error.fault === "cancelled") throw error;
       // Whether it was done nobody has said.
-      if (await this.#isThere(digest))
+      if ((await this.run.client.manifest(this.name, digest)).status !== 404)
         return this.#giveUp(digest, `its removal ended without an answer: ${error.message}`);
     }
     this.#noteRemoved(digest);
@@ -321,6 +332,7 @@ export class RepositoryRemoval {
     this.#recent.push(digest);
     this.#last = digest;
   }
+
   /** Keeps a manifest's bytes before it goes. @returns whether it is there to go */
   async #journal(removal: Removal): Promise<boolean> {
     const { digest } = removal;

@@ -189,7 +189,7 @@ export class RemoteRepository {
   }
 }
 
-/** The tags of a repository cannot be listed; the message says why in one line. */
+/** Something of a repository cannot be read that has to be known; the message says why in one line. */
 export class Unlisted extends Error {
   override readonly name = "Unlisted";
 }

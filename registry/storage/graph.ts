@@ -17,6 +17,8 @@ export interface RepositoryGraph {
    * and then collects what it names as garbage.
    */
   unlinked: Set<Digest>;
+  /** What an earlier run has removed, or was about to when it ended: what refers to it goes with it. @default nothing */
+  removed?: ReadonlySet<Digest>;
   /** Whether it has no folder of tags: nothing in it was ever tagged, or its tags are lost. @default false */
   untagged?: boolean;
   /** When an image was made, by what it says itself, in milliseconds since the epoch. @default nobody knows */

@@ -62,7 +62,7 @@ export function planRetention(
   inUse: InUse = NOTHING_IN_USE,
 ): RepositoryPlan[] {
   const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now, leftAlone, inUse));
-  const present = new Set(graphs.flatMap(({ manifests }) => [...manifests.keys()]).map(fallbackTag));
+  const present = new Set(graphs.flatMap(subjectsIn));
   // A kept signature may have signatures of its own, also in another repository: until nothing more is kept.
   let kept = -1;
   for (let before = -2; kept > before; ) {
@@ -96,7 +96,7 @@ class RepositoryKeeper {
     inUse: InUse,
   ) {
     const holdsReports = graph.name === IN_USE_REPOSITORY;
-    this.present = new Set([...graph.manifests.keys()].map(fallbackTag));
+    this.present = new Set(subjectsIn(graph));
     this.rule = holdsReports
       ? undefined
       : policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
@@ -254,6 +254,11 @@ class RepositoryKeeper {
     for (const digest of [...manifests.keys()].sort()) visit(digest);
     return order.reverse();
   }
+}
+
+/** The fallback tags of all that is here, or was until a clean-up began. */
+function subjectsIn({ manifests, removed = new Set() }: RepositoryGraph): string[] {
+  return [...manifests.keys(), ...removed].map(fallbackTag);
 }
 
 function reasonToKeep(

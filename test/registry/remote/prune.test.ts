@@ -257,6 +257,21 @@ describe("a clean-up", () => {
     expect(tags()).toEqual({ v2: digestOf(single(2)), v3: digestOf(single(3)) });
   });
 
+  test("and counts as not done where nobody can tell", async () => {
+    registry.push("app", old, "v1").push("app", single(2), "v2");
+    let isLost = false;
+    registry.on(`/v2/app/manifests/${digestOf(old)}`, (request, response) => {
+      if (request.method === "DELETE") {
+        isLost = true;
+        (request as IncomingMessage).socket.destroy();
+      } else if (isLost) json(response, 500, {});
+      else registry.serve(request, response);
+    });
+    const { problems } = await cleanUp.apply(newest(1));
+    expect(problems[0]).toMatchObject({ digest: digestOf(old), message: expect.stringMatching(/without an answer/) });
+    expect([old, amd64, arm64].every(has)).toBe(true);
+  });
+
   test("two at a time: the second refuses", async () => {
     registry.push("app", single(1), "v1").push("app", single(2), "v2");
     const both = await Promise.allSettled([cleanUp.apply(newest(1)), cleanUp.apply(newest(1))]);
@@ -421,6 +436,27 @@ describe("what is pushed during a clean-up", () => {
     expect(has(arm64)).toBe(true);
     expect(has(amd64)).toBe(false);
     expect(remaining).toEqual([]);
+  });
+
+  test("an index of which a part cannot be read ends the work on its repository", async () => {
+    const inner = index([arm64]);
+    afterPlan(() => registry.push("app", index([inner], { annotations: made(5) }), "v5"));
+    registry.on(`/v2/app/manifests/${digestOf(inner)}`, (_, response) => json(response, 500, {}));
+    const { problems } = await cleanUp.apply(newest(1));
+    expect(problems).toMatchObject([{ message: `${digestOf(inner)} cannot be read: answered 500` }]);
+    expect(deletions()).toEqual([]);
+  });
+
+  test("referrers that cannot be read end it too", async () => {
+    registry.hasReferrers = true;
+    const asked = `/v2/app/referrers/${digestOf(old)}`;
+    registry.on(asked, (request, response) => {
+      if (registry.asked(new RegExp(`^${asked}$`)).length > 1) json(response, 500, {});
+      else registry.serve(request, response);
+    });
+    const { problems } = await cleanUp.apply(newest(1));
+    expect(problems).toMatchObject([{ message: `what refers to ${digestOf(old)} cannot be read: answered 500` }]);
+    expect(deletions()).toEqual([]);
   });
 
   test("a signature keeps what it is about", async () => {

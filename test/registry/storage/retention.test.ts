@@ -114,6 +114,14 @@ describe("which tags stay", () => {
   });
 });
 
+test("what refers to what an earlier run has removed goes with it", () => {
+  const tags = { v1: ["new", 1], [fallbackTag(digest("gone"))]: ["signature", 2] } as Record<string, [string, number]>;
+  const left = graph("app", { new: {}, signature: {} }, tags);
+  const removed = new Set([digest("gone")]);
+  expect(removedTags(planOne(left, newest(1)))).toEqual([]);
+  expect(removedTags(planOne({ ...left, removed }, newest(1)))).toEqual([fallbackTag(digest("gone"))]);
+});
+
 test("parts of a push that may not be done stay, with what they lead to and without any tag", () => {
   const pushing = graph(
     "app",
