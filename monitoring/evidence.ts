@@ -22,6 +22,8 @@ interface Signal {
   readonly series: (watch: Watch) => string;
   readonly well: "== 0" | "== 1";
   readonly fault: "> 0" | "== 0";
+  /** What counts where two series are about the same, as for a while after the Pushgateway has become another pod. */
+  readonly worst: "max" | "min";
 }
 
 /** Of each shard that reports the fault. */
@@ -32,11 +34,11 @@ const faulty = (watch: Watch, { series, fault }: Signal): string =>
 const reports = (watch: Watch, signal: Signal): string =>
   `max by (${REGISTRY}, shard) (${reported(watch, "registry_manifest_integrity_last_run_timestamp")}) and ${faulty(watch, signal)}`;
 
-/** The registries all of whose shards report that all is well. */
-const well = (watch: Watch, { series, well }: Signal): string =>
+/** The registries all of whose shards report that all is well, and nothing else says otherwise. */
+const well = (watch: Watch, { series, well, worst }: Signal): string =>
   watch.shards === 1
-    ? `max by (${REGISTRY}) (${series(watch)} ${well})`
-    : `count by (${REGISTRY}) (max by (${REGISTRY}, shard) (${series(watch)}) ${well}) == ${watch.shards}`;
+    ? `${worst} by (${REGISTRY}) (${series(watch)}) ${well}`
+    : `count by (${REGISTRY}) (${worst} by (${REGISTRY}, shard) (${series(watch)}) ${well}) == ${watch.shards}`;
 
 /**
  * The registries of which two of the last six runs reported a fault, one after the other or not, until three good runs in

@@ -38,6 +38,15 @@ export const selector = (
   labels: Readonly<Record<string, Matcher>> = {},
 ): string => `${metric}${matchers(labels)}`;
 
+/**
+ * What is reported now, and where nothing is, what was reported last within a day: a gap is no all-clear. After a day others
+ * have long told that nothing is known.
+ *
+ * @param of an aggregation of what is made of each selector, without the labels of what its report came through
+ */
+export const lastKnown = (of: (over: (series: string) => string) => string): string =>
+  `(${of((series) => series)} or ${of((series) => `last_over_time(${series}[1d])`)})`;
+
 /** Where an expression stops being PromQL, counted in characters from 1, or undefined where it is well-formed. */
 export const syntaxError = (expression: string): number | undefined => {
   let position: number | undefined;

@@ -14,7 +14,12 @@ const inaccessible = (watch: Watch, labels: Alert["labels"]): Alert => ({
   severity: "critical",
   expr: repeatedly(
     watch,
-    { series: (of) => reported(of, "registry_manifest_integrity_catalog_accessible"), well: "== 1", fault: "== 0" },
+    {
+      series: (of) => reported(of, "registry_manifest_integrity_catalog_accessible"),
+      well: "== 1",
+      fault: "== 0",
+      worst: "min",
+    },
     NAME,
     [
       `max by (${REGISTRY}) (${reported(watch, "registry_manifest_integrity_catalog_inaccessible_seconds")}) >= ${CERTAIN}`,

@@ -1,11 +1,12 @@
 import { type Alert, DAY, type Family } from "../alert";
+import { lastKnown } from "../promql";
 import { aboutEach, encryptedWatchesOf, REGISTRY, reported, type Watch } from "../watched";
 
 const EXPIRY = "registry_manifest_integrity_certificate_expiry_timestamp_seconds";
 
 const alertsAbout = (watch: Watch): Alert[] => {
   // Of each shard, and of each pod before it: whoever saw the new certificate last.
-  const expiry = `max by (${REGISTRY}) (${reported(watch, EXPIRY)})`;
+  const expiry = lastKnown((over) => `max by (${REGISTRY}) (${reported(watch, EXPIRY, over)})`);
   return [
     {
       name: "RegistryCertificateExpiresSoon",

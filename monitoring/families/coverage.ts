@@ -147,7 +147,7 @@ const alertsAbout = (watch: Watch, kind: Kind): Alert[] => {
       // A push that ends early, or images that nobody tags, leave such a repository behind: nothing is lost then.
       name: "RegistryRepositoriesWithoutTags",
       severity: "warning",
-      expr: `${seen(watch, "registry_manifest_integrity_repositories_without_tags")} > 0`,
+      expr: `${known(watch, "registry_manifest_integrity_repositories_without_tags")} > 0`,
       after: DAY,
       summary: "The registry lists repositories that have no tags",
       description:

@@ -25,7 +25,12 @@ const alertsAbout = (watch: Watch): Alert[] => {
       severity: "critical",
       expr: repeatedly(
         watch,
-        { series: (of) => reported(of, "registry_manifest_integrity_failures"), well: "== 0", fault: "> 0" },
+        {
+          series: (of) => reported(of, "registry_manifest_integrity_failures"),
+          well: "== 0",
+          fault: "> 0",
+          worst: "max",
+        },
         DAMAGE,
       ),
       after: 0,
@@ -38,7 +43,12 @@ const alertsAbout = (watch: Watch): Alert[] => {
       severity: "warning",
       expr: repeatedly(
         watch,
-        { series: (of) => reported(of, "registry_manifest_integrity_walk_complete"), well: "== 1", fault: "== 0" },
+        {
+          series: (of) => reported(of, "registry_manifest_integrity_walk_complete"),
+          well: "== 1",
+          fault: "== 0",
+          worst: "min",
+        },
         INCOMPLETE,
       ),
       after: 0,

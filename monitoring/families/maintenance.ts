@@ -2,7 +2,7 @@ import type { Maintenance } from "../../site/maintenance";
 import { hasRegistry, type MonitoredSite, type RegistrySite, registryHost, serviceInstance } from "../../site/schema";
 import { type Alert, clusterLabel, type Family, hostLabel, MINUTE, type Subject } from "../alert";
 import { MAINTENANCE_JOB, type MaintenanceMetricName, type PushgatewayMetricName } from "../metrics";
-import { anyOf, selector } from "../promql";
+import { anyOf, lastKnown, selector } from "../promql";
 
 const LAST_SUCCESS = "registry_maintenance_last_success_timestamp_seconds";
 
@@ -22,7 +22,9 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
   const ofEach = (metric: MaintenanceMetricName | PushgatewayMetricName) => `max by (${REPORT}) (${all(metric)})`;
   const absent = instances.map((instance) => `absent(${selector(LAST_SUCCESS, { ...reporter, instance })})`);
   const overdue = `time() - ${ofEach(LAST_SUCCESS)} > ${ofEach("registry_maintenance_allowed_age_seconds")}`;
-  const free = `${ofEach("registry_maintenance_disk_free_bytes")} / ${ofEach("registry_maintenance_disk_size_bytes")}`;
+  const last = (metric: MaintenanceMetricName, of: "min" | "max") =>
+    lastKnown((over) => `${of} by (${REPORT}) (${over(all(metric))})`);
+  const free = `${last("registry_maintenance_disk_free_bytes", "min")} / ${last("registry_maintenance_disk_size_bytes", "max")}`;
   const low = disk.minimumFreePercent / 100;
   const full = Math.min(FULL, low / 2);
   const about = services.map((service): Subject => ({ kind: "service", service, probe: undefined }));
@@ -36,7 +38,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
     {
       name: "RegistryMaintenanceFailed",
       severity: "warning",
-      expr: `max by (${REPORT}) (${all("registry_maintenance_success")} == 0)`,
+      expr: `${last("registry_maintenance_success", "min")} == 0`,
       after: period,
       summary: "The maintenance of the registry has failed",
       description:
@@ -68,7 +70,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
     {
       name: "RegistryBlobsCorrupt",
       severity: "critical",
-      expr: `max by (${REPORT}) (${all("registry_maintenance_corrupt_blobs")}) > 0`,
+      expr: `${last("registry_maintenance_corrupt_blobs", "max")} > 0`,
       after: period,
       summary: "The disk of the registry holds other bytes than were pushed",
       description:
