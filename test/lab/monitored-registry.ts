@@ -36,12 +36,14 @@ export interface MonitoredRegistryOptions {
   readonly period?: number;
   /** @default 1 */
   readonly shards?: number;
-  /** Seconds of a run. @default 60, or a third of the period */
+  /** Seconds of a run. @default 60, or with a period of its own 20 */
   readonly deadline?: number;
   /** Of bcrypt. @default 4, the lowest */
   readonly cost?: number;
   /** Whether the probe asks what runs in its cluster, and the clean-up waits for its report. @default false */
   readonly workloads?: boolean;
+  /** Whether a clean-up each night leaves the newest tag of each repository. @default there is none */
+  readonly cleanUp?: boolean;
   /** Whether nginx stands before it, with the configuration that is delivered, instead of the registry's own TLS. */
   readonly front?: boolean;
 }
@@ -52,11 +54,20 @@ const synthesiseWhole = (given: WholeSite): Json =>
 
 /** The small site, bent to this machine: only names, addresses and ports differ. */
 const labSite = (registryPort: number, options: MonitoredRegistryOptions): WholeSite => {
-  const { pushgateway, period, shards = 1, deadline = 60 } = options;
+  const { pushgateway, period, shards = 1, deadline = 60, cleanUp = false } = options;
   const parsed = site("small", (input) => {
     input.hosts[0].address = "127.0.0.1";
     Object.assign(input.registry.services[0], { serverName: "localhost", port: registryPort });
     Object.assign(input.monitoring, { pushgateway, dashboard: { labels: { grafana_dashboard: "1" } } });
+    if (cleanUp) {
+      input.registry.services[0].retention = { rules: [{ repositories: "**", keepNewest: 1 }] };
+      input.registry.maintenance = {
+        credentialsFile: "/etc/registry/maintenance.env",
+        pushgateway,
+        cleanUp: [{ days: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], at: "02:00" }],
+        disk: { everyMinutes: 5, minimumFreePercent: 10 },
+      };
+    }
     // Short: a registry that is down is asked again for a part of it.
     Object.assign(input.monitoring.probes[0], { shards, deadlineSeconds: deadline });
     if (options.workloads === true) {
@@ -72,7 +83,8 @@ const labSite = (registryPort: number, options: MonitoredRegistryOptions): Whole
   const probes = parsed.monitoring.probes.map((probe) => ({
     ...probe,
     periodMinutes: period / 60,
-    deadlineSeconds: Math.floor(period / 3),
+    // A busy machine takes longer than so short a period, and no less long is asked for a catalog that cannot be read.
+    deadlineSeconds: options.deadline ?? 20,
   }));
   return { ...parsed, monitoring: { ...parsed.monitoring, probes: probes as never } };
 };

@@ -1,4 +1,5 @@
 import { readFileSync, rmSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { Agent } from "undici";
 import { integrityDashboard } from "../../monitoring/dashboard";
 import { HOST_JOB, HOST_METRICS, MAINTENANCE_JOB, MAINTENANCE_METRICS } from "../../monitoring/metrics";
@@ -11,6 +12,7 @@ import { waitFor } from "./process";
 import {
   firing,
   getJson,
+  type LabPrometheus,
   type LabServer,
   type Notification,
   type Pager,
@@ -18,6 +20,7 @@ import {
   startPager,
   startPrometheus,
   startPushgateway,
+  toldAndMuted,
 } from "./prometheus";
 
 jest.setTimeout(120_000);
@@ -34,7 +37,7 @@ describeWith(
     let monitored: MonitoredRegistry;
     let pager: Pager;
     let alertmanager: LabServer;
-    let prometheus: LabServer;
+    let prometheus: LabPrometheus;
     let careless: LabServer;
     let target: PushTarget;
     const image = multiPlatformImage("infra-ci");
@@ -62,6 +65,13 @@ describeWith(
 
     const told = (alertname: string): Notification | undefined =>
       pager.notifications.findLast(({ labels }) => labels.alertname === alertname);
+
+    const seriesOf = async (expr: string): Promise<number> => {
+      const { data } = await getJson<{ data: { result: unknown[] } }>(
+        `${prometheus.url}/api/v1/query?query=${encodeURIComponent(expr)}`,
+      );
+      return data.result.length;
+    };
 
     /** Runs the probe, as its schedule would, until the person has been told. */
     const probedUntil = (what: string, condition: () => boolean | Promise<boolean>) =>
@@ -100,12 +110,6 @@ describeWith(
       const queries = integrityDashboard().panels.flatMap(({ title, targets }) =>
         targets.map(({ expr }) => ({ title, expr: expr.replaceAll("$instance", ".+") })),
       );
-      const seriesOf = async (expr: string): Promise<number> => {
-        const { data } = await getJson<{ data: { result: unknown[] } }>(
-          `${prometheus.url}/api/v1/query?query=${encodeURIComponent(expr)}`,
-        );
-        return data.result.length;
-      };
       // What the registry host would report.
       const reported = async (group: string, metrics: readonly string[]): Promise<void> => {
         const body = metrics.map((metric) => `# TYPE ${metric} gauge\n${metric} 1\n`).join("");
@@ -120,14 +124,34 @@ describeWith(
         expect({ title, expr, series: await seriesOf(expr) }).not.toMatchObject({ series: 0 });
     });
 
+    test("nobody is told that it is over because the Pushgateway or Prometheus restarts, or what comes from it has other labels", async () => {
+      const before = pager.notifications.length;
+      const port = Number(new URL(pushgateway.url).port);
+      await pushgateway.stop();
+      pushgateway = await startPushgateway(port);
+      const reportedBy = async (pod: string) => (await seriesOf(`push_time_seconds{pod=${JSON.stringify(pod)}}`)) > 0;
+      prometheus.scrapeWith({ pod: "pushgateway-1" });
+      await probedUntil("another pod's report", () => reportedBy("pushgateway-1"));
+      await prometheus.restart();
+      await probedUntil("its report again", () => reportedBy("pushgateway-1"));
+      // A moment later: what is scraped by a Prometheus that ends has no end for the next one.
+      await setTimeout(2000);
+      prometheus.scrapeWith({ pod: "pushgateway-2", container: "other" });
+      await probedUntil("a third pod's report", () => reportedBy("pushgateway-2"));
+      await waitFor("the second pod's end", async () => !(await reportedBy("pushgateway-1")), PATIENCE);
+      await waitFor("the same alert", async () =>
+        (await firing(prometheus)).includes("RegistryManifestIntegrityFailure"),
+      );
+      const since = pager.notifications.slice(before);
+      expect(since.filter(({ labels }) => labels.alertname === "RegistryManifestIntegrityFailure")).toEqual([]);
+    });
+
     test("while the registry is down only that is told", async () => {
       await monitored.registry.shutDown();
       await probedUntil("Inaccessible", () => told("RegistryCatalogInaccessible")?.status === "firing");
       expect(await firing(prometheus)).toContain("RegistryManifestIntegrityFailure");
-      const muted = await getJson<{ labels: Record<string, string> }[]>(
-        `${alertmanager.url}/api/v2/alerts?active=false&silenced=false&inhibited=true`,
-      );
-      expect(muted.map(({ labels }) => labels.alertname)).toContain("RegistryManifestIntegrityFailure");
+      const { muted } = await toldAndMuted(alertmanager);
+      expect(muted.map(({ alertname }) => alertname)).toContain("RegistryManifestIntegrityFailure");
       await monitored.registry.restart();
       await probedUntil("Inaccessible resolved", () => told("RegistryCatalogInaccessible")?.status === "resolved");
     });

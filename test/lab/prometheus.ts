@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -77,7 +77,8 @@ export const startAlertmanager = async (pager: Pager, inhibitions: string): Prom
     route: {
       receiver: "pager",
       group_by: ["alertname", "instance"],
-      group_wait: "0s",
+      // So that an alert whose cause comes with it is muted before anybody is told.
+      group_wait: "1s",
       group_interval: "1s",
       repeat_interval: "1h",
     },
@@ -104,6 +105,34 @@ export const startAlertmanager = async (pager: Pager, inhibitions: string): Prom
   };
 };
 
+/** Labels of an alert, and whether Alertmanager tells anybody of it. */
+interface KnownAlert {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly status: { readonly inhibitedBy: readonly string[] };
+}
+
+/** Alerts that fire, as a Prometheus tells Alertmanager. https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml */
+export const raise = async ({ url }: LabServer, alerts: readonly KnownAlert["labels"][]): Promise<void> => {
+  const response = await fetch(`${url}/api/v2/alerts`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(alerts.map((labels) => ({ labels, startsAt: new Date().toISOString() }))),
+  });
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+};
+
+/** The alerts that Alertmanager knows, in two parts: those that somebody is told of, and those that have another's cause. */
+export const toldAndMuted = async (
+  alertmanager: LabServer,
+): Promise<Record<"told" | "muted", KnownAlert["labels"][]>> => {
+  const alerts = await getJson<KnownAlert[]>(`${alertmanager.url}/api/v2/alerts`);
+  const isMuted = ({ status }: KnownAlert): boolean => status.inhibitedBy.length > 0;
+  return {
+    told: alerts.filter((each) => !isMuted(each)).map(({ labels }) => labels),
+    muted: alerts.filter(isMuted).map(({ labels }) => labels),
+  };
+};
+
 export interface PrometheusOptions {
   /** A rules file, as the stack ships it. */
   readonly rules: string;
@@ -114,14 +143,34 @@ export interface PrometheusOptions {
   readonly alertmanager?: LabServer;
 }
 
+/** A Prometheus that scrapes a Pushgateway. */
+export interface LabPrometheus extends LabServer {
+  /** Gives what it scrapes from now on these labels too, as a ServiceMonitor does with the pod. */
+  scrapeWith(labels: Readonly<Record<string, string>>): void;
+  /** Ends it and starts it again over the same data. */
+  restart(): Promise<void>;
+}
+
+/**
+ * The rules, whose memory of days is one of an hour: at a period of seconds they would look at a hundred thousand points each
+ * second.
+ */
+const atThisPace = (rules: string): string => rules.replace(/\[[17]d(?=[:\]])/g, "[1h");
+
 /** Scrapes and evaluates every second. */
-export const startPrometheus = async (options: PrometheusOptions): Promise<LabServer> => {
+export const startPrometheus = async (options: PrometheusOptions): Promise<LabPrometheus> => {
   const folder = temporaryFolder("prometheus");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   mkdirSync(join(folder, "data"));
-  writeFileSync(join(folder, "rules.yml"), options.rules);
-  const target = ({ url: of }: LabServer) => [{ targets: [new URL(of).host] }];
+  writeFileSync(join(folder, "rules.yml"), atThisPace(options.rules));
+  const target = ({ url: of }: LabServer, labels = {}) => [{ targets: [new URL(of).host], labels }];
+  const scrapeWith = (labels: Readonly<Record<string, string>>): void => {
+    // Prometheus notices a file that takes the place of another.
+    writeFileSync(join(folder, "new"), JSON.stringify(target(options.pushgateway, labels)));
+    renameSync(join(folder, "new"), join(folder, "targets.json"));
+  };
+  scrapeWith({});
   writeFileSync(
     join(folder, "prometheus.yml"),
     stringify({
@@ -135,25 +184,32 @@ export const startPrometheus = async (options: PrometheusOptions): Promise<LabSe
         {
           job_name: "pushgateway",
           honor_labels: options.honorLabels ?? true,
-          static_configs: target(options.pushgateway),
+          file_sd_configs: [{ files: ["targets.json"], refresh_interval: "1s" }],
         },
       ],
     }),
   );
   const { command } = required("prometheus");
-  const { stop } = await start(
-    [
-      ...command,
-      `--config.file=${join(folder, "prometheus.yml")}`,
-      `--storage.tsdb.path=${join(folder, "data")}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-    ],
-    { ready: answers(`${url}/-/ready`) },
-  );
+  const run = () =>
+    start(
+      [
+        ...command,
+        `--config.file=${join(folder, "prometheus.yml")}`,
+        `--storage.tsdb.path=${join(folder, "data")}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      { ready: answers(`${url}/-/ready`) },
+    );
+  let running = await run();
   return {
     url,
+    scrapeWith,
+    restart: async () => {
+      await running.stop();
+      running = await run();
+    },
     stop: async () => {
-      await stop();
+      await running.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };

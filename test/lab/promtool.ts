@@ -41,6 +41,8 @@ export interface Evaluation {
   readonly step?: number;
   /** Minutes between two evaluations, a multiple of the former. @default the same */
   readonly every?: number;
+  /** Of which it is asked what fires. @default "each" */
+  readonly when?: "each" | "at the end";
 }
 
 const inFolder = async <T>(work: (folder: string) => Promise<T>): Promise<T> => {
@@ -72,15 +74,22 @@ const labelsIn = (text: string): Alerted =>
  * Which alerts fire at each evaluation of each run, by one promtool for all of them. It only compares with what is
  * expected, so nothing is expected, and its complaint is read: the query says which run it is about.
  */
-export const firingAt = ({ groups, runs, step = 1, every = step }: Evaluation): Promise<Map<number, Alerted[]>[]> =>
+export const firingAt = ({
+  groups,
+  runs,
+  step = 1,
+  every = step,
+  when = "each",
+}: Evaluation): Promise<Map<number, Alerted[]>[]> =>
   inFolder(async (folder) => {
     const rules = join(folder, "rules.yaml");
     writeFileSync(rules, rulesFile(groups));
     const file = join(folder, "tests.yaml");
+    const asked = (minutes: number) => times(minutes, every).slice(when === "each" ? 0 : -1);
     const tests = runs.map(({ series, minutes }, run) => ({
       interval: `${step}m`,
       input_series: series,
-      promql_expr_test: times(minutes, every).map((minute) => ({
+      promql_expr_test: asked(minutes).map((minute) => ({
         expr: `ALERTS{alertstate="firing",run!="${run}"}`,
         eval_time: `${minute}m`,
         exp_samples: [],
@@ -88,7 +97,7 @@ export const firingAt = ({ groups, runs, step = 1, every = step }: Evaluation): 
     }));
     writeFileSync(file, stringify({ rule_files: [rules], evaluation_interval: `${every}m`, tests }, { lineWidth: 0 }));
     const { output } = await promtool("test", "rules", file);
-    const found = runs.map(({ minutes }) => new Map<number, Alerted[]>(times(minutes, every).map((at) => [at, []])));
+    const found = runs.map(({ minutes }) => new Map<number, Alerted[]>(asked(minutes).map((at) => [at, []])));
     const complaints = [...output.matchAll(/run!=\\"(\d+)\\"}", time: (\S+),\s*\n\s*exp:.*\n\s*got:(.*)/g)];
     if (output.includes("FAILED") && complaints.length === 0) throw new Error(output);
     for (const [, run, time = "", got = ""] of complaints)

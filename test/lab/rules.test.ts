@@ -6,20 +6,22 @@ import type { RuleGroup } from "../../monitoring/alert";
 import { rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
 import type { MonitoredSite } from "../../site/schema";
-import { EPISODES, type Episode, type Span } from "../monitoring/episodes";
+import { EPISODES, type Episode, siteOf } from "../monitoring/episodes";
 import { simulate } from "../monitoring/simulation";
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
 import { describeWith } from "./components";
-import { type Alerted, firingAt, promtool } from "./promtool";
+import { firingAt, promtool } from "./promtool";
+import { nameOf, spansOf } from "./spans";
 
 // promtool evaluates weeks of rules, and the machine may be busy otherwise.
 jest.setTimeout(600_000);
 
 /** What episodes have to have in common to be evaluated by one promtool. */
-const setting = ({ site: name = "reference", shards = 1, cluster, step = 1, every = step }: Episode) => ({
+const setting = ({ site: name = "reference", shards = 1, cluster, deadline, step = 1, every = step }: Episode) => ({
   name,
   shards,
   cluster,
+  deadline,
   step,
   every,
 });
@@ -36,31 +38,6 @@ const batchesOf = (episodes: readonly Episode[]): Episode[][] => {
     else open.push(episode);
   }
   return batches;
-};
-
-const siteOf = (episode: Episode): MonitoredSite => {
-  const { name, shards, cluster } = setting(episode);
-  return site(name, ({ monitoring }) => {
-    Object.assign(monitoring.probes[0], { shards });
-    if (cluster !== undefined) monitoring.cluster = cluster;
-  });
-};
-
-const nameOf = ({ alertname = "", what, task }: Alerted): string =>
-  [alertname, what, task].filter((each) => each !== undefined).join(" ");
-
-/** When each alert fired, as spans without a gap. */
-const spansOf = (found: ReadonlyMap<number, readonly Alerted[]>, step: number): Record<string, Span[]> => {
-  const spans: Record<string, Span[]> = {};
-  for (const [minute, alerts] of [...found].sort(([a], [b]) => a - b))
-    for (const name of new Set(alerts.map(nameOf))) {
-      const known = spans[name] ?? [];
-      spans[name] = known;
-      const last = known.at(-1);
-      if (last?.[1] === minute - step) known[known.length - 1] = [last[0], minute];
-      else known.push([minute, minute]);
-    }
-  return spans;
 };
 
 /** What hosts say of themselves is no episode of a registry: host-rules.test.ts is about it. */
@@ -101,7 +78,7 @@ describeWith(["promtool"], "the rules that are shipped", () => {
         step,
         every,
       });
-      const fired = batch.map(({ what }, index) => [what, spansOf(found[index] ?? new Map(), every)]);
+      const fired = batch.map(({ what }, index) => [what, spansOf(found[index] ?? new Map(), every, nameOf)]);
       expect(Object.fromEntries(fired)).toEqual(Object.fromEntries(batch.map(({ what, fires }) => [what, fires])));
     },
   );

@@ -1,5 +1,6 @@
+import type { MonitoredSite } from "../../site/schema";
 import type { Event, SimulationOptions } from "./simulation";
-import type { SITES } from "./synthesise";
+import { type SITES, site } from "./synthesise";
 
 /** First and last minute at which an alert fires. */
 export type Span = readonly [from: number, to: number];
@@ -13,10 +14,14 @@ export interface Episode extends SimulationOptions {
   readonly shards?: number;
   /** @default none */
   readonly cluster?: string;
+  /** Seconds that a run may take: with less it asks for a catalog that cannot be read for less long. @default the site's */
+  readonly deadline?: number;
   /** Minutes between two evaluations: some only where it lasts for days. @default with every scrape */
   readonly every?: number;
   /** By the name of the alert, with what tells it from others of that name. */
   readonly fires: Readonly<Record<string, readonly Span[]>>;
+  /** Of those that fire at its end, the ones that somebody is told of: the others have their cause in these. @default not asked */
+  readonly told?: readonly string[];
 }
 
 export const PRIVATE = "registry.viktorbarzin.me:5050";
@@ -42,6 +47,27 @@ export const EPISODES: readonly Episode[] = [
     fires: { RegistryManifestIntegrityFailure: [[87, 174]], RegistryIntegrityProbeSlow: [[42, 299]] },
   },
   { what: "damage that one run alone reports", minutes: 4 * HOUR, events: [damage(44, 46)], fires: {} },
+  {
+    what: "damage that one run alone reports, and the next run is late",
+    minutes: 4 * HOUR,
+    events: [damage(44, 46), { kind: "pod late", instance: PRIVATE, minutes: 4, from: 55, to: 65 }],
+    fires: {},
+  },
+  {
+    what: "damage that the last run before the probe stops reports",
+    minutes: 4 * HOUR,
+    events: [damage(44, 46), { kind: "probe down", instance: PRIVATE, from: 50, to: 100 }],
+    fires: { RegistryManifestIntegrityFailure: [[74, 148]] },
+  },
+  {
+    what: "a walk that does not get through in the last run before the probe stops",
+    minutes: 4 * HOUR,
+    events: [
+      { kind: "walk stuck", instance: PRIVATE, from: 44, to: 46 },
+      { kind: "probe down", instance: PRIVATE, from: 50, to: 100 },
+    ],
+    fires: { RegistryIntegrityWalkIncomplete: [[74, 148]] },
+  },
   {
     what: "damage that every second run reports",
     minutes: 5 * HOUR,
@@ -72,13 +98,14 @@ export const EPISODES: readonly Episode[] = [
       RegistryIntegrityProbeDead: [[310, 399]],
       RegistryMaintenanceStale: [[160, 399]],
     },
+    told: ["RegistryIntegrityProbeDead", "RegistryManifestIntegrityFailure"],
   },
   {
     what: "a registry that goes just after its catalog was read",
     minutes: 4 * HOUR,
     events: [{ kind: "registry down", instance: PRIVATE, from: 46, to: 120 }],
     fires: {
-      RegistryCatalogInaccessible: [[67, 163]],
+      RegistryCatalogInaccessible: [[67, 162]],
       RegistryIntegrityWalkIncomplete: [[80, 163]],
       RegistryWorkloadsUnknown: [[80, 163]],
     },
@@ -110,6 +137,24 @@ export const EPISODES: readonly Episode[] = [
     shards: 3,
     events: [{ kind: "images lost", instance: PRIVATE, missing: 1, from: 40, to: 90 }],
     fires: { RegistryWorkloadImageMissing: [[61, 133]] },
+  },
+  {
+    what: "a catalog that every second run cannot read, and runs that do not ask for it long enough to be certain",
+    minutes: 5 * HOUR,
+    deadline: 300,
+    events: [{ kind: "registry down", instance: PRIVATE, from: 45, to: 180, every: 2 }],
+    fires: {
+      RegistryCatalogInaccessible: [[77, 222]],
+      RegistryIntegrityWalkIncomplete: [[76, 223]],
+      RegistryWorkloadsUnknown: [[76, 223]],
+    },
+  },
+  {
+    what: "a catalog that one run alone cannot read, and does not ask for it long enough to be certain",
+    minutes: 3 * HOUR,
+    deadline: 300,
+    events: [{ kind: "registry down", instance: PRIVATE, from: 45, to: 50 }],
+    fires: {},
   },
   {
     what: "a registry that restarts within the patience of a run",
@@ -193,6 +238,25 @@ export const EPISODES: readonly Episode[] = [
     fires: { RegistryIntegrityProbeAbsent: [[30, 119]] },
   },
   {
+    what: "damage that a former pod of the Pushgateway, which is still scraped, knows nothing of",
+    minutes: 4 * HOUR,
+    events: [
+      damage(46, 120),
+      {
+        kind: "left behind",
+        at: 1,
+        labels: { job: "registry-integrity-probe", instance: PRIVATE, pod: "pushgateway-former" },
+        values: {
+          registry_manifest_integrity_failures: 0,
+          registry_manifest_integrity_catalog_accessible: 1,
+          registry_manifest_integrity_walk_complete: 1,
+          registry_manifest_integrity_last_run_timestamp: 60,
+        },
+      },
+    ],
+    fires: { RegistryManifestIntegrityFailure: [[76, 163]] },
+  },
+  {
     what: "two of three shards",
     minutes: 3 * HOUR,
     shards: 3,
@@ -211,6 +275,7 @@ export const EPISODES: readonly Episode[] = [
       RegistryIntegrityProbeDead: [[240, 299]],
       RegistryMaintenanceStale: [[90, 299]],
     },
+    told: ["RegistryIntegrityLabelsOverwritten"],
   },
   {
     what: "a registry host that is gone",
@@ -222,6 +287,7 @@ export const EPISODES: readonly Episode[] = [
       RegistryWorkloadsUnknown: [[95, 299]],
       RegistryMaintenanceStale: [[151, 299]],
     },
+    told: ["RegistryCatalogInaccessible"],
   },
   {
     what: "a disk that fills up",
@@ -231,18 +297,39 @@ export const EPISODES: readonly Episode[] = [
       { kind: "disk", free: 0.01, from: 100 },
     ],
     fires: { RegistryDiskSpaceLow: [[60, 239]], RegistryDiskFull: [[120, 239]] },
+    told: ["RegistryDiskFull"],
   },
   {
     what: "a scan that finds damage",
     minutes: 3 * HOUR,
     events: [{ kind: "maintenance fails", instance: PRIVATE, task: "scan", from: 0 }],
     fires: { "RegistryMaintenanceFailed scan": [[15, 179]] },
+    told: ["RegistryMaintenanceFailed scan"],
   },
   {
     what: "a scrub that finds a blob that rots, and a repair",
     minutes: 3 * HOUR,
     events: [{ kind: "corrupt", instance: PRIVATE, blobs: 1, from: 16, to: 100 }],
     fires: { "RegistryBlobsCorrupt scrub": [[45, 104]] },
+  },
+  {
+    what: "a blob that rots, a full disk, a certificate that ends, and a Pushgateway that forgets everything",
+    minutes: 4 * HOUR,
+    events: [
+      { kind: "corrupt", instance: PRIVATE, blobs: 1, from: 16 },
+      { kind: "disk", free: 0.01, from: 16 },
+      { kind: "certificate", instance: PRIVATE, daysLeft: 2, from: 15 },
+      { kind: "maintenance fails", instance: PRIVATE, task: "scan", from: 0 },
+      { kind: "pushgateway down", from: 130, to: 133, newPod: true },
+    ],
+    fires: {
+      "RegistryBlobsCorrupt scrub": [[45, 239]],
+      RegistryDiskSpaceLow: [[60, 239]],
+      RegistryDiskFull: [[45, 239]],
+      RegistryCertificateExpiresSoon: [[46, 239]],
+      RegistryCertificateExpiryImminent: [[46, 239]],
+      "RegistryMaintenanceFailed scan": [[15, 239]],
+    },
   },
   {
     what: "reports that the Pushgateway refuses",
@@ -255,6 +342,7 @@ export const EPISODES: readonly Episode[] = [
       RegistryIntegrityPushFailed: [[45, 119]],
       "RegistryMaintenancePushFailed disk": [[45, 119]],
     },
+    told: ["RegistryIntegrityPushFailed", "RegistryMaintenancePushFailed disk"],
   },
   {
     what: "a repository without tags for more than a day",
@@ -279,6 +367,7 @@ export const EPISODES: readonly Episode[] = [
       { kind: "certificate", instance: PRIVATE, daysLeft: 2, from: 90 },
     ],
     fires: { RegistryCertificateExpiresSoon: [[46, 239]], RegistryCertificateExpiryImminent: [[121, 239]] },
+    told: ["RegistryCertificateExpiryImminent"],
   },
   {
     what: "a planned clean-up that leaves a tenth of the tags",
@@ -344,8 +433,16 @@ export const EPISODES: readonly Episode[] = [
       "RegistryIntegrityCoverageLost repositories": [[91, 239]],
       "RegistryIntegrityCoverageLost tags": [[91, 239]],
     },
+    told: ["RegistryCatalogEmpty"],
   },
 ];
+
+/** The site that an episode happens to. */
+export const siteOf = ({ site: name = "reference", shards = 1, cluster, deadline }: Episode): MonitoredSite =>
+  site(name, ({ monitoring }) => {
+    Object.assign(monitoring.probes[0], { shards }, deadline === undefined ? {} : { deadlineSeconds: deadline });
+    if (cluster !== undefined) monitoring.cluster = cluster;
+  });
 
 /** An episode of the reference site as it is that has an alert. */
 export interface Way {
@@ -357,7 +454,7 @@ export interface Way {
 
 /** The episode that has an alert the earliest. @throws Error where there is none */
 export const shortestWayTo = (alertname: string): Way => {
-  const plain = EPISODES.filter(({ site, shards, cluster }) => !(site ?? shards ?? cluster));
+  const plain = EPISODES.filter(({ site, shards, cluster, deadline }) => !(site ?? shards ?? cluster ?? deadline));
   const [way] = plain
     .flatMap((episode) =>
       Object.entries(episode.fires).flatMap(([name, [first]]) =>

@@ -10,12 +10,14 @@ export interface Mutant {
 /** By node of the grammar: what stands there → what a slip would have put there. */
 const SLIPS: Record<string, (text: string) => string[]> = {
   Gtr: () => ["<", ">=", "=="],
+  Gte: () => ["<"],
   Lss: () => [">", "<=", "=="],
   Eql: () => ["!="],
   Sub: () => ["+"],
   Div: () => ["*"],
   And: () => ["or", "unless"],
   Or: () => ["and", "unless"],
+  Unless: () => ["and", "or"],
   NumberDurationLiteral: (text) => [String(Number(text) * 2 + 1), String(Number(text) / 2 - 1)],
   NumberDurationLiteralInDurationContext: (text) => {
     const days = Number.parseInt(text, 10);
@@ -45,7 +47,7 @@ export const mutants = (rule: AlertingRule): Mutant[] => {
     },
   });
   const minutes = Number.parseInt(rule.for, 10);
-  for (const slip of [minutes - 1, minutes + 1])
+  for (const slip of [minutes - 1, minutes + 1].filter((each) => each >= 0))
     found.push({ change: `for ${rule.for} becomes ${slip}m`, rule: { ...rule, for: `${slip}m` } });
   return found;
 };

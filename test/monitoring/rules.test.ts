@@ -29,7 +29,8 @@ it("writes the rules of the reference site", () => {
   expect(rulesFile(groups)).toMatchSnapshot();
 });
 
-it("keeps the three alerts of the origin, names and severities; that they fire whenever its do is tried with promtool", () => {
+// That they fire whenever those do is tried with promtool: test/lab/origin-rules.test.ts.
+it("keeps the three alerts of the origin, names and severities", () => {
   const severity = (name: string) => alertOf(groups, name).labels.severity;
   expect(severity("RegistryManifestIntegrityFailure")).toBe("critical");
   expect(severity("RegistryIntegrityProbeStale")).toBe("warning");

@@ -1,5 +1,6 @@
 import { maintenanceTasks } from "../../hosts/maintenance";
 import { MAINTENANCE_JOB, type MaintenanceMetricName, type MetricName } from "../../monitoring/metrics";
+import { patience } from "../../registry/probe/probe";
 import type { Probe } from "../../site/monitoring";
 import { hasRegistry, isExternal, type MonitoredSite, probedService, serviceInstance } from "../../site/schema";
 
@@ -18,7 +19,8 @@ export type Event =
       readonly objects?: number;
       readonly every?: number;
     } & During)
-  | ({ readonly kind: "registry down"; readonly instance: string } & During)
+  /** Down, or it refuses the probe's password; in every run, or in each `every`th. */
+  | ({ readonly kind: "registry down"; readonly instance: string; readonly every?: number } & During)
   /** Images that run and cannot be pulled again. */
   | ({
       readonly kind: "images lost";
@@ -31,7 +33,8 @@ export type Event =
   /** The walk does not get through. */
   | ({ readonly kind: "walk stuck"; readonly instance: string; readonly every?: number } & During)
   | ({ readonly kind: "slow"; readonly instance: string; readonly minutes: number } & During)
-  | ({ readonly kind: "probe down"; readonly instance: string } & During)
+  /** All of it, or the pod of one shard. */
+  | ({ readonly kind: "probe down"; readonly instance: string; readonly shard?: number } & During)
   /** It is on its way for so long before it starts. */
   | ({ readonly kind: "pod late"; readonly instance: string; readonly minutes: number } & During)
   | ({ readonly kind: "clock skew"; readonly instance: string; readonly seconds: number } & During)
@@ -53,9 +56,14 @@ export type Event =
       readonly fails?: true;
       readonly says?: false;
     }
+  /** Always so many days before its end. */
   | ({ readonly kind: "certificate"; readonly instance: string; readonly daysLeft: number } & During)
+  /** A new one, that is good for so many days. */
+  | { readonly kind: "certificate issued"; readonly instance: string; readonly at: number; readonly days: number }
   /** Nothing of it can be scraped; it forgets everything unless it persists. */
   | ({ readonly kind: "pushgateway down"; readonly persists?: true; readonly newPod?: true } & During)
+  /** Nothing is scraped while the Pushgateway goes on. */
+  | ({ readonly kind: "scrape gap" } & During)
   | ({ readonly kind: "labels overwritten" } & During)
   | ({ readonly kind: "host down" } & During)
   /** Free part of every disk of the host. */
@@ -101,8 +109,6 @@ type Values = Map<string, number>;
 
 const MINUTE = 60;
 const DAY = 24 * 60;
-/** How long the probe asks for a catalog that cannot be read, in minutes. */
-const PATIENCE = 5;
 
 const name = (labels: Labels): string =>
   Object.keys(labels)
@@ -113,15 +119,21 @@ const name = (labels: Labels): string =>
 const holds = ({ from, to = Number.POSITIVE_INFINITY }: During, minute: number): boolean =>
   minute >= from && minute < to;
 
+type Kind<K extends Event["kind"]> = Extract<Event, { kind: K }>;
+
 /** The state of the world at a minute, as the events made it. */
 class World {
-  constructor(private readonly events: readonly Event[]) {}
+  readonly #byKind = new Map<Event["kind"], Event[]>();
 
-  of<Kind extends Event["kind"]>(kind: Kind): Extract<Event, { kind: Kind }>[] {
-    return this.events.filter((event): event is Extract<Event, { kind: Kind }> => event.kind === kind);
+  constructor(events: readonly Event[]) {
+    for (const event of events) this.#byKind.set(event.kind, [...(this.#byKind.get(event.kind) ?? []), event]);
   }
 
-  now<Kind extends Event["kind"]>(kind: Kind, minute: number, instance?: string): Extract<Event, { kind: Kind }>[] {
+  of<K extends Event["kind"]>(kind: K): Kind<K>[] {
+    return (this.#byKind.get(kind) ?? []) as Kind<K>[];
+  }
+
+  now<K extends Event["kind"]>(kind: K, minute: number, instance?: string): Kind<K>[] {
     return this.of(kind).filter(
       (event) =>
         "from" in event &&
@@ -141,11 +153,21 @@ class World {
     }
     return found;
   }
+
+  /** The minute at which the registry's certificate expires. */
+  expiry(minute: number, instance: string): number {
+    const issued = this.of("certificate issued").findLast((event) => event.instance === instance && event.at <= minute);
+    if (issued !== undefined) return issued.at + issued.days * DAY;
+    return minute + (this.now("certificate", minute, instance)[0]?.daysLeft ?? 60) * DAY;
+  }
 }
 
 /** Whether a fault that shows in some runs only shows in this one. */
 const shows = (event: During & { readonly every?: number }, start: number, period: number): boolean =>
   Math.floor((start - event.from) / period) % (event.every ?? 1) === 0;
+
+const times = (minutes: number, every: number): number[] =>
+  Array.from({ length: Math.ceil(minutes / every) }, (_, index) => index * every);
 
 interface Report {
   readonly at: number;
@@ -168,11 +190,15 @@ const probeReports = (
   const service = probedService(site, probe);
   const instance = serviceInstance(site, service);
   const encrypted = isExternal(service) ? service.url.startsWith("https:") : service.role === "private";
+  const asksFor = patience(probe.deadlineSeconds);
+  const waits = Math.ceil(asksFor / MINUTE);
   const reports: Report[] = [];
+  /** Shards that said that they could not read the catalog. */
+  const unread = new Set<number>();
   for (let planned = 0; planned < minutes; planned += probe.periodMinutes) {
     const start = planned + (world.now("pod late", planned, instance)[0]?.minutes ?? 0);
-    if (world.now("probe down", start, instance).length > 0) continue;
     for (let shard = 0; shard < probe.shards; shard++) {
+      if (world.now("probe down", start, instance).some((event) => (event.shard ?? shard) === shard)) continue;
       const cluster = site.monitoring.cluster;
       const group = {
         ...(cluster === undefined ? {} : { cluster }),
@@ -182,13 +208,12 @@ const probeReports = (
       };
       const down = (minute: number) =>
         [
-          ...world.now("registry down", minute, instance),
+          ...world.now("registry down", minute, instance).filter((event) => shows(event, planned, probe.periodMinutes)),
           ...(isExternal(service) ? [] : world.now("host down", minute)),
         ].length > 0;
       const skew = world.now("clock skew", start, instance)[0]?.seconds ?? 0;
       const expiry = {
-        registry_manifest_integrity_certificate_expiry_timestamp_seconds:
-          (start + DAY * (world.now("certificate", start, instance)[0]?.daysLeft ?? 60)) * MINUTE,
+        registry_manifest_integrity_certificate_expiry_timestamp_seconds: world.expiry(start, instance) * MINUTE,
       };
       const asksCluster = probe.workloads && shard === 0;
       /** What a run says of what runs; of nothing that it cannot ask the registry for, more than that it is needed. */
@@ -209,9 +234,9 @@ const probeReports = (
         ]);
       };
       let begun = start;
-      while (down(begun) && begun < start + PATIENCE) begun++;
+      while (down(begun) && begun < start + waits) begun++;
       if (down(begun)) {
-        const at = start + PATIENCE;
+        const at = start + waits;
         reports.push({
           at,
           group,
@@ -219,16 +244,28 @@ const probeReports = (
           values: new Map([
             ...own({
               registry_manifest_integrity_catalog_accessible: 0,
-              registry_manifest_integrity_catalog_inaccessible_seconds: PATIENCE * MINUTE,
+              registry_manifest_integrity_catalog_inaccessible_seconds: asksFor,
               registry_manifest_integrity_last_run_timestamp: at * MINUTE + skew,
-              registry_manifest_integrity_run_duration_seconds: PATIENCE * MINUTE,
+              registry_manifest_integrity_run_duration_seconds: asksFor,
               ...(service.role === "private" ? { registry_manifest_integrity_walk_complete: 0 } : {}),
             }),
             ...workloads(start),
           ]),
         });
+        unread.add(shard);
         continue;
       }
+      // Taken back before the walk.
+      if (unread.delete(shard))
+        reports.push({
+          at: begun,
+          group,
+          replaces: false,
+          values: own({
+            registry_manifest_integrity_catalog_accessible: 1,
+            registry_manifest_integrity_catalog_inaccessible_seconds: 0,
+          }),
+        });
       const takes = world.now("slow", start, instance)[0]?.minutes ?? walk;
       const at = begun + takes;
       const stuck =
@@ -258,7 +295,7 @@ const probeReports = (
           replaces: false,
           values: new Map([
             ...own({ ...availability, registry_manifest_integrity_walk_complete: 0 }),
-            ...workloads(start),
+            ...workloads(begun),
           ]),
         });
       else
@@ -277,7 +314,7 @@ const probeReports = (
               registry_manifest_integrity_last_complete_walk_timestamp_seconds: at * MINUTE + skew,
             }),
             ['registry_manifest_integrity_failures_by_reason{reason="missing"}', broken] as const,
-            ...workloads(start),
+            ...workloads(begun),
           ]),
         });
     }
@@ -297,7 +334,12 @@ const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: Simu
     const instance = serviceInstance(site, service);
     const said = new Map<string, Values>();
     const cleanUps = world.of("clean-up").filter((event) => event.instance === instance);
-    for (let at = 0; at < minutes; at++) {
+    const moments = new Set([
+      ...times(minutes, maintenance.disk.everyMinutes),
+      ...times(minutes, DAY),
+      ...cleanUps.map((event) => event.at),
+    ]);
+    for (const at of [...moments].sort((a, b) => a - b)) {
       if (world.now("host down", at).length > 0) continue;
       const due = tasks.filter(({ task }) =>
         task === "disk"
@@ -331,7 +373,7 @@ const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: Simu
               : {}),
             ...(task === "clean-up" && left !== undefined && left.says !== false
               ? {
-                  registry_maintenance_tags_left: left.tags,
+                  registry_maintenance_tags_left: world.content(at, instance).tags,
                   registry_maintenance_repositories_left: world.content(at, instance).repositories,
                 }
               : {}),
@@ -393,7 +435,7 @@ export const simulate = (site: MonitoredSite, options: SimulationOptions): Serie
       }
     }
     const minute = slot * step;
-    if (world.now("pushgateway down", minute).length > 0) continue;
+    if ([...world.now("pushgateway down", minute), ...world.now("scrape gap", minute)].length > 0) continue;
     const overwritten = world.now("labels overwritten", minute).length > 0;
     for (const { group, values, pushed } of stored.values()) {
       const { job, instance, ...others } = group;

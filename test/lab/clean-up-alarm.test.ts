@@ -1,0 +1,141 @@
+import { execFile } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Agent } from "undici";
+import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../../monitoring/metrics";
+import { rulesFor } from "../../monitoring/rules";
+import { rulesFile } from "../../monitoring/rules-file";
+import { StorageLayout } from "../../registry/storage/layout";
+import { describeWith } from "./components";
+import { image, push } from "./images";
+import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
+import { temporaryFolder, waitFor } from "./process";
+import { firing, getJson, type LabServer, startPrometheus, startPushgateway } from "./prometheus";
+
+jest.setTimeout(240_000);
+
+/** Seconds. A busy machine has to report within two of them after a clean-up. */
+const PERIOD = 8;
+const PATIENCE = 120;
+
+const REPOSITORIES = ["team/one", "team/two", "team/three", "team/four"];
+const TAGS = ["1", "2", "3", "4", "5"];
+
+const LOSSES = ["RegistryIntegrityCoverageLost", "RegistryMassLoss", "RegistryCatalogEmpty"];
+
+describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, and a loss", () => {
+  const folder = temporaryFolder("clean-up");
+  let pushgateway: LabServer;
+  let monitored: MonitoredRegistry;
+  let prometheus: LabServer;
+  /** It knows of no clean-up. */
+  let unaware: LabServer;
+
+  beforeAll(async () => {
+    pushgateway = await startPushgateway();
+    monitored = await startMonitoredRegistry({ pushgateway: pushgateway.url, period: PERIOD, cleanUp: true });
+    const { registry, ...others } = monitored.site;
+    const { maintenance, ...without } = registry;
+    const rulesOf = (site: typeof monitored.site) =>
+      rulesFile(rulesFor(site).filter(({ name }) => name === "registry-coverage"));
+    prometheus = await startPrometheus({ rules: rulesOf(monitored.site), pushgateway });
+    unaware = await startPrometheus({ rules: rulesOf({ ...others, registry: without } as never), pushgateway });
+    const target = {
+      url: monitored.registry.url,
+      credentials: monitored.credentials,
+      dispatcher: new Agent({ connect: { ca: readFileSync(monitored.authority, "utf8") } }),
+    };
+    for (const repository of REPOSITORIES)
+      for (const tag of TAGS) await push(target, repository, image(`${repository}:${tag}`), tag);
+  });
+  afterAll(async () => {
+    for (const each of [unaware, prometheus, monitored, pushgateway]) await each?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  const probed = async (): Promise<void> => {
+    expect(await monitored.pod.run()).toMatchObject({ code: 0, stderr: "" });
+  };
+  const probedUntil = (what: string, condition: () => Promise<boolean>) =>
+    waitFor(
+      what,
+      async () => {
+        await probed();
+        return condition();
+      },
+      PATIENCE,
+    );
+
+  /** The losses that fired at any time so far. */
+  const firedSoFar = async ({ url }: LabServer): Promise<string[]> => {
+    const query = `count by (alertname) (max_over_time(ALERTS{alertstate="firing"}[1h]))`;
+    const { data } = await getJson<{ data: { result: { metric: { alertname: string } }[] } }>(
+      `${url}/api/v1/query?query=${encodeURIComponent(query)}`,
+    );
+    return data.result.map(({ metric }) => metric.alertname).filter((name) => LOSSES.includes(name));
+  };
+
+  /** What a query yields now; undefined where it yields nothing. */
+  const value = async ({ url }: LabServer, query: string): Promise<number | undefined> => {
+    const { data } = await getJson<{ data: { result: { value: [number, string] }[] } }>(
+      `${url}/api/v1/query?query=${encodeURIComponent(query)}`,
+    );
+    const [found] = data.result;
+    return found === undefined ? undefined : Number(found.value[1]);
+  };
+
+  test("a clean-up that removes most tags is no alarm where it says what it left, and is one where nobody does", async () => {
+    await probedUntil(
+      "all tags",
+      async () => (await value(unaware, "registry_manifest_integrity_tags_checked")) === 20,
+    );
+    // So that they are remembered.
+    await probedUntil(
+      "two periods",
+      async () =>
+        (await value(unaware, "count_over_time(registry_manifest_integrity_tags_checked[10s])>8")) !== undefined,
+    );
+
+    await monitored.registry.shutDown();
+    const [service] = monitored.site.registry.services;
+    const policy = join(folder, "policy.json");
+    writeFileSync(policy, JSON.stringify(service?.role === "private" ? service.retention : undefined));
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      ...["--import", "tsx", join(__dirname, "../../cli/warden.ts")],
+      ...["prune", monitored.registry.root, "--policy", policy, "--apply", "--offline", "--json"],
+    ]);
+    await monitored.registry.restart();
+    const { kept } = JSON.parse(stdout) as { kept: { repository: string }[] };
+    // As the maintenance on the registry host reports it.
+    const said: Partial<Record<MaintenanceMetricName, number>> = {
+      registry_maintenance_last_run_timestamp_seconds: Math.round(Date.now() / 1000),
+      registry_maintenance_repositories_left: new Set(kept.map(({ repository }) => repository)).size,
+      registry_maintenance_tags_left: kept.length,
+    };
+    expect(said).toMatchObject({ registry_maintenance_repositories_left: 4, registry_maintenance_tags_left: 4 });
+    const instance = encodeURIComponent(new URL(monitored.registry.url.replace("127.0.0.1", "localhost")).host);
+    const body = Object.entries(said).map(([metric, said]) => `# TYPE ${metric} gauge\n${metric} ${said}\n`);
+    const group = `${pushgateway.url}/metrics/job/${MAINTENANCE_JOB}/instance/${instance}/task/clean-up`;
+    expect(await fetch(group, { method: "PUT", body: body.join("") })).toMatchObject({ status: 200 });
+
+    await probedUntil("what nobody explained", async () =>
+      (await firing(unaware)).includes("RegistryIntegrityCoverageLost"),
+    );
+    // For as long again: it is no alarm later either.
+    for (let run = 0; run < 4; run++) await probed();
+    expect(await value(prometheus, "registry_manifest_integrity_tags_checked")).toBe(4);
+    expect(await firedSoFar(prometheus)).toEqual([]);
+  });
+
+  test("a repository that is lost after it is an alarm, and most of them are another", async () => {
+    const lose = (repository: string) =>
+      rmSync(new StorageLayout(monitored.registry.root).repository(repository).folder, { recursive: true });
+    lose("team/one");
+    await probedUntil("one is lost", async () => (await firing(prometheus)).includes("RegistryIntegrityCoverageLost"));
+    expect(await firing(prometheus)).not.toContain("RegistryMassLoss");
+    lose("team/two");
+    lose("team/three");
+    await probedUntil("most are lost", async () => (await firing(prometheus)).includes("RegistryMassLoss"));
+  });
+});
