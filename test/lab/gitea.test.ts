@@ -1,4 +1,10 @@
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { publishReport } from "../../registry/in-use/publish";
+import { IN_USE_REPOSITORY } from "../../registry/in-use/report";
+import { servedReport } from "../../registry/in-use/served-reports";
+import { RegistryClient } from "../../registry/oci/client";
+import { sha256 } from "../../registry/oci/digest";
+import { RegistryWriter, WriteRefused } from "../../registry/storage/registry-writer";
 import { verify as walk } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { type LabGitea, startGitea } from "./gitea";
@@ -63,6 +69,32 @@ describeWith(["gitea", "registry"], "a Gitea", () => {
     const { failures } = await verify({ blobs: "hash" });
     expect([...new Set(failures.map(({ repository }) => repository))].sort()).toEqual(Object.keys(damages).sort());
   }, 120_000);
+
+  test("takes the report of what runs, as soon as an owner has its name", async () => {
+    const access = { url: new URL(gitea.url), credentials: credentials() };
+    const [client, writer] = [new RegistryClient(access), new RegistryWriter(access)];
+    const report = { cluster: "home", time: Date.now(), digests: [sha256("runs")] };
+    try {
+      await expect(publishReport(client, writer, report)).rejects.toBeInstanceOf(WriteRefused);
+      const { username, password } = gitea.user;
+      const created = await fetch(`${gitea.url}/api/v1/orgs`, {
+        method: "POST",
+        headers: {
+          authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`,
+          "content-type": "application/json",
+        },
+        body: JSON.stringify({ username: IN_USE_REPOSITORY.split("/")[0] }),
+      });
+      expect(created.status).toBe(201);
+      expect(await publishReport(client, writer, report)).toBe(true);
+      expect(await publishReport(client, writer, report)).toBe(false);
+      expect(await servedReport(client, "home", Date.now())).toEqual({ cluster: "home", report, problem: null });
+      const only = { catalog: false, repositories: [IN_USE_REPOSITORY], blobs: "hash" } as const;
+      expect(await verify(only)).toMatchObject({ complete: true, failures: [], counts: { tags: 1, blobs: 2 } });
+    } finally {
+      await Promise.all([client.close(), writer.close()]);
+    }
+  });
 
   test("heals a registry of another kind", async () => {
     const there = { url: gitea.url, credentials: gitea.user };
