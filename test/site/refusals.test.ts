@@ -868,7 +868,7 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     (site) => {
       const { registry, monitoring } = site;
       registry.services = registry.services.filter(({ role }: Bent) => role === "proxy");
-      Object.assign(monitoring.probes[0], { service: "ghcr" });
+      Object.assign(monitoring.probes[0], { service: "ghcr", workloads: false });
       delete site.ci;
     },
     "registry: ",

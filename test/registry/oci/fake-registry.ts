@@ -48,7 +48,7 @@ export class FakeRegistry {
   pageSize: number | null = null;
   /** Whether it has the referrers API; what it answers is worked out from what was pushed. */
   hasReferrers = false;
-  /** Whether it stores what is pushed; otherwise it is in its maintenance mode. */
+  /** Whether it stores what is pushed; otherwise it knows nothing of pushes, and answers 404. */
   takesPushes = false;
   readonly #repositories = new Map<string, Repository>();
   /** Pieces of the one upload under way. */
@@ -145,7 +145,7 @@ export class FakeRegistry {
     const pieces: Buffer[] = [];
     request.on("data", (piece: Buffer) => pieces.push(piece));
     request.on("end", () => {
-      if (!this.takesPushes) return json(response, 405, { errors: [{ code: "UNSUPPORTED" }] });
+      if (!this.takesPushes) return json(response, 404, { errors: [{ code: "NAME_UNKNOWN" }] });
       const { tags, manifests, blobs } = this.repository(name);
       const bytes = Buffer.concat(pieces);
       const digest = sha256(bytes);

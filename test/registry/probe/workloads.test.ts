@@ -108,7 +108,7 @@ test("a report that says the same is not pushed again before it is half an hour 
 
 test.each([
   ["an account that may not push", (each: FakeRegistry) => each.on(/uploads/, (_, res) => json(res, 403, {})), /403/],
-  ["a registry in its maintenance", (each: FakeRegistry) => (each.takesPushes = false), /405/],
+  ["a registry in its maintenance", (each: FakeRegistry) => each.on(/uploads/, (_, res) => json(res, 405, {})), /405/],
 ])("%s: what runs is verified, and the report is told to be missing", async (_, bend, status) => {
   registry.push("app", old, "v1");
   pods = [pod("web", "app:v1", old)];
