@@ -6,6 +6,7 @@ import { sshTo } from "../handbook/places";
 import { sh } from "../handbook/prose";
 import { COST, htpasswdLine, isUser } from "../registry/htpasswd";
 import { RegistryError } from "../registry/oci/errors";
+import { PROBE_ACCOUNT } from "../site/registry";
 import { hasCluster, hasRegistry, privateServices, registryHost, type Site } from "../site/schema";
 import { printError, printText } from "./output";
 import { newPassword } from "./password";
@@ -17,7 +18,7 @@ interface HtpasswdOptions {
   site?: string;
 }
 
-const PROBE = { user: "registry-probe", accountFile: "registry-probe.env", bytes: 32 } as const;
+const PROBE = { user: PROBE_ACCOUNT, accountFile: `${PROBE_ACCOUNT}.env`, bytes: 32 } as const;
 
 const user = (text: string): string => {
   if (isUser(text)) return text;

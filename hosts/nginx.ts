@@ -1,4 +1,4 @@
-import { containerName, type PrivateService, type Registry, type Service } from "../site/registry";
+import { containerName, PROBE_ACCOUNT, type PrivateService, type Registry, type Service } from "../site/registry";
 
 /** Docker's own DNS server, the same in every container of a user-defined network. */
 const DOCKER_DNS = "127.0.0.11";
@@ -48,6 +48,22 @@ const TLS = [
   "ssl_session_tickets off;",
 ];
 
+/**
+ * An htpasswd file knows no rights, so whoever learns any password of it may push and delete. The probe's is in one more
+ * place than the others, and it only ever reads.
+ */
+const READ_ONLY = [
+  'map "$remote_user $request_method" $read_only {',
+  '  default "";',
+  `  "~^${PROBE_ACCOUNT} (?!(GET|HEAD)$)" yes;`,
+  "}",
+];
+
+const refuseWrites = [
+  "default_type application/json;",
+  block("if ($read_only)", `return 403 '{"errors":[{"code":"DENIED","message":"${PROBE_ACCOUNT} may only read"}]}';`),
+];
+
 const tls = (service: PrivateService): string[] => {
   const { certificate, key } = tlsPaths(service);
   return [
@@ -64,7 +80,7 @@ const server = (service: Service): string =>
   block(
     "server",
     `listen ${service.port}${service.role === "private" ? " ssl" : ""};`,
-    ...(service.role === "private" ? tls(service) : []),
+    ...(service.role === "private" ? [...tls(service), ...refuseWrites] : []),
     block("location /", `proxy_pass http://${containerName(service)};`),
   );
 
@@ -101,7 +117,7 @@ export const nginxConfiguration = ({ services }: Registry): string =>
       "proxy_http_version 1.1;",
       "gzip off;",
       ...(services.some(({ role }) => role === "private")
-        ? ["", `map "" $${READ_LATE} {`, '  default "";', "}", ...TLS]
+        ? ["", `map "" $${READ_LATE} {`, '  default "";', "}", ...READ_ONLY, ...TLS]
         : []),
       "",
       "# A dead registry fails fast; a long layer may pause.",

@@ -82,6 +82,9 @@ const privateService = record({
   ),
 });
 
+/** The account that probes have by default. The front of a private registry lets it read, and nothing else. */
+export const PROBE_ACCOUNT = "registry-probe";
+
 /** Where the files of the stack are on its host. */
 export const registryPaths = (directory: string) => ({
   compose: join(directory, "docker-compose.yml"),

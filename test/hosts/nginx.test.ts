@@ -71,3 +71,8 @@ test("a site without a private registry has no TLS", () => {
 test("headers are set at one level, because a server that sets one drops the others", () => {
   for (const text of servers.values()) expect(text).not.toContain("proxy_set_header");
 });
+
+test("whoever has the password of a probe changes nothing, in private registries; a cache knows no accounts", () => {
+  expect([...servers].filter(([, text]) => text.includes("if ($read_only)")).map(([port]) => port)).toEqual([5050]);
+  expect(configuration).toContain('"~^registry-probe (?!(GET|HEAD)$)" yes;');
+});

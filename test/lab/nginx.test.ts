@@ -72,6 +72,35 @@ describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx,
     start([...nginx.command, "-c", configuration, "-p", folder, "-g", "daemon off;"], {
       ready: () => Promise.all(registry.services.map(({ port }) => accepts(port))).then((open) => open.every(Boolean)),
     });
+  test("lets the account of a probe read and nothing else, however it writes its name, and the others do everything", async () => {
+    const nginxProcess = await running();
+    const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
+    const base64 = (text: string) => Buffer.from(text).toString("base64");
+    const asked = async (method: string, authorization: string | undefined): Promise<number> =>
+      (
+        await fetch(`https://127.0.0.1:${privatePort()}/v2/team/app/blobs/uploads/`, {
+          method,
+          dispatcher,
+          headers: authorization === undefined ? {} : { authorization },
+        })
+      ).status;
+    try {
+      // No registry is behind it: 502 is what has come through.
+      const probe = base64("registry-probe:secret:with colons");
+      for (const scheme of ["Basic", "basic", "BASIC"]) {
+        for (const method of ["GET", "HEAD"]) expect(await asked(method, `${scheme} ${probe}`)).toBe(502);
+        for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+          expect(await asked(method, `${scheme} ${probe}`)).toBe(403);
+      }
+      for (const other of ["operator:secret", "registry-probe2:secret", "Registry-Probe:secret", ":registry-probe"])
+        expect(await asked("DELETE", `Basic ${base64(other)}`)).toBe(502);
+      expect(await asked("POST", undefined)).toBe(502);
+    } finally {
+      await dispatcher.close();
+      await nginxProcess.stop();
+    }
+  });
+
   const privatePort = () => registry.services.find(({ role }) => role === "private")?.port ?? 0;
   const cachePort = () => registry.services.find(({ role }) => role === "proxy")?.port ?? 0;
 
