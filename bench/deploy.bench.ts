@@ -130,7 +130,7 @@ export const run = async (): Promise<void> => {
       timed("dns, both hosts, deploy without a change", () => dns.apply(site));
       timed("dns, both hosts, delivered again without a change", () => dns.apply(site, ...again(dns)));
       startOldStack(hosts);
-      const script = assembleScript(registryDelivery(parsed(site)), "again");
+      const script = assembleScript(registryDelivery(parsed(site)));
       hosts.ssh("vm", "cat >/root/takeover.sh", script);
       const gap = await gapDuring(hosts, async () => {
         const [program, args, env] = hosts.sshCommand(

@@ -15,9 +15,6 @@ interface DnsOptions {
   json?: true;
 }
 
-/** Named in messages of the script that verify does not come to. */
-const DEPLOY = "npm run cdktf -- deploy dns";
-
 async function run(
   _action: string,
   name: string,
@@ -35,7 +32,7 @@ async function run(
       }`,
       "give one of them, or give the host a resolver in the site",
     );
-  const script = assembleScript(dnsDelivery(site, host), DEPLOY);
+  const script = assembleScript(dnsDelivery(site, host));
   const mode = withoutFailoverTest ? "quiet" : "full";
   const { said, findings } = await findingsOn(host, script, ["verify", mode, "findings"]);
   const report = { host: name, findings };

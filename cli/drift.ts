@@ -25,6 +25,14 @@ const reportOn = async (site: Site, host: Host): Promise<HostReport> => {
   return { host: host.name, findings };
 };
 
+/** What brings a host back to what the site has; Terraform compares with what it once delivered, and sees no change. */
+const nextOf = ({ host, findings }: HostReport, siteArgument: readonly string[]): string[] =>
+  findings.length === 0
+    ? []
+    : [
+        `next      ${["warden deliver", host, ...siteArgument].join(" ")}    makes it as the site has it; --dry-run shows how`,
+      ];
+
 /** Several hosts that could not be asked, as one error. */
 const together = (errors: readonly unknown[]): unknown => {
   const [first] = errors;
@@ -51,14 +59,15 @@ async function run(
     process.exitCode = Number(report.findings.length > 0);
     return;
   }
-  const { site, file } = selectedSite(option);
+  const { site, file, argument } = selectedSite(option);
   const hosts = name === undefined ? site.hosts : [hostOf(site, name)];
   const outcomes = await Promise.allSettled(hosts.map((host) => reportOn(site, host)));
   const reports = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
   const found = reports.some(({ findings }) => findings.length > 0);
   // A host that cannot be asked hides nothing that was found of the others.
-  if (!json) print([`site: ${file}`, ...reports.flatMap(hostTable)]);
+  if (!json)
+    print([`site: ${file}`, ...reports.flatMap((report) => [...hostTable(report), ...nextOf(report, argument)])]);
   if (errors.length > 0 && !found) throw together(errors);
   if (json && name === undefined) printJsonList(reports);
   else if (json && reports[0] !== undefined) await printJson(reports[0]);

@@ -59,13 +59,22 @@ export const findingsOn = async (host: ManagedHost, script: string, args: readon
 
 const isText = (value: string): boolean => value.includes("\n");
 
+/** A text of several lines as a difference, from one to the other. */
+const difference = (what: string, from: readonly [string, string], to: readonly [string, string]): string[] => [
+  `  ${what}:`,
+  ...[`--- ${from[0]}`, `+++ ${to[0]}`, ...lineDiff(from[1], to[1]).lines].map((line) => `    ${line}`),
+];
+
 const described = ({ what, expected, actual }: Finding): string[] =>
   isText(expected) && isText(actual)
-    ? [
-        `  ${what}:`,
-        ...["--- the site", "+++ the host", ...lineDiff(expected, actual).lines].map((line) => `    ${line}`),
-      ]
+    ? difference(what, ["the site", expected], ["the host", actual])
     : [`  ${what}: ${isText(expected) ? "" : `expected ${expected || "nothing"}, `}is ${actual}`];
+
+/** The same, seen from what the host has to what it gets. */
+const changed = ({ what, expected, actual }: Finding): string[] => {
+  if (isText(expected) && isText(actual)) return difference(what, ["the host", actual], ["the site", expected]);
+  return [`  ${what}: is ${actual}${isText(expected) ? "" : `, should be ${expected || "nothing"}`}`];
+};
 
 /** What was found of a host, for people: a text of several lines as a difference, from what is expected to what is. */
 export const hostTable = ({ host, findings, deferred }: HostReport): string[] => {
@@ -76,3 +85,12 @@ export const hostTable = ({ host, findings, deferred }: HostReport): string[] =>
     ...findings.flatMap(described),
   ];
 };
+
+/** What a delivery would change on a host, for people. */
+export const changeTable = (delivery: string, { host, findings }: HostReport): string[] =>
+  findings.length === 0
+    ? [`${host}: ${delivery} is as the site has it`]
+    : [
+        `${host}: ${delivery} differs from the site in ${findings.length} ${findings.length === 1 ? "thing" : "things"}`,
+        ...findings.flatMap(changed),
+      ];

@@ -1,7 +1,7 @@
 import { basename } from "node:path/posix";
 import { Command } from "commander";
-import { deliveriesTo, stackFolder } from "../hosts/deliveries";
-import { assembleScript, type Delivery, inspectionScript } from "../hosts/delivery";
+import { deliveriesTo } from "../hosts/deliveries";
+import { asProgram, assembleScript, type Delivery, inspectionScript } from "../hosts/delivery";
 import { quote } from "../hosts/shell";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import type { ManagedHost } from "../site/host";
@@ -84,16 +84,12 @@ const chosen = (host: ManagedHost, backups: readonly Backup[], name: string | un
  * The program that the delivery left on the host knows how to go back, whatever the site says now. A rollback to before the
  * first delivery removed it: then that of the site does it.
  */
-const program = (host: ManagedHost, { delivery, path }: Backup, command: "difference" | "rollback"): string => {
-  const folder = stackFolder(delivery);
-  const again = `terraform -chdir=${folder} apply -replace=<what terraform -chdir=${folder} state list calls ${host.name}>`;
-  const script = Buffer.from(assembleScript(delivery, again)).toString("base64");
-  return `program=/var/lib/registry-warden/${delivery.name}/delivery.sh
-if [ ! -f "$program" ]; then
-  program=$(mktemp) && trap 'rm -f -- "$program"' EXIT && base64 -d >"$program" <<<'${script}' || exit
-fi
-bash "$program" ${command} ${quote(path)}`;
-};
+const program = ({ delivery, path }: Backup, command: "difference" | "rollback"): string =>
+  asProgram(
+    assembleScript(delivery),
+    `${command} ${quote(path)}`,
+    `/var/lib/registry-warden/${delivery.name}/delivery.sh`,
+  );
 
 const failed = (name: string, output: HostOutput): HostError =>
   new HostError(
@@ -110,7 +106,7 @@ async function run(name: string, { to, dryRun, site: option }: RollbackOptions):
   if (dryRun) print(backups.map((each) => `${name}: has ${described(each)}`));
   print(`${name}: ${dryRun ? "would go" : "goes"} back to ${described(backup)}`);
   if (!dryRun) print(`${name}: by the site ${file}`);
-  const output = await runOnHost(host, program(host, backup, dryRun ? "difference" : "rollback"), {
+  const output = await runOnHost(host, program(backup, dryRun ? "difference" : "rollback"), {
     onOutput: printText,
   });
   if (output.status !== 0) throw failed(name, output);

@@ -41,6 +41,8 @@ export const requireChosen = ({ by }: Selection): void => {
 export interface SelectedSite {
   readonly site: Site;
   readonly file: string;
+  /** What chooses it again, to be put behind a command. */
+  readonly argument: readonly string[];
 }
 
 /**
@@ -53,7 +55,7 @@ export interface SelectedSite {
 export const selectedSite = (option: string | undefined, { changes = false } = {}): SelectedSite => {
   const selection = selectSite(option);
   if (changes) requireChosen(selection);
-  return { site: load(selection), file: shownFile(selection.file) };
+  return { site: load(selection), file: shownFile(selection.file), argument: siteArgument(selection) };
 };
 
 /** What chooses the same site again, to be put behind a command; nothing where it is found by itself. */

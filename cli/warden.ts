@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   undelete: () => (require("./undelete") as typeof import("./undelete")).undeleteCommand(),
   workloads: () => (require("./workloads") as typeof import("./workloads")).workloadsCommand(),
   drift: () => (require("./drift") as typeof import("./drift")).driftCommand(),
+  deliver: () => (require("./deliver") as typeof import("./deliver")).deliverCommand(),
   rollback: () => (require("./rollback") as typeof import("./rollback")).rollbackCommand(),
   dns: () => (require("./dns") as typeof import("./dns")).dnsCommand(),
   manifests: () => (require("./manifests") as typeof import("./manifests")).manifestsCommand(),

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type SSHProvisionerConnection, TerraformStack } from "cdktf";
+import type { SSHProvisionerConnection } from "cdktf";
 import { Construct } from "constructs";
 import { type Delivery, deliveryInputs, deliveryScript, type Piece } from "../hosts/delivery";
 import { knownHosts } from "../hosts/ssh";
@@ -88,20 +88,18 @@ export class HostDelivery extends Construct {
     super(scope, id);
     const { delivery } = props;
     const { host } = delivery;
-    const stack = TerraformStack.of(this);
     const inputs = Object.entries(deliveryInputs(delivery));
     this.resource = new TerraformData(this, "Resource", {
       triggersReplace: Object.fromEntries(inputs.map(([name, value]) => [literal(name), literal(value)])),
     });
 
-    const again = `terraform -chdir=cdktf.out/stacks/${stack.node.id} apply -replace=terraform_data.${this.resource.friendlyUniqueId}`;
     // A name of its own for each run: two operators have two states, and so two ids.
     const script = `${INBOX}/${delivery.name}-\${self.id}.sh`;
     const run = (command: string) => `${host.ssh.user === "root" ? "" : "sudo -n "}bash '${script}' ${command}`;
     this.resource.connection = connection(host);
     this.resource.provisioners = [
       { type: "remote-exec", inline: [`install -d -m 0700 ${INBOX}`, forgetOld] },
-      { type: "file", destination: script, content: deliveryScript(delivery, again).map(expression).join("") },
+      { type: "file", destination: script, content: deliveryScript(delivery).map(expression).join("") },
       { type: "remote-exec", inline: [run("apply")] },
       // A connection of its own: it proves that the host can still be reached, or the host rolls back.
       { type: "remote-exec", inline: [`${run("confirm")} && rm -f '${script}'`] },

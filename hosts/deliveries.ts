@@ -9,6 +9,3 @@ export const deliveriesTo = (site: Site, host: ManagedHost): Delivery[] => [
   ...(hasDns(site) && hasResolver(host) ? [dnsDelivery(site, host)] : []),
   ...(runsRegistry(site, host) ? [registryDelivery(site)] : []),
 ];
-
-/** Relative to the checkout: the synthesised stack that brings a delivery to its host. */
-export const stackFolder = ({ name }: Delivery): string => `cdktf.out/stacks/${name === "dns" ? "dns" : "registry-vm"}`;

@@ -24,25 +24,49 @@ check_host() {
   list_collectors
 }
 
-# They are the operator's, and never leave the host: all that is looked at is whether they will do.
+# They are the operator's, and never leave the host: all that is looked at is whether they will do. Whoever brings them to a
+# new host is told of all that are missing at once.
 check_operator_files() {
-  local path
-  for path in "${SECRETS[@]}"; do
-    [[ -f $path ]] || fail "there is no $path; allowed is the operator's file of mode 0600: put it there"
-    (((0$(stat -Lc %a -- "$path") & 077) == 0)) || fail "$path has mode $(stat -Lc %a -- "$path"); allowed is 0600, it holds a secret: chmod 600 '$path'"
-  done
-  for path in "${CERTIFICATES[@]}"; do
-    [[ -f $path ]] || fail "there is no $path; allowed is the certificate with its chain: put it there"
-  done
-  # In a container, root without its capabilities reads what root owns, or what everybody may.
+  local wrong path allowed actual
+  wrong=$(unfit_files)
+  [[ -z $wrong ]] || fail "$(while IFS=$'\t' read -r path allowed actual; do printf '%s is %s; allowed is %s. ' "$path" "$actual" "$allowed"; done <<<"$wrong")Correct that and deliver again: nothing was changed"
+}
+
+inspect_operator_files() {
+  local path allowed actual
+  while IFS=$'\t' read -r path allowed actual; do
+    finding "operator's file $path" "$allowed" "$actual" "put it right"
+  done < <(unfit_files)
+}
+
+# unfit PATH ALLOWED ACTUAL
+unfit() { printf '%s\t%s\t%s\n' "$@"; }
+
+unfit_files() {
+  local path mode
   for path in "${SECRETS[@]}" "${CERTIFICATES[@]}"; do
-    [[ $(stat -Lc %u -- "$path") == 0 ]] || (((0$(stat -Lc %a -- "$path") & 4) != 0)) ||
-      fail "$path belongs to $(stat -Lc %U -- "$path"), and the containers could not read it; allowed is root: chown root '$path'"
+    if [[ ! -f $path ]]; then
+      unfit "$path" "$(allowed_of "$path")" absent
+    # In a container, root without its capabilities reads what root owns, or what everybody may.
+    elif mode=0$(stat -Lc %a -- "$path") && [[ $(stat -Lc %u -- "$path") != 0 ]] && (((mode & 4) == 0)); then
+      unfit "$path" "a file of root, as whom the containers read it (chown root '$path')" "that of $(stat -Lc %U -- "$path")"
+    elif [[ " ${SECRETS[*]} " == *" $path "* ]] && (((mode & 077) != 0)); then
+      unfit "$path" "mode 0600, because it holds a secret (chmod 600 '$path')" "of mode ${mode#0}"
+    fi
   done
   for path in "${HTPASSWDS[@]}"; do
     # shellcheck disable=SC2016 # the dollars are those of the hash
-    grep -qE '^[^:]+:\$2[aby]\$' -- "$path" || fail "$path has no user with a bcrypt hash; allowed is at least one, the registry knows no other kind: make one with warden htpasswd"
+    [[ ! -f $path ]] || grep -qE '^[^:]+:\$2[aby]\$' -- "$path" ||
+      unfit "$path" "at least one user with a bcrypt hash, the only kind that the registry knows (warden htpasswd makes one)" "without any"
   done
+}
+
+allowed_of() {
+  if [[ " ${SECRETS[*]} " == *" $1 "* ]]; then
+    printf "the operator's file of mode 0600"
+  else
+    printf 'the certificate with its chain'
+  fi
 }
 
 stage_parts() {
@@ -108,7 +132,32 @@ is_active() {
   running=$(docker ps --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" \
     --format '{{ .Label "com.docker.compose.service" }} {{ .Label "com.docker.compose.config-hash" }}' | sort) || return 1
   wanted=$(compose config --hash '*' 2>/dev/null | sort) || return 1
-  [[ $running == "$wanted" ]] && timers_are_active
+  [[ $running == "$wanted" && -z $(stale_containers) ]] && timers_are_active
+}
+
+# Containers that see another file than the one that is at its path by now: it was replaced under them, and what they were
+# started with was edited by hand, for one. compose sees no change of its own.
+stale_containers() {
+  local pid name source target
+  while IFS=$'\t' read -r pid name source target; do
+    is_delivered_file "$source" || continue
+    [[ ! -e /proc/$pid/root$target || $source -ef /proc/$pid/root$target ]] || printf '%s\n' "${name#/}"
+  done < <(docker inspect --format '{{ range .Mounts }}{{ printf "%d\t%s\t%s\t%s\n" $.State.Pid $.Name .Source .Destination }}{{ end }}' \
+    "${CONTAINERS[@]}" 2>/dev/null) | sort -u
+}
+
+is_delivered_file() {
+  local path
+  for path in "${FILES[@]}"; do
+    [[ $path != "$1" ]] || return 0
+  done
+  return 1
+}
+
+restart_stale() {
+  local stale
+  mapfile -t stale < <(stale_containers)
+  ((${#stale[@]} == 0)) || docker restart -- "${stale[@]}" >/dev/null
 }
 
 start() {
@@ -124,9 +173,11 @@ activate() {
   stop_collectors
   remove_half_replaced
   start --remove-orphans "${SERVICES[@]}"
+  restart_stale
   wait_until_settled "${AUTHORITATIVE[@]}"
   require_well "${AUTHORITATIVE[@]}"
   start --remove-orphans
+  restart_stale
   systemctl start "$SYSTEMD_UNIT"
   activate_timers
 }
@@ -143,6 +194,7 @@ activate_restored() {
   else
     timeout "$COMPOSE_SECONDS" docker compose --project-name "$PROJECT" down --remove-orphans >/dev/null 2>&1
   fi
+  restart_stale
   activate_timers
 }
 
@@ -207,6 +259,7 @@ inspect_delivery() {
   done
   compare "containers of compose project $PROJECT" "$(printf '%s\n' "${CONTAINERS[@]}" | sort | paste -sd ' ')" \
     "$(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" --format '{{ .Names }}' | sort | paste -sd ' ')"
+  inspect_operator_files
   inspect_collectors
   inspect_timers "timers of the maintenance"
 }

@@ -9,7 +9,7 @@ import { quote } from "./shell";
 export class HostError extends Error {
   constructor(
     /** A short word for programs. */
-    readonly code: "unreachable" | "unknown-host" | "deferred" | "no-backup" | "no-resolver" | "failed",
+    readonly code: "unreachable" | "unknown-host" | "deferred" | "no-backup" | "no-delivery" | "no-resolver" | "failed",
     message: string,
     /** What the operator can do about it. */
     readonly hint: string,

@@ -588,6 +588,9 @@ inspect_record() {
     by=unfinished
   elif [[ -f $MANIFEST ]]; then
     by=$(delivered_version)
+  elif [[ ! -f $RECORD ]]; then
+    # After a rollback to before the first delivery there is still the record.
+    by="none (nothing was ever delivered to this host: it is new or was rebuilt)"
   fi
   compare "version of registry-warden that delivered $DELIVERY" "$VERSION" "${by:-one that did not record it}"
 }
@@ -709,7 +712,7 @@ rollback() {
   disarm
   trap - EXIT
   prune_backups
-  say "rolled back; the state before is in $ARCHIVE; terraform does not know, to deliver again: $AGAIN"
+  say "rolled back; the state before is in $ARCHIVE; Terraform does not know; to deliver again: $AGAIN"
 }
 
 watch() {

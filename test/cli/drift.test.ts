@@ -46,6 +46,7 @@ test("shows a changed file as a difference, from the site to the host, and ends 
   expect(code).toBe(1);
   expect(out).toContain("pve: 1 finding\n  /etc/resolv.conf:\n    --- the site\n    +++ the host\n    @@ ");
   expect(out).toContain("\n    +options rotate\n");
+  expect(out).toMatch(/\nnext {6}warden deliver pve --site site\/reference\.ts {4}[^\n]*\n$/);
 });
 
 test("prints one JSON document, as the contract has it", async () => {

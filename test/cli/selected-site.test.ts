@@ -18,6 +18,7 @@ const REFUSED =
 describe("the example that ships", () => {
   test.each([
     ["rollback", "pve"],
+    ["deliver", "pve"],
     ["dns", "verify", "pve"],
     ["docs", "--output", join(folder, "docs")],
   ])("changes nothing where nobody chose it: %s", async (...args) => {

@@ -71,9 +71,7 @@ test("shell expansions of the script are not templates of Terraform", () => {
 });
 
 test("after a rollback the host can say how to deliver again", () => {
-  expect(upload.file.content).toMatch(
-    /AGAIN='terraform -chdir=cdktf\.out\/stacks\/dns apply -replace=terraform_data\.host_\w+'/,
-  );
+  expect(upload.file.content).toContain("AGAIN='warden deliver pve dns'\n");
 });
 
 test("the agent is used where no key is named", () => {

@@ -78,7 +78,7 @@ test("the program is delivered as its digest, and the operator's files are looke
   expect(delivery.files.find(({ path }) => path === "/srv/registry/probe.mjs")).toMatchObject({ shown: "digest" });
   expect(delivery.settings.SECRETS).toContain("/etc/registry/probe.env");
   expect(delivery.settings.CERTIFICATES).toContain("/etc/registry/ca.pem");
-  expect(assembleScript(delivery, "again")).toContain("registry-pushgateway");
+  expect(assembleScript(delivery)).toContain("registry-pushgateway");
 });
 
 test("a probe of somebody else's registry needs no name that leads to the host", () => {

@@ -64,7 +64,7 @@ describeWithHosts(
       hosts.ssh(
         "vm",
         "install -d -m 0700 .registry-warden && cat >.registry-warden/registry.sh",
-        assembleScript(delivery, "terraform apply"),
+        assembleScript(delivery),
       );
       return hosts.try("vm", "bash .registry-warden/registry.sh apply");
     };
@@ -109,24 +109,35 @@ describeWithHosts(
     });
 
     describe("refuses, before anything is touched,", () => {
-      test.each<[name: string, arrange: string, restore: string, message: string]>([
+      test.each<[name: string, arrange: string, restore: string, message: string | string[]]>([
         [
           "a key that others can read",
           "chmod 644 /opt/registry/tls/privkey.pem",
           "chmod 600 /opt/registry/tls/privkey.pem",
-          "/opt/registry/tls/privkey.pem has mode 644; allowed is 0600, it holds a secret: chmod 600 '/opt/registry/tls/privkey.pem'",
+          "/opt/registry/tls/privkey.pem is of mode 644; allowed is mode 0600, because it holds a secret (chmod 600 '/opt/registry/tls/privkey.pem'). Correct that",
         ],
         [
           "a host without the htpasswd file",
           "mv /opt/registry/htpasswd /opt/registry/away",
           "mv /opt/registry/away /opt/registry/htpasswd",
-          "there is no /opt/registry/htpasswd; allowed is the operator's file of mode 0600: put it there",
+          "/opt/registry/htpasswd is absent; allowed is the operator's file of mode 0600. Correct that",
+        ],
+        [
+          "a host without any of the operator's files, each of them named at once",
+          "mkdir /opt/registry/away && mv /opt/registry/htpasswd /opt/registry/tls /opt/registry/maintenance.env /opt/registry/away",
+          "mv /opt/registry/away/* /opt/registry && rmdir /opt/registry/away",
+          [
+            "/opt/registry/htpasswd is absent; allowed is the operator's file of mode 0600",
+            "/opt/registry/tls/privkey.pem is absent; allowed is the operator's file of mode 0600",
+            "/opt/registry/maintenance.env is absent; allowed is the operator's file of mode 0600",
+            "/opt/registry/tls/fullchain.pem is absent; allowed is the certificate with its chain",
+          ],
         ],
         [
           "an htpasswd file without bcrypt",
           "cp -p /opt/registry/htpasswd /root/kept; echo 'user:$apr1$abc$def' >/opt/registry/htpasswd",
           "mv /root/kept /opt/registry/htpasswd",
-          "/opt/registry/htpasswd has no user with a bcrypt hash; allowed is at least one",
+          "/opt/registry/htpasswd is without any; allowed is at least one user with a bcrypt hash",
         ],
         [
           "a certificate of another key",
@@ -152,7 +163,7 @@ describeWithHosts(
           hosts.ssh("vm", arrange);
           try {
             const { status, output } = deliver(deliveryOf(siteWith()));
-            expect(output).toContain(message);
+            for (const each of [message].flat()) expect(output).toContain(each);
             expect(status).toBe(1);
             expect(output).not.toContain("backed up");
           } finally {
@@ -287,8 +298,8 @@ describeWithHosts(
         expect(hosts.try("vm", "systemctl cat docker-compose-registry.service").status).not.toBe(0);
         expect(hosts.ssh("vm", "crontab -l").trim().split("\n")).toEqual(CRONTAB);
         expect(hosts.ssh("vm", "systemctl list-timers --no-legend 'registry-maintenance-*'")).toBe("");
-        const again = /-replace=terraform_data\.\S+/.exec(said)?.[0] ?? "";
-        expect(stack.apply(siteWith(), again)).toMatchObject({ status: 0 });
+        const [, again = ""] = /to deliver again: warden (deliver .*)\n/.exec(said) ?? [];
+        expect(warden(...again.split(" "))).toMatchObject({ status: 0 });
       }, 120_000);
 
       test("touch nothing where all is as delivered and the record of it was lost", () => {
@@ -565,7 +576,7 @@ describeWithHosts(
 
       test("the power is cut while services are replaced: the definition before is back, and serves", async () => {
         const delivery = deliveryOf(siteWith(purgingAfter(12)));
-        hosts.ssh("vm", "cat >.registry-warden/registry.sh", assembleScript(delivery, "terraform apply"));
+        hosts.ssh("vm", "cat >.registry-warden/registry.sh", assembleScript(delivery));
         hosts.ssh("vm", "setsid bash .registry-warden/registry.sh apply </dev/null >/run/apply.log 2>&1 &");
         await hosts.until(
           "vm",

@@ -6,7 +6,6 @@ import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 
 const STATE = "/var/lib/registry-warden/dns";
-const AGAIN = "terraform apply -replace=terraform_data.pve";
 
 /** The script that brings DNS to the Proxmox host of the reference site, with this search domain, by this version. */
 const scriptOf = (search: string, version = "1.0.0"): string => {
@@ -22,7 +21,7 @@ const scriptOf = (search: string, version = "1.0.0"): string => {
   const pve = dnsHosts(site).find(({ resolver }) => resolver.kind === "resolv.conf");
   if (pve === undefined) throw new Error("the reference site has no host without systemd-resolved");
   // The times are shortened, because tests wait for their end.
-  return assembleScript(dnsDelivery(site, pve), AGAIN)
+  return assembleScript(dnsDelivery(site, pve))
     .replace(/^VERSION=.*$/m, `VERSION=${version}`)
     .replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
 };

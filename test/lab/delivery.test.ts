@@ -8,7 +8,7 @@ import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 
 const PENDING = "/var/lib/registry-warden/dns/pending";
 const JOURNAL = "/var/lib/registry-warden/dns/last/journal";
-const AGAIN = "terraform apply -replace=terraform_data.vm";
+const AGAIN = "warden deliver registry-vm dns";
 
 type ResolverInput = Record<string, unknown>;
 
@@ -24,7 +24,7 @@ const scriptWith = (change: ResolverInput): string => {
   const vm = dnsHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
   if (vm === undefined) throw new Error("the reference site has no host with systemd-resolved");
   // The times are shortened, because tests wait for their end.
-  return assembleScript(dnsDelivery(site, vm), AGAIN)
+  return assembleScript(dnsDelivery(site, vm))
     .replace("CONFIRM_SECONDS=60", "CONFIRM_SECONDS=6")
     .replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
 };

@@ -26,7 +26,7 @@ describeWithHosts([], "DNS on hosts that people have used", () => {
       .filter(hasResolver)
       .find(({ name }) => name === (host === "pve" ? "pve" : "registry-vm"));
     if (found === undefined) throw new Error(`the site has no ${host}`);
-    hosts.ssh(host, "cat >/root/dns.sh", edit(assembleScript(dnsDelivery(site, found), "again")));
+    hosts.ssh(host, "cat >/root/dns.sh", edit(assembleScript(dnsDelivery(site, found))));
   };
   const deliver = (host: LabHost, change: object = {}): Outcome => {
     upload(host, change);

@@ -15,6 +15,7 @@ type HostInput = WholeInput["hosts"][number];
 const STRANGER =
   "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
 const vmResolver = reference.hosts.find(({ resolver }) => resolver?.kind === "systemd-resolved")?.resolver;
+const pveResolver = reference.hosts.find(({ resolver }) => resolver?.kind === "resolv.conf")?.resolver;
 const NAMES: Record<LabHost, string> = { pve: "pve", vm: "registry-vm" };
 
 describeWithHosts([], "the commands of an operator, on booted hosts", () => {
@@ -55,7 +56,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
     const given = parsed(site);
     const managed = dnsHosts(given).find(({ name }) => name === NAMES[host]);
     if (managed === undefined) throw new Error(`the reference site has no ${NAMES[host]}`);
-    hosts.ssh(host, "cat >/root/dns.sh", assembleScript(dnsDelivery(given, managed), "terraform apply"));
+    hosts.ssh(host, "cat >/root/dns.sh", assembleScript(dnsDelivery(given, managed)));
     hosts.ssh(host, "bash /root/dns.sh apply && bash /root/dns.sh confirm");
   };
 
@@ -287,12 +288,14 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       "puts %s back as it was before, without the files that did not exist then, and forth again",
       (host) => {
         const back = warden(["rollback", NAMES[host]]);
-        expect(back.output).toMatch(/rolled back; the state before is in .*, to deliver again: terraform apply\n$/);
+        expect(back.output).toMatch(
+          new RegExp(`rolled back; the state before is in .*; to deliver again: warden deliver ${NAMES[host]} dns\n$`),
+        );
         expect(back.status).toBe(0);
         expect(stateOf(host)).toBe(before[host]);
         const forth = warden(["rollback", NAMES[host]]);
         expect(forth.status).toBe(0);
-        expect(forth.output).toContain("terraform -chdir=cdktf.out/stacks/dns apply -replace=");
+        expect(forth.output).toContain(`to deliver again: warden deliver ${NAMES[host]} dns\n`);
         expect(stateOf(host)).toBe(after[host]);
       },
       60_000,
@@ -320,6 +323,51 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
     });
   });
 
+  describe("deliver", () => {
+    const EDITED = "search somewhere.else\nnameserver 192.0.2.1\n";
+
+    test("--dry-run shows a host that was edited from what it has to what it gets, and changes nothing", () => {
+      hosts.ssh("pve", "cat >/etc/resolv.conf", EDITED);
+      const { status, output } = warden(["deliver", "pve", "--dry-run"]);
+      expect(output).toContain("    --- the host\n    +++ the site\n");
+      expect(output).toContain("    -nameserver 192.0.2.1\n");
+      expect(status).toBe(0);
+      expect(hosts.ssh("pve", "cat /etc/resolv.conf")).toBe(EDITED);
+    });
+
+    test("is what drift says comes next, and ends confirmed, as the site has it", () => {
+      const site = siteWith(({ resolver }) => ({ resolver: { ...resolver, failoverTest: false } }));
+      const [, next = ""] = /^next {6}warden (deliver \S+)/m.exec(warden(["drift", "pve"], site).output) ?? [];
+      const { status, output } = warden(next.split(" "), site);
+      expect(output).toContain("pve: dns is delivered; to roll back on the host: ");
+      expect(status).toBe(0);
+      expect(stateOf("pve")).toBe(after.pve);
+      expect(warden(["drift", "pve"], site)).toEqual(healthy);
+      expect(hosts.ssh("pve", "systemctl list-units --all --no-legend 'registry-warden-dns*'")).toBe("");
+      expect(warden(["rollback", "pve", "--dry-run"], site).output).toContain("but edited by hand: /etc/resolv.conf)");
+    }, 60_000);
+
+    test("recognizes a host that was rebuilt, and says so", () => {
+      hosts.fresh("pve");
+      key.pve = hosts.hostKey("pve");
+      const rebuilt = "nothing was ever delivered to this host: it is new or was rebuilt";
+      expect(warden(["drift", "pve"]).output).toContain(rebuilt);
+      const { status, output } = warden(["deliver", "pve", "dns"]);
+      expect(output).toContain(rebuilt);
+      expect(status).toBe(0);
+      expect(warden(["drift", "pve"])).toEqual(healthy);
+    }, 120_000);
+
+    test("where the site cannot work, the host is as it was, and it is said why", () => {
+      const place = stateOf("pve");
+      const site = siteWith(only("pve", { resolver: { ...pveResolver, nameservers: ["192.0.2.53", "192.0.2.54"] } }));
+      const { status, output } = warden(["deliver", "pve"], site);
+      expect(output).toMatch(/error: dns was not delivered to pve \(.*\); correct that on pve or in the site, /);
+      expect(status).toBe(2);
+      expect(stateOf("pve")).toBe(place);
+    }, 120_000);
+  });
+
   describe("the way to a host", () => {
     const quiet = ["dns", "verify", "registry-vm", "--without-failover-test"];
 
@@ -328,6 +376,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       for (const args of [
         ["drift", "pve"],
         ["rollback", "pve"],
+        ["deliver", "pve"],
         ["dns", "verify", "pve"],
       ]) {
         const { status, output } = warden(args, site);

@@ -66,7 +66,7 @@ describeWithHosts(
       hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
 
     const deliver = (input: WholeInput): Outcome => {
-      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parsed(input)), "terraform apply"));
+      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parsed(input))));
       return hosts.try("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
     };
 

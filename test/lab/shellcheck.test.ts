@@ -17,7 +17,7 @@ describeWith(["shellcheck"], "the script of a delivery, checked as a whole", ({ 
   test.each(deliveries.map((delivery) => [delivery.name, delivery.host.name, delivery] as const))(
     "%s of %s is clean",
     (_name, _host, delivery) => {
-      expect(check(assembleScript(delivery, "terraform apply"))).toBe("");
+      expect(check(assembleScript(delivery))).toBe("");
     },
   );
 

@@ -53,7 +53,7 @@ describeWithHosts(["nginx", "registry", "openssl"], "taking over what runs on a 
   };
   const deliveryOf = (site: SiteInput): Delivery => registryDelivery(parsed(site));
   const deliver = (delivery: Delivery): Outcome => {
-    hosts.ssh("vm", "cat >/root/registry.sh", assembleScript(delivery, "terraform apply"));
+    hosts.ssh("vm", "cat >/root/registry.sh", assembleScript(delivery));
     return hosts.try("vm", "bash /root/registry.sh apply && bash /root/registry.sh confirm");
   };
 

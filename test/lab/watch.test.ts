@@ -47,7 +47,7 @@ describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ push
       detached: true,
     });
     await hosts.until("vm", `curl -sf http://${GATEWAY}/metrics`, 30);
-    hosts.ssh("vm", "cat >/root/dns.sh", assembleScript(dnsDelivery(site, vm), "terraform apply"));
+    hosts.ssh("vm", "cat >/root/dns.sh", assembleScript(dnsDelivery(site, vm)));
     hosts.ssh("vm", "bash /root/dns.sh apply && bash /root/dns.sh confirm");
   }, 600_000);
   afterAll(() => {
