@@ -14,15 +14,17 @@ import {
   serviceUrl,
 } from "../site/schema";
 import { cacert, fetchAuthority } from "./authority";
+import { certificateOnDisk, certificateSection, ROTATION, servedCertificate } from "./certificate";
 import { inCluster, kubectl } from "./cluster";
+import { firstAid, measured } from "./disk";
 import { type Block, command, list, paragraph, steps } from "./document";
-import { runbookOf } from "./host-runbook";
 import { journalOf, journals, listTimers, maintenanceSection, reclaim, runTaskNow, tasksNow } from "./maintenance";
-import { compose, onHost, WORKSTATION } from "./places";
-import { deployProbe, lastRun, runNow } from "./probe-runs";
+import { compose, onHost, runbookOf, WORKSTATION } from "./places";
+import { deployProbe, lastRun, resume, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { bringWardenToAsk, STORE, verifyRegistry, wardenOnStore } from "./warden";
+import { TAG_DELETED } from "./undelete-runbook";
+import { bringWardenToAsk, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
 
 /** The registry that an alert is about, and who watches it. */
@@ -35,6 +37,8 @@ export interface Watched {
 
 /** What a person who was woken by an alert has to know. */
 export interface Advice {
+  /** Whether a clean-up would make it worse: it is stopped before anything else, and started last. */
+  readonly stopsCleanUp?: true;
   readonly meaning: Prose;
   readonly impact: Prose;
   readonly diagnosis: (watched: Watched) => Block[];
@@ -50,6 +54,14 @@ const probeOf = ({ probe }: Watched): Probe => {
 const firstLook = (site: RegistrySite): Prose => link(md`First look`, `${runbookOf(registryHost(site))}#first-look`);
 
 const brokenImage = link(md`An image cannot be pulled`, REBUILD);
+
+/** Prints nothing where there is none, which is not what is expected. */
+const someRepositories = ({ site, service }: Watched): Block =>
+  command(
+    onHost(registryHost(site)),
+    sh`find ${`${dataDirectory(site.registry, service)}/docker/registry/v2/repositories`} -mindepth 1 -maxdepth 1 -printf ${"repository %f\\n"}`,
+    { expected: "repository …" },
+  );
 
 /** Ends every mitigation: how one sees that it worked. */
 const verified = (watched: Watched): Block[] => [
@@ -79,6 +91,9 @@ const probeRuns = (watched: Watched): Block[] => [
   ...lastRun(watched.site, probeOf(watched)),
 ];
 
+/** A table would have "<none>" where an address could be, and look nearly the same. */
+const READY = 'jsonpath={range .items[*].endpoints[?(@.conditions.ready==true)]}ready at {.addresses[0]}{"\\n"}{end}';
+
 const gateway = ({ site }: Watched): Block[] => {
   const url = pushgatewayUrl(site);
   const asked = paragraph(md`Does the Pushgateway (${url}) run? It forgets everything when it restarts:`);
@@ -95,7 +110,13 @@ const gateway = ({ site }: Watched): Block[] => {
     ];
   const [name = ""] = new URL(url).hostname.split(".");
   return hasCluster(site)
-    ? [asked, inCluster(sh`${kubectl(site)} get endpoints ${name}`, `NAME…\n${name}…`)]
+    ? [
+        asked,
+        inCluster(
+          sh`${kubectl(site)} get endpointslices --selector ${`kubernetes.io/service-name=${name}`} --output ${READY}`,
+          "ready at …",
+        ),
+      ]
     : [
         asked,
         command(WORKSTATION, sh`curl --silent --show-error --max-time 10 ${`${url}/-/ready`}`, { expected: "OK" }),
@@ -116,33 +137,24 @@ const mayList = ({ site, probe }: Watched): Block[] =>
 const endOfCertificate = ({ site, service }: Watched): Block[] =>
   service.role === "private"
     ? [
-        paragraph(md`Which certificate is served, and until when?`),
-        command(
-          WORKSTATION,
-          sh`openssl s_client -connect ${serviceInstance(site, service)} -servername ${service.serverName} < /dev/null 2> /dev/null | openssl x509 -noout -enddate`,
-          { expected: "notAfter=…" },
-        ),
-        paragraph(md`Was it renewed on the disk, and only not taken up by the front?`),
-        command(onHost(registryHost(site)), sh`openssl x509 -noout -enddate -in ${service.tls.certificate}`, {
-          expected: "notAfter=…",
-        }),
+        paragraph(md`Which certificate is served, and until when? One that has ended says "will expire":`),
+        servedCertificate(site, service),
       ]
     : [];
 
-const renew = ({ site }: Watched): Block[] => [
-  steps(
-    md`Renewed on the disk: restart the front, as in ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
-    md`Not renewed: renew it by the means that you use for it, then restart the front.`,
+const renew = ({ site, service }: Watched): Block[] => [
+  ...(service.role === "private" ? certificateOnDisk(site, service) : []),
+  paragraph(
+    md`Not good on the disk either: renew it by the means that you use for it, and put it in place as ${link(md`Credentials and certificates`, ROTATION)} has it, checked before anybody sees it.`,
   ),
-  command(onHost(registryHost(site)), sh`${compose(site)} restart ${NGINX}`),
 ];
 
 const ADVICE: Readonly<Record<string, Advice>> = {
   RegistryManifestIntegrityFailure: {
+    stopsCleanUp: true,
     meaning: md`The registry lists images that it cannot serve: an index, a manifest, a configuration or a layer is missing or damaged. Two of the last six runs have seen it, one after the other or not. Three good runs in a row end the alert: neither a restart of the Pushgateway nor one good run does.`,
     impact: md`Whoever pulls one of these images fails, also where nothing changed: CI, a node that was replaced, a pod that moves. What is running goes on to run.`,
     diagnosis: (watched) => [
-      paragraph(md`**Collect no garbage** until this is repaired: it makes the damage final.`),
       ...verify(watched),
       list(
         md`${"missing"} and ${"server-error"}: lost parts. How many images does it name? One: a push or a deletion. Many: a clean-up.`,
@@ -195,10 +207,16 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     diagnosis: (watched) => [
       ...answers(watched),
       list(
-        md`${"502"}: the front runs, ${containerName(watched.service)} does not.`,
-        md`No answer: the front, the host, or the network between.`,
+        md`${"502"} or ${"504"}: the front runs, ${containerName(watched.service)} does not. Go to ${firstLook(watched.site)}.`,
+        ...(watched.service.role === "private"
+          ? [
+              md`"certificate has expired", and ${"000"}: that is all that is wrong. Go to ${link(md`its certificate`, certificateSection(watched.site, watched.service))}.`,
+            ]
+          : []),
+        md`No answer, and ${"000"}: the front, the host, or the network between. Go to ${firstLook(watched.site)}.`,
         md`The expected number: it answers here and not where the probe runs, or it refuses the account of the probe.`,
       ),
+      ...endOfCertificate(watched),
       ...probeRuns(watched),
     ],
     mitigation: (watched) => [
@@ -212,31 +230,49 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     impact: md`Every pull of an image that exists only there fails. A push would go to a store that nobody expects.`,
     diagnosis: (watched) => [
       ...answers(watched),
-      paragraph(
-        md`An answer without asking for an account means that **another registry** answers in its place. Are the data there?`,
-      ),
-      command(onHost(registryHost(watched.site)), sh`df -h ${watched.site.registry.directory}`, {
-        expected: "Filesystem…\n…",
-      }),
+      ...(watched.service.role === "private"
+        ? [
+            paragraph(
+              md`Anything but ${"401"}, ${"200"} above all: **another registry** answers in its place. Until that is corrected, pushes go there.`,
+            ),
+          ]
+        : []),
+      paragraph(md`Are the data there?`),
+      someRepositories(watched),
+      paragraph(md`Nothing: on which disk is that, and does the host want another one mounted there?`),
       command(
         onHost(registryHost(watched.site)),
-        sh`ls ${`${dataDirectory(watched.site.registry, watched.service)}/docker/registry/v2/repositories`}`,
+        sh`df ${dataDirectory(watched.site.registry, watched.service)} && findmnt --fstab --noheadings --output TARGET,SOURCE || true`,
       ),
+      paragraph(md`Is what runs there what was delivered? An edited file shows here:`),
+      command(WORKSTATION, sh`${wardenHere} drift ${registryHost(watched.site).name}`, {
+        expected: `site: …\n${registryHost(watched.site).name}: as the site has it`,
+      }),
     ],
     mitigation: (watched) => [
-      list(
-        md`The data are there: restart the front and the registry, below.`,
-        md`The directory is empty: a disk is not mounted. Mount it, then restart.`,
-        md`The data are gone: ${link(md`restore the copy`, restoreTarget(watched.site))}.`,
+      paragraph(md`Something differs from the site, and another registry answers: deliver it again.`),
+      command(WORKSTATION, sh`${wardenHere} deliver ${registryHost(watched.site).name} registry`, {
+        expected: "…registry is delivered…",
+      }),
+      paragraph(
+        md`No repository, and the host has a disk for it that is not mounted: mount it. A container sees it when it starts again, and not before:`,
       ),
       command(
         onHost(registryHost(watched.site)),
-        sh`${compose(watched.site)} restart ${containerName(watched.service)} ${NGINX}`,
+        sh`mount --all && ${compose(watched.site)} restart ${containerName(watched.service)} ${NGINX}`,
       ),
+      someRepositories(watched),
+      paragraph(
+        md`No repository on the right disk: the data are gone. ${link(md`Restore the copy`, restoreTarget(watched.site))}.`,
+      ),
+      paragraph(md`Does it ask for an account, and is everything there again?`),
+      ...answers(watched),
+      ...verifyRegistry(watched.site, watched.service),
       ...verified(watched),
     ],
   },
   RegistryIntegrityCoverageLost: {
+    stopsCleanUp: true,
     meaning: md`Repositories that were there are missing, or more than half of the tags. Where the maintenance cleans up, this compares with what is there since the last clean-up, and with what that said it left: a clean-up of it does not ring. Elsewhere it compares with the most of seven days, for a registry that the site does not run with the most of one day.`,
     impact: md`Either somebody deleted something, or a part of the registry has become invisible: it is then neither served nor checked.`,
     diagnosis: (watched) => [
@@ -271,14 +307,12 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
   },
   RegistryMassLoss: {
+    stopsCleanUp: true,
     meaning: md`More than half of the repositories, or of the tags, that were there are gone, and no clean-up said that it removed them. Two runs in a row have seen it.`,
     impact: md`Whoever pulls what is gone fails. What goes on writing to the disk may make the loss final.`,
     diagnosis: (watched) => [
-      paragraph(md`**Stop the clean-up** and collect no garbage until this is understood.`),
       ...answers(watched),
-      command(onHost(registryHost(watched.site)), sh`df -h ${watched.site.registry.directory}`, {
-        expected: "Filesystem…\n…",
-      }),
+      someRepositories(watched),
       ...verify(watched),
       paragraph(
         md`Registries that delete tags of themselves, or people who deleted many: nobody can tell that from a loss by the numbers. Ask before you restore.`,
@@ -287,7 +321,9 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     mitigation: (watched) => [
       list(
         md`A disk that is not mounted, or another registry that answers: ${link(md`RegistryCatalogEmpty`, "alerts/RegistryCatalogEmpty.md")}.`,
-        md`Deleted within the last days and not collected yet: ${"warden undelete"} puts it back.`,
+        ...(watched.service.role === "private"
+          ? [md`Deleted within the last days and not collected yet: ${link(md`put it back`, TAG_DELETED)}.`]
+          : []),
         md`Lost: ${link(md`restore the copy`, restoreTarget(watched.site))}.`,
         md`On purpose: silence the alert. It has forgotten what was there after seven days.`,
       ),
@@ -309,7 +345,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     mitigation: (watched) => [
       list(
         md`Slow: find out who loads it. Deadline and period of the probe are ${"deadlineSeconds"} and ${"periodMinutes"} in the site.`,
-        md`Account: ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
+        md`Account: ${link(md`Credentials and certificates`, ROTATION)}.`,
       ),
       ...verified(watched),
     ],
@@ -337,26 +373,20 @@ const ADVICE: Readonly<Record<string, Advice>> = {
       ...gateway(watched),
     ],
     mitigation: (watched) => [
-      ...(isClusterProbe(probeOf(watched)) && hasCluster(watched.site)
-        ? [
-            paragraph(md`If it is suspended:`),
-            inCluster(
-              sh`${kubectl(watched.site)} patch cronjob ${probeOf(watched).name} --patch ${'{"spec":{"suspend":false}}'}`,
-              `cronjob.batch/${probeOf(watched).name} patched`,
-            ),
-          ]
-        : []),
+      ...resume(watched.site, probeOf(watched)),
       ...deployProbe(watched.site, probeOf(watched)),
       ...verified(watched),
     ],
   },
   RegistryIntegrityProbeAbsent: {
-    meaning: md`No report of the probe is stored: it has never pushed, or the Pushgateway has restarted, has forgotten it, and the probe does not run.`,
+    meaning: md`No report of the probe is stored: it has never pushed, or the Pushgateway has restarted, has forgotten it, and the probe does not run. It may have been suspended long before that: what was stored hid it.`,
     impact: md`All other alerts about this registry are silent, whatever happens to it.`,
     diagnosis: (watched) => [...gateway(watched), ...probeRuns(watched)],
     mitigation: (watched) => [
+      ...resume(watched.site, probeOf(watched)),
+      ...deployProbe(watched.site, probeOf(watched)),
       paragraph(
-        md`After a restart of the Pushgateway the next run is enough. If the runs fail: ${link(md`RegistryIntegrityProbeStale`, "alerts/RegistryIntegrityProbeStale.md")}.`,
+        md`It runs by itself: after a restart of the Pushgateway the next run is enough. If the runs fail: ${link(md`RegistryIntegrityProbeStale`, "alerts/RegistryIntegrityProbeStale.md")}.`,
       ),
       ...verified(watched),
     ],
@@ -430,7 +460,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
     mitigation: (watched) => [
       steps(
-        md`Give the probe an account with the lowest cost: ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
+        md`Give the probe an account with the lowest cost: ${link(md`Credentials and certificates`, ROTATION)}.`,
         md`Prune what nobody pulls any more.`,
         md`Give it a longer period: ${"periodMinutes"} in the site.`,
       ),
@@ -477,7 +507,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
     mitigation: ({ site }) => [
       list(
-        md`No timer: deliver the registries again, which brings them.`,
+        md`No timer: ${`${wardenHere.text} deliver ${registryHost(site).name} registry`} brings them.`,
         md`The reports are not taken: the host must reach ${pushgatewayUrlOnHost(site)}.`,
         md`A cache is skipped each time: its upstream does not answer, or the cache is not healthy.`,
       ),
@@ -518,29 +548,14 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
   RegistryDiskFull: {
     meaning: md`Next to nothing of the disk with the data of the registry is free.`,
-    impact: md`Pushes fail, layers arrive truncated, and a clean-up cannot begin: it needs a little space itself.`,
-    diagnosis: ({ site }) => [
-      command(onHost(registryHost(site)), sh`df -h ${site.registry.directory}`, { expected: "Filesystem…\n…" }),
-    ],
-    mitigation: ({ site }) => [
-      paragraph(
-        md`Make a little space first, with what is not the registry's: old journals, images that no container uses. Then:`,
-      ),
-      ...reclaim(site),
-    ],
+    impact: md`Pushes fail, and layers arrive truncated. Pulls go on.`,
+    diagnosis: ({ site }) => measured(site),
+    mitigation: ({ site }) => [...firstAid(site), ...reclaim(site)],
   },
   RegistryDiskSpaceLow: {
     meaning: md`The disk with the data of the registry is nearly full.`,
-    impact: md`None yet. On a full disk every push fails, layers arrive truncated, and a clean-up cannot begin.`,
-    diagnosis: ({ site }) => {
-      const data = site.registry.services.map((service) => dataDirectory(site.registry, service));
-      return [
-        command(onHost(registryHost(site)), sh`df -h ${data}`, { expected: "Filesystem…\n…" }),
-        command(onHost(registryHost(site)), sh`du -sh ${data}`, {
-          expected: data.map((directory) => `…${directory}`).join("\n"),
-        }),
-      ];
-    },
+    impact: md`None yet. On a full disk every push fails, and layers arrive truncated.`,
+    diagnosis: ({ site }) => measured(site),
     mitigation: ({ site }) => reclaim(site),
   },
 };

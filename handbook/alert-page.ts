@@ -5,6 +5,7 @@ import { adviceFor } from "./alert-advice";
 import { type Block, code, type Document, heading, paragraph, table } from "./document";
 import { diagnosisElsewhere, mitigationElsewhere } from "./external-registry";
 import { type HostAdvice, hostAdviceFor } from "./host-advice";
+import { startCleanUp, stopCleanUp } from "./maintenance";
 import { md, plain } from "./prose";
 
 /** A rule, and one thing that it is about. */
@@ -52,11 +53,14 @@ const forEach = (all: readonly Firing[], part: "diagnosis" | "mitigation"): Bloc
 const page = (alert: string, all: readonly Firing[]): Document => {
   const advice = hostAdviceFor(alert) ?? adviceFor(alert);
   const [first] = all;
+  const ours = all.find(({ subject }) => subject.kind === "service")?.site;
+  const site = "stopsCleanUp" in advice && ours !== undefined && hasRegistry(ours) ? ours : undefined;
   return {
     path: `alerts/${alert}.md`,
     title: md`${plain(alert)}`,
     body: [
       ...(first === undefined ? [] : [paragraph(plain(first.rule.annotations.summary))]),
+      ...(site === undefined ? [] : stopCleanUp(site)),
       table(
         [first?.subject.kind === "host" ? md`host` : md`registry`, md`severity`, md`has to hold for`],
         all.map((firing) => [md`${nameOf(firing)}`, plain(firing.rule.labels.severity), plain(firing.rule.for)]),
@@ -70,6 +74,7 @@ const page = (alert: string, all: readonly Firing[]): Document => {
       ...forEach(all, "diagnosis"),
       heading(md`Mitigation`),
       ...forEach(all, "mitigation"),
+      ...(site === undefined ? [] : startCleanUp(site)),
     ],
   };
 };

@@ -16,8 +16,8 @@ import {
 } from "../site/schema";
 import { delaysOf } from "./delay";
 import { type Block, type Document, heading, paragraph, table } from "./document";
-import { runbookOf } from "./host-runbook";
 import { maintenanceSection, maintenanceTable } from "./maintenance";
+import { runbookOf } from "./places";
 import { link, md, type Prose, plain } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { TOPOLOGY } from "./topology";

@@ -6,7 +6,7 @@ import { type Document, heading, list, paragraph, render } from "./document";
 import { deferredRunbook, hostRunbook } from "./host-runbook";
 import { imagePipelines, imagePipelinesPage } from "./image-pipeline";
 import { prometheusFiles, prometheusPage } from "./prometheus";
-import { link, md } from "./prose";
+import { link, md, plain } from "./prose";
 import { rebuildRunbook } from "./rebuild-runbook";
 import { registryRunbook } from "./registry-runbook";
 import { restoreRunbook } from "./restore-runbook";
@@ -61,13 +61,22 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
   ],
 });
 
+/** On top of what is read at three in the morning. */
+const withContact = ({ contact }: Site, documents: readonly Document[]): readonly Document[] => {
+  if (contact === undefined) return documents;
+  const named = paragraph(
+    md`**Owner:** ${plain(contact.owner)}${contact.escalation === undefined ? md`` : md`. **No way out within half an hour:** ${plain(contact.escalation)}`}`,
+  );
+  return documents.map((document) => ({ ...document, body: [named, ...document.body] }));
+};
+
 /** The pages of a site's handbook. @param more pages about the program, which are linked beside those about the site */
 export const documentsOf = (site: Site, more: readonly Document[] = []): Document[] => {
   const pipelines = imagePipelinesPage(site);
   const own = [pipelines, prometheusPage(site)].filter((page) => page !== undefined);
   const described = [catalog(site), siteReference(), ...own, ...more];
-  const run = runbooks(site);
-  const alerts = isMonitored(site) ? alertPages(site) : [];
+  const run = withContact(site, runbooks(site));
+  const alerts = withContact(site, isMonitored(site) ? alertPages(site) : []);
   return [index(described, run, alerts), ...described, ...run, ...alerts];
 };
 

@@ -2,8 +2,7 @@ import { watchUnit } from "../hosts/watch";
 import { hasResolver, type ManagedHost } from "../site/host";
 import type { Site } from "../site/schema";
 import { type Block, command, list, paragraph } from "./document";
-import { runbookOf } from "./host-runbook";
-import { onHost, WORKSTATION } from "./places";
+import { onHost, runbookOf, WORKSTATION } from "./places";
 import { link, md, type Prose, sh } from "./prose";
 import { wardenHere } from "./warden";
 
@@ -43,14 +42,17 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
       ...compare(watched),
       list(
         md`Lines of a file: who wants them? If they are right, they belong into the site.`,
-        md`Everything is absent: the host was rebuilt, or a delivery was rolled back.`,
-        md`Only the version differs: another version of this product delivered last. Deploy.`,
+        md`"nothing was ever delivered to this host": it was rebuilt. Everything else is absent then.`,
+        md`Everything is absent but not that: a delivery was rolled back. Ask who did it, and why.`,
+        md`Only the version differs: another version of this product delivered last.`,
       ),
     ],
     mitigation: (watched) => [
       paragraph(
-        md`Deliver to the host again; ${link(md`its runbook`, runbookOf(watched.host))} has the commands. What was there before is backed up.`,
+        md`Deliver to the host again: Terraform sees no change, and this asks the host. What is there now is backed up, and ${link(md`its runbook`, runbookOf(watched.host))} has the way back. First what would change:`,
       ),
+      command(WORKSTATION, sh`${wardenHere} deliver ${watched.host.name} --dry-run`, { expected: "site: …" }),
+      command(WORKSTATION, sh`${wardenHere} deliver ${watched.host.name}`, { expected: `…is delivered…` }),
       ...reportNow(watched),
     ],
   },
@@ -62,11 +64,20 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
         ? [
             paragraph(md`Which of them answers? A fallback knows external names only:`),
             ...host.resolver.nameservers.map((server, index) =>
-              command(
-                onHost(host),
-                sh`dig +short +time=3 +tries=1 @${server} ${(index === 0 ? site.dns?.internal.name : site.dns?.external) ?? ""}`,
-                { expected: "…" },
-              ),
+              index === 0
+                ? command(
+                    onHost(host),
+                    sh`dig +short +time=3 +tries=1 ${`@${server}`} ${site.dns?.internal.name ?? ""}`,
+                    {
+                      expected: site.dns?.internal.address ?? "",
+                    },
+                  )
+                : command(
+                    onHost(host),
+                    // What dig says of a server that is silent begins with a semicolon.
+                    sh`dig +short +time=3 +tries=1 ${`@${server}`} ${site.dns?.external ?? ""} | grep -v '^;' && echo 'it answers'`,
+                    { expected: "…it answers" },
+                  ),
             ),
             paragraph(
               md`One that answers on other hosts is cut off from this one: look at the network and the firewall.`,
@@ -91,7 +102,7 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
     ],
     mitigation: (watched) => [
       list(
-        md`No timer: deliver to the host again.`,
+        md`No timer: ${wardenHere.text} deliver ${watched.host.name}`,
         md`${"curl is missing"}: install it there.`,
         md`The report is not taken: the host must reach the Pushgateway that the message names.`,
       ),

@@ -1,12 +1,9 @@
 import type { DeferredHost, DnsHost } from "../site/host";
 import type { DnsSite } from "../site/schema";
 import { command, type Document, heading, paragraph, steps, table } from "./document";
-import { onHost, sshTo, WORKSTATION } from "./places";
+import { onHost, runbookOf, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { resolverSections } from "./resolver";
-
-/** Path of the runbook of a host. */
-export const runbookOf = ({ name }: { readonly name: string }): string => `runbooks/${name}.md`;
 
 /** The runbook of a host that only has its names from here. */
 export const hostRunbook = (site: DnsSite, host: DnsHost): Document => ({

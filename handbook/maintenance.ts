@@ -6,8 +6,7 @@ import type { Maintenance, Schedule } from "../site/maintenance";
 import { containerName, registryPaths, type Service } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost } from "../site/schema";
 import { type Block, command, heading, paragraph, steps, table } from "./document";
-import { runbookOf } from "./host-runbook";
-import { compose, onHost } from "./places";
+import { compose, onHost, runbookOf } from "./places";
 import { link, md, type Prose, plain, type Shell, sh } from "./prose";
 
 /** The section of the registry host's runbook. */
@@ -51,7 +50,7 @@ export const maintenanceTable = (maintenance: Maintenance): Block =>
 
 /** What a task has said lately. */
 export const journalOf = (site: RegistrySite, task: string): Block =>
-  command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 40 --unit ${service(task)}`, { expected: "…" });
+  command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 40 --unit ${service(task)}`);
 
 /** Runs a task now, and waits for its end. */
 export const runTaskNow = (site: RegistrySite, task: string): Block =>
@@ -192,8 +191,18 @@ export const reclaim = (site: RegistrySite): Block[] => {
         },
       ),
     ]),
+    ...(privates.length === 0 || site.registry.maintenance?.cleanUp === undefined
+      ? []
+      : [
+          paragraph(
+            md`Enough? Then run it now. It ends when the work is done, and what it says if it fails is in ${maintenanceSection(site)}:`,
+          ),
+          runTaskNow(site, "clean-up"),
+          command(onHost(host), sh`systemctl show --property Result ${service("clean-up")}`, {
+            expected: "Result=success",
+          }),
+        ]),
     steps(
-      md`Enough? Run ${"clean-up"} now: ${maintenanceSection(site)}.`,
       md`Not enough: keep less (${"retention"} in the site), deploy, and look again.`,
       md`Still not enough: make the disk larger. A registry on a full disk takes no push.`,
     ),
@@ -203,3 +212,37 @@ export const reclaim = (site: RegistrySite): Block[] => {
 /** What every task has said lately, and each of them now: for the pages of the alerts. */
 export const journals = (site: RegistrySite): Block[] => workingTasks(site).map((task) => journalOf(site, task));
 export const tasksNow = (site: RegistrySite): Block[] => workingTasks(site).map((task) => runTaskNow(site, task));
+
+/** What collects what can still be put back; none where nothing collects garbage here. */
+const cleanUpUnit = ({ registry }: RegistrySite): string | undefined =>
+  registry.maintenance?.cleanUp === undefined ? undefined : unitOf("clean-up");
+
+/** First, before anything is put back. */
+export const stopCleanUp = (site: RegistrySite): Block[] => {
+  const unit = cleanUpUnit(site);
+  return [
+    heading(md`First`),
+    paragraph(
+      md`What can be put back is on the disk until the next garbage collection, and gone after it. Keep it from starting, and stop it if it is at work:`,
+    ),
+    unit === undefined
+      ? paragraph(md`The site has no clean-up: stop whatever else collects garbage there, a cron entry for one.`)
+      : command(onHost(registryHost(site)), sh`systemctl stop ${`${unit}.timer`} ${`${unit}.service`}`),
+  ];
+};
+
+/** Last, when all is verified. */
+export const startCleanUp = (site: RegistrySite): Block[] => {
+  const unit = cleanUpUnit(site);
+  if (unit === undefined) return [];
+  const host = onHost(registryHost(site));
+  return [
+    heading(md`Last`),
+    paragraph(
+      md`Let the clean-up start again. The retention of the site still applies: what it does not keep goes then.`,
+    ),
+    command(host, sh`systemctl start ${`${unit}.timer`} && systemctl is-active ${`${unit}.timer`}`, {
+      expected: "active",
+    }),
+  ];
+};

@@ -33,6 +33,9 @@ export const onHost = (host: Host): Place => ({
   host: host.name,
 });
 
+/** Path of the runbook of a host. */
+export const runbookOf = ({ name }: { readonly name: string }): string => `runbooks/${name}.md`;
+
 /** The program that a delivery leaves on its host: it verifies and rolls back without the workstation. */
 export const deliveryProgram = (name: Delivery["name"]): string => `/var/lib/registry-warden/${name}/delivery.sh`;
 

@@ -1,10 +1,11 @@
 import { probeUnit } from "../hosts/probe";
 import { isClusterProbe, type Probe } from "../site/monitoring";
-import { hasCluster, hasRegistry, registryHost, type Site } from "../site/schema";
+import { type ClusterSite, hasCluster, hasRegistry, registryHost, type Site } from "../site/schema";
 import { deployMonitoring, inCluster, kubectl, logs } from "./cluster";
 import { type Block, command, paragraph } from "./document";
-import { deployHosts, onHost, WORKSTATION } from "./places";
+import { onHost, WORKSTATION } from "./places";
 import { md, sh } from "./prose";
+import { wardenHere } from "./warden";
 
 /** The last run of a probe, and its own words. */
 export const lastRun = (site: Site, probe: Probe): Block[] => {
@@ -12,20 +13,34 @@ export const lastRun = (site: Site, probe: Probe): Block[] => {
   if (isClusterProbe(probe))
     return hasCluster(site)
       ? [
-          inCluster(sh`${kubectl(site)} get cronjob ${name}`, `NAME…\n${name}…`),
+          scheduled(site, name),
           logs(sh`${kubectl(site)} logs --selector ${`app.kubernetes.io/name=${name}`} --tail 20`),
         ]
       : [];
   if (!hasRegistry(site)) return [];
   return [
-    command(onHost(registryHost(site)), sh`systemctl list-timers --all --no-pager ${`${probeUnit(name)}.timer`}`, {
-      expected: "NEXT…\n…",
-    }),
-    command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`, {
-      expected: "…",
-    }),
+    command(onHost(registryHost(site)), sh`systemctl is-active ${`${probeUnit(name)}.timer`}`, { expected: "active" }),
+    command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`),
   ];
 };
+
+/** The column that matters is SUSPEND: a run by hand works, and the alert ends, also while it is True. */
+const scheduled = (site: ClusterSite, name: string): Block =>
+  inCluster(sh`${kubectl(site)} get cronjob ${name}`, `NAME…\n${name}…False…`);
+
+/** What starts the runs by themselves again, of a probe in the cluster: nothing else does it where it is suspended. */
+export const resume = (site: Site, probe: Probe): Block[] =>
+  isClusterProbe(probe) && hasCluster(site)
+    ? [
+        paragraph(
+          md`${"True"} under SUSPEND: somebody suspended it, and that is the cause. Ask who and why, and let it run again:`,
+        ),
+        inCluster(
+          sh`${kubectl(site)} patch cronjob ${probe.name} --patch ${'{"spec":{"suspend":false}}'}`,
+          `cronjob.batch/${probe.name} patched…`,
+        ),
+      ]
+    : [];
 
 /** A run now, and its words. */
 export const runNow = (site: Site, probe: Probe): Block[] => {
@@ -39,14 +54,16 @@ export const runNow = (site: Site, probe: Probe): Block[] => {
           ),
           logs(sh`${kubectl(site)} logs --follow ${`job/${name}-now`}`),
           inCluster(sh`${kubectl(site)} delete job ${`${name}-now`}`, `job.batch "${name}-now" deleted…`),
+          paragraph(md`That run would have worked without the schedule too. Does the next one start by itself?`),
+          scheduled(site, name),
         ]
       : [];
   if (!hasRegistry(site)) return [];
   return [
     command(onHost(registryHost(site)), sh`systemctl start ${`${probeUnit(name)}.service`}`),
-    command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`, {
-      expected: "…",
-    }),
+    command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`),
+    paragraph(md`That run would have worked without the timer too. Does the next one start by itself?`),
+    command(onHost(registryHost(site)), sh`systemctl is-active ${`${probeUnit(name)}.timer`}`, { expected: "active" }),
   ];
 };
 
@@ -55,8 +72,14 @@ export const deployProbe = (site: Site, { runsOn }: Probe): Block[] =>
   runsOn === "cluster"
     ? [paragraph(md`If objects are missing, deploy them again:`), deployMonitoring]
     : [
-        paragraph(md`If the timer is missing, deliver the registries again, which brings it:`),
-        command(WORKSTATION, deployHosts(site), {
-          notRun: "it is the deploy of the runbook of the registry host, which is run there",
-        }),
+        paragraph(
+          md`If the timer is missing, deliver the registries again, which brings it. Terraform may see no change; this asks the host:`,
+        ),
+        ...(hasRegistry(site)
+          ? [
+              command(WORKSTATION, sh`${wardenHere} deliver ${registryHost(site).name} registry`, {
+                expected: "…registry is delivered…",
+              }),
+            ]
+          : []),
       ];

@@ -3,9 +3,9 @@ import { containerName, type PrivateService } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost, serviceInstance, serviceUrl } from "../site/schema";
 import { caFile, fetchAuthority, trustedByDocker } from "./authority";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
-import { runbookOf } from "./host-runbook";
 import { SYSTEMS } from "./image-target";
-import { onHost, sshTo, WORKSTATION } from "./places";
+import { startCleanUp, stopCleanUp } from "./maintenance";
+import { onHost, runbookOf, sshTo, WORKSTATION } from "./places";
 import { link, md, type Prose, plain, type Shell, sh } from "./prose";
 import {
   askForAccount,
@@ -61,7 +61,15 @@ const diagnose = (site: RegistrySite, service: PrivateService): Block[] => {
     command(onHost(host), sh`${wardenOnStore(site, service, { network: true })} diagnose ${url} ${STORE}`, {
       expected: `registry  ${url}\nstore     ${STORE}\nresult    nothing wrong`,
     }),
-    paragraph(md`Until it is repaired, let nothing collect garbage: what can be put back now cannot be put back then.`),
+    paragraph(
+      md`Read its column REMEDY, line by line; an image may be broken in several ways, and each of its tags counts, that of the commit too:`,
+    ),
+    list(
+      md`${"relink"}, and all that ${"repair"} does by itself: ${link(md`Repair without a rebuild`, `${REBUILD}#repair-without-a-rebuild`)}.`,
+      md`${"copy"}: this disk does not heal it, a registry that has the same image does: ${link(md`Copy what is lost`, `${REBUILD}#copy-what-is-lost`)}. There is none: build it again.`,
+      md`${"give-up"}: nothing heals it. Build it again below, and ${link(md`give up`, `${REBUILD}#give-up-what-nobody-builds-again`)} what nobody builds again, old tags above all.`,
+      md`Anything else: the command behind ${"next"} says it all.`,
+    ),
   ];
 };
 
@@ -70,26 +78,49 @@ const repair = (site: RegistrySite, service: PrivateService): Block[] => {
   const url = serviceUrl(site, service);
   const here = wardenOnStore(site, service, { network: true });
   const changing = wardenOnStore(site, service, { network: true, write: true });
-  const repairing = (...words: string[]) => sh`${changing} repair ${url} --storage ${STORE} ${words} --apply`.text;
+  const copying = wardenOnStore(site, service, { network: true, write: true, from: true });
   return [
     heading(md`Repair without a rebuild`),
     paragraph(
       md`A part that has only lost its link is still on the disk. This prints what it would put back, and changes nothing:`,
     ),
     command(onHost(host), sh`${here} repair ${url} --storage ${STORE}`, {
-      expected: `registry  ${url}\nplan      …action…\nremains   nothing broken…`,
+      expected: `registry  ${url}\nplan      …action…\nremains   …`,
     }),
     paragraph(md`If the plan is what you want:`),
     command(onHost(host), sh`${changing} repair ${url} --storage ${STORE} --apply`, {
       expected: `registry  ${url}\ndone      …action…\nremains   nothing broken…`,
     }),
     paragraph(
-      md`The column REMEDY of ${"diagnose"} tells what is left apart. Deal with every line, the tag of the commit too:`,
+      md`${"nothing broken"}: go to ${link(md`Verify`, `${REBUILD}#verify`)}. Otherwise it ends with ${1}, and its second table is what is left. Deal with every line of it.`,
     ),
-    list(
-      md`${"copy"}: this disk does not heal it, and another registry that has the same image does. Lost parts are copied by their digests, and every byte is checked: ${repairing("--from", "OTHER-REGISTRY")}`,
-      md`${"copy"} without such a registry, and ${"give-up"}: build it again, below. What nobody builds again is given up, by any name that the tables print, so that it does not stop the maintenance for ever. Its links go to a journal, whose ${"undo"} is printed: ${repairing("--discard", "NAME")}`,
+    heading(md`Copy what is lost`),
+    paragraph(
+      md`Another registry that has the same images: a mirror, the one from before a move. Lost parts are copied by their digests, and every byte is checked. Its account, if it asks for one, is ${["FROM_USER", "FROM_PASS"]} in the environment:`,
     ),
+    command(onHost(host), sh`read -rp 'other registry: ' from`),
+    command(onHost(host), sh`${copying} repair ${url} --storage ${STORE} --from "$from" --apply`, {
+      expected: `registry  ${url}\ndone      …action…\nremains   nothing broken…`,
+    }),
+  ];
+};
+
+/** What is lost for good stops the maintenance, which changes nothing that is not whole. */
+const giveUp = (site: RegistrySite, service: PrivateService): Block[] => {
+  const host = registryHost(site);
+  const url = serviceUrl(site, service);
+  const changing = wardenOnStore(site, service, { network: true, write: true });
+  return [
+    heading(md`Give up what nobody builds again`),
+    paragraph(
+      md`What is broken and stays so keeps the maintenance from its work for ever. Do this after a rebuild, so that a tag that was built again is left alone. Say one name as a table prints it, ${"team/app:1.0 (+1)"} for one; it goes with every tag that points at the same image. Its links go to a journal, and the command that puts them back is printed:`,
+    ),
+    command(onHost(host), sh`read -rp 'name: ' name`),
+    command(onHost(host), sh`${changing} repair ${url} --storage ${STORE} --discard "$name" --apply`, {
+      expected: `registry  ${url}\ndone      …action…\nremains   …`,
+      notRun: "it gives up an image that is broken: the drill of lost parts runs it",
+    }),
+    paragraph(md`Again with the next name, until it ends with ${"nothing broken"}.`),
   ];
 };
 
@@ -170,6 +201,10 @@ const verify = (site: RegistrySite, service: PrivateService): Block[] => {
     heading(md`Look for more`),
     paragraph(md`The disk shows what the registry does not list any more:`),
     bringWarden(site),
+    paragraph(
+      md`What was collected or given up leaves links to layers that are gone. They harm nobody; this removes them, and nothing else:`,
+    ),
+    command(onHost(host), sh`${wardenOnStore(site, service, { write: true })} scan ${STORE} --fix-layer-links`),
     command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`, { expected: WHOLE_STORE }),
     paragraph(
       md`Then find the cause: what deletes in ${containerName(service)}? A person with an account that may delete, or a job that is not ${"warden prune"}.`,
@@ -204,13 +239,16 @@ export const rebuildRunbook = (site: RegistrySite): Document | undefined => {
       paragraph(
         md`A client says "manifest unknown", "image can't be pulled" or "blob unknown", and the tag exists. ${link(md`The incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")} is how that came about once.`,
       ),
+      ...stopCleanUp(site),
       ...services.flatMap((service) => [
         ...(services.length === 1 ? [] : [paragraph(md`For ${containerName(service)}:`)]),
         ...diagnose(site, service),
         ...repair(site, service),
         ...imagesOf(site, service).flatMap((image) => throughCi(site, service, image)),
+        ...giveUp(site, service),
         ...verify(site, service),
       ]),
+      ...startCleanUp(site),
     ],
   };
 };

@@ -1,15 +1,16 @@
 import { NGINX, servicesUp } from "../hosts/compose";
 import { composeOf, registryDelivery } from "../hosts/registry";
 import { hasResolver } from "../site/host";
-import { containerName, dataDirectory, type Service } from "../site/registry";
+import { containerName, type Service } from "../site/registry";
 import { hasDns, privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
 import { cacert, fetchAuthority } from "./authority";
+import { certificateSection, servedCertificate } from "./certificate";
+import { firstAid, measured } from "./disk";
 import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
-import { runbookOf } from "./host-runbook";
 import { maintenanceRunbook, reclaim } from "./maintenance";
-import { compose, deliveryProgram, deployHosts, onHost, sshTo, WORKSTATION } from "./places";
+import { compose, deliveryProgram, deployHosts, onHost, runbookOf, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, type Shell, sh } from "./prose";
-import { resolverSections, rollBack } from "./resolver";
+import { deliverAgain, resolverSections, rollBack, toDeliverAgain } from "./resolver";
 import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 
 /** What a service answers to a request without credentials when all is well. */
@@ -49,10 +50,17 @@ const firstLook = (site: RegistrySite): Block[] => {
       ),
     ]),
     list(
-      md`${"502"}: the front runs and the registry behind it does not. Go on with that service below.`,
-      md`${"200"} from a private registry: another registry answers in its place. Restart the front: see below.`,
-      md`Nothing at all: the front, the host or the network is down.`,
+      md`${"502"} or ${"504"}: the front runs and the registry behind it does not. Go on with that service below.`,
+      md`${"200"} from a private registry: another registry answers in its place, and pushes go there. ${`${wardenHere.text} drift ${host.name}`} says what was changed: ${toDeliverAgain(host, "registry")}. Nothing was: restart the front, below.`,
+      md`${"000"} from a private registry alone: its certificate, below.`,
+      md`${"000"} from all: the front, the host or the network is down.`,
     ),
+    ...privateServices(site.registry).flatMap((service) => [
+      paragraph(
+        md`Is the certificate of ${containerName(service)} still good? If it says "will expire", it has ended: ${link(md`renew it`, certificateSection(site, service))}, and nothing else is wrong.`,
+      ),
+      servedCertificate(site, service),
+    ]),
     ...privateServices(site.registry).flatMap((service) => [
       paragraph(md`Can everything in ${containerName(service)} be pulled?`),
       ...verifyRegistry(site, service),
@@ -76,7 +84,7 @@ const oneService = (site: RegistrySite): Block[] => {
     command(onHost(host), sh`${compose(site)} restart "$service"`),
     command(onHost(host), sh`docker inspect --format ${"{{.State.Health.Status}}"} "$service"`),
     paragraph(
-      md`It says ${"starting"} for some seconds and then ${"healthy"}. The others are not touched by this: the front looks each name up again, and answers ${"502"} for a service that is down.`,
+      md`It says ${"starting"} for some seconds and then ${"healthy"}. The others are not touched by this: the front looks each name up again, and answers ${"502"} or ${"504"} for a service that is down.`,
     ),
     list(
       ...(authoritative.length === 0
@@ -103,65 +111,15 @@ const oneService = (site: RegistrySite): Block[] => {
 /** Tags of each repository, in the example of a plan. */
 const KEPT = 10;
 
-/** What can go at once, beginning with what nobody misses. A full disk breaks pushes, and does not break pulls. */
-const firstAid = (site: RegistrySite): Block[] => {
-  const host = registryHost(site);
-  const data = site.registry.services.map((service) => dataDirectory(site.registry, service));
-  const cache = site.registry.services.find(({ role }) => role === "proxy");
-  return [
-    paragraph(md`First aid, the least harm first. Is there enough after a step? Then stop.`),
-    paragraph(
-      md`Uploads that nobody finished, of more than a day ago. A registry removes them by itself after a week; a client that is at work never takes that long:`,
-    ),
-    command(
-      onHost(host),
-      sh`find ${data} -type d -path ${"*/_uploads/*"} -prune -mmin +1440 -exec rm -r -- {} + -printf ${"removed %p\\n"}`,
-    ),
-    paragraph(
-      md`Layers of images that have no name any more. What has a name stays: the maintenance and a rollback start from it:`,
-    ),
-    command(onHost(host), sh`docker system df && docker image prune --force`, {
-      expected: "TYPE…\n…",
-    }),
-    paragraph(
-      md`What other programs left on the same disk: the journal, and the backups of deliveries but the newest ones. They are small, and each is a way back:`,
-    ),
-    command(onHost(host), sh`journalctl --vacuum-time=14d && du -sh /root/*-backups`, { expected: "…" }),
-    ...(cache === undefined
-      ? []
-      : [
-          paragraph(
-            md`A cache. It fills again as images are pulled, so this costs time and the limits of its upstream, and no image:`,
-          ),
-          command(
-            onHost(host),
-            sh`docker stop ${containerName(cache)} && rm -rf ${`${dataDirectory(site.registry, cache)}/docker`} && docker start ${containerName(cache)}`,
-          ),
-        ]),
-    ...privateServices(site.registry).map((service) =>
-      paragraph(
-        site.registry.maintenance?.cleanUp === undefined
-          ? md`${containerName(service)} is never emptied by hand.`
-          : md`${containerName(service)} is never emptied by hand. Its clean-up frees space by the policy of the site. 16 MiB are kept for it in ${`${dataDirectory(site.registry, service)}/.registry-warden-reserve`}, which it gives up when it begins.`,
-      ),
-    ),
-  ];
-};
-
-const disk = (site: RegistrySite): Block[] => {
-  const host = registryHost(site);
-  const data = site.registry.services.map((service) => dataDirectory(site.registry, service));
-  return [
-    heading(md`The disk is full`),
-    command(onHost(host), sh`df -h ${data}`, { expected: "Filesystem…\n…" }),
-    command(onHost(host), sh`du -sh ${data}`, { expected: data.map((directory) => `…${directory}`).join("\n") }),
-    ...firstAid(site),
-    ...(site.registry.maintenance === undefined ? planByHand(site) : reclaim(site)),
-    paragraph(
-      md`Never run ${"garbage-collect -m"}: on this version of the registry it deletes the parts of images that are in use. That was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
-    ),
-  ];
-};
+const disk = (site: RegistrySite): Block[] => [
+  heading(md`The disk is full`),
+  ...measured(site),
+  ...firstAid(site),
+  ...(site.registry.maintenance === undefined ? planByHand(site) : reclaim(site)),
+  paragraph(
+    md`Never run ${"garbage-collect -m"}: on this version of the registry it deletes the parts of images that are in use. That was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
+  ),
+];
 
 /** Of a site without maintenance. */
 const planByHand = (site: RegistrySite): Block[] =>
@@ -195,11 +153,15 @@ const change = (site: RegistrySite): Block[] => {
     command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, {
       expected: `site: …\n${host.name}: as the site has it`,
     }),
+    paragraph(
+      md`Anything else: it prints what differs, and the command that comes next: ${toDeliverAgain(host, "registry")}.`,
+    ),
+    ...deliverAgain(host, "registry"),
     heading(md`Take it back`, 3),
     paragraph(
       md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} on the host (UTC): configurations, not images. The newest of the host's, these and those of its names, is what a rollback goes to; name another with ${"--to"}:`,
     ),
-    ...rollBack(host, program),
+    ...rollBack(host, "registry"),
   ];
 };
 

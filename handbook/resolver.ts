@@ -1,9 +1,10 @@
+import type { Delivery } from "../hosts/delivery";
 import { dnsDelivery } from "../hosts/resolver";
 import { type DnsHost, linkOf, type ManagedHost } from "../site/host";
 import type { DnsSite } from "../site/schema";
 import { type Block, command, heading, list, paragraph, table } from "./document";
-import { deliveryProgram, onHost, WORKSTATION } from "./places";
-import { md, plain, sh } from "./prose";
+import { deliveryProgram, onHost, runbookOf, WORKSTATION } from "./places";
+import { link, md, type Prose, plain, sh } from "./prose";
 import { wardenHere } from "./warden";
 
 /** systemd-resolved gives a silent server up after five seconds (measured; 252, 255 and 257 agree). */
@@ -39,22 +40,43 @@ const look = (host: DnsHost): Block =>
         expected: `Link … (${linkOf(host.resolver).interface}): ${host.resolver.nameservers.join(" ")}`,
       });
 
-/**
- * The commands that take the last delivery to a host back.
- *
- * @param program what the delivery left on the host
- */
-export const rollBack = (host: ManagedHost, program: string): Block[] => [
+const DELIVERED: Readonly<Record<Delivery["name"], string>> = { dns: "names", registry: "registries" };
+
+/** Leads to what deliverAgain writes. */
+export const toDeliverAgain = (host: ManagedHost, delivery: Delivery["name"]): Prose =>
+  link(md`deliver them again`, `${runbookOf(host)}#deliver-the-${DELIVERED[delivery]}-again`);
+
+/** The commands that make a host as the site has it, also where Terraform sees no change. */
+export const deliverAgain = (host: ManagedHost, delivery: Delivery["name"]): Block[] => [
+  heading(md`Deliver the ${plain(DELIVERED[delivery])} again`, 3),
+  paragraph(
+    md`Terraform compares the site with what it once delivered. Of a host that somebody changed by hand, that was rolled back or that was rebuilt it says "no changes". This asks the host itself, shows what would change, and changes nothing:`,
+  ),
+  command(WORKSTATION, sh`${wardenHere} deliver ${host.name} ${delivery} --dry-run`, {
+    expected: `site: …\n${host.name}: ${delivery} …`,
+  }),
+  paragraph(
+    md`Is it what you want? Then deliver: the scripts and the transaction are those of a deploy, with its backup, its checks, its confirmation and its way back.`,
+  ),
+  command(WORKSTATION, sh`${wardenHere} deliver ${host.name} ${delivery}`, {
+    expected: `…\n${host.name}: ${delivery} is delivered…`,
+  }),
+];
+
+/** The commands that take the last delivery to a host back. */
+export const rollBack = (host: ManagedHost, delivery: Delivery["name"]): Block[] => [
   command(WORKSTATION, sh`${wardenHere} rollback ${host.name} --dry-run`, {
     expected: `${host.name}: has …\n${host.name}: would go back to …`,
   }),
   command(WORKSTATION, sh`${wardenHere} rollback ${host.name}`, { expected: `…\n${host.name}: rolled back; …` }),
   paragraph(
-    md`Terraform does not know of it: the next deploy would not change the host again. The last line of the output is the command that delivers once more. Verify as above.`,
+    md`What each backup holds is said behind its name. One that was "edited by hand" holds that edit: it is no good state to go back to. Terraform does not know of a rollback, and the next deploy would not change the host again: ${toDeliverAgain(host, delivery)} when the cause is gone. Verify as above.`,
   ),
   paragraph(md`Without the workstation, the same on the host:`),
-  command(onHost(host), sh`bash ${program} difference`),
-  command(onHost(host), sh`bash ${program} rollback`, { expected: `…\n${host.name}: rolled back; …` }),
+  command(onHost(host), sh`bash ${deliveryProgram(delivery)} difference`),
+  command(onHost(host), sh`bash ${deliveryProgram(delivery)} rollback`, {
+    expected: `…\n${host.name}: rolled back; …`,
+  }),
 ];
 
 /** The part of a host's runbook that is about its names. */
@@ -91,6 +113,9 @@ export const resolverSections = (site: DnsSite, host: DnsHost): Block[] => {
       expected: `site: …\n${host.name}: as the site has it`,
     }),
     paragraph(
+      md`Anything else: it prints what differs, and the command that comes next: ${toDeliverAgain(host, "dns")}, unless what differs is right. Then it belongs into the site.`,
+    ),
+    paragraph(
       md`If ${internal.name} is not ${internal.address} there, ask the primary itself. No answer means that the resolver is down, and not this host:`,
     ),
     command(onHost(host), sh`dig +short +time=3 +tries=1 ${`@${primary}`} ${internal.name}`, {
@@ -112,11 +137,12 @@ export const resolverSections = (site: DnsSite, host: DnsHost): Block[] => {
     command(WORKSTATION, sh`npm run cdktf -- deploy dns`, {
       expected: `…${host.name}: dns is delivered…`,
     }),
+    ...deliverAgain(host, "dns"),
     heading(md`Take it back`, 3),
     paragraph(
       md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} on the host (UTC). First see which there are and what would change, then roll back to the newest, or name one with ${"--to"}:`,
     ),
-    ...rollBack(host, program),
+    ...rollBack(host, "dns"),
     ...(host.resolver.kind === "systemd-resolved"
       ? []
       : [

@@ -1,20 +1,87 @@
 import { containerName, dataDirectory, type PrivateService } from "../site/registry";
-import { privateServices, type RegistrySite, registryHost } from "../site/schema";
-import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
-import { runbookOf } from "./host-runbook";
-import { compose, onHost } from "./places";
-import { link, md, plain, sh } from "./prose";
+import { hostProbes, privateServices, type RegistrySite, registryHost } from "../site/schema";
+import { ROTATION } from "./certificate";
+import { type Block, command, type Document, heading, list, paragraph, steps, table } from "./document";
+import { compose, onHost, WORKSTATION } from "./places";
+import { link, md, type Prose, plain, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { bringWarden, STORE, verifyRegistry, WHOLE_STORE, wardenOnStore } from "./warden";
+import { bringWarden, STORE, verifyRegistry, WHOLE_STORE, wardenHere, wardenOnStore } from "./warden";
+
+const restoreHeading = (service: PrivateService): Prose => md`Restore ${containerName(service)}`;
+
+/** What is in no copy of the data and in no repository: the operator has each, and brings it. */
+const broughtByOperator = (site: RegistrySite): Block => {
+  const { services, maintenance } = site.registry;
+  const builders = Object.values(site.ci?.secrets ?? {});
+  const probes = hostProbes(site);
+  return table(
+    [md`file`, md`what it is`, md`who uses it`],
+    [
+      ...privateServices(site.registry).flatMap((service) => [
+        [
+          md`${service.htpasswd}`,
+          md`the accounts of ${containerName(service)}, mode ${"0600"}`,
+          md`everybody who pulls or pushes; CI${builders.length === 0 ? md`` : md` (${builders})`}, the probe and the maintenance, each with an account of its own`,
+        ],
+        [md`${service.tls.certificate}`, md`its certificate with its chain`, md`the front`],
+        [md`${service.tls.key}`, md`the key of the certificate, mode ${"0600"}`, md`the front`],
+      ]),
+      ...services.flatMap((service) =>
+        service.role === "proxy" && service.credentialsFile !== undefined
+          ? [
+              [
+                md`${service.credentialsFile}`,
+                md`an env file, mode ${"0600"}`,
+                md`${containerName(service)}, at its upstream`,
+              ],
+            ]
+          : [],
+      ),
+      ...(maintenance === undefined
+        ? []
+        : [
+            [
+              md`${maintenance.credentialsFile}`,
+              md`an env file, mode ${"0600"}`,
+              md`the maintenance, with an account that may push`,
+            ],
+          ]),
+      ...probes.flatMap(({ name, credentials }) =>
+        credentials === undefined
+          ? []
+          : [[md`${credentials.file}`, md`an env file, mode ${"0600"}`, md`the probe ${name}`]],
+      ),
+    ],
+  );
+};
+
+/** A host that was installed again, before its data are put back. */
+const newHost = (site: RegistrySite): Block[] => {
+  const host = registryHost(site);
+  return [
+    heading(md`A new host`),
+    steps(
+      md`Install it with the address ${host.address}, SSH for ${host.ssh.user}, Docker and its compose plugin.${host.ssh.hostKey === undefined ? md`` : md` Put its new key into ${"ssh.hostKey"} of the site: ${link(md`the key of a host`, `${ROTATION}#the-key-with-which-you-deploy`)}.`}`,
+      md`Bring what is in no repository: the files below. ${link(md`Credentials and certificates`, ROTATION)} says how each is made if it is lost.`,
+    ),
+    broughtByOperator(site),
+    paragraph(
+      md`Is all of it there? This asks the host, names every file that is missing or will not do as ${"operator's file"}, and changes nothing. What the delivery itself brings is still absent. When no ${"operator's file"} is named any more, go on:`,
+    ),
+    command(WORKSTATION, sh`${wardenHere} deliver ${host.name} --dry-run`, { expected: "site: …" }),
+    paragraph(md`Deliver. Terraform would say "no changes": it compares with the host that is gone.`),
+    command(WORKSTATION, sh`${wardenHere} deliver ${host.name}`, { expected: "…is delivered…" }),
+  ];
+};
 
 const restore = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const data = dataDirectory(site.registry, service);
   const beside = `${data}.before-restore`;
   return [
-    heading(md`Restore ${containerName(service)}`),
+    heading(restoreHeading(service)),
     paragraph(
-      md`Stop it: nobody may push while files are put back. The front answers ${502} meanwhile, the other services go on.`,
+      md`Stop it: nobody may push while files are put back. The front answers ${502} or ${504} meanwhile, the other services go on.`,
     ),
     command(onHost(host), sh`${compose(site)} stop ${containerName(service)}`),
     paragraph(md`Keep what is there. It may hold parts that the copy lacks:`),
@@ -55,8 +122,9 @@ export const restoreRunbook = (site: RegistrySite): Document | undefined => {
       list(
         md`Restore only what is gone. Single broken images are repaired: ${link(md`An image cannot be pulled`, REBUILD)}.`,
         md`Caches are not restored. They fill by themselves.`,
-        md`If the whole host is gone: install it, then ${link(md`deploy`, `${runbookOf(registryHost(site))}#change-it`)}, then restore.`,
+        md`If the whole host is gone, begin with ${link(md`a new host`, "runbooks/restore.md#a-new-host")}. If only data are gone, begin with ${services.map((service) => link(restoreHeading(service), `runbooks/restore.md#restore-${containerName(service)}`))}.`,
       ),
+      ...newHost(site),
       ...services.flatMap((service) => restore(site, service)),
       heading(md`Times of the tags`),
       paragraph(

@@ -1,8 +1,9 @@
+import { NGINX } from "../hosts/compose";
 import { unitOf } from "../hosts/systemd-unit";
 import { IN_USE_REPOSITORY } from "../registry/in-use/report";
 import type { Probe } from "../site/monitoring";
 import { pushSecret } from "../site/probe-walk";
-import { containerName, type PrivateService, type ProxyService } from "../site/registry";
+import { containerName, PROBE_ACCOUNT, type PrivateService, type ProxyService } from "../site/registry";
 import {
   type ClusterSite,
   hasCluster,
@@ -19,12 +20,14 @@ import {
   serviceUrl,
 } from "../site/schema";
 import { caFile, fetchAuthority } from "./authority";
+import { certificateHeading, ROTATION, servedCertificate } from "./certificate";
 import { deployMonitoring, inCluster, kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, type Place, paragraph, steps } from "./document";
 import { SYSTEMS } from "./image-target";
 import { compose, onHost, WORKSTATION } from "./places";
 import { runNow } from "./probe-runs";
-import { md, plain, sh } from "./prose";
+import { link, md, plain, sh } from "./prose";
+import { TAG_DELETED } from "./undelete-runbook";
 import { askForAccount, intact, wardenHere } from "./warden";
 
 const passwords = (site: RegistrySite, service: PrivateService): Block[] => {
@@ -49,12 +52,15 @@ const passwords = (site: RegistrySite, service: PrivateService): Block[] => {
       sh`{ grep -v "^$account:" ${`${service.htpasswd}.before`}; printf '%s\\n' "$line"; } > ${service.htpasswd}`,
     ),
     command(onHost(host), sh`${compose(site)} restart ${containerName(service)}`),
-    paragraph(md`Verify with the new password, then with the old one, which has to be refused:`),
+    paragraph(md`Verify with the new password:`),
     ...fetchAuthority(site, service),
     askForAccount(WORKSTATION),
     command(WORKSTATION, sh`${wardenHere} verify ${url} --newest 1 ${caFile(site, service)}`, {
       expected: intact(site, service),
     }),
+    paragraph(
+      md`Then the same with the old one, which has to be refused: ${"401"}, and not one line of what is expected above.`,
+    ),
     paragraph(md`To take it back:`),
     command(
       onHost(host),
@@ -78,6 +84,24 @@ const writeSecret = (site: ClusterSite, secret: string, done: "configured" | "�
   inCluster(
     sh`printf 'REG_USER=%s\\nREG_PASS=%s\\n' "$REG_USER" "$REG_PASS" | ${kubectl(site)} create secret generic ${secret} --from-env-file /dev/stdin --dry-run=client --output yaml | ${kubectl(site)} apply --filename -`,
     `secret/${secret} ${done}`,
+  ),
+];
+
+/** What somebody may have done with a password: every account of an htpasswd file may do everything. */
+const leaked = (site: RegistrySite): Block[] => [
+  heading(md`A password leaked`),
+  paragraph(
+    md`Whoever has the password of an account can **pull, push and delete** everything in that registry: an htpasswd file knows no rights. ${PROBE_ACCOUNT} alone can only pull, because the front refuses everything else with ${403}; whoever reaches the registry past the front is refused nothing. First give the account a new password, as below: the old one is refused from then on. Then see what it was used for, as far back as the log of the front goes. Which account, and what did it change?`,
+  ),
+  command(onHost(registryHost(site)), sh`read -rp 'account: ' account`),
+  command(
+    onHost(registryHost(site)),
+    sh`${compose(site)} logs --no-log-prefix ${NGINX} | grep -F -- " $account [" | grep -E ${'"(PUT|PATCH|POST|DELETE) '} || echo 'it changed nothing'`,
+  ),
+  list(
+    md`Addresses that are none of yours are the leak, the others are CI and the maintenance. ${"PUT …/manifests/TAG"} is a push: what is under that tag now is not to be trusted. Push it again from where it was built.`,
+    md`${"DELETE"}: ${link(md`A tag was deleted`, TAG_DELETED)} puts it back, until the next clean-up.`,
+    md`Whatever else reads that password: each section below names where it is kept.`,
   ),
 ];
 
@@ -110,7 +134,7 @@ const pushAccount = (site: Site, probe: Probe): Block[] => {
   if (!workloads || credentials?.from !== "existing-secret" || !hasCluster(site)) return [];
   return [
     paragraph(
-      md`What runs is reported in the registry with an account that may push to ${IN_USE_REPOSITORY}, from a Secret of its own. ${mustReport(site, probe) ? md`Without it the clean-up refuses to remove anything:` : md`Without it nothing is reported, and a clean-up cannot know what runs:`}`,
+      md`What runs is reported in the registry with an account that may push to ${IN_USE_REPOSITORY}, which ${PROBE_ACCOUNT} may not, from a Secret of its own. ${mustReport(site, probe) ? md`Without it the clean-up refuses to remove anything:` : md`Without it nothing is reported, and a clean-up cannot know what runs:`}`,
     ),
     ...writeSecret(site, pushSecret(credentials), "…"),
   ];
@@ -185,17 +209,12 @@ const upstream = (site: RegistrySite, service: ProxyService): Block[] => {
 const certificate = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const { certificate: file, key } = service.tls;
-  const connection = serviceInstance(site, service);
   return [
-    heading(md`The certificate of ${serviceInstance(site, service)}`),
+    heading(certificateHeading(site, service)),
     paragraph(
       md`nginx reads ${file} and ${key} with each new connection. A broken one fails this port alone, and nothing has to be restarted. When does the one that is served end? One that has ended is why clients say ${"certificate has expired"}:`,
     ),
-    command(
-      WORKSTATION,
-      sh`openssl s_client -connect ${connection} -servername ${service.serverName} < /dev/null 2> /dev/null | openssl x509 -noout -enddate`,
-      { expected: "notAfter=…" },
-    ),
+    servedCertificate(site, service),
     paragraph(
       md`Put the new ones beside the old, as ${`${file}.new`} and ${`${key}.new`}, the certificate with its chain. Check the pair before anybody sees it: its name, its end, and that both belong together:`,
     ),
@@ -237,12 +256,11 @@ const deployKey = (): Block[] => [
   ),
 ];
 
-export const ROTATION = "runbooks/rotate-credentials.md";
-
 /** Passwords, keys and certificates, one section each; undefined where the site has none. */
 export const rotationRunbook = (site: Site): Document | undefined => {
   const ofRegistry = (blocks: (given: RegistrySite) => Block[]): Block[] => (hasRegistry(site) ? blocks(site) : []);
   const sections = [
+    ...ofRegistry((given) => (privateServices(given.registry).length === 0 ? [] : leaked(given))),
     ...ofRegistry((given) => privateServices(given.registry).flatMap((service) => passwords(given, service))),
     ...probeAccount(site),
     ...ofRegistry(maintenanceAccount),

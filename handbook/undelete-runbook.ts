@@ -1,31 +1,13 @@
-import { unitOf } from "../hosts/systemd-unit";
 import { containerName, type PrivateService } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost, serviceUrl } from "../site/schema";
 import { type Block, command, type Document, heading, list, paragraph } from "./document";
+import { startCleanUp, stopCleanUp } from "./maintenance";
 import { onHost } from "./places";
 import { link, md, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { bringWardenToAsk, STORE, verifyRegistry, wardenOnStore } from "./warden";
 
 export const TAG_DELETED = "runbooks/tag-deleted.md";
-
-/** What takes what is to be put back; none where nothing collects garbage here. */
-const cleanUpTimer = ({ registry }: RegistrySite): string | undefined =>
-  registry.maintenance?.cleanUp === undefined ? undefined : unitOf("clean-up");
-
-/** Keeps the bytes that are still on the disk there. */
-export const stopCleanUp = (site: RegistrySite): Block[] => {
-  const unit = cleanUpTimer(site);
-  return [
-    heading(md`First`),
-    paragraph(
-      md`The bytes are on the disk until the next garbage collection, and gone after it. Keep it from starting, and stop it if it is at work:`,
-    ),
-    unit === undefined
-      ? paragraph(md`The site has no clean-up: stop whatever else collects garbage there, a cron entry for one.`)
-      : command(onHost(registryHost(site)), sh`systemctl stop ${`${unit}.timer`} ${`${unit}.service`}`),
-  ];
-};
 
 const putBack = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = onHost(registryHost(site));
@@ -57,18 +39,6 @@ const putBack = (site: RegistrySite, service: PrivateService): Block[] => {
     paragraph(
       md`There is nothing to take back: nothing that was there has changed. What should have stayed deleted is deleted as before.`,
     ),
-  ];
-};
-
-export const startCleanUp = (site: RegistrySite): Block[] => {
-  const unit = cleanUpTimer(site);
-  if (unit === undefined) return [];
-  return [
-    heading(md`Last`),
-    paragraph(
-      md`Let the clean-up start again. The retention of the site still applies: what it does not keep goes then.`,
-    ),
-    command(onHost(registryHost(site)), sh`systemctl start ${`${unit}.timer`}`),
   ];
 };
 

@@ -50,13 +50,15 @@ interface Access {
   readonly network?: boolean;
   /** Whether it reads its standard input; default: it does not. */
   readonly input?: boolean;
+  /** Whether it asks another registry, with the account of FROM_USER and FROM_PASS; default: it does not. */
+  readonly from?: boolean;
 }
 
 /** `warden` on the registry host, on the data of one service, which it sees as STORE. */
 export const wardenOnStore = (
   site: RegistrySite,
   service: Service,
-  { write = false, network = false, input = false }: Access = {},
+  { write = false, network = false, input = false, from = false }: Access = {},
 ): Shell => {
   const data = dataDirectory(site.registry, service);
   const program = join("/opt", "warden.mjs");
@@ -67,6 +69,7 @@ export const wardenOnStore = (
     ...(authority === undefined
       ? []
       : [sh`--env ${`NODE_EXTRA_CA_CERTS=${AUTHORITY}`} --volume ${`${authority}:${AUTHORITY}:ro`}`]),
+    ...(from ? [sh`--env FROM_USER --env FROM_PASS`] : []),
     sh`--volume ${`${data}:${STORE}${write ? "" : ":ro"}`}`,
     sh`--volume ${`${PROGRAM}:${program}:ro`}`,
     imageReference(wardenImage(site)),

@@ -12,10 +12,11 @@ import {
 import { caFile, fetchAuthority } from "./authority";
 import { kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph } from "./document";
+import { startCleanUp, stopCleanUp } from "./maintenance";
 import { WORKSTATION } from "./places";
 import { link, md, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
-import { startCleanUp, stopCleanUp, TAG_DELETED } from "./undelete-runbook";
+import { TAG_DELETED } from "./undelete-runbook";
 import { askForAccount, wardenHere } from "./warden";
 
 export const WORKLOAD_IMAGE = "runbooks/workload-image.md";

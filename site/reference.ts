@@ -10,6 +10,7 @@ const node = { repository: "node", tag: "26.9.0-slim" };
 export default defineSite({
   name: "reference",
   state: { backend: "local", directory: "state" },
+  contact: { owner: "whoever is on call for the cluster", escalation: "the maintainer of this repository" },
 
   dns: {
     internal: { name: `idrac.${internalDomain}`, address: "192.168.1.4" },

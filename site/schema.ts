@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { ci } from "./ci";
-import { address, domainName, duplicates, label, record } from "./fields";
+import { address, domainName, duplicates, label, line, record } from "./fields";
 import { type DnsHost, hasResolver, host, isDeferred, isManaged, type ManagedHost } from "./host";
 import type { Image } from "./image";
 import {
@@ -23,6 +23,13 @@ const fields = record({
   /** What the states of its stacks are named after. Default: the name of its file. */
   name: label.optional(),
   state,
+  /** Whom the documents name to whoever is on call. */
+  contact: record({
+    /** Who answers for what the site describes: a person, a team, a channel. */
+    owner: line,
+    /** Whom to wake when that is not enough. Default: nobody is named. */
+    escalation: line.optional(),
+  }).optional(),
   /** Names by which the hosts verify what they resolve: beside hosts with a resolver. */
   dns: record({
     /** A name that the primary resolvers alone know, and its address. */

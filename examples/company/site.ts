@@ -19,6 +19,7 @@ const resolved = (netInterface: string) => ({
 export default defineSite({
   name: "company",
   state: { backend: "s3", bucket: "corp-terraform", region: "eu-central-1", keyPrefix: "registry" },
+  contact: { owner: "platform team, #platform", escalation: "infrastructure's on-call phone" },
   dns: { internal: { name: "ldap.corp.example", address: "10.20.0.10" }, external: "example.org" },
   hosts: [
     { name: "registry", title: "registry VM", address: "10.20.1.10", ssh, resolver: resolved("ens192") },

@@ -60,6 +60,8 @@ const another: WholeInput = JSON.parse(
       ["ghcr", "packages"],
       ["quay", "pier"],
       ["unreachable when the change was made", "switched off"],
+      ["whoever is on call for the cluster", "the night shift"],
+      ["the maintainer of this repository", "its neighbor"],
     ] as const
   ).reduce((json, [from, to]) => json.replaceAll(new RegExp(from, "g"), to), JSON.stringify(reference)),
 );
@@ -439,4 +441,12 @@ test("every page says that it is generated, and from what, and lacks nothing", (
 test("the same site gives the same documents, without a trace of the machine", () => {
   expect([...pagesOf(reference)]).toEqual([...pages]);
   for (const [, text] of pages) expect(text).not.toContain(root);
+});
+
+test("runbooks and pages of alerts begin with whom to ask, and with nobody where the site names nobody", () => {
+  const named = "**Owner:** somebody \\#1. **No way out within half an hour:** somebody else";
+  const given = pagesOf({ ...reference, contact: { owner: "somebody #1", escalation: "somebody else" } });
+  for (const [path, text] of given)
+    expect([path, text.split("\n")[4] === named]).toEqual([path, /^(runbooks|alerts)\//.test(path)]);
+  expect([...pagesOf({ ...reference, contact: undefined }).values()].filter((text) => /Owner:/.test(text))).toEqual([]);
 });

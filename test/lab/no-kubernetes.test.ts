@@ -83,7 +83,7 @@ describeWithHosts(
       for (const file of ["probe", "maintenance"])
         put(`/etc/registry/${file}.env`, "600", `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`);
       hosts.ssh("vm", `echo ${HOST} ${service.serverName} >>/etc/hosts`);
-      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(site), "terraform apply"));
+      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(site)));
       hosts.ssh("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
       hosts.ssh(
         "vm",

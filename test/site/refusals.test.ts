@@ -22,6 +22,22 @@ const service = (site: Bent, name: string): Bent => site.registry.services.find(
 /** One failing case for each rule: what is bent, and the beginning and a part of the line that names it. */
 const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: string][] = [
   [
+    "a contact that names nobody",
+    (site) => {
+      site.contact = { escalation: "somebody" };
+    },
+    "contact.owner: ",
+    "a line of text that is not empty",
+  ],
+  [
+    "a contact of two lines",
+    (site) => {
+      site.contact.escalation = "one\nanother";
+    },
+    "contact.escalation: ",
+    "a line of text that is not empty",
+  ],
+  [
     "a host with one resolver",
     (site) => host(site, "pve").resolver.nameservers.pop(),
     "hosts[0].resolver.nameservers: ",
