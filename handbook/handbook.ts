@@ -1,10 +1,21 @@
 import { hasResolver } from "../site/host";
-import { deferredHosts, hasDns, hasRegistry, isMonitored, managedHosts, runsRegistry, type Site } from "../site/schema";
+import {
+  deferredHosts,
+  dnsHosts,
+  hasDns,
+  hasRegistry,
+  isMonitored,
+  managedHosts,
+  runsRegistry,
+  type Site,
+} from "../site/schema";
 import { alertPages } from "./alert-page";
 import { catalog } from "./catalog";
-import { type Document, heading, list, paragraph, render } from "./document";
+import { type Block, type Document, heading, list, paragraph, render } from "./document";
+import { DRILLS, HOST_PAGE } from "./drills";
 import { deferredRunbook, hostRunbook } from "./host-runbook";
 import { imagePipelines, imagePipelinesPage } from "./image-pipeline";
+import { runbookOf } from "./places";
 import { prometheusFiles, prometheusPage } from "./prometheus";
 import { link, md, plain } from "./prose";
 import { rebuildRunbook } from "./rebuild-runbook";
@@ -61,22 +72,42 @@ const index = (described: readonly Document[], run: readonly Document[], alerts:
   ],
 });
 
-/** On top of what is read at three in the morning. */
-const withContact = ({ contact }: Site, documents: readonly Document[]): readonly Document[] => {
-  if (contact === undefined) return documents;
-  const named = paragraph(
-    md`**Owner:** ${plain(contact.owner)}${contact.escalation === undefined ? md`` : md`. **No way out within half an hour:** ${plain(contact.escalation)}`}`,
-  );
-  return documents.map((document) => ({ ...document, body: [named, ...document.body] }));
+const contactOf = ({ contact }: Site): Block[] =>
+  contact === undefined
+    ? []
+    : [
+        paragraph(
+          md`**Owner:** ${plain(contact.owner)}${contact.escalation === undefined ? md`` : md`. **No way out within half an hour:** ${plain(contact.escalation)}`}`,
+        ),
+      ];
+
+/** How long it may take: where a drill begins with the page. */
+const drilled = (site: Site, { path }: Document): Block[] => {
+  const isHost = dnsHosts(site).some((host) => host.resolver.kind === "resolv.conf" && runbookOf(host) === path);
+  const all = Object.entries(DRILLS).filter(([, { page }]) => page === (isHost ? HOST_PAGE : path));
+  return all.length === 0
+    ? []
+    : [
+        paragraph(
+          md`**As drilled:** ${all.map(([incident, { commands, seconds }]) => plain(`${incident}: ${commands} commands, ${seconds} s`))}`,
+        ),
+      ];
 };
+
+/** On top of what is read at three in the morning. */
+const withHead = (site: Site, documents: readonly Document[]): readonly Document[] =>
+  documents.map((document) => ({
+    ...document,
+    body: [...contactOf(site), ...drilled(site, document), ...document.body],
+  }));
 
 /** The pages of a site's handbook. @param more pages about the program, which are linked beside those about the site */
 export const documentsOf = (site: Site, more: readonly Document[] = []): Document[] => {
   const pipelines = imagePipelinesPage(site);
   const own = [pipelines, prometheusPage(site)].filter((page) => page !== undefined);
   const described = [catalog(site), siteReference(), ...own, ...more];
-  const run = withContact(site, runbooks(site));
-  const alerts = withContact(site, isMonitored(site) ? alertPages(site) : []);
+  const run = withHead(site, runbooks(site));
+  const alerts = withHead(site, isMonitored(site) ? alertPages(site) : []);
   return [index(described, run, alerts), ...described, ...run, ...alerts];
 };
 

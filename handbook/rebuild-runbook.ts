@@ -202,9 +202,9 @@ const verify = (site: RegistrySite, service: PrivateService): Block[] => {
     paragraph(md`The disk shows what the registry does not list any more:`),
     bringWarden(site),
     paragraph(
-      md`What was collected or given up leaves links to layers that are gone. They harm nobody; this removes them, and nothing else:`,
+      md`What was collected or given up leaves links to layers that are gone. They harm nobody. This lists them, removes them, and nothing else:`,
     ),
-    command(onHost(host), sh`${wardenOnStore(site, service, { write: true })} scan ${STORE} --fix-layer-links`),
+    command(onHost(host), sh`${wardenOnStore(site, service, { write: true })} scan ${STORE} --fix-layer-links || true`),
     command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`, { expected: WHOLE_STORE }),
     paragraph(
       md`Then find the cause: what deletes in ${containerName(service)}? A person with an account that may delete, or a job that is not ${"warden prune"}.`,

@@ -236,12 +236,15 @@ describe("every alert", () => {
 
   test.each(alerts)("%s has a page with what it means, its impact, diagnosis and mitigation", (alert) => {
     const page = pages.get(`alerts/${alert}.md`) ?? "";
+    const stopsCleanUp = /IntegrityFailure|MassLoss|CoverageLost/.test(alert);
     expect(anchors(page).filter((anchor) => !/registry\.|^(pve|registry-vm)(-1)?$/.test(anchor))).toEqual([
       alert.toLowerCase(),
+      ...(stopsCleanUp ? ["first"] : []),
       "meaning",
       "impact",
       "diagnosis",
       "mitigation",
+      ...(stopsCleanUp ? ["last"] : []),
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { required } from "./components";
@@ -17,6 +17,8 @@ export interface CertificateAuthority {
   readonly certificate: string;
   /** A server certificate for DNS names and IP addresses, valid for `days` (default 30) from now. */
   issue(names: readonly [string, ...string[]], options?: { readonly days?: number }): KeyPair;
+  /** The same, of a certificate that has ended. */
+  issueEnded(names: readonly [string, ...string[]]): KeyPair;
   /** Removes every file of it. */
   remove(): void;
 }
@@ -34,24 +36,60 @@ export function createCertificateAuthority(): CertificateAuthority {
       const pair = { certificate: join(folder, `${issued}.crt`), key: join(folder, `${issued}.key`) };
       request(pair, [
         ...["-CA", authority.certificate, "-CAkey", authority.key, "-days", String(days), "-subj", "/CN=lab server"],
-        ...["-addext", `subjectAltName=${names.map((name) => `${isIP(name) ? "IP" : "DNS"}:${name}`).join(",")}`],
+        ...["-addext", `subjectAltName=${alternatives(names)}`],
         ...["-addext", "basicConstraints=critical,CA:false", "-addext", "extendedKeyUsage=serverAuth"],
       ]);
+      return pair;
+    },
+    issueEnded: (names) => {
+      issued += 1;
+      const pair = { certificate: join(folder, `${issued}.crt`), key: join(folder, `${issued}.key`) };
+      sign(authority, pair, folder, names);
       return pair;
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
 
+const alternatives = (names: readonly string[]): string =>
+  names.map((name) => `${isIP(name) ? "IP" : "DNS"}:${name}`).join(",");
+
+const run = (...options: readonly string[]): void => {
+  const [program, ...first] = required("openssl").command;
+  execFileSync(program, [...first, ...options], { stdio: ["ignore", "pipe", "pipe"] });
+};
+
+/** openssl-ca(1) alone takes an end that is over. */
+function sign(authority: KeyPair, { certificate, key }: KeyPair, folder: string, names: readonly string[]): void {
+  const configuration = `${certificate}.cnf`;
+  writeFileSync(
+    configuration,
+    `[ca]\ndefault_ca = own\n[own]\ndatabase = ${certificate}.index\nnew_certs_dir = ${folder}\nrand_serial = yes\ndefault_md = sha256\npolicy = any\nx509_extensions = server\n[any]\ncommonName = supplied\n[server]\nsubjectAltName = ${alternatives(names)}\n`,
+  );
+  writeFileSync(`${certificate}.index`, "");
+  run(
+    ...["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+    ...["-keyout", key, "-out", `${certificate}.csr`, "-subj", "/CN=lab server"],
+  );
+  run(
+    ...["ca", "-batch", "-notext", "-config", configuration, "-cert", authority.certificate, "-keyfile", authority.key],
+    ...[
+      "-in",
+      `${certificate}.csr`,
+      "-out",
+      certificate,
+      "-startdate",
+      "20200101000000Z",
+      "-enddate",
+      "20200201000000Z",
+    ],
+  );
+}
+
 /** openssl-req(1): a new key and a certificate for it. */
 function request({ certificate, key }: KeyPair, options: readonly string[]): void {
-  const [program, ...first] = required("openssl").command;
-  execFileSync(
-    program,
-    [
-      ...[...first, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
-      ...["-keyout", key, "-out", certificate, ...options],
-    ],
-    { stdio: ["ignore", "pipe", "pipe"] },
+  run(
+    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+    ...["-keyout", key, "-out", certificate, ...options],
   );
 }

@@ -104,6 +104,7 @@ export const importNode = (hosts: Hosts, node: Image, authority?: string): void 
     mkdirSync(dirname(target), { recursive: true });
     cpSync(path, target, { dereference: true });
   }
+  mkdirSync(join(folder, "tmp"));
   if (authority !== undefined) cpSync(authority, join(folder, "ca.crt"));
   const archive = execFileSync("tar", ["-C", folder, "-c", "."], { maxBuffer: 1 << 29 });
   rmSync(folder, { recursive: true });

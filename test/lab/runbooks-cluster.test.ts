@@ -2,23 +2,40 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { commandsOf, type Document } from "../../handbook/document";
+import { type Command, commandsOf, type Document } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
-import { objectsOf } from "../monitoring/objects";
+import { pushgatewayUrl } from "../../site/schema";
+import { type KubernetesObject, objectsOf } from "../monitoring/objects";
 import { site, synthesise } from "../monitoring/synthesise";
+import type { WholeSite } from "../sites";
 import { describeWith } from "./components";
-import { expectedPattern } from "./expected";
+import { Drill, section, type Typed, type Typist, those, typed } from "./drill";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
+import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
+import { preparePod } from "./pod";
+import { waitFor } from "./process";
+import { type LabServer, startPushgateway } from "./prometheus";
 
 const reference = site("reference");
-const { namespace, probes, pushgateway } = reference.monitoring;
 
 /** Commands that ask the cluster, of the pages that have one. */
-const inCluster = (page: Document) => commandsOf(page).filter(({ run }) => /\bkubectl /.test(run.text));
-const pages = documentsOf(reference).filter((page) => inCluster(page).some(({ notRun }) => notRun === undefined));
+const inCluster = (commands: readonly Command[]) =>
+  commands.filter(({ run, notRun }) => /\bkubectl /.test(run.text) && notRun === undefined);
+const pages = documentsOf(reference).filter((page) => inCluster(commandsOf(page)).length > 0);
+
+const probeOf = ({ monitoring }: WholeSite): string => monitoring.probes[0]?.name ?? "";
 
 describeWith(
-  ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "prometheusrule-crd", "openssl"],
+  [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kubectl",
+    "prometheusrule-crd",
+    "openssl",
+    "registry",
+    "pushgateway",
+  ],
   "the commands of the runbooks that ask the cluster, in a real API server",
   ({ kubectl, "prometheusrule-crd": definition }) => {
     const home = mkdtempSync(join(tmpdir(), "warden-runbooks-"));
@@ -41,13 +58,16 @@ describeWith(
       const { status, stderr } = shell(script, input);
       if (status !== 0) throw new Error(`${script}: ${stderr}`);
     };
-    const list = (items: object[]): string => JSON.stringify({ apiVersion: "v1", kind: "List", items });
+    const type = (command: Command): Typed => {
+      const { status, stdout, stderr } = shell(command.run.text);
+      return typed(command, { status: status ?? 1, output: status === 0 ? stdout : stderr });
+    };
+    const typist: Typist = { type: async (command) => type(command) };
 
     beforeAll(async () => {
       cluster = await startKubernetes();
       mkdirSync(join(home, ".kube"));
       cpSync(cluster.kubeconfig, join(home, ".kube/config"));
-      done(`kubectl create namespace ${namespace.name}`);
       done(`kubectl create --filename ${definition.command[0]}`);
       done(`kubectl wait --for condition=established --timeout 30s --filename ${definition.command[0]}`);
     }, 120_000);
@@ -56,37 +76,42 @@ describeWith(
       rmSync(home, { recursive: true });
     });
 
-    /** What is there when something is wrong: all that was deployed and is the operator's, the CronJobs suspended. */
-    const wrong = (): void => {
-      const [gateway = ""] = new URL(pushgateway).hostname.split(".", 1);
+    /** All that was deployed, and what is the operator's: the namespace, Secrets, a Pushgateway that is ready. */
+    const deploy = (given: WholeSite, objects: readonly KubernetesObject[]): void => {
+      const { namespace, probes } = given.monitoring;
+      const [gateway = ""] = new URL(pushgatewayUrl(given)).hostname.split(".", 1);
       const own = { namespace: namespace.name };
+      const items = [
+        { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace.name } },
+        ...objects,
+        ...probes.flatMap(({ credentials }) =>
+          credentials?.from === "existing-secret"
+            ? [{ apiVersion: "v1", kind: "Secret", metadata: { ...own, name: credentials.secret } }]
+            : [],
+        ),
+        {
+          apiVersion: "discovery.k8s.io/v1",
+          kind: "EndpointSlice",
+          metadata: { ...own, name: gateway, labels: { "kubernetes.io/service-name": gateway } },
+          addressType: "IPv4",
+          endpoints: [{ addresses: ["192.0.2.1"], conditions: { ready: true } }],
+          ports: [{ port: 9091 }],
+        },
+      ];
       done(
-        "kubectl apply --filename -",
-        list([
-          ...objectsOf(synthesise(reference)),
-          ...probes.flatMap(({ credentials }) =>
-            credentials === undefined || credentials.from === "file"
-              ? []
-              : [{ apiVersion: "v1", kind: "Secret", metadata: { ...own, name: credentials.secret } }],
-          ),
-          { apiVersion: "v1", kind: "Endpoints", metadata: { ...own, name: gateway } },
-        ]),
+        "kubectl apply --server-side --force-conflicts --filename -",
+        JSON.stringify({ apiVersion: "v1", kind: "List", items }),
       );
-      for (const { name } of probes)
-        done(`kubectl --namespace ${namespace.name} patch cronjob ${name} --patch '{"spec":{"suspend":true}}'`);
     };
 
     test.each(pages.map((page) => [page.path, page] as const))(
       "%s",
       (_, page) => {
-        wrong();
-        const mistakes = inCluster(page)
-          .filter(({ notRun }) => notRun === undefined)
-          .flatMap(({ run, expected }) => {
-            const { status, stdout, stderr } = shell(run.text);
-            const right = status === 0 && (expected === undefined || expectedPattern(expected).test(stdout.trim()));
-            return right ? [] : [`${run.text}\n  status ${status}: ${stdout}${stderr}`];
-          });
+        deploy(reference, objectsOf(synthesise(reference)));
+        const mistakes = inCluster(commandsOf(page))
+          .map(type)
+          .filter(({ asExpected }) => !asExpected)
+          .map(({ command, status, output }) => `${command.run.text}\n  status ${status}: ${output}`);
         expect(mistakes).toEqual([]);
       },
       120_000,
@@ -94,6 +119,61 @@ describeWith(
 
     test("there are some", () => {
       expect(pages.length).toBeGreaterThan(5);
+    });
+
+    describe("drill: a CronJob that somebody suspended, seen when the Pushgateway restarted", () => {
+      let gateway: LabServer;
+      let watched: MonitoredRegistry;
+      let page: Document;
+      beforeAll(async () => {
+        // It has just started, and so it has forgotten everything.
+        gateway = await startPushgateway();
+        watched = await startMonitoredRegistry({ pushgateway: gateway.url });
+        deploy(watched.site, watched.objects);
+        const { namespace } = watched.site.monitoring;
+        done(
+          `kubectl --namespace ${namespace.name} patch cronjob ${probeOf(watched.site)} --patch '{"spec":{"suspend":true}}'`,
+        );
+        const path = "alerts/RegistryIntegrityProbeAbsent.md";
+        page = documentsOf(watched.site).find((each) => each.path === path) as Document;
+      }, 120_000);
+      afterAll(async () => {
+        await watched?.stop();
+        await gateway?.stop();
+      });
+
+      const reported = async (): Promise<boolean> =>
+        /^registry_manifest_integrity_last_run_timestamp\{/m.test(await (await fetch(`${gateway.url}/metrics`)).text());
+
+      test("is found, resumed, and reports again", async () => {
+        expect(await reported()).toBe(false);
+        const drill = new Drill("a suspended CronJob after a restart of the Pushgateway", typist);
+        const mitigation = inCluster(section(page, "Mitigation"));
+        const wrong = await drill.finds(inCluster(section(page, "Diagnosis")));
+        expect(wrong.map(({ output }) => output)).toEqual([expect.stringMatching(/ True /)]);
+        await drill.does(those(mitigation, / patch cronjob /));
+        await drill.does(those(mitigation, / create job /));
+        // What a node would do with it.
+        const { namespace } = watched.site.monitoring;
+        const pods = `/api/v1/namespaces/${namespace.name}/pods?labelSelector=job-name=${probeOf(watched.site)}-now`;
+        await waitFor("the pod", async () => (await cluster.request("GET", pods)).body.items.length === 1);
+        const [created] = (await cluster.request("GET", pods)).body.items;
+        const pod = preparePod(created, watched.objects);
+        expect(await pod.run()).toMatchObject({ code: 0 });
+        pod.remove();
+        expect(await reported()).toBe(true);
+        await drill.does(those(mitigation, / delete job | get cronjob /));
+        drill.ends();
+      }, 120_000);
+
+      test("is no other cause: a Pushgateway without an address is told by the page too", async () => {
+        const { namespace } = watched.site.monitoring;
+        done(`kubectl --namespace ${namespace.name} patch endpointslice 127 --type merge --patch '{"endpoints":[]}'`);
+        const wrong = inCluster(section(page, "Diagnosis"))
+          .map(type)
+          .filter(({ asExpected }) => !asExpected);
+        expect(wrong.map(({ command }) => command.run.text)).toEqual([expect.stringMatching(/ get endpointslices /)]);
+      });
     });
   },
 );

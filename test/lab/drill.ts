@@ -1,0 +1,89 @@
+import { type Command, commandsOf, type Document } from "../../handbook/document";
+import { DRILLS } from "../../handbook/drills";
+import { expectedPattern } from "./expected";
+import type { Outcome } from "./hosts";
+
+/** What an operator types where a page asks: by the variable that takes it. */
+export type Answers = Readonly<Record<string, string>>;
+
+/** A command of a page that was typed, and what came of it. */
+export interface Typed extends Outcome {
+  readonly command: Command;
+  /** It ended well, and printed what the page expects. */
+  readonly asExpected: boolean;
+}
+
+/** Where commands of a page are typed, one after another. */
+export interface Typist {
+  type(command: Command, answers?: Answers): Promise<Typed>;
+}
+
+/** Compares what a command came to with what its page expects. */
+export const typed = (command: Command, { status, output }: Outcome): Typed => ({
+  command,
+  status,
+  output,
+  asExpected: status === 0 && (command.expected === undefined || expectedPattern(command.expected).test(output.trim())),
+});
+
+/** The commands below a heading of a page, down to the next one of any level. Throws where there are none. */
+export const section = (page: Document, title: string): Command[] => {
+  const from = page.body.findIndex((block) => block.kind === "heading" && block.text.markdown === title);
+  const rest = page.body.slice(from + 1);
+  const to = rest.findIndex((block) => block.kind === "heading");
+  const commands = from < 0 ? [] : commandsOf({ ...page, body: rest.slice(0, to < 0 ? undefined : to) });
+  if (commands.length === 0) throw new Error(`${page.path} has no command below ${title}`);
+  return commands;
+};
+
+/** Those that a decision of the page leads to, by a part of their text. Throws where there are none. */
+export const those = (commands: readonly Command[], part: RegExp): Command[] => {
+  const found = commands.filter(({ run }) => part.test(run.text));
+  if (found.length === 0) throw new Error(`no command has ${part}`);
+  return found;
+};
+
+const shown = ({ command, status, output }: Typed): string => `${command.run.text}\n  status ${status}: ${output}`;
+
+/** An incident that is worked on from the pages alone. Whoever reads the output of the tests sees what it took. */
+export class Drill {
+  private commands = 0;
+  private readonly began = Date.now();
+
+  constructor(
+    private readonly title: keyof typeof DRILLS,
+    private readonly typist: Typist,
+  ) {}
+
+  /** Types what says how it is. @returns what is not as the page expects; throws where all of it is: the page finds nothing */
+  async finds(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
+    const wrong = (await this.type(commands, answers)).filter(({ asExpected }) => !asExpected);
+    if (wrong.length === 0)
+      throw new Error(`the page finds nothing wrong with:\n${commands.map(({ run }) => run.text).join("\n")}`);
+    return wrong;
+  }
+
+  /** Types what helps, or proves that it did. @returns the last output; throws where one is not as the page expects */
+  async does(commands: readonly Command[], answers?: Answers): Promise<string> {
+    const outcomes = await this.type(commands, answers);
+    const wrong = outcomes.filter(({ asExpected }) => !asExpected);
+    if (wrong.length > 0) throw new Error(`not as the page expects:\n${wrong.map(shown).join("\n")}`);
+    return outcomes.at(-1)?.output ?? "";
+  }
+
+  /** To be called when the incident is over, and that is proven. */
+  ends(): void {
+    const seconds = Math.round((Date.now() - this.began) / 1000);
+    process.stdout.write(`drill: ${this.title}: ${this.commands} commands, ${seconds} s\n`);
+    const said = DRILLS[this.title]?.commands;
+    if (said !== this.commands)
+      throw new Error(`${this.title} took ${this.commands} commands, and handbook/drills.ts says ${said ?? "nothing"}`);
+  }
+
+  private async type(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
+    const outcomes: Typed[] = [];
+    for (const command of commands) outcomes.push(await this.typist.type(command, answers));
+    this.commands += commands.length;
+    return outcomes;
+  }
+}

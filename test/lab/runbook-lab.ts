@@ -1,0 +1,344 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import type { Command, Document } from "../../handbook/document";
+import { documentsOf } from "../../handbook/handbook";
+import { assembleScript, type Delivery } from "../../hosts/delivery";
+import { registryDelivery } from "../../hosts/registry";
+import { dnsDelivery } from "../../hosts/resolver";
+import { quote } from "../../hosts/shell";
+import { imageReference } from "../../site/image";
+import {
+  deferredHosts,
+  dnsHosts,
+  privateServices,
+  registryHost,
+  serviceInstance,
+  wardenImage,
+} from "../../site/schema";
+import { parsed, reference, type WholeSite } from "../sites";
+import { createCertificateAuthority } from "./certificates";
+import { copyCheckout } from "./checkout";
+import type { Component } from "./components";
+import { importImages, importNode } from "./docker-images";
+import { type Answers, type Typed, type Typist, typed } from "./drill";
+import { Hosts, type LabHost, type Outcome } from "./hosts";
+import { htpasswdLine } from "./registry";
+
+const root = join(__dirname, "../..");
+/** The operator's place in the lab; its registry is the upstream of every cache. */
+const OPERATOR = "10.99.0.20";
+/** Where the hosts of the lab report to: the name of the site's Pushgateway is not known here. */
+const GATEWAY = `${OPERATOR}:9091`;
+
+export const account = { username: "operator", password: "planted-secret-7f3a" };
+
+/** What CI would call the image of its last commit. */
+export const COMMIT = "0123abcd";
+
+const ANSWERS: Answers = {
+  REG_USER: account.username,
+  REG_PASS: account.password,
+  account: account.username,
+  line: htpasswdLine(account, 5).trim(),
+  copy: "/root/copy",
+  commit: COMMIT,
+  from: `http://${OPERATOR}:5000`,
+};
+
+/** The components that every lab of the runbooks needs. */
+export type RunbookComponents = Readonly<Record<"nginx" | "registry" | "terraform" | "pushgateway", Component>>;
+
+/** The hosts of the reference site, all delivered and in use, and an operator at a workstation who types from the pages. */
+export class RunbookLab {
+  readonly hosts = new Hosts();
+  readonly folder = mkdtempSync(join(tmpdir(), "warden-runbooks-"));
+  readonly checkout = join(this.folder, "checkout");
+  readonly siteFile = join(this.checkout, "site.json");
+  private readonly authority = createCertificateAuthority();
+  private readonly running: ChildProcess[] = [];
+  private given: WholeSite | undefined;
+
+  constructor(private readonly components: RunbookComponents) {}
+
+  /** The reference site, with what is different in the lab: the keys of ssh, the upstreams, the Pushgateway. */
+  get site(): WholeSite {
+    if (this.given === undefined) throw new Error("the lab is not up");
+    return this.given;
+  }
+
+  page(path: string): Document {
+    const found = documentsOf(this.site).find((each) => each.path === path);
+    if (found === undefined) throw new Error(`there is no page ${path}`);
+    return found;
+  }
+
+  labHost(name: string): LabHost {
+    return name === this.site.registry.host ? "vm" : "pve";
+  }
+
+  async up(): Promise<void> {
+    const { hosts } = this;
+    hosts.up();
+    this.given = parsed({
+      ...reference,
+      hosts: reference.hosts.map((host) => ({ ...host, ssh: { identityFile: hosts.key } })),
+      registry: {
+        ...reference.registry,
+        services: reference.registry.services.map((service) =>
+          service.role === "proxy" ? { ...service, upstream: `http://${OPERATOR}:5000` } : service,
+        ),
+        maintenance: {
+          ...reference.registry.maintenance,
+          pushgateway: `http://${GATEWAY}`,
+        } as typeof reference.registry.maintenance,
+      },
+    });
+    this.checkOut();
+    this.makeWorkstation();
+    const configuration = join(this.folder, "upstream.yml");
+    const storage = { filesystem: { rootdirectory: join(this.folder, "data") } };
+    writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
+    this.start(...this.components.registry.command, "serve", configuration);
+    this.start(...this.components.pushgateway.command, `--web.listen-address=${GATEWAY}`);
+    this.prepareVm();
+    await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/ && curl -sf http://${GATEWAY}/-/ready`, 20);
+    this.restore();
+    this.pushImages();
+    hosts.ssh("vm", `cp --archive ${this.site.registry.directory}/data/private /root/copy`);
+    for (const { address } of deferredHosts(this.site)) hosts.standIn(address);
+  }
+
+  down(): void {
+    for (const { pid } of this.running) if (pid !== undefined) process.kill(-pid);
+    this.authority.remove();
+    this.hosts.down();
+    rmSync(this.folder, { recursive: true });
+  }
+
+  /** What an operator brings to the VM before the first delivery, and the images, which cannot be pulled here. */
+  prepareVm(): void {
+    const { hosts, site, authority } = this;
+    importImages(hosts, this.components.nginx, site.registry);
+    // What asks the registry by its name trusts the private authority.
+    importNode(hosts, wardenImage(site), authority.certificate);
+    this.bringCertificate();
+    for (const service of privateServices(site.registry)) {
+      this.put(service.htpasswd, "600", htpasswdLine(account, 5));
+      this.put(
+        `/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`,
+        "644",
+        readFileSync(authority.certificate),
+      );
+    }
+    const { maintenance } = site.registry;
+    if (maintenance !== undefined)
+      this.put(maintenance.credentialsFile, "600", `REG_USER=${account.username}\nREG_PASS=${account.password}\n`);
+  }
+
+  put(path: string, mode: string, content: string | Buffer): void {
+    this.hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
+  }
+
+  /**
+   * Puts a pair for each private registry where the site has it.
+   *
+   * @param ending behind the names of the files; default: none
+   * @param ended whether it has ended; default: it has not
+   */
+  bringCertificate(ending = "", ended = false): void {
+    for (const service of privateServices(this.site.registry)) {
+      const names: [string] = [service.serverName];
+      const { certificate, key } = ended ? this.authority.issueEnded(names) : this.authority.issue(names);
+      this.put(`${service.tls.certificate}${ending}`, "644", readFileSync(certificate));
+      this.put(`${service.tls.key}${ending}`, "600", readFileSync(key));
+    }
+  }
+
+  deliver(delivery: Delivery): void {
+    const host = this.labHost(delivery.host.name);
+    const script = `.registry-warden/${delivery.name}.sh`;
+    this.hosts.ssh(host, `install -d -m 0700 .registry-warden && cat >${script}`, assembleScript(delivery));
+    this.hosts.ssh(host, `bash ${script} apply && bash ${script} confirm`);
+  }
+
+  /** The site as it is meant, in the checkout and on the hosts, after a page that had it changed or rolled back. */
+  restore(): void {
+    writeFileSync(this.siteFile, JSON.stringify(this.site));
+    for (const host of dnsHosts(this.site)) this.deliver(dnsDelivery(this.site, host));
+    this.deliver(registryDelivery(this.site));
+  }
+
+  /** Pushes what CI would have pushed. */
+  pushImages(): void {
+    const { hosts, site } = this;
+    for (const image of site.ci?.images ?? []) {
+      const [service] = privateServices(site.registry).filter(({ name }) => name === image.service);
+      if (service === undefined) continue;
+      const instance = serviceInstance(site, service);
+      hosts.ssh("vm", `docker login --username ${account.username} --password-stdin ${instance}`, account.password);
+      for (const tag of [...image.tags, COMMIT]) {
+        const name = `${instance}/${image.repository}:${tag}`;
+        hosts.ssh(
+          "vm",
+          `docker tag ${imageReference(site.registry.images.registry)} ${name} && docker push --quiet ${name}`,
+        );
+      }
+    }
+  }
+
+  /** A shell at each place, in which what was assigned and answered stays. */
+  session(answers: Answers = {}): Session {
+    return new Session(this, { ...ANSWERS, ...answers });
+  }
+
+  /** A script at the workstation. */
+  atWorkstation(script: string, input = ""): Outcome {
+    const [words, environment] = this.workstation(script);
+    return this.hosts.operator(words, environment, input);
+  }
+
+  /** A command that wants a terminal; `answer` says what is typed when that much has been said. */
+  atTerminal(command: string, answer: (said: string) => string): Promise<Outcome> {
+    const script = join(this.folder, "typed");
+    writeFileSync(script, command);
+    // A return that comes before the program is ready for it has to stay one.
+    const [words, environment] = this.workstation(
+      `script --quiet --return --flush --command 'stty -icrnl; bash ${script}' /dev/null`,
+    );
+    return new Promise((resolve, reject) => {
+      const child = spawn(this.hosts.program, ["op", ...words], { env: { ...this.hosts.environment, ...environment } });
+      let written = "";
+      const output = (): string => stripVTControlCharacters(written).replaceAll("\r", "");
+      const take = (chunk: Buffer): void => {
+        written += chunk;
+        const typed = answer(output());
+        if (typed !== "") child.stdin.write(typed);
+      };
+      child.stdout.on("data", take);
+      child.stderr.on("data", take);
+      child.on("error", reject);
+      child.on("close", (status) => resolve({ status: status ?? 1, output: output() }));
+    });
+  }
+
+  /** Approves each stack, once. */
+  private deploy(command: string): Promise<Outcome> {
+    const approved = new Set<string>();
+    return this.atTerminal(command, (said) =>
+      [...said.matchAll(/Please review the diff output above for (\S+)\n/g)]
+        .map(([, stack = ""]) => stack)
+        .filter((stack) => !approved.has(stack) && approved.add(stack))
+        .map(() => "\r")
+        .join(""),
+    );
+  }
+
+  /** A script where a page has it typed; undefined is the workstation. */
+  run(script: string, host: string | undefined, input: string): Outcome | Promise<Outcome> {
+    if (/\bcdktf -- deploy\b/.test(script)) return this.deploy(script);
+    if (host === undefined) return this.atWorkstation(script, input);
+    return /^docker login /m.test(script)
+      ? this.hosts.try(
+          this.labHost(host),
+          `script --quiet --return --command ${quote(script)} /dev/null`,
+          `${account.username}\n${account.password}\n`,
+        )
+      : this.hosts.try(this.labHost(host), `bash -c ${quote(script)}`, input);
+  }
+
+  private start(...command: string[]): void {
+    // A group of its own: the program that enters the network is not the one that runs there.
+    const options = { env: this.hosts.environment, stdio: "ignore", detached: true } as const;
+    this.running.push(spawn(this.hosts.program, ["op", ...command], options));
+  }
+
+  /** The operator's checkout: the site, and in its history what CI builds its images from. */
+  private checkOut(): void {
+    const { checkout } = this;
+    copyCheckout(checkout);
+    for (const modules of ["node_modules", "tools/cdktf/node_modules"])
+      symlinkSync(join(root, modules), join(checkout, modules));
+    const git = (...args: string[]) =>
+      execFileSync("git", ["-C", checkout, "-c", "user.name=x", "-c", "user.email=x", ...args]);
+    for (const { branch, dockerfile } of this.site.ci?.images ?? []) {
+      mkdirSync(dirname(join(checkout, dockerfile)), { recursive: true });
+      writeFileSync(join(checkout, dockerfile), `FROM scratch\nCOPY ${dockerfile} /\n`);
+      git("init", "--quiet", "--initial-branch", branch);
+      git("add", dockerfile);
+      git("commit", "--quiet", "--message", "build the image");
+    }
+  }
+
+  /** It knows the hosts' keys, their names and the private authority, as the operator's would. */
+  private makeWorkstation(): void {
+    const { folder, site } = this;
+    mkdirSync(join(folder, "bin"));
+    const ssh = execFileSync("which", ["ssh"], { encoding: "utf8" }).trim();
+    writeFileSync(
+      join(folder, "bin/ssh"),
+      `#!/bin/sh\nexec ${ssh} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "$@"\n`,
+    );
+    chmodSync(join(folder, "bin/ssh"), 0o755);
+    const names = privateServices(site.registry).map(({ serverName }) => `${registryHost(site).address} ${serverName}`);
+    writeFileSync(join(folder, "hosts"), `127.0.0.1 localhost\n${names.join("\n")}\n`);
+    // Whoever asks for another name is refused at once, instead of waiting for a resolver that is not there.
+    writeFileSync(join(folder, "resolv.conf"), "nameserver 127.0.0.1\n");
+  }
+
+  /** The environment and the words of a command at the workstation. */
+  private workstation(command: string): [words: string[], environment: NodeJS.ProcessEnv] {
+    const { folder, authority } = this;
+    const { terraform } = this.components;
+    const mounts = ["hosts", "resolv.conf"].map((file) => `mount --bind ${folder}/${file} /etc/${file}`).join(" && ");
+    return [
+      ["unshare", "--mount", "bash", "-c", `${mounts} && cd ${this.checkout}\n${command}`],
+      {
+        PATH: `${folder}/bin:${dirname(terraform.command[0])}:${process.env.PATH}`,
+        TERRAFORM_BINARY_NAME: terraform.command[0],
+        WARDEN_SITE: this.siteFile,
+        NODE_EXTRA_CA_CERTS: authority.certificate,
+        CURL_CA_BUNDLE: authority.certificate,
+        npm_config_loglevel: "silent",
+        // An operator's terminal is none of CI, where cdktf-cli shows no question before it has ended.
+        CI: undefined,
+        CONTINUOUS_INTEGRATION: undefined,
+        BUILD_NUMBER: undefined,
+        RUN_ID: undefined,
+        GITHUB_ACTIONS: undefined,
+      },
+    ];
+  }
+}
+
+/** What an operator types at the places of a page, one command after another. */
+export class Session implements Typist {
+  private readonly said = new Map<string | undefined, string>();
+
+  constructor(
+    private readonly lab: RunbookLab,
+    private readonly answers: Answers,
+  ) {}
+
+  /** @param answers what is typed where this command asks, beside what the session knows */
+  async type(command: Command, answers: Answers = {}): Promise<Typed> {
+    const { place, run } = command;
+    const known: Answers = { ...this.answers, ...answers };
+    const asked = [...run.text.matchAll(/\bread -r\w+ '[^']*' (\w+)/g)].map(([, name = ""]) => name);
+    const heard = asked.map((name) => `\n[[ $${name} == ${quote(known[name] ?? "")} ]]`).join(" &&");
+    const before = this.said.get(place.host) ?? "";
+    const { status, output } = await this.lab.run(
+      `${before}${run.text}${heard === "" ? "" : ` &&${heard}`}`,
+      place.host,
+      [...asked.map((name) => known[name]), ...(/ htpasswd /.test(run.text) ? [known.REG_PASS] : [])]
+        .map((typed) => `${typed}\n`)
+        .join(""),
+    );
+    const assigned = /^\w+=\S+$/.test(run.text) ? `${run.text}\n` : "";
+    const exported = asked.map((name) => `export ${name}=${quote(known[name] ?? "")}\n`).join("");
+    this.said.set(place.host, `${before}${assigned}${exported}`);
+    return typed(command, { status, output });
+  }
+}
