@@ -60,6 +60,7 @@ const labSite = (registryPort: number, options: MonitoredRegistryOptions): Whole
     Object.assign(input.registry.services[0], { serverName: "localhost", port: registryPort });
     Object.assign(input.monitoring, { pushgateway, dashboard: { labels: { grafana_dashboard: "1" } } });
     if (cleanUp) {
+      input.registry.images.node = input.monitoring.probeImage;
       input.registry.services[0].retention = { rules: [{ repositories: "**", keepNewest: 1 }] };
       input.registry.maintenance = {
         credentialsFile: "/etc/registry/maintenance.env",
