@@ -1,4 +1,4 @@
-import { type Finding, type Findings, findingsIn, type HostReport } from "../hosts/finding";
+import { type Finding, type Findings, findingsIn, type HostReport, isSaid } from "../hosts/finding";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import { lineDiff } from "../review/line-diff";
 import { type Host, isManaged, type ManagedHost } from "../site/host";
@@ -40,14 +40,30 @@ export const managedHost = (site: Site, name: string): ManagedHost => {
 export const reasonOf = ({ stderr }: HostOutput): string =>
   stderr.trim().split("\n", 1)[0] || "the output is incomplete";
 
+/** Passes on each line for people as soon as it is whole. */
+const linesFor = (onSaid: (line: string) => void): ((text: string) => void) => {
+  let waiting = "";
+  return (text) => {
+    const lines = (waiting + text).split("\n");
+    waiting = lines.pop() ?? "";
+    for (const line of lines) if (line !== "" && isSaid(line)) onSaid(line);
+  };
+};
+
 /**
  * What a script on a host finds; see findingsIn.
  *
  * @param args of the script, which make it collect findings
+ * @param onSaid gets each line that it says to people, as it does; default: nobody waits for them
  * @throws HostError where not all could be asked
  */
-export const findingsOn = async (host: ManagedHost, script: string, args: readonly string[]): Promise<Findings> => {
-  const output = await runOnHost(host, script, { args });
+export const findingsOn = async (
+  host: ManagedHost,
+  script: string,
+  args: readonly string[],
+  onSaid?: (line: string) => void,
+): Promise<Findings> => {
+  const output = await runOnHost(host, script, { args, onOutput: onSaid && linesFor(onSaid) });
   const found = findingsIn(output.stdout);
   if (found !== undefined) return found;
   throw new HostError(

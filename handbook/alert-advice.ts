@@ -18,7 +18,16 @@ import { certificateOnDisk, certificateSection, ROTATION, servedCertificate } fr
 import { inCluster, kubectl } from "./cluster";
 import { firstAid, measured } from "./disk";
 import { type Block, command, list, paragraph, steps } from "./document";
-import { journalOf, journals, listTimers, maintenanceSection, reclaim, runTaskNow, tasksNow } from "./maintenance";
+import {
+  journalOf,
+  journals,
+  listTimers,
+  maintenanceSection,
+  reclaim,
+  runTaskNow,
+  tasksNow,
+  timersActive,
+} from "./maintenance";
 import { compose, onHost, runbookOf, WORKSTATION } from "./places";
 import { deployProbe, lastRun, resume, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
@@ -499,7 +508,8 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     meaning: md`A task of the maintenance has not succeeded for longer than its schedule allows, or the host reports nothing at all.`,
     impact: md`The storage grows, and nobody looks for damage on the disk. What the host last reported may still stand in the Pushgateway: it says nothing about now.`,
     diagnosis: (watched) => [
-      paragraph(md`Are the timers there, and when did they last start something?`),
+      paragraph(md`Does each task have a timer that is active, and when did it last start something?`),
+      timersActive(watched.site),
       listTimers(watched.site),
       paragraph(md`What did the tasks say?`),
       ...journals(watched.site),

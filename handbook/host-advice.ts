@@ -97,7 +97,9 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
     impact: md`None by itself. A fault of the host or of its fallback goes unseen until it matters.`,
     diagnosis: ({ site, host }) => [
       paragraph(md`Is the host up, and when did it last look?`),
-      command(onHost(host), sh`systemctl list-timers ${`${watchUnit(site, host)}.timer`}`, { expected: "NEXT…\n…" }),
+      command(onHost(host), sh`uptime && systemctl is-active ${`${watchUnit(site, host)}.timer`}`, {
+        expected: "… up …\nactive",
+      }),
       command(onHost(host), sh`journalctl --unit ${`${watchUnit(site, host)}.service`} --lines 20 --no-pager`),
     ],
     mitigation: (watched) => [

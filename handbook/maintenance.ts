@@ -65,9 +65,17 @@ const workingTasks = (site: RegistrySite): string[] =>
         .filter((task) => task !== "disk");
 
 export const listTimers = (site: RegistrySite): Block =>
-  command(onHost(registryHost(site)), sh`systemctl list-timers --all --no-pager ${`${unitOf("*")}.timer`}`, {
-    expected: "NEXT…\n…",
+  command(onHost(registryHost(site)), sh`systemctl list-timers --all --no-pager ${`${unitOf("*")}.timer`}`);
+
+/** What is not active does not start by itself. */
+export const timersActive = (site: RegistrySite): Block => {
+  const timers = (site.registry.maintenance === undefined ? [] : maintenanceTasks(site.registry.maintenance)).map(
+    ({ task }) => `${unitOf(task)}.timer`,
+  );
+  return command(onHost(registryHost(site)), sh`systemctl is-active ${timers}`, {
+    expected: timers.map(() => "active").join("\n"),
   });
+};
 
 /** What a task that failed says, and what it means. */
 const failures = (): Block =>

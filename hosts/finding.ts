@@ -21,6 +21,9 @@ export interface Findings {
 
 const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");
 
+/** Whether a line is for people, and none of the protocol. */
+export const isSaid = (line: string): boolean => !/^findings? /.test(line);
+
 /**
  * Reads the protocol of core.sh: a line "finding", what, expected and actual, the three in base64, for each; at last a line
  * "findings" and their number. Undefined where that did not come, so that not all was checked.
@@ -36,7 +39,5 @@ export const findingsIn = (printed: string): Findings | undefined => {
       actual: decoded(actual),
     }));
   const end = `findings ${findings.length}`;
-  return lines.includes(end)
-    ? { said: lines.filter((line) => line !== end && !line.startsWith("finding ")), findings }
-    : undefined;
+  return lines.includes(end) ? { said: lines.filter(isSaid), findings } : undefined;
 };
