@@ -175,8 +175,13 @@ export class RepositoryRemoval {
     if (!(await this.#isThere(digest))) return;
     const taken = this.#last;
     await this.#keep(taken, moved(tag));
-    if (!(await this.#push(taken, tag))) return;
-    this.#tags.set(tag, taken);
+    // Pushed once more since, it is another's.
+    const found = await this.planned.remote.resolve(tag);
+    if (typeof found === "string") {
+      this.#tags.set(tag, found);
+      return this.#keep(found, moved(tag));
+    }
+    if (await this.#push(taken, tag)) this.#tags.set(tag, taken);
   }
 
   /** Puts back what tags need that are listed and lead nowhere: they came while their manifests were removed. */

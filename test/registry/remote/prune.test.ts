@@ -418,6 +418,17 @@ describe("what is pushed during a clean-up", () => {
     expect({ remaining, problems }).toEqual({ remaining: [], problems: [] });
   });
 
+  test("and is left to whoever pushes it once more before that", async () => {
+    atDeletion(old, "before", () => app().tags.set("v2", digestOf(old)));
+    registry.on("/v2/app/manifests/v2", (request, response) => {
+      if (app().tags.get("v2") === undefined) registry.push("app", single(7), "v2");
+      registry.serve(request, response);
+    });
+    const { remaining } = await cleanUp.apply(newest(1));
+    expect(tags()).toEqual({ v2: digestOf(single(7)) });
+    expect(remaining).toEqual([]);
+  });
+
   test("a tag that is written right after the deletion leads nowhere, until the image is put back", async () => {
     atDeletion(old, "after", () => app().tags.set("release", digestOf(old)));
     const { remaining } = await cleanUp.apply(newest(1));
