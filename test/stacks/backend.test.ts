@@ -44,11 +44,21 @@ test("a self-hosted store that speaks S3 is not asked for what only Amazon has",
     bucket: "states",
     region: "main",
     endpoint: "https://minio.example",
+    keyPrefix: "terraform/home",
+    lockfile: false,
   }).backend;
-  expect(s3).toMatchObject({
+  expect(s3).toEqual({
+    bucket: "states",
+    region: "main",
+    key: "terraform/home/reference/dns.tfstate",
+    use_lockfile: false,
     endpoints: { s3: "https://minio.example" },
     use_path_style: true,
+    skip_credentials_validation: true,
+    skip_metadata_api_check: true,
     skip_region_validation: true,
+    skip_requesting_account_id: true,
+    skip_s3_checksum: true,
   });
 });
 
