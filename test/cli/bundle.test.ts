@@ -73,7 +73,7 @@ describe("the notices of what others wrote", () => {
   };
 
   const headings = (text: string): string[] =>
-    [...text.matchAll(/^(\S+) (\d\S*) \([\w.-]+\)$/gm)].map(([, name = ""]) => name);
+    [...text.matchAll(/^(\S+) (v?\d\S*) \([\w.-]+\)$/gm)].map(([, name = ""]) => name);
 
   test.each([
     ["warden.mjs", "cli/entry.ts"],
