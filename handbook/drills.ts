@@ -5,6 +5,8 @@ interface Drilled {
   readonly commands: number;
   /** On two busy cores, typed without a pause. */
   readonly seconds: number;
+  /** Where the probe runs in a cluster, and nowhere else. */
+  readonly inCluster?: true;
 }
 
 /** Stands for the page of a host. */
@@ -27,6 +29,7 @@ export const DRILLS: Readonly<Record<string, Drilled>> = {
     page: "alerts/RegistryIntegrityProbeAbsent.md",
     commands: 6,
     seconds: 10,
+    inCluster: true,
   },
   "a dead primary resolver and an edited resolv.conf": { page: HOST_PAGE, commands: 13, seconds: 110 },
   "a fresh VM from the off-site copy": { page: "runbooks/restore.md", commands: 13, seconds: 160 },

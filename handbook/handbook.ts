@@ -2,6 +2,7 @@ import { hasResolver } from "../site/host";
 import {
   deferredHosts,
   dnsHosts,
+  hasCluster,
   hasDns,
   hasRegistry,
   isMonitored,
@@ -84,7 +85,9 @@ const contactOf = ({ contact }: Site): Block[] =>
 /** How long it may take: where a drill begins with the page. */
 const drilled = (site: Site, { path }: Document): Block[] => {
   const isHost = dnsHosts(site).some((host) => host.resolver.kind === "resolv.conf" && runbookOf(host) === path);
-  const all = Object.entries(DRILLS).filter(([, { page }]) => page === (isHost ? HOST_PAGE : path));
+  const all = Object.entries(DRILLS).filter(
+    ([, { page, inCluster }]) => page === (isHost ? HOST_PAGE : path) && (!inCluster || hasCluster(site)),
+  );
   return all.length === 0
     ? []
     : [

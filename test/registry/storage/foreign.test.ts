@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import timers from "node:timers/promises";
@@ -193,7 +203,11 @@ describe("a repository without tags", () => {
 
   test.each(["tags", "manifests"] as const)("that lost its %s is damaged", async (folder) => {
     age();
-    rmSync(store.repository("ok/app")[folder], { recursive: true });
+    const repository = store.repository("ok/app");
+    rmSync(repository[folder], { recursive: true });
+    // A quick machine makes and loses it within one step of the file system's clock.
+    const lost = new Date(Date.now() + 60_000);
+    for (const each of [repository.folder, repository.manifests]) if (existsSync(each)) utimesSync(each, lost, lost);
     expect(await kinds()).toEqual(["hidden-repository ok/app"]);
   });
 
