@@ -1,5 +1,4 @@
 import { readFileSync, rmSync } from "node:fs";
-import { setTimeout } from "node:timers/promises";
 import { Agent } from "undici";
 import { integrityDashboard } from "../../monitoring/dashboard";
 import { HOST_JOB, HOST_METRICS, MAINTENANCE_JOB, MAINTENANCE_METRICS } from "../../monitoring/metrics";
@@ -132,10 +131,16 @@ describeWith(
       const reportedBy = async (pod: string) => (await seriesOf(`push_time_seconds{pod=${JSON.stringify(pod)}}`)) > 0;
       prometheus.scrapeWith({ pod: "pushgateway-1" });
       await probedUntil("another pod's report", () => reportedBy("pushgateway-1"));
+      // A series whose end nobody wrote counts for five minutes more, which is long where a period has three seconds.
+      await waitFor("the first pod's end", async () => !(await reportedBy("")), PATIENCE);
       await prometheus.restart();
-      await probedUntil("its report again", () => reportedBy("pushgateway-1"));
-      // A moment later: what is scraped by a Prometheus that ends has no end for the next one.
-      await setTimeout(2000);
+      const restarted = Date.now() / 1000;
+      // What only the Prometheus before it has scraped would have no end.
+      await waitFor(
+        "its report again",
+        async () => (await seriesOf(`timestamp(push_time_seconds{pod="pushgateway-1"}) > ${restarted}`)) > 0,
+        PATIENCE,
+      );
       prometheus.scrapeWith({ pod: "pushgateway-2", container: "other" });
       await probedUntil("a third pod's report", () => reportedBy("pushgateway-2"));
       await waitFor("the second pod's end", async () => !(await reportedBy("pushgateway-1")), PATIENCE);

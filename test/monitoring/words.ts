@@ -26,7 +26,7 @@ export const WORDS: Readonly<Record<string, readonly string[]>> = {
   RegistryRepositoriesWithoutTags: [
     "Repositories without tags in registry.viktorbarzin.me:5050: 1. Each was never tagged, as after a push that did not end, or has lost its tags.",
   ],
-  RegistryCertificateExpiresSoon: ["The certificate of registry.viktorbarzin.me:5050 expires in 12d 23h 58m 0s."],
+  RegistryCertificateExpiresSoon: ["The certificate of registry.viktorbarzin.me:5050 expires in 1d 23h 58m 0s."],
   RegistryCertificateExpiryImminent: [
     "The certificate of registry.viktorbarzin.me:5050 expires in 1d 23h 58m 0s; from then on every pull and push fails.",
   ],
