@@ -54,7 +54,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   { file: "folder.ts", from: "FOLDER | constants.O_NOFOLLOW", to: "FOLDER", tests: TOUCHED },
   { file: "lock.ts", from: "refuseForeign(path, folder);", to: "", tests: TOUCHED },
-  { file: "journal.ts", from: "unfinishedIn(journals) ?? freeName", to: "freeName", tests: TOUCHED },
+  { file: "journal.ts", from: "unfinishedIn(journals) ?? freeJournalName", to: "freeJournalName", tests: TOUCHED },
   { file: "journal.ts", from: "isDigest(digest) && !hasData(digest)", to: "isDigest(digest)", tests: "prune.test.ts" },
   {
     file: "disk.ts",

@@ -88,7 +88,8 @@ function mayGoOn(service: URL, from: URL, to: URL): boolean {
   return to.hostname === service.hostname || to.hostname.endsWith(`.${service.hostname}`);
 }
 
-function basicHeader({ username, password }: Credentials & { kind: "password" }): string {
+/** The header of an account by its password: RFC 7617. */
+export function basicHeader({ username, password }: Credentials & { kind: "password" }): string {
   return `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
 }
 

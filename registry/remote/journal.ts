@@ -16,6 +16,7 @@ import { algorithmOf, type Digest, encodedOf, isDigest, matches } from "../oci/d
 import { compare } from "../oci/graph";
 import { isRepository, isTag } from "../oci/reference";
 import { isAbsence, onDisk } from "../storage/disk-error";
+import { freeJournalName, isJournalName } from "../storage/journal-name";
 import { type Lock, lockFolder } from "../storage/lock";
 import { StorageRefusal } from "../storage/refusal";
 
@@ -42,7 +43,6 @@ const COMPLETE = "complete";
 const REMOVED = "removed.jsonl";
 const MANIFESTS = "manifests";
 const PLAN = /^plan-\d+\.json$/;
-const NAME = /^\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z$/;
 
 /**
  * What is removed over HTTP, kept in a local folder so that it can be put back: the bytes of each manifest under its
@@ -70,7 +70,8 @@ export class RemoteJournal {
     const lock = await lockFolder(parent);
     try {
       const unfinished = unfinishedIn(parent);
-      const journal = new RemoteJournal(join(parent, unfinished ?? freeName(parent, now)), lock, unfinished !== null);
+      const name = unfinished ?? freeJournalName(now, (taken) => existsSync(join(parent, taken)));
+      const journal = new RemoteJournal(join(parent, name), lock, unfinished !== null);
       journal.#prepare();
       return journal;
     } catch (error) {
@@ -221,14 +222,8 @@ function fileOf(digest: Digest): string {
 }
 
 function unfinishedIn(parent: string): string | null {
-  const names = namesIn(parent).filter((name) => NAME.test(name));
+  const names = namesIn(parent).filter(isJournalName);
   return names.sort(compare).findLast((name) => !existsSync(join(parent, name, COMPLETE))) ?? null;
-}
-
-/** The time, or the next millisecond that no journal has. */
-function freeName(parent: string, now: number): string {
-  const name = new Date(now).toISOString().replaceAll(":", ".");
-  return existsSync(join(parent, name)) ? freeName(parent, now + 1) : name;
 }
 
 function plansIn(folder: string): JournalPlan[] {

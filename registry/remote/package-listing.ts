@@ -1,3 +1,4 @@
+import { basicHeader } from "../oci/authorization";
 import { type Digest, isDigest } from "../oci/digest";
 import { RegistryError } from "../oci/errors";
 import { type Answer, Transport } from "../oci/http";
@@ -35,12 +36,7 @@ export class PackageListing {
     this.#origin = url.origin;
     this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify });
     // It takes no token of the registry's token service.
-    this.#headers =
-      credentials?.kind === "password"
-        ? {
-            authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`,
-          }
-        : {};
+    this.#headers = credentials?.kind === "password" ? { authorization: basicHeader(credentials) } : {};
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { RetentionPolicy, RetentionRule } from "../../site/retention";
-import { type FoundReport, inUseOf, mistrustOf } from "../in-use/protection";
+import type { FoundReport } from "../in-use/protection";
 import { servedReports } from "../in-use/served-reports";
 import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
@@ -14,6 +14,7 @@ import type { ManifestNode, RepositoryGraph, Tag } from "../storage/graph";
 import { matchesPattern } from "../storage/policy";
 import { StorageRefusal } from "../storage/refusal";
 import { planRetention, type RepositoryPlan } from "../storage/retention";
+import { protectedInUse } from "../storage/used";
 import type { Listed, PackageListing } from "./package-listing";
 import { type Look, RemoteRepository, Unlisted } from "./repository";
 
@@ -65,10 +66,8 @@ const UNFINISHED_PUSH_HOURS = 24;
 export async function planRemote(client: RegistryClient, options: RemotePlanOptions): Promise<RemotePlan> {
   await client.ping();
   const { policy, repositories = [], listing } = options;
-  const { protectInUse } = policy;
-  const reports = await servedReports(client, protectInUse?.clusters ?? [], options.now);
-  const mistrust = mistrustOf(protectInUse, reports, options.now);
-  if (mistrust !== null) throw new StorageRefusal("in-use", mistrust.message, mistrust.hint);
+  const reports = await servedReports(client, policy.protectInUse?.clusters ?? [], options.now);
+  const inUse = protectedInUse(policy, reports, options.now);
   const names = repositories.length > 0 ? [...new Set(repositories)] : await catalog(client);
   const referrers = new ReferrersApi(client);
   const skipped = new Map<string, string>();
@@ -104,7 +103,7 @@ export async function planRemote(client: RegistryClient, options: RemotePlanOpti
     asFarAsKnown(policy, untagged === "listed"),
     options.now,
     { repositories: skipped, blobs: new Set(), manifests },
-    inUseOf(reports.filter(({ cluster }) => protectInUse?.clusters.includes(cluster))),
+    inUse,
   );
   return {
     repositories: read.map((each, at) => ({ ...each, plan: plans[at] as RepositoryPlan })),
@@ -250,11 +249,7 @@ export function closure(remote: RemoteRepository, digests: Iterable<Digest>): Se
 
 /** The policy with what the registry does not tell left out. */
 function asFarAsKnown(policy: RetentionPolicy, listed: boolean): RetentionPolicy {
-  const rules = policy.rules.map((rule) => ({
-    ...rule,
-    ...(!listed && { order: "created" as const }),
-  }));
-  return { ...policy, rules };
+  return listed ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order: "created" })) };
 }
 
 function pushesUnknown({ host }: URL, repository: string): StorageRefusal {

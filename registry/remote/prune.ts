@@ -4,19 +4,24 @@ import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import type { Failure } from "../oci/failure";
 import { compare } from "../oci/graph";
-import { describeInUse, type PruneReport, type TagOfRepository } from "../storage/prune";
+import {
+  describeDoubts,
+  describeInUse,
+  describeSkipped,
+  keptTagsOf,
+  type RetentionReport,
+  type TagOfRepository,
+} from "../storage/prune";
 import type { RegistryWriter } from "../storage/registry-writer";
 import { walked } from "../storage/repair";
-import type { Doubt } from "../storage/tag-age";
 import { RemoteJournal } from "./journal";
 import type { PackageListing } from "./package-listing";
 import { planRemote, type RemotePlan, type Untagged } from "./plan";
 import { type RemovalProblem, type RemovalRun, RepositoryRemoval, type Spared } from "./removal";
 
-export interface RemotePruneReport {
+export interface RemotePruneReport extends RetentionReport {
   /** The registry's origin. */
   registry: string;
-  policy: RetentionPolicy;
   /** Whether the registry tells what no tag leads to, and when tags were pushed; else the dates of the images decide. */
   untagged: Untagged;
   keep: { tags: number; manifests: number };
@@ -27,15 +32,6 @@ export interface RemotePruneReport {
     blobs: number;
     bytes: number;
   };
-  applied: boolean;
-  /** The tags that stay. */
-  kept: TagOfRepository[];
-  /** Repositories of which nothing goes, with the reason. */
-  skipped: { repository: string; reason: string }[];
-  /** Tags of which nobody can tell how old they are, and that therefore decided nothing. */
-  doubts: { repository: string; doubt: Doubt; tags: number }[];
-  /** What clusters say runs in them, by the reports that the registry holds. */
-  inUse: PruneReport["inUse"];
   /** What stays although the plan names it, with the reason; empty without `applied`. */
   spared: Spared[];
   /** Removals that did not succeed; empty without `applied`. */
@@ -141,16 +137,15 @@ function isPlanned({ repositories, skipped }: RemotePlan, name: string): boolean
 
 function describe({ url }: RegistryClient, policy: RetentionPolicy, plan: RemotePlan): RemotePruneReport {
   const { repositories, skipped, untagged } = plan;
-  const kept = repositories.flatMap(({ remote: { name }, plan: { keptTags } }) =>
-    keptTags.map((tag) => ({ repository: name, ...tag })),
-  );
+  const plans = repositories.map((each) => each.plan);
+  const kept = keptTagsOf(plans);
   return {
     registry: url.origin,
     policy,
     untagged,
     keep: {
       tags: kept.length,
-      manifests: repositories.reduce((sum, each) => sum + each.plan.keptManifests.length, 0),
+      manifests: plans.reduce((sum, { keptManifests }) => sum + keptManifests.length, 0),
     },
     remove: {
       tags: repositories.flatMap(({ remote: { name }, look, plan: { removedTags, removedManifests } }) => {
@@ -167,17 +162,13 @@ function describe({ url }: RegistryClient, policy: RetentionPolicy, plan: Remote
     },
     applied: false,
     kept,
-    skipped: [...skipped]
-      .map(([repository, reason]) => ({ repository, reason }))
-      .sort((a, b) => compare(a.repository, b.repository)),
-    doubts: repositories.flatMap(({ remote: { name }, plan: { doubts } }) =>
-      Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
-    ),
+    skipped: describeSkipped(skipped),
+    doubts: describeDoubts(plans),
     inUse: describeInUse(
       policy,
       plan.reports,
       repositories.map(({ graph }) => graph),
-      repositories.map((each) => each.plan),
+      plans,
     ),
     spared: [],
     problems: [],

@@ -281,7 +281,7 @@ export class RepositoryRemoval {
     const planned = new Set(this.planned.plan.removedTags.map(({ tag }) => tag));
     const kept = tags.find((tag) => !planned.has(tag));
     if (kept !== undefined) return this.#keep(digest, moved(kept));
-    if (!(await this.#journal({ repository: this.name, digest, mediaType: "", tags }))) return;
+    if (!(await this.#journal({ repository: this.name, digest, tags }))) return;
     if (await this.#hasNewReferrer(digest)) return;
     await this.#glance();
     if (this.#spared.has(digest)) return;
@@ -322,7 +322,7 @@ export class RepositoryRemoval {
   async #ask(reference: string): Promise<number> {
     const before = this.#hasRemoved;
     this.#hasRemoved = true;
-    const { status, unsupported } = await this.run.writer.removal(this.name, reference);
+    const { status, unsupported } = await this.run.writer.remove(this.name, reference);
     if (status >= 300) this.#hasRemoved = before;
     const { host } = this.run.client.url;
     if (unsupported && isDigest(reference)) throw deletesNothing(host, status);
@@ -339,7 +339,7 @@ export class RepositoryRemoval {
   }
 
   /** Keeps a manifest's bytes before it goes. @returns whether it is there to go */
-  async #journal(removal: Removal): Promise<boolean> {
+  async #journal(removal: Omit<Removal, "mediaType">): Promise<boolean> {
     const { digest } = removal;
     const answer = await this.run.client.manifest(this.name, digest);
     if (answer.status === 404) return false;
@@ -364,6 +364,7 @@ export class RepositoryRemoval {
     this.#written.set(digest, { bytes: answer.body, mediaType });
     return true;
   }
+
   /** Tags that go while their manifest stays. */
   async #removeTags(): Promise<void> {
     for (const { tag } of this.planned.plan.removedTags) {
@@ -376,7 +377,7 @@ export class RepositoryRemoval {
 
   async #removeTag(tag: string, digest: Digest): Promise<void> {
     const { remote } = this.planned;
-    if (!(await this.#journal({ repository: this.name, digest, mediaType: "", tags: [tag] }))) return;
+    if (!(await this.#journal({ repository: this.name, digest, tags: [tag] }))) return;
     const others = [...this.#tags].filter(([other, each]) => each === digest && other !== tag).map(([other]) => other);
     const found = await remote.resolve(tag);
     if (!isDigest(found) || found !== digest) return;

@@ -183,13 +183,13 @@ export async function discardByApi(
   writer: RegistryWriter,
 ): Promise<void> {
   if (digest !== null) {
-    const status = await writer.remove(repository, digest);
+    const { status } = await writer.remove(repository, digest);
     // 400, 404 and 500: the registry cannot even look at it; its tags can go all the same.
     if (![202, 400, 404, 500].includes(status)) throw new WriteRefused(status, `removing ${digest}`);
   }
   const left = new Set(await tagsOf(client, repository));
   for (const tag of tags.filter((each) => left.has(each))) {
-    if ((await writer.remove(repository, tag)) === 202) continue;
+    if ((await writer.remove(repository, tag)).status === 202) continue;
     const empty = JSON.stringify({
       schemaVersion: 2,
       mediaType: OCI_INDEX,
@@ -197,7 +197,7 @@ export async function discardByApi(
       annotations: { "org.opencontainers.image.description": `${repository}:${tag} is being removed` },
     });
     await writer.pushManifest(repository, tag, Buffer.from(empty), OCI_INDEX);
-    const status = await writer.remove(repository, sha256(empty));
+    const { status } = await writer.remove(repository, sha256(empty));
     if (status !== 202) throw new WriteRefused(status, `removing the tag ${tag}`);
   }
 }

@@ -1,6 +1,7 @@
 import { type Digest, isDigest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import { changed, Folder, isSame, within } from "./folder";
+import { freeJournalName, isJournalName } from "./journal-name";
 import type { StorageLayout } from "./layout";
 import { shellWord } from "./shell-word";
 
@@ -36,7 +37,7 @@ export class Journal {
    */
   static begin(layout: StorageLayout, now: number, plan: unknown, garbage: Iterable<Digest>): Journal {
     return within(Folder.make(layout, journalsOf(layout)), (journals) => {
-      const name = unfinishedIn(journals) ?? freeName(journals, now);
+      const name = unfinishedIn(journals) ?? freeJournalName(now, (taken) => journals.stat(taken) !== null);
       journals.makeFolder(name);
       return within(folderIn(journals, name), (folder) => {
         writeFirst(folder, PLAN, [`${JSON.stringify(plan, null, 2)}\n`]);
@@ -164,19 +165,11 @@ function unfinishedIn(journals: Folder): string | null {
   return namesOf(journals).findLast(isUnfinished) ?? null;
 }
 
-/** The time, or the next millisecond that no journal has. */
-function freeName(journals: Folder, now: number): string {
-  const name = new Date(now).toISOString().replaceAll(":", ".");
-  return journals.stat(name) === null ? name : freeName(journals, now + 1);
-}
-
-const NAME = /^\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z$/;
-
 /** The journals, the oldest first; what else lies there is not ours. */
 function namesOf(journals: Folder): string[] {
   return journals
     .names()
-    .filter((name) => NAME.test(name) && journals.stat(name)?.isDirectory())
+    .filter((name) => isJournalName(name) && journals.stat(name)?.isDirectory())
     .sort(compare);
 }
 

@@ -1,7 +1,7 @@
 import { columns, plural, shortDigest } from "../report/columns";
 import { formatBytes } from "../report/table";
 import { undoCommand } from "./journal";
-import type { PruneReport, RemovedInUse } from "./prune";
+import type { PruneReport, RemovedInUse, RetentionReport } from "./prune";
 import type { Doubt } from "./tag-age";
 
 /** The plan for people: what stays and why, what goes and why, what is freed, what to do next. Lines without a line end. */
@@ -47,7 +47,7 @@ const DOUBTS: Record<Doubt, string> = {
 };
 
 /** Tags whose times say nothing. */
-export function doubtLine({ repository, doubt, tags }: PruneReport["doubts"][number]): string {
+export function doubtLine({ repository, doubt, tags }: RetentionReport["doubts"][number]): string {
   const instead = doubt === "no-date" ? "" : " (--order created goes by the dates of the images)";
   return `times     ${repository}: ${plural(tags, "tag")} ${DOUBTS[doubt]}: nothing goes by that${instead}`;
 }
@@ -63,7 +63,7 @@ function remarks({ skipped, doubts, foreign, inUse }: PruneReport): string[] {
 }
 
 /** What runs, by the clusters' reports, and whether it stays. */
-export function inUseLines(inUse: PruneReport["inUse"]): string[] {
+export function inUseLines(inUse: RetentionReport["inUse"]): string[] {
   const running = inUse.removed.length;
   return [
     ...inUse.reports.map(({ cluster, time, digests, protected: isProtected, problem }) =>

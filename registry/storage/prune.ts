@@ -1,5 +1,5 @@
 import type { RetentionPolicy } from "../../site/retention";
-import { type FoundReport, type InUse, inUseOf, mistrustOf } from "../in-use/protection";
+import { type FoundReport, type InUse, inUseOf } from "../in-use/protection";
 import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import { damageIn, markedBy, neededBy, refuseCollected, refuseDamage } from "./damage";
@@ -19,11 +19,29 @@ import { scan } from "./scan";
 import { oneStore, roleOf } from "./store";
 import { storedReports } from "./stored-reports";
 import type { Doubt } from "./tag-age";
-import { usedIn } from "./used";
+import { protectedInUse, usedIn } from "./used";
 
-export interface PruneReport {
-  root: string;
+/** What a plan says of a registry, however it was read. */
+export interface RetentionReport {
   policy: RetentionPolicy;
+  applied: boolean;
+  /** The tags that stay. */
+  kept: TagOfRepository[];
+  /** Repositories of which nothing goes, with the reason. */
+  skipped: { repository: string; reason: string }[];
+  /** Tags of which nobody can tell when they were pushed, and that therefore decided nothing. */
+  doubts: { repository: string; doubt: Doubt; tags: number }[];
+  /** What clusters say runs in them, by the reports that the registry holds. */
+  inUse: {
+    /** By cluster. */
+    reports: ClusterInUse[];
+    /** What goes although it runs: nothing protects it. */
+    removed: RemovedInUse[];
+  };
+}
+
+export interface PruneReport extends RetentionReport {
+  root: string;
   keep: { tags: number; manifests: number; blobs: number; bytes: number };
   remove: {
     tags: TagOfRepository[];
@@ -31,20 +49,6 @@ export interface PruneReport {
     /** What the registry's garbage collection will free, with the garbage that is there already. */
     blobs: number;
     bytes: number;
-  };
-  applied: boolean;
-  /** The tags that stay. */
-  kept: TagOfRepository[];
-  /** Repositories of which nothing goes, with the reason. */
-  skipped: { repository: string; reason: string }[];
-  /** Tags whose times say nothing of when they were pushed, and that therefore decided nothing. */
-  doubts: { repository: string; doubt: Doubt; tags: number }[];
-  /** What clusters say runs in them, by the reports that the store holds. */
-  inUse: {
-    /** By cluster. */
-    reports: ClusterInUse[];
-    /** What goes although it runs: nothing protects it. */
-    removed: RemovedInUse[];
   };
   /** Paths of what lies in the store and stops the registry's garbage collection, or is not followed. */
   foreign: string[];
@@ -156,10 +160,8 @@ const BATCH = 100;
 
 async function plan(root: string, policy: RetentionPolicy, now: number): Promise<Prune> {
   const layout = privateStore(root);
-  const { protectInUse } = policy;
-  const reports = storedReports(new StoreReader(layout), protectInUse?.clusters ?? [], now);
-  const mistrust = mistrustOf(protectInUse, reports, now);
-  if (mistrust !== null) throw new StorageRefusal("in-use", mistrust.message, mistrust.hint);
+  const reports = storedReports(new StoreReader(layout), policy.protectInUse?.clusters ?? [], now);
+  const inUse = protectedInUse(policy, reports, now);
   const { findings, unreadable } = await scan(layout.root, { role: "private" });
   if (unreadable[0] !== undefined) throw new Unreadable(unreadable[0]);
   const reader = new StoreReader(layout);
@@ -167,7 +169,6 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
   const graphs = [...reader.repositories()]
     .map((repository) => readGraph(reader, repository, intern))
     .sort((a, b) => compare(a.name, b.name));
-  const inUse = inUseOf(reports.filter(({ cluster }) => protectInUse?.clusters.includes(cluster)));
   const { plans, skipped, damaged } = planAround(root, reader, findings, graphs, { policy, now, inUse });
   refuseCollected(
     graphs,
@@ -276,7 +277,7 @@ function describe(
       side.bytes += size;
     }
   }
-  const kept = plans.flatMap(({ name, keptTags }) => keptTags.map((tag) => ({ repository: name, ...tag })));
+  const kept = keptTagsOf(plans);
   return {
     root,
     policy,
@@ -294,13 +295,28 @@ function describe(
     },
     applied: false,
     kept,
-    skipped: [...skipped].map(([repository, reason]) => ({ repository, reason })).sort(byRepository),
-    doubts: plans.flatMap(({ name, doubts }) =>
-      Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
-    ),
+    skipped: describeSkipped(skipped),
+    doubts: describeDoubts(plans),
     foreign: findings.flatMap(({ path }) => path ?? []),
     journal: null,
   };
+}
+
+export function keptTagsOf(plans: readonly RepositoryPlan[]): TagOfRepository[] {
+  return plans.flatMap(({ name, keptTags }) => keptTags.map((tag) => ({ repository: name, ...tag })));
+}
+
+/** Sorted by repository. */
+export function describeSkipped(skipped: ReadonlyMap<string, string>): RetentionReport["skipped"] {
+  return [...skipped]
+    .map(([repository, reason]) => ({ repository, reason }))
+    .sort((a, b) => compare(a.repository, b.repository));
+}
+
+export function describeDoubts(plans: readonly RepositoryPlan[]): RetentionReport["doubts"] {
+  return plans.flatMap(({ name, doubts }) =>
+    Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
+  );
 }
 
 /** What clusters say, and what of it goes. @param graphs in the order of the plans */
@@ -309,7 +325,7 @@ export function describeInUse(
   reports: readonly FoundReport[],
   graphs: readonly RepositoryGraph[],
   plans: readonly RepositoryPlan[],
-): PruneReport["inUse"] {
+): RetentionReport["inUse"] {
   const inUse = inUseOf(reports);
   return {
     reports: reports.map(({ cluster, report, problem }) => ({
@@ -327,8 +343,4 @@ export function describeInUse(
       });
     }),
   };
-}
-
-function byRepository(a: { repository: string }, b: { repository: string }): number {
-  return compare(a.repository, b.repository);
 }

@@ -61,10 +61,8 @@ export class RegistryWriter {
 
   /** The status that the registry answers an upload with; one that it begins is ended again, and named. */
   async tryUpload(repository: string): Promise<{ status: number; id: string | null }> {
-    const answer = await this.#send(repository, { method: "POST", path: `/v2/${repository}/blobs/uploads/` });
-    const upload = uploadOf(answer);
-    if (upload !== null) await this.#send(repository, { method: "DELETE", path: upload });
-    return { status: answer.status, id: upload && (/\/([\w-]+)(?:\?|$)/.exec(upload)?.[1] ?? null) };
+    const { status, upload } = await this.#beginAndEnd(repository, "");
+    return { status, id: upload && (/\/([\w-]+)(?:\?|$)/.exec(upload)?.[1] ?? null) };
   }
 
   /** Uploads a blob; the registry hashes it. @param pieces its bytes, in order. @throws WriteRefused */
@@ -111,14 +109,10 @@ export class RegistryWriter {
   /**
    * Removes a manifest, with every tag that points at it, or on a registry that can (from 3.0.0) one tag.
    *
-   * @returns the status: 202 when it is done, 404 when it is not there, 405 when the registry takes no deletions
+   * @returns the status: 202 when it is done, 404 when it is not there; and whether the registry says that it knows no such
+   *   deletion: 405, or the code UNSUPPORTED
    */
-  async remove(repository: string, reference: string): Promise<number> {
-    return (await this.removal(repository, reference)).status;
-  }
-
-  /** As remove, with whether the registry says that it knows no such deletion: 405, or the code UNSUPPORTED. */
-  async removal(repository: string, reference: string): Promise<{ status: number; unsupported: boolean }> {
+  async remove(repository: string, reference: string): Promise<{ status: number; unsupported: boolean }> {
     const path = `/v2/${repository}/manifests/${reference}`;
     const { status, body } = await this.#send(repository, { method: "DELETE", path });
     return { status, unsupported: status >= 400 && (status === 405 || codesOf(body).includes("UNSUPPORTED")) };
@@ -127,11 +121,16 @@ export class RegistryWriter {
   /** Holds a blob of the repository by itself, so that it stays when the manifests that name it go. @returns whether it is held */
   async hold(repository: string, digest: Digest): Promise<boolean> {
     const query = new URLSearchParams({ mount: digest, from: repository });
-    const path = `/v2/${repository}/blobs/uploads/?${query}`;
+    return (await this.#beginAndEnd(repository, `?${query}`)).status === 201;
+  }
+
+  /** Asks for an upload; one that is begun is ended again. @returns where it would have gone on */
+  async #beginAndEnd(repository: string, query: string): Promise<{ status: number; upload: string | null }> {
+    const path = `/v2/${repository}/blobs/uploads/${query}`;
     const answer = await this.#send(repository, { method: "POST", path });
     const upload = uploadOf(answer);
     if (upload !== null) await this.#send(repository, { method: "DELETE", path: upload });
-    return answer.status === 201;
+    return { status: answer.status, upload };
   }
 
   async #send(

@@ -1,7 +1,21 @@
-import { type InUse, NOTHING_IN_USE } from "../in-use/protection";
+import type { RetentionPolicy } from "../../site/retention";
+import { type FoundReport, type InUse, inUseOf, mistrustOf, NOTHING_IN_USE } from "../in-use/protection";
 import type { Digest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import type { RepositoryGraph } from "./graph";
+import { StorageRefusal } from "./refusal";
+
+/**
+ * What a clean-up has to keep because it runs, by the reports that the policy waits for.
+ *
+ * @param now milliseconds since the epoch
+ * @throws StorageRefusal `in-use` where what runs is not known
+ */
+export function protectedInUse({ protectInUse }: RetentionPolicy, reports: readonly FoundReport[], now: number): InUse {
+  const mistrust = mistrustOf(protectInUse, reports, now);
+  if (mistrust !== null) throw new StorageRefusal("in-use", mistrust.message, mistrust.hint);
+  return inUseOf(reports.filter(({ cluster }) => protectInUse?.clusters.includes(cluster)));
+}
 
 /**
  * The manifests of a repository that run, and every one that leads to them, with the clusters that say so. A node may

@@ -162,7 +162,7 @@ function expectWhole(registry: FakeRegistry): void {
 const killAt = (n: number, isDone: boolean) => {
   let left = n;
   return (writer: RegistryWriter) => {
-    for (const method of ["removal", "pushManifest"] as const) {
+    for (const method of ["remove", "pushManifest"] as const) {
       const real = writer[method].bind(writer) as (...args: unknown[]) => Promise<unknown>;
       Object.assign(writer, {
         [method]: async (...args: unknown[]) => {
