@@ -9,6 +9,7 @@ import { type MonitoredRegistry, startMonitoredRegistry } from "../test/lab/moni
 import { getJson, type LabServer, startPushgateway } from "../test/lab/prometheus";
 import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-store";
 import { referenceSite } from "../test/sites";
+import { median } from "./median";
 
 const root = resolve(__dirname, "..");
 
@@ -88,9 +89,6 @@ async function reported({ url }: LabServer): Promise<{ seconds: number; requests
   const value = (name: string) => Number(data[0]?.[`registry_manifest_integrity_${name}`]?.metrics[0]?.value);
   return { seconds: value("run_duration_seconds"), requests: value("run_requests"), tags: value("tags_checked") };
 }
-
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 const percent = (part: number): string => `${(100 * part).toFixed(part < 0.1 ? 2 : 1)} %`;
 

@@ -10,6 +10,7 @@ import { find } from "../test/lab/components";
 import { image, index, layer } from "../test/lab/images";
 import { startRegistry } from "../test/lab/registry";
 import { SyntheticStore } from "../test/registry/storage/synthetic-store";
+import { median } from "./median";
 
 const REPOSITORIES = 50;
 const TAGS = 10;
@@ -29,10 +30,6 @@ function fill(store: SyntheticStore): void {
       store.push(`bench/r${repository}`, index(children), `v${tag}`);
     }
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 async function timed(act: () => Promise<unknown>): Promise<number> {

@@ -2,13 +2,11 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { median } from "./median";
 
 const RUNS = 5;
 const root = resolve(__dirname, "..");
 const template = join(__dirname, "template");
-
-const median = (values: number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 const secondsOf = (command: string, args: string[], cwd: string): number => {
   const output = mkdtempSync(join(tmpdir(), "synth-"));

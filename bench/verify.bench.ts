@@ -7,6 +7,7 @@ import { image, index, layer, type Manifest } from "../test/lab/images";
 import { type LabRegistry, startRegistry } from "../test/lab/registry";
 import { FakeRegistry, json } from "../test/registry/oci/fake-registry";
 import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-store";
+import { median } from "./median";
 
 const root = resolve(__dirname, "..");
 const REPOSITORIES = 50;
@@ -96,10 +97,6 @@ function load(registry: LabRegistry, file: string): number {
   const [host = "", port = ""] = registry.host.split(":");
   const args = ["--import", "tsx", "bench/load.ts", host, port, file, CONNECTIONS];
   return Number(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 /** As it stood in the origin's CronJob, with the mistakes that are no matter of speed put right. */
