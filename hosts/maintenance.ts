@@ -5,6 +5,7 @@ import { pushgatewayUrlOnHost, type RegistrySite, registryHost, serviceInstance 
 import { cleanedUp, readOnlyOverride, renderCompose, WARDEN, wardenPaths } from "./compose";
 import { type DeliveredFile, type DeliveredLink, hostProgram } from "./delivery";
 import { CONFIGURATION, registryConfiguration } from "./registry-configuration";
+import { reportUrl } from "./report-url";
 import { assignments, type Settings } from "./shell";
 import { type TaskUnit, taskService, taskTimer, UNITS, unitOf } from "./systemd-unit";
 import { wardenProgram } from "./warden-program";
@@ -59,22 +60,14 @@ const METRICS = {
   DISK_SIZE: "registry_maintenance_disk_size_bytes",
 } as const satisfies Record<string, MaintenanceMetricName>;
 
-/** https://github.com/prometheus/pushgateway#url */
-const groupOf = (instance: string, cluster: string | undefined): string =>
-  [
-    `job/${MAINTENANCE_JOB}/instance/${encodeURIComponent(instance)}`,
-    ...(cluster === undefined ? [] : [`cluster/${cluster}`]),
-    "task",
-  ].join("/");
-
 /** Of the host, and of its tasks. */
-const settings = ({ registry, ...site }: RegistrySite, maintenance: Maintenance): Settings => ({
-  HOST: registryHost({ registry, ...site }).name,
-  PROJECT: registry.project,
-  COMPOSE_FILE: registryPaths(registry.directory).compose,
+const settings = (site: RegistrySite, maintenance: Maintenance): Settings => ({
+  HOST: registryHost(site).name,
+  PROJECT: site.registry.project,
+  COMPOSE_FILE: registryPaths(site.registry.directory).compose,
   WARDEN,
   CONFIGURATION,
-  SERVICES: registry.services.map(({ name }) => name),
+  SERVICES: site.registry.services.map(({ name }) => name),
   ALLOWED_AGES: Object.fromEntries(
     maintenanceTasks(maintenance).map(({ task, allowedAge }) => [task, String(allowedAge)]),
   ),
@@ -85,7 +78,6 @@ const settings = ({ registry, ...site }: RegistrySite, maintenance: Maintenance)
 /** Of one registry of it; empty is what its role does not have. */
 const serviceSettings = (site: RegistrySite, service: Service): Settings => {
   const paths = registryPaths(site.registry.directory);
-  const pushgateway = pushgatewayUrlOnHost(site).replace(/\/$/, "");
   const isPrivate = service.role === "private";
   return {
     CONTAINER: containerName(service),
@@ -96,7 +88,12 @@ const serviceSettings = (site: RegistrySite, service: Service): Settings => {
     STORE: wardenPaths(service.name).data,
     POLICY: isPrivate ? wardenPaths(service.name).retention : "",
     READ_ONLY_FILE: isPrivate ? paths.readOnlyCompose(service.name) : "",
-    METRICS_URL: `${pushgateway}/metrics/${groupOf(serviceInstance(site, service), site.monitoring?.cluster)}`,
+    // The program puts the task behind it.
+    METRICS_URL: `${reportUrl(pushgatewayUrlOnHost(site), {
+      job: MAINTENANCE_JOB,
+      instance: serviceInstance(site, service),
+      cluster: site.monitoring?.cluster,
+    })}/task`,
   };
 };
 

@@ -2,6 +2,7 @@ import { HOST_JOB, HOST_METRICS, HOST_WATCH_MINUTES, type HostMetricName } from 
 import { hasResolver, type ManagedHost } from "../site/host";
 import { type Dns, hasDns, pushgatewayUrlFrom, type Site } from "../site/schema";
 import { type DeliveredFile, type DeliveredLink, hostProgram } from "./delivery";
+import { reportUrl } from "./report-url";
 import { assignments, type Settings } from "./shell";
 import { UNITS, unitOf, WATCH_UNIT, watchService, watchTimer } from "./systemd-unit";
 
@@ -12,13 +13,6 @@ const METRICS = {
   RESOLVER_UP: "registry_warden_resolver_up",
   LAST_RUN: "registry_warden_host_last_run_timestamp_seconds",
 } as const satisfies Record<string, HostMetricName>;
-
-/** https://github.com/prometheus/pushgateway#url */
-const groupOf = ({ name }: ManagedHost, cluster: string | undefined): string =>
-  [
-    `job/${HOST_JOB}/host/${encodeURIComponent(name)}`,
-    ...(cluster === undefined ? [] : [`cluster/${encodeURIComponent(cluster)}`]),
-  ].join("/");
 
 /** Where what watches a host reports, and as part of which cluster. */
 export interface HostReports {
@@ -43,7 +37,7 @@ const settings = (
   watched: WatchedNames | undefined,
 ): Settings => ({
   HOST: host.name,
-  GROUP: `${pushgateway.replace(/\/$/, "")}/metrics/${groupOf(host, cluster)}`,
+  GROUP: reportUrl(pushgateway, { job: HOST_JOB, host: host.name, cluster }),
   NAMESERVERS: watched?.nameservers ?? [],
   INTERNAL_NAME: watched?.names.internal.name ?? "",
   INTERNAL_ADDRESS: watched?.names.internal.address ?? "",
