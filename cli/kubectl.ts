@@ -64,6 +64,17 @@ const explained = (stderr: string): ClusterError => {
   return cause?.error(line) ?? new ClusterError("failed", line, "try the same with kubectl get");
 };
 
+/** Which cluster kubectl is to ask. */
+interface Cluster {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+}
+
+const argumentsOf = ({ kubeconfig, context }: Cluster): string[] => [
+  ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
+  ...(context === undefined ? [] : [`--context=${context}`]),
+];
+
 /** Asks the cluster of a site, with kubectl and its credentials. */
 export class Kubectl {
   readonly #arguments: readonly string[];
@@ -72,8 +83,7 @@ export class Kubectl {
   constructor({ kubernetes, namespace }: ClusterSite["monitoring"]) {
     this.#kubeconfig = kubernetes.configPath.replace(/^~(?=\/)/, () => homedir());
     this.#arguments = [
-      `--kubeconfig=${this.#kubeconfig}`,
-      ...(kubernetes.context === undefined ? [] : [`--context=${kubernetes.context}`]),
+      ...argumentsOf({ kubeconfig: this.#kubeconfig, context: kubernetes.context }),
       `--namespace=${namespace.name}`,
       `--request-timeout=${TIMEOUT}`,
     ];
@@ -109,17 +119,13 @@ export class Kubectl {
  * @param cluster what kubectl goes by where they are left out
  * @throws ClusterError where the cluster cannot be asked
  */
-export const listEverywhere = async (
-  resource: string,
-  { kubeconfig, context }: { readonly kubeconfig?: string; readonly context?: string },
-): Promise<string> => {
+export const listEverywhere = async (resource: string, cluster: Cluster): Promise<string> => {
   const { code, stdout, stderr } = await run([
     "get",
     resource,
     "--all-namespaces",
     "--output=json",
-    ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
-    ...(context === undefined ? [] : [`--context=${context}`]),
+    ...argumentsOf(cluster),
     `--request-timeout=${LONG_TIMEOUT}`,
   ]);
   if (code !== 0) throw explained(stderr);

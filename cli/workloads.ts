@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { RegistryClient } from "../registry/oci/client";
 import { RegistryError } from "../registry/oci/errors";
 import { parseRegistry } from "../registry/oci/reference";
-import { registryName, registryNameOf } from "../registry/workloads/image-reference";
+import { isRegistryName, registryNames } from "../registry/workloads/image-reference";
 import { type WorkloadsReport, workloadsReport, workloadsTable } from "../registry/workloads/report";
 import { verifyImages } from "../registry/workloads/verify";
 import { imagesFrom, NoWorkloads, readWorkloads, together, type Workloads } from "../registry/workloads/workloads";
@@ -70,8 +70,7 @@ async function run(
   if (source !== undefined && (options.kubeconfig !== undefined || options.context !== undefined))
     command.error("error: give either - or a cluster by --kubeconfig and --context");
   const url = parseRegistry(registry);
-  const names =
-    options.name.length > 0 ? options.name.map((name) => registryName(name) ?? name) : [registryNameOf(url)];
+  const names = registryNames(options.name, url);
   const workloads = await workloadsOf(source, options);
   const images = imagesFrom(workloads, names);
   const { credentialsGiven, ...access } = await accessTo(url, options, process.env);
@@ -90,8 +89,6 @@ async function run(
   }
 }
 
-const isName = (text: unknown): text is string => typeof text === "string" && registryName(text) !== null;
-
 /** `warden workloads`: whether what runs in a cluster can be pulled again. */
 export function workloadsCommand(): Command {
   const command = new Command("workloads")
@@ -103,7 +100,7 @@ export function workloadsCommand(): Command {
     .option(
       "--name <host>",
       "host[:port] by which images are named, where it is not that of the registry (repeatable)",
-      collect(isName, "a host"),
+      collect(isRegistryName, "a host"),
       [],
     )
     .option("--json", "print the report as one JSON document")

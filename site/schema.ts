@@ -382,9 +382,9 @@ export type ClusterSite = Site & {
     readonly namespace: NonNullable<Monitoring["namespace"]>;
   };
 };
-/** A site that says where hosts look names up. */
 /** The names by which hosts verify their own resolvers. */
 export type Dns = NonNullable<Site["dns"]>;
+/** A site that says where hosts look names up. */
 export type DnsSite = Site & { readonly dns: Dns };
 
 export const hasRegistry = (site: Site): site is RegistrySite => site.registry !== undefined;

@@ -18,11 +18,11 @@ export const NOTHING_IN_USE: InUse = new Map();
 /** What clusters say. */
 export function inUseOf(found: readonly FoundReport[]): InUse {
   const clusters = new Map<Digest, string[]>();
-  for (const { report } of found.toSorted((a, b) => compare(a.cluster, b.cluster))) {
+  for (const { cluster, report } of found.toSorted((a, b) => compare(a.cluster, b.cluster))) {
     for (const digest of new Set(report?.digests)) {
       const known = clusters.get(digest);
-      if (known === undefined) clusters.set(digest, report === null ? [] : [report.cluster]);
-      else if (report !== null) known.push(report.cluster);
+      if (known === undefined) clusters.set(digest, [cluster]);
+      else known.push(cluster);
     }
   }
   return clusters;
@@ -47,9 +47,10 @@ export function mistrustOf(
   found: readonly FoundReport[],
   now: number,
 ): Mistrust | null {
-  for (const cluster of protect?.clusters ?? []) {
+  if (protect === undefined) return null;
+  for (const cluster of protect.clusters) {
     const { report = null, problem = MISSING } = found.find((each) => each.cluster === cluster) ?? {};
-    const why = report === null ? problem : tooOld(report, protect?.maximumAgeHours ?? 0, now);
+    const why = report === null ? problem : tooOld(report, protect.maximumAgeHours, now);
     if (why !== null)
       return {
         message: `the report of what runs in ${JSON.stringify(cluster)} ${why}`,

@@ -6,7 +6,7 @@ import { isPlatform } from "../oci/manifest";
 import { isRepository, isTag, parseRegistry } from "../oci/reference";
 import { ROLES, type Role } from "../oci/repository";
 import type { Shard } from "../oci/walk";
-import { registryName, registryNameOf } from "../workloads/image-reference";
+import { isRegistryName, registryNames } from "../workloads/image-reference";
 import type { ClusterAccess } from "./cluster";
 
 /** What one run of the probe does. */
@@ -224,8 +224,7 @@ function workloadSettings(variables: Variables, registry: URL): WorkloadSettings
     variables.mistakes.push(`KUBERNETES_SERVICE_HOST is ${JSON.stringify(host)}, which is no host`);
     return null;
   }
-  const isName = (text: unknown): text is string => typeof text === "string" && registryName(text) !== null;
-  const names = variables.list("REGISTRY_NAMES", isName, "host").map((name) => registryName(name) ?? name);
+  const names = registryNames(variables.list("REGISTRY_NAMES", isRegistryName, "host"), registry);
   const cluster = variables.text("IN_USE_TAG");
   if (cluster !== null && !isTag(cluster))
     variables.mistakes.push(`IN_USE_TAG is ${JSON.stringify(cluster)}, which is no tag`);
@@ -233,7 +232,7 @@ function workloadSettings(variables: Variables, registry: URL): WorkloadSettings
   return {
     serviceAccount,
     api: new URL(origin),
-    names: names.length === 0 ? [registryNameOf(registry)] : names,
+    names,
     report: cluster === null || credentials === null ? null : { cluster, credentials },
   };
 }

@@ -95,8 +95,8 @@ async function attemptWalk(
 }
 
 /**
- * Verifies what runs, then walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a while: one report stands
- * until the next run, so a registry that only restarts must not be reported as gone.
+ * Verifies what runs, then walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a
+ * while: one report stands until the next run, so a registry that only restarts must not be reported as gone.
  */
 async function runWalk(
   settings: ProbeSettings,

@@ -1,5 +1,5 @@
 import { publishReport } from "../in-use/publish";
-import { IN_USE_REPOSITORY, MOST_DIGESTS } from "../in-use/report";
+import { IN_USE_REPOSITORY, type InUseReport, MOST_DIGESTS } from "../in-use/report";
 import { RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
 import { ExchangeError, type Traffic } from "../oci/http";
@@ -7,9 +7,9 @@ import type { ImageState } from "../oci/images";
 import { RegistryWriter, WriteRefused } from "../storage/registry-writer";
 import { workloadsReport, workloadsTable } from "../workloads/report";
 import { countStates, digestsOf, unverified, type VerifiedImage, verifyImages } from "../workloads/verify";
-import { imagesFrom, type UsedImage, type Workloads } from "../workloads/workloads";
+import { imagesFrom, type UsedImage } from "../workloads/workloads";
 import { askCluster, ClusterSilent } from "./cluster";
-import type { ProbeSettings } from "./environment";
+import type { ProbeSettings, WorkloadSettings } from "./environment";
 
 /** What a run learned of the workloads of its cluster. */
 export interface WorkloadRun {
@@ -30,8 +30,6 @@ interface Reach {
   signal: AbortSignal | undefined;
 }
 
-type Told = { workloads: Workloads; time: number };
-
 /**
  * Verifies what runs in the cluster, and reports it to the registry: what a clean-up must keep.
  *
@@ -42,9 +40,9 @@ export async function probeWorkloads(reach: Reach, log: (line: string) => void):
   const { workloads: wanted, registry } = reach.settings;
   if (wanted === null) return null;
   const traffic: Traffic = { requests: 0, bytes: 0 };
-  const told = await tellingWhy(log, () => ask(reach));
-  if (told === null) return { images: null, known: false, traffic };
-  const { workloads } = told;
+  const time = Date.now();
+  const workloads = await tellingWhy(log, () => askCluster(wanted, reach.signal));
+  if (workloads === null) return { images: null, known: false, traffic };
   const used = imagesFrom(workloads, wanted.names);
   const images = (await tellingWhy(log, () => verify(reach, used, traffic))) ?? unverified(used);
   const report = workloadsReport(
@@ -55,8 +53,9 @@ export async function probeWorkloads(reach: Reach, log: (line: string) => void):
   );
   const wrong = images.filter(({ state }) => state !== "intact");
   for (const line of workloadsTable({ ...report, images: wrong }, MOST_ROWS)) log(line);
-  const reported = report.complete && ((await tellingWhy(log, () => publish(reach, told, images, traffic))) ?? false);
-  return { images: countStates(images), known: reported, traffic };
+  const publishing = () => publish(reach, wanted, { time, digests: digestsOf(images) }, traffic);
+  const known = report.complete && (await tellingWhy(log, publishing)) !== null;
+  return { images: countStates(images), known, traffic };
 }
 
 /** What keeps a part of the work from being done is told, and the rest goes on; null then. */
@@ -75,12 +74,6 @@ async function tellingWhy<T>(log: (line: string) => void, work: () => Promise<T>
   }
 }
 
-async function ask({ settings: { workloads }, signal }: Reach): Promise<Told> {
-  if (workloads === null) throw new ClusterSilent("there is no service account");
-  const time = Date.now();
-  return { workloads: await askCluster(workloads, signal), time };
-}
-
 async function verify({ settings, ca, signal }: Reach, used: UsedImage[], traffic: Traffic): Promise<VerifiedImage[]> {
   const { registry: url, credentials, concurrency, timeout, rate, role, blobs, platforms } = settings;
   const client = new RegistryClient({ url, credentials, concurrency, timeout, ca, signal, rate: rate ?? undefined });
@@ -93,17 +86,15 @@ async function verify({ settings, ca, signal }: Reach, used: UsedImage[], traffi
   }
 }
 
-/** @returns whether what runs is known where it has to be: true as well where nothing is to be pushed */
+/** Reports what runs; nothing is done where it is not to be reported. @throws where that is not taken */
 async function publish(
-  { settings, ca, signal }: Reach,
-  { time }: Told,
-  images: VerifiedImage[],
+  { settings: { registry: url, timeout }, ca, signal }: Reach,
+  { report }: WorkloadSettings,
+  { time, digests }: Pick<InUseReport, "time" | "digests">,
   traffic: Traffic,
-): Promise<boolean> {
-  const { registry: url, workloads, timeout } = settings;
-  if (workloads?.report == null) return true;
-  const { cluster, credentials } = workloads.report;
-  const digests = digestsOf(images);
+): Promise<void> {
+  if (report === null) return;
+  const { cluster, credentials } = report;
   if (digests.length > MOST_DIGESTS) {
     throw new RegistryError(
       "bad-input",
@@ -115,7 +106,6 @@ async function publish(
   const [client, writer] = [new RegistryClient({ ...access, concurrency: 1 }), new RegistryWriter(access)];
   try {
     await publishReport(client, writer, { cluster, time, digests });
-    return true;
   } finally {
     add(traffic, client.traffic);
     await Promise.all([client.close(), writer.close()]);

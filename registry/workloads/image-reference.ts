@@ -24,6 +24,15 @@ export function registryName(host: string): string | null {
   return HOST.test(name) ? name.replace(/:443$/, "") : null;
 }
 
+export function isRegistryName(text: unknown): text is string {
+  return typeof text === "string" && registryName(text) !== null;
+}
+
+/** By which names image references know a registry: those that are given, else that of its address. */
+export function registryNames(given: readonly string[], url: URL): string[] {
+  return given.length > 0 ? given.map((name) => registryName(name) ?? name) : [registryNameOf(url)];
+}
+
 /** The name of the registry at an address. */
 export function registryNameOf({ protocol, hostname, port }: URL): string {
   return `${hostname.toLowerCase()}:${port || (protocol === "http:" ? "80" : "443")}`.replace(/:443$/, "");

@@ -1,6 +1,5 @@
-import type { ImageState } from "../oci/images";
 import { columns, plural, shortDigest } from "../report/columns";
-import { countStates, type VerifiedImage } from "./verify";
+import { countStates, SEVERITY, type VerifiedImage } from "./verify";
 
 export interface WorkloadCounts {
   /** Containers of pods that have not ended, and of CronJobs, whatever registry they pull from. */
@@ -68,7 +67,7 @@ export function workloadsTable(report: WorkloadsReport, most = Number.POSITIVE_I
   ];
   if (counts.images === 0) return [...summary, `note      no container has an image of ${names.join(" or ")}`];
   if (images.length === 0) return summary;
-  const ordered = ORDER.flatMap((state) => images.filter((image) => image.state === state));
+  const ordered = SEVERITY.flatMap((state) => images.filter((image) => image.state === state));
   const rows = ordered.slice(0, most).map(rowOf);
   const more = ordered.length - rows.length;
   return [
@@ -78,8 +77,6 @@ export function workloadsTable(report: WorkloadsReport, most = Number.POSITIVE_I
     ...(more > 0 ? [`and ${more.toLocaleString("en")} more`] : []),
   ];
 }
-
-const ORDER: readonly ImageState[] = ["missing", "broken", "unknown", "intact"];
 
 function rowOf({ state, repository, tag, digest, running, imageId, moved, workloads }: VerifiedImage): string[] {
   const name = tag === null ? `${repository}@${shortDigest(digest)}` : `${repository}:${tag}`;

@@ -15,7 +15,7 @@ export interface VerifiedImage extends UsedImage {
 }
 
 /** From the worst on: what is certain before what is not. */
-const SEVERITY: readonly ImageState[] = ["missing", "broken", "unknown", "intact"];
+export const SEVERITY: readonly ImageState[] = ["missing", "broken", "unknown", "intact"];
 
 /** How they are checked, as by any other walk. */
 export type WorkloadCheck = Pick<WalkOptions, "role" | "blobs" | "platforms" | "credentialsGiven" | "signal">;
