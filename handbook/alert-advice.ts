@@ -33,7 +33,7 @@ import { deployProbe, lastRun, resume, runNow } from "./probe-runs";
 import { link, md, type Prose, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { TAG_DELETED } from "./undelete-runbook";
-import { bringWardenToAsk, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
+import { bringWardenToAsk, deliverRegistries, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
 
 /** The registry that an alert is about, and who watches it. */
@@ -204,9 +204,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
     mitigation: (watched) => [
       ...deployProbe(watched.site, probeOf(watched)),
-      paragraph(
-        md`The account that pushes: ${link(md`Credentials and certificates`, "runbooks/rotate-credentials.md")}.`,
-      ),
+      paragraph(md`The account that pushes: ${link(md`Credentials and certificates`, ROTATION)}.`),
       ...verified(watched),
     ],
   },
@@ -260,9 +258,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     ],
     mitigation: (watched) => [
       paragraph(md`Something differs from the site, and another registry answers: deliver it again.`),
-      command(WORKSTATION, sh`${wardenHere} deliver ${registryHost(watched.site).name} registry`, {
-        expected: "…registry is delivered…",
-      }),
+      deliverRegistries(watched.site),
       paragraph(
         md`No repository, and the host has a disk for it that is not mounted: mount it. A container sees it when it starts again, and not before:`,
       ),

@@ -1,11 +1,11 @@
 import { probeUnit } from "../hosts/probe";
 import { isClusterProbe, type Probe } from "../site/monitoring";
-import { type ClusterSite, hasCluster, hasRegistry, registryHost, type Site } from "../site/schema";
+import { type ClusterSite, hasCluster, hasRegistry, type RegistrySite, registryHost, type Site } from "../site/schema";
 import { deployMonitoring, inCluster, kubectl, logs } from "./cluster";
 import { type Block, command, paragraph } from "./document";
-import { onHost, WORKSTATION } from "./places";
+import { onHost } from "./places";
 import { md, sh } from "./prose";
-import { wardenHere } from "./warden";
+import { deliverRegistries } from "./warden";
 
 /** The last run of a probe, and its own words. */
 export const lastRun = (site: Site, probe: Probe): Block[] => {
@@ -18,11 +18,14 @@ export const lastRun = (site: Site, probe: Probe): Block[] => {
         ]
       : [];
   if (!hasRegistry(site)) return [];
-  return [
-    command(onHost(registryHost(site)), sh`systemctl is-active ${`${probeUnit(name)}.timer`}`, { expected: "active" }),
-    command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`),
-  ];
+  return [timerActive(site, name), journal(site, name)];
 };
+
+const timerActive = (site: RegistrySite, name: string): Block =>
+  command(onHost(registryHost(site)), sh`systemctl is-active ${`${probeUnit(name)}.timer`}`, { expected: "active" });
+
+const journal = (site: RegistrySite, name: string): Block =>
+  command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`);
 
 /** The column that matters is SUSPEND: a run by hand works, and the alert ends, also while it is True. */
 const scheduled = (site: ClusterSite, name: string): Block =>
@@ -61,9 +64,9 @@ export const runNow = (site: Site, probe: Probe): Block[] => {
   if (!hasRegistry(site)) return [];
   return [
     command(onHost(registryHost(site)), sh`systemctl start ${`${probeUnit(name)}.service`}`),
-    command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`),
+    journal(site, name),
     paragraph(md`That run would have worked without the timer too. Does the next one start by itself?`),
-    command(onHost(registryHost(site)), sh`systemctl is-active ${`${probeUnit(name)}.timer`}`, { expected: "active" }),
+    timerActive(site, name),
   ];
 };
 
@@ -75,11 +78,5 @@ export const deployProbe = (site: Site, { runsOn }: Probe): Block[] =>
         paragraph(
           md`If the timer is missing, deliver the registries again, which brings it. Terraform may see no change; this asks the host:`,
         ),
-        ...(hasRegistry(site)
-          ? [
-              command(WORKSTATION, sh`${wardenHere} deliver ${registryHost(site).name} registry`, {
-                expected: "…registry is delivered…",
-              }),
-            ]
-          : []),
+        ...(hasRegistry(site) ? [deliverRegistries(site)] : []),
       ];

@@ -17,6 +17,12 @@ import { type Shell, sh } from "./prose";
 /** `warden` on the workstation. */
 export const wardenHere: Shell = sh`npm run -s warden --`;
 
+/** Brings the registries to their host again, where Terraform may see no change. */
+export const deliverRegistries = (site: RegistrySite): Block =>
+  command(WORKSTATION, sh`${wardenHere} deliver ${registryHost(site).name} registry`, {
+    expected: "…registry is delivered…",
+  });
+
 /** Where the program is put on the host: Node comes from a container, so that the host needs none. */
 const PROGRAM = "/root/warden.mjs";
 
