@@ -1,4 +1,4 @@
-import { quote } from "../hosts/shell";
+import { quote } from "../text/shell-word";
 import { allBelow, type DescribedCommand, type DescribedOption } from "./command-tree";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;

@@ -1,5 +1,5 @@
-import { columns } from "../registry/report/columns";
 import { managedHosts } from "../site/schema";
+import { columns } from "../text/columns";
 import { selectedSite } from "./selected-site";
 
 /** The examples of a help: what is typed, and what it does. */

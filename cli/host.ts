@@ -1,8 +1,9 @@
 import { type Finding, type Findings, findingsIn, type HostReport, isSaid } from "../hosts/finding";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
-import { lineDiff } from "../review/line-diff";
 import { type Host, isManaged, type ManagedHost } from "../site/host";
 import { managedHosts, type Site } from "../site/schema";
+import { lineDiff } from "../text/line-diff";
+import { plural } from "../text/plural";
 
 const quoted = (names: readonly string[]): string => names.map((name) => JSON.stringify(name)).join(", ");
 
@@ -96,10 +97,7 @@ const changed = ({ what, expected, actual }: Finding): string[] => {
 export const hostTable = ({ host, findings, deferred }: HostReport): string[] => {
   if (deferred !== undefined) return [`${host}: deferred: ${deferred}`];
   if (findings.length === 0) return [`${host}: as the site has it`];
-  return [
-    `${host}: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}`,
-    ...findings.flatMap(described),
-  ];
+  return [`${host}: ${plural(findings.length, "finding")}`, ...findings.flatMap(described)];
 };
 
 /** What a delivery would change on a host, for people. */
@@ -107,6 +105,6 @@ export const changeTable = (delivery: string, { host, findings }: HostReport): s
   findings.length === 0
     ? [`${host}: ${delivery} is as the site has it`]
     : [
-        `${host}: ${delivery} differs from the site in ${findings.length} ${findings.length === 1 ? "thing" : "things"}`,
+        `${host}: ${delivery} differs from the site in ${plural(findings.length, "thing")}`,
         ...findings.flatMap(changed),
       ];

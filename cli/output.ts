@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { styleText } from "node:util";
 import { isNativeError } from "node:util/types";
-import { printable, printableJson, printableText } from "../registry/report/printable";
+import { printable, printableJson, printableText } from "../text/printable";
 
 /** Of every JSON document: fields may be added under it, and are never renamed. */
 export const JSON_VERSION = 1;

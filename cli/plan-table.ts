@@ -13,6 +13,8 @@ import {
   type Site,
   serviceInstance,
 } from "../site/schema";
+import { columns } from "../text/columns";
+import { plural } from "../text/plural";
 
 /** What became of one stack. */
 export interface StackReport {
@@ -39,14 +41,8 @@ const files = ({ plan, directory }: StackReport): string =>
 
 /** The table of `npm start` and `npm run plan`. */
 export const planTable = (reports: readonly StackReport[]): string => {
-  const rows = [
-    ["stack", "resources", "plan", "files"],
-    ...reports.map((report) => [report.stack, String(report.resources), summary(report.plan), files(report)]),
-  ];
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) => row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column] ?? 0) : cell)).join("  "))
-    .join("\n");
+  const rows = reports.map((report) => [report.stack, String(report.resources), summary(report.plan), files(report)]);
+  return columns([["stack", "resources", "plan", "files"], ...rows]).join("\n");
 };
 
 const HOW_TO_GET_PROVIDERS =
@@ -60,8 +56,6 @@ export const planNotes = (reports: readonly StackReport[]): string[] =>
     if (plan?.kind === "failed") return [`${stack}: the plan failed: ${plan.reason}; all of it: ${directory}/plan.txt`];
     return [];
   });
-
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 const describeRegistry = (site: RegistrySite): string[] => {
   const { services, images, maintenance } = site.registry;

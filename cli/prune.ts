@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { RegistryClient } from "../registry/oci/client";
+import { RegistryWriter } from "../registry/oci/push";
 import { parseRegistry } from "../registry/oci/reference";
 import { readJournal } from "../registry/remote/journal";
 import { PackageListing } from "../registry/remote/package-listing";
@@ -14,7 +15,6 @@ import { applyPrune, type PruneReport, planPrune } from "../registry/storage/pru
 import { pruneTable } from "../registry/storage/prune-table";
 import { requireQuiet } from "../registry/storage/quiet";
 import { StorageRefusal } from "../registry/storage/refusal";
-import { RegistryWriter } from "../registry/storage/registry-writer";
 import { requireSameRegistry } from "../registry/storage/same-registry";
 import type { RetentionPolicy, RetentionRule } from "../site/retention";
 import { type AccessOptions, accessTo, addAccessOptions, repositories } from "./access";

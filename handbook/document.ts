@@ -1,5 +1,5 @@
 import { dirname, join, relative } from "node:path/posix";
-import { fenced } from "../review/markdown";
+import { fenced } from "../text/markdown";
 import type { Prose, Shell } from "./prose";
 
 /** Where a command is typed. */

@@ -1,5 +1,5 @@
-import { quote } from "../hosts/shell";
-import { codeSpan } from "../review/markdown";
+import { codeSpan } from "../text/markdown";
+import { shellWord } from "../text/shell-word";
 
 /** Markdown on one line. It is made by `md` alone, so that no value of a site is read as markup. */
 export class Prose {
@@ -33,12 +33,9 @@ export class Shell {
 
 type ShellValue = string | number | Shell | readonly (string | number | Shell)[];
 
-/** A word that no shell changes is easier to read without quotes. */
-const word = (text: string): string => (/^[A-Za-z0-9@%+=:,./_-]+$/.test(text) ? text : quote(text));
-
 const shell = (value: ShellValue): string => {
   if (value instanceof Shell) return value.text;
-  return typeof value === "object" ? value.map(shell).join(" ") : word(String(value));
+  return typeof value === "object" ? value.map(shell).join(" ") : shellWord(String(value));
 };
 
 /** A command with values in it: each becomes one word, a list several, an empty one none at all, Shell stays. */

@@ -1,4 +1,3 @@
-import { visible } from "../review/markdown";
 import { imageReference } from "../site/image";
 import type { Probe } from "../site/monitoring";
 import { containerName } from "../site/registry";
@@ -14,6 +13,8 @@ import {
   pushgatewayUrl,
   type Site,
 } from "../site/schema";
+import { visible } from "../text/markdown";
+import { markup } from "../text/markup";
 import { GENERATED } from "./document";
 
 /** Path of the picture below docs/. */
@@ -38,7 +39,7 @@ const LONGEST = 39;
 
 const height = ({ lines }: Pick<Box, "lines">): number => lines.length * LINE + 2 * PADDING;
 
-const xml = (text: string): string => visible(text).replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+const xml = (text: string): string => markup(visible(text));
 
 const short = (text: string): string => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
 

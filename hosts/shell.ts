@@ -1,10 +1,4 @@
-/**
- * One shell word that stands for the text, whatever is in it. The text may hold anything but NUL, which no shell word
- * can.
- *
- * Source: POSIX.1-2017, Shell Command Language, 2.2.2 single-quotes
- */
-export const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+import { quote } from "../text/shell-word";
 
 type Value = string | readonly string[] | Readonly<{ [key: string]: string }>;
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Host, Ssh } from "../site/host";
-import { quote } from "./shell";
+import { quote } from "../text/shell-word";
 
 /** A host that could not be asked. */
 export class HostError extends Error {

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
+import { commandLine } from "../text/shell-word";
 import type { Digest } from "./oci/digest";
-import { commandLine } from "./storage/shell-word";
 
 /** What is done about a finding. */
 export type Remedy =

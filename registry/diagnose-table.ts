@@ -1,5 +1,7 @@
+import { columns } from "../text/columns";
+import { plural } from "../text/plural";
 import type { Diagnosis, DiagnosisReport } from "./diagnose";
-import { columns, nameOf, plural, shortDigest } from "./report/columns";
+import { nameOf, shortDigest } from "./report/names";
 
 /** The report for people: each finding with its cause, then every step once. Lines without a line end. */
 export function diagnosisTable({ registry, root, complete, findings }: DiagnosisReport): string[] {

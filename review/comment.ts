@@ -1,8 +1,8 @@
+import { codeSpan, fenced } from "../text/markdown";
 import { ACTIONS, type Action } from "./action";
 import { pathText } from "./attributes";
 import { asTexts, attributeName, differences, digest, valueText } from "./differences";
 import { fit, type Piece, type Section } from "./fit";
-import { codeSpan, fenced } from "./markdown";
 import type { ResourceReview, StackReview } from "./review";
 
 /** GitHub refuses a comment of more. https://github.com/orgs/community/discussions/41331 */

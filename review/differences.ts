@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
+import { lineDiff } from "../text/line-diff";
+import { codeSpan, cut, fenced, folded, html, visible } from "../text/markdown";
+import { plural } from "../text/plural";
 import { type AttributeChange, pathText, type Shown } from "./attributes";
 import type { Piece } from "./fit";
-import { lineDiff } from "./line-diff";
-import { codeSpan, cut, fenced, folded, html, visible } from "./markdown";
 import { SENSITIVE } from "./redaction";
 import type { ResourceReview } from "./review";
-
-export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** What a reader calls a resource. */
 export const name = ({ address, construct }: ResourceReview): string => construct ?? address;

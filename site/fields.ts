@@ -68,6 +68,11 @@ export const seconds = (minimum: number, maximum: number) => whole(minimum, maxi
 export const hours = (minimum: number, maximum: number) => whole(minimum, maximum, "a whole number of hours");
 export const count = (minimum: number, maximum: number) => whole(minimum, maximum, "a whole number");
 
+const PERIODS = [5, 10, 15, 20, 30, 60] as const;
+
+/** What cron and systemd timers can repeat evenly: every hour starts with a run. */
+export const periodMinutes = z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` });
+
 /** An http(s) base URL without credentials, query or fragment: a credential in a URL would reach the plan and the logs. */
 export const baseUrl = (protocols: ("http" | "https")[]) => {
   const allowed = `a URL of ${protocols.join(" or ")} without credentials, query or fragment`;

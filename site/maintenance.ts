@@ -1,5 +1,16 @@
 import * as z from "zod";
-import { absolutePath, count, duplicates, line, matching, oneOf, pushgatewayUrl, record, refused } from "./fields";
+import {
+  absolutePath,
+  count,
+  duplicates,
+  line,
+  matching,
+  oneOf,
+  periodMinutes,
+  pushgatewayUrl,
+  record,
+  refused,
+} from "./fields";
 import { rule } from "./rule";
 
 /** In the order of systemd and of a week. */
@@ -16,8 +27,6 @@ const run = record({
 const schedule = z
   .array(run, { error: "allowed is a list of days and times" })
   .min(1, { error: "allowed is at least one run: leave the job out where there is none" });
-
-const PERIODS = [5, 10, 15, 20, 30, 60] as const;
 
 /** The jobs that have a time of day. They are at work one at a time: the next waits. */
 const JOBS = ["cleanUp", "caches", "scan", "scrub"] as const;
@@ -44,7 +53,7 @@ const fields = record({
   scrub: schedule.default([{ days: ["sat"], at: "04:40" }]),
   /** The space that is left for the data. */
   disk: record({
-    everyMinutes: z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` }),
+    everyMinutes: periodMinutes,
     /** Less than this is an alert. */
     minimumFreePercent: count(1, 50),
   }),

@@ -8,6 +8,7 @@ import {
   label,
   line,
   oneOf,
+  periodMinutes,
   port,
   pushgatewayUrl,
   record,
@@ -64,9 +65,6 @@ const certificateAuthority = z.union(
   { error: "allowed is a private CA, { configMap, key } in the cluster or { file } on the registry host" },
 );
 
-/** Cron can repeat these evenly: every hour starts with a run. */
-const PERIODS = [5, 10, 15, 20, 30, 60] as const;
-
 /** What a period has to hold besides the walk: the pod's start, the push and the way to the next run. */
 const STARTUP_SECONDS = 60;
 
@@ -102,7 +100,7 @@ const probe = record({
    * one.
    */
   runsOn: oneOf(["cluster", "registry-host"]).optional(),
-  periodMinutes: z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` }),
+  periodMinutes,
   /** A run that is not done by then reports what it has and stops. */
   deadlineSeconds: seconds(60, 3600),
   credentials: credentials.optional(),

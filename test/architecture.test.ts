@@ -5,13 +5,14 @@ const root = join(__dirname, "..");
 
 /** Folder → the folders and packages it must not import. Data flows one way: site → domains → constructs → stacks. */
 const FORBIDDEN: Record<string, (imported: string) => boolean> = {
-  site: (imported) => !imported.startsWith("site/") && isOurs(imported),
-  registry: (imported) => isOurs(imported) && !/^(registry\/|site\/|monitoring\/metrics$)/.test(imported),
-  hosts: (imported) => isOurs(imported) && !/^(hosts\/|site\/|monitoring\/metrics$)/.test(imported),
-  monitoring: (imported) => isOurs(imported) && !/^(monitoring\/|site\/)/.test(imported),
+  text: (imported) => isOurs(imported) && !/^text\//.test(imported),
+  site: (imported) => isOurs(imported) && !/^(site|text)\//.test(imported),
+  registry: (imported) => isOurs(imported) && !/^(registry\/|site\/|text\/|monitoring\/metrics$)/.test(imported),
+  hosts: (imported) => isOurs(imported) && !/^(hosts\/|site\/|text\/|monitoring\/metrics$)/.test(imported),
+  monitoring: (imported) => isOurs(imported) && !/^(monitoring|site|text)\//.test(imported),
   constructs: (imported) => /^(cli|stacks|review|handbook|test|bench)\//.test(imported),
   stacks: (imported) => /^(cli|review|handbook|test|bench)\//.test(imported),
-  review: (imported) => isOurs(imported) && !/^(review\/|site\/)/.test(imported),
+  review: (imported) => isOurs(imported) && !/^(review|site|text)\//.test(imported),
 };
 
 const FOLDERS = [
@@ -26,6 +27,7 @@ const FOLDERS = [
   "review",
   "site",
   "stacks",
+  "text",
 ];
 
 const isOurs = (imported: string): boolean => FOLDERS.includes(imported.split("/", 1)[0] ?? "");

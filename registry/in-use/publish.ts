@@ -1,5 +1,5 @@
 import type { RegistryClient } from "../oci/client";
-import type { RegistryWriter } from "../storage/registry-writer";
+import type { RegistryWriter } from "../oci/push";
 import { IN_USE_REPOSITORY, type InUseReport, inUseArtifact } from "./report";
 import { servedReport } from "./served-reports";
 

@@ -4,7 +4,7 @@ import { RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
 import { ExchangeError, type Traffic } from "../oci/http";
 import type { ImageState } from "../oci/images";
-import { RegistryWriter, WriteRefused } from "../storage/registry-writer";
+import { RegistryWriter, WriteRefused } from "../oci/push";
 import { workloadsReport, workloadsTable } from "../workloads/report";
 import { countStates, digestsOf, unverified, type VerifiedImage, verifyImages } from "../workloads/verify";
 import { imagesFrom, type UsedImage } from "../workloads/workloads";

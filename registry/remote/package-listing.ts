@@ -2,8 +2,8 @@ import { basicHeader } from "../oci/authorization";
 import { type Digest, isDigest } from "../oci/digest";
 import { RegistryError } from "../oci/errors";
 import { type Answer, Transport } from "../oci/http";
+import type { WriterOptions } from "../oci/push";
 import { isTag } from "../oci/reference";
-import type { WriterOptions } from "../storage/registry-writer";
 
 /** What a repository holds by its maker's own listing, with when each was pushed last, in milliseconds since the epoch. */
 export interface Listed {

@@ -1,7 +1,9 @@
-import { columns, plural, shortDigest } from "../report/columns";
+import { columns } from "../../text/columns";
+import { plural } from "../../text/plural";
+import { commandLine } from "../../text/shell-word";
+import { shortDigest } from "../report/names";
 import { formatBytes } from "../report/table";
 import { doubtLine, inUseLines, runsIn } from "../storage/prune-table";
-import { commandLine } from "../storage/shell-word";
 import type { Untagged } from "./plan";
 import type { RemotePruneReport } from "./prune";
 import type { RemoteUndoReport } from "./undo";

@@ -4,6 +4,7 @@ import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import type { Failure } from "../oci/failure";
 import { compare } from "../oci/graph";
+import type { RegistryWriter } from "../oci/push";
 import {
   describeDoubts,
   describeInUse,
@@ -12,7 +13,6 @@ import {
   type RetentionReport,
   type TagOfRepository,
 } from "../storage/prune";
-import type { RegistryWriter } from "../storage/registry-writer";
 import { walked } from "../storage/repair";
 import { RemoteJournal } from "./journal";
 import type { PackageListing } from "./package-listing";

@@ -1,9 +1,10 @@
+import { markup } from "../../text/markup";
+import { plural } from "../../text/plural";
 import type { Failure } from "../oci/failure";
 import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
 import { type About, aboutLine } from "./about";
-import { shortDigest } from "./columns";
-import { markup } from "./markup";
+import { shortDigest } from "./names";
 import { byRepository, table } from "./table";
 
 const STYLE = `
@@ -82,7 +83,7 @@ function failureItem(failure: Failure, open: boolean): string {
 
 /** The failures of one repository, under a heading that folds them. */
 function group(name: string, failures: readonly Failure[], shown: number, open: boolean): string {
-  const count = `${failures.length} ${failures.length === 1 ? "failure" : "failures"}`;
+  const count = `${plural(failures.length, "failure")}`;
   return [
     `<details class="repository" open>`,
     `<summary><strong>${markup(name || "the catalog")}</strong>: ${count}</summary>`,
@@ -140,7 +141,7 @@ export function page(report: Report, about: About): string {
   const { registry, counts, failures, images, complete, durationSeconds } = report;
   const verdict =
     failures.length > 0
-      ? `<strong class="bad">${failures.length} ${failures.length === 1 ? "failure" : "failures"}</strong>`
+      ? `<strong class="bad">${plural(failures.length, "failure")}</strong>`
       : '<strong class="good">nothing broken</strong>';
   const figures = Object.entries({ ...counts, seconds: durationSeconds.toFixed(1) });
   return `<!doctype html>

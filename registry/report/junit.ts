@@ -1,8 +1,8 @@
+import { markup } from "../../text/markup";
 import type { Failure } from "../oci/failure";
 import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
 import type { About } from "./about";
-import { markup } from "./markup";
 
 /** What reads such a file keeps it in memory: so many cases of each kind. */
 const MOST_CASES = 5000;

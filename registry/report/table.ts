@@ -1,7 +1,9 @@
+import { columns } from "../../text/columns";
+import { plural } from "../../text/plural";
 import { type Failure, REASONS } from "../oci/failure";
 import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
-import { columns, plural, shortDigest } from "./columns";
+import { shortDigest } from "./names";
 
 /** Longest name of a tag list and of a detail in the table, in characters. */
 const WIDEST = 60;

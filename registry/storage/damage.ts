@@ -1,3 +1,4 @@
+import { shellWord } from "../../text/shell-word";
 import type { Digest } from "../oci/digest";
 import { isManifestType } from "../oci/manifest";
 import type { Finding } from "./finding";
@@ -5,7 +6,6 @@ import { type RepositoryGraph, referencesOf } from "./graph";
 import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import type { RepositoryPlan } from "./retention";
-import { shellWord } from "./shell-word";
 
 /**
  * What is damaged in a store that is going to be pruned: what could still be healed is lost for ever once its configs and

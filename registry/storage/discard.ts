@@ -3,12 +3,12 @@ import { type Digest, isDigest, sha256 } from "../oci/digest";
 import type { Failure } from "../oci/failure";
 import { readListing } from "../oci/listing";
 import { OCI_INDEX } from "../oci/manifest";
+import { type RegistryWriter, WriteRefused } from "../oci/push";
 import { type ImageTarget, isTag } from "../oci/reference";
 import { StoreContents } from "./contents";
 import type { Finding } from "./finding";
 import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
-import { type RegistryWriter, WriteRefused } from "./registry-writer";
 
 /**
  * What is given up: a tag or a digest; without both the tag `latest`, or a repository that has lost its folders. The digest

@@ -11,8 +11,8 @@ import {
   type Stats,
   statSync,
 } from "node:fs";
+import { fileName, REPLACED } from "../../text/file-name";
 import { isAbsence, isForbidden } from "./disk-error";
-import { fileName, REPLACED } from "./file-name";
 import type { StorageLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
 

@@ -1,9 +1,9 @@
+import { shellWord } from "../../text/shell-word";
 import { type Digest, isDigest } from "../oci/digest";
 import { compare } from "../oci/graph";
 import { changed, Folder, isSame, within } from "./folder";
 import { freeJournalName, isJournalName } from "./journal-name";
 import type { StorageLayout } from "./layout";
-import { shellWord } from "./shell-word";
 
 /** What a journal holds beside the removed links. */
 const PLAN = "plan.json";

@@ -1,10 +1,10 @@
+import { shellWord } from "../../text/shell-word";
 import type { Finding } from "./finding";
 import { onSameMount } from "./folder";
 import { HIDES } from "./foreign";
 import type { RepositoryLayout, StorageLayout } from "./layout";
 import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
-import { shellWord } from "./shell-word";
 
 /**
  * The repositories that are not what they look like, each with the reason: two names of one folder, a symbolic link in it,

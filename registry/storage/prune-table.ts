@@ -1,4 +1,6 @@
-import { columns, plural, shortDigest } from "../report/columns";
+import { columns } from "../../text/columns";
+import { plural } from "../../text/plural";
+import { shortDigest } from "../report/names";
 import { formatBytes } from "../report/table";
 import { undoCommand } from "./journal";
 import type { PruneReport, RemovedInUse, RetentionReport } from "./prune";

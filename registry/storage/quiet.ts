@@ -1,8 +1,8 @@
 import { ExchangeError } from "../oci/http";
+import type { RegistryWriter } from "../oci/push";
 import { Folder, within } from "./folder";
 import type { StorageLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
-import type { RegistryWriter } from "./registry-writer";
 
 /**
  * Makes sure that a registry writes nothing: nobody listens at its address, or it answers an upload with 405, which is

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Digest, hasherFor, matches } from "../oci/digest";
 import { ExchangeError } from "../oci/http";
+import { type RegistryWriter, UPLOAD_PIECE, WriteRefused } from "../oci/push";
 import { DiskRefusal } from "./disk-error";
 import { Folder, within } from "./folder";
 import { StorageRefusal } from "./refusal";
-import { type RegistryWriter, UPLOAD_PIECE, WriteRefused } from "./registry-writer";
 import type { RepairSources, RepairStep } from "./repair-plan";
 
 /** A step that did not succeed, and why, in one line. */

@@ -1,4 +1,6 @@
-import { columns, nameOf, plural, shortDigest } from "../report/columns";
+import { columns } from "../../text/columns";
+import { plural } from "../../text/plural";
+import { nameOf, shortDigest } from "../report/names";
 import { undoCommand } from "./journal";
 import type { RepairReport } from "./repair";
 

@@ -1,7 +1,9 @@
-import { columns, nameOf, plural, shortDigest } from "../report/columns";
+import { columns } from "../../text/columns";
+import { plural } from "../../text/plural";
+import { shellWord } from "../../text/shell-word";
+import { nameOf, shortDigest } from "../report/names";
 import { type Finding, isError, type Kind } from "./finding";
 import type { ScanReport } from "./scan";
-import { shellWord } from "./shell-word";
 
 /** The report for people: what was looked at, the findings, what to do next. Lines without a line end. */
 export function scanTable(report: ScanReport): string[] {

@@ -1,6 +1,6 @@
-import { plural } from "../report/columns";
+import { plural } from "../../text/plural";
+import { commandLine } from "../../text/shell-word";
 import type { ScrubReport } from "./scrub";
-import { commandLine } from "./shell-word";
 
 const MEBIBYTE = 1024 * 1024;
 

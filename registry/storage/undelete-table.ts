@@ -1,5 +1,7 @@
-import { columns, plural, shortDigest } from "../report/columns";
-import { commandLine } from "./shell-word";
+import { columns } from "../../text/columns";
+import { plural } from "../../text/plural";
+import { commandLine } from "../../text/shell-word";
+import { shortDigest } from "../report/names";
 import type { UndeletedImage, UndeleteReport } from "./undelete";
 
 /** The report for people: what can be put back, or was, and what to do next. Lines without a line end. */

@@ -1,10 +1,10 @@
 import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import { type Failure, failure } from "../oci/failure";
+import type { RegistryWriter } from "../oci/push";
 import { type DeletedImage, deletedImages, type LoggedPush } from "./deleted";
 import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
-import type { RegistryWriter } from "./registry-writer";
 import { walked } from "./repair";
 import { applyRepair, type RepairProblem } from "./repair-apply";
 import { planRepair, type RepairStep, tagStep } from "./repair-plan";

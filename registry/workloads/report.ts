@@ -1,4 +1,6 @@
-import { columns, plural, shortDigest } from "../report/columns";
+import { columns } from "../../text/columns";
+import { plural } from "../../text/plural";
+import { shortDigest } from "../report/names";
 import { countStates, SEVERITY, type VerifiedImage } from "./verify";
 
 export interface WorkloadCounts {

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import fc from "fast-check";
 import { print, printError, printJson, printJsonList, printText } from "../../cli/output";
-import { printableJson } from "../../registry/report/printable";
+import { printableJson } from "../../text/printable";
 
 const EVIL = "\u001b[2J\u202e";
 

@@ -7,10 +7,10 @@ import fc from "fast-check";
 import { assembleScript, deliveryInputs } from "../../hosts/delivery";
 import { maintenanceDelivery, maintenanceTasks } from "../../hosts/maintenance";
 import { registryDelivery } from "../../hosts/registry";
-import { quote } from "../../hosts/shell";
 import { wardenProgram } from "../../hosts/warden-program";
 import { MAINTENANCE_METRICS } from "../../monitoring/metrics";
 import { parsePolicy } from "../../registry/storage/policy";
+import { quote } from "../../text/shell-word";
 import { referenceSite } from "../sites";
 
 const site = referenceSite;

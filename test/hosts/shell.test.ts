@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
-import { assignments, quote } from "../../hosts/shell";
+import { assignments } from "../../hosts/shell";
+import { quote } from "../../text/shell-word";
 
 /** Everything that means something to a shell, to Terraform or to compose is likely to come up. */
 const anyText = fc

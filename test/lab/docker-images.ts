@@ -2,9 +2,9 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { quote } from "../../hosts/shell";
 import { type Image, imageReference } from "../../site/image";
 import type { Registry } from "../../site/registry";
+import { quote } from "../../text/shell-word";
 import type { Component } from "./components";
 import type { Hosts } from "./hosts";
 

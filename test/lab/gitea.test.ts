@@ -4,7 +4,7 @@ import { IN_USE_REPOSITORY } from "../../registry/in-use/report";
 import { servedReport } from "../../registry/in-use/served-reports";
 import { RegistryClient } from "../../registry/oci/client";
 import { sha256 } from "../../registry/oci/digest";
-import { RegistryWriter, WriteRefused } from "../../registry/storage/registry-writer";
+import { RegistryWriter, WriteRefused } from "../../registry/oci/push";
 import { verify as walk } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { type LabGitea, startGitea } from "./gitea";

@@ -1,5 +1,5 @@
 import { type ClientOptions, RegistryClient } from "../../registry/oci/client";
-import { RegistryWriter } from "../../registry/storage/registry-writer";
+import { RegistryWriter } from "../../registry/oci/push";
 import { type RepairReport, repair } from "../../registry/storage/repair";
 import { type Manifest, type PushTarget, push } from "./images";
 

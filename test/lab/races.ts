@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { RegistryClient } from "../../registry/oci/client";
 import type { Digest } from "../../registry/oci/digest";
+import { RegistryWriter } from "../../registry/oci/push";
 import { PackageListing } from "../../registry/remote/package-listing";
 import { planRemote } from "../../registry/remote/plan";
 import { applyRemotePrune, type RemotePruneReport } from "../../registry/remote/prune";
-import { RegistryWriter } from "../../registry/storage/registry-writer";
 import type { RetentionPolicy } from "../../site/retention";
 import { type Content, image, index, layer, type Manifest, type PushTarget, push } from "./images";
 

@@ -8,7 +8,6 @@ import { documentsOf } from "../../handbook/handbook";
 import { assembleScript, type Delivery } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import { dnsDelivery } from "../../hosts/resolver";
-import { quote } from "../../hosts/shell";
 import { imageReference } from "../../site/image";
 import {
   deferredHosts,
@@ -18,6 +17,7 @@ import {
   serviceInstance,
   wardenImage,
 } from "../../site/schema";
+import { quote } from "../../text/shell-word";
 import { parsed, reference, type WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { copyCheckout } from "./checkout";

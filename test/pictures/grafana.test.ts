@@ -29,7 +29,7 @@ it("draws every panel of the dashboard, and what it does not know stops it", () 
   for (const { title } of dashboard.panels) expect(html).toContain(title);
   expect(html).not.toContain("No data");
   expect(html).not.toContain("NaN");
-  expect(html).toContain("a&#60;b&#62;&#34;");
+  expect(html).toContain("a&lt;b&gt;&quot;");
   const [first, ...others] = dashboard.panels as [Panel, ...Panel[]];
   expect(() =>
     page({ ...dashboard, panels: [{ ...first, type: "gauge" as never }, ...others] }, answer(1), RANGE),

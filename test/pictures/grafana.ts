@@ -1,4 +1,5 @@
 import type { Dashboard, Panel } from "../../monitoring/dashboard";
+import { markup } from "../../text/markup";
 
 /** One series of an answer: its labels, and values by time (seconds since 1970). */
 export interface Series {
@@ -30,8 +31,6 @@ const DEFAULT_STEPS = [
   { color: "green", value: null },
   { color: "red", value: 80 },
 ];
-
-const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 const rounded = (value: number): string => String(Number(value.toPrecision(3)));
 
@@ -110,7 +109,7 @@ const stat = (panel: Panel, answers: Answers): string => {
   if (values.length === 0) return NO_DATA;
   const tiles = values.map(
     ({ name, last }) =>
-      `<div class="tile" style="background:${colourOf(panel, last)}"><span>${escaped(name)}</span><b>${escaped(textOf(panel, last))}</b></div>`,
+      `<div class="tile" style="background:${colourOf(panel, last)}"><span>${markup(name)}</span><b>${markup(textOf(panel, last))}</b></div>`,
   );
   return `<div class="tiles">${tiles.join("")}</div>`;
 };
@@ -154,7 +153,7 @@ const timeseries = (panel: Panel, answers: Answers, { from, to }: Range, width: 
       `<line x1="${x(time)}" x2="${x(time)}" y1="6" y2="${height - bottom}"/><text x="${x(time)}" y="${height - 4}" text-anchor="middle">${clock(time)}</text>`,
   );
   const legend = all.map(
-    ({ name }, at) => `<span><i style="background:${PALETTE[at % PALETTE.length]}"></i>${escaped(name)}</span>`,
+    ({ name }, at) => `<span><i style="background:${PALETTE[at % PALETTE.length]}"></i>${markup(name)}</span>`,
   );
   return `<svg width="${width}" height="${height}">${[...horizontal, ...vertical, ...lines].join("")}</svg><div class="legend">${legend.join("")}</div>`;
 };
@@ -186,9 +185,9 @@ const grid = (panel: Panel, answers: Answers): string => {
   }
   if (rows.size === 0) return NO_DATA;
   const body = [...rows.values()].map((row) =>
-    columns.map((name) => `<td>${escaped(row.get(name) ?? "")}</td>`).join(""),
+    columns.map((name) => `<td>${markup(row.get(name) ?? "")}</td>`).join(""),
   );
-  return `<table><tr>${columns.map((name) => `<th>${escaped(name)}</th>`).join("")}</tr>${body.map((cells) => `<tr>${cells}</tr>`).join("")}</table>`;
+  return `<table><tr>${columns.map((name) => `<th>${markup(name)}</th>`).join("")}</tr>${body.map((cells) => `<tr>${cells}</tr>`).join("")}</table>`;
 };
 
 const content = (panel: Panel, answers: Answers, range: Range, width: number, height: number): string => {
@@ -241,12 +240,12 @@ export const page = (dashboard: Dashboard, answer: (panel: Panel) => Answers, ra
     const { x, y, w, h } = panel.gridPos;
     const [width, height] = [w * unit - GAP, heightOf(h)];
     const place = `left:${x * unit}px;top:${y * (ROW + GAP)}px;width:${width}px;height:${height}px`;
-    if ((panel.type as string) === "row") return `<div class="row" style="${place}">${escaped(panel.title)}</div>`;
-    return `<div class="panel" style="${place}"><h2>${escaped(panel.title)}</h2>${content(panel, answer(panel), range, width, height)}</div>`;
+    if ((panel.type as string) === "row") return `<div class="row" style="${place}">${markup(panel.title)}</div>`;
+    return `<div class="panel" style="${place}"><h2>${markup(panel.title)}</h2>${content(panel, answer(panel), range, width, height)}</div>`;
   });
   const rows = Math.max(...dashboard.panels.map(({ gridPos: { y, h } }) => y + h));
   return {
-    html: `<style>${STYLE}</style><h1>${escaped(dashboard.title)}<small>${clock(range.from)} to ${clock(range.to)}</small></h1><div class="dashboard">${panels.join("")}</div>`,
+    html: `<style>${STYLE}</style><h1>${markup(dashboard.title)}<small>${clock(range.from)} to ${clock(range.to)}</small></h1><div class="dashboard">${panels.join("")}</div>`,
     width: WIDTH,
     height: heightOf(rows) + 60,
   };

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { quote } from "../../hosts/shell";
+import { quote } from "../../text/shell-word";
 
 const tools = join(__dirname, "../../tools/lab");
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RegistryClient } from "../../../registry/oci/client";
 import type { Credentials } from "../../../registry/oci/credentials";
+import { RegistryWriter } from "../../../registry/oci/push";
 import { readJournal } from "../../../registry/remote/journal";
 import { PackageListing } from "../../../registry/remote/package-listing";
 import {
@@ -12,7 +13,6 @@ import {
   type RemotePruneReport,
 } from "../../../registry/remote/prune";
 import { type RemoteUndoReport, undoRemotePrune } from "../../../registry/remote/undo";
-import { RegistryWriter } from "../../../registry/storage/registry-writer";
 import type { RetentionPolicy } from "../../../site/retention";
 
 export const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"][number]> = {}): RetentionPolicy => ({

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { RegistryWriter } from "../../../registry/storage/registry-writer";
+import type { RegistryWriter } from "../../../registry/oci/push";
 import { artifact, image, index, layer, type Manifest, referrersTag } from "../../lab/images";
 import { FakeRegistry } from "../oci/fake-registry";
 import { CleanUp, newest } from "./clean-up";

@@ -5,7 +5,6 @@ import type { BrokenImage } from "../../../registry/oci/images";
 import type { Report } from "../../../registry/oci/walk";
 import { page as pageOf } from "../../../registry/report/html";
 import { junit as junitOf } from "../../../registry/report/junit";
-import { markup } from "../../../registry/report/markup";
 import { formatBytes, nextCommands, table, worstFirst } from "../../../registry/report/table";
 
 const INDEX = sha256("index");
@@ -259,16 +258,6 @@ describe("the page", () => {
       }),
     );
   });
-});
-
-test("markup can be read back, but for what XML cannot say", () => {
-  fc.assert(
-    fc.property(fc.string({ unit: "grapheme-ascii" }), (text) => {
-      const back = markup(text).replace(/&#(\d+);/g, (_match, code) => String.fromCharCode(Number(code)));
-      expect(back).toBe(text);
-      expect(markup(text)).not.toMatch(/[<>"']/);
-    }),
-  );
 });
 
 describe("a report of 150,000 failures", () => {

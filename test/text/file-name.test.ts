@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import * as fc from "fast-check";
-import { printable } from "../../../registry/report/printable";
-import { byteOf, fileName } from "../../../registry/storage/file-name";
-import { shellWord } from "../../../registry/storage/shell-word";
+import { byteOf, fileName } from "../../text/file-name";
+import { printable } from "../../text/printable";
+import { shellWord } from "../../text/shell-word";
 
 const bytesOf = (name: string): Buffer =>
   Buffer.concat(

@@ -1,6 +1,17 @@
 import { byteOf } from "./file-name";
 
 /**
+ * One shell word that stands for the text, whatever is in it. The text may hold anything but NUL, which no shell word
+ * can.
+ *
+ * Source: POSIX.1-2017, Shell Command Language, 2.2.2 single-quotes
+ */
+export const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** No shell changes a word of these: it is easier to read without quotes. */
+const PLAIN = /^[A-Za-z0-9@%+=:,./_-]+$/;
+
+/**
  * One word of a POSIX shell, whatever it holds: the commands that are printed are to be copied. What a terminal does not
  * show as it is (a line end, an escape, a byte that is not UTF-8) is written by its code, as bash, zsh and POSIX.1-2024 read it.
  */
@@ -11,7 +22,7 @@ export function shellWord(text: string): string {
     );
     return `$'${escaped}'`;
   }
-  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return PLAIN.test(text) ? text : quote(text);
 }
 
 /** Its bytes, each of three digits, so that a digit that follows is none of it. */

@@ -1,8 +1,8 @@
-import { Authorizer, parseChallenges, type Scope } from "../oci/authorization";
-import type { Credentials } from "../oci/credentials";
-import type { Digest } from "../oci/digest";
-import { type Answer, type Exchange, Transport, targetOf } from "../oci/http";
-import { MANIFEST_ACCEPT } from "../oci/manifest";
+import { Authorizer, parseChallenges, type Scope } from "./authorization";
+import type { Credentials } from "./credentials";
+import type { Digest } from "./digest";
+import { type Answer, type Exchange, Transport, targetOf } from "./http";
+import { MANIFEST_ACCEPT } from "./manifest";
 
 export interface WriterOptions {
   /** The registry's origin. */

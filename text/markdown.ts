@@ -1,3 +1,5 @@
+import { markup } from "./markup";
+
 /**
  * Characters that a reader does not see, or that turn what follows around: in a review they could hide what is added.
  * Line feeds and tabs are left.
@@ -44,11 +46,7 @@ export const fenced = (language: string, text: string): string => {
 };
 
 /** Text between HTML tags. */
-export const html = (text: string): string =>
-  cut(visible(text).replace(/\s+/g, " "), LONGEST_SPAN)
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;");
+export const html = (text: string): string => markup(cut(visible(text).replace(/\s+/g, " "), LONGEST_SPAN));
 
 /**
  * A folded block. The blank lines end the HTML blocks, so that the body is read as Markdown.

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { printable, printableJson, printableText } from "../../../registry/report/printable";
+import { printable, printableJson, printableText } from "../../text/printable";
 
 const anyText = fc.oneof(
   fc.string({ unit: "binary" }),

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { codeSpan, cut, fenced, folded, html, visible } from "../../review/markdown";
+import { codeSpan, cut, fenced, folded, html, visible } from "../../text/markdown";
 
 test("what a reader would not see is written out", () => {
   expect(visible("a\u202eb\u200bc\u0007d\re")).toBe("a\\u{202e}b\\u{200b}c\\u{7}d\\u{d}e");

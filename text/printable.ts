@@ -1,4 +1,4 @@
-import { byteOf } from "../storage/file-name";
+import { byteOf } from "./file-name";
 
 /**
  * What a terminal obeys or hides instead of showing: control characters, among them the escape that begins a sequence and

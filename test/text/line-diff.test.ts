@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { lineDiff } from "../../review/line-diff";
+import { lineDiff } from "../../text/line-diff";
 
 test("one changed line, with what stands around it", () => {
   const before = "a\nb\nc\nd\ne\nf\ng\nh\n";
