@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { isRefused } from "../site/fields";
 import { siteSchema } from "../site/schema";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { md, type Prose, plain } from "./prose";
@@ -17,14 +18,18 @@ interface Field {
 
 type Schema = z.core.$ZodType;
 
-/** No field takes it, so that each says what it takes. */
-const WRONG = Number.NaN;
-
-const allowed = (schema: Schema): string => {
-  if (schema instanceof z.ZodLiteral && schema.values.size === 1) return JSON.stringify([...schema.values][0]);
-  const [issue] = z.safeParse(schema, WRONG).error?.issues ?? [];
-  return (issue?.message ?? "").replace(/^allowed (is|are) /, "");
+/** The message that a schema was made with: its own, or that of its first check where it takes anything else. */
+const messageOf = ({ _zod: { def } }: Schema): string => {
+  const errors = [def, ...(def.checks ?? []).map((check) => check._zod.def)].map(({ error }) => error);
+  const write = errors.find((error) => error !== undefined) as z.core.$ZodErrorMap | undefined;
+  const message = write?.({ code: "custom", input: undefined });
+  return (typeof message === "string" ? message : message?.message) ?? "";
 };
+
+const allowed = (schema: Schema): string =>
+  schema instanceof z.ZodLiteral && schema.values.size === 1
+    ? JSON.stringify([...schema.values][0])
+    : messageOf(schema).replace(/^allowed (is|are) /, "");
 
 /** The schema within what only says whether the field is needed. */
 const unwrapped = (schema: Schema): Schema => {
@@ -32,9 +37,6 @@ const unwrapped = (schema: Schema): Schema => {
     return unwrapped(schema.def.innerType);
   return schema instanceof z.ZodPipe ? unwrapped(schema.def.in) : schema;
 };
-
-const isRefused = (schema: Schema): boolean =>
-  schema instanceof z.ZodOptional && schema.def.innerType instanceof z.ZodUnknown;
 
 const needed = (schema: Schema): Prose => {
   if (isRefused(schema)) return md`**never**`;
@@ -77,7 +79,7 @@ const fieldsOf = (schema: Schema, path: string): Field[] => [
   {
     path,
     needed: needed(schema),
-    allowed: `${allowed(isRefused(schema) ? schema : unwrapped(schema))}${elementOf(schema)}`,
+    allowed: `${allowed(unwrapped(schema))}${elementOf(schema)}`,
   },
   ...within(schema, path),
 ];

@@ -110,6 +110,10 @@ export const refused = (reason: string) =>
     .refine((value) => value === undefined, { error: reason })
     .optional() as unknown as z.ZodOptional<z.ZodNever>;
 
+/** Whether a field of a schema is never allowed. */
+export const isRefused = (field: unknown): boolean =>
+  field instanceof z.ZodOptional && field.def.innerType instanceof z.ZodUnknown;
+
 /**
  * An object without unknown fields. A mistyped optional field would otherwise be dropped in silence. Unlike
  * z.strictObject it goes on after an unknown field, so that the mistakes of the other fields are reported too.
@@ -132,9 +136,6 @@ export const record = <Shape extends z.ZodRawShape>(shape: Shape, allowed?: stri
           .join(", ")}; allowed are ${fields.join(", ")}`,
     }) as unknown as z.ZodObject<Shape, z.core.$strict>;
 };
-
-const isRefused = (field: unknown): boolean =>
-  field instanceof z.ZodOptional && field.def.innerType instanceof z.ZodUnknown;
 
 /** The values that occur more than once, in their first order. */
 export const duplicates = <T>(values: readonly T[]): T[] => [
