@@ -1,4 +1,4 @@
-import type { Finding, HostReport } from "../hosts/finding";
+import type { HostFinding, HostReport } from "../hosts/finding";
 import type { KubernetesObject } from "../monitoring/kubernetes-object";
 import { objectDifferences } from "../monitoring/object-differences";
 import { pushSecret } from "../site/probe-walk";
@@ -17,7 +17,7 @@ const RESOURCES: Readonly<Record<string, string>> = {
   ServiceAccount: "serviceaccount",
 };
 
-const missing = (what: string): Finding => ({ what, expected: "present", actual: "missing" });
+const missing = (what: string): HostFinding => ({ what, expected: "present", actual: "missing" });
 
 /** One line for each key whose value is not empty: the values themselves are for nobody here. */
 const KEYS = '{{range $key, $value := .data}}{{if $value}}{{$key}}{{"\\n"}}{{end}}{{end}}';
@@ -46,7 +46,7 @@ const neededBy = (site: ClusterSite): Needed[] =>
 
 const TITLES = { secret: "Secret", configmap: "ConfigMap" } as const;
 
-const findingsOfKeys = async (kubectl: Kubectl, { resource, name, keys }: Needed): Promise<Finding[]> => {
+const findingsOfKeys = async (kubectl: Kubectl, { resource, name, keys }: Needed): Promise<HostFinding[]> => {
   const what = `${TITLES[resource]} ${name}`;
   const found = await kubectl.get(resource, name, `go-template=${KEYS}{{"-"}}`);
   if (typeof found !== "string") return [missing(what)];
@@ -54,7 +54,7 @@ const findingsOfKeys = async (kubectl: Kubectl, { resource, name, keys }: Needed
   return keys.filter((key) => !present.includes(key)).map((key) => missing(`${what}: key ${key}`));
 };
 
-const findingsOfObject = async (kubectl: Kubectl, expected: KubernetesObject): Promise<Finding[]> => {
+const findingsOfObject = async (kubectl: Kubectl, expected: KubernetesObject): Promise<HostFinding[]> => {
   const { kind, metadata } = expected;
   const what = `${kind} ${metadata.name}`;
   const found = await kubectl.get(RESOURCES[kind] ?? kind, metadata.name, "json");

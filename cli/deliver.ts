@@ -5,7 +5,7 @@ import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import type { ManagedHost } from "../site/host";
 import type { Site } from "../site/schema";
 import { exampleHost, examples } from "./examples";
-import { changeTable, findingsOn, managedHost, reasonOf } from "./host";
+import { changeTable, findingsOn, managedHost, scriptError } from "./host";
 import { print, printText } from "./output";
 import { selectedSite } from "./selected-site";
 
@@ -29,7 +29,7 @@ const delivered = ({ name, host }: Delivery, output: HostOutput): void => {
   if (output.status === 0) return;
   throw new HostError(
     "failed",
-    `${name} was not delivered to ${host.name} (${reasonOf(output)})`,
+    `${name} was not delivered to ${host.name} (${scriptError(output)})`,
     `correct that on ${host.name} or in the site, and run it again`,
   );
 };

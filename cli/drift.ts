@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { deliveriesTo } from "../hosts/deliveries";
 import { inspectionScript } from "../hosts/delivery";
-import type { Finding, HostReport } from "../hosts/finding";
+import type { HostFinding, HostReport } from "../hosts/finding";
 import { HostError } from "../hosts/ssh";
 import { type Host, isManaged } from "../site/host";
 import type { Site } from "../site/schema";
@@ -19,7 +19,7 @@ interface DriftOptions {
 
 const reportOn = async (site: Site, host: Host): Promise<HostReport> => {
   if (!isManaged(host)) return { host: host.name, findings: [], deferred: host.deferred?.reason };
-  const findings: Finding[] = [];
+  const findings: HostFinding[] = [];
   for (const delivery of deliveriesTo(site, host))
     findings.push(...(await findingsOn(host, inspectionScript(delivery), ["inspect"])).findings);
   return { host: host.name, findings };

@@ -1,4 +1,4 @@
-import { type Finding, type Findings, findingsIn, type HostReport, isSaid } from "../hosts/finding";
+import { type Findings, findingsIn, type HostFinding, type HostReport, isSaid } from "../hosts/finding";
 import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import { type Host, isManaged, type ManagedHost } from "../site/host";
 import { managedHosts, type Site } from "../site/schema";
@@ -38,7 +38,7 @@ export const managedHost = (site: Site, name: string): ManagedHost => {
 };
 
 /** Why a script on a host failed: the first line that it said of it. */
-export const reasonOf = ({ stderr }: HostOutput): string =>
+export const scriptError = ({ stderr }: HostOutput): string =>
   stderr.trim().split("\n", 1)[0] || "the output is incomplete";
 
 /** Passes on each line for people as soon as it is whole. */
@@ -69,7 +69,7 @@ export const findingsOn = async (
   if (found !== undefined) return found;
   throw new HostError(
     "failed",
-    `${host.name} could not be inspected (${reasonOf(output)})`,
+    `${host.name} could not be inspected (${scriptError(output)})`,
     "correct that on the host, and run it again",
   );
 };
@@ -82,13 +82,13 @@ const difference = (what: string, from: readonly [string, string], to: readonly 
   ...[`--- ${from[0]}`, `+++ ${to[0]}`, ...lineDiff(from[1], to[1]).lines].map((line) => `    ${line}`),
 ];
 
-const described = ({ what, expected, actual }: Finding): string[] =>
+const described = ({ what, expected, actual }: HostFinding): string[] =>
   isText(expected) && isText(actual)
     ? difference(what, ["the site", expected], ["the host", actual])
     : [`  ${what}: ${isText(expected) ? "" : `expected ${expected || "nothing"}, `}is ${actual}`];
 
 /** The same, seen from what the host has to what it gets. */
-const changed = ({ what, expected, actual }: Finding): string[] => {
+const changed = ({ what, expected, actual }: HostFinding): string[] => {
   if (isText(expected) && isText(actual)) return difference(what, ["the host", actual], ["the site", expected]);
   return [`  ${what}: is ${actual}${isText(expected) ? "" : `, should be ${expected || "nothing"}`}`];
 };

@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { comment, type UnreviewedStack } from "../review/comment";
-import { compare, constructPaths } from "../review/comparison";
+import { compareStacks, constructPaths } from "../review/comparison";
 import { type OutputStack, readOutput } from "../review/output";
 import { PlanError, type PlanJson, parsePlan } from "../review/plan";
 import { redactor } from "../review/redaction";
@@ -96,7 +96,7 @@ const fromOutput = async (
     const constructs = constructPaths(synthesised);
     const reason = "reason" in outcome ? outcome.reason : isFirst(outcome.plan) ? "there is no state here" : undefined;
     if (before !== undefined && reason !== undefined) {
-      const plan = compare(before.find((each) => each.stack === stack)?.synthesised, synthesised);
+      const plan = compareStacks(before.find((each) => each.stack === stack)?.synthesised, synthesised);
       inputs.push({ stack, plan, constructs, compared: reason });
     } else if ("plan" in outcome) inputs.push({ stack, plan: outcome.plan, constructs, compared: undefined });
     else unreviewed.push({ stack, reason: outcome.reason });
@@ -105,7 +105,7 @@ const fromOutput = async (
   for (const { stack, synthesised } of gone)
     inputs.push({
       stack,
-      plan: compare(synthesised, undefined),
+      plan: compareStacks(synthesised, undefined),
       constructs: new Map(),
       compared: "no longer synthesised",
     });

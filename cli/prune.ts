@@ -10,10 +10,10 @@ import { PackageListing } from "../registry/remote/package-listing";
 import { applyRemotePrune, planRemotePrune, type RemotePruneReport } from "../registry/remote/prune";
 import { remotePruneTable, remoteUndoTable } from "../registry/remote/prune-table";
 import { undoRemotePrune } from "../registry/remote/undo";
+import { requireNoWrites } from "../registry/storage/no-writes";
 import { keepNewest, parsePolicy } from "../registry/storage/policy";
 import { applyPrune, type PruneReport, planPrune } from "../registry/storage/prune";
 import { pruneTable } from "../registry/storage/prune-table";
-import { requireQuiet } from "../registry/storage/quiet";
 import { StorageRefusal } from "../registry/storage/refusal";
 import { requireSameRegistry } from "../registry/storage/same-registry";
 import type { RetentionPolicy, RetentionRule } from "../site/retention";
@@ -115,7 +115,7 @@ async function apply(root: string, policy: RetentionPolicy, options: PruneOption
   let known = false;
   try {
     return await applyPrune(root, policy, Date.now(), async (layout, repository) => {
-      const state = await requireQuiet(writer, layout, repository);
+      const state = await requireNoWrites(writer, layout, repository);
       if (state === "read-only" && !known) await requireSameRegistry(client, layout);
       known = true;
     });

@@ -6,7 +6,7 @@ import { HostError, type HostOutput, runOnHost } from "../hosts/ssh";
 import type { ManagedHost } from "../site/host";
 import { quote } from "../text/shell-word";
 import { exampleHost, examples } from "./examples";
-import { managedHost, reasonOf } from "./host";
+import { managedHost, scriptError } from "./host";
 import { print, printText } from "./output";
 import { selectedSite } from "./selected-site";
 
@@ -94,7 +94,7 @@ const program = ({ delivery, path }: Backup, command: "difference" | "rollback")
 const failed = (name: string, output: HostOutput): HostError =>
   new HostError(
     "failed",
-    `${name} was not rolled back (${reasonOf(output)})`,
+    `${name} was not rolled back (${scriptError(output)})`,
     `correct that on ${name}, and run it again`,
   );
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { SSHProvisionerConnection } from "cdktf";
 import { Construct } from "constructs";
-import { type Delivery, deliveryInputs, deliveryScript, type Piece } from "../hosts/delivery";
+import { type Delivery, deliveryInputs, deliveryScript, type ScriptPart } from "../hosts/delivery";
 import { knownHosts } from "../hosts/ssh";
 import type { Host } from "../site/host";
 import { literal } from "./literal";
@@ -68,7 +68,7 @@ const connection = ({ address, ssh }: Host): SSHProvisionerConnection => ({
       }),
 });
 
-const expression = (piece: Piece): string => {
+const expression = (piece: ScriptPart): string => {
   if ("text" in piece) return literal(piece.text);
   if ("digest" in piece) return "${sha256(jsonencode(self.triggers_replace))}";
   const input = `self.triggers_replace[${quoted(piece.input)}]`;

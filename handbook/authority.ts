@@ -1,15 +1,14 @@
-import { dirname, join } from "node:path/posix";
+import { join } from "node:path/posix";
 import { hasCluster, hasRegistry, type ProbedService, registryHost, type Site, serviceInstance } from "../site/schema";
 import { kubectl } from "./cluster";
 import { type Block, command, paragraph } from "./document";
-import type { Target } from "./image-target";
 import { onHost, sshTo, WORKSTATION } from "./places";
 import { md, type Shell, sh } from "./prose";
 
 type Named = Pick<ProbedService, "name">;
 
 /** The private CA of a registry's certificate, as its probe knows it; undefined for one that everybody trusts. */
-const authorityOf = (site: Site, service: Named) =>
+export const authorityOf = (site: Site, service: Named) =>
   site.monitoring?.probes.find((probe) => probe.service === service.name)?.certificateAuthority;
 
 /** Where it is on the workstation: beside the site, which git leaves alone. */
@@ -70,7 +69,3 @@ export const trustedByDocker = (site: Site, service: ProbedService): Block[] => 
     ),
   ];
 };
-
-/** Where a pipeline has it: beside the program. */
-export const authorityInPipeline = (site: Site, { image, service }: Target): string | undefined =>
-  authorityOf(site, service) === undefined ? undefined : join(dirname(image.dockerfile), "ca.pem");

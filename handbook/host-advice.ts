@@ -20,7 +20,7 @@ export interface HostAdvice {
   readonly mitigation: (watched: WatchedHost) => Block[];
 }
 
-const compare = ({ host }: WatchedHost): Block[] => [
+const compareWithSite = ({ host }: WatchedHost): Block[] => [
   paragraph(md`What is not as the site has it?`),
   command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `site: …\n${host.name}: …` }),
 ];
@@ -39,7 +39,7 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
     meaning: md`A file, the resolver, a container or a timer of the host is not as the last delivery left it: somebody changed it by hand, a program rewrote it, or the host was rebuilt.`,
     impact: md`What works now may stop with the next reboot or the next outage of a resolver: it is not what was tested. Terraform does not see it and says that nothing changed.`,
     diagnosis: (watched) => [
-      ...compare(watched),
+      ...compareWithSite(watched),
       list(
         md`Lines of a file: who wants them? If they are right, they belong into the site.`,
         md`"nothing was ever delivered to this host": it was rebuilt. Everything else is absent then.`,

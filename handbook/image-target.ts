@@ -2,7 +2,7 @@ import { dirname, join } from "node:path/posix";
 import type { BuiltImage, Ci } from "../site/ci";
 import type { PrivateService } from "../site/registry";
 import { privateServices, type Site, serviceInstance } from "../site/schema";
-import { authorityInPipeline } from "./authority";
+import { authorityOf } from "./authority";
 import { type Shell, sh } from "./prose";
 
 /** An image, and the service it is pushed to. */
@@ -24,6 +24,10 @@ export const programOf = ({ image }: Target): string => join(dirname(image.docke
 /** The image as clients name it, without a tag. */
 export const nameOf = (site: Site, { image, service }: Target): string =>
   `${serviceInstance(site, service)}/${image.repository}`;
+
+/** The file with the private CA of the registry, beside the program; undefined where everybody trusts it. */
+export const authorityInPipeline = (site: Site, { image, service }: Target): string | undefined =>
+  authorityOf(site, service) === undefined ? undefined : join(dirname(image.dockerfile), "ca.pem");
 
 /** Verifies all that one build has pushed. @param commit what gives the tag of the commit in the shell of the CI */
 export const verifyAll = (site: Site, target: Target, commit: Shell): Shell => {

@@ -10,7 +10,7 @@ import { type Block, command, type Document, heading, list, paragraph, steps, ta
 import { maintenanceRunbook, reclaim } from "./maintenance";
 import { compose, deliveryProgram, deployHosts, onHost, runbookOf, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, type Shell, sh } from "./prose";
-import { deliverAgain, resolverSections, rollBack, toDeliverAgain } from "./resolver";
+import { deliverAgainSteps, resolverSections, rollBack, toDeliverAgain } from "./resolver";
 import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 
 /** What a service answers to a request without credentials when all is well. */
@@ -156,7 +156,7 @@ const change = (site: RegistrySite): Block[] => {
     paragraph(
       md`Anything else: it prints what differs, and the command that comes next: ${toDeliverAgain(host, "registry")}.`,
     ),
-    ...deliverAgain(host, "registry"),
+    ...deliverAgainSteps(host, "registry"),
     heading(md`Take it back`, 3),
     paragraph(
       md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} on the host (UTC): configurations, not images. The newest of the host's, these and those of its names, is what a rollback goes to; name another with ${"--to"}:`,

@@ -47,7 +47,7 @@ export const toDeliverAgain = (host: ManagedHost, delivery: Delivery["name"]): P
   link(md`deliver them again`, `${runbookOf(host)}#deliver-the-${DELIVERED[delivery]}-again`);
 
 /** The commands that make a host as the site has it, also where Terraform sees no change. */
-export const deliverAgain = (host: ManagedHost, delivery: Delivery["name"]): Block[] => [
+export const deliverAgainSteps = (host: ManagedHost, delivery: Delivery["name"]): Block[] => [
   heading(md`Deliver the ${plain(DELIVERED[delivery])} again`, 3),
   paragraph(
     md`Terraform compares the site with what it once delivered. Of a host that somebody changed by hand, that was rolled back or that was rebuilt it says "no changes". This asks the host itself, shows what would change, and changes nothing:`,
@@ -137,7 +137,7 @@ export const resolverSections = (site: DnsSite, host: DnsHost): Block[] => {
     command(WORKSTATION, sh`npm run cdktf -- deploy dns`, {
       expected: `…${host.name}: dns is delivered…`,
     }),
-    ...deliverAgain(host, "dns"),
+    ...deliverAgainSteps(host, "dns"),
     heading(md`Take it back`, 3),
     paragraph(
       md`The backups are ${`${backups}-YYYYMMDD-HHMMSS.tar.gz`} on the host (UTC). First see which there are and what would change, then roll back to the newest, or name one with ${"--to"}:`,

@@ -47,7 +47,7 @@ export interface Delivery {
 }
 
 /** A part of the script: literal text, one of the inputs, or the digest of them all in hexadecimal digits. */
-export type Piece =
+export type ScriptPart =
   | { readonly text: string }
   | { readonly input: string; readonly as: "text" | "base64" }
   | { readonly digest: "inputs" };
@@ -97,17 +97,17 @@ export const deliverAgain = ({ name, host }: Pick<Delivery, "name" | "host">): s
   `warden deliver ${host.name} ${name}`;
 
 /** The content of a file in base64: from the inputs, unless they have but its digest. */
-const contentOf = ({ path, content, shown }: DeliveredFile): Piece =>
+const contentOf = ({ path, content, shown }: DeliveredFile): ScriptPart =>
   shown === "digest" ? { text: Buffer.from(content).toString("base64") } : { input: path, as: "base64" };
 
 /** The digest that the plan shows of a bundle; nothing of any other file. */
-const digestOf = ({ path, shown }: DeliveredFile): Piece =>
+const digestOf = ({ path, shown }: DeliveredFile): ScriptPart =>
   shown === "digest" ? { input: path, as: "text" } : { text: "" };
 
 /** A bash array; no piece holds a quote. */
-const list = (name: string, items: readonly Piece[]): Piece[] => [
+const list = (name: string, items: readonly ScriptPart[]): ScriptPart[] => [
   { text: `\n${name}=(\n` },
-  ...items.flatMap((item): Piece[] => [{ text: "  '" }, item, { text: "'\n" }]),
+  ...items.flatMap((item): ScriptPart[] => [{ text: "  '" }, item, { text: "'\n" }]),
   { text: ")\n" },
 ];
 
@@ -115,7 +115,7 @@ const list = (name: string, items: readonly Piece[]): Piece[] => [
  * The script that runs on the host, complete in itself once the inputs are put in. Nothing is written twice: Terraform
  * puts them in from the plan, assembleScript from the delivery.
  */
-export const deliveryScript = (delivery: Delivery): Piece[] => [
+export const deliveryScript = (delivery: Delivery): ScriptPart[] => [
   {
     // Its main calls by name what it is asked for.
     text: `#!/usr/bin/env bash\n${GENERATED}\n# shellcheck disable=SC2317,SC2329\n`,
@@ -142,7 +142,7 @@ export const inspectionScript = (delivery: Delivery): string => {
   return assembled(deliveryScript({ ...delivery, files }), deliveryInputs(delivery));
 };
 
-const assembled = (pieces: readonly Piece[], inputs: Readonly<Record<string, string>>): string =>
+const assembled = (pieces: readonly ScriptPart[], inputs: Readonly<Record<string, string>>): string =>
   pieces
     .map((piece) => {
       if ("text" in piece) return piece.text;

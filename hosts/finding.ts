@@ -1,5 +1,5 @@
 /** Something about a host that is not as the site has it. */
-export interface Finding {
+export interface HostFinding {
   readonly what: string;
   readonly expected: string;
   readonly actual: string;
@@ -8,7 +8,7 @@ export interface Finding {
 /** What was found of one host. */
 export interface HostReport {
   readonly host: string;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly HostFinding[];
   /** Why nothing was asked, of a host that is deferred. */
   readonly deferred?: string;
 }
@@ -16,7 +16,7 @@ export interface HostReport {
 /** What a host printed, read: what it says to people, and what it found. */
 export interface Findings {
   readonly said: readonly string[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly HostFinding[];
 }
 
 const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");

@@ -40,7 +40,7 @@ const pinned = (address: string, { port, hostKey }: Pick<Ssh, "port" | "hostKey"
 export const knownHosts = ({ address, ssh }: Pick<Host, "address" | "ssh">): string =>
   [...pinned(address, ssh), ...(ssh.jump === undefined ? [] : pinned(ssh.jump.address, ssh.jump))].join("");
 
-const identity = ({ identityFile }: Ssh): string[] =>
+const identityOptions = ({ identityFile }: Ssh): string[] =>
   identityFile === undefined
     ? []
     : ["-i", identityFile.replace(/^~(?=\/)/, () => homedir()), "-o", "IdentitiesOnly=yes"];
@@ -63,7 +63,7 @@ const COMMON = [
 /** ssh gives the command to a shell after it has replaced its own tokens; ssh_config(5), "TOKENS". */
 const jumpCommand = (ssh: Ssh, jump: NonNullable<Ssh["jump"]>, knownHostsFile: string): string =>
   [
-    ...["ssh", ...COMMON, ...identity(ssh), ...trust(jump.hostKey, knownHostsFile), "-p", String(jump.port)].map(
+    ...["ssh", ...COMMON, ...identityOptions(ssh), ...trust(jump.hostKey, knownHostsFile), "-p", String(jump.port)].map(
       (word) => quote(word).replaceAll("%", "%%"),
     ),
     "-W '[%h]:%p'",
@@ -79,7 +79,7 @@ export const sshArguments = (
   const { address, ssh } = host;
   return [
     ...COMMON,
-    ...identity(ssh),
+    ...identityOptions(ssh),
     ...trust(ssh.hostKey, knownHostsFile),
     ...(ssh.jump === undefined ? [] : ["-o", `ProxyCommand=${jumpCommand(ssh, ssh.jump, knownHostsFile)}`]),
     ...["-p", String(ssh.port), `${ssh.user}@${address}`],
@@ -91,7 +91,7 @@ export const sshArguments = (
 const PARTING = /^(Connection (to \S+ )?(closed|reset)|kex_exchange_identification|client_loop|ssh: |\s*$)/;
 
 /** The line of ssh that says why it failed: with a jump host the last one does not. */
-const reasonOf = (stderr: string): string => {
+const sshError = (stderr: string): string => {
   const lines = stderr.trim().split("\n");
   return (lines.findLast((line) => !PARTING.test(line)) ?? lines.at(-1) ?? "").trim();
 };
@@ -108,7 +108,7 @@ const HINTS: readonly [said: RegExp, hint: string][] = [
 ];
 
 const notBegun = ({ name, ssh }: Host, { stdout, stderr }: HostOutput): HostError => {
-  const said = reasonOf(stderr) || reasonOf(stdout) || "it says nothing";
+  const said = sshError(stderr) || sshError(stdout) || "it says nothing";
   const hint = HINTS.find(([pattern]) => pattern.test(said))?.[1] ?? "set ssh.user to one whom sshd lets run bash";
   return new HostError("failed", `${name} runs no command for ${ssh.user} (${said})`, hint);
 };
@@ -159,7 +159,7 @@ export const runOnHost = async (host: Host, script: string, options: RunOptions 
     if (output.status !== SSH_FAILED) throw notBegun(host, output);
     throw new HostError(
       "unreachable",
-      `${host.name} cannot be reached (${reasonOf(output.stderr)})`,
+      `${host.name} cannot be reached (${sshError(output.stderr)})`,
       `check that ssh -p ${host.ssh.port} ${host.ssh.user}@${host.address} works, and its host key`,
     );
   } finally {

@@ -58,7 +58,7 @@ const namesOf = (list: readonly unknown[]): readonly string[] | undefined => {
 const keyed = (list: readonly unknown[], byName: boolean): Fields =>
   Object.fromEntries(list.map((each, index) => [byName ? (each as { name: string }).name : index, each]));
 
-const compare = (expected: unknown, actual: unknown, field: string, key: string): ObjectDifference[] => {
+const differencesAt = (expected: unknown, actual: unknown, field: string, key: string): ObjectDifference[] => {
   if (Array.isArray(expected) && Array.isArray(actual)) {
     const byName = namesOf(expected) !== undefined && namesOf(actual) !== undefined;
     return members(keyed(expected, byName), keyed(actual, byName), (member) => `${field}[${member}]`);
@@ -73,7 +73,7 @@ const members = (expected: Fields, actual: Fields, path: (member: string) => str
   [...new Set([...Object.keys(expected), ...Object.keys(actual)])].flatMap((member) =>
     saysNothing(expected[member], member) && saysNothing(actual[member], member)
       ? []
-      : compare(expected[member], actual[member], path(member), member),
+      : differencesAt(expected[member], actual[member], path(member), member),
   );
 
 const content = (object: Fields): Fields =>
@@ -87,7 +87,7 @@ const content = (object: Fields): Fields =>
  */
 export const objectDifferences = (expected: KubernetesObject, actual: KubernetesObject): ObjectDifference[] => {
   const labels = Object.entries(expected.metadata.labels ?? {}).flatMap(([label, value]) =>
-    compare(value, actual.metadata.labels?.[label], `metadata.labels[${label}]`, label),
+    differencesAt(value, actual.metadata.labels?.[label], `metadata.labels[${label}]`, label),
   );
   return [...labels, ...members(content(expected), content(actual), (member) => member)];
 };

@@ -7,7 +7,7 @@ import type { HostMetricName, MaintenanceMetricName, MetricName, PushgatewayMetr
  *
  * https://prometheus.io/docs/prometheus/latest/querying/basics/#string-literals
  */
-export const quote = (text: string): string => JSON.stringify(text.replace(/\p{Surrogate}/gu, "\ufffd"));
+export const promqlString = (text: string): string => JSON.stringify(text.replace(/\p{Surrogate}/gu, "\ufffd"));
 
 /** A duration as Prometheus reads it: whole milliseconds are the least. */
 export const duration = (seconds: number): string => {
@@ -27,7 +27,7 @@ export const anyOf = (values: readonly string[]): Matcher =>
 /** Label matchers: `{label="value",other=~"one|two"}`; nothing without labels. */
 export const matchers = (labels: Readonly<Record<string, Matcher>>): string => {
   const each = Object.entries(labels).map(([label, value]) =>
-    typeof value === "string" ? `${label}=${quote(value)}` : `${label}=~${quote(value.pattern)}`,
+    typeof value === "string" ? `${label}=${promqlString(value)}` : `${label}=~${promqlString(value.pattern)}`,
   );
   return each.length === 0 ? "" : `{${each.join(",")}}`;
 };

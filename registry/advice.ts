@@ -51,7 +51,7 @@ export interface Advice {
   giveUp: string | null;
 }
 
-export interface Place {
+export interface Surroundings {
   /** The registry's origin. */
   registry: string;
   /** The storage root as it was given. */
@@ -61,7 +61,7 @@ export interface Place {
 }
 
 /** The step that comes next. Whoever follows it and asks again comes to an end: healed, or nothing left but giving up. */
-export function advise(ailment: Ailment, { registry, root, isTaken }: Place): Advice {
+export function advise(ailment: Ailment, { registry, root, isTaken }: Surroundings): Advice {
   const only = (why: string, ...words: string[]): Advice => ({ next: commandLine(...words), why, giveUp: null });
   const repair = (...words: string[]): string =>
     commandLine("warden", "repair", registry, "--storage", root, ...words, "--apply");
@@ -118,7 +118,7 @@ function namesToDiscard({ repository, tags, untagged }: Ailment, registry: strin
 }
 
 /** Into the storage root, beside the folder that is the registry's, under a name that nothing has there. */
-function setAside(root: string, path: string, isTaken: Place["isTaken"]): string[] {
+function setAside(root: string, path: string, isTaken: Surroundings["isTaken"]): string[] {
   const name = `${root.replace(/\/+$/, "")}/set-aside-${basename(path)}`;
   let free = name;
   for (let count = 2; isTaken(free); count++) free = `${name}-${count}`;

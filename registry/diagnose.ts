@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
+import { compareText } from "../text/compare-text";
 import { type Advice, advise, type Remedy } from "./advice";
 import { type Cause, isOfTag, type Judgement, judge, type Pair } from "./cause";
 import type { Digest } from "./oci/digest";
 import type { FailedObject, Failure, Reason } from "./oci/failure";
-import { compare } from "./oci/graph";
 import type { Report } from "./oci/walk";
 import { StoreContents } from "./storage/contents";
 import { type Finding, isError, type Kind } from "./storage/finding";
@@ -100,9 +100,9 @@ export function diagnose(
 
 function compareDiagnoses(a: Diagnosis, b: Diagnosis): number {
   return (
-    compare(a.repository ?? "", b.repository ?? "") ||
-    compare(a.digest ?? "", b.digest ?? "") ||
-    compare(a.tags.join(), b.tags.join())
+    compareText(a.repository ?? "", b.repository ?? "") ||
+    compareText(a.digest ?? "", b.digest ?? "") ||
+    compareText(a.tags.join(), b.tags.join())
   );
 }
 

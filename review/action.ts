@@ -61,4 +61,4 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Why a resource is destroyed or replaced, where Terraform names a reason other than an attribute. */
-export const reasonOf = ({ action_reason: reason = "" }: ResourceChangeJson): string | undefined => REASONS[reason];
+export const actionReason = ({ action_reason: reason = "" }: ResourceChangeJson): string | undefined => REASONS[reason];

@@ -39,10 +39,10 @@ const isAbsent = (value: unknown): boolean => value === undefined || value === n
 const isEmpty = (value: unknown): boolean => isAbsent(value) || (isContainer(value) && keysOf(value).length === 0);
 
 /** Whether two JSON values are the same, whatever the order of their keys. */
-export const isSame = (a: unknown, b: unknown): boolean => {
+export const isEqual = (a: unknown, b: unknown): boolean => {
   if (!isContainer(a) || !isContainer(b)) return Object.is(a ?? null, b ?? null);
   const keys = keysOf(a);
-  return sameKind(a, b) && keys.length === keysOf(b).length && keys.every((key) => isSame(at(a, key), at(b, key)));
+  return sameKind(a, b) && keys.length === keysOf(b).length && keys.every((key) => isEqual(at(a, key), at(b, key)));
 };
 
 interface Node {
@@ -82,7 +82,7 @@ const leaves = (node: Node): Leaf[] => {
     const keys = [...new Set([...keysOf(before), ...keysOf(after), ...keysOf(unknown)])];
     return keys.flatMap((key) => leaves(child(node, key)));
   }
-  if (isSame(before, after) || (isEmpty(before) && isEmpty(after))) return [];
+  if (isEqual(before, after) || (isEmpty(before) && isEmpty(after))) return [];
   // What was sensitive on one side is not shown on the other: the two may be the same secret.
   return [{ path, before: shown(before, sensitive), after: shown(after, sensitive) }];
 };

@@ -184,7 +184,7 @@ const hasChanges = ({ changes, outputs }: StackReview): boolean => changes.lengt
 export const fingerprint = ({ reviews, unreviewed }: Pick<CommentInput, "reviews" | "unreviewed">): string =>
   digest(JSON.stringify({ reviews, unreviewed }));
 
-const identity = (input: CommentInput): string => {
+const identifiedBy = (input: CommentInput): string => {
   const plan = `plan ${codeSpan(fingerprint(input))}`;
   return input.commit === undefined ? plan : `commit ${codeSpan(input.commit.slice(0, 12))}, ${plan}`;
 };
@@ -208,7 +208,7 @@ export const comment = (input: CommentInput): string => {
     reviews.every((review) => !hasChanges(review) && review.drift.length === 0 && !review.errored);
   if (quiet) {
     const stacks = reviews.map(({ stack }) => stack).join(", ");
-    return `**No changes** in ${stacks === "" ? "any stack" : stacks} (${identity(input)}) ${MARKER}`;
+    return `**No changes** in ${stacks === "" ? "any stack" : stacks} (${identifiedBy(input)}) ${MARKER}`;
   }
   const differencesSection: Section = {
     head: "### Differences\n\n",
@@ -216,7 +216,7 @@ export const comment = (input: CommentInput): string => {
     pieces: reviews.flatMap(({ changes }) => changes.flatMap(differences)),
   };
   return fit(
-    `**Plan: ${headline(reviews)}** (${identity(input)}) ${MARKER}`,
+    `**Plan: ${headline(reviews)}** (${identifiedBy(input)}) ${MARKER}`,
     [
       losses(reviews),
       counts(reviews),

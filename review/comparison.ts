@@ -1,4 +1,4 @@
-import { isSame } from "./attributes";
+import { isEqual } from "./attributes";
 import type { ChangeJson, PlanJson, ResourceChangeJson, ValuesJson } from "./plan";
 import type { ConstructPaths } from "./review";
 
@@ -60,9 +60,9 @@ const valueAt = (block: Block, path: readonly string[]): unknown =>
 const changeOf = (before: Block | undefined, after: Block | undefined): ChangeJson | undefined => {
   if (before === undefined) return { actions: ["create"], before: null, after: after?.body };
   if (after === undefined) return { actions: ["delete"], before: before.body, after: null };
-  if (isSame(before.body, after.body)) return undefined;
+  if (isEqual(before.body, after.body)) return undefined;
   const replaced = REPLACING.filter(
-    ({ type, path }) => type.test(after.type) && !isSame(valueAt(before, path), valueAt(after, path)),
+    ({ type, path }) => type.test(after.type) && !isEqual(valueAt(before, path), valueAt(after, path)),
   ).map(({ path }) => path);
   return {
     actions: replaced.length > 0 ? ["delete", "create"] : ["update"],
@@ -79,7 +79,7 @@ const changeOf = (before: Block | undefined, after: Block | undefined): ChangeJs
  * @param before of the merge base; undefined for a new stack
  * @param after undefined for a stack that is gone
  */
-export const compare = (before: SynthesisedStack | undefined, after: SynthesisedStack | undefined): PlanJson => {
+export const compareStacks = (before: SynthesisedStack | undefined, after: SynthesisedStack | undefined): PlanJson => {
   const old = new Map(blocks(before ?? {}).map((block) => [block.address, block]));
   const now = new Map(blocks(after ?? {}).map((block) => [block.address, block]));
   const changes = [...new Set([...now.keys(), ...old.keys()])].flatMap((address): ResourceChangeJson[] => {

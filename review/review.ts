@@ -1,4 +1,4 @@
-import { type Action, actionOf, isDelivery, reasonOf } from "./action";
+import { type Action, actionOf, actionReason, isDelivery } from "./action";
 import { type AttributeChange, attributeChanges, markedStrings, pathText, type Shown, stringsOf } from "./attributes";
 import type { ModuleJson, PlanJson, ResourceChangeJson, ValuesJson } from "./plan";
 import { redactDeep, redactor } from "./redaction";
@@ -115,7 +115,7 @@ const reviewResource = (
     construct: constructs.get(address),
     action,
     delivers: isDelivery(resource),
-    reason: reasonOf(resource),
+    reason: actionReason(resource),
     forcedBy: forcedBy(resource, attributes).map(redact),
     previousAddress: optional(resource.previous_address),
     importedId: optional(importing?.id),

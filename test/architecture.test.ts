@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
 
 const root = join(__dirname, "..");
@@ -48,6 +48,51 @@ const importsOf = (file: string): string[] =>
     specifier.startsWith(".") ? relative(".", normalize(join(dirname(file), specifier))) : specifier,
   );
 
+/** The modules that a file names by their paths in a string, to bundle or to read them. */
+const namedIn = (file: string): string[] =>
+  [...readFileSync(join(root, file), "utf8").matchAll(/["'`]([\w-]+\/[\w./-]+)\.ts["'`]/g)]
+    .map(([, module = ""]) => module)
+    .filter(isOurs);
+
+/** The programs that are bundled for a host or the cluster: their entries are named, not imported. */
+const BUNDLED: Record<string, string> = {
+  "constructs/probe-program.ts": "cli/probe",
+  "hosts/probe.ts": "cli/probe",
+  "hosts/warden-program.ts": "cli/maintenance",
+};
+
+/** A way from a module over its imports back to itself. */
+const circle = (imports: ReadonlyMap<string, readonly string[]>): string[] | undefined => {
+  const done = new Set<string>();
+  const search = (way: string[]): string[] | undefined => {
+    const module = way.at(-1) ?? "";
+    if (way.indexOf(module) < way.length - 1) return way.slice(way.indexOf(module));
+    if (done.has(module)) return undefined;
+    for (const next of imports.get(module) ?? []) {
+      const found = search([...way, next]);
+      if (found !== undefined) return found;
+    }
+    done.add(module);
+    return undefined;
+  };
+  for (const module of imports.keys()) {
+    const found = search([module]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+};
+
+/** Each folder of registry/, and those that it may import beside oci/, which knows none of the others. */
+const WITHIN_REGISTRY: Record<string, string[]> = {
+  oci: [],
+  report: [],
+  "in-use": [],
+  workloads: ["report"],
+  storage: ["report", "in-use"],
+  remote: ["report", "in-use", "storage"],
+  probe: ["report", "in-use", "workloads"],
+};
+
 const existing = (folder: string): boolean => readdirSync(root).includes(folder);
 
 /** What may touch a disk in registry/storage: the doors; and what only uses their descriptors, or files that are no store's. */
@@ -69,11 +114,39 @@ describe("the borders of the house", () => {
     const files = sources(folder);
     expect(files.length).toBeGreaterThan(0);
     const broken = files.flatMap((file) =>
-      importsOf(file)
-        .filter((imported) => FORBIDDEN[folder]?.(imported))
+      [...importsOf(file), ...namedIn(file)]
+        .filter((imported) => FORBIDDEN[folder]?.(imported) && BUNDLED[file] !== imported)
         .map((imported) => `${file} imports ${imported}`),
     );
     expect(broken).toEqual([]);
+  });
+
+  test("a program that is bundled is named where it is bundled, and each module that is named exists", () => {
+    for (const [file, entry] of Object.entries(BUNDLED)) expect(namedIn(file)).toContain(entry);
+    const missing = FOLDERS.flatMap(sources)
+      .flatMap(namedIn)
+      .filter((module) => !existsSync(join(root, `${module}.ts`)));
+    expect(missing).toEqual([]);
+  });
+
+  test("within registry, all know oci/, and none is known by what it imports", () => {
+    const folders = readdirSync(join(root, "registry"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(folders.map(({ name }) => name).sort()).toEqual(Object.keys(WITHIN_REGISTRY).sort());
+    const broken = Object.entries(WITHIN_REGISTRY).flatMap(([folder, allowed]) =>
+      sources(`registry/${folder}`).flatMap((file) =>
+        importsOf(file)
+          .filter((imported) => imported.startsWith("registry/"))
+          .filter((imported) => ![folder, "oci", ...allowed].includes(imported.split("/")[1] ?? ""))
+          .map((imported) => `${file} imports ${imported}`),
+      ),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test("no imports go in a circle", () => {
+    const files = FOLDERS.filter((folder) => folder !== "bench" && folder !== "examples").flatMap(sources);
+    expect(circle(new Map(files.map((file) => [file.replace(/\.ts$/, ""), importsOf(file)])))).toBeUndefined();
+    expect(circle(new Map(Object.entries({ a: ["b"], b: ["c", "d"], c: [], d: ["b"] })))).toEqual(["b", "d", "b"]);
   });
 
   test("only constructs and stacks import cdktf, from public paths and never through a barrel", () => {
@@ -96,9 +169,13 @@ describe("the borders of the house", () => {
     expect(open.map((file) => file.slice("registry/storage/".length))).toEqual(DOORS);
   });
 
-  test("nothing imports the command line, but for a bench that runs it", () => {
-    const broken = FOLDERS.filter((folder) => folder !== "cli" && folder !== "bench" && existing(folder)).flatMap(
-      (folder) => sources(folder).filter((file) => importsOf(file).some((imported) => imported.startsWith("cli/"))),
+  test("nothing imports the command line, but for a bench or an example that runs it", () => {
+    const broken = FOLDERS.filter(
+      (folder) => !["bench", "cli", "examples"].includes(folder) && existing(folder),
+    ).flatMap((folder) =>
+      sources(folder).filter((file) =>
+        [...importsOf(file), ...namedIn(file)].some((each) => each.startsWith("cli/") && each !== BUNDLED[file]),
+      ),
     );
     expect(broken).toEqual([]);
   });

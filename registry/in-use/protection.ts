@@ -1,6 +1,6 @@
 import type { ProtectInUse } from "../../site/retention";
+import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { IN_USE_REPOSITORY, type InUseReport } from "./report";
 
 /** What a registry holds under the tag of a cluster: a report, or why there is none to go by. */
@@ -18,7 +18,7 @@ export const NOTHING_IN_USE: InUse = new Map();
 /** What clusters say. */
 export function inUseOf(found: readonly FoundReport[]): InUse {
   const clusters = new Map<Digest, string[]>();
-  for (const { cluster, report } of found.toSorted((a, b) => compare(a.cluster, b.cluster))) {
+  for (const { cluster, report } of found.toSorted((a, b) => compareText(a.cluster, b.cluster))) {
     for (const digest of new Set(report?.digests)) {
       const known = clusters.get(digest);
       if (known === undefined) clusters.set(digest, [cluster]);

@@ -1,7 +1,7 @@
+import { compareText } from "../../text/compare-text";
 import { checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { matches } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { ExchangeError } from "../oci/http";
 import { readListing } from "../oci/listing";
 import { isTag } from "../oci/reference";
@@ -22,7 +22,7 @@ export async function servedReports(
 ): Promise<FoundReport[]> {
   const listed = await readListing("tags", isTag, (next) => client.tags(IN_USE_REPOSITORY, next));
   const others = listed.names.filter((tag) => !named.includes(tag));
-  const clusters = [...named, ...others.sort(compare).slice(0, MOST_UNNAMED)];
+  const clusters = [...named, ...others.sort(compareText).slice(0, MOST_UNNAMED)];
   return Promise.all(clusters.map((cluster) => servedReport(client, cluster, now)));
 }
 

@@ -88,7 +88,7 @@ export class RegistryClient {
   /** Whether the answer to the ping was that of a registry. */
   #pinged = true;
   /** Whether a request was let in, and whether one was refused. */
-  #entered = false;
+  #admitted = false;
   #refused = false;
   /** Whether a manifest was served, and whether one was refused as if the Accept header had not come. */
   #served = false;
@@ -161,9 +161,9 @@ export class RegistryClient {
   }
 
   /** Error to report when the ping succeeded but nothing usable was read; null when something was. */
-  get shut(): RegistryError | null {
+  get unusable(): RegistryError | null {
     if (this.#suspected && !this.#served) return acceptDropped(this.url);
-    if (this.#entered) return null;
+    if (this.#admitted) return null;
     if (this.#refused) return this.#hasCredentials ? credentialsRefused(this.url) : credentialsNeeded(this.url);
     return this.#pinged ? null : noRegistry(this.url, "it answers 404");
   }
@@ -287,7 +287,7 @@ export class RegistryClient {
       const answer = isRedirect(first) ? await this.#follow(request, first, authorization) : first;
       if (request.anonymous || answer.origin !== this.#origin) return answer;
       if (answer.status === 401) return await this.#askAgain(request, answer, authorization);
-      this.#entered ||= this.#pinged || answer.status !== 404;
+      this.#admitted ||= this.#pinged || answer.status !== 404;
       return answer;
     } catch (error) {
       if (error instanceof ExchangeError) return error;
@@ -301,13 +301,13 @@ export class RegistryClient {
   async #askAgain(request: Request, refusal: Answer, authorization: string | null): Promise<Answer> {
     this.#refused = true;
     // Basic knows no scopes: what is refused from the first request on are the credentials themselves.
-    if (authorization?.startsWith("Basic ") && !this.#entered) throw credentialsRefused(this.url);
+    if (authorization?.startsWith("Basic ") && !this.#admitted) throw credentialsRefused(this.url);
     const challenges = parseChallenges(refusal.headers["www-authenticate"]);
     const better = await this.#authorizer.answer(challenges, request.scope, authorization);
     if (better === null) return refusal;
     const first = await this.#exchange(request, better);
     const answer = isRedirect(first) ? await this.#follow(request, first, better) : first;
-    this.#entered ||= answer.status !== 401;
+    this.#admitted ||= answer.status !== 401;
     return answer;
   }
 

@@ -1,3 +1,4 @@
+import { compareText } from "../../text/compare-text";
 import { BlobTable } from "./blob-table";
 import type { Digest } from "./digest";
 
@@ -37,7 +38,7 @@ export interface Graph {
 }
 
 /** Where an object stands: the tags that reach it, and the shortest route to it. */
-export interface Place {
+export interface GraphLocation {
   /** Sorted. */
   tags: string[];
   object: "manifest" | "config" | "layer";
@@ -64,14 +65,8 @@ export function unreadManifest(digest: Digest, size: number | null): ManifestNod
   return { digest, size, ...state, manifests: NOTHING, referrers: NOTHING, config: null, layers: NOTHING };
 }
 
-/** Strings in the order of their UTF-16 code units, the same on every machine. */
-export function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
-}
-
 function lowest(tags: readonly string[]): string {
-  return tags.reduce((least, tag) => (compare(tag, least) < 0 ? tag : least), tags[0] ?? "");
+  return tags.reduce((least, tag) => (compareText(tag, least) < 0 ? tag : least), tags[0] ?? "");
 }
 
 function edgesOf(node: ManifestNode): ManifestEdge[] {
@@ -85,7 +80,7 @@ function edgesOf(node: ManifestNode): ManifestEdge[] {
 function shortestEntries(graph: Graph): Map<ManifestNode, Entry> {
   const entries = new Map<ManifestNode, Entry>();
   const roots = [...graph.roots].map(([node, tags]) => ({ node, tag: lowest(tags) }));
-  roots.sort((a, b) => compare(a.tag, b.tag) || compare(a.node.digest, b.node.digest));
+  roots.sort((a, b) => compareText(a.tag, b.tag) || compareText(a.node.digest, b.node.digest));
   for (const { node } of roots) entries.set(node, { from: null, platform: null });
   // A map can be added to while it is walked through: it is the queue as well.
   for (const [from] of entries) {
@@ -135,7 +130,7 @@ function tagsReaching(object: Referenced, graph: Graph, referring: Map<Reference
     if (isManifest(reached)) for (const tag of graph.roots.get(reached) ?? []) tags.add(tag);
     for (const by of referring.get(reached) ?? []) seen.add(by);
   }
-  return [...tags].sort(compare);
+  return [...tags].sort(compareText);
 }
 
 function isManifest(object: Referenced): object is ManifestNode {
@@ -154,7 +149,7 @@ function nearest(manifests: readonly ManifestNode[], position: ReadonlyMap<Manif
 }
 
 /** Finds the places of objects of a graph; what the objects share is worked out once. */
-export function placesOf(graph: Graph, objects: readonly Referenced[]): Place[] {
+export function locate(graph: Graph, objects: readonly Referenced[]): GraphLocation[] {
   const referring = referringManifests(graph, new Set(objects));
   const entries = shortestEntries(graph);
   const tagsOf = sharedTags(graph, referring);

@@ -1,6 +1,7 @@
+import { compareText } from "../../text/compare-text";
 import type { Digest } from "./digest";
 import { type Fault, isUncertain } from "./failure";
-import { compare, type Graph, type ManifestNode, type Referenced } from "./graph";
+import type { Graph, ManifestNode, Referenced } from "./graph";
 
 /** An image that cannot be pulled, or not on every platform. */
 export interface BrokenImage {
@@ -24,9 +25,9 @@ export interface Images {
 /** By repository, then by tag. */
 export function compareImages(a: BrokenImage, b: BrokenImage): number {
   return (
-    compare(a.repository, b.repository) ||
-    compare(a.tags[0] ?? "", b.tags[0] ?? "") ||
-    compare(a.digest ?? "", b.digest ?? "")
+    compareText(a.repository, b.repository) ||
+    compareText(a.tags[0] ?? "", b.tags[0] ?? "") ||
+    compareText(a.digest ?? "", b.digest ?? "")
   );
 }
 
@@ -108,7 +109,7 @@ class Judge {
     return [...found]
       .map(([platform, whole]) => ({ platform, whole }))
       .filter(({ platform, whole }) => platform !== null || !whole)
-      .sort((a, b) => compare(a.platform ?? "", b.platform ?? ""));
+      .sort((a, b) => compareText(a.platform ?? "", b.platform ?? ""));
   }
 }
 
@@ -118,7 +119,12 @@ export function imagesOf(repository: string, graph: Graph, isBroken: (object: Re
   const broken: BrokenImage[] = [];
   for (const [root, tags] of graph.roots) {
     if (judge.isWhole(root)) continue;
-    broken.push({ repository, tags: [...tags].sort(compare), digest: root.digest, platforms: judge.platforms(root) });
+    broken.push({
+      repository,
+      tags: [...tags].sort(compareText),
+      digest: root.digest,
+      platforms: judge.platforms(root),
+    });
   }
   return { whole: graph.roots.size - broken.length, broken };
 }

@@ -1,7 +1,7 @@
+import { compareText } from "../../text/compare-text";
 import type { RegistryClient } from "./client";
 import { type Digest, matches } from "./digest";
 import { drain } from "./drain";
-import { compare } from "./graph";
 import { ExchangeError } from "./http";
 import { type Manifest, parseManifest, platformName } from "./manifest";
 
@@ -34,7 +34,7 @@ export function pickNewest(tags: readonly { tag: string; created: Created }[], c
   const time = ({ created }: { created: Created }): number => (typeof created === "number" ? created : -Infinity);
   ranked.sort((a, b) => {
     if (time(a) !== time(b)) return time(a) < time(b) ? 1 : -1;
-    return byName.compare(b.tag, a.tag) || compare(b.tag, a.tag);
+    return byName.compare(b.tag, a.tag) || compareText(b.tag, a.tag);
   });
   return [...hidden, ...ranked.slice(0, count)].map(({ tag }) => tag);
 }

@@ -15,9 +15,9 @@ import {
 import {
   emptyGraph,
   type Graph,
+  locate,
   type ManifestEdge,
   type ManifestNode,
-  placesOf,
   type Referenced,
   unreadManifest,
 } from "./graph";
@@ -178,7 +178,7 @@ export class RepositoryWalk {
     });
     if (broken.length === 0) return failures;
     const nodes = broken.map(([node]) => node);
-    for (const [at, place] of placesOf(this.#graph, nodes).entries()) {
+    for (const [at, place] of locate(this.#graph, nodes).entries()) {
       const [node, fault] = broken[at] as (typeof broken)[number];
       failures.push(failure(repository, place, this.#digestOf(node), fault));
     }

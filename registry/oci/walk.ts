@@ -1,10 +1,10 @@
+import { compareText } from "../../text/compare-text";
 import { type BlobCheck, BlobChecker, type BlobsChecked, type Turn } from "./blob-check";
 import type { RegistryClient } from "./client";
 import { sha256 } from "./digest";
 import { drain } from "./drain";
 import { RegistryError, type RegistryErrorCode } from "./errors";
 import { catalogFailure, type Failure, type Fault, OBJECTS, type Warning } from "./failure";
-import { compare } from "./graph";
 import { ExchangeError } from "./http";
 import { type AskedImage, compareImages, type Images } from "./images";
 import { readListing } from "./listing";
@@ -101,10 +101,10 @@ export function isInShard(repository: string, { index, count }: Shard): boolean 
 /** By repository, then from the outside in, then by name: the same order on every run. */
 function compareFailures(a: Failure, b: Failure): number {
   return (
-    compare(a.repository, b.repository) ||
+    compareText(a.repository, b.repository) ||
     OBJECTS.indexOf(a.object) - OBJECTS.indexOf(b.object) ||
-    compare(a.digest ?? "", b.digest ?? "") ||
-    compare(a.tags[0] ?? "", b.tags[0] ?? "")
+    compareText(a.digest ?? "", b.digest ?? "") ||
+    compareText(a.tags[0] ?? "", b.tags[0] ?? "")
   );
 }
 
@@ -198,8 +198,8 @@ class RegistryWalk {
       this.#stop(error);
       return;
     }
-    const { shut } = this.client;
-    if (shut !== null) throw shut;
+    const { unusable } = this.client;
+    if (unusable !== null) throw unusable;
   }
 
   report(): Report {
@@ -215,7 +215,7 @@ class RegistryWalk {
       counts: { ...this.#counts, ...this.client.traffic },
       durationSeconds: Math.round(performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
-      warnings: [...this.#warnings].sort((a, b) => compare(a.repository, b.repository)),
+      warnings: [...this.#warnings].sort((a, b) => compareText(a.repository, b.repository)),
       images: { whole: this.#images.whole, broken: [...this.#images.broken].sort(compareImages) },
       blobs: this.#blobs.checked,
       stopped: this.#stopped,
@@ -234,7 +234,7 @@ class RegistryWalk {
     this.#catalogRead = fault === null;
     if (fault !== null) {
       const refused = catalogRefused(this.client.url.host, fault);
-      if (refused !== null && this.options.repositories.length === 0) throw this.client.shut ?? refused;
+      if (refused !== null && this.options.repositories.length === 0) throw this.client.unusable ?? refused;
       this.#complete = false;
       if (this.#shard.index === 0) this.#failures.push(catalogFailure(fault));
     } else if (names.length === 0 && this.options.role === "private") {

@@ -12,8 +12,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { compareText } from "../../text/compare-text";
 import { algorithmOf, type Digest, encodedOf, isDigest, matches } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { isRepository, isTag } from "../oci/reference";
 import { isAbsence, onDisk } from "../storage/disk-error";
 import { freeJournalName, isJournalName } from "../storage/journal-name";
@@ -223,7 +223,7 @@ function fileOf(digest: Digest): string {
 
 function unfinishedIn(parent: string): string | null {
   const names = namesIn(parent).filter(isJournalName);
-  return names.sort(compare).findLast((name) => !existsSync(join(parent, name, COMPLETE))) ?? null;
+  return names.sort(compareText).findLast((name) => !existsSync(join(parent, name, COMPLETE))) ?? null;
 }
 
 function plansIn(folder: string): JournalPlan[] {

@@ -1,22 +1,22 @@
 import type { RetentionPolicy, RetentionRule } from "../../site/retention";
+import { compareText } from "../../text/compare-text";
 import type { FoundReport } from "../in-use/protection";
 import { servedReports } from "../in-use/served-reports";
 import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import { drain } from "../oci/drain";
 import { RegistryError } from "../oci/errors";
-import { compare } from "../oci/graph";
 import { readListing } from "../oci/listing";
 import { isRepository } from "../oci/reference";
 import { ReferrersApi } from "../oci/referrers";
 import { catalogRefused } from "../oci/walk";
-import type { ManifestNode, RepositoryGraph, Tag } from "../storage/graph";
+import type { LinkedManifest, RepositoryGraph, Tag } from "../storage/graph";
 import { matchesPattern } from "../storage/policy";
 import { StorageRefusal } from "../storage/refusal";
 import { planRetention, type RepositoryPlan } from "../storage/retention";
 import { protectedInUse } from "../storage/used";
 import type { Listed, PackageListing } from "./package-listing";
-import { type Look, RemoteRepository, Unlisted } from "./repository";
+import { RemoteRepository, type RepositoryState, Unlisted } from "./repository";
 
 export interface RemotePlanOptions {
   policy: RetentionPolicy;
@@ -33,7 +33,7 @@ export interface RemotePlanOptions {
 /** What becomes of one repository, with what it was worked out from. */
 export interface PlannedRepository {
   remote: RemoteRepository;
-  look: Look;
+  look: RepositoryState;
   graph: RepositoryGraph;
   plan: RepositoryPlan;
 }
@@ -74,7 +74,7 @@ export async function planRemote(client: RegistryClient, options: RemotePlanOpti
   // Before the tags: what is pushed meanwhile has a tag by then, and is no orphan.
   const { untagged, listed } = await listingOf(names, listing);
   const manifests = new Map<string, ReadonlySet<Digest>>();
-  const read: { remote: RemoteRepository; look: Look; graph: RepositoryGraph }[] = [];
+  const read: { remote: RemoteRepository; look: RepositoryState; graph: RepositoryGraph }[] = [];
   await drain(names.toReversed(), client.concurrency, async (name) => {
     const rule = policy.rules.find(({ repositories: pattern }) => matchesPattern(pattern, name));
     if (rule?.order === "pushed" && untagged !== "listed") throw pushesUnknown(client.url, name);
@@ -97,7 +97,7 @@ export async function planRemote(client: RegistryClient, options: RemotePlanOpti
       graph: { ...(await graphOf(remote, look, known, rule, options.now)), removed: orphans },
     });
   });
-  read.sort((a, b) => compare(a.graph.name, b.graph.name));
+  read.sort((a, b) => compareText(a.graph.name, b.graph.name));
   const plans = planRetention(
     read.map(({ graph }) => graph),
     asFarAsKnown(policy, untagged === "listed"),
@@ -132,7 +132,7 @@ async function catalog(client: RegistryClient): Promise<string[]> {
   const { names, fault } = await readListing("repositories", isRepository, (next) => client.catalog(next));
   if (fault === null) return names;
   throw (
-    client.shut ??
+    client.unusable ??
     catalogRefused(client.url.host, fault) ??
     new RegistryError(
       "unreachable",
@@ -142,7 +142,7 @@ async function catalog(client: RegistryClient): Promise<string[]> {
   );
 }
 
-async function lookAt(remote: RemoteRepository, skipped: Map<string, string>): Promise<Look> {
+async function lookAt(remote: RemoteRepository, skipped: Map<string, string>): Promise<RepositoryState> {
   try {
     return await remote.look();
   } catch (error) {
@@ -157,7 +157,11 @@ async function lookAt(remote: RemoteRepository, skipped: Map<string, string>): P
  *
  * @returns why nothing of the repository may go; null where all of it was read
  */
-async function readAll(remote: RemoteRepository, look: Look, untagged: readonly Digest[]): Promise<string | null> {
+async function readAll(
+  remote: RemoteRepository,
+  look: RepositoryState,
+  untagged: readonly Digest[],
+): Promise<string | null> {
   await remote.readBelow(look.tags.values());
   const advice = "warden verify tells more";
   for (const [tag, { detail }] of look.unread) return `the tag ${tag} ${detail}: ${advice}`;
@@ -173,7 +177,7 @@ async function readAll(remote: RemoteRepository, look: Look, untagged: readonly 
 /** What was read, as the planner takes it. Times are those of the listing, else those of the images. */
 async function graphOf(
   remote: RemoteRepository,
-  look: Look,
+  look: RepositoryState,
   listed: Listed | null,
   rule: RetentionRule | undefined,
   now: number,
@@ -192,7 +196,7 @@ async function graphOf(
     tags.set(tag, { digest, pushedAt, history: [] });
   }
   const times = lastUse(remote, tags, listed);
-  const manifests = new Map<Digest, ManifestNode>();
+  const manifests = new Map<Digest, LinkedManifest>();
   for (const [digest, { references, subject }] of remote.manifests) {
     manifests.set(digest, { linkedAt: times.get(digest) ?? 0, references, subject });
   }
@@ -221,7 +225,7 @@ function lastUse(remote: RemoteRepository, tags: ReadonlyMap<string, Tag>, liste
 /** What only the listing knows and may be the beginning of a push; where nothing is tagged, all of it. */
 function unfinished(
   remote: RemoteRepository,
-  { tags }: Look,
+  { tags }: RepositoryState,
   listed: Listed | null,
   orphans: ReadonlySet<Digest>,
   now: number,

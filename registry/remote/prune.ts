@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RetentionPolicy } from "../../site/retention";
+import { compareText } from "../../text/compare-text";
 import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
 import type { Failure } from "../oci/failure";
-import { compare } from "../oci/graph";
 import type { RegistryWriter } from "../oci/push";
 import {
   describeDoubts,
@@ -156,7 +156,7 @@ function describe({ url }: RegistryClient, policy: RetentionPolicy, plan: Remote
         });
       }),
       manifests: repositories.flatMap(({ remote: { name }, plan: { removedManifests } }) =>
-        removedManifests.toSorted(compare).map((digest) => ({ repository: name, digest })),
+        removedManifests.toSorted(compareText).map((digest) => ({ repository: name, digest })),
       ),
       ...freed(plan),
     },

@@ -8,7 +8,7 @@ import { type RegistryWriter, WriteRefused } from "../oci/push";
 import { StorageRefusal } from "../storage/refusal";
 import type { RemoteJournal, Removal } from "./journal";
 import { closure, type PlannedRepository } from "./plan";
-import { type Look, Unlisted } from "./repository";
+import { type RepositoryState, Unlisted } from "./repository";
 
 /** What the plan had named and stays all the same. */
 export interface Spared {
@@ -185,7 +185,7 @@ export class RepositoryRemoval {
   }
 
   /** Puts back what tags need that are listed and lead nowhere: they came while their manifests were removed. */
-  async #mend(look: Look): Promise<Look> {
+  async #mend(look: RepositoryState): Promise<RepositoryState> {
     const { remote } = this.planned;
     const tags = new Map(look.tags);
     for (const tag of look.unread.keys()) {

@@ -27,7 +27,7 @@ export interface RemoteManifest {
 }
 
 /** The tags of a repository at one moment. */
-export interface Look {
+export interface RepositoryState {
   tags: Map<string, Digest>;
   /** Tags that are listed and could not be read. */
   unread: Map<string, Fault>;
@@ -62,8 +62,8 @@ export class RemoteRepository {
   }
 
   /** Every tag as it is now. @throws Unlisted */
-  async look(): Promise<Look> {
-    const look: Look = { tags: new Map(), unread: new Map() };
+  async look(): Promise<RepositoryState> {
+    const look: RepositoryState = { tags: new Map(), unread: new Map() };
     const names = await this.names();
     await drain(names.toReversed(), this.client.concurrency, async (tag) => {
       const found = await this.resolve(tag);

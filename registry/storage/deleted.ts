@@ -1,5 +1,5 @@
+import { compareText } from "../../text/compare-text";
 import { type Digest, isDigest } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { StoreContents } from "./contents";
 import { createdDates } from "./created";
 import type { Link, StoreReader } from "./reader";
@@ -70,7 +70,7 @@ export function deletedImages(reader: StoreReader, pushes: readonly LoggedPush[]
         digest,
         createdAt: created(digest),
         deletedAt: isLinked ? null : reader.changedAt(repository.revision(digest)),
-        tags: [...new Set([...(told.get(digest) ?? []), ...remembered])].sort(compare),
+        tags: [...new Set([...(told.get(digest) ?? []), ...remembered])].sort(compareText),
       };
     });
   });

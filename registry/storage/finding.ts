@@ -1,5 +1,5 @@
+import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
-import { compare } from "../oci/graph";
 
 /** What can be wrong with a store. Where several fit one object, the first of this list is reported. */
 export const KINDS = [
@@ -69,19 +69,19 @@ export interface Finding {
 export const precedence = (kind: Kind): number => KINDS.indexOf(kind);
 
 /** Identifies a finding over two looks at the same store. */
-export function identity({ repository, kind, digest, tags, upload, path }: Finding): string {
+export function findingKey({ repository, kind, digest, tags, upload, path }: Finding): string {
   return JSON.stringify([repository, kind, digest, digest === null ? tags : [], upload, path]);
 }
 
 /** The order of a report: by store and repository, then the gravest first. */
 export function compareFindings(left: Finding, right: Finding): number {
   return (
-    compare(left.store ?? "", right.store ?? "") ||
-    compare(left.repository ?? "", right.repository ?? "") ||
+    compareText(left.store ?? "", right.store ?? "") ||
+    compareText(left.repository ?? "", right.repository ?? "") ||
     precedence(left.kind) - precedence(right.kind) ||
-    compare(left.digest ?? "", right.digest ?? "") ||
-    compare(left.tags.join(), right.tags.join()) ||
-    compare(left.upload ?? "", right.upload ?? "") ||
-    compare(left.path ?? "", right.path ?? "")
+    compareText(left.digest ?? "", right.digest ?? "") ||
+    compareText(left.tags.join(), right.tags.join()) ||
+    compareText(left.upload ?? "", right.upload ?? "") ||
+    compareText(left.path ?? "", right.path ?? "")
   );
 }

@@ -2,6 +2,7 @@ import { type Digest, isDigestOf } from "../oci/digest";
 import { isRepository } from "../oci/reference";
 import type { Strange } from "./disk";
 import type { Finding } from "./finding";
+import { ALGORITHMS, OF_A_REPOSITORY } from "./layout";
 import type { StoreReader } from "./reader";
 
 /** What no registry wrote, and what it does. Each was tried on registry 2.8.3. */
@@ -59,8 +60,6 @@ function* foreignBelow(reader: StoreReader, parent: string): Generator<ForeignEn
 
 /** What every ext4 has at its root, where repositories or blobs are a volume of their own. */
 const LOST_AND_FOUND = "lost+found";
-
-export const OF_A_REPOSITORY: readonly string[] = ["_layers", "_manifests", "_uploads"];
 
 /** A name that is only too long to be asked for stops nothing. */
 function isRepositoryPath(name: string): boolean {
@@ -144,9 +143,6 @@ export function strangersAboveBlobs(reader: StoreReader): string[] {
       .flatMap((folder) => [...reader.list(folder).others.keys()].map((name) => `${folder}/${name}`)),
   ];
 }
-
-/** What the registry's libraries know: go-digest. */
-export const ALGORITHMS: readonly string[] = ["sha256", "sha384", "sha512"];
 
 function amongBlobs(reader: StoreReader, path: string): ForeignEntry {
   const [strange] = reader.takeStrange(path);

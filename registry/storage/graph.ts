@@ -9,7 +9,7 @@ export interface RepositoryGraph {
   name: string;
   tags: Map<string, Tag>;
   /** By digest: every revision with a link, also one that cannot be read and so refers to nothing that is known. */
-  manifests: Map<Digest, ManifestNode>;
+  manifests: Map<Digest, LinkedManifest>;
   /** The configs and layers it may serve, with the blob that each leads to. */
   layerLinks: Map<Digest, Digest>;
   /**
@@ -35,7 +35,7 @@ export interface Tag {
   history: Digest[];
 }
 
-export interface ManifestNode {
+export interface LinkedManifest {
   /** When the repository last got it, in milliseconds since the epoch. */
   linkedAt: number;
   /** Manifests, config and layers it names. */
@@ -55,7 +55,7 @@ export function readGraph(reader: StoreReader, repository: RepositoryLayout, int
     tags.set(tag, { digest: intern(digest), pushedAt: reader.changedAt(link) ?? 0, history });
   }
   const named = new Set([...tags.values()].map(({ digest }) => digest));
-  const manifests = new Map<Digest, ManifestNode>();
+  const manifests = new Map<Digest, LinkedManifest>();
   for (const digest of reader.digests(repository.revisions)) {
     const path = repository.revisionLink(digest);
     const link = reader.link(path);

@@ -1,6 +1,6 @@
+import { compareText } from "../../text/compare-text";
 import { shellWord } from "../../text/shell-word";
 import { type Digest, isDigest } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { changed, Folder, isSame, within } from "./folder";
 import { freeJournalName, isJournalName } from "./journal-name";
 import type { StorageLayout } from "./layout";
@@ -170,7 +170,7 @@ function namesOf(journals: Folder): string[] {
   return journals
     .names()
     .filter((name) => isJournalName(name) && journals.stat(name)?.isDirectory())
-    .sort(compare);
+    .sort(compareText);
 }
 
 function folderIn(parent: Folder, name: string): Folder {

@@ -117,3 +117,9 @@ export class RepositoryLayout {
 function entry(folder: string, digest: Digest): string {
   return `${folder}/${digest.replace(":", "/")}`;
 }
+
+/** The folders from which a repository is told. */
+export const OF_A_REPOSITORY: readonly string[] = ["_layers", "_manifests", "_uploads"];
+
+/** What the registry's libraries know: go-digest. */
+export const ALGORITHMS: readonly string[] = ["sha256", "sha384", "sha512"];

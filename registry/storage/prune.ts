@@ -1,11 +1,12 @@
 import type { RetentionPolicy } from "../../site/retention";
+import { compareText } from "../../text/compare-text";
 import { type FoundReport, type InUse, inUseOf } from "../in-use/protection";
 import type { Digest } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { damageIn, markedBy, neededBy, refuseCollected, refuseDamage } from "./damage";
 import { Unreadable } from "./disk";
 import type { Finding } from "./finding";
 import { Folder, within } from "./folder";
+import { readBlobFolder } from "./foreign";
 import { digestInterner, type RepositoryGraph, readGraph } from "./graph";
 import { dropCollectedJournals, Journal } from "./journal";
 import type { StorageLayout } from "./layout";
@@ -168,7 +169,7 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
   const intern = digestInterner();
   const graphs = [...reader.repositories()]
     .map((repository) => readGraph(reader, repository, intern))
-    .sort((a, b) => compare(a.name, b.name));
+    .sort((a, b) => compareText(a.name, b.name));
   const { plans, skipped, damaged } = planAround(root, reader, findings, graphs, { policy, now, inUse });
   refuseCollected(
     graphs,
@@ -269,7 +270,7 @@ function describe(
   const keep = { blobs: 0, bytes: 0 };
   const remove = { blobs: 0, bytes: 0 };
   for (const folder of reader.blobFolders()) {
-    for (const digest of reader.blobsIn(folder)) {
+    for (const digest of readBlobFolder(reader, folder).blobs) {
       const size = reader.blobSize(digest);
       if (size === null) continue;
       const side = needed.has(digest) ? keep : remove;
@@ -310,7 +311,7 @@ export function keptTagsOf(plans: readonly RepositoryPlan[]): TagOfRepository[] 
 export function describeSkipped(skipped: ReadonlyMap<string, string>): RetentionReport["skipped"] {
   return [...skipped]
     .map(([repository, reason]) => ({ repository, reason }))
-    .sort((a, b) => compare(a.repository, b.repository));
+    .sort((a, b) => compareText(a.repository, b.repository));
 }
 
 export function describeDoubts(plans: readonly RepositoryPlan[]): RetentionReport["doubts"] {

@@ -1,5 +1,5 @@
+import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
-import { compare } from "../oci/graph";
 
 /** How an object is reached from a tag: the manifest that names it and the platform it is for. */
 export interface Way {
@@ -88,7 +88,7 @@ function lowest(tags: string[] | undefined): string {
 }
 
 function compareWays(left: TaggedWay, right: TaggedWay): number {
-  return compare(left.tag, right.tag) || compare(left.parent ?? "", right.parent ?? "");
+  return compareText(left.tag, right.tag) || compareText(left.parent ?? "", right.parent ?? "");
 }
 
 function append<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {

@@ -12,8 +12,7 @@ import {
 } from "../oci/manifest";
 import { isRepository } from "../oci/reference";
 import { Disk, type Listing, readInto, type Strange, Unreadable } from "./disk";
-import { ALGORITHMS, OF_A_REPOSITORY, readBlobFolder } from "./foreign";
-import type { RepositoryLayout, StorageLayout } from "./layout";
+import { ALGORITHMS, OF_A_REPOSITORY, type RepositoryLayout, type StorageLayout } from "./layout";
 
 /**
  * What a link file says: the digest it leads to; that there is none; or that it is there and the registry answers 500 for
@@ -102,11 +101,6 @@ export class StoreReader {
         yield `${this.layout.blobs}/${algorithm}/${start}`;
       }
     }
-  }
-
-  /** The blobs of one such folder. */
-  blobsIn(folder: string): Digest[] {
-    return readBlobFolder(this, folder).blobs;
   }
 
   /** As Disk.knowBlobs. */

@@ -1,8 +1,8 @@
 import type { RetentionPolicy, RetentionRule } from "../../site/retention";
+import { compareText } from "../../text/compare-text";
 import { type InUse, NOTHING_IN_USE } from "../in-use/protection";
 import { IN_USE_REPOSITORY } from "../in-use/report";
 import type { Digest } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { fallbackTag, fallbackTagIn } from "../oci/referrers";
 import type { RepositoryGraph } from "./graph";
 import { matchesPattern } from "./policy";
@@ -298,5 +298,5 @@ function reasonForAll({ untagged }: RepositoryGraph, rule: RetentionRule | undef
 }
 
 function byTag(left: TagDecision, right: TagDecision): number {
-  return compare(left.tag, right.tag);
+  return compareText(left.tag, right.tag);
 }

@@ -1,8 +1,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Digest } from "../oci/digest";
 import type { Role } from "../oci/repository";
-import { compareFindings, type Finding, identity } from "./finding";
-import { foreignAboveBlobs, foreignAmongRepositories, foreignFinding, strangersAboveBlobs } from "./foreign";
+import { compareFindings, type Finding, findingKey } from "./finding";
+import {
+  foreignAboveBlobs,
+  foreignAmongRepositories,
+  foreignFinding,
+  readBlobFolder,
+  strangersAboveBlobs,
+} from "./foreign";
 import { type InspectionOptions, inspectRepository, type RepositoryCounts } from "./inspect";
 import { removeOrphanLayerLink } from "./layer-link";
 import type { StorageLayout } from "./layout";
@@ -91,7 +97,7 @@ const LARGE = 10_000;
 /** Blobs are spread evenly over their folders. */
 function isLarge(reader: StoreReader, folders: string[]): boolean {
   const [first] = folders;
-  return first !== undefined && reader.blobsIn(first).length * folders.length >= LARGE;
+  return first !== undefined && readBlobFolder(reader, first).blobs.length * folders.length >= LARGE;
 }
 
 async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
@@ -164,10 +170,10 @@ function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding
   const reader = new StoreReader(layout);
   const corrupt = new Set([...first.corrupt].filter((digest) => isCorrupt(reader, digest)));
   const options = { ...first, corrupt, now: Date.now() };
-  const known = new Set(found.map(identity));
+  const known = new Set(found.map(findingKey));
   const findings = [...new Set(found.flatMap(({ repository }) => repository ?? []))]
     .flatMap((name) => inspectRepository(reader, layout.repository(name), options).findings)
-    .filter((finding) => known.has(identity(finding)));
+    .filter((finding) => known.has(findingKey(finding)));
   const told = new Set(findings.map(({ path }) => path));
   findings.push(...found.filter(({ path }) => path !== undefined && !told.has(path) && reader.isThere(path)));
   const reported = new Set(findings.map(({ digest }) => digest));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
 import { type Digest, hasherFor, isDigest } from "../oci/digest";
+import { readBlobFolder } from "./foreign";
 import { lockFolder } from "./lock";
 import { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
@@ -71,7 +72,7 @@ async function read(reader: StoreReader, from: Remembered, options: ScrubOptions
   const { blobs: root } = reader.layout;
   const folders = [...reader.blobFolders()].map((path) => path.slice(root.length + 1)).sort();
   const sizes = folders.flatMap((folder) =>
-    reader.blobsIn(`${root}/${folder}`).map((blob) => reader.blobSize(blob) ?? 0),
+    readBlobFolder(reader, `${root}/${folder}`).blobs.map((blob) => reader.blobSize(blob) ?? 0),
   );
   const whole = { ofBlobs: sizes.length, ofBytes: sizes.reduce((sum, size) => sum + size, 0) };
   const pace = new Pace(options.rate, signal);
@@ -89,7 +90,7 @@ async function read(reader: StoreReader, from: Remembered, options: ScrubOptions
   });
   for (const folder of folders.filter((each) => each > from.after)) {
     const next = { ...at, after: folder, corrupt: at.corrupt.filter((digest) => shelfOf(digest) !== folder) };
-    for (const digest of reader.blobsIn(`${root}/${folder}`)) {
+    for (const digest of readBlobFolder(reader, `${root}/${folder}`).blobs) {
       const size = await readBlob(reader, digest, pace, signal);
       if (signal?.aborted) return report(false);
       next.blobs++;

@@ -1,7 +1,7 @@
 import type { RetentionPolicy } from "../../site/retention";
+import { compareText } from "../../text/compare-text";
 import { type FoundReport, type InUse, inUseOf, mistrustOf, NOTHING_IN_USE } from "../in-use/protection";
 import type { Digest } from "../oci/digest";
-import { compare } from "../oci/graph";
 import type { RepositoryGraph } from "./graph";
 import { StorageRefusal } from "./refusal";
 
@@ -28,7 +28,7 @@ export function usedIn({ manifests }: Pick<RepositoryGraph, "manifests">, inUse:
   const pending: Digest[] = [];
   const use = (digest: Digest, clusters: readonly string[]): void => {
     const known = used.get(digest) ?? [];
-    const all = [...new Set([...known, ...clusters])].sort(compare);
+    const all = [...new Set([...known, ...clusters])].sort(compareText);
     if (all.length === known.length) return;
     used.set(digest, all);
     pending.push(digest);

@@ -1,5 +1,5 @@
+import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
-import { compare } from "../oci/graph";
 import { type ImageReference, parseImageId, parseImageReference } from "./image-reference";
 
 /** A container of a pod, or of the template of a CronJob. */
@@ -144,8 +144,8 @@ export function imagesFrom({ containers }: Workloads, names: readonly string[]):
     images.set(key, known);
   }
   return [...images]
-    .sort(([a], [b]) => compare(a, b))
-    .map(([, { image, workloads }]) => ({ ...image, workloads: [...workloads].sort(compare) }));
+    .sort(([a], [b]) => compareText(a, b))
+    .map(([, { image, workloads }]) => ({ ...image, workloads: [...workloads].sort(compareText) }));
 }
 
 function usedImage({ repository, tag, digest }: ImageReference, imageId: string | null): UsedImage {

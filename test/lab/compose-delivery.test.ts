@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assembleScript, type Delivery } from "../../hosts/delivery";
-import type { Finding, HostReport } from "../../hosts/finding";
+import type { HostFinding, HostReport } from "../../hosts/finding";
 import { registryDelivery } from "../../hosts/registry";
 import { RegistryVmStack } from "../../stacks/registry-vm-stack";
 import { quote } from "../../text/shell-word";
@@ -326,7 +326,7 @@ describeWithHosts(
 
     describe("drift", () => {
       /** Of the registries alone: neither names nor the watch that comes with them were delivered here. */
-      const findings = (): Finding[] => {
+      const findings = (): HostFinding[] => {
         const { findings: all } = JSON.parse(warden("drift", "registry-vm", "--json").output) as HostReport;
         return all.filter(({ what }) => !/resolved|cloud|dns|watch/.test(what));
       };
@@ -335,7 +335,7 @@ describeWithHosts(
         expect(findings()).toEqual([]);
       });
 
-      test.each<[name: string, arrange: string, undo: string, expected: Partial<Finding>[]]>([
+      test.each<[name: string, arrange: string, undo: string, expected: Partial<HostFinding>[]]>([
         [
           "a configuration that was edited on the host",
           "cp -p config-private.yml /root/kept; echo '# mine' >>config-private.yml",

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { METRICS } from "../../monitoring/metrics";
-import { metricsOf, quote, selector, syntaxError } from "../../monitoring/promql";
+import { metricsOf, promqlString, selector, syntaxError } from "../../monitoring/promql";
 
 const failures = "registry_manifest_integrity_failures";
 
@@ -17,13 +17,13 @@ it("quotes any value so that the expression stays one selector", () => {
       const expression = selector(failures, { instance: value });
       expect(syntaxError(expression)).toBeUndefined();
       expect(metricsOf(expression)).toEqual([failures]);
-      expect(JSON.parse(quote(value))).toBe(value.replace(/\p{Surrogate}/gu, "\ufffd"));
+      expect(JSON.parse(promqlString(value))).toBe(value.replace(/\p{Surrogate}/gu, "\ufffd"));
     }),
   );
 });
 
 it("writes half a surrogate pair as the replacement character, because Go has no such escape", () => {
-  expect(quote("a\ud800b")).toBe('"a\ufffdb"');
+  expect(promqlString("a\ud800b")).toBe('"a\ufffdb"');
 });
 
 it.each([

@@ -1,4 +1,4 @@
-import { compare, constructPaths, type SynthesisedStack } from "../../review/comparison";
+import { compareStacks, constructPaths, type SynthesisedStack } from "../../review/comparison";
 import { reviewStacks, type StackReview } from "../../review/review";
 
 const delivery = (content: string, more: Record<string, unknown> = {}) => ({
@@ -14,7 +14,7 @@ const stack = (resources: SynthesisedStack["resource"], more: Record<string, unk
 });
 
 const review = (before: SynthesisedStack | undefined, after: SynthesisedStack | undefined): StackReview => {
-  const input = { stack: "dns", plan: compare(before, after), constructs: constructPaths(after ?? {}) };
+  const input = { stack: "dns", plan: compareStacks(before, after), constructs: constructPaths(after ?? {}) };
   const [reviewed] = reviewStacks([{ ...input, compared: "no state" }]);
   if (reviewed === undefined) throw new Error("nothing was reviewed");
   return reviewed;
@@ -70,7 +70,7 @@ test("a new stack and one that is gone", () => {
 });
 
 test("a literal is shown as Terraform will write it", () => {
-  const plan = compare(undefined, stack({ terraform_data: { pve: delivery("a $${b} %%{c} ${d}\n") } }));
+  const plan = compareStacks(undefined, stack({ terraform_data: { pve: delivery("a $${b} %%{c} ${d}\n") } }));
   expect(plan.resource_changes?.[0]?.change.after).toMatchObject({
     triggers_replace: { "/etc/resolv.conf": "a ${b} %{c} ${d}\n" },
   });

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
 import {
-  compare,
   emptyGraph,
   type Graph,
+  locate,
   type ManifestNode,
-  placesOf,
   type Referenced,
   unreadManifest,
 } from "../../../registry/oci/graph";
+import { compareText } from "../../../text/compare-text";
 
 interface Shape {
   /** For each manifest the later ones it refers to, the layers, and the tags that name it. */
@@ -69,14 +69,14 @@ test("the place of an object: all tags that reach it, by the shortest route, of 
     fc.property(shape, (made) => {
       const { graph, nodes, blobs } = build(made);
       const objects = [...nodes, ...blobs].filter((object) => routes(graph, object).length > 0);
-      const places = placesOf(graph, objects);
+      const places = locate(graph, objects);
       for (const [at, object] of objects.entries()) {
         const all = routes(graph, object);
         const place = places[at];
-        expect(place?.tags).toEqual([...new Set(all.map(({ tag }) => tag))].sort(compare));
+        expect(place?.tags).toEqual([...new Set(all.map(({ tag }) => tag))].sort(compareText));
         const least = Math.min(...all.map(({ path }) => path.length));
         const shortest = all.filter(({ path }) => path.length === least);
-        const lowest = shortest.map(({ tag }) => tag).sort(compare)[0];
+        const lowest = shortest.map(({ tag }) => tag).sort(compareText)[0];
         const best = shortest.filter(({ tag }) => tag === lowest).map(({ path }) => path);
         expect(best).toContainEqual(place?.path);
       }
@@ -94,7 +94,7 @@ test("the platform is that of the entry nearest to the object", () => {
     ],
   });
   const [, middle, bottom] = nodes;
-  expect(placesOf(graph, [blobs[0] as number, bottom as ManifestNode, middle as ManifestNode])).toMatchObject([
+  expect(locate(graph, [blobs[0] as number, bottom as ManifestNode, middle as ManifestNode])).toMatchObject([
     { platform: "linux/2", object: "layer" },
     { platform: "linux/2", object: "manifest" },
     { platform: "linux/1", object: "manifest" },

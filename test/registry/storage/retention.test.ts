@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { InUse } from "../../../registry/in-use/protection";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
-import type { ManifestNode, RepositoryGraph, Tag } from "../../../registry/storage/graph";
+import type { LinkedManifest, RepositoryGraph, Tag } from "../../../registry/storage/graph";
 import { matchesPattern } from "../../../registry/storage/policy";
 import { planRetention, type RepositoryPlan } from "../../../registry/storage/retention";
 import type { RetentionPolicy } from "../../../site/retention";
@@ -20,7 +20,7 @@ function graph(
   tags: Record<string, [string, number]>,
   history: Record<string, string[]> = {},
 ): RepositoryGraph {
-  const nodes = Object.entries(manifests).map(([key, { of = [], subject, age = 500 }]): [Digest, ManifestNode] => [
+  const nodes = Object.entries(manifests).map(([key, { of = [], subject, age = 500 }]): [Digest, LinkedManifest] => [
     digest(key),
     {
       linkedAt: NOW - age * HOUR,
@@ -393,7 +393,7 @@ describe("for every registry and every policy", () => {
         const kept = new Set(plan.keptManifests);
         const blobs = new Set(plan.keptBlobs);
         for (const digest of kept) {
-          const node = graphs[at]?.manifests.get(digest) as ManifestNode;
+          const node = graphs[at]?.manifests.get(digest) as LinkedManifest;
           for (const each of node.references) {
             expect(blobs.has(each)).toBe(true);
             if (graphs[at]?.manifests.has(each)) expect(kept.has(each)).toBe(true);

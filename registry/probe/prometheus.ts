@@ -1,5 +1,5 @@
 import type { Report } from "../oci/walk";
-import { exposition, NOTHING_STORED, pushOf } from "../probe/samples";
+import { exposition, NOTHING_STORED, pushOf } from "./samples";
 
 /** What a walk knows beside its report. */
 export interface Circumstances {

@@ -12,7 +12,7 @@ import { StorageRefusal } from "./refusal";
  * @returns which of the two it is
  * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be told
  */
-export async function requireQuiet(
+export async function requireNoWrites(
   writer: RegistryWriter,
   layout: StorageLayout,
   repository: string,
