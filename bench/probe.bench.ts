@@ -57,7 +57,7 @@ function writeImages(store: SyntheticStore): string[] {
   return [...requests];
 }
 
-/** Requests a second that the registry answers to the same account behind the same front. */
+/** Requests a second that the registry answers to the same account behind the same proxy. */
 async function capacity(
   { site, credentials, authority }: MonitoredRegistry,
   requests: readonly string[],
@@ -94,7 +94,12 @@ const percent = (part: number): string => `${(100 * part).toFixed(part < 0.1 ? 2
 
 async function measure(cost: number): Promise<void> {
   const pushgateway = await startPushgateway();
-  const monitored = await startMonitoredRegistry({ pushgateway: pushgateway.url, front: true, cost, deadline: 900 });
+  const monitored = await startMonitoredRegistry({
+    pushgateway: pushgateway.url,
+    reverseProxy: true,
+    cost,
+    deadline: 900,
+  });
   try {
     const requests = writeImages(new SyntheticStore(monitored.registry.root));
     const sample = requests.filter((_, at) => at % Math.ceil(requests.length / (SAMPLE[cost] ?? 600)) === 0);
@@ -117,7 +122,7 @@ async function measure(cost: number): Promise<void> {
     const rows = [
       ["a whole run", `${seconds.toFixed(1)} s, ${sent} requests`],
       [`share of a period of ${PERIOD / 60} min`, percent(seconds / PERIOD)],
-      ["what the registry can do behind the same front", `${limit.toFixed(0)} requests/s`],
+      ["what the registry can do behind the same reverse proxy", `${limit.toFixed(0)} requests/s`],
       ["what the probe asks of it while it runs", `${(sent / seconds).toFixed(0)} requests/s`],
       ["share of what the registry can do, while it runs", percent(sent / seconds / limit)],
       [`what others get meanwhile, over ${CONNECTIONS} connections`, percent(beside / limit)],

@@ -9,7 +9,7 @@ const main = async (): Promise<void> => {
     .sort();
   const unknown = wanted.filter((name) => !benches.includes(name));
   if (unknown.length > 0) {
-    process.stderr.write(`bench: given ${unknown.join(", ")}; allowed are ${benches.join(", ")}\n`);
+    process.stderr.write(`bench: unknown bench ${unknown.join(", ")}; known benches: ${benches.join(", ")}\n`);
     process.exitCode = 64;
     return;
   }

@@ -89,7 +89,7 @@ export function number(least: number, most: number, whole: boolean): (text: stri
   return (text) => {
     const value = text.trim() === "" ? Number.NaN : Number(text);
     if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
-    throw new InvalidArgumentError(`allowed are ${whole ? "whole numbers" : "numbers"} from ${least} to ${most}`);
+    throw new InvalidArgumentError(`give a ${whole ? "whole number" : "number"} from ${least} to ${most}`);
   };
 }
 

@@ -21,7 +21,7 @@ const withoutSite = (args: readonly string[]): { option: string | undefined; res
   const given = args[index];
   if (given === undefined) return { option: undefined, rest: [...args] };
   const option = given === "--site" ? (args[index + 1] ?? "") : given.slice("--site=".length);
-  if (option === "") throw new Error("--site is given without a file; allowed is the file of a site behind it");
+  if (option === "") throw new Error("--site needs the file of a site: --site FILE");
   return { option, rest: args.toSpliced(index, given === "--site" ? 2 : 1) };
 };
 

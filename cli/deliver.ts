@@ -20,8 +20,8 @@ const chosen = (site: Site, host: ManagedHost, name: string | undefined): Delive
   if (found.length > 0) return found;
   throw new HostError(
     "no-delivery",
-    `the site delivers no ${name ?? "names and no registries"} to ${host.name}; allowed is ${all.map((each) => each.name).join(" or ") || "another host"}`,
-    "name one that it has, or change the site",
+    `the site delivers no ${name ?? "names and no registries"} to ${host.name}`,
+    `${all.length === 0 ? "name another host" : `give ${all.map((each) => each.name).join(" or ")}`}, or change the site`,
   );
 };
 

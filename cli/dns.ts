@@ -25,10 +25,10 @@ async function run(
   if (!hasDns(site) || !hasResolver(host))
     throw new HostError(
       "no-resolver",
-      `${name} has no resolver in the site; allowed is ${
+      `${name} has no resolver in the site; hosts that have one: ${
         dnsHosts(site)
           .map((each) => JSON.stringify(each.name))
-          .join(", ") || "none: no host has one"
+          .join(", ") || "none"
       }`,
       "give one of them, or give the host a resolver in the site",
     );

@@ -17,7 +17,7 @@ export const hostOf = (site: Site, name: string): Host => {
   if (found !== undefined) return found;
   throw new HostError(
     "unknown-host",
-    `given ${JSON.stringify(name)}, which is no host of the site; allowed is ${quoted(site.hosts.map((host) => host.name))}`,
+    `unknown host ${JSON.stringify(name)}; known hosts: ${quoted(site.hosts.map((host) => host.name))}`,
     "give one of them, or another site with --site",
   );
 };
@@ -32,7 +32,7 @@ export const managedHost = (site: Site, name: string): ManagedHost => {
   if (isManaged(host)) return host;
   throw new HostError(
     "deferred",
-    `${name} is deferred, ${host.deferred?.reason}; allowed is ${quoted(managedHosts(site).map((host) => host.name))}`,
+    `${name} is deferred, ${host.deferred?.reason}; others are ${quoted(managedHosts(site).map((host) => host.name))}`,
     "give one of them, or lift the deferral in the site",
   );
 };

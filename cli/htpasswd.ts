@@ -22,7 +22,7 @@ const PROBE = { user: PROBE_ACCOUNT, accountFile: `${PROBE_ACCOUNT}.env`, bytes:
 
 const user = (text: string): string => {
   if (isUser(text)) return text;
-  throw new InvalidArgumentError("allowed is a name without white space and colons that does not begin with #");
+  throw new InvalidArgumentError("give a name without white space and colons that does not begin with #");
 };
 
 /** The site, where the program has one: it also runs outside a checkout, and needs it for advice alone. */
@@ -63,7 +63,7 @@ const whereAccountGoes = (site: Site | undefined, file: string): string[] => [
   }),
 ];
 
-/** No password of anybody stands in a file that was there before. */
+/** Never write a password into an existing file. */
 const writeAccount = (file: string, name: string, password: string): void => {
   try {
     writeFileSync(file, `REG_USER=${name}\nREG_PASS=${password}\n`, { mode: 0o600, flag: "wx" });
@@ -71,7 +71,7 @@ const writeAccount = (file: string, name: string, password: string): void => {
     const why = (error as NodeJS.ErrnoException).code;
     throw new RegistryError(
       "bad-input",
-      `given ${file} for the account, which ${why === "EEXIST" ? "exists" : `cannot be written (${why})`}; allowed is a new file`,
+      `the account file ${file} ${why === "EEXIST" ? "exists" : `cannot be written (${why})`}`,
       "name another with --account-file, or remove it",
     );
   }

@@ -130,7 +130,7 @@ const planReport = async (files: string[], options: PlanReportOptions, command: 
 
 const commitHash = (text: string): string => {
   if (/^[0-9a-f]{7,64}$/.test(text)) return text;
-  throw new InvalidArgumentError('allowed is the hash of a commit, as "git rev-parse HEAD" prints it');
+  throw new InvalidArgumentError('give the hash of a commit, as "git rev-parse HEAD" prints it');
 };
 
 /** `warden plan-report`. */

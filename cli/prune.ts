@@ -38,7 +38,7 @@ interface PruneOptions extends AccessOptions {
 function count(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1) return value;
-  throw new InvalidArgumentError("allowed are whole numbers from 1: a repository never loses every tag");
+  throw new InvalidArgumentError("give a whole number from 1: a repository never loses every tag");
 }
 
 /** Options that a target of the other kind has, by how they are written. */

@@ -75,7 +75,7 @@ const chosen = (host: ManagedHost, backups: readonly Backup[], name: string | un
   if (found !== undefined && others.length === 0) return found;
   throw new HostError(
     "no-backup",
-    `${host.name} has ${others.length > 0 ? "more than one" : "no"} backup ${JSON.stringify(name)}; allowed is one of ${backups.map(({ path }) => path).join(", ")}`,
+    `${host.name} has ${others.length > 0 ? "more than one" : "no"} backup ${JSON.stringify(name)}; its backups are ${backups.map(({ path }) => path).join(", ")}`,
     "name one by its path, or leave --to out for the newest",
   );
 };

@@ -7,7 +7,7 @@ const readTypeScript = (file: string): void => {
     require("tsx/cjs/api").register();
   } catch {
     throw new SiteError([
-      `site: ${file} is TypeScript, which needs tsx to be read; allowed is JavaScript or JSON too: npm install --save-dev tsx`,
+      `site: ${file} is TypeScript, which needs tsx: npm install --save-dev tsx, or write the site in JavaScript or JSON`,
     ]);
   }
 };

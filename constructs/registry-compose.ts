@@ -8,7 +8,7 @@ export interface RegistryComposeProps {
   readonly site: RegistrySite;
 }
 
-/** The registries of the site as a compose project on their host, with their configurations and their front. */
+/** The registries of the site as a compose project on their host, with their configurations and their reverse proxy. */
 export class RegistryCompose extends Construct {
   readonly resource: TerraformData;
 

@@ -214,13 +214,13 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     diagnosis: (watched) => [
       ...answers(watched),
       list(
-        md`${"502"} or ${"504"}: the front runs, ${containerName(watched.service)} does not. Go to ${firstLook(watched.site)}.`,
+        md`${"502"} or ${"504"}: the reverse proxy runs, ${containerName(watched.service)} does not. Go to ${firstLook(watched.site)}.`,
         ...(watched.service.role === "private"
           ? [
               md`"certificate has expired", and ${"000"}: that is all that is wrong. Go to ${link(md`its certificate`, certificateSection(watched.site, watched.service))}.`,
             ]
           : []),
-        md`No answer, and ${"000"}: the front, the host, or the network between. Go to ${firstLook(watched.site)}.`,
+        md`No answer, and ${"000"}: the reverse proxy, the host, or the network between. Go to ${firstLook(watched.site)}.`,
         md`The expected number: it answers here and not where the probe runs, or it refuses the account of the probe.`,
       ),
       ...endOfCertificate(watched),
@@ -595,9 +595,6 @@ const restoreTarget = (site: RegistrySite): string =>
  */
 export const adviceFor = (alert: string): Advice => {
   const advice = ADVICE[alert];
-  if (advice === undefined)
-    throw new Error(
-      `the alert ${alert} has no page; allowed is one with meaning, impact, diagnosis and mitigation: write it in handbook/alert-advice.ts`,
-    );
+  if (advice === undefined) throw new Error(`the alert ${alert} has no page; write one in handbook/alert-advice.ts`);
   return advice;
 };

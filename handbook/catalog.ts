@@ -53,8 +53,8 @@ const services = (site: RegistrySite): Block[] => {
       registry.services.map((service) => [
         md`${containerName(service)}`,
         service.metricsPort === undefined
-          ? md`${service.port} (front)`
-          : md`${service.port} (front), ${service.metricsAddress}:${service.metricsPort} (metrics and profiles)`,
+          ? md`${service.port} (reverse proxy)`
+          : md`${service.port} (reverse proxy), ${service.metricsAddress}:${service.metricsPort} (metrics and profiles)`,
         md`${dataDirectory(registry, service)}`,
         md`${paths.config(service.name)}`,
       ]),

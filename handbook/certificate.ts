@@ -30,7 +30,7 @@ export const certificateOnDisk = (site: RegistrySite, service: PrivateService): 
     expected: "notAfter=…\nCertificate will not expire",
   }),
   paragraph(
-    md`Good on the disk and not as it is served: whatever renewed it put another file in its place, which the container does not see. Restart the front:`,
+    md`Good on the disk and not as it is served: whatever renewed it put another file in its place, which the container does not see. Restart the reverse proxy:`,
   ),
   command(onHost(registryHost(site)), sh`${compose(site)} restart ${NGINX}`),
 ];

@@ -133,7 +133,7 @@ const failures = (): Block =>
         md`of a scrub, which did its work: the disk holds other bytes than were pushed: ${link(md`RegistryBlobsCorrupt`, "alerts/RegistryBlobsCorrupt.md")}`,
       ],
       [md`was not taken`, md`the Pushgateway did not take a report. It is pushed again with each look at the disk`],
-      [md`waits for the delivery or the task that is at work`, md`one at a time: it begins when that has ended`],
+      [md`waits for the running delivery or task`, md`one at a time: it begins when that has ended`],
     ],
   );
 
@@ -146,7 +146,7 @@ export const maintenanceRunbook = (site: RegistrySite): Block[] => {
   return [
     heading(md`Maintenance`),
     paragraph(
-      md`Timers of systemd start it; one task is at work at a time, and none during a deploy. ${"warden"} runs in a container of ${images.node === undefined ? "" : imageReference(images.node)} with the account of ${maintenance.credentialsFile}. Nothing of it uses ${"garbage-collect -m"}, which was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
+      md`systemd timers start it; one task is at work at a time, and none during a deploy. ${"warden"} runs in a container of ${images.node === undefined ? "" : imageReference(images.node)} with the account of ${maintenance.credentialsFile}. Nothing of it uses ${"garbage-collect -m"}, which was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
     ),
     maintenanceTable(maintenance),
     paragraph(md`When did each run, and when is it due?`),

@@ -50,10 +50,10 @@ const firstLook = (site: RegistrySite): Block[] => {
       ),
     ]),
     list(
-      md`${"502"} or ${"504"}: the front runs and the registry behind it does not. Go on with that service below.`,
-      md`${"200"} from a private registry: another registry answers in its place, and pushes go there. ${`${wardenHere.text} drift ${host.name}`} says what was changed: ${toDeliverAgain(host, "registry")}. Nothing was: restart the front, below.`,
+      md`${"502"} or ${"504"}: the reverse proxy runs and the registry behind it does not. Go on with that service below.`,
+      md`${"200"} from a private registry: another registry answers in its place, and pushes go there. ${`${wardenHere.text} drift ${host.name}`} says what was changed: ${toDeliverAgain(host, "registry")}. Nothing was: restart the reverse proxy, below.`,
       md`${"000"} from a private registry alone: its certificate, below.`,
-      md`${"000"} from all: the front, the host or the network is down.`,
+      md`${"000"} from all: the reverse proxy, the host or the network is down.`,
     ),
     ...privateServices(site.registry).flatMap((service) => [
       paragraph(
@@ -84,7 +84,7 @@ const oneService = (site: RegistrySite): Block[] => {
     command(onHost(host), sh`${compose(site)} restart "$service"`),
     command(onHost(host), sh`docker inspect --format ${"{{.State.Health.Status}}"} "$service"`),
     paragraph(
-      md`It says ${"starting"} for some seconds and then ${"healthy"}. The others are not touched by this: the front looks each name up again, and answers ${"502"} or ${"504"} for a service that is down.`,
+      md`It says ${"starting"} for some seconds and then ${"healthy"}. The others are not touched by this: the reverse proxy looks each name up again, and answers ${"502"} or ${"504"} for a service that is down.`,
     ),
     list(
       ...(authoritative.length === 0
@@ -98,7 +98,7 @@ const oneService = (site: RegistrySite): Block[] => {
             md`${caches} hold copies. A cache cannot start while its upstream is down: that is the upstream's outage, and ends with it.`,
           ]),
     ),
-    paragraph(md`The front alone:`),
+    paragraph(md`The reverse proxy alone:`),
     command(onHost(host), sh`${compose(site)} exec -T ${NGINX} nginx -t && ${compose(site)} restart ${NGINX}`, {
       expected: "…syntax is ok\n…test is successful\n…",
     }),
@@ -178,7 +178,7 @@ export const registryRunbook = (site: RegistrySite): Document => {
         [[md`${host.name}`, md`${host.address}`, md`${sshTo(host).text}`]],
       ),
       paragraph(
-        md`It runs ${services.length === 1 ? md`one registry` : plain(`${services.length} registries`)} behind a front, as the compose project ${project} in ${directory}, started at boot by ${unit}. What each of them is for is in the ${link(md`service catalog`, "services.md")}.`,
+        md`It runs ${services.length === 1 ? md`one registry` : plain(`${services.length} registries`)} behind a reverse proxy, as the compose project ${project} in ${directory}, started at boot by ${unit}. What each of them is for is in the ${link(md`service catalog`, "services.md")}.`,
       ),
       steps(
         md`Look: ${link(md`First look`, `${runbookOf(host)}#first-look`)} says in a minute what is wrong.`,

@@ -23,8 +23,8 @@ const broughtByOperator = (site: RegistrySite): Block => {
           md`the accounts of ${containerName(service)}, mode ${"0600"}`,
           md`everybody who pulls or pushes; CI${builders.length === 0 ? md`` : md` (${builders})`}, the probe and the maintenance, each with an account of its own`,
         ],
-        [md`${service.tls.certificate}`, md`its certificate with its chain`, md`the front`],
-        [md`${service.tls.key}`, md`the key of the certificate, mode ${"0600"}`, md`the front`],
+        [md`${service.tls.certificate}`, md`its certificate with its chain`, md`the reverse proxy`],
+        [md`${service.tls.key}`, md`the key of the certificate, mode ${"0600"}`, md`the reverse proxy`],
       ]),
       ...services.flatMap((service) =>
         service.role === "proxy" && service.credentialsFile !== undefined
@@ -81,7 +81,7 @@ const restore = (site: RegistrySite, service: PrivateService): Block[] => {
   return [
     heading(restoreHeading(service)),
     paragraph(
-      md`Stop it: nobody may push while files are put back. The front answers ${502} or ${504} meanwhile, the other services go on.`,
+      md`Stop it: nobody may push while files are put back. The reverse proxy answers ${502} or ${504} meanwhile, the other services go on.`,
     ),
     command(onHost(host), sh`${compose(site)} stop ${containerName(service)}`),
     paragraph(md`Keep what is there. It may hold parts that the copy lacks:`),

@@ -91,7 +91,7 @@ const writeSecret = (site: ClusterSite, secret: string, done: "configured" | "â€
 const leaked = (site: RegistrySite): Block[] => [
   heading(md`A password leaked`),
   paragraph(
-    md`Whoever has the password of an account can **pull, push and delete** everything in that registry: an htpasswd file knows no rights. ${PROBE_ACCOUNT} alone can only pull, because the front refuses everything else with ${403}; whoever reaches the registry past the front is refused nothing. First give the account a new password, as below: the old one is refused from then on. Then see what it was used for, as far back as the log of the front goes. Which account, and what did it change?`,
+    md`Whoever has the password of an account can **pull, push and delete** everything in that registry: an htpasswd file knows no rights. ${PROBE_ACCOUNT} alone can only pull, because the reverse proxy refuses everything else with ${403}; whoever reaches the registry past the reverse proxy is refused nothing. First give the account a new password, as below: the old one is refused from then on. Then see what it was used for, as far back as the log of the reverse proxy goes. Which account, and what did it change?`,
   ),
   command(onHost(registryHost(site)), sh`read -rp 'account: ' account`),
   command(

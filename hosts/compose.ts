@@ -168,7 +168,7 @@ const registryService = (registry: Registry, service: Service): ComposeService =
 };
 
 /**
- * The front waits for nobody: it starts without its upstreams and answers 502 for those that are missing.
+ * The reverse proxy waits for nobody: it starts without its upstreams and answers 502 for those that are missing.
  */
 const nginxService = (registry: Registry): ComposeService => ({
   image: imageReference(registry.images.nginx),
@@ -324,7 +324,7 @@ const externalVolumes = ({ services }: Registry): Pick<ComposeFile, "volumes"> =
 };
 
 /**
- * The services of the registry host: the registries, their browser, the front and, for the maintenance, warden.
+ * The services of the registry host: the registries, their browser, the reverse proxy and, for the maintenance, warden.
  *
  * @param title what the browser calls itself
  * @param more services beside them; default: none

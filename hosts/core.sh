@@ -26,7 +26,7 @@ collect_findings() { COLLECTS_FINDINGS=yes; }
 
 finding() {
   local what=$1 expected=$2 actual=$3 hint=$4
-  [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: given ${actual:-nothing}; allowed is $expected: $hint"
+  [[ $COLLECTS_FINDINGS == yes ]] || fail "$what: got ${actual:-nothing}, expected $expected; $hint"
   note_finding "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
 }
 
@@ -51,7 +51,7 @@ need_tools() {
   for tool in "$@"; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
-  ((${#missing[@]} == 0)) || fail "${missing[*]} is missing on the host; allowed is a host that has it: install it there, nothing is installed from here"
+  ((${#missing[@]} == 0)) || fail "${missing[*]} is missing on the host; install it there, nothing is installed from here"
 }
 
 # --- whose turn it is ---
@@ -61,7 +61,7 @@ need_tools() {
 open_lock() { exec 9>>"$1/lock"; }
 try_lock() { flock -n 9; }
 # wait_for_lock SECONDS
-wait_for_lock() { flock -w "$1" 9 || fail "another delivery, or the maintenance, is at work for more than $1 s; allowed is one at a time: wait for it"; }
+wait_for_lock() { flock -w "$1" 9 || fail "another delivery or a maintenance task has been running for more than $1 s; wait for it to end"; }
 unlock() { flock -u 9; }
 
 # --- waiting and measuring ---

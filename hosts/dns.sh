@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 #
 # The DNS of a host that is no DHCP client: /etc/resolv.conf for glibc alone, or systemd-resolved, where netplan.sh or
-# networkd.sh looks after its link.
+# networkd.sh is for its link.
 #
 # Set before: RESOLVER NAMESERVERS SEARCH LINK_FILE LINK_INTERFACE INTERNAL_NAME INTERNAL_ADDRESS EXTERNAL_NAME
 # REGISTRY_NAMES FAILOVER_TEST.
@@ -30,7 +30,7 @@ check_host() {
     warn_of_policy dnssec DNSSEC "internal names are not found unless the zone ${INTERNAL_NAME#*.} is signed"
     warn_of_policy dnsovertls DNSOverTLS "no name is found unless every one of ${NAMESERVERS[*]} speaks TLS on port 853"
   elif [[ -L /etc/resolv.conf ]]; then
-    fail "/etc/resolv.conf is a link to $(readlink /etc/resolv.conf), so something manages it; allowed is a plain file: describe the host as systemd-resolved, or replace the link"
+    fail "/etc/resolv.conf is a link to $(readlink /etc/resolv.conf), so something manages it; describe the host as systemd-resolved, or replace the link"
   else
     refuse_generated
   fi

@@ -57,13 +57,13 @@ take_lock() {
   local end=$((SECONDS + LOCK_SECONDS))
   open_lock "$DELIVERY"
   try_lock || {
-    say "waits for the delivery or the task that is at work"
+    say "waits for the running delivery or task"
     wait_for_lock "$LOCK_SECONDS"
   }
   # One that waits to be confirmed has let go of the lock, and may still be rolled back.
   while [[ -d $DELIVERY/pending ]]; do
     unlock
-    ((SECONDS < end)) || fail "a delivery is unfinished for more than $LOCK_SECONDS s; allowed is one that ended: deliver again, or see journalctl -u registry-warden-registry"
+    ((SECONDS < end)) || fail "a delivery has been unfinished for more than $LOCK_SECONDS s; deliver again, or see journalctl -u registry-warden-registry"
     sleep 2
     wait_for_lock "$LOCK_SECONDS"
   done
@@ -77,7 +77,7 @@ compose() { timeout "$STEP_SECONDS" docker compose --project-name "$PROJECT" --f
 is_well() {
   within "$HEALTH_SECONDS" is_settled || true
   [[ $(health "$CONTAINER") == healthy ]] || {
-    warn "$CONTAINER is $(health "$CONTAINER"); allowed is healthy: nothing was done with it"
+    warn "$CONTAINER is $(health "$CONTAINER"), not healthy, so it was left alone"
     return 1
   }
 }
@@ -458,7 +458,7 @@ disk() {
       report disk 1 0 0 "$METRIC_DISK_FREE $free" "$METRIC_DISK_SIZE $size" || failed=1
     else
       failed=1
-      warn "the disk of $DIRECTORY cannot be looked at"
+      warn "the disk of $DIRECTORY cannot be inspected"
     fi
     push_all
   done
@@ -508,8 +508,8 @@ main() {
       ;;
   esac
   exec </dev/null
-  [[ $EUID -eq 0 ]] || fail "given user $(id -un); allowed is root"
-  [[ -d $DELIVERY ]] || fail "there is no $DELIVERY; allowed is a host to which the registries were delivered"
+  [[ $EUID -eq 0 ]] || fail "this needs root and runs as $(id -un)"
+  [[ -d $DELIVERY ]] || fail "$DELIVERY is missing; deliver the registries to this host first"
   install -d -m 0700 -- "$STATE" "$REPORTS" "$AT_WORK"
   trap 'exit 143' TERM INT HUP
   case $1 in

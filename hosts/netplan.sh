@@ -7,7 +7,7 @@
 
 check_link() {
   need_tools netplan
-  [[ -f $LINK_FILE ]] || fail "there is no $LINK_FILE; allowed is the file that defines $LINK_INTERFACE: set resolver.netplan.file"
+  [[ -f $LINK_FILE ]] || fail "$LINK_FILE is missing; set resolver.netplan.file to the file that defines $LINK_INTERFACE"
 }
 
 # netplan_in TREE VERB...: netplan on a copy of the host's files.
@@ -82,7 +82,7 @@ stage_link() {
   mkdir -- "$tree/etc/netplan"
   cp -a -- "$LINK_FILE" "$tree/etc/netplan"
   path=$(netplan_path "$tree")
-  [[ -n $path ]] || fail "$LINK_FILE does not define $LINK_INTERFACE; allowed is the file that does: $(grep -lw -- "$LINK_INTERFACE" /etc/netplan/*.yaml | tr '\n' ' ')"
+  [[ -n $path ]] || fail "$LINK_FILE does not define $LINK_INTERFACE; set resolver.netplan.file to the file that does: $(grep -lw -- "$LINK_INTERFACE" /etc/netplan/*.yaml | tr '\n' ' ')"
 
   if [[ $(netplan_nameservers "$tree" "$path") != "$(wanted_nameservers)" ]]; then
     cp -a -- /etc/netplan/. "$tree/etc/netplan"
@@ -95,7 +95,7 @@ stage_link() {
       cp -- "$tree/etc/netplan/$origin.yaml" "$tree/edited"
     fi
     cat -- "$tree/edited" >"$tree/etc/netplan/$origin.yaml"
-    [[ $before == "$(netplan_result "$tree")" ]] || fail "netplan would change more of $LINK_FILE than the nameservers of $LINK_INTERFACE; allowed is that node alone: set them there by hand to $(joined ' ' "${NAMESERVERS[@]}")"
+    [[ $before == "$(netplan_result "$tree")" ]] || fail "netplan would change more in $LINK_FILE than the nameservers of $LINK_INTERFACE; set them there by hand to $(joined ' ' "${NAMESERVERS[@]}")"
     stage_file "$LINK_FILE" "$(stat -c '0%a' -- "$LINK_FILE")" <"$tree/edited"
   fi
   rm -rf -- "$tree"
@@ -171,7 +171,7 @@ validate_link() {
   netplan_result "$tree" >/dev/null
   path=$(netplan_path "$tree")
   found=$(netplan_nameservers "$tree" "$path")
-  [[ $found == "$(wanted_nameservers)" ]] || fail "another file than $LINK_FILE adds to the nameservers of $LINK_INTERFACE: ${found//$'\n'/ }; allowed are those of one file: remove them from $(grep -l nameservers /etc/netplan/*.yaml | tr '\n' ' ')"
+  [[ $found == "$(wanted_nameservers)" ]] || fail "another file than $LINK_FILE adds to the nameservers of $LINK_INTERFACE: ${found//$'\n'/ }; remove them from $(grep -l nameservers /etc/netplan/*.yaml | tr '\n' ' ')"
   rm -rf -- "$tree"
 }
 

@@ -4,7 +4,7 @@ import { GENERATED } from "./generated";
 /** Docker's own DNS server, the same in every container of a user-defined network. */
 const DOCKER_DNS = "127.0.0.11";
 
-/** Where the front finds the certificate and key of a private registry within its container. */
+/** Where the reverse proxy finds the certificate and key of a private registry within its container. */
 export const tlsPaths = (service: Pick<PrivateService, "name">) => ({
   certificate: `/etc/nginx/tls/${containerName(service)}/certificate.pem`,
   key: `/etc/nginx/tls/${containerName(service)}/key.pem`,
@@ -86,7 +86,7 @@ const server = (service: Service): string =>
   );
 
 /**
- * The front of all registries: a port each, TLS for the private ones. It caches nothing: a cached blob is served without
+ * The reverse proxy of all registries: a port each, TLS for the private ones. It caches nothing: a cached blob is served without
  * credentials and hides that the registry has lost it, and a pull-through registry is itself the cache.
  */
 export const nginxConfiguration = ({ services }: Registry): string =>

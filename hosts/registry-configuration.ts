@@ -32,7 +32,7 @@ const storage = (service: Service, access: Access) => ({
 });
 
 /**
- * Each registry listens within its container on the port that is published for it, which is no other one's. A front that
+ * Each registry listens within its container on the port that is published for it, which is no other one's. A reverse proxy that
  * still has the address of a container that is gone finds nobody there, instead of another registry.
  */
 const http = ({ port, metricsPort }: Service) => ({

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 #
-# The registries of a host, their front and their browser, as a compose project.
+# The registries of a host, their reverse proxy and their browser, as a compose project.
 #
-# Set before: COMPOSE_FILE FRONT_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS IMAGES_OF SERVICES FRONT READ_LATE
+# Set before: COMPOSE_FILE REVERSE_PROXY_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS IMAGES_OF SERVICES REVERSE_PROXY READ_LATE
 # AUTHORITATIVE PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS, and what takeover.sh and
 # collectors.sh need.
 
@@ -18,8 +18,8 @@ TRIAL=registry-warden-trial
 
 check_host() {
   need_tools docker curl
-  docker info >/dev/null 2>&1 || fail "docker does not answer; allowed is a host on which it runs: systemctl start docker"
-  docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin; allowed is version 2: install it there, nothing is installed from here"
+  docker info >/dev/null 2>&1 || fail "docker does not answer; start it: systemctl start docker"
+  docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin; install version 2 there, nothing is installed from here"
   check_operator_files
   list_collectors
 }
@@ -29,7 +29,7 @@ check_host() {
 check_operator_files() {
   local wrong path allowed actual
   wrong=$(unfit_files)
-  [[ -z $wrong ]] || fail "$(while IFS=$'\t' read -r path allowed actual; do printf '%s is %s; allowed is %s. ' "$path" "$actual" "$allowed"; done <<<"$wrong")Correct that and deliver again: nothing was changed"
+  [[ -z $wrong ]] || fail "$(while IFS=$'\t' read -r path allowed actual; do printf '%s is %s; expected: %s. ' "$path" "$actual" "$allowed"; done <<<"$wrong")Correct that and deliver again: nothing was changed"
 }
 
 inspect_operator_files() {
@@ -91,7 +91,7 @@ prepare() {
   for image in "${IMAGES[@]}"; do
     docker image inspect "$image" >/dev/null 2>&1 || pull "$image"
   done
-  try_front
+  try_reverse_proxy
   for name in "${CONTAINERS[@]}"; do
     case $(health "$name") in
       healthy | running) HEALTHY_BEFORE+=("$name") ;;
@@ -101,27 +101,27 @@ prepare() {
 
 pull() {
   say "pulls $1"
-  timeout "$PULL_SECONDS" docker pull --quiet "$1" >/dev/null || fail "$1 cannot be pulled; allowed is an image that can: check registry.images, and what the host can reach"
+  timeout "$PULL_SECONDS" docker pull --quiet "$1" >/dev/null || fail "$1 cannot be pulled; check registry.images, and what the host can reach"
 }
 
 # nginx itself reads its new configuration, with the operator's certificate and key, while the running one still serves.
-try_front() {
+try_reverse_proxy() {
   local trial=$STATE/trial outcome=0 said
   rm -rf -- "$trial"
   mkdir -m 0755 -- "$trial"
   # What nginx reads late, so that one broken certificate does not stop it, it reads here at once.
-  sed "s/[$]$READ_LATE;\$/;/" -- "$STAGED$FRONT_FILE" >"$trial/nginx.conf"
+  sed "s/[$]$READ_LATE;\$/;/" -- "$STAGED$REVERSE_PROXY_FILE" >"$trial/nginx.conf"
   cat >"$trial/compose.yml" <<EOF
 services:
-  $FRONT:
+  $REVERSE_PROXY:
     volumes:
       - { type: bind, source: $trial/nginx.conf, target: /etc/nginx/nginx.conf, read_only: true }
 EOF
   said=$(timeout "$COMPOSE_SECONDS" docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" --file "$trial/compose.yml" \
-    run --rm --no-deps --no-TTY --quiet-pull --entrypoint nginx "$FRONT" -e stderr -t 2>&1) || outcome=1
+    run --rm --no-deps --no-TTY --quiet-pull --entrypoint nginx "$REVERSE_PROXY" -e stderr -t 2>&1) || outcome=1
   docker compose --project-name "$TRIAL" --file "$STAGED$COMPOSE_FILE" down >/dev/null 2>&1 || true
   rm -rf -- "$trial"
-  ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); allowed is one that it can start with: check registry.services, the certificate and the key"
+  ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); check registry.services, the certificate and the key"
 }
 
 is_well() { [[ $(health "$1") == healthy || $(health "$1") == running ]]; }
@@ -233,7 +233,7 @@ is_required() {
 require_well() {
   local name
   for name in "$@"; do
-    is_well "$name" || fail "$name is $(health "$name"); allowed is healthy, as it was or has to be: $(last_words "$name")"
+    is_well "$name" || fail "$name is $(health "$name") and has to be healthy: $(last_words "$name")"
   done
 }
 
@@ -244,9 +244,9 @@ verify_delivery() {
   for name in "${CONTAINERS[@]}"; do
     is_well "$name" || warn "$name is $(health "$name"): $(last_words "$name")"
   done
-  timers_are_active || fail "the timers $(active_timers | paste -sd ' ') are active; allowed are $(timers | paste -sd ' '): systemctl list-timers"
-  is_active || fail "other containers run than the compose file says; allowed are those of the file: docker compose --file '$COMPOSE_FILE' up --detach --remove-orphans"
-  verify_front
+  timers_are_active || fail "the active timers are $(active_timers | paste -sd ' ') instead of $(timers | paste -sd ' '): systemctl list-timers"
+  is_active || fail "the running containers do not match the compose file: docker compose --file '$COMPOSE_FILE' up --detach --remove-orphans"
+  verify_reverse_proxy
 }
 
 # An engine that hangs is no reason to wait for ever.
@@ -285,12 +285,12 @@ last_words() { docker logs --tail 50 "$1" 2>&1 | grep -iE 'panic:|fatal|error|em
 # The HTTP status that a client gets at a published port; "000" without an answer.
 answer() { curl --silent --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' "$@" || true; }
 
-verify_front() {
+verify_reverse_proxy() {
   local index status port name
   for index in "${!PRIVATE_PORTS[@]}"; do
     port=${PRIVATE_PORTS[index]} name=${PRIVATE_NAMES[index]}
     status=$(answer --resolve "$name:$port:$ADDRESS" "https://$name:$port/v2/")
-    [[ $status == 401 ]] || fail "port $port answers $status without credentials; allowed is 401: the registry behind it has to ask for them"
+    [[ $status == 401 ]] || fail "port $port answers $status without credentials, not 401; the registry behind it has to ask for them"
   done
   for port in "${PROXY_PORTS[@]}"; do
     status=$(answer "http://$(url_host "$ADDRESS"):$port/v2/")

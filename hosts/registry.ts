@@ -24,7 +24,7 @@ export const composeOf = (site: RegistrySite): ComposeFile =>
     ...probeServices(site),
   });
 
-/** The registries of the site, their front, their browser and their maintenance, on the host that runs them. */
+/** The registries of the site, their reverse proxy, their browser and their maintenance, on the host that runs them. */
 export const registryDelivery = (site: RegistrySite): Delivery => {
   const { registry } = site;
   const { directory, services, unit } = registry;
@@ -70,7 +70,7 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
     programs: ["timers.sh", "collectors.sh", "takeover.sh", "registry.sh"],
     settings: {
       COMPOSE_FILE: paths.compose,
-      FRONT_FILE: paths.nginx,
+      REVERSE_PROXY_FILE: paths.nginx,
       PROJECT: registry.project,
       SYSTEMD_UNIT: unit,
       ADDRESS: host.address,
@@ -85,7 +85,7 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       PORTS: Object.values(up).flatMap(({ ports = [] }) => ports.map((port) => port.replace(/:\d+$/, ""))),
       NETWORK: registry.network,
       SERVICES: Object.keys(up).filter((name) => name !== NGINX),
-      FRONT: NGINX,
+      REVERSE_PROXY: NGINX,
       READ_LATE,
       AUTHORITATIVE: privates.map(containerName),
       PRIVATE_PORTS: portsOf("private"),

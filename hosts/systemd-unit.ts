@@ -15,7 +15,7 @@ export const composeUnit = (composeFile: string): string => {
   const compose = `/usr/bin/env docker compose --file ${unitArgument(composeFile)}`;
   return `${GENERATED}
 [Unit]
-Description=Docker registries and their front
+Description=Docker registries and their reverse proxy
 Requires=docker.service
 After=docker.service network-online.target
 Wants=network-online.target

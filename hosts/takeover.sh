@@ -98,7 +98,7 @@ check_container() {
   local name=$1 project index
   project=$(label_of "$name" com.docker.compose.project)
   if [[ $project != "$PROJECT" ]]; then
-    conflict "the container $name is of compose project \"$project\"; allowed is $PROJECT: set registry.project, or remove it with docker rm -f $name"
+    conflict "the container $name belongs to the compose project \"$project\", not to $PROJECT; set registry.project, or remove it with docker rm -f $name"
     return
   fi
   index=$(successor "$name")

@@ -203,7 +203,7 @@ refuse_fixed_files() {
   for path in "${CHANGED[@]}" "${REMOVED[@]}"; do
     [[ -e $path || -L $path ]] || continue
     ! awk -v path="$path" '$5 == path { found = 1 } END { exit !found }' /proc/self/mountinfo ||
-      fail "something is mounted over $path, so it cannot be replaced; allowed is a file of its own: umount '$path'"
+      fail "something is mounted over $path, so it cannot be replaced; unmount it: umount '$path'"
     for fixed in "$path" "$(dirname -- "$path")"; do
       ! is_immutable "$fixed" ||
         fail "$fixed is immutable, so $path cannot be replaced; somebody wanted it so, and chattr -i '$fixed' takes it back"
@@ -282,7 +282,7 @@ state_in_words() {
 
 no_backup() {
   rm -f -- "$1" "$ARCHIVE.part"
-  fail "the backup cannot be written to ${BACKUPS%/*}; allowed is a directory with room for it: free some"
+  fail "the backup cannot be written to ${BACKUPS%/*}; free some space there"
 }
 
 # Adds to the caller's list; with a slash at the end.
@@ -462,7 +462,7 @@ place() {
   done
 }
 
-# Nothing may fail quietly here: where something does, the transaction stays open and the watch tries again.
+# Nothing may fail in silence here: where something does, the transaction stays open and the watch tries again.
 undo() {
   restore "$(<"$PENDING/archive")"
   step "restored"
@@ -633,10 +633,10 @@ inspect_links() {
 archives_down_to() {
   local wanted=${1-} archive all
   mapfile -t all < <(archives | tac)
-  ((${#all[@]} > 0)) || fail "there is no backup of $DELIVERY; allowed is a host to which something was delivered"
+  ((${#all[@]} > 0)) || fail "there is no backup of $DELIVERY; deliver it to this host first"
   wanted=${wanted:-${all[0]}}
   [[ $wanted == /* ]] || wanted=$BACKUPS-$wanted.tar.gz
-  [[ -e $wanted ]] || fail "there is no backup $wanted; allowed is one of ${all[*]}"
+  [[ -e $wanted ]] || fail "there is no backup $wanted; there are ${all[*]}"
   for archive in "${all[@]}"; do
     printf '%s\n' "$archive"
     [[ $archive != "$wanted" ]] || return 0
@@ -755,7 +755,7 @@ main() {
     # Whatever is uploaded over this file from now on is not what runs, nor what is kept.
     apply | rollback) OWN_TEXT=$(<"${BASH_SOURCE[0]}") ;;
   esac
-  [[ $EUID -eq 0 ]] || fail "given user $(id -un); allowed is root: set ssh.user to one that may use sudo without a password"
-  [[ -d /run/systemd/system ]] || fail "the host does not run systemd; allowed is one that does: it guards the change"
+  [[ $EUID -eq 0 ]] || fail "this needs root and runs as $(id -un); set ssh.user to root, or to a user with sudo and no password"
+  [[ -d /run/systemd/system ]] || fail "the host does not run systemd, which guards the change"
   "$@"
 }

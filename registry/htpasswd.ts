@@ -22,7 +22,7 @@ export async function htpasswdLine(user: string, password: string, cost: number)
 }
 
 const refusedPassword = (password: string): string | undefined => {
-  if (password === "") return "that is empty; allowed are 1 to 72 bytes";
-  if (/\p{Cc}/u.test(password)) return "with a line break or another control character; allowed is one line of text";
-  return truncates(password) ? "of more than 72 bytes; allowed are at most 72, bcrypt ignores the rest" : undefined;
+  if (password === "") return "that is empty, and needs 1 to 72 bytes";
+  if (/\p{Cc}/u.test(password)) return "with a line break or another control character";
+  return truncates(password) ? "of more than 72 bytes, of which bcrypt ignores the rest" : undefined;
 };

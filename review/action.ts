@@ -54,7 +54,7 @@ const REASONS: Readonly<Record<string, string>> = {
   replace_by_triggers: "something that it follows changes",
   delete_because_no_resource_config: "no longer in the configuration",
   delete_because_no_module: "its module is no longer in the configuration",
-  delete_because_wrong_repetition: "its count or for_each is another",
+  delete_because_wrong_repetition: "its count or for_each changed",
   delete_because_count_index: "its index is beyond the count",
   delete_because_each_key: "its key is no longer in for_each",
   delete_because_no_move_target: "what it was moved to is not in the configuration",

@@ -71,7 +71,7 @@ export class PlanError extends Error {
 }
 
 const refuse = (message: string): never => {
-  throw new PlanError(`${message}; allowed is a plan`, 'write it with "terraform show -json plan"');
+  throw new PlanError(message, 'write it with "terraform show -json plan"');
 };
 
 const isChange = (value: unknown): boolean => {

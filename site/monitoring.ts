@@ -96,7 +96,7 @@ const probe = record({
   /** What it looks at: one of registry.services, or of externalRegistries. */
   service: label,
   /**
-   * A CronJob in the cluster, or a timer of systemd on the host of the registries. Default: in the cluster where the site has
+   * A CronJob in the cluster, or a systemd timer on the host of the registries. Default: in the cluster where the site has
    * one.
    */
   runsOn: oneOf(["cluster", "registry-host"]).optional(),

@@ -82,7 +82,7 @@ const privateService = record({
   ),
 });
 
-/** The account that probes have by default. The front of a private registry lets it read, and nothing else. */
+/** The account that probes have by default. The reverse proxy of a private registry lets it read, and nothing else. */
 export const PROBE_ACCOUNT = "registry-probe";
 
 /** Where the files of the stack are on its host. */

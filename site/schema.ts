@@ -117,7 +117,7 @@ const registryHostIsManaged = rule(
     if (registry === undefined) return undefined;
     const found = hosts.find(({ name }) => name === registry.host);
     if (found === undefined)
-      return `registry.host names ${JSON.stringify(registry.host)}, which is no host; allowed is ${names(hosts) || "a host of hosts, where the site has none: add it"}`;
+      return `registry.host names the unknown host ${JSON.stringify(registry.host)}; known hosts: ${names(hosts) || "none, so add it to hosts"}`;
     return found.deferred === undefined
       ? undefined
       : `registry.host names ${JSON.stringify(registry.host)}, which is deferred; allowed is a host that is not: nothing is sent to a deferred one`;
@@ -216,7 +216,7 @@ const probesKnownServices = rule(
     for (const probe of monitoring?.probes ?? []) {
       const service = services.find(({ name }) => name === probe.service);
       if (known.every(({ name }) => name !== probe.service) && (registry === undefined || services.length > 0))
-        return `probe ${probe.name} names the service ${JSON.stringify(probe.service)}, which is none; allowed is ${names(known) || "a service of registry, or of monitoring.externalRegistries"}`;
+        return `probe ${probe.name} names the unknown service ${JSON.stringify(probe.service)}; known services: ${names(known) || "none, so add one to registry or to monitoring.externalRegistries"}`;
       if (service?.role === "private" && probe.credentials === undefined)
         return `probe ${probe.name} has no credentials for ${probe.service}, which asks for them; allowed is credentials from "existing-secret" or "variables" in the cluster, from "file" on the registry host`;
     }
@@ -303,7 +303,7 @@ const programsRunOnImagesFromElsewhere = rule(
     for (const [field, image] of Object.entries(images)) {
       const from = image?.repository.split("/", 1)[0]?.split(":", 1)[0];
       if (registry?.services.some((service) => service.role === "private" && service.serverName === from))
-        return `${field} comes from ${from}, which it looks after; allowed is another registry: what runs on it has to start when this one is broken`;
+        return `${field} is pulled from ${from}, the registry it monitors; use another, so that it can start while that one is down`;
     }
     return undefined;
   },

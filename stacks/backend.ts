@@ -64,9 +64,7 @@ class StateBackend extends TerraformBackend {
   }
 
   override getRemoteStateDataSource(): TerraformRemoteState {
-    throw new Error(
-      `stack ${this.stack.node.id} is referred to by another stack; allowed are values of the site: take it from there`,
-    );
+    throw new Error(`stack ${this.stack.node.id} is referred to by another stack; take the value from the site`);
   }
 }
 

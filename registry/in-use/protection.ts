@@ -67,5 +67,5 @@ export const MISSING = `is missing: ${IN_USE_REPOSITORY} has no such tag`;
 
 function tooOld({ time }: InUseReport, hours: number, now: number): string | null {
   const age = now - time;
-  return age > hours * HOUR ? `is ${Math.floor(age / HOUR)} hours old; allowed are ${hours}` : null;
+  return age > hours * HOUR ? `is ${Math.floor(age / HOUR)} hours old, and may be ${hours}` : null;
 }

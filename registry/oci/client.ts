@@ -183,7 +183,7 @@ export class RegistryClient {
   /**
    * A manifest by tag or by digest.
    *
-   * @throws RegistryError `accept-dropped` when a front keeps the Accept header from the registry: every answer would lie
+   * @throws RegistryError `accept-dropped` when a reverse proxy keeps the Accept header from the registry: every answer would lie
    */
   async manifest(repository: string, reference: string): Promise<Answer> {
     const path = `/v2/${repository}/manifests/${reference}`;
@@ -405,7 +405,7 @@ function rateLimited(url: URL, asked: number | null): RegistryError {
 function gatewayFailed(url: URL, status: number): RegistryError {
   return new RegistryError(
     "unreachable",
-    `${url.host} answers ${status}: what stands in front of the registry cannot reach it`,
+    `${url.host} answers ${status}: the proxy in front of the registry cannot reach it`,
     "check that the registry runs",
   );
 }
@@ -429,7 +429,7 @@ function credentialsRefused(url: URL): RegistryError {
 function acceptDropped(url: URL): RegistryError {
   return new RegistryError(
     "accept-dropped",
-    `what stands in front of ${url.host} drops or changes the Accept header, so that stored manifests look missing`,
+    `a proxy in front of ${url.host} strips or rewrites the Accept header, so stored manifests appear missing`,
     "pass the header on unchanged",
   );
 }

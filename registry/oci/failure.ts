@@ -86,7 +86,7 @@ export function faultOfStatus(status: number): Fault {
   if (status === 416) return { reason: "truncated", status, detail: "ends before its last byte" };
   if (status === 429) return { reason: "unreachable", status, detail: "asked for fewer requests until the end" };
   if (status >= 500) return { reason: "server-error", status, detail: `answered ${status}` };
-  return { reason: "malformed", status, detail: `answered ${status}, which is no answer to this request` };
+  return { reason: "malformed", status, detail: `unexpected status ${status}` };
 }
 
 /** The fault of an exchange that gave no whole answer. */
@@ -131,7 +131,7 @@ function errorsOf(answer: Answer): ErrorEntry[] {
 }
 
 /**
- * Whether a registry answers as if the Accept header lacked the manifest's type: a front has dropped or changed it. An OCI
+ * Whether a registry answers as if the Accept header lacked the manifest's type: a reverse proxy has dropped or changed it. An OCI
  * manifest is then 404 and says so. A Docker one would have to be converted to schema 1, which is refused with 400; but so
  * may a damaged manifest be elsewhere.
  */

@@ -170,7 +170,7 @@ function uploadOf(answer: Answer): string | null {
   const { location } = answer.headers;
   const upload = typeof location === "string" ? targetOf(location, answer) : null;
   if (answer.status !== 202 || upload === null) return null;
-  // Behind a front that does not pass its own name on, a registry names itself: only the path counts.
+  // Behind a reverse proxy that does not pass its own name on, a registry names itself: only the path counts.
   return `${upload.pathname}${upload.search}`;
 }
 

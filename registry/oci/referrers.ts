@@ -46,7 +46,7 @@ export class ReferrersApi {
   /** What refers to a subject; null where the registry has no such API. */
   async of(repository: string, subject: Digest): Promise<Referrers | null> {
     if (this.#first === null) {
-      // A front that answers an unknown path with a page of its own has no such API either.
+      // A reverse proxy that answers an unknown path with a page of its own has no such API either.
       this.#first = this.#list(repository, subject).then((list) => (list?.fault?.reason === "malformed" ? null : list));
       return this.#first;
     }

@@ -136,7 +136,7 @@ export function catalogRefused(host: string, fault: Fault): RegistryError | null
   return null;
 }
 
-/** What is no end of a walk, but the proof that there was none: every answer so far would lie, or said nothing. */
+/** Errors that invalidate the walk instead of ending it early: every answer so far would lie, or said nothing. */
 const NO_WALK: readonly RegistryErrorCode[] = ["accept-dropped", "unauthorized"];
 
 class RegistryWalk {

@@ -86,7 +86,7 @@ async function attemptWalk(
     return ended(report, asksCatalog(settings) ? report.catalogRead : null, null);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
-    // The front changes what is asked, yet the catalog was read.
+    // The reverse proxy changes what is asked, yet the catalog was read.
     const accessible = asksCatalog(settings) ? error.code === "accept-dropped" : null;
     return ended(null, accessible, `no walk: ${error.message}; ${error.hint}`);
   } finally {

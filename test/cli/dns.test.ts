@@ -76,7 +76,7 @@ test("a host that lacks a tool is 2, with one line", async () => {
 test("a deferred host is 2: nothing is sent to it", async () => {
   const { code, err } = await runWarden("dns", "verify", "truenas");
   expect(code).toBe(2);
-  expect(err).toMatch(/^error: truenas is deferred, unreachable .*; allowed is "pve", "registry-vm"; /);
+  expect(err).toMatch(/^error: truenas is deferred, unreachable .*; others are "pve", "registry-vm"; /);
   expect(ssh.connections()).toEqual([]);
 });
 

@@ -188,7 +188,7 @@ describe("a host that cannot be asked", () => {
   test("because there is no such host", async () => {
     expect(await runWarden("drift", "nope")).toMatchObject({
       code: 2,
-      err: 'error: given "nope", which is no host of the site; allowed is "pve", "registry-vm", "truenas"; give one of them, or another site with --site\n',
+      err: 'error: unknown host "nope"; known hosts: "pve", "registry-vm", "truenas"; give one of them, or another site with --site\n',
     });
   });
 });

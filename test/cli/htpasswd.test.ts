@@ -42,7 +42,7 @@ test("--probe never writes into a file that is there", async () => {
   writeFileSync(file, "mine");
   const { code, out, err } = await htpasswd(["--probe", "other", "--account-file", file]);
   expect({ code, out, content: readFileSync(file, "utf8") }).toEqual({ code: 2, out: "", content: "mine" });
-  expect(err).toMatch(/^error: given .*mine\.env for the account, which exists; allowed is a new file; name another/);
+  expect(err).toMatch(/^error: the account file .*mine\.env exists; name another/);
 });
 
 test.each([

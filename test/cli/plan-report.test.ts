@@ -146,7 +146,7 @@ describe("refused, in one line", () => {
     expect(await warden(file)).toEqual({
       code: 2,
       out: "",
-      err: line(`${file} is a state; allowed is a plan; write it with "terraform show -json plan"`),
+      err: line(`${file} is a state; write it with "terraform show -json plan"`),
     });
   });
 

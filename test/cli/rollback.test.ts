@@ -64,8 +64,8 @@ test("--dry-run only shows", async () => {
 });
 
 test.each([
-  ["is not there", "20250101-000000", /registry-vm has no backup "20250101-000000"; allowed is one of /],
-  ["means two", "20260102-000000", /registry-vm has more than one backup "20260102-000000"; allowed is one of /],
+  ["is not there", "20250101-000000", /registry-vm has no backup "20250101-000000"; its backups are /],
+  ["means two", "20260102-000000", /registry-vm has more than one backup "20260102-000000"; its backups are /],
   ["is none of ours", "dns-config-backup-of-mine.tar.gz", /has no backup "dns-config-backup-of-mine\.tar\.gz"/],
 ])("refuses a backup that %s", async (_, name, message) => {
   const { code, err } = await runWarden("rollback", "registry-vm", "--to", name);

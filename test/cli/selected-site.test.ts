@@ -36,8 +36,10 @@ describe("the example that ships", () => {
   });
 
   test("may be looked at by anybody", async () => {
-    expect((await runWarden("rollback", "nope", "--dry-run")).err).toMatch(/^error: given "nope", which is no host/);
-    expect((await runWarden("dns", "verify", "nope", "--without-failover-test")).err).toMatch(/^error: given "nope"/);
+    expect((await runWarden("rollback", "nope", "--dry-run")).err).toMatch(/^error: unknown host "nope"/);
+    expect((await runWarden("dns", "verify", "nope", "--without-failover-test")).err).toMatch(
+      /^error: unknown host "nope"/,
+    );
   });
 });
 
@@ -80,7 +82,7 @@ describe("npm run cdktf", () => {
   });
 
   test("asks for the file behind --site", async () => {
-    expect((await run(["deploy", "--site"])).err).toMatch(/^--site is given without a file; allowed is /);
+    expect((await run(["deploy", "--site"])).err).toMatch(/^--site needs the file of a site: --site FILE/);
   });
 
   test("leaves what is about no site alone", async () => {

@@ -14,7 +14,7 @@ const service = (name: string, of = compose) => {
 };
 const label = (name: string, of = compose) => service(name, of).labels?.["registry-warden.configuration"];
 
-test("the reference site has eight services that are up, the front last", () => {
+test("the reference site has eight services that are up, the reverse proxy last", () => {
   expect(Object.keys(servicesUp(compose))).toEqual([
     "registry-dockerhub",
     "registry-ghcr",
@@ -42,7 +42,7 @@ test("a digest beside the tag is pinned too", () => {
   expect(service("registry-private", composeFile(pinned, "")).image).toBe(`registry:2.8.3@${digest}`);
 });
 
-test("the front publishes all six ports, a registry only its metrics, the browser its own", () => {
+test("the reverse proxy publishes all six ports, a registry only its metrics, the browser its own", () => {
   const published = Object.fromEntries(Object.entries(compose.services).map(([name, { ports }]) => [name, ports]));
   expect(published).toMatchObject({
     nginx: ["5000:5000", "5010:5010", "5020:5020", "5030:5030", "5040:5040", "5050:5050"],
@@ -52,7 +52,7 @@ test("the front publishes all six ports, a registry only its metrics, the browse
   expect(published["registry-private"]).toBeUndefined();
 });
 
-test("the front waits for nobody: one dead cache does not take the others with it", () => {
+test("the reverse proxy waits for nobody: one dead cache does not take the others with it", () => {
   expect(JSON.stringify(compose)).not.toContain("depends_on");
 });
 
@@ -193,7 +193,7 @@ test("a change of one configuration changes the definition of that service and o
   for (const name of others) expect(service(name, after)).toEqual(service(name));
 });
 
-test("a new cache changes the front as well", () => {
+test("a new cache changes the reverse proxy as well", () => {
   const grown: Registry = {
     ...registry,
     services: [

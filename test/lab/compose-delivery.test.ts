@@ -114,30 +114,30 @@ describeWithHosts(
           "a key that others can read",
           "chmod 644 /opt/registry/tls/privkey.pem",
           "chmod 600 /opt/registry/tls/privkey.pem",
-          "/opt/registry/tls/privkey.pem is of mode 644; allowed is mode 0600, because it holds a secret (chmod 600 '/opt/registry/tls/privkey.pem'). Correct that",
+          "/opt/registry/tls/privkey.pem is of mode 644; expected: mode 0600, because it holds a secret (chmod 600 '/opt/registry/tls/privkey.pem'). Correct that",
         ],
         [
           "a host without the htpasswd file",
           "mv /opt/registry/htpasswd /opt/registry/away",
           "mv /opt/registry/away /opt/registry/htpasswd",
-          "/opt/registry/htpasswd is absent; allowed is the operator's file of mode 0600. Correct that",
+          "/opt/registry/htpasswd is absent; expected: the operator's file of mode 0600. Correct that",
         ],
         [
           "a host without any of the operator's files, each of them named at once",
           "mkdir /opt/registry/away && mv /opt/registry/htpasswd /opt/registry/tls /opt/registry/maintenance.env /opt/registry/away",
           "mv /opt/registry/away/* /opt/registry && rmdir /opt/registry/away",
           [
-            "/opt/registry/htpasswd is absent; allowed is the operator's file of mode 0600",
-            "/opt/registry/tls/privkey.pem is absent; allowed is the operator's file of mode 0600",
-            "/opt/registry/maintenance.env is absent; allowed is the operator's file of mode 0600",
-            "/opt/registry/tls/fullchain.pem is absent; allowed is the certificate with its chain",
+            "/opt/registry/htpasswd is absent; expected: the operator's file of mode 0600",
+            "/opt/registry/tls/privkey.pem is absent; expected: the operator's file of mode 0600",
+            "/opt/registry/maintenance.env is absent; expected: the operator's file of mode 0600",
+            "/opt/registry/tls/fullchain.pem is absent; expected: the certificate with its chain",
           ],
         ],
         [
           "an htpasswd file without bcrypt",
           "cp -p /opt/registry/htpasswd /root/kept; echo 'user:$apr1$abc$def' >/opt/registry/htpasswd",
           "mv /root/kept /opt/registry/htpasswd",
-          "/opt/registry/htpasswd is without any; allowed is at least one user with a bcrypt hash",
+          "/opt/registry/htpasswd is without any; expected: at least one user with a bcrypt hash",
         ],
         [
           "a certificate of another key",
@@ -149,13 +149,13 @@ describeWithHosts(
           "a container of another project that has a name of ours",
           "docker create --name registry-private registry:2.8.3",
           "docker rm registry-private",
-          'the container registry-private is of compose project ""; allowed is registry',
+          'the container registry-private belongs to the compose project "", not to registry',
         ],
         [
           "a host whose Docker is down",
           "systemctl stop docker.socket docker",
           "systemctl start docker",
-          "docker does not answer; allowed is a host on which it runs: systemctl start docker",
+          "docker does not answer; start it: systemctl start docker",
         ],
       ])(
         "%s",
@@ -429,7 +429,7 @@ describeWithHosts(
         const before = containers();
         expect(stack.apply(siteWith(without))).toMatchObject({ status: 0 });
         const after = containers();
-        // The front has another configuration; nothing else was touched.
+        // The reverse proxy has another configuration; nothing else was touched.
         expect(Object.keys(before).filter((name) => after[name] !== before[name])).toEqual([
           "registry-nginx",
           "registry-quay",
@@ -495,10 +495,10 @@ describeWithHosts(
 
     describe("a change that does not work", () => {
       let before: { files: string; containers: string[] };
-      // The front looks a name up again after ten seconds: until then a container with a new address is not found.
+      // The reverse proxy looks a name up again after ten seconds: until then a container with a new address is not found.
       const healthy = () =>
         waitFor(
-          "every registry answers through the front",
+          "every registry answers through the reverse proxy",
           () => [5050, 5000, 5010, 5020, 5030].map((port) => answer(port)).join() === "401,200,200,200,200",
           30,
         );
@@ -521,7 +521,7 @@ describeWithHosts(
           images: { ...given.images, registry: { repository: "registry", tag: "2.8.999" } },
         });
         const { status, output } = stack.apply(siteWith(pinned));
-        expect(output).toMatch(/registry:2\.8\.999 cannot be pulled; allowed is an image that can/);
+        expect(output).toMatch(/registry:2\.8\.999 cannot be pulled; check registry/);
         expect(status).toBe(1);
         expect(containers()).toEqual(running);
       }, 180_000);
@@ -537,7 +537,7 @@ describeWithHosts(
           images: { ...given.images, registry: { repository: "registry", tag: "2.8.1000" } },
         });
         const { status, output } = deliver(deliveryOf(siteWith(broken)));
-        expect(output).toMatch(/registry-\w+ is unhealthy; allowed is healthy/);
+        expect(output).toMatch(/registry-\w+ is unhealthy and has to be healthy/);
         expect(output).toContain("restored from /root/registry-backups/registry-config-backup-");
         expect(status).toBe(1);
       }, 300_000);
@@ -556,7 +556,7 @@ describeWithHosts(
           ),
         };
         const { status, output } = deliver(broken);
-        expect(output).toMatch(/registry-private is restarting; allowed is healthy, as it was or has to be: .*panic: /);
+        expect(output).toMatch(/registry-private is restarting and has to be healthy: .*panic: /);
         expect(status).toBe(1);
       }, 300_000);
 

@@ -142,12 +142,12 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
       [
         "a primary that knows no internal name",
         ["94.140.14.14", "192.168.1.2"],
-        /idrac\.viktorbarzin\.lan, asked of the primary 94\.140\.14\.14: given nothing; allowed is 192\.168\.1\.4/,
+        /idrac\.viktorbarzin\.lan, asked of the primary 94\.140\.14\.14: got nothing, expected 192\.168\.1\.4/,
       ],
       [
         "a fallback that does not answer",
         ["192.168.1.2", "192.0.2.53"],
-        /github\.com, while 192\.168\.1\.2 is silent: given nothing; allowed is an address within 15 s/,
+        /github\.com, while 192\.168\.1\.2 is silent: got nothing, expected an address within 15 s/,
       ],
     ])(
       "%s: everything is as before, and the next deploy works",

@@ -167,7 +167,7 @@ describeWithHosts(
       }, 300_000);
     });
 
-    describe("an empty catalog, because the front asks another registry", () => {
+    describe("an empty catalog, because the reverse proxy asks another registry", () => {
       test("is found, and the right one answers again", async () => {
         const { nginx } = registryPaths(lab.site.registry.directory);
         vm(

@@ -256,7 +256,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       hosts.ssh("pve", "mv /usr/sbin/nft /usr/sbin/nft.away");
       const { status, output } = warden(["dns", "verify", "pve"]);
       hosts.ssh("pve", "mv /usr/sbin/nft.away /usr/sbin/nft");
-      expect(output).toContain("nft is missing on the host; allowed is a host that has it");
+      expect(output).toContain("nft is missing on the host; install it there");
       expect(status).toBe(2);
     });
   });

@@ -517,7 +517,7 @@ describeWithHosts(
       hosts.ssh("vm", "systemctl start --no-block registry-maintenance-clean-up.service");
       await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`, 60);
       succeed("scan");
-      expect(journal("scan")).toContain("waits for the delivery or the task that is at work");
+      expect(journal("scan")).toContain("waits for the running delivery or task");
       expect(hosts.ssh("vm", "systemctl show --property=Result --value registry-maintenance-clean-up.service")).toBe(
         "success\n",
       );

@@ -6,11 +6,11 @@ import { type KubernetesObject, objectsOf, onlyOf } from "../monitoring/objects"
 import { type Json, site } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
-import { startFront } from "./front";
 import { PLANTED, type PlantedSecret } from "./planted-secret";
 import { type LabPod, preparePod } from "./pod";
 import { freePort } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
+import { startReverseProxy } from "./reverse-proxy";
 
 /** A registry with TLS and htpasswd on loopback, and the stack that a site made for it deploys. */
 export interface MonitoredRegistry {
@@ -45,7 +45,7 @@ export interface MonitoredRegistryOptions {
   /** Whether a clean-up each night leaves the newest tag of each repository. @default there is none */
   readonly cleanUp?: boolean;
   /** Whether nginx stands before it, with the configuration that is delivered, instead of the registry's own TLS. */
-  readonly front?: boolean;
+  readonly reverseProxy?: boolean;
 }
 
 /** Synthesises with the program that is really shipped. */
@@ -96,8 +96,8 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
   const given = labSite(port, options);
   const htpasswd = { ...PLANTED, cost: options.cost ?? 4 };
   const tls = authority.issue(["localhost", "127.0.0.1"]);
-  const registry = await startRegistry(options.front ? { htpasswd } : { port, htpasswd, tls });
-  const front = options.front ? await startFront(given.registry, registry.host, tls) : undefined;
+  const registry = await startRegistry(options.reverseProxy ? { htpasswd } : { port, htpasswd, tls });
+  const proxy = options.reverseProxy ? await startReverseProxy(given.registry, registry.host, tls) : undefined;
   const stack = synthesiseWhole(given);
   const [probe] = clusterProbes(given);
   const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
@@ -126,7 +126,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
     credentials: PLANTED,
     authority: authority.certificate,
     stop: async () => {
-      await front?.stop();
+      await proxy?.stop();
       await registry.stop();
       pod.remove();
       authority.remove();

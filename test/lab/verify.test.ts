@@ -222,21 +222,21 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
 
 describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
   let registry: LabRegistry;
-  let front: RunningProcess | undefined;
+  let proxy: RunningProcess | undefined;
   let folder: string;
 
   beforeEach(async () => {
-    folder = temporaryFolder("front");
+    folder = temporaryFolder("reverse-proxy");
     registry = await startRegistry();
   });
   afterEach(async () => {
-    await front?.stop();
+    await proxy?.stop();
     await registry.stop();
     rmSync(folder, { recursive: true });
   });
 
   /** Starts nginx before the registry. @param directives of its one location */
-  async function startFront(...directives: string[]): Promise<string> {
+  async function startReverseProxy(...directives: string[]): Promise<string> {
     const port = await freePort();
     const lines = [
       "daemon off; master_process off; error_log stderr warn; pid nginx.pid;",
@@ -249,14 +249,14 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
       "}",
     ];
     writeFileSync(join(folder, "nginx.conf"), lines.join("\n"));
-    front = await start([...nginx.command, "-p", folder, "-c", join(folder, "nginx.conf")], {
+    proxy = await start([...nginx.command, "-p", folder, "-c", join(folder, "nginx.conf")], {
       ready: () => accepts(port),
     });
     return `http://127.0.0.1:${port}`;
   }
 
   test("is walked through it, and blobs that its cache only remembers are found", async () => {
-    const url = await startFront("proxy_buffering off;");
+    const url = await startReverseProxy("proxy_buffering off;");
     const made = image("app");
     await push({ url }, "app", made, "v1");
     await push({ url }, "healthy", multiPlatformImage("healthy"), "v1");
@@ -271,7 +271,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
   });
 
   test("that drops the Accept header is told so, for OCI and for Docker images", async () => {
-    const url = await startFront('proxy_set_header Accept "*/*";');
+    const url = await startReverseProxy('proxy_set_header Accept "*/*";');
     await push(registry, "oci", multiPlatformImage("oci"), "v1");
     await push(registry, "docker", image("docker", { format: "docker" }), "v1");
     for (const repository of ["oci", "docker"]) {
@@ -281,7 +281,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
   });
 
   test("that cannot reach it is no walk", async () => {
-    const url = await startFront();
+    const url = await startReverseProxy();
     await registry.shutDown();
     // Held, or a registry of another test may get the port.
     const holder = createTcpServer((socket) => socket.destroy()).listen(

@@ -258,7 +258,7 @@ describeWith(
       for (const [forged, why] of [
         [image("forged"), /is not of the artifact type/],
         [storedReport(endless), /has more than 20000 digests/],
-        [storedReport({ ...endless, time: 0, digests: [] }), /hours old; allowed are 2/],
+        [storedReport({ ...endless, time: 0, digests: [] }), /hours old, and may be 2/],
       ] as const) {
         await pushImage(IN_USE_REPOSITORY, forged, "cluster");
         const { code, err } = await cleanUp("--policy", policy);

@@ -26,10 +26,10 @@ test("has another salt each time, and the cost that is asked for", async () => {
 });
 
 test.each([
-  ["that is empty", "", /that is empty; allowed are 1 to 72 bytes/],
+  ["that is empty", "", /that is empty, and needs 1 to 72 bytes/],
   ["of two lines", "one\ntwo", /with a line break or another control character/],
   ["with a NUL", "one\0two", /control character/],
-  ["that bcrypt would cut", "x".repeat(73), /of more than 72 bytes; allowed are at most 72, bcrypt ignores the rest/],
+  ["that bcrypt would cut", "x".repeat(73), /of more than 72 bytes, of which bcrypt ignores the rest/],
   ["that is too long in bytes only", "ü".repeat(37), /more than 72 bytes/],
 ])("fails on a password %s, without naming it", async (_, password, message) => {
   await expect(htpasswdLine("ci", password, 4)).rejects.toThrow(message);

@@ -276,7 +276,7 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
       site.registry.host = "vm";
     },
     "site: ",
-    'registry.host names "vm"',
+    'registry.host names the unknown host "vm"',
   ],
   [
     "a registry on a deferred host",
@@ -570,7 +570,7 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
       site.monitoring.probes[0].service = "harbor";
     },
     "site: ",
-    'names the service "harbor"',
+    'names the unknown service "harbor"',
   ],
   [
     "an external registry with a path",
@@ -627,7 +627,7 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
       site.monitoring.probeImage.repository = "registry.viktorbarzin.me:5050/node";
     },
     "site: ",
-    "which it looks after",
+    "the registry it monitors",
   ],
   [
     "an image of the maintenance from the registry that it maintains",
@@ -635,7 +635,7 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
       site.registry.images.node = { ...site.registry.images.node, repository: "registry.viktorbarzin.me:5050/node" };
     },
     "site: ",
-    "registry.images.node comes from registry.viktorbarzin.me",
+    "registry.images.node is pulled from registry.viktorbarzin.me",
   ],
   [
     "a label value that Kubernetes refuses",

@@ -68,5 +68,5 @@ test("fails where a stack refers to another one: stacks share the site, not thei
   const [backend] = stack.node.children;
   expect(() =>
     (backend as { getRemoteStateDataSource(): unknown } & typeof backend)?.getRemoteStateDataSource(),
-  ).toThrow("stack dns is referred to by another stack; allowed are values of the site: take it from there");
+  ).toThrow("stack dns is referred to by another stack; take the value from the site");
 });

@@ -30,7 +30,7 @@ describe("tools/lab/setup", () => {
   test("an unknown component is wrong usage, and nothing is fetched", () => {
     const { status, stdout, stderr } = setup("openssl", "no such");
     expect({ status, stdout }).toEqual({ status: 64, stdout: "" });
-    expect(stderr).toMatch(/^unknown component no\\ such: allowed are registry registry-v3 .*\n$/);
+    expect(stderr).toMatch(/^unknown component no\\ such; known components: registry registry-v3 .*\n$/);
   });
 
   test("a program of the machine is taken where its version does not matter", () => {

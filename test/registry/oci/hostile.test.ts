@@ -338,7 +338,7 @@ describe("a server that does not speak HTTP", () => {
 
   test.each<[string, string, (socket: Socket) => void]>([
     ["closes at once", "unreachable", (socket) => socket.destroy()],
-    ["greets like a mail server", "unreachable", (socket) => socket.end("220 mail.example.org ESMTP\r\n")],
+    ["answers like a mail server", "unreachable", (socket) => socket.end("220 mail.example.org ESMTP\r\n")],
     ["says nothing", "timeout", () => {}],
     [
       "sends headers without end",
@@ -454,7 +454,7 @@ test("whatever a server answers, the walk ends with a report or with the reason 
   );
 });
 
-test("a healthy index under a hostile front is not accused: a cut connection is believed only when it repeats", async () => {
+test("a healthy index under a hostile reverse proxy is not accused: a cut connection is believed only when it repeats", async () => {
   const made = multiPlatformImage("flaky");
   registry.push("flaky", made, "v1");
   const cut = new Set<string>();

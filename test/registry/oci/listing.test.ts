@@ -21,7 +21,7 @@ test.each([
   ["after another one", '</v2/x>; rel="prev", </v2/y>; rel="next"', "http://registry.example:5000/v2/y"],
   ["in several lines", ['</v2/x>; rel="prev"', '</v2/y>; rel="next"'], "http://registry.example:5000/v2/y"],
   [
-    "of another scheme, as a registry writes it that does not know of its front's TLS",
+    "of another scheme, as a registry writes it that does not know of its reverse proxy's TLS",
     '<https://registry.example:5000/v2/x?last=a>; rel="next"',
     "http://registry.example:5000/v2/x?last=a",
   ],

@@ -706,7 +706,7 @@ describe("the end of a walk", () => {
     });
   });
 
-  test("a front that drops the Accept header is told as such, and no manifest as lost", async () => {
+  test("a reverse proxy that drops the Accept header is told as such, and no manifest as lost", async () => {
     registry.push("app", image("app"), "v1");
     registry.on(/manifests/, (_request, response) =>
       json(response, 404, {

@@ -8,15 +8,15 @@ import { accepts, start, temporaryFolder } from "./process";
 import type { LabServer } from "./prometheus";
 
 /**
- * The front of a site's one registry, with the configuration that is delivered: only its addresses and paths are those of
+ * The reverse proxy of a site's one registry, with the configuration that is delivered: only its addresses and paths are those of
  * this machine.
  *
  * @param upstream `host:port` of the registry behind it
  */
-export const startFront = async (registry: Registry, upstream: string, tls: KeyPair): Promise<LabServer> => {
+export const startReverseProxy = async (registry: Registry, upstream: string, tls: KeyPair): Promise<LabServer> => {
   const [service, ...others] = registry.services;
   if (service === undefined || others.length > 0) throw new Error("the front of the lab has one registry");
-  const folder = temporaryFolder("front");
+  const folder = temporaryFolder("reverse-proxy");
   mkdirSync(join(folder, "temp"));
   writeFileSync(
     join(folder, "nginx.conf"),
@@ -28,13 +28,13 @@ export const startFront = async (registry: Registry, upstream: string, tls: KeyP
       .replace(/listen (\d+)/, "listen 127.0.0.1:$1")
       .replace(/server registry-\S+ resolve;/, `server ${upstream};`),
   );
-  const front = await start([...required("nginx").command, "-p", folder, "-c", join(folder, "nginx.conf")], {
+  const proxy = await start([...required("nginx").command, "-p", folder, "-c", join(folder, "nginx.conf")], {
     ready: () => accepts(service.port),
   });
   return {
     url: `https://127.0.0.1:${service.port}`,
     stop: async () => {
-      await front.stop();
+      await proxy.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
