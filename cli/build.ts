@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { build as bundle, type Plugin } from "esbuild";
+import { cleanUpProgram } from "../constructs/clean-up-program";
 import { probeProgram } from "../constructs/probe-program";
 import { complete, ES_MODULE } from "../hosts/bundle";
 import { noticesOf } from "../hosts/notices";
@@ -36,14 +37,15 @@ const originalFolders: Plugin = {
 };
 
 /**
- * Writes warden.mjs, with every command, probe.mjs, the program that the CronJob runs, and maintenance.mjs, what the
- * registry host gets.
+ * Writes warden.mjs, with every command, probe.mjs and clean-up.mjs, the programs that the CronJobs run, and
+ * maintenance.mjs, what the registry host gets.
  *
  * @param directory default: dist/
  */
 export const build = async (directory: string = join(root, "dist")): Promise<void> => {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "probe.mjs"), probeProgram());
+  writeFileSync(join(directory, "clean-up.mjs"), cleanUpProgram());
   writeFileSync(join(directory, "maintenance.mjs"), wardenProgram());
   const { program, packages } = complete(
     await bundle({
@@ -64,7 +66,7 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
   const file = join(directory, "warden.mjs");
   writeFileSync(file, program);
   chmodSync(file, 0o755);
-  // The probe and the maintenance contain nothing that warden does not.
+  // These programs contain nothing that warden does not.
   writeFileSync(join(directory, "THIRD_PARTY_NOTICES"), noticesOf(packages));
 };
 

@@ -16,6 +16,7 @@ import { applyPrune, type PruneReport, planPrune } from "../registry/storage/pru
 import { pruneTable } from "../registry/storage/prune-table";
 import { StorageRefusal } from "../registry/storage/refusal";
 import { requireSameRegistry } from "../registry/storage/same-registry";
+import { commandLine } from "../registry/storage/shell-word";
 import type { RetentionPolicy, RetentionRule } from "../site/retention";
 import { type AccessOptions, accessTo, addAccessOptions, repositories } from "./access";
 import { print, printJson } from "./output";
@@ -181,7 +182,7 @@ async function run(target: string | undefined, options: PruneOptions, command: C
   if (kind === "registry") {
     const report = await pruneRemotely(target, policy, options);
     if (options.json) await printJson(report);
-    else print(remotePruneTable(report));
+    else print([...remotePruneTable(report), ...nextStep(report)]);
     const failed = report.problems.length + report.remaining.length > 0;
     process.exitCode = failed || (options.exitCode && !options.apply && !isEmpty(report)) ? 1 : 0;
     return;
@@ -190,6 +191,12 @@ async function run(target: string | undefined, options: PruneOptions, command: C
   if (options.json) await printJson(report);
   else print(pruneTable(report));
   process.exitCode = options.exitCode && !options.apply && !isEmpty(report) ? 1 : 0;
+}
+
+/** What to do after a plan, and how to take back what was done. */
+function nextStep({ applied, journal }: RemotePruneReport): string[] {
+  if (!applied) return ["next      the same with --apply"];
+  return journal === null ? [] : [`undo      ${commandLine("warden", "prune", "--undo", journal)}`];
 }
 
 function isEmpty({ remove }: { remove: { tags: unknown[]; manifests: unknown[] } }): boolean {

@@ -10,10 +10,11 @@ export interface SynthesisedObjects {
 }
 
 /** What the Terraform provider calls otherwise than the API: lists are named in the singular. */
-const PLURALS: Readonly<Record<string, string>> = {
+const NAMES: Readonly<Record<string, string>> = {
   container: "containers",
   rule: "rules",
   subject: "subjects",
+  timezone: "timeZone",
   volume: "volumes",
   volumeMount: "volumeMounts",
 };
@@ -21,7 +22,7 @@ const PLURALS: Readonly<Record<string, string>> = {
 const RBAC = "rbac.authorization.k8s.io/v1";
 
 /** Numbers that the provider takes as strings, because they may be left out. */
-const NUMBERS: ReadonlySet<string> = new Set(["runAsUser", "runAsGroup", "ttlSecondsAfterFinished"]);
+const NUMBERS: ReadonlySet<string> = new Set(["runAsUser", "runAsGroup", "fsGroup", "ttlSecondsAfterFinished"]);
 
 /** Maps whose keys are the operator's, not fields. */
 const FREE_FORM: ReadonlySet<string> = new Set(["data", "labels", "annotations", "requests", "limits"]);
@@ -70,7 +71,7 @@ class Translation {
       Object.entries(fields).map(([key, inner]) => {
         if (FREE_FORM.has(field)) return [key, this.#translated(inner, "")];
         const name = camelCase(key);
-        return [PLURALS[name] ?? name, this.#translated(inner, name)];
+        return [NAMES[name] ?? name, this.#translated(inner, name)];
       }),
     );
   }

@@ -11,14 +11,14 @@ const LIMIT = 700;
  *
  * @throws Error where it cannot be bundled, or would not fit beside the rest of a ConfigMap
  */
-export const probeProgram = (): string => fitting(bundle(PROBE_ENTRY));
+export const probeProgram = (): string => fitting(bundle(PROBE_ENTRY), PROBE_ENTRY);
 
 /** @throws Error where a program is larger than 700 KiB */
-export const fitting = (program: string): string => {
+export const fitting = (program: string, entry: string): string => {
   const size = Math.ceil(Buffer.byteLength(program) / 1024);
   if (size > LIMIT)
     throw new Error(
-      `the probe's program has ${size} KiB; allowed are ${LIMIT}, to fit a ConfigMap: import less in ${PROBE_ENTRY}`,
+      `the program of ${entry} has ${size} KiB; allowed are ${LIMIT}, to fit a ConfigMap: import less there`,
     );
   return program;
 };

@@ -22,7 +22,8 @@ import { Forgotten } from "./forgotten";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
 import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
-import { ProbeProgramConfigMap } from "./probe-program-config-map";
+import type { ProbeProgramConfigMap } from "./probe-program-config-map";
+import { authorityFile, programPod } from "./program-pod";
 import { TerraformData } from "./terraform-data";
 import { WorkloadAccess } from "./workload-access";
 
@@ -110,13 +111,8 @@ export interface RegistryIntegrityProbeProps {
   readonly dependsOn?: ITerraformDependable[];
 }
 
-const PROGRAM = "/opt/registry-warden";
-const AUTHORITY = "/etc/registry-warden";
 /** https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-/** The user `node` of the stock image. */
-const NODE_USER = "1000";
 
 /** Long enough to read the log of a run that failed in the night (one day, in seconds). */
 const KEEP_FINISHED = "86400";
@@ -167,11 +163,7 @@ const patchOf = (namespace: string, name: string, shards: number): string => {
   return `kubectl --namespace ${namespace} patch cronjob ${name} --type merge --patch '${patch}'`;
 };
 
-/**
- * A CronJob that walks one registry and pushes what it found. Its pod passes the Pod Security level `restricted`.
- *
- * https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
- */
+/** A CronJob that walks one registry and pushes what it found. */
 export class RegistryIntegrityProbe extends Construct {
   readonly resource: CronJobV1;
 
@@ -232,57 +224,21 @@ export class RegistryIntegrityProbe extends Construct {
             ttlSecondsAfterFinished: KEEP_FINISHED,
             template: {
               metadata: { labels },
-              spec: {
-                // The provider's default is Never, the API server's is not: said, so that both agree.
-                restartPolicy: "Never",
+              spec: programPod({
+                container: "probe",
+                image,
+                program,
+                env: environment(probe, props),
+                memory: "256Mi",
+                certificateAuthority,
                 // Only a probe that asks what runs is known to the API server.
                 serviceAccountName: access === undefined ? undefined : probe.name,
-                automountServiceAccountToken: access !== undefined,
-                enableServiceLinks: false,
-                securityContext: {
-                  runAsNonRoot: true,
-                  runAsUser: NODE_USER,
-                  runAsGroup: NODE_USER,
-                  seccompProfile: { type: "RuntimeDefault" },
-                },
                 // The certificate names the registry, so it is asked by that name, wherever its address is known.
                 hostAliases:
                   registry.host === undefined
                     ? undefined
                     : [{ ip: registry.host.address, hostnames: [registry.host.name] }],
-                container: [
-                  {
-                    name: "probe",
-                    image,
-                    imagePullPolicy: "IfNotPresent",
-                    command: ["node", `${PROGRAM}/${ProbeProgramConfigMap.FILE}`],
-                    env: environment(probe, props),
-                    resources: {
-                      requests: { cpu: "50m", memory: "96Mi" },
-                      limits: { cpu: "1", memory: "256Mi" },
-                    },
-                    securityContext: {
-                      // Left out it would be sent as false, which overrides the pod's.
-                      runAsNonRoot: true,
-                      allowPrivilegeEscalation: false,
-                      readOnlyRootFilesystem: true,
-                      capabilities: { drop: ["ALL"] },
-                    },
-                    volumeMount: [
-                      { name: "program", mountPath: PROGRAM, readOnly: true },
-                      ...(certificateAuthority === undefined
-                        ? []
-                        : [{ name: "certificate-authority", mountPath: AUTHORITY, readOnly: true }]),
-                    ],
-                  },
-                ],
-                volume: [
-                  { name: "program", configMap: { name: program.name } },
-                  ...(certificateAuthority === undefined
-                    ? []
-                    : [{ name: "certificate-authority", configMap: { name: certificateAuthority.configMap } }]),
-                ],
-              },
+              }),
             },
           },
         },
@@ -316,8 +272,9 @@ const environment = (
   probe: ProbeSettings & Pick<ClusterProbe, Defaults>,
   { registry, pushgateway }: RegistryIntegrityProbeProps,
 ): Env[] => {
-  const { credentials, certificateAuthority } = probe;
+  const { credentials } = probe;
   const { workloads } = registry;
+  const authority = authorityFile(probe.certificateAuthority);
   const fromSecret = (key: string): Env[] =>
     credentials === undefined ? [] : [{ name: key, valueFrom: { secretKeyRef: { name: credentials.secret, key } } }];
   /** Without it the probe still verifies: only a clean-up that waits for its report cannot do without. */
@@ -342,7 +299,7 @@ const environment = (
     ...(workloads === undefined ? {} : { SERVICE_ACCOUNT, IN_USE_TAG: workloads.report }),
     ...(workloads?.names === undefined ? {} : { REGISTRY_NAMES: workloads.names.join(",") }),
     DEADLINE_SECONDS: String(probe.deadlineSeconds),
-    ...(certificateAuthority === undefined ? {} : { REGISTRY_CA_FILE: `${AUTHORITY}/${certificateAuthority.key}` }),
+    ...(authority === undefined ? {} : { REGISTRY_CA_FILE: authority }),
   };
   return [
     ...Object.entries(values).map(([name, value]) => ({ name, value: literal(value) })),

@@ -2,9 +2,10 @@ import type { AlertingRule, Subject } from "../monitoring/alert";
 import { documentedRules } from "../monitoring/rules";
 import { hasRegistry, type MonitoredSite, serviceInstance } from "../site/schema";
 import { adviceFor } from "./alert-advice";
+import { cleanUpAdviceFor } from "./clean-up-advice";
 import { type Block, code, type Document, heading, paragraph, table } from "./document";
 import { diagnosisElsewhere, mitigationElsewhere } from "./external-registry";
-import { type HostAdvice, hostAdviceFor } from "./host-advice";
+import { hostAdviceFor } from "./host-advice";
 import { startCleanUp, stopCleanUp } from "./maintenance";
 import { md, plain } from "./prose";
 
@@ -18,10 +19,9 @@ interface Firing {
 const firings = (site: MonitoredSite): Firing[] =>
   documentedRules(site).flatMap(({ rule, about }) => about.map((subject) => ({ site, rule, subject })));
 
-/** @throws Error for an alert without a page: whoever adds one writes it there */
-const hostAdvice = (alert: string): HostAdvice => {
-  const advice = hostAdviceFor(alert);
-  if (advice === undefined) throw new Error(`the alert ${alert} has no page; write it in handbook/host-advice.ts`);
+/** @throws Error for an alert without a page: whoever adds one writes it in that file */
+const known = <Advice>(alert: string, advice: Advice | undefined, file: string): Advice => {
+  if (advice === undefined) throw new Error(`the alert ${alert} has no page; write it in handbook/${file}`);
   return advice;
 };
 
@@ -37,7 +37,9 @@ const blocksOf = ({ site, rule, subject }: Firing, part: "diagnosis" | "mitigati
     case "external":
       return (part === "diagnosis" ? diagnosisElsewhere : mitigationElsewhere)({ site, ...subject });
     case "host":
-      return hostAdvice(rule.alert)[part]({ site, host: subject.host });
+      return known(rule.alert, hostAdviceFor(rule.alert), "host-advice.ts")[part]({ site, host: subject.host });
+    case "clean-up":
+      return known(rule.alert, cleanUpAdviceFor(rule.alert), "clean-up-advice.ts")[part]({ site, ...subject });
   }
 };
 
@@ -51,7 +53,7 @@ const forEach = (all: readonly Firing[], part: "diagnosis" | "mitigation"): Bloc
 };
 
 const page = (alert: string, all: readonly Firing[]): Document => {
-  const advice = hostAdviceFor(alert) ?? adviceFor(alert);
+  const advice = hostAdviceFor(alert) ?? cleanUpAdviceFor(alert) ?? adviceFor(alert);
   const [first] = all;
   const ours = all.find(({ subject }) => subject.kind === "service")?.site;
   const site = "stopsCleanUp" in advice && ours !== undefined && hasRegistry(ours) ? ours : undefined;

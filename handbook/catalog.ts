@@ -1,8 +1,9 @@
 import { DASHBOARD } from "../monitoring/dashboard-identity";
 import { imageReference } from "../site/image";
-import type { Probe } from "../site/monitoring";
+import { cleanUpName, type Probe } from "../site/monitoring";
 import { containerName, dataDirectory, registryPaths, type Service } from "../site/registry";
 import {
+  cleanUps,
   hasRegistry,
   isMonitored,
   type MonitoredSite,
@@ -14,6 +15,7 @@ import {
   serviceInstance,
   serviceUrl,
 } from "../site/schema";
+import { CLEAN_UP } from "./clean-up-runbook";
 import { delaysOf } from "./delay";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { maintenanceSection, maintenanceTable } from "./maintenance";
@@ -134,6 +136,25 @@ const probes = (site: MonitoredSite): Block[] => [
   ),
 ];
 
+const cleanUpsOf = (site: MonitoredSite): Block[] => {
+  const cleaned = cleanUps(site);
+  return cleaned.length === 0
+    ? []
+    : [
+        heading(md`Clean-ups over HTTP`),
+        table(
+          [md`CronJob`, md`cleans up`, md`runs (UTC)`, md`journal`],
+          cleaned.map(({ service, cleanUp: { schedule, suspend, journalClaim } }) => [
+            md`${cleanUpName(service)}`,
+            md`${serviceInstance(site, service)}`,
+            suspend ? md`**suspended**` : md`${schedule.at} on ${schedule.days}`,
+            md`${journalClaim}`,
+          ]),
+        ),
+        paragraph(md`How to start it, to stop it and to take back what it did: ${link(md`its runbook`, CLEAN_UP)}.`),
+      ];
+};
+
 const maintenance = (site: RegistrySite): Block[] =>
   site.registry.maintenance === undefined
     ? []
@@ -167,7 +188,7 @@ export const catalog = (site: Site): Document => ({
     { kind: "image", text: md`Who talks to whom`, target: TOPOLOGY },
     ...(hasRegistry(site) ? services(site) : []),
     ...hosts(site),
-    ...(isMonitored(site) ? probes(site) : []),
+    ...(isMonitored(site) ? [...probes(site), ...cleanUpsOf(site)] : []),
     ...(hasRegistry(site) ? maintenance(site) : []),
     ...images(site),
   ],

@@ -3,6 +3,7 @@ import { CERTAIN } from "../monitoring/families/catalog";
 import { HOST_WATCH_MINUTES } from "../monitoring/metrics";
 import { type Documented, documentedRules } from "../monitoring/rules";
 import { patience } from "../registry/probe/probe";
+import { allowedAge } from "../site/maintenance";
 import { hasRegistry, type MonitoredSite } from "../site/schema";
 
 const MINUTE = 60;
@@ -63,6 +64,9 @@ const DELAYS: Readonly<Record<string, readonly [from: string, atMost: (parts: Pa
   RegistryBlobsCorrupt: [TASK, ({ period, pending }) => period + pending],
   RegistryDiskSpaceLow: [FAULT, ({ period, pending }) => period + pending],
   RegistryDiskFull: [FAULT, ({ period, pending }) => period + pending],
+  RegistryCleanUpFailed: ["the end of the run", ({ pending }) => pending],
+  RegistryCleanUpStale: ["the last success", ({ period, pending }) => period + pending],
+  RegistryCleanUpAbsent: ["the deployment", ({ pending }) => pending],
   RegistryHostDrifted: [FAULT, ({ period, pending }) => period + pending],
   RegistryResolverDown: [FAULT, ({ period, pending }) => period + pending],
   RegistryHostUnwatched: [SILENCE, ({ period, pending }) => LATE * period + pending],
@@ -86,6 +90,10 @@ const partsOf = (site: MonitoredSite, { for: pending }: AlertingRule, subject: S
     pending: secondsOf(pending),
   });
   if (subject.kind === "host") return reports(HOST_WATCH_MINUTES * MINUTE);
+  if (subject.kind === "clean-up") {
+    const { cleanUp } = subject.service;
+    return reports(cleanUp === undefined ? 0 : allowedAge([cleanUp.schedule]));
+  }
   if (subject.probe === undefined)
     return reports((hasRegistry(site) ? (site.registry.maintenance?.disk.everyMinutes ?? 0) : 0) * MINUTE);
   const { periodMinutes, deadlineSeconds } = subject.probe;

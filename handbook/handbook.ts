@@ -12,6 +12,7 @@ import {
 } from "../site/schema";
 import { alertPages } from "./alert-page";
 import { catalog } from "./catalog";
+import { cleanUpRunbook } from "./clean-up-runbook";
 import { type Block, type Document, heading, list, paragraph, render } from "./document";
 import { DRILLS, HOST_PAGE } from "./drills";
 import { deferredRunbook, hostRunbook } from "./host-runbook";
@@ -40,6 +41,7 @@ const runbooks = (site: Site): Document[] =>
     ...(hasRegistry(site)
       ? [rebuildRunbook(site), undeleteRunbook(site), workloadRunbook(site), restoreRunbook(site)]
       : []),
+    cleanUpRunbook(site),
     stateRunbook(site),
     rotationRunbook(site),
     ...(hasRegistry(site) ? [upgradeRunbook(site)] : []),

@@ -1,6 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { HOST_METRICS, MAINTENANCE_METRICS, METRICS, PUSHGATEWAY_METRICS } from "../monitoring/metrics";
+import {
+  CLEAN_UP_METRICS,
+  HOST_METRICS,
+  MAINTENANCE_METRICS,
+  METRICS,
+  PUSHGATEWAY_METRICS,
+} from "../monitoring/metrics";
+import { CLEAN_UP_VARIABLES } from "../registry/clean-up/environment";
 import { PROBE_VARIABLES } from "../registry/probe/environment";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { md, plain } from "./prose";
@@ -187,7 +194,7 @@ export const interfaces = (): Document[] => {
   return [
     {
       path: INTERFACES,
-      title: md`JSON documents, metrics and the variables of the probe`,
+      title: md`JSON documents, metrics and the variables of the CronJobs`,
       body: [
         paragraph(
           md`Each JSON document begins with ${'"version": 1'}. Fields may be added under it; none is renamed. Where a command could not do its work it is ${'{ "version": 1, "error": { "code", "message", "hint" } }'}, with the exit code 2, or 64 for wrong usage. Lists are sorted. ${"warden drift --json"} without a host prints a list of such documents, one a host.`,
@@ -206,8 +213,12 @@ export const interfaces = (): Document[] => {
           md`Each managed host reports of itself, with the labels ${"host"}, and ${"delivery"} or ${"resolver"}:`,
         ),
         described(HOST_METRICS, "metric"),
+        heading(md`Metrics of the clean-up over HTTP`),
+        described(CLEAN_UP_METRICS, "metric"),
         heading(md`Variables of the probe`),
         described(PROBE_VARIABLES, "variable"),
+        heading(md`Variables of the clean-up over HTTP`),
+        described(CLEAN_UP_VARIABLES, "variable"),
       ],
     },
   ];

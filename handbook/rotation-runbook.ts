@@ -1,11 +1,12 @@
 import { NGINX } from "../hosts/compose";
 import { unitOf } from "../hosts/systemd-unit";
 import { IN_USE_REPOSITORY } from "../registry/in-use/report";
-import type { Probe } from "../site/monitoring";
+import { cleanUpName, type Probe } from "../site/monitoring";
 import { pushSecret } from "../site/probe-walk";
 import { containerName, PROBE_ACCOUNT, type PrivateService, type ProxyService } from "../site/registry";
 import {
   type ClusterSite,
+  cleanUps,
   hasCluster,
   hasRegistry,
   isExternal,
@@ -21,6 +22,7 @@ import {
 } from "../site/schema";
 import { caFile, fetchAuthority } from "./authority";
 import { certificateHeading, ROTATION, servedCertificate } from "./certificate";
+import { CLEAN_UP } from "./clean-up-runbook";
 import { deployMonitoring, inCluster, kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, type Place, paragraph, steps } from "./document";
 import { SYSTEMS } from "./image-target";
@@ -155,6 +157,28 @@ const probeAccount = (site: Site): Block[] =>
     ];
   });
 
+const cleanUpAccount = (site: Site): Block[] => {
+  if (!hasCluster(site)) return [];
+  return cleanUps(site).flatMap(({ service, cleanUp: { credentials } }): Block[] => [
+    heading(md`The account of ${cleanUpName(service)}`),
+    paragraph(
+      md`It may push to ${serviceInstance(site, service)} and delete there. On Gitea and Forgejo give it a token with ${"read:package"} and ${"write:package"}. First renew it there.`,
+    ),
+    ...(credentials.from === "existing-secret"
+      ? [
+          paragraph(md`Then put both into the Secret ${credentials.secret}:`),
+          ...writeSecret(site, credentials.secret, "…"),
+        ]
+      : [
+          paragraph(
+            md`Then raise ${"cleanUp.credentials.revision"} of the registry in the site, set the variables that ${"npm run plan"} names, and deploy. They are in no plan and in no state:`,
+          ),
+          deployMonitoring,
+        ]),
+    paragraph(md`Verify with a run now, as in ${link(md`its runbook`, CLEAN_UP)}.`),
+  ]);
+};
+
 /** Asks for an account, and writes the env file that compose reads it from. */
 const writeAccountFile = (place: Place, file: string): Block[] => [
   askForAccount(place),
@@ -263,6 +287,7 @@ export const rotationRunbook = (site: Site): Document | undefined => {
     ...ofRegistry((given) => (privateServices(given.registry).length === 0 ? [] : leaked(given))),
     ...ofRegistry((given) => privateServices(given.registry).flatMap((service) => passwords(given, service))),
     ...probeAccount(site),
+    ...cleanUpAccount(site),
     ...ofRegistry(maintenanceAccount),
     ...ofRegistry((given) =>
       given.registry.services.flatMap((service) => (service.role === "proxy" ? upstream(given, service) : [])),

@@ -1,5 +1,5 @@
 import { MAINTENANCE_JOB, MAINTENANCE_METRICS, type MaintenanceMetricName } from "../monitoring/metrics";
-import { longestWait, type Maintenance, type Schedule } from "../site/maintenance";
+import { allowedAge, type Maintenance, type Schedule } from "../site/maintenance";
 import { containerName, dataDirectory, registryPaths, type Service } from "../site/registry";
 import { pushgatewayUrlOnHost, type RegistrySite, registryHost, serviceInstance } from "../site/schema";
 import { cleanedUp, readOnlyOverride, renderCompose, WARDEN, wardenPaths } from "./compose";
@@ -17,7 +17,6 @@ interface Task extends TaskUnit {
 }
 
 const MINUTE = 60;
-const DAY = 24 * 60 * MINUTE;
 
 /** systemd.time(7): `Mon,Sun *-*-* 02:00:00`; the days in the order of a week, as systemd writes them. */
 const calendarEvents = (schedule: Schedule): string[] =>
@@ -25,12 +24,10 @@ const calendarEvents = (schedule: Schedule): string[] =>
     ({ days, at }) => `${days.map((day) => `${day.charAt(0).toUpperCase()}${day.slice(1)}`).join(",")} *-*-* ${at}:00`,
   );
 
-/** One run may be missed, but not for more than a day. */
-const scheduled = (task: string, description: string, schedule: Schedule | undefined): Task[] => {
-  if (schedule === undefined) return [];
-  const wait = longestWait(schedule);
-  return [{ task, description, onCalendar: calendarEvents(schedule), allowedAge: wait + Math.min(wait, DAY) }];
-};
+const scheduled = (task: string, description: string, schedule: Schedule | undefined): Task[] =>
+  schedule === undefined
+    ? []
+    : [{ task, description, onCalendar: calendarEvents(schedule), allowedAge: allowedAge(schedule) }];
 
 /** The tasks of a site's maintenance, in the order in which a runbook names them. */
 export const maintenanceTasks = ({ cleanUp, caches, scan, scrub, disk }: Maintenance): Task[] => [

@@ -32,6 +32,7 @@ export interface RuleGroup {
 export type Subject =
   | { readonly kind: "service"; readonly service: Service; readonly probe: Probe | undefined }
   | { readonly kind: "external"; readonly service: ExternalRegistry; readonly probe: Probe }
+  | { readonly kind: "clean-up"; readonly service: ExternalRegistry; readonly probe: Probe }
   | { readonly kind: "host"; readonly host: ManagedHost };
 
 /** An alert before it is known where its page is. */

@@ -74,6 +74,26 @@ export const MAINTENANCE_METRICS = {
 
 export type MaintenanceMetricName = keyof typeof MAINTENANCE_METRICS;
 
+/** The Pushgateway's job of everything below, with the label `instance`. */
+export const CLEAN_UP_JOB = "registry-clean-up";
+
+/** What the clean-up of a registry over HTTP reports. */
+export const CLEAN_UP_METRICS = {
+  registry_clean_up_success:
+    "1 when the last run did all of its work, 0 when it refused, failed or left something broken",
+  registry_clean_up_last_run_timestamp_seconds: "unix time of the end of the last run, whatever came of it",
+  registry_clean_up_last_success_timestamp_seconds: "unix time of the end of the last run that did all of its work",
+  registry_clean_up_run_duration_seconds: "duration of the last run",
+  registry_clean_up_removed_tags: "tags that the last run removed",
+  registry_clean_up_removed_manifests: "manifests that the last run removed",
+  registry_clean_up_spared:
+    "tags and manifests that the last run planned to remove and left, because they were needed again",
+  registry_clean_up_skipped_repositories:
+    "repositories that the last run left alone, because something of them is damaged",
+} as const;
+
+export type CleanUpMetricName = keyof typeof CLEAN_UP_METRICS;
+
 /** The Pushgateway's job of everything below, with the label `host`. */
 export const HOST_JOB = "registry-warden-host";
 

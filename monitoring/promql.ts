@@ -1,5 +1,11 @@
 import { parser } from "@prometheus-io/lezer-promql";
-import type { HostMetricName, MaintenanceMetricName, MetricName, PushgatewayMetricName } from "./metrics";
+import type {
+  CleanUpMetricName,
+  HostMetricName,
+  MaintenanceMetricName,
+  MetricName,
+  PushgatewayMetricName,
+} from "./metrics";
 
 /**
  * A PromQL string literal. JSON's escapes are a subset of Go's, which PromQL takes, but for half a surrogate pair: that
@@ -34,7 +40,7 @@ export const matchers = (labels: Readonly<Record<string, Matcher>>): string => {
 
 /** The series of a metric whose labels match. */
 export const selector = (
-  metric: MetricName | MaintenanceMetricName | HostMetricName | PushgatewayMetricName,
+  metric: MetricName | MaintenanceMetricName | CleanUpMetricName | HostMetricName | PushgatewayMetricName,
   labels: Readonly<Record<string, Matcher>> = {},
 ): string => `${metric}${matchers(labels)}`;
 

@@ -2,6 +2,7 @@ import type { MonitoredSite } from "../site/schema";
 import { type Alert, type AlertingRule, clusterLabel, type Family, type RuleGroup, type Subject } from "./alert";
 import { catalogAlerts } from "./families/catalog";
 import { certificateAlerts } from "./families/certificate";
+import { cleanUpAlerts } from "./families/clean-up";
 import { coverageAlerts } from "./families/coverage";
 import { damageAlerts } from "./families/damage";
 import { hostAlerts } from "./families/host";
@@ -19,6 +20,7 @@ const FAMILIES: readonly Family[] = [
   catalogAlerts,
   probeAlerts,
   maintenanceAlerts,
+  cleanUpAlerts,
   hostAlerts,
 ];
 

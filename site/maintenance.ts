@@ -16,16 +16,17 @@ import { rule } from "./rule";
 /** In the order of systemd and of a week. */
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 
-const run = record({
+/** A time of some days of the week. */
+export const weekly = record({
   days: z
     .array(oneOf(DAYS), { error: "allowed is a list of days" })
     .min(1, { error: 'allowed is at least one day, for example "sun"' }),
-  /** By the clock of the host. */
   at: matching(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day from "00:00" to "23:59"'),
 });
 
+/** By the clock of the host. */
 const schedule = z
-  .array(run, { error: "allowed is a list of days and times" })
+  .array(weekly, { error: "allowed is a list of days and times" })
   .min(1, { error: "allowed is at least one run: leave the job out where there is none" });
 
 /** The jobs that have a time of day. They are at work one at a time: the next waits. */
@@ -94,4 +95,10 @@ const moments = (schedule: Schedule): number[] =>
 export const longestWait = (schedule: Schedule): number => {
   const all = moments(schedule);
   return Math.max(...all.map((moment, index) => (all[index + 1] ?? (all[0] ?? 0) + WEEK) - moment));
+};
+
+/** How old the last success of a job may become (seconds): one run may be missed, but not for more than a day. */
+export const allowedAge = (schedule: Schedule): number => {
+  const wait = longestWait(schedule);
+  return wait + Math.min(wait, DAY);
 };

@@ -16,6 +16,8 @@ import {
   workstationPath,
 } from "./fields";
 import { image } from "./image";
+import { weekly } from "./maintenance";
+import { retention } from "./retention";
 import { type Broken, rule } from "./rule";
 
 const flag = z.boolean({ error: "allowed is true or false" });
@@ -31,16 +33,20 @@ const kubernetesLabels = z.record(
   { error: "allowed is an object of Kubernetes labels" },
 );
 
+/** A Secret with the keys REG_USER and REG_PASS that exists already. */
+const fromExistingSecret = record({ from: z.literal("existing-secret"), secret: label });
+
+/**
+ * A Secret that the stack creates from ephemeral Terraform variables, through write-only attributes: the values are in no
+ * plan and in no state. They are sent again when the revision is raised.
+ */
+const fromVariables = record({ from: z.literal("variables"), secret: label, revision: count(1, 1_000_000) });
+
 const credentials = z.discriminatedUnion(
   "from",
   [
-    /** A Secret with the keys REG_USER and REG_PASS that exists already. */
-    record({ from: z.literal("existing-secret"), secret: label }),
-    /**
-     * A Secret that the stack creates from ephemeral Terraform variables, through write-only attributes: the values
-     * are in no plan and in no state. They are sent again when the revision is raised.
-     */
-    record({ from: z.literal("variables"), secret: label, revision: count(1, 1_000_000) }),
+    fromExistingSecret,
+    fromVariables,
     /**
      * The operator's env file on the registry host, mode 0600, with REG_USER='…' and REG_PASS='…'. Without the quotes compose
      * would replace what follows a dollar.
@@ -79,6 +85,9 @@ const REPOSITORY = 'allowed is a repository, for example "team/app"';
 const PLATFORM_NAME = /^(?=.{1,64}$)[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 const PLATFORM = 'allowed is a platform, for example "linux/amd64"';
 
+/** Characters that a CronJob's name may have. */
+const MOST_OF_A_NAME = 52;
+
 /** How a probe walks that does not say otherwise. */
 export const PROBE_DEFAULTS = {
   concurrency: 8,
@@ -90,8 +99,8 @@ export const PROBE_DEFAULTS = {
 
 const probe = record({
   /** Name of the CronJob or the timer, and the Pushgateway's job. */
-  name: label.refine((name) => name.length <= 52, {
-    error: "allowed are at most 52 characters: Kubernetes appends 11 to name the Jobs of a CronJob",
+  name: label.refine((name) => name.length <= MOST_OF_A_NAME, {
+    error: `allowed are at most ${MOST_OF_A_NAME} characters: Kubernetes appends 11 to name the Jobs of a CronJob`,
   }),
   /** What it looks at: one of registry.services, or of externalRegistries. */
   service: label,
@@ -159,7 +168,25 @@ const shardsHaveRequests = rule(
       : `shards ${shards} share a concurrency of ${concurrency}; allowed are at most ${concurrency}: each needs one request at least`,
 );
 
-/** A registry that the site does not run, as its clients reach it: a Forgejo, a Harbor. It is only probed. */
+/**
+ * What a registry that is reached over HTTP alone does not keep: a CronJob removes it. How it is asked (the private CA, the
+ * rate, the repositories where there is no catalog) is as the probe of the registry does.
+ */
+const cleanUp = record({
+  /** In UTC. */
+  schedule: weekly,
+  retention,
+  /** Of an account that may push and delete. */
+  credentials: z.discriminatedUnion("from", [fromExistingSecret, fromVariables], {
+    error: 'allowed are credentials from an "existing-secret" or from "variables"',
+  }),
+  /** A PersistentVolumeClaim that exists already: the journal by which it can be undone is there. */
+  journalClaim: label,
+  /** Whether it waits until somebody has looked at its plan. */
+  suspend: flag.default(true),
+});
+
+/** A registry that the site does not run, as its clients reach it: a Forgejo, a Harbor. */
 const externalRegistry = record({
   /** What a probe names it by. */
   name: label,
@@ -171,6 +198,8 @@ const externalRegistry = record({
   ),
   /** Of a proxy only the catalog is asked for. */
   role: oneOf(["private", "proxy"]),
+  /** Default: nothing is removed from it. */
+  cleanUp: cleanUp.optional(),
 });
 
 const rules = z.discriminatedUnion(
@@ -339,8 +368,61 @@ const probesFitWhereTheyRun = rule(
     }),
 );
 
+/** The name of the CronJob that cleans up an external registry. */
+export const cleanUpName = (registry: { readonly name: string }): string => `${registry.name}-clean-up`;
+
+/** Where a clean-up finds the volume of its journals. */
+export const CLEAN_UP_JOURNALS = "/var/lib/registry-warden";
+
+/** A clean-up is known, verified and reached by what the probe of its registry says. */
+const cleanUpsHaveTheirProbe = rule(
+  fields,
+  [
+    "kubernetes?",
+    "externalRegistries.name",
+    "externalRegistries.role",
+    "externalRegistries.cleanUp.credentials.secret",
+    "probes.name",
+    "probes.service",
+    "probes.runsOn",
+    "probes.credentials?",
+  ],
+  ({ kubernetes, externalRegistries = [], probes }): Broken[] =>
+    externalRegistries.flatMap(({ name, role, cleanUp }, index) => {
+      if (cleanUp === undefined) return [];
+      const probe = probes.find(({ service }) => service === name);
+      const isInCluster = (probe?.runsOn ?? whereProbesRun(kubernetes)) === "cluster";
+      const job = cleanUpName({ name });
+      const { secret } = (probe?.credentials ?? {}) as { secret?: unknown };
+      const messages = [
+        ...(role === "proxy"
+          ? [`${name} is a cache, which drops by itself what nobody asks for; allowed is to leave cleanUp out`]
+          : []),
+        ...(probe === undefined || !isInCluster
+          ? [
+              `no probe in the cluster verifies ${name}; allowed is one beside its cleanUp: it shows what a clean-up broke, and what runs`,
+            ]
+          : []),
+        ...(job.length > MOST_OF_A_NAME
+          ? [
+              `its CronJob would be called ${job}; allowed are at most ${MOST_OF_A_NAME} characters: shorten the name of the registry`,
+            ]
+          : []),
+        ...(probes.some((each) => each.name === job)
+          ? [`its CronJob is called ${job}, and so is a probe; allowed is another name for the probe`]
+          : []),
+        ...(secret === cleanUp.credentials.secret
+          ? [
+              `the Secret ${secret} is the probe's, whose account should only pull; allowed is one of its own, for an account that may delete`,
+            ]
+          : []),
+      ];
+      return messages.map((message) => ({ path: ["externalRegistries", index, "cleanUp"], message }));
+    }),
+);
+
 export const monitoring = fields
-  .check(distinctProbes, partsOfTheCluster, probesFitWhereTheyRun)
+  .check(distinctProbes, partsOfTheCluster, probesFitWhereTheyRun, cleanUpsHaveTheirProbe)
   .transform(({ probes, ...rest }) => ({
     ...rest,
     probes: probes.map((probe) => ({ ...probe, runsOn: probe.runsOn ?? whereProbesRun(rest.kubernetes) })),
@@ -352,6 +434,7 @@ export type Monitoring = z.output<typeof monitoring>;
 export type Kubernetes = z.output<typeof kubernetes>;
 export type Probe = Monitoring["probes"][number];
 export type ExternalRegistry = Monitoring["externalRegistries"][number];
+export type CleanUp = NonNullable<ExternalRegistry["cleanUp"]>;
 export type RulesDelivery = Monitoring["rules"];
 /** Rules that are an object of a cluster. */
 export type ClusterRulesDelivery = Extract<RulesDelivery, { labels: unknown }>;

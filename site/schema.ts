@@ -4,6 +4,8 @@ import { address, domainName, duplicates, label, line, record } from "./fields";
 import { type DnsHost, hasResolver, host, isDeferred, isManaged, type ManagedHost } from "./host";
 import type { Image } from "./image";
 import {
+  type CleanUp,
+  type ClusterProbe,
   type ExternalRegistry,
   isClusterProbe,
   isHostProbe,
@@ -236,26 +238,32 @@ const workloadsAreOfPrivateRegistries = rule(
     "monitoring.probes.workloads",
     "monitoring.externalRegistries.name",
     "monitoring.externalRegistries.role",
+    "monitoring.externalRegistries.cleanUp.retention.protectInUse",
   ],
   ({ registry, monitoring }): Broken[] =>
     (monitoring?.probes ?? []).flatMap(({ service: name, workloads }, index): Broken[] => {
       if (workloads !== true) return [];
-      const service = registry?.services.find((each) => each.name === name);
-      const role = (service ?? monitoring?.externalRegistries?.find((each) => each.name === name))?.role;
-      if (role === "proxy")
+      const services = registry?.services ?? [];
+      const registries = monitoring?.externalRegistries ?? [];
+      const service = services.find((each) => each.name === name);
+      const external = registries.find((each) => each.name === name);
+      if ((service ?? external)?.role === "proxy")
         return [
           {
             path: ["monitoring", "probes", index, "workloads"],
             message: `${name} is a cache, which may lack anything; allowed is false: the images of a cluster are verified where they come from`,
           },
         ];
-      const protectInUse = service?.role === "private" ? service.retention?.protectInUse : undefined;
+      const kept = service?.role === "private" ? service.retention : external?.cleanUp?.retention;
       const cluster = reportName(monitoring ?? {});
-      return protectInUse === undefined || protectInUse.clusters.includes(cluster)
+      return kept?.protectInUse === undefined || kept.protectInUse.clusters.includes(cluster)
         ? []
         : [
             {
-              path: ["registry", "services", registry?.services.findIndex((each) => each.name === name) ?? 0],
+              path:
+                external === undefined
+                  ? ["registry", "services", services.findIndex((each) => each.name === name)]
+                  : ["monitoring", "externalRegistries", registries.indexOf(external), "cleanUp"],
               message: `retention.protectInUse does not name ${JSON.stringify(cluster)}, whose probe reports what runs; allowed is to add it to its clusters`,
             },
           ];
@@ -493,10 +501,27 @@ export const imageHosts = (site: Site, service: Service): string[] => {
 
 /** Whether the clean-up of what a probe looks at waits for the probe's report of what runs. */
 export const mustReport = (site: Site, probe: Probe): boolean => {
+  if (!probe.workloads) return false;
   const service = probedService(site, probe);
-  if (!probe.workloads || isExternal(service) || service.role !== "private") return false;
-  return service.retention?.protectInUse !== undefined;
+  if (isExternal(service)) return service.cleanUp?.retention.protectInUse !== undefined;
+  return service.role === "private" && service.retention?.protectInUse !== undefined;
 };
+
+/** An external registry that is cleaned up, and the probe that watches it. */
+export interface CleanedUp {
+  readonly service: ExternalRegistry;
+  readonly cleanUp: CleanUp;
+  readonly probe: ClusterProbe;
+}
+
+/** What is cleaned up over HTTP. */
+export const cleanUps = (site: Site): CleanedUp[] =>
+  (site.monitoring?.externalRegistries ?? []).flatMap((service) => {
+    const { name, cleanUp } = service;
+    if (cleanUp === undefined) return [];
+    const probe = clusterProbes(site).find((each) => each.service === name);
+    return [{ service, cleanUp, probe: known(probe, `probe of ${name} in the cluster`) }];
+  });
 
 /** Base URL of a service. nginx speaks TLS for a private registry only. */
 export const serviceUrl = (site: Site, service: ProbedService): string =>

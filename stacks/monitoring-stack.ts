@@ -5,12 +5,15 @@ import "./deprecated-api";
 import { TerraformOutput, TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
 import { stringify } from "yaml";
+import { cleanUpProgram } from "../constructs/clean-up-program";
+import { CleanUpProgramConfigMap } from "../constructs/clean-up-program-config-map";
 import { Forgotten } from "../constructs/forgotten";
 import { KubernetesNamespace } from "../constructs/kubernetes-namespace";
 import { literal } from "../constructs/literal";
 import { probeProgram } from "../constructs/probe-program";
 import { ProbeProgramConfigMap } from "../constructs/probe-program-config-map";
 import { RegistryAlerts } from "../constructs/registry-alerts";
+import { cleanedUpRegistry, RegistryCleanUp } from "../constructs/registry-clean-up";
 import { RegistryDashboard } from "../constructs/registry-dashboard";
 import { probedRegistry, RegistryIntegrityProbe } from "../constructs/registry-integrity-probe";
 import { integrityDashboard } from "../monitoring/dashboard";
@@ -18,23 +21,29 @@ import { INHIBIT_RULES } from "../monitoring/inhibition";
 import { rulesFor } from "../monitoring/rules";
 import { imageReference } from "../site/image";
 import { isInCluster } from "../site/monitoring";
-import { type ClusterSite, clusterProbes, pushgatewayUrl } from "../site/schema";
+import { type ClusterSite, cleanUps, clusterProbes, pushgatewayUrl } from "../site/schema";
 import { useBackend } from "./backend";
 
 /** Props of MonitoringStack. */
 export interface MonitoringStackProps {
   readonly site: ClusterSite;
   /**
-   * The text of the CronJobs' program.
+   * The text of the probes' program.
    * @default bundled from the sources
    */
   readonly program?: string;
+  /**
+   * The text of the clean-ups' program.
+   * @default bundled from the sources, where there is a clean-up
+   */
+  readonly cleanUpProgram?: string;
 }
 
-/** The probes of a site, their program and their alerts, in a Kubernetes cluster. */
+/** The probes and the clean-ups of a site, their programs and their alerts, in a Kubernetes cluster. */
 export class MonitoringStack extends TerraformStack {
-  constructor(scope: Construct, id: string, { site, program = probeProgram() }: MonitoringStackProps) {
+  constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id);
+    const { site, program = probeProgram() } = props;
     useBackend(this, site);
     const { kubernetes, namespace, probeImage, rules, dashboard } = site.monitoring;
     const cluster = {
@@ -66,6 +75,23 @@ export class MonitoringStack extends TerraformStack {
           image: imageReference(probeImage),
           program: programConfigMap,
         });
+      const cleaned = cleanUps(site);
+      if (cleaned.length > 0) {
+        const program = new CleanUpProgramConfigMap(this, "clean-up-program", {
+          ...common,
+          program: props.cleanUpProgram ?? cleanUpProgram(),
+        });
+        for (const each of cleaned) {
+          const registry = cleanedUpRegistry(site, each);
+          new RegistryCleanUp(this, registry.name, {
+            ...common,
+            registry,
+            pushgateway: pushgatewayUrl(site),
+            image: imageReference(probeImage),
+            program,
+          });
+        }
+      }
     }
 
     if (isInCluster(rules)) new RegistryAlerts(this, "alerts", { ...common, groups: rulesFor(site), delivery: rules });

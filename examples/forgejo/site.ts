@@ -1,6 +1,6 @@
 import { defineSite } from "../../site/schema";
 
-/** A Forgejo that somebody else runs, and a cluster that watches its container registry: no host, no registry of one's own. */
+/** A Forgejo that somebody else runs, and a cluster that watches and cleans up its container registry: no host, no registry of one's own. */
 export default defineSite({
   state: { backend: "kubernetes", namespace: "terraform" },
   name: "forge",
@@ -12,7 +12,23 @@ export default defineSite({
     dashboard: { labels: { grafana_dashboard: "1" } },
     runbooks: "https://git.example.org/ops/registry-warden/src/branch/main/site-docs/alerts",
     probeImage: { repository: "node", tag: "26.9.0-slim" },
-    externalRegistries: [{ name: "forge", url: "https://git.example.org", role: "private" }],
+    externalRegistries: [
+      {
+        name: "forge",
+        url: "https://git.example.org",
+        role: "private",
+        cleanUp: {
+          schedule: { days: ["sun"], at: "03:00" },
+          retention: {
+            protect: ["latest"],
+            protectInUse: { clusters: ["cluster"], maximumAgeHours: 24 },
+            rules: [{ repositories: "**", keepNewest: 10, keep: ["v*"], untaggedOlderThanHours: 168 }],
+          },
+          credentials: { from: "existing-secret", secret: "forge-clean-up" },
+          journalClaim: "forge-clean-up-journal",
+        },
+      },
+    ],
     probes: [
       {
         name: "forge-probe",
@@ -20,6 +36,7 @@ export default defineSite({
         periodMinutes: 30,
         deadlineSeconds: 900,
         credentials: { from: "existing-secret", secret: "forge-probe" },
+        workloads: true,
       },
     ],
   },

@@ -1,3 +1,4 @@
+import { parsePushgateway, Variables } from "../environment";
 import { BLOB_CHECKS, type BlobCheck } from "../oci/blob-check";
 import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT } from "../oci/client";
 import type { Credentials } from "../oci/credentials";
@@ -50,83 +51,6 @@ export interface WorkloadSettings extends ClusterAccess {
   report: { cluster: string; credentials: Credentials } | null;
 }
 
-const LARGEST = 1_000_000;
-
-/** Reads variables one by one and keeps every mistake, so that all are told at once. */
-class Variables {
-  readonly mistakes: string[] = [];
-
-  constructor(private readonly environment: NodeJS.ProcessEnv) {}
-
-  /** An empty variable counts as not set. */
-  text(name: Variable): string | null {
-    return this.environment[name] || null;
-  }
-
-  required(name: Variable): string {
-    const value = this.text(name);
-    if (value === null) this.mistakes.push(`${name} is not set`);
-    return value ?? "";
-  }
-
-  number(name: Variable, fallback: number, least: number, isWhole = true): number {
-    const text = this.text(name);
-    if (text === null) return fallback;
-    const value = Number(text);
-    if ((!isWhole || Number.isInteger(value)) && value >= least && value <= LARGEST) return value;
-    const numbers = isWhole ? "whole numbers" : "numbers";
-    this.mistakes.push(`${name} is ${JSON.stringify(text)}, allowed are ${numbers} from ${least} to ${LARGEST}`);
-    return fallback;
-  }
-
-  /** The names of a list that is separated by commas. */
-  list(name: Variable, is: (text: unknown) => text is string, what: string): string[] {
-    const names = (this.text(name) ?? "").split(",").flatMap((each) => each.trim() || []);
-    for (const each of names) {
-      if (!is(each)) this.mistakes.push(`${name} has ${JSON.stringify(each)}, which is no ${what}`);
-    }
-    return names;
-  }
-
-  oneOf<T extends string>(name: Variable, allowed: readonly T[], fallback: T): T {
-    const text = this.text(name);
-    if (text === null) return fallback;
-    const value = allowed.find((each) => each === text);
-    if (value === undefined) {
-      this.mistakes.push(`${name} is ${JSON.stringify(text)}, allowed are ${allowed.join(", ")}`);
-    }
-    return value ?? fallback;
-  }
-
-  /** A user name and its password; null where neither is set. */
-  account(user: Variable, pass: Variable): Credentials | null {
-    const [username, password] = [this.text(user), this.text(pass)];
-    if (username !== null && password !== null) return { kind: "password", username, password };
-    if (username !== null || password !== null)
-      this.mistakes.push(`${username === null ? user : pass} is not set and the other one is`);
-    return null;
-  }
-
-  parsed<T>(name: Variable, parse: (text: string) => T): T | null {
-    const text = this.required(name);
-    if (text === "") return null;
-    try {
-      return parse(text);
-    } catch (error) {
-      this.mistakes.push(`${name}: ${(error as Error).message}`);
-      return null;
-    }
-  }
-}
-
-function parsePushgateway(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !["http:", "https:"].includes(url.protocol)) {
-    throw new Error(`${JSON.stringify(text)} is not an http or https url`);
-  }
-  return url;
-}
-
 /** What the blobs of each role are checked by unless told otherwise: asking a pull-through cache would fill it. */
 export function defaultBlobCheck(role: Role): BlobCheck {
   return role === "proxy" ? "none" : "last-byte";
@@ -175,7 +99,7 @@ type Variable = keyof typeof PROBE_VARIABLES;
  * @throws RegistryError `bad-input` that names every mistake; no value of a secret is repeated
  */
 export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
-  const variables = new Variables(environment);
+  const variables = new Variables<Variable>(environment);
   const registry = variables.parsed("REGISTRY", parseRegistry);
   const pushgateway = variables.parsed("PUSHGATEWAY", parsePushgateway);
   const role = variables.oneOf("REGISTRY_ROLE", ROLES, "private");
@@ -214,7 +138,7 @@ export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
   };
 }
 
-function workloadSettings(variables: Variables, registry: URL): WorkloadSettings | null {
+function workloadSettings(variables: Variables<Variable>, registry: URL): WorkloadSettings | null {
   const serviceAccount = variables.text("SERVICE_ACCOUNT");
   if (serviceAccount === null) return null;
   const host = variables.required("KUBERNETES_SERVICE_HOST");

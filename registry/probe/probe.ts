@@ -7,7 +7,7 @@ import { type Traffic, Transport } from "../oci/http";
 import { type Report, walk } from "../oci/walk";
 import { table } from "../report/table";
 import { type ProbeSettings, probeSettings } from "./environment";
-import { type GroupingKey, groupingKey, PushFailed, Pushgateway } from "./pushgateway";
+import { type GroupingKey, groupingKey, PUSH_TIMEOUT, PushFailed, Pushgateway } from "./pushgateway";
 import { CATALOG_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
 import { probeWorkloads } from "./workloads";
 
@@ -20,8 +20,6 @@ const RESERVE = { part: 0.2, most: 30 };
 const PATIENCE = { most: 300, left: 300, part: 0.1, partMost: 60 };
 /** Between two attempts at a catalog that cannot be read. Seconds. */
 const PAUSE = 5;
-/** Seconds without a byte that end a request to the Pushgateway, which answers at once or not at all. */
-const PUSH_TIMEOUT = 10;
 const DAY = 24 * 60 * 60 * 1000;
 /** A log is read by people. */
 const MOST_ROWS = 100;

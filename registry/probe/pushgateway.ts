@@ -20,6 +20,9 @@ export class PushFailed extends Error {
   override readonly name = "PushFailed";
 }
 
+/** Seconds without a byte that end a request to the Pushgateway, which answers at once or not at all. */
+export const PUSH_TIMEOUT = 10;
+
 const ANSWER_LIMIT = 64 * 1024 * 1024;
 
 /** A label value that would change the path, or vanish from it, is sent in URL-safe base64. */

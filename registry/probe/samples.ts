@@ -1,4 +1,4 @@
-import { METRICS, type MetricName } from "../../monitoring/metrics";
+import { CLEAN_UP_METRICS, type CleanUpMetricName, METRICS, type MetricName } from "../../monitoring/metrics";
 import { catalogFailure, type Failure, REASONS } from "../oci/failure";
 import { IMAGE_STATES } from "../oci/images";
 import type { Role } from "../oci/repository";
@@ -7,7 +7,7 @@ import type { WorkloadRun } from "./workloads";
 
 /** One value of one series. */
 export interface Sample {
-  name: MetricName;
+  name: MetricName | CleanUpMetricName;
   labels?: Record<string, string>;
   value: number;
 }
@@ -179,11 +179,13 @@ function label([name, value]: [string, string]): string {
   return `${name}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
 }
 
+const HELP = { ...METRICS, ...CLEAN_UP_METRICS };
+
 /** The text format 0.0.4. https://prometheus.io/docs/instrumenting/exposition_formats/ */
 export function exposition(samples: readonly Sample[]): string {
   const names = [...new Set(samples.map(({ name }) => name))];
   const lines = names.flatMap((name) => [
-    `# HELP ${name} ${METRICS[name]}`,
+    `# HELP ${name} ${HELP[name]}`,
     `# TYPE ${name} gauge`,
     ...samples
       .filter((sample) => sample.name === name)

@@ -8,9 +8,9 @@ import type { Untagged } from "./plan";
 import type { RemotePruneReport } from "./prune";
 import type { RemoteUndoReport } from "./undo";
 
-/** The plan for people: what stays and why, what goes and why, what to do next. Lines without a line end. */
+/** The plan for people: what stays and why, what goes and why, and what came of it. Lines without a line end. */
 export function remotePruneTable(report: RemotePruneReport): string[] {
-  const { registry, keep, remove, kept, applied, journal, inUse, spared, problems, remaining } = report;
+  const { registry, keep, remove, kept, applied, inUse } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
   const rows = [
     ...kept.map(({ repository, tag, reason }) => ["keep", `${repository}:${tag}`, reason]),
@@ -24,6 +24,31 @@ export function remotePruneTable(report: RemotePruneReport): string[] {
       `${repository}@${shortDigest(digest)}`,
       `no kept tag leads to it${runsIn(inUse.removed.find((each) => each.repository === repository && each.digest === digest))}`,
     ]),
+    ...outcomeRows(report),
+  ];
+  return [
+    `registry  ${registry}`,
+    `keep      ${plural(keep.tags, "tag")}, ${plural(keep.manifests, "manifest")}`,
+    `${applied ? "removed " : "remove  "}  ${goes.join(", ")}; the registry can free up to ${plural(remove.blobs, "blob")} (${formatBytes(remove.bytes)})`,
+    ...remarks(report),
+    "",
+    ...(rows.length === 0 ? [] : [...columns([["", "NAME", "REASON"], ...rows]), ""]),
+  ];
+}
+
+/** What came of a plan that was printed before. Lines without a line end. */
+export function remoteOutcome(report: RemotePruneReport): string[] {
+  const { journal } = report;
+  const rows = outcomeRows(report);
+  return [
+    journal === null ? "done      nothing was removed" : `journal   ${journal}`,
+    ...(rows.length === 0 ? [] : ["", ...columns([["", "NAME", "REASON"], ...rows])]),
+  ];
+}
+
+/** What stayed although the plan names it, what did not succeed and what is broken. */
+function outcomeRows({ spared, problems, remaining }: RemotePruneReport): string[][] {
+  return [
     ...spared.map(({ repository, tag, digest, reason }) => [
       "spared",
       tag === null ? `${repository}@${shortDigest(digest)}` : `${repository}:${tag}`,
@@ -36,17 +61,6 @@ export function remotePruneTable(report: RemotePruneReport): string[] {
       detail,
     ]),
   ];
-  const lines = [
-    `registry  ${registry}`,
-    `keep      ${plural(keep.tags, "tag")}, ${plural(keep.manifests, "manifest")}`,
-    `${applied ? "removed " : "remove  "}  ${goes.join(", ")}; the registry can free up to ${plural(remove.blobs, "blob")} (${formatBytes(remove.bytes)})`,
-    ...remarks(report),
-    "",
-    ...(rows.length === 0 ? [] : [...columns([["", "NAME", "REASON"], ...rows]), ""]),
-  ];
-  if (!applied) return [...lines, "next      the same with --apply"];
-  if (journal === null) return lines;
-  return [...lines, `undo      ${commandLine("warden", "prune", "--undo", journal)}`];
 }
 
 const UNTAGGED: Record<Untagged, string | null> = {

@@ -60,6 +60,8 @@ export interface RemotePruneOptions {
 
 export interface RemoteApplyOptions extends RemotePruneOptions {
   writer: RegistryWriter;
+  /** Is told the plan before anything of it is done. @default nobody is */
+  onPlan?: (report: RemotePruneReport) => void;
   /**
    * How long to wait before the last look, in milliseconds: a push that the registry had found in order before something of
    * it went is under its tag by then. @default 3000
@@ -89,7 +91,9 @@ export async function applyRemotePrune(
     const orphans = RemoteJournal.orphans(options.journals, client.url);
     const plan = await planRemote(client, { ...options, orphans });
     const isWhole = [...orphans.keys()].every((name) => isPlanned(plan, name));
-    const report = { ...describe(client, options.policy, plan), applied: true };
+    const planned = describe(client, options.policy, plan);
+    options.onPlan?.(planned);
+    const report = { ...planned, applied: true };
     const changing = plan.repositories.filter(
       ({ plan: { removedTags, removedManifests } }) => removedTags.length + removedManifests.length > 0,
     );

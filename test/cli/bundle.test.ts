@@ -32,16 +32,19 @@ describe("dist/", () => {
     ).toContain("wrote ");
   });
 
-  test("probe.mjs fits a ConfigMap, and fails with one line without its environment", () => {
-    expect(statSync(join(root, "dist/probe.mjs")).size).toBeLessThan(700 * 1024);
-    let stderr = "";
-    try {
-      warden(join(root, "dist/probe.mjs"));
-    } catch (error) {
-      ({ stderr } = error as { stderr: string });
-    }
-    expect(stderr).toMatch(/^[^\n]*REGISTRY[^\n]*\n$/);
-  });
+  test.each(["probe.mjs", "clean-up.mjs"])(
+    "%s fits a ConfigMap, and fails with one line without its environment",
+    (file) => {
+      expect(statSync(join(root, "dist", file)).size).toBeLessThan(700 * 1024);
+      let stderr = "";
+      try {
+        warden(join(root, "dist", file));
+      } catch (error) {
+        ({ stderr } = error as { stderr: string });
+      }
+      expect(stderr).toMatch(/^[^\n]*REGISTRY[^\n]*\n$/);
+    },
+  );
 });
 
 describe("the notices of what others wrote", () => {
@@ -78,6 +81,7 @@ describe("the notices of what others wrote", () => {
   test.each([
     ["warden.mjs", "cli/entry.ts"],
     ["probe.mjs", "cli/probe.ts"],
+    ["clean-up.mjs", "cli/clean-up.ts"],
     ["maintenance.mjs", "cli/maintenance.ts"],
   ])("%s ends with those of every package in it", (file, entry) => {
     const notices =
@@ -91,8 +95,8 @@ describe("the notices of what others wrote", () => {
     ).toBeGreaterThanOrEqual(packagesIn(entry).length);
   });
 
-  test("THIRD_PARTY_NOTICES covers all three programs", () => {
-    const all = ["cli/entry.ts", "cli/probe.ts", "cli/maintenance.ts"].flatMap(packagesIn);
+  test("THIRD_PARTY_NOTICES covers all programs", () => {
+    const all = ["cli/entry.ts", "cli/probe.ts", "cli/clean-up.ts", "cli/maintenance.ts"].flatMap(packagesIn);
     expect(headings(readFileSync(join(root, "dist/THIRD_PARTY_NOTICES"), "utf8"))).toEqual([...new Set(all)].sort());
   });
 

@@ -31,6 +31,8 @@ it("fails for an entry that does not exist, in one line", () => {
 
 it("fails for a program that would not fit a ConfigMap", () => {
   const limit = 700 * 1024;
-  expect(fitting("x".repeat(limit))).toHaveLength(limit);
-  expect(() => fitting("x".repeat(limit + 1))).toThrow("the probe's program has 701 KiB; allowed are 700");
+  expect(fitting("x".repeat(limit), "cli/probe.ts")).toHaveLength(limit);
+  expect(() => fitting("x".repeat(limit + 1), "cli/probe.ts")).toThrow(
+    "the program of cli/probe.ts has 701 KiB; allowed are 700",
+  );
 });

@@ -1,4 +1,5 @@
 import { Testing } from "cdktf";
+import type { ClusterSite } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
 import { parsed, reference, small, type WholeInput, type WholeSite } from "../sites";
 
@@ -18,8 +19,9 @@ export const site = (name: keyof typeof SITES, bend: (input: Json) => void = () 
 };
 
 /** The stack's JSON, with every validation run. */
-export const synthesise = (given: WholeSite): Json => {
-  const stack = new MonitoringStack(Testing.app(), "monitoring", { site: given, program: PROGRAM });
+export const synthesise = (given: ClusterSite): Json => {
+  const programs = { program: PROGRAM, cleanUpProgram: PROGRAM };
+  const stack = new MonitoringStack(Testing.app(), "monitoring", { site: given, ...programs });
   return JSON.parse(Testing.synth(stack, true));
 };
 

@@ -48,6 +48,10 @@ const SAMPLES: unknown[] = [
     site.registry.maintenance.scrub = [{ days: ["sun"], at: "05:00" }];
     Object.assign(site.monitoring.probes[0], { repositories: ["team/tool"], platforms: ["linux/amd64"] });
   }),
+  bent("forgejo", (site) => {
+    const { cleanUp } = site.monitoring.externalRegistries[0];
+    cleanUp.credentials = { from: "variables", secret: "forge-clean-up", revision: 1 };
+  }),
   bent("reference", (site) => {
     site.registry.images.ui.digest = DIGEST;
     site.ci.buildPlugin.digest = DIGEST;

@@ -122,6 +122,8 @@ const TABLE: [what: string, site: string, bend: (site: Bent) => void, line: RegE
     (s) => {
       s.monitoring.probes[0].runsOn = "registry-host";
       s.monitoring.probes[0].credentials = { from: "file", file: "/etc/probe.env" };
+      s.monitoring.probes[0].workloads = false;
+      delete s.monitoring.externalRegistries[0].cleanUp;
     },
     /^monitoring\.probes\[0\]: the probe is on the host of the registries, and the site has none/,
   ],

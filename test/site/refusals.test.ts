@@ -19,6 +19,26 @@ const mistakesOf = (bend: (site: Bent) => void): readonly string[] => {
 const host = (site: Bent, name: string): Bent => site.hosts.find((each: Bent) => each.name === name);
 const service = (site: Bent, name: string): Bent => site.registry.services.find((each: Bent) => each.name === name);
 
+/** Gives the site a registry that somebody else runs, with its probe, and cleans it up. */
+const withCleanUp = (site: Bent, change: (registry: Bent, probe: Bent) => void = () => {}): void => {
+  const registry = {
+    name: "forge",
+    url: "https://git.example.org",
+    role: "private",
+    cleanUp: {
+      schedule: { days: ["sun"], at: "03:00" },
+      retention: { rules: [{ repositories: "**", keepNewest: 10 }] },
+      credentials: { from: "existing-secret", secret: "forge-clean-up" },
+      journalClaim: "forge-journal",
+    },
+  };
+  const credentials = { from: "existing-secret", secret: "forge-probe" };
+  const probe = { name: "forge-probe", service: "forge", periodMinutes: 30, deadlineSeconds: 600, credentials };
+  site.monitoring.externalRegistries = [registry];
+  site.monitoring.probes.push(probe);
+  change(registry, probe);
+};
+
 /** One failing case for each rule: what is bent, and the beginning and a part of the line that names it. */
 const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: string][] = [
   [
@@ -579,6 +599,108 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
     },
     "monitoring.externalRegistries[0].url: ",
     "a registry without a path",
+  ],
+  [
+    "the clean-up of a cache",
+    (site) =>
+      withCleanUp(site, (registry) => {
+        registry.role = "proxy";
+      }),
+    "monitoring.externalRegistries[0].cleanUp: ",
+    "forge is a cache",
+  ],
+  [
+    "a clean-up that no probe watches",
+    (site) => {
+      withCleanUp(site);
+      site.monitoring.probes.pop();
+    },
+    "monitoring.externalRegistries[0].cleanUp: ",
+    "no probe in the cluster verifies forge",
+  ],
+  [
+    "a clean-up whose probe is not in the cluster",
+    (site) =>
+      withCleanUp(site, (_, probe) => {
+        probe.runsOn = "registry-host";
+        probe.credentials = { from: "file", file: "/etc/forge.env" };
+      }),
+    "monitoring.externalRegistries[0].cleanUp: ",
+    "no probe in the cluster verifies forge",
+  ],
+  [
+    "a clean-up whose CronJob would have too long a name",
+    (site) =>
+      withCleanUp(site, (registry, probe) => {
+        registry.name = "a".repeat(44);
+        probe.service = registry.name;
+      }),
+    "monitoring.externalRegistries[0].cleanUp: ",
+    "allowed are at most 52 characters",
+  ],
+  [
+    "a clean-up that is called like a probe",
+    (site) =>
+      withCleanUp(site, (_, probe) => {
+        probe.name = "forge-clean-up";
+      }),
+    "monitoring.externalRegistries[0].cleanUp: ",
+    "its CronJob is called forge-clean-up, and so is a probe",
+  ],
+  [
+    "a clean-up with the account of the probe",
+    (site) =>
+      withCleanUp(site, (registry) => {
+        registry.cleanUp.credentials.secret = "forge-probe";
+      }),
+    "monitoring.externalRegistries[0].cleanUp: ",
+    "the Secret forge-probe is the probe's",
+  ],
+  [
+    "a clean-up with an account on a host",
+    (site) =>
+      withCleanUp(site, (registry) => {
+        registry.cleanUp.credentials = { from: "file", file: "/etc/forge.env" };
+      }),
+    "monitoring.externalRegistries[0].cleanUp.credentials",
+    'from an "existing-secret" or from "variables"',
+  ],
+  [
+    "a clean-up without a volume for its journal",
+    (site) =>
+      withCleanUp(site, (registry) => {
+        delete registry.cleanUp.journalClaim;
+      }),
+    "monitoring.externalRegistries[0].cleanUp.journalClaim: ",
+    "a DNS label",
+  ],
+  [
+    "a clean-up at no time of day",
+    (site) =>
+      withCleanUp(site, (registry) => {
+        registry.cleanUp.schedule.at = "3am";
+      }),
+    "monitoring.externalRegistries[0].cleanUp.schedule.at: ",
+    'from "00:00" to "23:59"',
+  ],
+  [
+    "a clean-up that keeps nothing by a rule",
+    (site) =>
+      withCleanUp(site, (registry) => {
+        registry.cleanUp.retention.rules = [];
+      }),
+    "monitoring.externalRegistries[0].cleanUp.retention.rules: ",
+    "at least one rule",
+  ],
+  [
+    "a clean-up that does not wait for what its own cluster reports",
+    (site) =>
+      withCleanUp(site, (registry, probe) => {
+        registry.cleanUp.retention.protectInUse = { clusters: ["another"], maximumAgeHours: 24 };
+        probe.workloads = true;
+      }),
+    "monitoring.externalRegistries[0].cleanUp: ",
+    'does not name "cluster"',
   ],
   [
     "an external registry that is called like a service",

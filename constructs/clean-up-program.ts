@@ -1,0 +1,12 @@
+import { bundle } from "../hosts/bundle";
+import { fitting } from "./probe-program";
+
+/** Relative to the checkout. */
+const ENTRY = "cli/clean-up.ts";
+
+/**
+ * The program of the clean-up's CronJob, `clean-up.mjs`.
+ *
+ * @throws Error where it cannot be bundled, or would not fit beside the rest of a ConfigMap
+ */
+export const cleanUpProgram = (): string => fitting(bundle(ENTRY), ENTRY);

@@ -1,0 +1,119 @@
+import { CLEAN_UP_JOB } from "../../monitoring/metrics";
+import { readCertificates } from "../oci/certificates";
+import { RegistryClient } from "../oci/client";
+import { RegistryError } from "../oci/errors";
+import { Transport } from "../oci/http";
+import { PUSH_TIMEOUT, PushFailed, Pushgateway } from "../probe/pushgateway";
+import { readJournal } from "../remote/journal";
+import { PackageListing } from "../remote/package-listing";
+import { applyRemotePrune, type RemotePruneReport } from "../remote/prune";
+import { remoteOutcome, remotePruneTable, remoteUndoTable } from "../remote/prune-table";
+import { undoRemotePrune } from "../remote/undo";
+import { StorageRefusal } from "../storage/refusal";
+import { RegistryWriter } from "../storage/registry-writer";
+import { type CleanUpSettings, cleanUpSettings } from "./environment";
+import { isDone, pushOf } from "./samples";
+
+/** Takes a line for the log; no secret is in it. */
+type Log = (line: string) => void;
+
+/** What asks the registry and what changes it, for one run. */
+async function withRegistry<T>(
+  { registry, credentials, rate, caFile }: CleanUpSettings,
+  act: (client: RegistryClient, writer: RegistryWriter, listing: PackageListing) => Promise<T>,
+): Promise<T> {
+  const ca = caFile === null ? undefined : readCertificates(caFile);
+  const access = { url: registry, credentials, rate: rate ?? undefined, ca };
+  const [client, writer, listing] = [
+    new RegistryClient(access),
+    new RegistryWriter(access),
+    new PackageListing(access),
+  ];
+  try {
+    return await act(client, writer, listing);
+  } finally {
+    await Promise.all([client.close(), writer.close(), listing.close()]);
+  }
+}
+
+/** Says what goes and why before anything does, and what came of it. */
+function remove(settings: CleanUpSettings, out: Log): Promise<RemotePruneReport> {
+  const { policy, repositories, journals } = settings;
+  const tell = (lines: readonly string[]) => {
+    for (const line of lines) out(line);
+  };
+  return withRegistry(settings, async (client, writer, listing) => {
+    const scope = { policy, now: Date.now(), repositories, listing, journals };
+    const onPlan = (plan: RemotePruneReport) => tell(remotePruneTable(plan));
+    const report = await applyRemotePrune(client, { ...scope, writer, onPlan });
+    tell(remoteOutcome(report));
+    return report;
+  });
+}
+
+async function push({ pushgateway, instance, cluster }: CleanUpSettings, ended: Parameters<typeof pushOf>[0]) {
+  const transport = new Transport({ timeout: PUSH_TIMEOUT * 1000 });
+  try {
+    const key = { job: CLEAN_UP_JOB, instance, ...(cluster === null ? {} : { cluster }) };
+    await new Pushgateway(pushgateway, transport).push(key, pushOf(ended));
+  } finally {
+    await transport.close();
+  }
+}
+
+/** Removes what the policy does not keep, and tells the Pushgateway how that went, also where it did not. */
+async function cleanUpRegistry(settings: CleanUpSettings, out: Log, err: Log): Promise<0 | 1 | 2> {
+  const started = performance.now();
+  let report: RemotePruneReport | null = null;
+  try {
+    report = await remove(settings, out);
+  } catch (error) {
+    // First of all: the Pushgateway may not be there either.
+    err(lineOf(error));
+  } finally {
+    const duration = (performance.now() - started) / 1000;
+    await push(settings, { report, duration, at: Math.round(Date.now() / 1000) });
+  }
+  if (report === null) return 2;
+  return isDone(report) ? 0 : 1;
+}
+
+async function undoCleanUp(settings: CleanUpSettings, folder: string, out: Log): Promise<0 | 1> {
+  const journal = readJournal(folder);
+  const { origin } = settings.registry;
+  if (journal.registry !== origin)
+    throw new RegistryError(
+      "bad-input",
+      `the journal ${folder} is of ${journal.registry}, not of ${origin}`,
+      "give a journal of this registry",
+    );
+  const report = await withRegistry(settings, (client, writer) => undoRemotePrune(client, writer, folder, journal));
+  for (const line of remoteUndoTable(report)) out(line);
+  return report.problems.length + report.left.length > 0 ? 1 : 0;
+}
+
+/**
+ * One run of the clean-up of a registry over HTTP, configured by the environment.
+ *
+ * @param environment see CLEAN_UP_VARIABLES
+ * @param err takes the one line that says why the run could not do its work
+ * @returns the exit code: 0 when all was done, 1 when something remains, 2 when it refused or could not
+ */
+export async function cleanUp(environment: NodeJS.ProcessEnv, out: Log, err: Log): Promise<0 | 1 | 2> {
+  try {
+    const settings = cleanUpSettings(environment);
+    return settings.undo === null
+      ? await cleanUpRegistry(settings, out, err)
+      : await undoCleanUp(settings, settings.undo, out);
+  } catch (error) {
+    err(lineOf(error));
+    return 2;
+  }
+}
+
+/** Why a run could not do its work. @throws what is a fault of ours */
+function lineOf(error: unknown): string {
+  if (error instanceof RegistryError || error instanceof StorageRefusal) return `${error.message}; ${error.hint}`;
+  if (error instanceof PushFailed) return `${error.message}; check PUSHGATEWAY and that it runs`;
+  throw error;
+}
