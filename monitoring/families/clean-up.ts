@@ -3,20 +3,21 @@ import { type CleanedUp, cleanUps, type MonitoredSite, serviceInstance } from ".
 import { type Alert, clusterLabel, type Family, HOUR } from "../alert";
 import { CLEAN_UP_JOB, type CleanUpMetricName } from "../metrics";
 import { lastKnown, selector } from "../promql";
-import { REGISTRY } from "../watched";
+
+/** What one report is about: of the cluster the selector says enough. */
+const REPORT = "job, instance";
 
 const LAST_SUCCESS = "registry_clean_up_last_success_timestamp_seconds";
 
 const alertsAbout = (site: MonitoredSite, { service, cleanUp, probe }: CleanedUp): Alert[] => {
   const labels = { ...clusterLabel(site), job: CLEAN_UP_JOB, instance: serviceInstance(site, service) };
-  const last = (metric: CleanUpMetricName, of: "min" | "max") =>
-    lastKnown((over) => `${of} by (${REGISTRY}) (${over(selector(metric, labels))})`);
+  const of = (metric: CleanUpMetricName) => selector(metric, labels);
   const age = allowedAge([cleanUp.schedule]);
   const about = [{ kind: "clean-up", service, probe } as const];
   const failed: Alert = {
     name: "RegistryCleanUpFailed",
     severity: "warning",
-    expr: `${last("registry_clean_up_success", "min")} == 0`,
+    expr: `${lastKnown((over) => `min by (${REPORT}) (${over(of("registry_clean_up_success"))})`)} == 0`,
     after: 0,
     summary: "The clean-up of a registry refused, failed or left something broken",
     description:
@@ -30,7 +31,8 @@ const alertsAbout = (site: MonitoredSite, { service, cleanUp, probe }: CleanedUp
     {
       name: "RegistryCleanUpStale",
       severity: "warning",
-      expr: `time() - ${last(LAST_SUCCESS, "max")} > ${age}`,
+      // A Pushgateway that forgot it is told by the next run.
+      expr: `time() - max by (${REPORT}) (last_over_time(${of(LAST_SUCCESS)}[1d])) > ${age}`,
       after: HOUR,
       summary: "A registry was not cleaned up for longer than its schedule allows",
       description:
@@ -40,7 +42,7 @@ const alertsAbout = (site: MonitoredSite, { service, cleanUp, probe }: CleanedUp
     {
       name: "RegistryCleanUpAbsent",
       severity: "warning",
-      expr: `absent(${selector("registry_clean_up_last_run_timestamp_seconds", labels)})`,
+      expr: `absent(${of("registry_clean_up_last_run_timestamp_seconds")})`,
       // The first run is as far away as the schedule says.
       after: age,
       summary: "The clean-up of a registry does not report",

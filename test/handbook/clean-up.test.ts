@@ -46,7 +46,9 @@ it("says in the catalog when it runs, or that it does not", () => {
 });
 
 it("says how soon a weekly one that does not run is told", () => {
-  expect(pagesOf(runs).get("services.md")).toMatch(/RegistryCleanUpStale\S+ \| warning \| 11580 min \| the last success/);
+  expect(pagesOf(runs).get("services.md")).toMatch(
+    /RegistryCleanUpStale\S+ \| warning \| 11580 min \| the last success/,
+  );
 });
 
 it("has its account among those that are renewed", () => {

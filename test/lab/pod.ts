@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KubernetesObject } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
@@ -51,11 +51,13 @@ const fieldOf = (metadata: Json, path: string): string => {
  * @param pod a pod or the template of one: metadata and spec
  * @param objects what it refers to
  * @param kubelet default: none, and the pod gets no token
+ * @param claims folders of PersistentVolumeClaims, by name, which outlive the pod; default: none
  */
 export const preparePod = (
   { metadata, spec }: Json,
   objects: readonly KubernetesObject[],
   kubelet?: Kubelet,
+  claims: Readonly<Record<string, string>> = {},
 ): LabPod => {
   const [container] = spec.containers;
   const folder = temporaryFolder("pod");
@@ -63,6 +65,16 @@ export const preparePod = (
   chmodSync(folder, 0o755);
   const mounts: [path: string, folder: string][] = container.volumeMounts.map(({ name, mountPath }: Json) => {
     const volume = spec.volumes.find((each: Json) => each.name === name);
+    const claim = volume.persistentVolumeClaim?.claimName;
+    if (claim !== undefined) {
+      const claimed = claims[claim];
+      if (claimed === undefined)
+        throw new Error(`the pod refers to PersistentVolumeClaim ${claim}, which is not there`);
+      // What a kubelet does for fsGroup.
+      if (process.getuid?.() === 0) chownSync(claimed, 0, spec.securityContext.fsGroup);
+      chmodSync(claimed, 0o2770);
+      return [mountPath, claimed];
+    }
     const mounted = join(folder, name);
     mkdirSync(mounted);
     for (const [file, text] of Object.entries(named(objects, "ConfigMap", volume.configMap.name).data))
