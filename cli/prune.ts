@@ -16,8 +16,8 @@ import { applyPrune, type PruneReport, planPrune } from "../registry/storage/pru
 import { pruneTable } from "../registry/storage/prune-table";
 import { StorageRefusal } from "../registry/storage/refusal";
 import { requireSameRegistry } from "../registry/storage/same-registry";
-import { commandLine } from "../registry/storage/shell-word";
 import type { RetentionPolicy, RetentionRule } from "../site/retention";
+import { commandLine } from "../text/shell-word";
 import { type AccessOptions, accessTo, addAccessOptions, repositories } from "./access";
 import { print, printJson } from "./output";
 

@@ -57,6 +57,7 @@ const namedIn = (file: string): string[] =>
 /** The programs that are bundled for a host or the cluster: their entries are named, not imported. */
 const BUNDLED: Record<string, string> = {
   "constructs/probe-program.ts": "cli/probe",
+  "constructs/clean-up-program.ts": "cli/clean-up",
   "hosts/probe.ts": "cli/probe",
   "hosts/warden-program.ts": "cli/maintenance",
 };
@@ -91,6 +92,7 @@ const WITHIN_REGISTRY: Record<string, string[]> = {
   storage: ["report", "in-use"],
   remote: ["report", "in-use", "storage"],
   probe: ["report", "in-use", "workloads"],
+  "clean-up": ["storage", "remote", "probe"],
 };
 
 const existing = (folder: string): boolean => readdirSync(root).includes(folder);

@@ -3,6 +3,7 @@ import { readCertificates } from "../oci/certificates";
 import { RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
 import { Transport } from "../oci/http";
+import { RegistryWriter } from "../oci/push";
 import { PUSH_TIMEOUT, PushFailed, Pushgateway } from "../probe/pushgateway";
 import { readJournal } from "../remote/journal";
 import { PackageListing } from "../remote/package-listing";
@@ -10,7 +11,6 @@ import { applyRemotePrune, type RemotePruneReport } from "../remote/prune";
 import { remoteOutcome, remotePruneTable, remoteUndoTable } from "../remote/prune-table";
 import { undoRemotePrune } from "../remote/undo";
 import { StorageRefusal } from "../storage/refusal";
-import { RegistryWriter } from "../storage/registry-writer";
 import { type CleanUpSettings, cleanUpSettings } from "./environment";
 import { isDone, pushOf } from "./samples";
 

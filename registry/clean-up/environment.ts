@@ -1,8 +1,8 @@
 import type { RetentionPolicy } from "../../site/retention";
-import { parsePushgateway, Variables } from "../environment";
 import type { Credentials } from "../oci/credentials";
 import { RegistryError } from "../oci/errors";
 import { isRepository, parseRegistry } from "../oci/reference";
+import { parsePushgateway, Variables } from "../probe/variables";
 import { parsePolicy } from "../storage/policy";
 
 /** What one run of the clean-up does. */

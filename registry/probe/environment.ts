@@ -1,4 +1,3 @@
-import { parsePushgateway, Variables } from "../environment";
 import { BLOB_CHECKS, type BlobCheck } from "../oci/blob-check";
 import { DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT } from "../oci/client";
 import type { Credentials } from "../oci/credentials";
@@ -9,6 +8,7 @@ import { ROLES, type Role } from "../oci/repository";
 import type { Shard } from "../oci/walk";
 import { isRegistryName, registryNames } from "../workloads/image-reference";
 import type { ClusterAccess } from "./cluster";
+import { parsePushgateway, Variables } from "./variables";
 
 /** What one run of the probe does. */
 export interface ProbeSettings {

@@ -1,6 +1,5 @@
 import { columns } from "../../text/columns";
 import { plural } from "../../text/plural";
-import { commandLine } from "../../text/shell-word";
 import { shortDigest } from "../report/names";
 import { formatBytes } from "../report/table";
 import { doubtLine, inUseLines, runsIn } from "../storage/prune-table";

@@ -7,7 +7,7 @@ import { documentsOf } from "../../handbook/handbook";
 import { publishReport } from "../../registry/in-use/publish";
 import { RegistryClient } from "../../registry/oci/client";
 import type { Digest } from "../../registry/oci/digest";
-import { RegistryWriter } from "../../registry/storage/registry-writer";
+import { RegistryWriter } from "../../registry/oci/push";
 import { parseSite } from "../../site/load";
 import type { ClusterSite } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";

@@ -1,4 +1,4 @@
-import type { Credentials } from "./oci/credentials";
+import type { Credentials } from "../oci/credentials";
 
 const LARGEST = 1_000_000;
 
