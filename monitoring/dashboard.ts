@@ -25,7 +25,7 @@ import { PanelBuilder as StatBuilder } from "@grafana/grafana-foundation-sdk/sta
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { PanelBuilder as TimeseriesBuilder } from "@grafana/grafana-foundation-sdk/timeseries";
 import { DASHBOARD } from "./dashboard-identity";
-import type { HostMetricName, MaintenanceMetricName, MetricName } from "./metrics";
+import type { CleanUpMetricName, HostMetricName, MaintenanceMetricName, MetricName } from "./metrics";
 
 /** A query of ours: what it asks and what its lines are called are always said. */
 export type Query = Dataquery & Required<Pick<Dataquery, "refId" | "expr" | "legendFormat">>;
@@ -57,14 +57,16 @@ interface View {
 
 const SOURCE = { type: "prometheus", uid: "${source}" };
 
+type OfRegistry = MetricName | MaintenanceMetricName | CleanUpMetricName;
+
 /** The series of the registries that are selected at the top of the dashboard. */
-const chosen = (metric: MetricName | MaintenanceMetricName): string => `${metric}{instance=~"$instance"}`;
+const chosen = (metric: OfRegistry): string => `${metric}{instance=~"$instance"}`;
 
 /** Of all shards of a registry, the one that is furthest behind; in milliseconds, as Grafana reads a time. */
 const since = (metric: MetricName): string => `1000 * min by (instance) (${chosen(metric)})`;
 
 /** Of all shards of a registry, the one that says the least good. */
-const least = (metric: MetricName | MaintenanceMetricName): string => `min by (instance) (${chosen(metric)})`;
+const least = (metric: OfRegistry): string => `min by (instance) (${chosen(metric)})`;
 
 /** Of each task of the maintenance, whatever pod its report came through. */
 const ofTask = (metric: MaintenanceMetricName): string => `max by (instance, task) (${chosen(metric)})`;
@@ -220,6 +222,48 @@ const LAST_RUNS: readonly { readonly title: string; readonly expr: string; reado
   { title: "requests", expr: total("registry_manifest_integrity_run_requests"), unit: "short" },
   { title: "bytes", expr: total("registry_manifest_integrity_run_bytes"), unit: "bytes" },
 ];
+
+/** Images that run and cannot be pulled again. */
+const LOST = `${"registry_workload_images" satisfies MetricName}{instance=~"$instance",state=~"broken|missing"}`;
+
+/** Whether what runs in a cluster can be pulled again, and is kept. */
+const WORKLOADS: readonly View[] = [
+  {
+    title: "Can be pulled again?",
+    description:
+      "Images that run in the cluster and that the registry does not have, or not whole. A registry whose probe does not look at workloads is missing here.",
+    queries: [{ expr: `sum by (instance) (${LOST})`, legend: INSTANCE }],
+    unit: "none",
+    thresholds: bad(1),
+    words: { "0": "yes" },
+  },
+  {
+    title: "Is all known that runs?",
+    description: "Whether the last run learned of every image that runs, and reported it where it may.",
+    queries: [{ expr: least("registry_workload_known"), legend: INSTANCE }],
+    unit: "none",
+    thresholds: good(1),
+    words: { "0": "no", "1": "yes" },
+  },
+  {
+    title: "Clean-up over HTTP",
+    description: "Whether the last one did all of its work. One that does not know what runs refuses.",
+    queries: [{ expr: least("registry_clean_up_success"), legend: INSTANCE }],
+    unit: "none",
+    thresholds: good(1),
+    words: { "0": "failed", "1": "done" },
+  },
+];
+
+const IMAGES_THAT_RUN: View = {
+  title: "Images that run",
+  description:
+    "intact: whole in the registry. missing or broken: the next start on another node fails. unknown: not verified.",
+  queries: [
+    { expr: `sum by (instance, state) (${chosen("registry_workload_images")})`, legend: `${INSTANCE} {{state}}` },
+  ],
+  unit: "short",
+};
 
 /** Whether the storage stays small and whole by itself. */
 const MAINTENANCE: readonly View[] = [
@@ -377,16 +421,19 @@ const lastRuns = (y: number): TableBuilder => {
 };
 
 const panels = (): Panel[] => {
-  const inOneRow = (views: readonly View[], y: number) =>
-    views.map((view, index) => stat(view, { x: (index * WIDTH) / views.length, y, w: WIDTH / views.length, h: 5 }));
+  const inOneRow = (views: readonly View[], y: number, width = WIDTH) =>
+    views.map((view, index) => stat(view, { x: (index * width) / views.length, y, w: width / views.length, h: 5 }));
   const history = HISTORY.map((view, index) =>
     timeseries(view, { x: (index % 2) * (WIDTH / 2), y: 5 + Math.floor(index / 2) * 8, w: WIDTH / 2, h: 8 }),
   );
-  const maintenance = 5 + Math.ceil(HISTORY.length / 2) * 8;
+  const workloads = 5 + Math.ceil(HISTORY.length / 2) * 8;
+  const maintenance = workloads + 5;
   return (
     [
       ...inOneRow(ANSWERS, 0),
       ...history,
+      ...inOneRow(WORKLOADS, workloads, WIDTH / 2),
+      timeseries(IMAGES_THAT_RUN, { x: WIDTH / 2, y: workloads, w: WIDTH / 2, h: 5 }),
       ...inOneRow(MAINTENANCE, maintenance),
       ...inOneRow(HOSTS, maintenance + 5),
       lastRuns(maintenance + 10),

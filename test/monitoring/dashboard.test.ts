@@ -1,29 +1,44 @@
 import { type Dashboard, integrityDashboard } from "../../monitoring/dashboard";
-import { HOST_METRICS, MAINTENANCE_METRICS, METRICS } from "../../monitoring/metrics";
+import { CLEAN_UP_METRICS, HOST_METRICS, MAINTENANCE_METRICS, METRICS } from "../../monitoring/metrics";
 import { metricsOf, syntaxError } from "../../monitoring/promql";
+import { IMAGE_STATES } from "../../registry/oci/images";
 
 const dashboard: Dashboard = integrityDashboard();
+const EXPORTED = { ...METRICS, ...MAINTENANCE_METRICS, ...CLEAN_UP_METRICS, ...HOST_METRICS };
 const expressions = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
 
 it("asks only PromQL of metrics that are exported", () => {
   expect(expressions.length).toBeGreaterThanOrEqual(dashboard.panels.length);
   for (const expression of expressions) expect(syntaxError(expression)).toBeUndefined();
-  expect(
-    expressions
-      .flatMap(metricsOf)
-      .filter((metric) => !(metric in METRICS || metric in MAINTENANCE_METRICS || metric in HOST_METRICS)),
-  ).toEqual([]);
+  expect(expressions.flatMap(metricsOf).filter((metric) => !(metric in EXPORTED))).toEqual([]);
 });
 
 it("shows the chosen registries only, in every panel about registries", () => {
   for (const expression of expressions.filter((each) => !metricsOf(each).some((metric) => metric in HOST_METRICS)))
-    expect(expression.match(/\{instance=~"\$instance"\}/g)).toHaveLength(metricsOf(expression).length);
+    expect(expression.match(/\{instance=~"\$instance"[,}]/g)).toHaveLength(metricsOf(expression).length);
 });
 
 it("begins with whether all is intact, and explains every panel", () => {
   expect(dashboard.panels[0]).toMatchObject({ type: "stat", title: "Intact?" });
   for (const { title, description } of dashboard.panels)
     expect({ title, description }).not.toMatchObject({ description: "" });
+});
+
+it("has a row of what runs: whether it can be pulled again, and every state of its images", () => {
+  const row = dashboard.panels.filter(({ targets }) =>
+    targets.some(({ expr }) => /registry_(workload|clean_up)_/.test(expr)),
+  );
+  expect(row.map(({ title, type }) => [title, type])).toEqual([
+    ["Can be pulled again?", "stat"],
+    ["Is all known that runs?", "stat"],
+    ["Clean-up over HTTP", "stat"],
+    ["Images that run", "timeseries"],
+  ]);
+  expect(new Set(row.map(({ gridPos: { y } }) => y)).size).toBe(1);
+  const [lost] = row.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+  const states = /state=~"([^"]*)"/.exec(lost ?? "")?.[1]?.split("|");
+  expect(states).toEqual(["broken", "missing"]);
+  for (const state of states ?? []) expect(IMAGE_STATES).toContain(state);
 });
 
 it("has a row of the maintenance", () => {
