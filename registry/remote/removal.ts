@@ -135,7 +135,7 @@ export class RepositoryRemoval {
   async look(): Promise<void> {
     const { remote } = this.planned;
     let look = await remote.look();
-    if (look.unread.size > 0) look = await this.#mend(look);
+    if (look.unread.size > 0) look = await this.#restoreUnread(look);
     const before = this.#tags;
     this.#tags = look.tags;
     for (const [tag, digest] of before) if (!look.tags.has(tag)) await this.#miss(tag, digest);
@@ -185,7 +185,7 @@ export class RepositoryRemoval {
   }
 
   /** Puts back what tags need that are listed and lead nowhere: they came while their manifests were removed. */
-  async #mend(look: RepositoryState): Promise<RepositoryState> {
+  async #restoreUnread(look: RepositoryState): Promise<RepositoryState> {
     const { remote } = this.planned;
     const tags = new Map(look.tags);
     for (const tag of look.unread.keys()) {
