@@ -94,7 +94,10 @@ export function workloadsCommand(): Command {
   const command = new Command("workloads")
     .description("verify that what runs in a cluster can be pulled again from a registry")
     .argument("<registry>", "http(s)://host[:port] or host:port")
-    .argument("[source]", 'where pods and CronJobs come from: "-" is standard input (default: the cluster, by kubectl)')
+    .argument(
+      "[source]",
+      'where workloads come from: "-" is standard input (default: pods and CronJobs of the cluster, by kubectl)',
+    )
     .option("--kubeconfig <file>", "of the cluster (default: as kubectl has it)")
     .option("--context <name>", "of the kubeconfig (default: the current one)")
     .option(
@@ -110,6 +113,7 @@ export function workloadsCommand(): Command {
 Examples:
   warden workloads https://registry.example.org                                  the cluster of the kubeconfig; exit code 1 when something cannot be pulled again
   kubectl get pods,cronjobs -A -o json | warden workloads registry.example.org -   without any access of its own to the cluster
+  kubectl get pods,cronjobs,deployments,statefulsets,daemonsets,replicasets -A -o json | warden workloads registry.example.org -   what is scaled down too, and what a rollback would start
   warden workloads 127.0.0.1:5000 --name registry.example.org                    the registry by another way than its clients'`,
     )
     .action(run);

@@ -2,9 +2,9 @@ import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
 import { type ImageReference, parseImageId, parseImageReference } from "./image-reference";
 
-/** A container of a pod, or of the template of a CronJob. */
+/** A container of a pod, or of a template of pods. */
 export interface Container {
-  /** Who needs it: `default/web-7c9f`, or `cronjob default/backup`. */
+  /** Who needs it: `default/web-7c9f`, `cronjob default/backup`, `deployment default/web`. */
   workload: string;
   image: string;
   /** As the node tells it; null where it has not started one, and of a template. */
@@ -46,7 +46,16 @@ const LISTS = [
 /** It has ended, and is never started again. */
 const ENDED: readonly unknown[] = ["Succeeded", "Failed"];
 
-/** What came is no list of pods or CronJobs. */
+/** Where what makes pods has its template. Scaled down, or suspended, it has no pod that would name its images. */
+const TEMPLATES: ReadonlyMap<string, readonly string[]> = new Map([
+  ["CronJob", ["jobTemplate", "spec", "template", "spec"]],
+  ["DaemonSet", ["template", "spec"]],
+  ["Deployment", ["template", "spec"]],
+  ["ReplicaSet", ["template", "spec"]],
+  ["StatefulSet", ["template", "spec"]],
+]);
+
+/** What came is no list of pods, or of what makes them. */
 export class NoWorkloads extends Error {
   override readonly name = "NoWorkloads";
 }
@@ -87,32 +96,25 @@ function containersIn(object: unknown, kind: unknown): Container[] | null {
   if (!isJson(object)) return null;
   const name = nameOf(object.metadata);
   if (name === null) return null;
-  switch (object.kind ?? kind) {
-    case "Pod":
-      if (isJson(object.status) && ENDED.includes(object.status.phase)) return [];
-      return containersOf(name, object.spec, object.status);
-    case "CronJob": {
-      const steps = ["jobTemplate", "spec", "template", "spec"];
-      const spec = steps.reduce<unknown>((at, step) => (isJson(at) ? at[step] : undefined), object.spec);
-      return containersOf(`cronjob ${name}`, spec, undefined);
-    }
-    default:
-      return null;
+  const of = String(object.kind ?? kind);
+  if (of === "Pod") {
+    if (isJson(object.status) && ENDED.includes(object.status.phase)) return [];
+    return containersOf(name, object.spec, object.status);
   }
+  const spec = TEMPLATES.get(of)?.reduce<unknown>((at, step) => (isJson(at) ? at[step] : undefined), object.spec);
+  return containersOf(`${of.toLowerCase()} ${name}`, spec, undefined);
 }
 
-/** The kind of what a list holds, where its items do not say: the API's own lists. */
-const KINDS: Readonly<Record<string, string>> = { PodList: "Pod", CronJobList: "CronJob" };
-
 /**
- * Reads pods and CronJobs, as the API or `kubectl get --output json` lists them.
+ * Reads pods and what makes them, as the API or `kubectl get --output json` lists them. The items of the API's own lists do
+ * not say what they are: a PodList does.
  *
  * @throws NoWorkloads where it is no list of them
  */
 export function readWorkloads(list: unknown): Workloads {
   const items = isJson(list) ? list.items : undefined;
   if (!isJson(list) || !Array.isArray(items)) throw new NoWorkloads("it is no list of pods");
-  const read = items.map((item) => containersIn(item, KINDS[String(list.kind)]));
+  const read = items.map((item) => containersIn(item, String(list.kind).replace(/List$/, "")));
   return {
     containers: read.flatMap((containers) => containers ?? []),
     unreadable: read.filter((containers) => containers === null).length,

@@ -70,6 +70,28 @@ test("init and ephemeral containers count, in every pod that has not ended", () 
   for (const phase of ["Succeeded", "Failed"]) expect(imagesOf(pod("job", [[`${HOST}/app`]], { phase }))).toEqual([]);
 });
 
+const scaled = (kind: string, name: string, image: string, replicas = 0) => ({
+  kind,
+  metadata: { namespace: "default", name },
+  spec: { replicas, template: { spec: { containers: [{ name: "c", image }] } } },
+});
+
+test.each(["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"])(
+  "a %s names its images although it has no pod, in its own list too",
+  (kind) => {
+    const object = scaled(kind, "web", `${HOST}/app:v1`);
+    const named = [{ tag: "v1", running: null, workloads: [`${kind.toLowerCase()} default/web`] }];
+    expect(imagesOf(object)).toMatchObject(named);
+    const { kind: _, ...bare } = object;
+    expect(imagesFrom(readWorkloads({ kind: `${kind}List`, items: [bare] }), [HOST])).toMatchObject(named);
+  },
+);
+
+test("of a suspended CronJob the images count as of any other", () => {
+  const job = cronJob("backup", `${HOST}/backup`);
+  expect(imagesOf({ ...job, spec: { ...job.spec, suspend: true } })).toMatchObject([{ repository: "backup" }]);
+});
+
 test("a node that names no manifest is told as it is", () => {
   expect(imagesOf(pod("web", [[`${HOST}/app`, `docker://${CONFIG}`]]))).toMatchObject([
     { running: null, imageId: CONFIG },
@@ -100,6 +122,8 @@ test.each<[what: string, object: unknown]>([
   ["an image that is no text", { ...pod("a", []), spec: { containers: [{ name: "c", image: { toString: 1 } }] } }],
   ["statuses that are no list", { ...pod("a", [["nginx"]]), status: { containerStatuses: "all" } }],
   ["another kind", { ...pod("a", []), kind: "Secret" }],
+  ["no kind that makes pods", { ...scaled("Service", "a", "x"), kind: "constructor" }],
+  ["a Deployment without a template", { ...scaled("Deployment", "a", "x"), spec: {} }],
   ["a CronJob without a template", { ...cronJob("a", "x"), spec: { jobTemplate: null } }],
 ])("an object with %s is counted, and hides no other", (_, object) => {
   const workloads = readWorkloads(list(object, pod("web", [[`${HOST}/app`]])));
