@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -241,6 +242,34 @@ describeWith(
       expect([asked.code, asked.err]).toEqual([0, ""]);
       expect(asked.out).toMatch(/^intact +app:latest +sha256:\w{12} \(the tag has moved\) +default\/web$/m);
       expect(asked.out).toMatch(/^intact +tools:v1 +- +cronjob default\/backup, default\/web$/m);
+    });
+
+    test("what is scaled down is none of the probe's, and is read from what kubectl prints", async () => {
+      const scaledDown = (image: string) => ({
+        replicas: 0,
+        selector: { matchLabels: { app: "idle" } },
+        template: { metadata: { labels: { app: "idle" } }, spec: { containers: [{ name: "idle", image }] } },
+      });
+      const apps = "/apis/apps/v1/namespaces/default";
+      await api("POST", `${apps}/deployments`, { metadata: { name: "idle" }, spec: scaledDown(`${host}/app:v2`) });
+      await api("POST", `${apps}/statefulsets`, {
+        metadata: { name: "idle" },
+        spec: { ...scaledDown(`${host}/app:never`), serviceName: "idle" },
+      });
+      const before = await run();
+      expect(before.images).toMatchObject({ intact: 3, missing: 0 });
+      const listed = execFileSync(
+        kubectl.command[0],
+        ["--kubeconfig", cluster.kubeconfig, "get", "pods,deployments,statefulsets", "-A", "-o", "json"],
+        { encoding: "buffer" },
+      );
+      const stdin = jest.spyOn(process, "stdin", "get").mockReturnValue(Readable.from([listed]) as never);
+      const told = await runWarden("workloads", monitored.registry.url, "-", "--name", host, ...access());
+      stdin.mockRestore();
+      expect(told.code).toBe(1);
+      expect(told.out).toMatch(/^intact +app:v2 +- +deployment default\/idle$/m);
+      expect(told.out).toMatch(/^missing +app:never +- +statefulset default\/idle$/m);
+      for (const kind of ["deployments", "statefulsets"]) await api("DELETE", `${apps}/${kind}/idle`);
     });
 
     test("unprotected, a plan names what runs before it goes", async () => {
