@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { RegistryClient } from "../registry/oci/client";
+import { DEFAULT_CONCURRENCY, RegistryClient } from "../registry/oci/client";
+import { Gate } from "../registry/oci/gate";
 import { RegistryWriter } from "../registry/oci/push";
 import { parseRegistry } from "../registry/oci/reference";
 import { readJournal } from "../registry/remote/journal";
@@ -20,6 +21,7 @@ import type { RetentionPolicy, RetentionRule } from "../site/retention";
 import { commandLine } from "../text/shell-word";
 import { type AccessOptions, accessTo, addAccessOptions, repositories } from "./access";
 import { print, printJson } from "./output";
+import type { SiteRegistry } from "./site-registry";
 
 interface PruneOptions extends AccessOptions {
   keepNewest?: number;
@@ -32,6 +34,7 @@ interface PruneOptions extends AccessOptions {
   repository: string[];
   journal?: string;
   undo?: string;
+  site?: string;
   exitCode?: true;
   json?: true;
 }
@@ -46,11 +49,18 @@ function count(text: string): number {
 const OF_STORAGE = { registry: "--registry", offline: "--offline" } as const;
 const OF_REGISTRY = { repository: "--repository", journal: "--journal" } as const;
 
-function refuseConflicts(command: Command, kind: "storage" | "registry", options: PruneOptions): void {
+function refuseConflicts(
+  command: Command,
+  kind: "storage" | "registry",
+  options: PruneOptions,
+  hasPolicy: boolean,
+): void {
   const { keepNewest, keep, policy, apply, registry, offline } = options;
-  if ((keepNewest === undefined) === (policy === undefined)) {
+  const given = [keepNewest, policy].filter((each) => each !== undefined).length;
+  if (given > 1 || (given === 0 && !hasPolicy)) {
     command.error("error: give either --keep-newest or --policy");
   }
+  if (given === 0 && keep.length > 0) command.error("error: --keep belongs to --keep-newest");
   if (policy !== undefined && keep.length > 0) {
     command.error("error: --keep belongs to --keep-newest: a policy file has its own patterns");
   }
@@ -69,12 +79,14 @@ function refuseConflicts(command: Command, kind: "storage" | "registry", options
 
 /**
  * Whether a target is a registry's storage or a registry. A url is a registry, and what has a slash or is a dot is a path;
- * a bare name is a registry where it looks like a host, unless there is something of that name.
+ * a bare name is a registry where it looks like a host, unless there is something of that name, and one of the site where
+ * there is nothing of that name.
  */
-function kindOf(target: string, command: Command): "storage" | "registry" {
+function kindOf(target: string, command: Command): "storage" | "registry" | "site" {
   if (/^https?:\/\//i.test(target)) return "registry";
   if (target.includes("/") || /^\.+$/.test(target)) return "storage";
   const isHost = /[.:]|^localhost$/.test(target);
+  if (!isHost && !existsSync(target)) return "site";
   if (isHost && existsSync(target)) {
     command.error(
       `error: ${target} may be a registry or the folder of that name: give https://${target} or ./${target}`,
@@ -130,12 +142,18 @@ function journalFolder({ XDG_STATE_HOME }: NodeJS.ProcessEnv): string {
   return join(XDG_STATE_HOME || join(homedir(), ".local/state"), "registry-warden/journal");
 }
 
+/** Access to a registry at one rate for whatever asks it. */
+async function pacedAccess(registry: string, options: PruneOptions) {
+  const access = await accessTo(parseRegistry(registry), options, process.env);
+  return { ...access, gate: new Gate({ concurrency: DEFAULT_CONCURRENCY, rate: access.rate }) };
+}
+
 async function pruneRemotely(
   registry: string,
   policy: RetentionPolicy,
   options: PruneOptions,
 ): Promise<RemotePruneReport> {
-  const access = await accessTo(parseRegistry(registry), options, process.env);
+  const access = await pacedAccess(registry, options);
   const client = new RegistryClient(access);
   const listing = new PackageListing(access);
   const writer = options.apply ? new RegistryWriter(access) : null;
@@ -152,7 +170,7 @@ async function pruneRemotely(
 
 async function undo(folder: string, options: PruneOptions): Promise<void> {
   const journal = readJournal(folder);
-  const access = await accessTo(parseRegistry(journal.registry), options, process.env);
+  const access = await pacedAccess(journal.registry, options);
   const [client, writer] = [new RegistryClient(access), new RegistryWriter(access)];
   try {
     const report = await undoRemotePrune(client, writer, folder, journal);
@@ -164,7 +182,29 @@ async function undo(folder: string, options: PruneOptions): Promise<void> {
   }
 }
 
-async function run(target: string | undefined, options: PruneOptions, command: Command): Promise<void> {
+/** What was asked for, else what the site keeps. */
+function policyOf(
+  { policy, keepNewest: newest, keep }: PruneOptions,
+  named: SiteRegistry | undefined,
+): RetentionPolicy {
+  if (policy !== undefined) return readPolicy(policy);
+  if (newest === undefined && named?.retention !== undefined) return named.retention;
+  return keepNewest(newest ?? 1, keep);
+}
+
+/** Asked as the probe of the site asks it, unless told otherwise. */
+function asSiteHas(options: PruneOptions, named: SiteRegistry | undefined): PruneOptions {
+  if (named === undefined) return options;
+  const repository = options.repository.length > 0 ? options.repository : [...named.repositories];
+  return { ...options, repository, rate: options.rate ?? named.rate };
+}
+
+async function run(
+  target: string | undefined,
+  options: PruneOptions,
+  command: Command,
+  bySite: RegistryBySite | undefined,
+): Promise<void> {
   if (options.undo !== undefined) {
     const { keepNewest, policy, apply: applied, registry, offline, journal, repository, keep } = options;
     const others = [target, keepNewest, policy, applied, registry, offline, journal, ...repository, ...keep];
@@ -173,14 +213,15 @@ async function run(target: string | undefined, options: PruneOptions, command: C
     return undo(options.undo, options);
   }
   if (target === undefined) return command.error("error: give a storage root or a registry, or --undo with a journal");
-  const kind = kindOf(target, command);
-  refuseConflicts(command, kind, options);
-  const policy = orderedBy(
-    options.order,
-    options.policy === undefined ? keepNewest(options.keepNewest ?? 1, options.keep) : readPolicy(options.policy),
-  );
+  const kindOfName = kindOf(target, command);
+  const named = kindOfName === "site" ? bySite?.(target, options.site, options.apply === true) : undefined;
+  if (options.site !== undefined && named === undefined)
+    command.error("error: --site is for a registry by its name in the site");
+  const kind = kindOfName === "registry" || named !== undefined ? "registry" : "storage";
+  refuseConflicts(command, kind, options, named?.retention !== undefined);
+  const policy = orderedBy(options.order, policyOf(options, named));
   if (kind === "registry") {
-    const report = await pruneRemotely(target, policy, options);
+    const report = await pruneRemotely(named?.url ?? target, policy, asSiteHas(options, named));
     if (options.json) await printJson(report);
     else print([...remotePruneTable(report), ...nextStep(report)]);
     const failed = report.problems.length + report.remaining.length > 0;
@@ -203,11 +244,21 @@ function isEmpty({ remove }: { remove: { tags: unknown[]; manifests: unknown[] }
   return remove.tags.length + remove.manifests.length === 0;
 }
 
-/** `warden prune`: removes the tags that a policy does not keep, and all that only they need, from a registry or its storage. */
-export function pruneCommand(): Command {
+/** Finds a registry by its name in the site. */
+type RegistryBySite = (name: string, option: string | undefined, changes: boolean) => SiteRegistry;
+
+/**
+ * `warden prune`: removes the tags that a policy does not keep, and all that only they need, from a registry or its storage.
+ *
+ * @param bySite default: no registry is known by a name, as on the registry host, which has no site
+ */
+export function pruneCommand(bySite?: RegistryBySite): Command {
   const command = new Command("prune")
     .description("plan what a registry keeps and what goes, by its storage or over HTTP; with --apply, remove the rest")
-    .argument("[target]", "the folder that holds docker/registry/v2, or http(s)://host[:port] or host:port")
+    .argument(
+      "[target]",
+      `the folder that holds docker/registry/v2, or http(s)://host[:port] or host:port${bySite === undefined ? "" : ", or the name of a registry in the site"}`,
+    )
     .option("--keep-newest <n>", "keep so many tags of each repository, those pushed last", count)
     .option(
       "--keep <pattern>",
@@ -242,8 +293,14 @@ Examples:
   warden prune /srv/registry/data/private --policy policy.json --apply --registry 127.0.0.1:5000   remove it, while that registry is down or read-only
   warden prune https://registry.example.org --keep-newest 10                                       the same plan over HTTP, where nobody reaches the storage
   warden prune https://registry.example.org --keep-newest 10 --repository team/app --apply         remove it, while others may push
+  warden prune forge                                                                               by its name in the site, with what the site keeps
   warden prune --undo ~/.local/state/registry-warden/journal/registry.example.org/TIME             put all of it back`,
     )
-    .action(run);
+    .action((target: string | undefined, options: PruneOptions) => run(target, options, command, bySite));
+  if (bySite !== undefined)
+    command.option(
+      "--site <file>",
+      "with a registry by its name: the site's module (default: WARDEN_SITE, site.ts, or the reference site)",
+    );
   return addAccessOptions(command);
 }

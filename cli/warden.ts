@@ -12,7 +12,10 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   scan: () => (require("./scan") as typeof import("./scan")).scanCommand(),
   scrub: () => (require("./scrub") as typeof import("./scrub")).scrubCommand(),
   diagnose: () => (require("./diagnose") as typeof import("./diagnose")).diagnoseCommand(),
-  prune: () => (require("./prune") as typeof import("./prune")).pruneCommand(),
+  prune: () =>
+    (require("./prune") as typeof import("./prune")).pruneCommand(
+      (require("./site-registry") as typeof import("./site-registry")).siteRegistry,
+    ),
   repair: () => (require("./repair") as typeof import("./repair")).repairCommand(),
   undelete: () => (require("./undelete") as typeof import("./undelete")).undeleteCommand(),
   workloads: () => (require("./workloads") as typeof import("./workloads")).workloadsCommand(),

@@ -1,5 +1,6 @@
 import { CLEAN_UP_JOURNALS, cleanUpName } from "../site/monitoring";
 import { type CleanedUp, type ClusterSite, cleanUps, hasCluster, type Site, serviceInstance } from "../site/schema";
+import { caFile, fetchAuthority } from "./authority";
 import { inCluster, kubectl, logs } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph } from "./document";
 import { WORKSTATION } from "./places";
@@ -52,8 +53,9 @@ const section = (site: ClusterSite, cleaned: CleanedUp): Block[] => {
     ),
     heading(md`Before it runs by itself`, 3),
     paragraph(md`What would go, and why? This changes nothing:`),
+    ...fetchAuthority(site, service),
     askForAccount(WORKSTATION),
-    command(WORKSTATION, sh`${wardenHere} prune ${service.name}`, {
+    command(WORKSTATION, sh`${wardenHere} prune ${service.name} ${caFile(site, service)}`, {
       notRun: "the registry is somebody else's",
       expected: `registry  ${service.url}\nkeep      …`,
     }),

@@ -1,7 +1,8 @@
 import { CLEAN_UP_JOB } from "../../monitoring/metrics";
 import { readCertificates } from "../oci/certificates";
-import { RegistryClient } from "../oci/client";
+import { DEFAULT_CONCURRENCY, RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
+import { Gate } from "../oci/gate";
 import { Transport } from "../oci/http";
 import { RegistryWriter } from "../oci/push";
 import { PUSH_TIMEOUT, PushFailed, Pushgateway } from "../probe/pushgateway";
@@ -23,7 +24,8 @@ async function withRegistry<T>(
   act: (client: RegistryClient, writer: RegistryWriter, listing: PackageListing) => Promise<T>,
 ): Promise<T> {
   const ca = caFile === null ? undefined : readCertificates(caFile);
-  const access = { url: registry, credentials, rate: rate ?? undefined, ca };
+  const gate = new Gate({ concurrency: DEFAULT_CONCURRENCY, rate: rate ?? undefined });
+  const access = { url: registry, credentials, gate, ca };
   const [client, writer, listing] = [
     new RegistryClient(access),
     new RegistryWriter(access),

@@ -29,6 +29,8 @@ export interface ClientOptions {
   concurrency?: number;
   /** Requests a second. @default unlimited */
   rate?: number;
+  /** Shared with whatever else asks the same registry, so that one rate holds for all. @default one of its own */
+  gate?: Gate;
   /** Seconds without a byte that end a request. @default 30 */
   timeout?: number;
   /** PEM certificates trusted beside the well-known ones. */
@@ -105,7 +107,7 @@ export class RegistryClient {
     // Whoever waits listens, and more than ten may wait.
     if (signal !== undefined) setMaxListeners(0, signal);
     this.#hasCredentials = credentials !== null;
-    this.#gate = new Gate({ concurrency: this.concurrency, rate, signal });
+    this.#gate = options.gate ?? new Gate({ concurrency: this.concurrency, rate, signal });
     const timeout = (options.timeout ?? DEFAULT_TIMEOUT) * 1000;
     const { onExchange } = options;
     this.#transport = new Transport({ timeout, ca, insecureSkipTlsVerify, signal, onExchange });

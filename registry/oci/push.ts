@@ -1,13 +1,20 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Authorizer, parseChallenges, type Scope } from "./authorization";
 import type { Credentials } from "./credentials";
 import type { Digest } from "./digest";
+import { Gate } from "./gate";
 import { type Answer, type Exchange, Transport, targetOf } from "./http";
 import { MANIFEST_ACCEPT } from "./manifest";
+import { retryDelay } from "./retry";
 
 export interface WriterOptions {
   /** The registry's origin. */
   url: URL;
   credentials: Credentials | null;
+  /** Requests a second. @default unlimited */
+  rate?: number;
+  /** Shared with whatever else asks the same registry, so that one rate holds for all. @default one of its own */
+  gate?: Gate;
   /** Seconds without a byte that end a request. @default 30 */
   timeout?: number;
   /** PEM certificates trusted beside the well-known ones. */
@@ -35,6 +42,16 @@ export const UPLOAD_PIECE = 8 * 1024 * 1024;
 
 const ANSWER_LIMIT = 1024 * 1024;
 
+/** https://www.rfc-editor.org/rfc/rfc6585#section-4 */
+const TOO_SOON = 429;
+
+/** What came of asking for a deletion. */
+interface Removal {
+  status: number;
+  unsupported: boolean;
+  again: number | null;
+}
+
 /** The transport sends any method; its type names those that were needed so far. */
 const PATCH = "PATCH" as string as Exchange["method"];
 
@@ -48,9 +65,13 @@ export class RegistryWriter {
   readonly url: URL;
   readonly #transport: Transport;
   readonly #authorizer: Authorizer;
+  readonly #gate: Gate;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor({ url, credentials, timeout = 30, ca, insecureSkipTlsVerify, signal }: WriterOptions) {
+  constructor({ url, credentials, rate, gate, timeout = 30, ca, insecureSkipTlsVerify, signal }: WriterOptions) {
     this.url = url;
+    this.#signal = signal;
+    this.#gate = gate ?? new Gate({ concurrency: 1, rate, signal });
     this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify, signal });
     this.#authorizer = new Authorizer(url, credentials, this.#transport);
   }
@@ -110,12 +131,16 @@ export class RegistryWriter {
    * Removes a manifest, with every tag that points at it, or on a registry that can (from 3.0.0) one tag.
    *
    * @returns the status: 202 when it is done, 404 when it is not there; and whether the registry says that it knows no such
-   *   deletion: 405, or the code UNSUPPORTED
+   *   deletion: 405, or the code UNSUPPORTED. It neither waits for its turn nor asks again, because what was looked at before it
+   *   would be old by then: `again` is after how many milliseconds it is worth another look, null where the status stands
    */
-  async remove(repository: string, reference: string): Promise<{ status: number; unsupported: boolean }> {
+  async remove(repository: string, reference: string, attempt = 1): Promise<Removal> {
     const path = `/v2/${repository}/manifests/${reference}`;
-    const { status, body } = await this.#send(repository, { method: "DELETE", path });
-    return { status, unsupported: status >= 400 && (status === 405 || codesOf(body).includes("UNSUPPORTED")) };
+    const answer = await this.#send(repository, { method: "DELETE", path });
+    const { status, body } = answer;
+    const unsupported = status >= 400 && (status === 405 || codesOf(body).includes("UNSUPPORTED"));
+    const again = status === TOO_SOON ? retryDelay(answer, attempt, Math.random(), Date.now()) : null;
+    return { status, unsupported, again };
   }
 
   /** Holds a blob of the repository by itself, so that it stays when the manifests that name it go. @returns whether it is held */
@@ -146,17 +171,43 @@ export class RegistryWriter {
     return better === null ? answer : this.#exchange(request, better);
   }
 
-  #exchange(
+  async #exchange(
+    request: Pick<Exchange, "method" | "body" | "headers"> & { path: string },
+    authorization: string | null,
+  ): Promise<Answer> {
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.#attempt(request, authorization);
+      // What was refused for coming too soon was not done.
+      if (answer.status === TOO_SOON) this.#gate.slowDown();
+      const isRepeated = answer.status === TOO_SOON && request.method !== "DELETE";
+      const delay = isRepeated ? retryDelay(answer, attempt, Math.random(), Date.now()) : null;
+      if (delay === null) return answer;
+      await sleep(delay, undefined, { signal: this.#signal });
+    }
+  }
+
+  async #attempt(
     { path, headers, ...request }: Pick<Exchange, "method" | "body" | "headers"> & { path: string },
     authorization: string | null,
   ): Promise<Answer> {
-    return this.#transport.exchange({
-      ...request,
-      origin: this.url.origin,
-      path,
-      headers: authorization === null ? headers : { ...headers, authorization },
-      limit: ANSWER_LIMIT,
-    });
+    const exchange = () =>
+      this.#transport.exchange({
+        ...request,
+        origin: this.url.origin,
+        path,
+        headers: authorization === null ? headers : { ...headers, authorization },
+        limit: ANSWER_LIMIT,
+      });
+    if (request.method === "DELETE") {
+      this.#gate.pass();
+      return exchange();
+    }
+    try {
+      await this.#gate.enter();
+      return await exchange();
+    } finally {
+      this.#gate.leave();
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { basicHeader } from "../oci/authorization";
 import { type Digest, isDigest } from "../oci/digest";
 import { RegistryError } from "../oci/errors";
+import { Gate } from "../oci/gate";
 import { type Answer, Transport } from "../oci/http";
 import type { WriterOptions } from "../oci/push";
 import { isTag } from "../oci/reference";
@@ -32,8 +33,11 @@ export class PackageListing {
   readonly #headers: Record<string, string>;
   readonly #owners = new Map<string, Promise<Listing>>();
 
-  constructor({ url, credentials, timeout = 30, ca, insecureSkipTlsVerify }: WriterOptions) {
+  readonly #gate: Gate;
+
+  constructor({ url, credentials, rate, gate, timeout = 30, ca, insecureSkipTlsVerify }: WriterOptions) {
     this.#origin = url.origin;
+    this.#gate = gate ?? new Gate({ concurrency: 1, rate });
     this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify });
     // It takes no token of the registry's token service.
     this.#headers = credentials?.kind === "password" ? { authorization: basicHeader(credentials) } : {};
@@ -67,13 +71,7 @@ export class PackageListing {
     let seen = 0;
     for (let page = 1; page <= MOST_PAGES; page++) {
       const path = `/api/v1/packages/${owner}?type=container&page=${page}&limit=${PAGE}`;
-      const answer = await this.#transport.exchange({
-        origin: this.#origin,
-        path,
-        method: "GET",
-        headers: this.#headers,
-        limit: PAGE_LIMIT,
-      });
+      const answer = await this.#get(path);
       const versions = versionsIn(answer);
       if (versions === null && page > 1) throw endedEarly(this.#origin, answer.status);
       if (versions === null) return [401, 403].includes(answer.status) ? "refused" : null;
@@ -82,6 +80,16 @@ export class PackageListing {
       if (versions.length === 0 || seen >= Number(answer.headers["x-total-count"] ?? Number.POSITIVE_INFINITY)) break;
     }
     return packages;
+  }
+
+  async #get(path: string): Promise<Answer> {
+    try {
+      await this.#gate.enter();
+      const request = { method: "GET", headers: this.#headers, limit: PAGE_LIMIT } as const;
+      return await this.#transport.exchange({ origin: this.#origin, path, ...request });
+    } finally {
+      this.#gate.leave();
+    }
   }
 }
 

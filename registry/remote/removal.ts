@@ -282,10 +282,14 @@ export class RepositoryRemoval {
     const kept = tags.find((tag) => !planned.has(tag));
     if (kept !== undefined) return this.#keep(digest, moved(kept));
     if (!(await this.#journal({ repository: this.name, digest, tags }))) return;
-    if (await this.#hasNewReferrer(digest)) return;
-    await this.#glance();
-    if (this.#spared.has(digest)) return;
-    await this.#delete(digest);
+    for (let attempt = 1; ; attempt++) {
+      if (await this.#hasNewReferrer(digest)) return;
+      await this.#glance();
+      if (this.#spared.has(digest)) return;
+      const again = await this.#delete(digest, attempt);
+      if (again === null) return;
+      await sleep(again);
+    }
   }
 
   /** Whether something refers to it that the plan does not know, which keeps it. */
@@ -305,29 +309,37 @@ export class RepositoryRemoval {
     await this.#keep(digest, why);
   }
 
-  async #delete(digest: Digest): Promise<void> {
+  /** @returns after how many milliseconds it may be tried again where it came too soon; null otherwise */
+  async #delete(digest: Digest, attempt: number): Promise<number | null> {
     try {
-      const status = await this.#ask(digest);
-      if (status >= 300 && status !== 404) return await this.#giveUp(digest, `its removal answered ${status}`);
+      const { status, again } = await this.#ask(digest, attempt);
+      if (again !== null) return again;
+      if (status >= 300 && status !== 404) {
+        await this.#giveUp(digest, `its removal answered ${status}`);
+        return null;
+      }
     } catch (error) {
       if (!(error instanceof ExchangeError) || error.fault === "cancelled") throw error;
       // Whether it was done nobody has said.
-      if ((await this.run.client.manifest(this.name, digest)).status !== 404)
-        return this.#giveUp(digest, `its removal ended without an answer: ${error.message}`);
+      if ((await this.run.client.manifest(this.name, digest)).status !== 404) {
+        await this.#giveUp(digest, `its removal ended without an answer: ${error.message}`);
+        return null;
+      }
     }
     this.#noteRemoved(digest);
+    return null;
   }
 
-  /** Asks for a deletion. @returns the status. @throws StorageRefusal when the registry takes none, or none from this account */
-  async #ask(reference: string): Promise<number> {
+  /** Asks for a deletion. @throws StorageRefusal when the registry takes none, or none from this account */
+  async #ask(reference: string, attempt = 1): Promise<{ status: number; again: number | null }> {
     const before = this.#hasRemoved;
     this.#hasRemoved = true;
-    const { status, unsupported } = await this.run.writer.remove(this.name, reference);
+    const { status, unsupported, again } = await this.run.writer.remove(this.name, reference, attempt);
     if (status >= 300) this.#hasRemoved = before;
     const { host } = this.run.client.url;
     if (unsupported && isDigest(reference)) throw deletesNothing(host, status);
     if (status === 401 || status === 403) throw mayNotDelete(host, status);
-    return status;
+    return { status, again };
   }
 
   #noteRemoved(digest: Digest): void {
@@ -381,7 +393,7 @@ export class RepositoryRemoval {
     const others = [...this.#tags].filter(([other, each]) => each === digest && other !== tag).map(([other]) => other);
     const found = await remote.resolve(tag);
     if (!isDigest(found) || found !== digest) return;
-    const status = await this.#ask(tag);
+    const { status } = await this.#ask(tag);
     this.run.deletesTags = status < 300 && (await this.#isThere(digest));
     if (this.run.deletesTags) {
       this.#tags.delete(tag);

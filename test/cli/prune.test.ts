@@ -4,9 +4,12 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import timers from "node:timers/promises";
+import { Gate } from "../../registry/oci/gate";
 import { image } from "../lab/images";
+import type { Json } from "../monitoring/synthesise";
 import { FakeRegistry } from "../registry/oci/fake-registry";
 import { SyntheticStore } from "../registry/storage/synthetic-store";
+import { SHIPPED } from "../sites";
 import { runWarden } from "./run-warden";
 
 let store: SyntheticStore;
@@ -280,6 +283,78 @@ describe("a registry over HTTP", () => {
     expect(err).toMatch(/^error: 127\.0\.0\.1:\d+ takes no deletions \(405\); allow them [^\n]+\n$/);
   });
 
+  describe("by its name in a site", () => {
+    const siteFile = (bend: (registry: Json, probe: Json) => void = () => {}): string => {
+      const site = structuredClone(SHIPPED.forgejo) as Json;
+      const [forge] = site.monitoring.externalRegistries;
+      forge.url = registry.url.origin;
+      forge.cleanUp.retention = { rules: [{ repositories: "**", keepNewest: 2, order: "created" }] };
+      bend(forge, site.monitoring.probes[0]);
+      const path = join(journals, "site.json");
+      writeFileSync(path, JSON.stringify(site));
+      return path;
+    };
+    const byName = (site: string, ...args: string[]) =>
+      runWarden("prune", "forge", "--site", site, ...args, "--journal", join(journals, "journal"));
+
+    test("keeps what the site keeps, of the repositories of its probe", async () => {
+      const site = siteFile((_, probe) => {
+        probe.repositories = ["app"];
+      });
+      expect(await byName(site, "--apply")).toMatchObject({ code: 0, err: "" });
+      expect([left("app"), left("other")]).toEqual([
+        ["v2", "v3"],
+        ["v1", "v2", "v3"],
+      ]);
+    });
+
+    test("or what is said beside it", async () => {
+      expect((await byName(siteFile(), "--keep-newest", "1", "--repository", "other", "--apply")).code).toBe(0);
+      expect([left("app"), left("other")]).toEqual([["v1", "v2", "v3"], ["v3"]]);
+    });
+
+    test("needs a policy where the site keeps everything", async () => {
+      const site = siteFile((forge, probe) => {
+        delete forge.cleanUp;
+        probe.workloads = false;
+      });
+      expect(await byName(site)).toMatchObject({ code: 64, err: expect.stringContaining("--keep-newest or --policy") });
+      expect((await byName(site, "--keep-newest", "1")).code).toBe(0);
+    });
+
+    test("is not changed by a site that nobody chose", async () => {
+      const { code, err } = await runWarden("prune", "private", "--apply");
+      expect([code, err]).toEqual([2, expect.stringContaining("no site was chosen")]);
+    });
+  });
+
+  test("is asked at one rate by all that it takes, and a deletion does not wait once its tags were read", async () => {
+    const enter = jest.spyOn(Gate.prototype, "enter");
+    const pass = jest.spyOn(Gate.prototype, "pass");
+    await prune("--keep-newest", "2", "--repository", "app", "--apply", "--rate", "100000");
+    const deletions = registry.seen.filter(({ method }) => method === "DELETE");
+    expect(deletions.length).toBeGreaterThan(0);
+    expect(pass).toHaveBeenCalledTimes(deletions.length);
+    expect(enter.mock.calls.length + pass.mock.calls.length).toBeGreaterThanOrEqual(registry.seen.length);
+    expect(new Set([...enter.mock.contexts, ...pass.mock.contexts]).size).toBe(1);
+  });
+
+  test("that finds a deletion too soon is asked again, after another look at its tags", async () => {
+    const slowDown = jest.spyOn(Gate.prototype, "slowDown");
+    let refused = 0;
+    registry.on(/\/v2\/app\/manifests\/sha256/, (request, response) => {
+      if (request.method === "DELETE" && refused++ < 2) response.writeHead(429).end();
+      else registry.serve(request, response);
+    });
+    const { code } = await prune("--keep-newest", "2", "--repository", "app", "--apply");
+    expect([code, left("app"), refused]).toEqual([0, ["v2", "v3"], 3]);
+    expect(slowDown).toHaveBeenCalledTimes(2);
+    const asked = registry.seen.map(({ method, path }) => (method === "DELETE" ? "DELETE" : path));
+    asked.forEach((each, at) => {
+      if (each === "DELETE") expect(asked[at - 1]).toBe("/v2/app/tags/list");
+    });
+  });
+
   test("and something that was not deleted ends with 1", async () => {
     registry.on(/\/v2\/app\/manifests\/sha256/, (request, response) => {
       if (request.method === "DELETE") response.writeHead(500).end();
@@ -298,7 +373,10 @@ describe("which of the two is meant", () => {
     [["registry.example.org", "--keep-newest", "1", "--offline"], /--offline is for a storage root/],
     [["https://registry.example.org", "--keep-newest", "1", "--registry", "x:1"], /--registry is for a storage root/],
     [["./data", "--keep-newest", "1", "--repository", "app"], /--repository is for a registry/],
-    [["data", "--keep-newest", "1", "--journal", "j"], /--journal is for a registry/],
+    [["./data", "--keep-newest", "1", "--journal", "j"], /--journal is for a registry/],
+    [["data", "--keep-newest", "1"], /unknown registry "data"; .* has private, and a storage root .*: \.\/data;/],
+    [["./data", "--keep-newest", "1", "--site", "site.ts"], /--site is for a registry by its name/],
+    [["https://registry.example.org", "--site", "site.ts"], /--site is for a registry by its name/],
     [["--keep-newest", "1"], /give a storage root or a registry, or --undo/],
     [["127.0.0.1:5000", "--undo", "j"], /--undo takes the journal alone/],
     [["--undo", "j", "--keep-newest", "1"], /--undo takes the journal alone/],
