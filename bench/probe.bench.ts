@@ -31,7 +31,7 @@ const [probe] = referenceSite.monitoring.probes;
 const PERIOD = (probe?.periodMinutes ?? 0) * 60;
 
 /** Fills the store. @returns a request for each object, as the bare load sends them */
-function writeImages(store: SyntheticStore): string[] {
+const writeImages = (store: SyntheticStore): string[] => {
   const requests = new Set<string>();
   const note = (repository: string, manifest: Manifest): void => {
     requests.add(`HEAD /v2/${repository}/manifests/${digestOf(manifest)}`);
@@ -55,13 +55,13 @@ function writeImages(store: SyntheticStore): string[] {
     }
   }
   return [...requests];
-}
+};
 
 /** Requests a second that the registry answers to the same account behind the same proxy. */
-async function capacity(
+const capacity = async (
   { site, credentials, authority }: MonitoredRegistry,
   requests: readonly string[],
-): Promise<number> {
+): Promise<number> => {
   const folder = mkdtempSync(join(tmpdir(), "warden-bench-"));
   try {
     const file = join(folder, "requests");
@@ -81,18 +81,18 @@ async function capacity(
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
+};
 
 /** What the last run has reported of itself. */
-async function reported({ url }: LabServer): Promise<{ seconds: number; requests: number; tags: number }> {
+const reported = async ({ url }: LabServer): Promise<{ seconds: number; requests: number; tags: number }> => {
   const { data } = await getJson<{ data: Record<string, { metrics: { value: string }[] }>[] }>(`${url}/api/v1/metrics`);
   const value = (name: string) => Number(data[0]?.[`registry_manifest_integrity_${name}`]?.metrics[0]?.value);
   return { seconds: value("run_duration_seconds"), requests: value("run_requests"), tags: value("tags_checked") };
-}
+};
 
 const percent = (part: number): string => `${(100 * part).toFixed(part < 0.1 ? 2 : 1)} %`;
 
-async function measure(cost: number): Promise<void> {
+const measure = async (cost: number): Promise<void> => {
   const pushgateway = await startPushgateway();
   const monitored = await startMonitoredRegistry({
     pushgateway: pushgateway.url,
@@ -134,10 +134,10 @@ async function measure(cost: number): Promise<void> {
     await monitored.stop();
     await pushgateway.stop();
   }
-}
+};
 
 /** The CronJob's pod over 500 tags behind nginx with TLS and htpasswd, and what it takes of the registry. */
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   for (const name of ["registry", "nginx", "pushgateway", "openssl"] as const) {
     const found = find(name);
     if ("missing" in found) {
@@ -149,4 +149,4 @@ export async function run(): Promise<void> {
     `${REPOSITORIES * TAGS} tags of ${PLATFORMS.length} platforms, concurrency ${probe?.concurrency}\n`,
   );
   for (const cost of COSTS) await measure(cost);
-}
+};

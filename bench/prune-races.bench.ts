@@ -13,7 +13,7 @@ const BLIND_ROUNDS = Math.ceil(ROUNDS / 10);
 /** A push of a manifest takes this registry a few milliseconds. */
 const SETTLE = 250;
 
-function print(title: string, tally: Tally): void {
+const print = (title: string, tally: Tally): void => {
   process.stdout.write(`${title}\n`);
   for (const deed of DEEDS) {
     const { pushes, lost, broken } = tally[deed];
@@ -21,10 +21,10 @@ function print(title: string, tally: Tally): void {
       `  ${deed.padEnd(28)}${`${pushes} pushes`.padStart(14)}${`${lost} lost`.padStart(12)}${`${broken} broken`.padStart(12)}\n`,
     );
   }
-}
+};
 
 /** What becomes of pushes, tag moves and mounts that the registry confirms while it is cleaned up over HTTP. */
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   const component = find("registry");
   if ("missing" in component) {
     process.stdout.write(`skipped: ${component.missing}\n`);
@@ -61,4 +61,4 @@ export async function run(): Promise<void> {
   } finally {
     rmSync(journals, { recursive: true });
   }
-}
+};

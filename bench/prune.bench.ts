@@ -18,7 +18,7 @@ const PLATFORMS = ["amd64", "arm64", "riscv64"];
 const LAYERS = 8;
 const ROUNDS = 5;
 
-function fill(store: SyntheticStore): void {
+const fill = (store: SyntheticStore): void => {
   for (let repository = 0; repository < REPOSITORIES; repository++) {
     for (let tag = 0; tag < TAGS; tag++) {
       const children = PLATFORMS.map((architecture) =>
@@ -30,16 +30,16 @@ function fill(store: SyntheticStore): void {
       store.push(`bench/r${repository}`, index(children), `v${tag}`);
     }
   }
-}
+};
 
-async function timed(act: () => Promise<unknown>): Promise<number> {
+const timed = async (act: () => Promise<unknown>): Promise<number> => {
   const started = performance.now();
   await act();
   return (performance.now() - started) / 1000;
-}
+};
 
 /** A plan of 500 tags over HTTP, against that from the disk. */
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   const component = find("registry");
   if ("missing" in component) {
     process.stdout.write(`skipped: ${component.missing}\n`);
@@ -77,4 +77,4 @@ export async function run(): Promise<void> {
     await registry.stop();
     rmSync(folder, { recursive: true });
   }
-}
+};

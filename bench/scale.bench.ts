@@ -22,18 +22,18 @@ const SHAPES: Shape[] = [
   { tags: 20_000, layersEach: 48 },
 ];
 
-function manifestOf(tag: string, { layersEach }: Shape): string {
+const manifestOf = (tag: string, { layersEach }: Shape): string => {
   const blob = (name: string) => ({ digest: sha256(`${tag}/${name}`), size: BLOB_SIZE });
   const layers = Array.from({ length: layersEach }, (_, at) => blob(`${at}`));
   return JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: blob("config"), layers });
-}
+};
 
-function answer(response: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {
+const answer = (response: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void => {
   response.writeHead(status, { "content-length": Buffer.byteLength(body), ...headers }).end(body);
-}
+};
 
 /** A registry that stores nothing: every object is made when it is asked for. */
-function generator(shape: Shape) {
+const generator = (shape: Shape) => {
   const tags = Array.from({ length: shape.tags }, (_, n) => `v${n}`);
   return createServer(({ url = "" }, response) => {
     const [, , repository, kind, reference = ""] = url.split("/");
@@ -45,9 +45,9 @@ function generator(shape: Shape) {
     else if (repository === "_catalog") answer(response, 200, JSON.stringify({ repositories: ["app"] }));
     else answer(response, repository === "" ? 200 : 404, "{}");
   });
-}
+};
 
-async function measure(shape: Shape): Promise<void> {
+const measure = async (shape: Shape): Promise<void> => {
   const server = generator(shape);
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const target = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -68,10 +68,10 @@ async function measure(shape: Shape): Promise<void> {
     `${counts.manifests + counts.blobs} objects, ${shape.tags} tags of one repository: ` +
       `${peak.toFixed(0)} MiB at most (aim: under 300 MB, which are 286 MiB), ${counts.requests} requests in ${took.toFixed(0)} s\n`,
   );
-}
+};
 
 /** Memory of `warden verify` on a million distinct objects of one repository. */
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   await build();
   for (const shape of SHAPES) await measure(shape);
-}
+};

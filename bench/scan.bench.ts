@@ -43,12 +43,12 @@ for folder, digests, _ in os.walk(os.path.join(v2, "repositories")):
 print(missing)
 `;
 
-function write(path: string, bytes: string): void {
+const write = (path: string, bytes: string): void => {
   mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
   writeFileSync(path, bytes);
-}
+};
 
-function makeStore(root: string, { repositories, imagesEach }: Shape): void {
+const makeStore = (root: string, { repositories, imagesEach }: Shape): void => {
   const layout = new StorageLayout(root);
   const store = (bytes: string) => {
     const digest: Digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
@@ -66,7 +66,7 @@ function makeStore(root: string, { repositories, imagesEach }: Shape): void {
       write(`${repository.tagHistoryEntry(`v${image}`, digest)}/link`, digest);
     }
   }
-}
+};
 
 /** What a run took: seconds of time, seconds of the processors, and MiB of memory at most, where the program tells. */
 interface Cost {
@@ -76,7 +76,7 @@ interface Cost {
 }
 
 /** Runs a command in a shell, which tells what its children took of the processors. */
-function costOf(command: string[]): Cost {
+const costOf = (command: string[]): Cost => {
   const started = performance.now();
   const { status, stdout, stderr } = spawnSync("sh", ["-ec", '"$@" >/dev/null; times', "sh", ...command], {
     encoding: "utf8",
@@ -89,10 +89,10 @@ function costOf(command: string[]): Cost {
     0,
   );
   return { time, processor, memory: Number(/peak (\d+)/.exec(stderr)?.[1] ?? 0) / 1024 };
-}
+};
 
 /** The middle of some rounds, in which the contestants take turns, so that all meet the same machine. */
-function race<Name extends string>(contestants: Record<Name, string[]>): Record<Name, Cost> {
+const race = <Name extends string>(contestants: Record<Name, string[]>): Record<Name, Cost> => {
   const names = Object.keys(contestants) as Name[];
   const rounds = Array.from({ length: ROUNDS }, () =>
     Object.fromEntries(names.map((name) => [name, costOf(contestants[name])])),
@@ -105,9 +105,9 @@ function race<Name extends string>(contestants: Record<Name, string[]>): Record<
       { time: middle(name, "time"), processor: middle(name, "processor"), memory: middle(name, "memory") },
     ]),
   ) as Record<Name, Cost>;
-}
+};
 
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), "warden-bench-scan-"));
   try {
     await build();
@@ -152,4 +152,4 @@ export async function run(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
+};

@@ -95,15 +95,15 @@ const ROOT = join(__dirname, "..");
 const NEEDED = ["cli", "registry", "site", "monitoring", "test", "jest.config.js", "package.json", "tsconfig.json"];
 
 /** A copy of what the tests of the store need, in which the sources may be changed. */
-function copyOfSources(): string {
+const copyOfSources = (): string => {
   const folder = mkdtempSync(join(tmpdir(), "warden-mutants-"));
   for (const name of NEEDED) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
   return folder;
-}
+};
 
 /** Takes each guard away in turn: a mutant that no test kills is an open door. */
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   const folder = copyOfSources();
   const survivors: string[] = [];
   const passes = (tests: string): boolean => {
@@ -135,4 +135,4 @@ export async function run(): Promise<void> {
     rmSync(folder, { recursive: true });
   }
   if (survivors.length > 0) throw new Error(`${survivors.length} of ${MUTANTS.length} mutants survive`);
-}
+};

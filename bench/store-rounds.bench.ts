@@ -9,11 +9,11 @@ const TESTS = [
 ];
 
 /** The properties of a store that people have touched, over thousands of stores: CI has time for hundreds. */
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   const { status } = spawnSync("npm", ["test", "--", "--runInBand", "--runTestsByPath", ...TESTS], {
     cwd: join(__dirname, ".."),
     env: { ...process.env, WARDEN_ROUNDS: String(ROUNDS) },
     stdio: "inherit",
   });
   if (status !== 0) throw new Error("a property of the store does not hold: the counterexample is above");
-}
+};

@@ -47,19 +47,18 @@ interface Requests {
   lastByte: string[];
 }
 
-function imageOf({ layerSeed }: Corpus, repository: string, tag: string): Manifest {
-  return index(
+const imageOf = ({ layerSeed }: Corpus, repository: string, tag: string): Manifest =>
+  index(
     PLATFORMS.map((architecture) => {
       const layers = Array.from({ length: LAYERS }, (_, at) => layer(layerSeed(repository, tag, architecture, at)));
       return image(`${repository}/${tag}/${architecture}`, { platform: { architecture, os: "linux" }, layers });
     }),
   );
-}
 
 const repositoryNames = Array.from({ length: REPOSITORIES }, (_, n) => `bench/r${String(n).padStart(2, "0")}`);
 const tagNames = Array.from({ length: TAGS }, (_, n) => `v${n}`);
 
-function writeCorpus(store: SyntheticStore, corpus: Corpus): Requests {
+const writeCorpus = (store: SyntheticStore, corpus: Corpus): Requests => {
   const manifests = new Set<string>();
   const blobs = new Map<string, number>();
   const note = (repository: string, manifest: Manifest): void => {
@@ -79,9 +78,9 @@ function writeCorpus(store: SyntheticStore, corpus: Corpus): Requests {
     head: [...heads, ...[...blobs.keys()].map((path) => `HEAD ${path}`)],
     lastByte: [...heads, ...[...blobs].map(([path, size]) => `GET ${path} ${size - 1}`)],
   };
-}
+};
 
-function seconds(command: readonly string[], environment: Record<string, string> = {}): number {
+const seconds = (command: readonly string[], environment: Record<string, string> = {}): number => {
   const [program = "", ...args] = command;
   const started = performance.now();
   execFileSync(program, args, {
@@ -90,14 +89,14 @@ function seconds(command: readonly string[], environment: Record<string, string>
     env: { ...process.env, ...environment },
   });
   return (performance.now() - started) / 1000;
-}
+};
 
 /** The seconds that the load generator itself has measured. */
-function load(registry: LabRegistry, file: string): number {
+const load = (registry: LabRegistry, file: string): number => {
   const [host = "", port = ""] = registry.host.split(":");
   const args = ["--import", "tsx", "bench/load.ts", host, port, file, CONNECTIONS];
   return Number(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
-}
+};
 
 /** As it stood in the origin's CronJob, with the mistakes that are no matter of speed put right. */
 const SHELL_PROBE = `
@@ -112,12 +111,12 @@ for repository in $(curl -sf "$REGISTRY/v2/_catalog" | jq -r '.repositories[]');
 done
 [ "$failures" = 0 ]`;
 
-function print(title: string, rows: readonly (readonly [string, string])[]): void {
+const print = (title: string, rows: readonly (readonly [string, string])[]): void => {
   process.stdout.write(`${title}\n`);
   for (const [name, value] of rows) process.stdout.write(`  ${name.padEnd(64)}${value}\n`);
-}
+};
 
-async function measure(corpus: Corpus, folder: string): Promise<void> {
+const measure = async (corpus: Corpus, folder: string): Promise<void> => {
   const store = new SyntheticStore(join(folder, "storage"));
   const requests = writeCorpus(store, corpus);
   const registry = await startRegistry({ root: store.root });
@@ -193,12 +192,12 @@ async function measure(corpus: Corpus, folder: string): Promise<void> {
   } finally {
     await registry.stop();
   }
-}
+};
 
 const PROBED_TAGS = 10_000;
 
 /** Runs the CronJob's program against a registry of many tags: how large it is, how soon it asks, how much memory it takes. */
-async function measureProbe(): Promise<void> {
+const measureProbe = async (): Promise<void> => {
   const registry = await FakeRegistry.start();
   const gateway = await FakeRegistry.start();
   try {
@@ -234,10 +233,10 @@ async function measureProbe(): Promise<void> {
     await registry.stop();
     await gateway.stop();
   }
-}
+};
 
 /** `warden verify` against the limit of the registry and against the others that check images, on two corpora. */
-export async function run(): Promise<void> {
+export const run = async (): Promise<void> => {
   execFileSync(process.execPath, ["--import", "tsx", "cli/build.ts"], { cwd: root, stdio: "inherit" });
   await measureProbe();
   const registry = find("registry");
@@ -253,4 +252,4 @@ export async function run(): Promise<void> {
       rmSync(folder, { recursive: true });
     }
   }
-}
+};

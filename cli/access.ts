@@ -31,8 +31,8 @@ export interface Access {
   insecureSkipTlsVerify?: true;
 }
 
-export function addAccessOptions(command: Command): Command {
-  return command
+export const addAccessOptions = (command: Command): Command =>
+  command
     .option("--username <name>", "with --password-file, or REG_PASS in the environment")
     .option("--password-file <file>", "holds the password, and nothing else")
     .option("--ca-file <file>", "PEM certificates of a private certificate authority")
@@ -40,14 +40,13 @@ export function addAccessOptions(command: Command): Command {
     .option("--timeout <seconds>", "no byte for that long ends a request", number(0.1, 86_400, false), DEFAULT_TIMEOUT)
     .option("--rate <n>", "requests a second, at most", number(0.01, 1_000_000, false))
     .option("-v, --verbose", "a line on standard error for each request: method, url, status, bytes, milliseconds");
-}
 
 /**
  * The credentials of the options, else of REG_USER and REG_PASS, else what `docker login` left for the registry.
  *
  * @throws RegistryError when a half of them is missing, or a file cannot be read
  */
-export async function accessTo(url: URL, options: AccessOptions, environment: NodeJS.ProcessEnv): Promise<Access> {
+export const accessTo = async (url: URL, options: AccessOptions, environment: NodeJS.ProcessEnv): Promise<Access> => {
   const { username, passwordFile, caFile, timeout, rate, verbose, insecureSkipTlsVerify } = options;
   const user = username ?? (environment.REG_USER || undefined);
   const password = passwordFile === undefined ? environment.REG_PASS || undefined : readPassword(passwordFile);
@@ -62,47 +61,44 @@ export async function accessTo(url: URL, options: AccessOptions, environment: No
     ca: caFile === undefined ? undefined : readCertificates(caFile),
     insecureSkipTlsVerify,
   };
-}
+};
 
 /** A pair of which both or neither is given. @throws RegistryError `bad-credentials` */
-export function credentialsOf(
+export const credentialsOf = (
   user: string | undefined,
   password: string | undefined,
   hint: string,
-): Credentials | null {
+): Credentials | null => {
   if (user === undefined && password === undefined) return null;
   if (user !== undefined && password !== undefined) return { kind: "password", username: user, password };
   const missing = user === undefined ? "the user name" : "the password";
   throw new RegistryError("bad-credentials", `${missing} of the registry is missing`, hint);
-}
+};
 
-function readPassword(path: string): string {
+const readPassword = (path: string): string => {
   try {
     return readFileSync(path, "utf8").replace(/\r?\n$/, "");
   } catch {
     throw new RegistryError("bad-input", `the password file ${path} cannot be read`, "give a file with the password");
   }
-}
+};
 
 /** Reads an option's number; commander tells which option it was. */
-export function number(least: number, most: number, whole: boolean): (text: string) => number {
-  return (text) => {
+export const number =
+  (least: number, most: number, whole: boolean): ((text: string) => number) =>
+  (text) => {
     const value = text.trim() === "" ? Number.NaN : Number(text);
     if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
     throw new InvalidArgumentError(`give a ${whole ? "whole number" : "number"} from ${least} to ${most}`);
   };
-}
 
 /** Collects a repeatable option whose values are of a kind. */
-export function collect(
-  is: (text: unknown) => text is string,
-  what: string,
-): (text: string, before: string[]) => string[] {
-  return (text, before) => {
+export const collect =
+  (is: (text: unknown) => text is string, what: string): ((text: string, before: string[]) => string[]) =>
+  (text, before) => {
     if (!is(text)) throw new InvalidArgumentError(`${JSON.stringify(text)} is not ${what}`);
     return [...before, text];
   };
-}
 
 /** `--repository`, repeatable. */
 export const repositories = collect(isRepository, "a repository");

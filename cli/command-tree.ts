@@ -34,13 +34,13 @@ export interface DescribedCommand {
 }
 
 /** The whole help, which alone has what `addHelpText` puts behind it. */
-function helpOf(command: Command): string {
+const helpOf = (command: Command): string => {
   const parts: string[] = [];
   command.configureOutput({ writeOut: (part) => void parts.push(part) }).outputHelp();
   return parts.join("");
-}
+};
 
-function examplesOf(command: Command): DescribedCommand["examples"] {
+const examplesOf = (command: Command): DescribedCommand["examples"] => {
   const [, text = ""] = helpOf(command).split("\nExamples:\n");
   return text
     .split("\n")
@@ -49,10 +49,10 @@ function examplesOf(command: Command): DescribedCommand["examples"] {
       const [run = "", does = ""] = line.trim().split(/ {2,}/);
       return { run, does };
     });
-}
+};
 
 /** Describes a command and all below it. @param parent `warden` for the commands at the top */
-export function describeCommand(command: Command, parent?: string): DescribedCommand {
+export const describeCommand = (command: Command, parent?: string): DescribedCommand => {
   const name = parent === undefined ? command.name() : `${parent} ${command.name()}`;
   return {
     name,
@@ -80,9 +80,10 @@ export function describeCommand(command: Command, parent?: string): DescribedCom
     examples: examplesOf(command),
     commands: command.commands.map((each) => describeCommand(each, name)),
   };
-}
+};
 
 /** A command and all below it. */
-export function allBelow(command: DescribedCommand): DescribedCommand[] {
-  return [command, ...command.commands.flatMap(allBelow)];
-}
+export const allBelow = (command: DescribedCommand): DescribedCommand[] => [
+  command,
+  ...command.commands.flatMap(allBelow),
+];

@@ -23,7 +23,7 @@ const arm = (patterns: readonly string[], action: string): string =>
   `    ${patterns.map(quote).join(" | ")}) ${action} ;;`;
 
 /** https://www.gnu.org/software/bash/manual/html_node/Programmable-Completion.html */
-function bash(root: DescribedCommand): string {
+const bash = (root: DescribedCommand): string => {
   const commands = allBelow(root);
   const valued = commands.flatMap(({ name, options }) =>
     options
@@ -50,10 +50,10 @@ ${commands.map((command) => arm([command.name], `mapfile -t COMPREPLY < <(compge
 }
 complete -o default -F _warden ${PROGRAMS.join(" ")}
 `;
-}
+};
 
 /** https://zsh.sourceforge.io/Doc/Release/Completion-System.html */
-function zsh(root: DescribedCommand): string {
+const zsh = (root: DescribedCommand): string => {
   const commands = allBelow(root);
   const steps = commands.flatMap((command) =>
     command.commands.map(({ name }) => arm([name], `command=${quote(name)}`)),
@@ -97,12 +97,12 @@ ${commands.map((command) => arm([command.name], `candidates=(${candidates(comman
 }
 _warden "$@"
 `;
-}
+};
 
 /** https://fishshell.com/docs/current/completions.html: in single quotes only the quote and the backslash mean anything. */
 const fishQuote = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
 
-function fish(root: DescribedCommand): string {
+const fish = (root: DescribedCommand): string => {
   const condition = ({ name }: DescribedCommand): string => ["__warden_at", ...name.split(" ").slice(1)].join(" ");
   const option = (command: DescribedCommand, { names, takesValue, choices, description }: DescribedOption): string => {
     const forms = names
@@ -133,7 +133,7 @@ for program in ${PROGRAMS.join(" ")}
 ${lines.map((line) => `    ${line}`).join("\n")}
 end
 `;
-}
+};
 
 /** The script that teaches a shell the commands and options of warden. */
 export const completionScript = (shell: ShellName, root: DescribedCommand): string =>

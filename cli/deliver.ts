@@ -41,7 +41,7 @@ const deliver = async (delivery: Delivery): Promise<void> => {
   delivered(delivery, await runOnHost(host, inspectionScript(delivery), { args: ["confirm"], onOutput: printText }));
 };
 
-async function run(name: string, only: string | undefined, { dryRun, site: option }: DeliverOptions): Promise<void> {
+const run = async (name: string, only: string | undefined, { dryRun, site: option }: DeliverOptions): Promise<void> => {
   const { site, file } = selectedSite(option, { changes: !dryRun });
   const host = managedHost(site, name);
   const deliveries = chosen(site, host, only);
@@ -52,11 +52,11 @@ async function run(name: string, only: string | undefined, { dryRun, site: optio
   }
   if (dryRun) return;
   for (const delivery of deliveries) await deliver(delivery);
-}
+};
 
 /** `warden deliver`: what the site has for a host, once more, where Terraform sees no change. */
-export function deliverCommand(): Command {
-  return new Command("deliver")
+export const deliverCommand = (): Command =>
+  new Command("deliver")
     .description(
       "show what of a host is not as the site has it, and deliver to it again, also where Terraform sees no change",
     )
@@ -78,4 +78,3 @@ export function deliverCommand(): Command {
       ]);
     })
     .action(run);
-}

@@ -16,7 +16,7 @@ interface DiagnoseOptions extends AccessOptions {
   json?: true;
 }
 
-async function run(registry: string, root: string, options: DiagnoseOptions): Promise<void> {
+const run = async (registry: string, root: string, options: DiagnoseOptions): Promise<void> => {
   const store = oneStore(root);
   const role = roleOf(store);
   const reader = new StoreReader(store.layout);
@@ -43,10 +43,10 @@ async function run(registry: string, root: string, options: DiagnoseOptions): Pr
   } finally {
     await client.close();
   }
-}
+};
 
 /** `warden diagnose`: joins what a registry answers with what is on its disk, and names the cause of each difference. */
-export function diagnoseCommand(): Command {
+export const diagnoseCommand = (): Command => {
   const command = new Command("diagnose")
     .description("find the cause of everything that is broken, and the command that comes next")
     .argument("<registry>", "http(s)://host[:port] or host:port")
@@ -61,4 +61,4 @@ Examples:
     )
     .action(run);
   return addAccessOptions(command);
-}
+};

@@ -15,11 +15,11 @@ interface DnsOptions {
   json?: true;
 }
 
-async function run(
+const run = async (
   _action: string,
   name: string,
   { withoutFailoverTest, site: option, json }: DnsOptions,
-): Promise<void> {
+): Promise<void> => {
   const { site, file } = selectedSite(option, { changes: !withoutFailoverTest });
   const host = managedHost(site, name);
   if (!hasDns(site) || !hasResolver(host))
@@ -41,11 +41,11 @@ async function run(
   if (json) await printJson(report);
   else if (findings.length > 0) print(hostTable(report));
   process.exitCode = Number(findings.length > 0);
-}
+};
 
 /** `warden dns verify`: whether names resolve on a host, also while its primary is silent. */
-export function dnsCommand(): Command {
-  return new Command("dns")
+export const dnsCommand = (): Command =>
+  new Command("dns")
     .description("ask a host for the names of the site, also while its primary resolver is silent")
     .addArgument(new Argument("<action>", "what to do").choices(["verify"]))
     .argument("<host>", "a host of the site")
@@ -60,4 +60,3 @@ export function dnsCommand(): Command {
       ]);
     })
     .action(run);
-}

@@ -45,11 +45,11 @@ const together = (errors: readonly unknown[]): unknown => {
   );
 };
 
-async function run(
+const run = async (
   name: string | undefined,
   { site: option, cluster, json }: DriftOptions,
   command: Command,
-): Promise<void> {
+): Promise<void> => {
   if (name !== undefined && cluster)
     command.error("error: a host and --cluster exclude each other: ask for one of them at a time");
   if (cluster) {
@@ -73,11 +73,11 @@ async function run(
   else if (json && reports[0] !== undefined) await printJson(reports[0]);
   for (const { message, hint } of errors) printError(`error: ${message}; ${hint}`);
   process.exitCode = Number(found);
-}
+};
 
 /** `warden drift`: what of the hosts is not as the site has it. It only reads. */
-export function driftCommand(): Command {
-  return new Command("drift")
+export const driftCommand = (): Command =>
+  new Command("drift")
     .description("compare the hosts, or the objects in the Kubernetes cluster, with the site")
     .argument("[host]", "one host; default: every host of the site")
     .option("--site <file>", "the site's module (default: WARDEN_SITE, site.ts, or the reference site)")
@@ -93,4 +93,3 @@ export function driftCommand(): Command {
       ]);
     })
     .action(run);
-}

@@ -77,7 +77,7 @@ const writeAccount = (file: string, name: string, password: string): void => {
   }
 };
 
-async function run(given: string | undefined, options: HtpasswdOptions, command: Command): Promise<void> {
+const run = async (given: string | undefined, options: HtpasswdOptions, command: Command): Promise<void> => {
   const { probe, accountFile = PROBE.accountFile } = options;
   if (given === undefined && !probe) command.error("error: missing required argument 'user'");
   if (options.accountFile !== undefined && !probe) command.error("error: --account-file goes with --probe");
@@ -89,11 +89,11 @@ async function run(given: string | undefined, options: HtpasswdOptions, command:
   printText(line);
   const advice = [...whereLineGoes(site), ...(probe ? whereAccountGoes(site, accountFile) : [])];
   printError(advice);
-}
+};
 
 /** `warden htpasswd`: a line for the file with the accounts of a private registry. */
-export function htpasswdCommand(): Command {
-  return new Command("htpasswd")
+export const htpasswdCommand = (): Command =>
+  new Command("htpasswd")
     .description(
       "make a line for the htpasswd file of a registry; the password is read from standard input or asked for",
     )
@@ -115,4 +115,3 @@ Examples:
   warden htpasswd --probe`,
     )
     .action(run);
-}

@@ -66,7 +66,7 @@ const roff = (text: string): string =>
     .replace(/^([.'])/gm, "\\&$1");
 
 /** The manual page warden(1). */
-export function manualPage(root: DescribedCommand, version: string): string {
+export const manualPage = (root: DescribedCommand, version: string): string => {
   const option = (flags: string, description: string): string[] => [".TP", `.B ${roff(flags)}`, roff(description)];
   return [
     '.\\" Generated from the commands of warden.',
@@ -98,4 +98,4 @@ export function manualPage(root: DescribedCommand, version: string): string {
     ...EXIT_CODES.flatMap(([exitCode, meaning]) => option(String(exitCode), meaning)),
     "",
   ].join("\n");
-}
+};

@@ -14,27 +14,26 @@ const ALWAYS = { validateStream: false };
 type Lines = string | readonly string[];
 
 /** Lines as they may be shown: what came from outside cannot move the cursor, forge a line or hide what follows. */
-function shown(lines: Lines): string {
-  return [lines]
+const shown = (lines: Lines): string =>
+  [lines]
     .flat()
     .map((line) => `${printable(line)}\n`)
     .join("");
-}
 
 /** Prints a line, or several. */
-export function print(lines: Lines): void {
+export const print = (lines: Lines): void => {
   process.stdout.write(shown(lines));
-}
+};
 
 /** As print, of a text that has lines of its own. No line end is added. */
-export function printText(text: string): void {
+export const printText = (text: string): void => {
   process.stdout.write(printableText(text));
-}
+};
 
 /** Prints a document of ours for a program that reads it: not a character of it may change. */
-export function printDocument(text: string): void {
+export const printDocument = (text: string): void => {
   process.stdout.write(text);
-}
+};
 
 /** What a line begins with that is more than a note, and its colour. */
 const MARKS = { error: "red", warning: "yellow" } as const;
@@ -43,7 +42,7 @@ const MARKS = { error: "red", warning: "yellow" } as const;
  * Prints a line, or several, on the standard error. On a terminal the word that an error or a warning begins with has a
  * colour, unless NO_COLOR is set: https://no-color.org/
  */
-export function printError(lines: Lines): void {
+export const printError = (lines: Lines): void => {
   // The stream itself reads NO_COLOR, FORCE_COLOR and TERM; one that is no terminal has no such method.
   const text = shown(lines);
   process.stderr.write(
@@ -51,23 +50,22 @@ export function printError(lines: Lines): void {
       ? text.replace(/^(error|warning):/gm, (mark, word: keyof typeof MARKS) => styleText(MARKS[word], mark, ALWAYS))
       : text,
   );
-}
+};
 
 /** Asks a question on the standard error: the answer follows on the same line. */
-export function ask(question: string): void {
+export const ask = (question: string): void => {
   process.stderr.write(printable(question));
-}
+};
 
 /** What was thrown, in words. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error || isNativeError(error) ? error.message : String(error);
-}
+export const messageOf = (error: unknown): string =>
+  error instanceof Error || isNativeError(error) ? error.message : String(error);
 
 const isRecord = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !("toJSON" in value);
 
 /** A value as JSON.stringify with an indentation of 2 writes it, one element of a list after the other. */
-function* piecesOf(value: unknown, margin = ""): Generator<string> {
+const piecesOf = function* (value: unknown, margin = ""): Generator<string> {
   const inner = `${margin}  `;
   if (Array.isArray(value) && value.length > 0) {
     for (const [at, element] of value.entries()) {
@@ -87,7 +85,7 @@ function* piecesOf(value: unknown, margin = ""): Generator<string> {
     yield* piecesOf(field, inner);
   }
   yield `\n${margin}}`;
-}
+};
 
 /** Until the reader has taken what was written, or has gone. */
 const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
@@ -102,7 +100,7 @@ const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
  * Prints one JSON document with its version. It is never held as a whole: a report of hundreds of thousands of failures
  * takes no more memory than its reader is slow.
  */
-export async function printJson(document: object): Promise<void> {
+export const printJson = async (document: object): Promise<void> => {
   let chunk = "";
   for (const piece of piecesOf({ version: JSON_VERSION, ...document })) {
     chunk += printableJson(piece);
@@ -111,10 +109,10 @@ export async function printJson(document: object): Promise<void> {
     chunk = "";
   }
   process.stdout.write(`${chunk}\n`);
-}
+};
 
 /** Prints documents of the same kind as one JSON list, each with its version. */
-export function printJsonList(documents: readonly object[]): void {
+export const printJsonList = (documents: readonly object[]): void => {
   const list = documents.map((document) => ({ version: JSON_VERSION, ...document }));
   process.stdout.write(`${printableJson(JSON.stringify(list, null, 2))}\n`);
-}
+};

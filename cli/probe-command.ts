@@ -3,8 +3,8 @@ import { probe } from "../registry/probe/probe";
 import { print, printError } from "./output";
 
 /** `warden probe`: what the CronJob runs (see cli/probe.ts), for a try by hand. */
-export function probeCommand(): Command {
-  return new Command("probe")
+export const probeCommand = (): Command =>
+  new Command("probe")
     .description("walk the registry that the environment names and push the result to a Pushgateway")
     .addHelpText(
       "after",
@@ -15,4 +15,3 @@ Examples:
     .action(async () => {
       process.exitCode = await probe(process.env, print, printError);
     });
-}

@@ -39,22 +39,22 @@ interface PruneOptions extends AccessOptions {
   json?: true;
 }
 
-function count(text: string): number {
+const count = (text: string): number => {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1) return value;
   throw new InvalidArgumentError("give a whole number from 1: a repository never loses every tag");
-}
+};
 
 /** Options that a target of the other kind has, by how they are written. */
 const OF_STORAGE = { registry: "--registry", offline: "--offline" } as const;
 const OF_REGISTRY = { repository: "--repository", journal: "--journal" } as const;
 
-function refuseConflicts(
+const refuseConflicts = (
   command: Command,
   kind: "storage" | "registry",
   options: PruneOptions,
   hasPolicy: boolean,
-): void {
+): void => {
   const { keepNewest, keep, policy, apply, registry, offline } = options;
   const given = [keepNewest, policy].filter((each) => each !== undefined).length;
   if (given > 1 || (given === 0 && !hasPolicy)) {
@@ -75,14 +75,14 @@ function refuseConflicts(
   if (kind === "storage" && apply && (registry === undefined) === (offline === undefined)) {
     command.error("error: --apply needs either --registry, which is checked to be down or read-only, or --offline");
   }
-}
+};
 
 /**
  * Whether a target is a registry's storage or a registry. A url is a registry, and what has a slash or is a dot is a path;
  * a bare name is a registry where it looks like a host, unless there is something of that name, and one of the site where
  * there is nothing of that name.
  */
-function kindOf(target: string, command: Command): "storage" | "registry" | "site" {
+const kindOf = (target: string, command: Command): "storage" | "registry" | "site" => {
   if (/^https?:\/\//i.test(target)) return "registry";
   if (target.includes("/") || /^\.+$/.test(target)) return "storage";
   const isHost = /[.:]|^localhost$/.test(target);
@@ -93,9 +93,9 @@ function kindOf(target: string, command: Command): "storage" | "registry" | "sit
     );
   }
   return isHost ? "registry" : "storage";
-}
+};
 
-function readPolicy(path: string): RetentionPolicy {
+const readPolicy = (path: string): RetentionPolicy => {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -114,14 +114,13 @@ function readPolicy(path: string): RetentionPolicy {
     throw new StorageRefusal("policy", `the policy file ${path} is not json`, "give the site's retention as JSON");
   }
   return parsePolicy(json);
-}
+};
 
 /** @param order instead of that of the rules */
-function orderedBy(order: RetentionRule["order"], policy: RetentionPolicy): RetentionPolicy {
-  return order === undefined ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order })) };
-}
+const orderedBy = (order: RetentionRule["order"], policy: RetentionPolicy): RetentionPolicy =>
+  order === undefined ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order })) };
 
-async function apply(root: string, policy: RetentionPolicy, options: PruneOptions): Promise<PruneReport> {
+const apply = async (root: string, policy: RetentionPolicy, options: PruneOptions): Promise<PruneReport> => {
   if (options.registry === undefined) return applyPrune(root, policy, Date.now(), async () => {});
   const access = await accessTo(parseRegistry(options.registry), options, process.env);
   const [writer, client] = [new RegistryWriter(access), new RegistryClient(access)];
@@ -135,24 +134,23 @@ async function apply(root: string, policy: RetentionPolicy, options: PruneOption
   } finally {
     await Promise.all([writer.close(), client.close()]);
   }
-}
+};
 
 /** Where the journals are unless told otherwise: https://specifications.freedesktop.org/basedir-spec/latest/ */
-function journalFolder({ XDG_STATE_HOME }: NodeJS.ProcessEnv): string {
-  return join(XDG_STATE_HOME || join(homedir(), ".local/state"), "registry-warden/journal");
-}
+const journalFolder = ({ XDG_STATE_HOME }: NodeJS.ProcessEnv): string =>
+  join(XDG_STATE_HOME || join(homedir(), ".local/state"), "registry-warden/journal");
 
 /** Access to a registry at one rate for whatever asks it. */
-async function pacedAccess(registry: string, options: PruneOptions) {
+const pacedAccess = async (registry: string, options: PruneOptions) => {
   const access = await accessTo(parseRegistry(registry), options, process.env);
   return { ...access, gate: new Gate({ concurrency: DEFAULT_CONCURRENCY, rate: access.rate }) };
-}
+};
 
-async function pruneRemotely(
+const pruneRemotely = async (
   registry: string,
   policy: RetentionPolicy,
   options: PruneOptions,
-): Promise<RemotePruneReport> {
+): Promise<RemotePruneReport> => {
   const access = await pacedAccess(registry, options);
   const client = new RegistryClient(access);
   const listing = new PackageListing(access);
@@ -166,9 +164,9 @@ async function pruneRemotely(
   } finally {
     await Promise.all([client.close(), listing.close(), writer?.close()]);
   }
-}
+};
 
-async function undo(folder: string, options: PruneOptions): Promise<void> {
+const undo = async (folder: string, options: PruneOptions): Promise<void> => {
   const journal = readJournal(folder);
   const access = await pacedAccess(journal.registry, options);
   const [client, writer] = [new RegistryClient(access), new RegistryWriter(access)];
@@ -180,31 +178,31 @@ async function undo(folder: string, options: PruneOptions): Promise<void> {
   } finally {
     await Promise.all([client.close(), writer.close()]);
   }
-}
+};
 
 /** What was asked for, else what the site keeps. */
-function policyOf(
+const policyOf = (
   { policy, keepNewest: newest, keep }: PruneOptions,
   named: SiteRegistry | undefined,
-): RetentionPolicy {
+): RetentionPolicy => {
   if (policy !== undefined) return readPolicy(policy);
   if (newest === undefined && named?.retention !== undefined) return named.retention;
   return keepNewest(newest ?? 1, keep);
-}
+};
 
 /** Asked as the probe of the site asks it, unless told otherwise. */
-function asSiteHas(options: PruneOptions, named: SiteRegistry | undefined): PruneOptions {
+const asSiteHas = (options: PruneOptions, named: SiteRegistry | undefined): PruneOptions => {
   if (named === undefined) return options;
   const repository = options.repository.length > 0 ? options.repository : [...named.repositories];
   return { ...options, repository, rate: options.rate ?? named.rate };
-}
+};
 
-async function run(
+const run = async (
   target: string | undefined,
   options: PruneOptions,
   command: Command,
   bySite: RegistryBySite | undefined,
-): Promise<void> {
+): Promise<void> => {
   if (options.undo !== undefined) {
     const { keepNewest, policy, apply: applied, registry, offline, journal, repository, keep } = options;
     const others = [target, keepNewest, policy, applied, registry, offline, journal, ...repository, ...keep];
@@ -232,17 +230,16 @@ async function run(
   if (options.json) await printJson(report);
   else print(pruneTable(report));
   process.exitCode = options.exitCode && !options.apply && !isEmpty(report) ? 1 : 0;
-}
+};
 
 /** What to do after a plan, and how to take back what was done. */
-function nextStep({ applied, journal }: RemotePruneReport): string[] {
+const nextStep = ({ applied, journal }: RemotePruneReport): string[] => {
   if (!applied) return ["next      the same with --apply"];
   return journal === null ? [] : [`undo      ${commandLine("warden", "prune", "--undo", journal)}`];
-}
+};
 
-function isEmpty({ remove }: { remove: { tags: unknown[]; manifests: unknown[] } }): boolean {
-  return remove.tags.length + remove.manifests.length === 0;
-}
+const isEmpty = ({ remove }: { remove: { tags: unknown[]; manifests: unknown[] } }): boolean =>
+  remove.tags.length + remove.manifests.length === 0;
 
 /** Finds a registry by its name in the site. */
 type RegistryBySite = (name: string, option: string | undefined, changes: boolean) => SiteRegistry;
@@ -252,7 +249,7 @@ type RegistryBySite = (name: string, option: string | undefined, changes: boolea
  *
  * @param bySite default: no registry is known by a name, as on the registry host, which has no site
  */
-export function pruneCommand(bySite?: RegistryBySite): Command {
+export const pruneCommand = (bySite?: RegistryBySite): Command => {
   const command = new Command("prune")
     .description("plan what a registry keeps and what goes, by its storage or over HTTP; with --apply, remove the rest")
     .argument(
@@ -303,4 +300,4 @@ Examples:
       "with a registry by its name: the site's module (default: WARDEN_SITE, site.ts, or the reference site)",
     );
   return addAccessOptions(command);
-}
+};

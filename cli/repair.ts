@@ -31,7 +31,7 @@ const CUT_DIGEST = /@([a-z0-9]+:[0-9a-f]{8,63})$/;
  * An image of the registry that is repaired, by any name that is printed of it: with or without the registry, with ` (+2)`
  * for the tags beside the first, with a digest that is cut short.
  */
-function imageOf(text: string, registry: URL): DiscardTarget {
+const imageOf = (text: string, registry: URL): DiscardTarget => {
   const name = text.replace(/ \(\+\d+\)$/, "");
   const [first = ""] = name.split("/", 1);
   const isElsewhere = first !== registry.host && name.includes("/") && /[.:]|^localhost$/.test(first);
@@ -51,10 +51,14 @@ function imageOf(text: string, registry: URL): DiscardTarget {
     `${JSON.stringify(text)} names no image`,
     "give repository:tag or repository@digest",
   );
-}
+};
 
 /** The other registry, with credentials of its own: FROM_USER and FROM_PASS, else what `docker login` left. */
-async function clientOf(from: string, options: AccessOptions, environment: NodeJS.ProcessEnv): Promise<RegistryClient> {
+const clientOf = async (
+  from: string,
+  options: AccessOptions,
+  environment: NodeJS.ProcessEnv,
+): Promise<RegistryClient> => {
   const { FROM_USER, FROM_PASS } = environment;
   const given = credentialsOf(FROM_USER || undefined, FROM_PASS || undefined, "set both FROM_USER and FROM_PASS");
   const url = parseRegistry(from);
@@ -63,9 +67,9 @@ async function clientOf(from: string, options: AccessOptions, environment: NodeJ
   const client = new RegistryClient({ ...access, credentials });
   await client.ping();
   return client;
-}
+};
 
-async function run(registry: string, options: RepairOptions): Promise<void> {
+const run = async (registry: string, options: RepairOptions): Promise<void> => {
   const access = await accessTo(parseRegistry(registry), options, process.env);
   const discard = options.discard.map((text) => imageOf(text, access.url));
   const storage = options.storage === undefined ? null : new StoreReader(oneStore(options.storage).layout);
@@ -87,10 +91,10 @@ async function run(registry: string, options: RepairOptions): Promise<void> {
   } finally {
     await Promise.all([client, writer, from].map((each) => each?.close()));
   }
-}
+};
 
 /** `warden repair`: heals a registry from its own disk or from another registry, and removes what nothing heals. */
-export function repairCommand(): Command {
+export const repairCommand = (): Command => {
   const command = new Command("repair")
     .description("plan what heals a registry; with --apply, do it and verify")
     .argument("<registry>", "http(s)://host[:port] or host:port")
@@ -117,4 +121,4 @@ Examples:
     )
     .action(run);
   return addAccessOptions(command);
-}
+};

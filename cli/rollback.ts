@@ -98,7 +98,7 @@ const failed = (name: string, output: HostOutput): HostError =>
     `correct that on ${name}, and run it again`,
   );
 
-async function run(name: string, { to, dryRun, site: option }: RollbackOptions): Promise<void> {
+const run = async (name: string, { to, dryRun, site: option }: RollbackOptions): Promise<void> => {
   const { site, file } = selectedSite(option, { changes: !dryRun });
   const host = managedHost(site, name);
   const backups = await backupsOn(host, deliveriesTo(site, host));
@@ -111,11 +111,11 @@ async function run(name: string, { to, dryRun, site: option }: RollbackOptions):
   });
   if (output.status !== 0) throw failed(name, output);
   if (dryRun && output.stdout === "") print(`${name}: nothing would change`);
-}
+};
 
 /** `warden rollback`: a host as it was before its last delivery, or before an earlier one. */
-export function rollbackCommand(): Command {
-  return new Command("rollback")
+export const rollbackCommand = (): Command =>
+  new Command("rollback")
     .description("show what changes, and put a host back to before its last delivery, or to a named backup")
     .argument("<host>", "a host of the site")
     .option("--to <backup>", "a backup on the host, by its time stamp, its name or its path (default: the newest)")
@@ -130,4 +130,3 @@ export function rollbackCommand(): Command {
       ]);
     })
     .action(run);
-}

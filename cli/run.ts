@@ -19,32 +19,31 @@ interface OperationalError extends Error {
   hint: string;
 }
 
-function isOperational(error: unknown): error is OperationalError {
-  return error instanceof Error && "hint" in error && typeof error.hint === "string";
-}
+const isOperational = (error: unknown): error is OperationalError =>
+  error instanceof Error && "hint" in error && typeof error.hint === "string";
 
-function describe(error: unknown): { code: string; message: string; hint: string } {
+const describe = (error: unknown): { code: string; message: string; hint: string } => {
   if (isOperational(error)) return { code: error.code, message: error.message, hint: error.hint };
   const message = `unexpected: ${messageOf(error)}`;
   return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
-}
+};
 
 /** Several mistakes are numbered: a line end is no separator in one line. */
-function inOneLine(message: string): string {
+const inOneLine = (message: string): string => {
   const mistakes = message.split("\n").filter((line) => line.trim() !== "");
   if (mistakes.length < 2) return message;
   return `${mistakes.length} mistakes: ${mistakes.map((mistake, index) => `(${index + 1}) ${mistake}`).join("; ")}`;
-}
+};
 
 /** As commander has it, but for the default of what can be repeated, which is nothing. */
-function optionDescription(option: Option): string {
+const optionDescription = (option: Option): string => {
   const { defaultValue, description } = option;
   if (Array.isArray(defaultValue) && defaultValue.length === 0) return description;
   return Help.prototype.optionDescription(option);
-}
+};
 
 /** All of warden with the commands that are given. @param args only --version asks git for the commit of a checkout */
-export function program(commands: readonly Command[], [first = ""]: readonly string[] = []): Command {
+export const program = (commands: readonly Command[], [first = ""]: readonly string[] = []): Command => {
   const warden = new Command("warden")
     .description("Finds, explains, heals and prevents the loss of images in container registries")
     .version(/^(-V|--version)$/.test(first) ? versionText() : version)
@@ -58,7 +57,7 @@ export function program(commands: readonly Command[], [first = ""]: readonly str
     warden.addCommand(command);
   }
   return warden;
-}
+};
 
 /**
  * Runs one command.
@@ -66,7 +65,7 @@ export function program(commands: readonly Command[], [first = ""]: readonly str
  * @param args without the program's name
  * @returns the exit code
  */
-export async function run(commands: readonly Command[], args: readonly string[]): Promise<number> {
+export const run = async (commands: readonly Command[], args: readonly string[]): Promise<number> => {
   try {
     await program(commands, args).parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? 0);
@@ -87,10 +86,10 @@ export async function run(commands: readonly Command[], args: readonly string[])
       printError((error instanceof Error ? (error.stack ?? "") : String(error)).split("\n"));
     return EXIT.failed;
   }
-}
+};
 
 /** Runs one command as the program that this process is. */
-export function start(commands: readonly Command[]): void {
+export const start = (commands: readonly Command[]): void => {
   // Whoever reads the output may have seen enough of it, as head has; what is left goes nowhere.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
@@ -98,4 +97,4 @@ export function start(commands: readonly Command[]): void {
   run(commands, process.argv.slice(2)).then((code) => {
     process.exitCode = code;
   });
-}
+};

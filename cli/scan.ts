@@ -19,12 +19,12 @@ interface ScanOptions {
 const MOST_THREADS = 4;
 
 /** 1 with a finding that is an error, even of an incomplete scan; 2 for an incomplete scan without one. */
-function exitCode({ findings, unreadable, empty }: ScanReport): 0 | 1 | 2 {
+const exitCode = ({ findings, unreadable, empty }: ScanReport): 0 | 1 | 2 => {
   if (findings.some(isError)) return 1;
   return unreadable.length === 0 && empty === undefined ? 0 : 2;
-}
+};
 
-async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: ScanOptions): Promise<void> {
+const run = async (root: string, { role, hash, fixLayerLinks, dryRun, json }: ScanOptions): Promise<void> => {
   const report = await scan(root, {
     role,
     hash,
@@ -41,11 +41,11 @@ async function run(root: string, { role, hash, fixLayerLinks, dryRun, json }: Sc
   } else if (folder !== undefined) {
     printError(`error: ${folder} cannot be read; ${hintForReading(folder)}`);
   }
-}
+};
 
 /** `warden scan`: what is wrong with a registry's data, read from its disk. */
-export function scanCommand(): Command {
-  return new Command("scan")
+export const scanCommand = (): Command =>
+  new Command("scan")
     .description("look for what is broken in a registry's storage, running or not")
     .argument("<storage root>", "the folder that holds docker/registry/v2, or a folder of such folders")
     .addOption(
@@ -68,4 +68,3 @@ Examples:
   warden scan /srv/registry/data/private --fix-layer-links   remove the links that lead nowhere`,
     )
     .action(run);
-}

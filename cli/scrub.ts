@@ -17,21 +17,21 @@ interface ScrubCommandOptions {
 const MEBIBYTE = 1024 * 1024;
 const HOUR = 3_600_000;
 
-function positive(text: string): number {
+const positive = (text: string): number => {
   const number = Number(text);
   if (Number.isFinite(number) && number > 0) return number;
   throw new InvalidArgumentError("give a number above 0");
-}
+};
 
 /** Reads only when nobody else does: ionice(1), for this thread and those that it starts. */
-function yieldToOthers(): void {
+const yieldToOthers = (): void => {
   setPriority(19);
   const { status } = spawnSync("ionice", ["-c", "idle", "-p", String(process.pid)], { stdio: "ignore" });
   if (status !== 0)
     printError("warning: there is no ionice here, so that only the rate keeps the disk free for others");
-}
+};
 
-async function run(root: string, { state, rate, hours, json }: ScrubCommandOptions): Promise<void> {
+const run = async (root: string, { state, rate, hours, json }: ScrubCommandOptions): Promise<void> => {
   const store = oneStore(root);
   const stop = new AbortController();
   const timer = hours === undefined ? undefined : setTimeout(() => stop.abort(), hours * HOUR);
@@ -53,11 +53,11 @@ async function run(root: string, { state, rate, hours, json }: ScrubCommandOptio
     bar?.stop();
     clearTimeout(timer);
   }
-}
+};
 
 /** `warden scrub`: reads every blob on the disk against its name. */
-export function scrubCommand(): Command {
-  return new Command("scrub")
+export const scrubCommand = (): Command =>
+  new Command("scrub")
     .description("read every blob on a registry's disk against its name, slowly, and go on where it stopped")
     .argument("<storage root>", "the folder that holds docker/registry/v2")
     .option("--state <folder>", "write down there how far it is, and go on from there")
@@ -72,4 +72,3 @@ Examples:
   warden scrub /srv/registry/data/private --state /var/lib/scrub --hours 3           three hours of it, each time`,
     )
     .action(run);
-}

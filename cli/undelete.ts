@@ -21,16 +21,16 @@ interface UndeleteCommandOptions extends AccessOptions {
 }
 
 /** `repository[:tag][@digest]`, with or without the registry before it; the digest may be cut short. */
-function targetOf(text: string, registry: URL): UndeleteTarget {
+const targetOf = (text: string, registry: URL): UndeleteTarget => {
   const name = text.startsWith(`${registry.host}/`) ? text.slice(registry.host.length + 1) : text;
   const [, repository, tag = null, digest = null] =
     /^([^:@]+)(?::([^@]+))?(?:@([a-z0-9]+:[0-9a-f]{8,128}))?$/.exec(name) ?? [];
   if (isRepository(repository) && (tag === null || isTag(tag)))
     return { repository, tag, digest: digest as Digest | null };
   throw new RegistryError("bad-input", `${JSON.stringify(text)} names no image`, "give repository[:tag][@digest]");
-}
+};
 
-function logIn(path: string): string {
+const logIn = (path: string): string => {
   try {
     return readFileSync(path === "-" ? 0 : path, "utf8");
   } catch (error) {
@@ -41,9 +41,9 @@ function logIn(path: string): string {
       "give a file, or - for standard input",
     );
   }
-}
+};
 
-async function run(registry: string, images: string[], options: UndeleteCommandOptions): Promise<void> {
+const run = async (registry: string, images: string[], options: UndeleteCommandOptions): Promise<void> => {
   const access = await accessTo(parseRegistry(registry), options, process.env);
   const targets = images.map((text) => targetOf(text, access.url));
   const storage = new StoreReader(oneStore(options.storage).layout);
@@ -59,10 +59,10 @@ async function run(registry: string, images: string[], options: UndeleteCommandO
   } finally {
     await Promise.all([client.close(), writer?.close()]);
   }
-}
+};
 
 /** `warden undelete`: puts back what was deleted through the API, until the next garbage collection. */
-export function undeleteCommand(): Command {
+export const undeleteCommand = (): Command => {
   const command = new Command("undelete")
     .description("plan what a deletion left on the disk and can be put back; with --apply, put it back and verify it")
     .argument("<registry>", "http(s)://host[:port] or host:port")
@@ -83,4 +83,4 @@ Examples:
     )
     .action(run);
   return addAccessOptions(command);
-}
+};

@@ -34,28 +34,28 @@ interface VerifyOptions extends AccessOptions {
 }
 
 /** What is walked, of the target and the options that narrow it. */
-function scopeOf(target: Target, { repository, tag, newest }: VerifyOptions) {
+const scopeOf = (target: Target, { repository, tag, newest }: VerifyOptions) => {
   const narrowed = narrowedBy(tag, newest, target.kind === "image" || repository.length > 0);
   if (target.kind === "registry") {
     return { catalog: repository.length === 0, repositories: repository, selection: narrowed };
   }
   return { catalog: false, repositories: [target.repository], selection: imageSelection(target, narrowed) };
-}
+};
 
 /** @param named whether the repositories were named, so that a tag that one lacks is a failure */
-function narrowedBy(tags: string[], newest: number | undefined, named: boolean): TagSelection {
+const narrowedBy = (tags: string[], newest: number | undefined, named: boolean): TagSelection => {
   if (tags.length > 0) return { kind: named ? "named" : "present", tags };
   return newest === undefined ? { kind: "all" } : { kind: "newest", count: newest };
-}
+};
 
-function imageSelection(image: Target & { kind: "image" }, narrowed: TagSelection): TagSelection {
+const imageSelection = (image: Target & { kind: "image" }, narrowed: TagSelection): TagSelection => {
   if (image.digest !== null) return { kind: "named", tags: [], digests: [image.digest] };
   if (image.tag !== null) return { kind: "named", tags: [image.tag] };
   // As every other client reads an image without a tag.
   return narrowed.kind === "all" ? { kind: "named", tags: ["latest"] } : narrowed;
-}
+};
 
-function refuseConflicts(command: Command, target: Target, { repository, tag, newest }: VerifyOptions): void {
+const refuseConflicts = (command: Command, target: Target, { repository, tag, newest }: VerifyOptions): void => {
   if (target.kind === "registry") return;
   if (repository.length > 0) {
     command.error("error: --repository narrows a registry, and the target is an image: leave one of them out");
@@ -63,10 +63,10 @@ function refuseConflicts(command: Command, target: Target, { repository, tag, ne
   if ((target.tag !== null || target.digest !== null) && (tag.length > 0 || newest !== undefined)) {
     command.error("error: the image has a tag or a digest already: leave --tag and --newest out");
   }
-}
+};
 
 /** Shows how far the walk is, on a terminal only. @returns what takes the progress, and what ends the bar */
-function progressBar(): { show: (progress: Progress) => void; end: () => void } {
+const progressBar = (): { show: (progress: Progress) => void; end: () => void } => {
   if (!process.stderr.isTTY) return { show: () => {}, end: () => {} };
   const format = "{bar} {value}/{total} repositories, {requests} requests";
   const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
@@ -79,10 +79,10 @@ function progressBar(): { show: (progress: Progress) => void; end: () => void } 
     },
     end: () => bar.stop(),
   };
-}
+};
 
 /** Makes sure, before a walk that may take long, that its report can be written; a run without one leaves no file behind. */
-function expectWritable(path: string | undefined): void {
+const expectWritable = (path: string | undefined): void => {
   if (path === undefined) return;
   const refuse = (why: string): never => {
     throw new RegistryError("bad-input", `${path} cannot be written (${why})`, "give a path in a folder that exists");
@@ -93,21 +93,21 @@ function expectWritable(path: string | undefined): void {
   } catch (error) {
     refuse((error as NodeJS.ErrnoException).code ?? "unknown");
   }
-}
+};
 
 /** 1 with a failure, even of an incomplete walk; 2 for an incomplete walk without one. */
-function exitCode({ failures, complete }: Report): 0 | 1 | 2 {
+const exitCode = ({ failures, complete }: Report): 0 | 1 | 2 => {
   if (failures.length > 0) return 1;
   return complete ? 0 : 2;
-}
+};
 
 /** What was asked for, as a report tells it: no credentials, and no names of files. */
-function asked({ role, blobs, repository, tag, newest, platform, concurrency, rate, timeout }: VerifyOptions) {
+const asked = ({ role, blobs, repository, tag, newest, platform, concurrency, rate, timeout }: VerifyOptions) => {
   const check = blobs ?? defaultBlobCheck(role);
   return { role, blobs: check, repository, tag, newest, platform, concurrency, rate, timeout };
-}
+};
 
-async function verify(targetText: string, options: VerifyOptions, command: Command): Promise<void> {
+const verify = async (targetText: string, options: VerifyOptions, command: Command): Promise<void> => {
   suitEngineToWalk();
   if (options.tag.length > 0 && options.newest !== undefined) {
     command.error("error: --tag and --newest exclude each other");
@@ -165,10 +165,10 @@ async function verify(targetText: string, options: VerifyOptions, command: Comma
     };
     printError(`error: ${message}; ${hint}`);
   }
-}
+};
 
 /** `warden verify`: walks a registry, or one image of it, and reports every broken object once. */
-export function verifyCommand(): Command {
+export const verifyCommand = (): Command => {
   const command = new Command("verify")
     .description("check every manifest, config and layer of a registry or an image")
     .argument("<target>", "http(s)://host[:port], host:port, or host[:port]/repository[:tag|@digest]")
@@ -206,4 +206,4 @@ Examples:
     )
     .action(verify);
   return addAccessOptions(command);
-}
+};

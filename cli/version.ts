@@ -5,21 +5,19 @@ import { version } from "../package.json";
 declare const COMMIT: string | null | undefined;
 
 /** The commit of a checkout, with `-dirty` where it is not quite that; undefined outside one. */
-export function commitOf(checkout: string): string | undefined {
+export const commitOf = (checkout: string): string | undefined => {
   const { status, stdout } = spawnSync("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], {
     cwd: checkout,
     encoding: "utf8",
   });
   return status === 0 ? stdout.trim() : undefined;
-}
+};
 
 /** Version and commit: `0.1.0 (0123456789ab)`. */
-export function versionText(): string {
+export const versionText = (): string => {
   const commit = typeof COMMIT === "undefined" ? sourceCommit() : COMMIT;
   return commit ? `${version} (${commit})` : version;
-}
+};
 
 /** Of a checkout that runs as it is. The other programs are bundled without a commit, so that only changes change them. */
-function sourceCommit(): string | undefined {
-  return typeof __dirname === "undefined" ? undefined : commitOf(__dirname);
-}
+const sourceCommit = (): string | undefined => (typeof __dirname === "undefined" ? undefined : commitOf(__dirname));

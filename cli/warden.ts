@@ -30,10 +30,10 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
 };
 
 /** The command that is named, or all where none is: for the help, and for who mistyped. */
-function commands([name = ""]: readonly string[]): Command[] {
+const commands = ([name = ""]: readonly string[]): Command[] => {
   const named = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   return named === undefined ? Object.values(COMMANDS).map((load) => load()) : [named()];
-}
+};
 
 /** The program with all of its commands, as data. */
 export const describeWarden = (): DescribedCommand => describeCommand(program(commands([])));

@@ -23,7 +23,7 @@ const MOST_INPUT = 512 * 1024 * 1024;
 
 const STDIN_HINT = "give what this prints: kubectl get pods,cronjobs --all-namespaces --output json";
 
-async function textFromStdin(): Promise<string> {
+const textFromStdin = async (): Promise<string> => {
   const pieces: Buffer[] = [];
   let size = 0;
   for await (const piece of process.stdin) {
@@ -32,10 +32,10 @@ async function textFromStdin(): Promise<string> {
     pieces.push(piece as Buffer);
   }
   return Buffer.concat(pieces).toString("utf8");
-}
+};
 
 /** @throws RegistryError `bad-input` */
-function workloadsIn(text: string, from: string, hint: string): Workloads {
+const workloadsIn = (text: string, from: string, hint: string): Workloads => {
   try {
     return readWorkloads(JSON.parse(text));
   } catch (error) {
@@ -43,28 +43,31 @@ function workloadsIn(text: string, from: string, hint: string): Workloads {
     const why = error instanceof NoWorkloads ? error.message : "it is no json";
     throw new RegistryError("bad-input", `what ${from} gives cannot be read: ${why}`, hint);
   }
-}
+};
 
-async function workloadsOf(source: string | undefined, { kubeconfig, context }: WorkloadsOptions): Promise<Workloads> {
+const workloadsOf = async (
+  source: string | undefined,
+  { kubeconfig, context }: WorkloadsOptions,
+): Promise<Workloads> => {
   if (source !== undefined) return workloadsIn(await textFromStdin(), "standard input", STDIN_HINT);
   const told = ["pods", "cronjobs.batch"].map(async (resource) =>
     workloadsIn(await listEverywhere(resource, { kubeconfig, context }), "kubectl", "try the same with kubectl get"),
   );
   return together(await Promise.all(told));
-}
+};
 
 /** 1 where something cannot be pulled again, 2 where that is not known of all. */
-function exitCode({ complete, counts: { broken, missing } }: WorkloadsReport): 0 | 1 | 2 {
+const exitCode = ({ complete, counts: { broken, missing } }: WorkloadsReport): 0 | 1 | 2 => {
   if (broken + missing > 0) return 1;
   return complete ? 0 : 2;
-}
+};
 
-async function run(
+const run = async (
   registry: string,
   source: string | undefined,
   options: WorkloadsOptions,
   command: Command,
-): Promise<void> {
+): Promise<void> => {
   suitEngineToWalk();
   if (source !== undefined && source !== "-") command.error('error: the only source is "-", standard input');
   if (source !== undefined && (options.kubeconfig !== undefined || options.context !== undefined))
@@ -87,10 +90,10 @@ async function run(
   } finally {
     await client.close();
   }
-}
+};
 
 /** `warden workloads`: whether what runs in a cluster can be pulled again. */
-export function workloadsCommand(): Command {
+export const workloadsCommand = (): Command => {
   const command = new Command("workloads")
     .description("verify that what runs in a cluster can be pulled again from a registry")
     .argument("<registry>", "http(s)://host[:port] or host:port")
@@ -118,4 +121,4 @@ Examples:
     )
     .action(run);
   return addAccessOptions(command);
-}
+};

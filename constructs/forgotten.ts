@@ -8,20 +8,18 @@ import type { Construct } from "constructs";
  * https://developer.hashicorp.com/terraform/language/block/removed
  */
 export class Forgotten extends TerraformElement {
+  readonly #type: string;
   /**
    * @param scope the scope that the resource had
    * @param id the id that it had there
    * @param type Terraform's type of it, for example "kubernetes_secret_v1"
    */
-  constructor(
-    scope: Construct,
-    id: string,
-    private readonly type: string,
-  ) {
+  constructor(scope: Construct, id: string, type: string) {
     super(scope, id);
+    this.#type = type;
   }
 
   override toTerraform(): unknown {
-    return { removed: [{ from: `${this.type}.${this.friendlyUniqueId}`, lifecycle: { destroy: false } }] };
+    return { removed: [{ from: `${this.#type}.${this.friendlyUniqueId}`, lifecycle: { destroy: false } }] };
   }
 }

@@ -7,19 +7,20 @@ import { TerraformElement, type TerraformResource } from "cdktf";
  * https://developer.hashicorp.com/terraform/language/import
  */
 export class ImportBlock extends TerraformElement {
+  readonly #resource: TerraformResource;
+  readonly #objectId: string;
   /**
    * @param resource what the object becomes
    * @param objectId the object's id in the provider's terms, for Kubernetes `<namespace>/<name>`
    */
-  constructor(
-    private readonly resource: TerraformResource,
-    private readonly objectId: string,
-  ) {
+  constructor(resource: TerraformResource, objectId: string) {
     super(resource, "Import");
+    this.#resource = resource;
+    this.#objectId = objectId;
   }
 
   override toTerraform(): unknown {
-    const { terraformResourceType, friendlyUniqueId } = this.resource;
-    return { import: [{ to: `${terraformResourceType}.${friendlyUniqueId}`, id: this.objectId }] };
+    const { terraformResourceType, friendlyUniqueId } = this.#resource;
+    return { import: [{ to: `${terraformResourceType}.${friendlyUniqueId}`, id: this.#objectId }] };
   }
 }

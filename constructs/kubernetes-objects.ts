@@ -39,10 +39,13 @@ const isFields = (value: unknown): value is Fields => typeof value === "object" 
 
 /** Translates the resources of one stack. */
 class Translation {
-  constructor(private readonly stack: SynthesisedObjects) {}
+  readonly #stack: SynthesisedObjects;
+  constructor(stack: SynthesisedObjects) {
+    this.#stack = stack;
+  }
 
   resources(type: string): Fields[] {
-    return Object.values(this.stack.resource?.[type] ?? {});
+    return Object.values(this.#stack.resource?.[type] ?? {});
   }
 
   objects(type: string, apiVersion: string, kind: string): KubernetesObject[] {
@@ -56,7 +59,7 @@ class Translation {
   /** What Terraform makes of a text; the only expression is one that hides a long text from its plans. */
   text(text: string): string {
     const hidden = /^\$\{sensitive\(local\.([\w-]+)\)\}$/.exec(text)?.[1];
-    return evaluated(hidden === undefined ? text : (this.stack.locals?.[hidden] ?? ""));
+    return evaluated(hidden === undefined ? text : (this.#stack.locals?.[hidden] ?? ""));
   }
 
   /** @param field where the value stands */

@@ -39,15 +39,15 @@ export class ProbeCredentials extends Construct {
       metadata: { name: secret, namespace },
       type: "Opaque",
       dataWo: {
-        [USER]: this.variable("Username", `${variables}_username`),
-        [PASSWORD]: this.variable("Password", `${variables}_password`),
+        [USER]: this.#variable("Username", `${variables}_username`),
+        [PASSWORD]: this.#variable("Password", `${variables}_password`),
       },
       dataWoRevision: revision,
       dependsOn,
     });
   }
 
-  private variable(id: string, name: string): string {
+  #variable(id: string, name: string): string {
     const variable = new TerraformVariable(this, id, { type: "string", sensitive: true, nullable: false });
     variable.overrideLogicalId(name);
     variable.addOverride("ephemeral", true);

@@ -42,14 +42,14 @@ export class RegistryAlerts extends Construct {
   constructor(scope: Construct, id: string, props: RegistryAlertsProps) {
     super(scope, id);
     checkRules(props.groups);
-    this.resource = props.delivery.delivery === "prometheus-rule" ? this.release(props) : this.file(props);
+    this.resource = props.delivery.delivery === "prometheus-rule" ? this.#release(props) : this.#file(props);
   }
 
   /**
    * A Helm release, because Terraform's own manifest resource needs the cluster and the CRD to plan. The groups are
    * JSON, so that a plan shows what changes in which rule.
    */
-  private release({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): Release {
+  #release({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): Release {
     const chart = new TerraformAsset(this, "Chart", { path: CHART, type: AssetType.DIRECTORY });
     return new Release(this, "Resource", {
       name: NAME,
@@ -63,7 +63,7 @@ export class RegistryAlerts extends Construct {
     });
   }
 
-  private file({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): ConfigMapV1 {
+  #file({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): ConfigMapV1 {
     const resource = new ConfigMapV1(this, "Resource", {
       metadata: { name: NAME, namespace, labels: delivery.labels },
       data: { [FILE]: literal(rulesFile(groups)) },

@@ -19,18 +19,17 @@ export type TerraformDataProps =
  * https://developer.hashicorp.com/terraform/language/resources/terraform-data
  */
 export class TerraformData extends TerraformResource {
-  constructor(
-    scope: Construct,
-    id: string,
-    private readonly props: TerraformDataProps,
-  ) {
+  readonly #props: TerraformDataProps;
+  constructor(scope: Construct, id: string, props: TerraformDataProps) {
     super(scope, id, {
       terraformResourceType: "terraform_data",
       terraformGeneratorMetadata: { providerName: "terraform" },
     });
+    this.#props = props;
   }
 
+  // biome-ignore lint/style/useConsistentMemberAccessibility: CDKTF declares it
   protected override synthesizeAttributes(): Record<string, unknown> {
-    return "input" in this.props ? { input: this.props.input } : { triggers_replace: this.props.triggersReplace };
+    return "input" in this.#props ? { input: this.#props.input } : { triggers_replace: this.#props.triggersReplace };
   }
 }

@@ -61,7 +61,7 @@ export interface Surroundings {
 }
 
 /** The step that comes next. Whoever follows it and asks again comes to an end: healed, or nothing left but giving up. */
-export function advise(ailment: Ailment, { registry, root, isTaken }: Surroundings): Advice {
+export const advise = (ailment: Ailment, { registry, root, isTaken }: Surroundings): Advice => {
   const only = (why: string, ...words: string[]): Advice => ({ next: commandLine(...words), why, giveUp: null });
   const repair = (...words: string[]): string =>
     commandLine("warden", "repair", registry, "--storage", root, ...words, "--apply");
@@ -108,19 +108,19 @@ export function advise(ailment: Ailment, { registry, root, isTaken }: Surroundin
     case "ask-again":
       return only("nobody can tell before it answers", "warden", "verify", registry);
   }
-}
+};
 
 /** The images as `warden repair --discard` takes them; of a repository that lost its folders, its name. */
-function namesToDiscard({ repository, tags, untagged }: Ailment, registry: string): string[] {
+const namesToDiscard = ({ repository, tags, untagged }: Ailment, registry: string): string[] => {
   const name = `${new URL(registry).host}/${repository}`;
   if (tags.length > 0) return tags.map((tag) => `${name}:${tag}`);
   return untagged.length === 0 ? [name] : untagged.map((digest) => `${name}@${digest}`);
-}
+};
 
 /** Into the storage root, beside the folder that is the registry's, under a name that nothing has there. */
-function setAside(root: string, path: string, isTaken: Surroundings["isTaken"]): string[] {
+const setAside = (root: string, path: string, isTaken: Surroundings["isTaken"]): string[] => {
   const name = `${root.replace(/\/+$/, "")}/set-aside-${basename(path)}`;
   let free = name;
   for (let count = 2; isTaken(free); count++) free = `${name}-${count}`;
   return ["mv", "-nT", "--", path, free];
-}
+};

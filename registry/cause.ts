@@ -49,7 +49,7 @@ export interface Judgement {
 }
 
 /** Works out what has happened to an object, and whether this disk, a copy or nothing heals it. */
-export function judge(pair: Pair, contents: StoreContents, role: Role | "mixed"): Judgement {
+export const judge = (pair: Pair, contents: StoreContents, role: Role | "mixed"): Judgement => {
   const { finding } = pair;
   if (finding === null) return judgeBesideWholeDisk(pair, contents);
   switch (finding.kind) {
@@ -68,9 +68,9 @@ export function judge(pair: Pair, contents: StoreContents, role: Role | "mixed")
       return finding.tags.length > 0 ? judgement : { ...judgement, remedy: "discard" };
     }
   }
-}
+};
 
-function judgeBesideWholeDisk({ failure }: Pair, contents: StoreContents): Judgement {
+const judgeBesideWholeDisk = ({ failure }: Pair, contents: StoreContents): Judgement => {
   if (failure === null || isUncertain(failure)) return { cause: "not reached", remedy: "ask-again" };
   const { object, digest, repository, reason, tags } = failure;
   const { reader } = contents;
@@ -85,10 +85,10 @@ function judgeBesideWholeDisk({ failure }: Pair, contents: StoreContents): Judge
   return reason === "size-mismatch" && contents.tagsMisdescribing(repository, tags, digest).length > 0
     ? { cause: "wrong size in the manifest", remedy: "give-up" }
     : { cause: "stale blob cache", remedy: "restart" };
-}
+};
 
 /** Something that has a digest, or a tag that nobody can tell the digest of. */
-function judgeObject(pair: Pair, finding: Finding, contents: StoreContents): Judgement {
+const judgeObject = (pair: Pair, finding: Finding, contents: StoreContents): Judgement => {
   const { digest, repository } = finding;
   const pushed =
     isOfTag(finding) && repository !== null
@@ -109,9 +109,9 @@ function judgeObject(pair: Pair, finding: Finding, contents: StoreContents): Jud
   return finding.kind === "size-mismatch" || (described !== null && described !== size)
     ? { cause: "wrong size in the manifest", remedy: "give-up" }
     : { cause: "lost link", remedy: "relink" };
-}
+};
 
-function judgeManifest(pair: Pair, digest: Digest, finding: Finding, contents: StoreContents): Judgement {
+const judgeManifest = (pair: Pair, digest: Digest, finding: Finding, contents: StoreContents): Judgement => {
   const stored = contents.reader.manifest(digest);
   if (stored.state === "absent") return { cause: causeOfAbsence(pair, finding), remedy: "copy" };
   if (stored.state === "whole") {
@@ -124,16 +124,16 @@ function judgeManifest(pair: Pair, digest: Digest, finding: Finding, contents: S
   // Where nothing says its size: unfinished JSON.
   const cut = described === null ? stored.state === "unreadable" : isCut(stored.size, described);
   return { cause: cut ? "truncated data" : "altered data", remedy: "copy" };
-}
+};
 
 /** Of a manifest that has to be pushed again. */
-function remedyOfManifest(digest: Digest, contents: StoreContents): Remedy {
+const remedyOfManifest = (digest: Digest, contents: StoreContents): Remedy => {
   if (contents.isComplete(digest)) return "relink";
   return contents.isHealable(digest) ? "copy" : "give-up";
-}
+};
 
 /** Its images heal by a repair of their parts, as far as tags tell what they are. */
-function remedyOfHidden({ repository }: Finding, contents: StoreContents): Remedy {
+const remedyOfHidden = ({ repository }: Finding, contents: StoreContents): Remedy => {
   const { reader } = contents;
   const layout = reader.layout.repository(repository ?? "");
   const tags = reader.tags(layout);
@@ -143,33 +143,29 @@ function remedyOfHidden({ repository }: Finding, contents: StoreContents): Remed
   });
   if (tagged.some((digest) => contents.isComplete(digest))) return "relink";
   return tagged.length > 0 ? "copy" : "give-up";
-}
+};
 
 /** There is no data. A registry that remembers it answers all the same. */
-function causeOfAbsence({ failure }: Pair, { tags, linkPresent }: Finding): Cause {
+const causeOfAbsence = ({ failure }: Pair, { tags, linkPresent }: Finding): Cause => {
   const announced = failure?.status === 200 || failure?.status === 206;
   if (announced || (failure === null && tags.length > 0)) return "stale blob cache";
   return linkPresent ? "swept blob" : "never pushed";
-}
+};
 
 /** Whether the finding is about what a tag points at itself. */
-export function isOfTag({ parent, tags }: Finding): boolean {
-  return tags.length > 0 && parent === null;
-}
+export const isOfTag = ({ parent, tags }: Finding): boolean => tags.length > 0 && parent === null;
 
-function isManifest({ kind, repository, digest }: Finding, { reader }: StoreContents): boolean {
+const isManifest = ({ kind, repository, digest }: Finding, { reader }: StoreContents): boolean => {
   if (kind === "unreadable-manifest" || kind === "orphan-index-child" || kind === "broken-tag") return true;
   if (repository === null || digest === null) return false;
   return reader.link(reader.layout.repository(repository).revisionLink(digest)) !== "absent";
-}
+};
 
 /** Bytes that the manifest says which names it; null where none does. */
-function sizeDescribed({ parent, digest }: Finding, { reader }: StoreContents): number | null {
+const sizeDescribed = ({ parent, digest }: Finding, { reader }: StoreContents): number | null => {
   const stored = parent === null ? null : reader.manifest(parent);
   if (stored?.state !== "whole") return null;
   return partsOf(stored.manifest).find((part) => part.digest === digest)?.size ?? null;
-}
+};
 
-function isCut(size: number, described: number | null): boolean {
-  return described !== null && size < described;
-}
+const isCut = (size: number, described: number | null): boolean => described !== null && size < described;

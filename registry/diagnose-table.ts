@@ -4,7 +4,7 @@ import type { Diagnosis, DiagnosisReport } from "./diagnose";
 import { nameOf, shortDigest } from "./report/names";
 
 /** The report for people: each finding with its cause, then every step once. Lines without a line end. */
-export function diagnosisTable({ registry, root, complete, findings }: DiagnosisReport): string[] {
+export const diagnosisTable = ({ registry, root, complete, findings }: DiagnosisReport): string[] => {
   const found = findings.length === 0 ? "nothing wrong" : plural(findings.length, "finding");
   const lines = [
     `registry  ${registry}`,
@@ -28,10 +28,10 @@ export function diagnosisTable({ registry, root, complete, findings }: Diagnosis
     "",
     ...steps(findings),
   ];
-}
+};
 
 /** Each step once, with what comes of it on the line above; then what gives up the images that a copy may yet heal. */
-function steps(findings: Diagnosis[]): string[] {
+const steps = (findings: Diagnosis[]): string[] => {
   const next = new Map(findings.map(({ next, why }) => [next, why]));
   const givenUp = new Set(findings.flatMap(({ giveUp }) => giveUp ?? []).filter((command) => !next.has(command)));
   return [
@@ -39,4 +39,4 @@ function steps(findings: Diagnosis[]): string[] {
     ...(givenUp.size === 0 ? [] : ["          given up, where no registry has it and nobody builds it:"]),
     ...[...givenUp].map((command) => `or        ${command}`),
   ];
-}
+};

@@ -47,12 +47,12 @@ export interface DiagnosisContext {
  *
  * @param reader of the same store, for what the two reports leave open
  */
-export function diagnose(
+export const diagnose = (
   report: Report,
   scan: ScanReport,
   reader: StoreReader,
   { differences = [], notAt = () => null }: DiagnosisContext = {},
-): DiagnosisReport {
+): DiagnosisReport => {
   const contents = new StoreContents(reader);
   const { registry } = report;
   const { root } = scan;
@@ -96,17 +96,14 @@ export function diagnose(
     complete: report.complete && scan.unreadable.length === 0,
     findings: [...findings, ...strange].sort(compareDiagnoses),
   };
-}
+};
 
-function compareDiagnoses(a: Diagnosis, b: Diagnosis): number {
-  return (
-    compareText(a.repository ?? "", b.repository ?? "") ||
-    compareText(a.digest ?? "", b.digest ?? "") ||
-    compareText(a.tags.join(), b.tags.join())
-  );
-}
+const compareDiagnoses = (a: Diagnosis, b: Diagnosis): number =>
+  compareText(a.repository ?? "", b.repository ?? "") ||
+  compareText(a.digest ?? "", b.digest ?? "") ||
+  compareText(a.tags.join(), b.tags.join());
 
-function pairsOf(failures: readonly Failure[], findings: readonly Finding[]): Pair[] {
+const pairsOf = (failures: readonly Failure[], findings: readonly Finding[]): Pair[] => {
   const pairs: Pair[] = [];
   const told = new Set<Finding>();
   for (const failure of failures) {
@@ -116,10 +113,10 @@ function pairsOf(failures: readonly Failure[], findings: readonly Finding[]): Pa
     if (finding !== null) told.add(finding);
   }
   return [...pairs, ...findings.filter((each) => !told.has(each)).map((finding) => ({ failure: null, finding }))];
-}
+};
 
 /** A walk does not know what a broken tag points at, nor the disk what a walk calls a repository that failed. */
-function isSame(failure: Failure, finding: Finding): boolean {
+const isSame = (failure: Failure, finding: Finding): boolean => {
   if (failure.repository !== finding.repository) return false;
   switch (failure.object) {
     case "catalog":
@@ -131,52 +128,49 @@ function isSame(failure: Failure, finding: Finding): boolean {
     default:
       return failure.digest === finding.digest;
   }
-}
+};
 
-function describe({ failure, finding }: Pair): Omit<Diagnosis, "cause" | "remedy" | keyof Advice> {
-  return {
-    repository: finding?.repository ?? failure?.repository ?? null,
-    tags: finding?.tags.length ? finding.tags : (failure?.tags ?? []),
-    digest: finding?.digest ?? failure?.digest ?? null,
-    platform: finding?.platform ?? failure?.platform ?? null,
-    http: failure && { object: failure.object, reason: failure.reason, status: failure.status },
-    disk: finding && {
-      kind: finding.kind,
-      blobPresent: finding.blobPresent,
-      linkPresent: finding.linkPresent,
-      repairable: finding.repairable,
-    },
-  };
-}
+const describe = ({ failure, finding }: Pair): Omit<Diagnosis, "cause" | "remedy" | keyof Advice> => ({
+  repository: finding?.repository ?? failure?.repository ?? null,
+  tags: finding?.tags.length ? finding.tags : (failure?.tags ?? []),
+  digest: finding?.digest ?? failure?.digest ?? null,
+  platform: finding?.platform ?? failure?.platform ?? null,
+  http: failure && { object: failure.object, reason: failure.reason, status: failure.status },
+  disk: finding && {
+    kind: finding.kind,
+    blobPresent: finding.blobPresent,
+    linkPresent: finding.linkPresent,
+    repairable: finding.repairable,
+  },
+});
 
 const ANOTHER: Judgement = { cause: "another registry", remedy: "other-address" };
 
 /** A registry that reads this disk would list what is there: an empty catalog, or no list of tags, is not of this one. */
-function isOfAnother({ failure, finding }: Pair, reader: StoreReader): boolean {
+const isOfAnother = ({ failure, finding }: Pair, reader: StoreReader): boolean => {
   if (failure === null || finding !== null) return false;
   const { object, reason, repository } = failure;
   if (object === "catalog") return reason === "coverage" && !reader.repositories().next().done;
   return (
     object === "repository" && reason === "missing" && reader.tags(reader.layout.repository(repository)).length > 0
   );
-}
+};
 
 /** What another registry answers says nothing about this disk, and nothing is repaired through it. */
-function atAnother({ cause }: Judgement, { finding }: Pair): Judgement {
-  return finding === null ? ANOTHER : { cause, remedy: ANOTHER.remedy };
-}
+const atAnother = ({ cause }: Judgement, { finding }: Pair): Judgement =>
+  finding === null ? ANOTHER : { cause, remedy: ANOTHER.remedy };
 
 /** Manifests without a tag that the object breaks, what names others first, then the object itself. */
-function untaggedTo(
+const untaggedTo = (
   { repository, tags, digest }: Pick<Diagnosis, "repository" | "tags" | "digest">,
   contents: StoreContents,
-) {
+) => {
   if (repository === null || digest === null || tags.length > 0) return [];
   return [...contents.naming(repository, digest), digest];
-}
+};
 
 /** What a finding is about on the disk, where that is not one image. */
-function pathsOf({ failure, finding }: Pair, reader: StoreReader): string[] {
+const pathsOf = ({ failure, finding }: Pair, reader: StoreReader): string[] => {
   const { layout } = reader;
   if (finding === null) {
     const repository = layout.repository(failure?.repository ?? "");
@@ -185,4 +179,4 @@ function pathsOf({ failure, finding }: Pair, reader: StoreReader): string[] {
   if (finding.path !== undefined) return [finding.path];
   if (finding.upload !== undefined) return [layout.repository(finding.repository ?? "").upload(finding.upload)];
   return finding.digest === null ? [] : [layout.blob(finding.digest)];
-}
+};

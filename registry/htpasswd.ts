@@ -15,11 +15,11 @@ export const isUser = (text: string): boolean => /^[^\s:#\p{Cc}][^\s:\p{Cc}]*$/u
  *
  * @throws RegistryError `bad-input` for a password that bcrypt would cut, or that no client can send
  */
-export async function htpasswdLine(user: string, password: string, cost: number): Promise<string> {
+export const htpasswdLine = async (user: string, password: string, cost: number): Promise<string> => {
   const refusal = refusedPassword(password);
   if (refusal !== undefined) throw new RegistryError("bad-input", `given a password ${refusal}`, "give another");
   return `${user}:${await hash(password, cost)}\n`;
-}
+};
 
 const refusedPassword = (password: string): string | undefined => {
   if (password === "") return "that is empty, and needs 1 to 72 bytes";

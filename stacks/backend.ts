@@ -52,19 +52,21 @@ const literalStrings = (value: unknown): unknown => {
 
 /** One backend for all four kinds, because cdktf lacks the Kubernetes one. */
 class StateBackend extends TerraformBackend {
-  constructor(
-    private readonly stack: TerraformStack,
-    private readonly site: Site,
-  ) {
+  readonly #stack: TerraformStack;
+  readonly #site: Site;
+  constructor(stack: TerraformStack, site: Site) {
     super(stack, "backend", site.state.backend);
+    this.#stack = stack;
+    this.#site = site;
   }
 
+  // biome-ignore lint/style/useConsistentMemberAccessibility: CDKTF declares it
   protected override synthesizeAttributes(): Record<string, unknown> {
-    return literalStrings(backendArguments(this.site, this.stack.node.id)) as Record<string, unknown>;
+    return literalStrings(backendArguments(this.#site, this.#stack.node.id)) as Record<string, unknown>;
   }
 
   override getRemoteStateDataSource(): TerraformRemoteState {
-    throw new Error(`stack ${this.stack.node.id} is referred to by another stack; take the value from the site`);
+    throw new Error(`stack ${this.#stack.node.id} is referred to by another stack; take the value from the site`);
   }
 }
 

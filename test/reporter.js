@@ -7,8 +7,8 @@ const ALLOWED_SKIPS = join(__dirname, "../.ci/allowed-skips");
  * The lines of .ci/allowed-skips: `<text in the test's name> :: <why>`, `#` for comments.
  * @throws on a line without both parts
  */
-function parseAllowedSkips(text) {
-  return text
+const parseAllowedSkips = (text) =>
+  text
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"))
@@ -17,19 +17,16 @@ function parseAllowedSkips(text) {
       if (!pattern || !why) throw new Error(`.ci/allowed-skips: ${line}: a line is <text in the test's name> :: <why>`);
       return { pattern, why };
     });
-}
 
 /** The skipped tests of one file's results, as `<file>: <full name>`; what is still to do counts too. */
-function skippedTests(file, testResults) {
-  return testResults
+const skippedTests = (file, testResults) =>
+  testResults
     .filter(({ status }) => status === "pending" || status === "todo")
     .map(({ fullName }) => `${file}: ${fullName}`);
-}
 
 /** The skipped tests that no allowed skip covers. */
-function unlistedSkips(skipped, allowed) {
-  return skipped.filter((name) => !allowed.some(({ pattern }) => name.includes(pattern)));
-}
+const unlistedSkips = (skipped, allowed) =>
+  skipped.filter((name) => !allowed.some(({ pattern }) => name.includes(pattern)));
 
 /** What brings a component that the lab's set-up does not. */
 const BRINGS = { "cdktf-cli": "tools/cdktf/run --version" };
@@ -38,7 +35,7 @@ const BRINGS = { "cdktf-cli": "tools/cdktf/run --version" };
  * One line of what was not run. The name of a skipped test ends with the reasons, `skipped: <component>: <why>; …`: most of
  * them are components that nobody has fetched yet, which one command brings.
  */
-function summaryOfSkips(skipped) {
+const summaryOfSkips = (skipped) => {
   const reasons = skipped.flatMap((name) => name.split(/ skipped: /)[1]?.split("; ") ?? []);
   const missing = [...new Set(reasons.map((reason) => reason.split(": ")[0]))].sort();
   const files = new Set(skipped.map((name) => name.split(": ")[0])).size;
@@ -46,7 +43,7 @@ function summaryOfSkips(skipped) {
   const commands = [...new Set(missing.map((component) => BRINGS[component] ?? "npm run lab:setup"))].sort();
   const how = commands.length === 0 ? "" : ` To run them: ${commands.join(" && ")}.`;
   return `Not run: tests of ${files} ${files === 1 ? "file" : "files"}${why}.${how} Why each: WARDEN_SKIPS=1 npm test`;
-}
+};
 
 /**
  * Tells after the run what was skipped: in one line; with WARDEN_SKIPS or in CI each test, whose name carries the reason. In

@@ -1,7 +1,7 @@
 import { printable } from "./printable";
 
 /** Lines of a table for people, each column as wide as its widest cell. */
-export function columns(table: readonly (readonly string[])[]): string[] {
+export const columns = (table: readonly (readonly string[])[]): string[] => {
   const rows = table.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows) {
@@ -13,4 +13,4 @@ export function columns(table: readonly (readonly string[])[]): string[] {
       .join("  ")
       .trimEnd(),
   );
-}
+};

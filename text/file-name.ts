@@ -2,7 +2,7 @@
  * The name of a file is bytes, and these need not be UTF-8. A byte that is none of it stands as half of a surrogate pair,
  * U+DC80 to U+DCFF, which no name has otherwise: https://peps.python.org/pep-0383/.
  */
-export function fileName(bytes: Uint8Array): string {
+export const fileName = (bytes: Uint8Array): string => {
   let name = "";
   for (let at = 0; at < bytes.length; ) {
     const character = characterAt(bytes, at);
@@ -10,13 +10,13 @@ export function fileName(bytes: Uint8Array): string {
     at += character === null ? 1 : Buffer.byteLength(character);
   }
   return name;
-}
+};
 
 /** The byte that such a half stands for; null for any other character. */
-export function byteOf(character: string): number | null {
+export const byteOf = (character: string): number | null => {
   const code = character.charCodeAt(0);
   return code >= 0xdc80 && code <= 0xdcff ? code - 0xdc00 : null;
-}
+};
 
 /** What Node puts in the place of such a byte; a name may have it, too. */
 export const REPLACED = "\ufffd";
@@ -25,7 +25,7 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const MOST_BYTES = 4;
 
 /** The character that begins at a byte; null where none does. */
-function characterAt(bytes: Uint8Array, at: number): string | null {
+const characterAt = (bytes: Uint8Array, at: number): string | null => {
   for (let length = 1; length <= MOST_BYTES; length++) {
     try {
       return UTF8.decode(bytes.subarray(at, at + length));
@@ -34,4 +34,4 @@ function characterAt(bytes: Uint8Array, at: number): string | null {
     }
   }
   return null;
-}
+};

@@ -11,8 +11,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
  *
  * https://www.w3.org/TR/xml/#charsets
  */
-export function markup(text: string): string {
-  return text
+export const markup = (text: string): string =>
+  text
     .replace(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd]/g, "?")
     .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
-}

@@ -9,27 +9,23 @@ import { byteOf } from "./file-name";
  */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-function escaped(character: string): string {
+const escaped = (character: string): string => {
   const code = byteOf(character) ?? character.codePointAt(0) ?? 0;
   return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
-}
+};
 
 /** Text as one line that moves no cursor and hides nothing: `\x1b` and `\u{202e}` stand for what cannot be shown. */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, escaped);
-}
+export const printable = (text: string): string => text.replace(UNPRINTABLE, escaped);
 
 /** As printable, of a text that has lines and tabs of its own. */
-export function printableText(text: string): string {
-  return text.replace(UNPRINTABLE, (character) => (/[\n\t]/.test(character) ? character : escaped(character)));
-}
+export const printableText = (text: string): string =>
+  text.replace(UNPRINTABLE, (character) => (/[\n\t]/.test(character) ? character : escaped(character)));
 
 /** Serialised JSON in which no such character is left; its value stays the same. JSON.stringify escapes only some. */
-export function printableJson(json: string): string {
-  return json.replace(UNPRINTABLE, (character) => {
+export const printableJson = (json: string): string =>
+  json.replace(UNPRINTABLE, (character) => {
     if (character === "\n") return character;
     return character
       .split("")
       .reduce((units, unit) => `${units}\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`, "");
   });
-}

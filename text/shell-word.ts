@@ -15,7 +15,7 @@ const PLAIN = /^[A-Za-z0-9@%+=:,./_-]+$/;
  * One word of a POSIX shell, whatever it holds: the commands that are printed are to be copied. What a terminal does not
  * show as it is (a line end, an escape, a byte that is not UTF-8) is written by its code, as bash, zsh and POSIX.1-2024 read it.
  */
-export function shellWord(text: string): string {
+export const shellWord = (text: string): string => {
   if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(text)) {
     const escaped = text.replace(/[\\'\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) =>
       /[\\']/.test(character) ? `\\${character}` : octal(character),
@@ -23,17 +23,15 @@ export function shellWord(text: string): string {
     return `$'${escaped}'`;
   }
   return PLAIN.test(text) ? text : quote(text);
-}
+};
 
 /** Its bytes, each of three digits, so that a digit that follows is none of it. */
-function octal(character: string): string {
+const octal = (character: string): string => {
   const byte = byteOf(character);
   return [...(byte === null ? Buffer.from(character) : [byte])]
     .map((byte) => `\\${byte.toString(8).padStart(3, "0")}`)
     .join("");
-}
+};
 
 /** One command, each word quoted. */
-export function commandLine(...words: string[]): string {
-  return words.map(shellWord).join(" ");
-}
+export const commandLine = (...words: string[]): string => words.map(shellWord).join(" ");

@@ -19,10 +19,10 @@ import { isDone, pushOf } from "./samples";
 type Log = (line: string) => void;
 
 /** What asks the registry and what changes it, for one run. */
-async function withRegistry<T>(
+const withRegistry = async <T>(
   { registry, credentials, rate, caFile }: CleanUpSettings,
   act: (client: RegistryClient, writer: RegistryWriter, listing: PackageListing) => Promise<T>,
-): Promise<T> {
+): Promise<T> => {
   const ca = caFile === null ? undefined : readCertificates(caFile);
   const gate = new Gate({ concurrency: DEFAULT_CONCURRENCY, rate: rate ?? undefined });
   const access = { url: registry, credentials, gate, ca };
@@ -36,10 +36,10 @@ async function withRegistry<T>(
   } finally {
     await Promise.all([client.close(), writer.close(), listing.close()]);
   }
-}
+};
 
 /** Says what goes and why before anything does, and what came of it. */
-function remove(settings: CleanUpSettings, out: Log): Promise<RemotePruneReport> {
+const remove = (settings: CleanUpSettings, out: Log): Promise<RemotePruneReport> => {
   const { policy, repositories, journals } = settings;
   const tell = (lines: readonly string[]) => {
     for (const line of lines) out(line);
@@ -51,9 +51,9 @@ function remove(settings: CleanUpSettings, out: Log): Promise<RemotePruneReport>
     tell(remoteOutcome(report));
     return report;
   });
-}
+};
 
-async function push({ pushgateway, instance, cluster }: CleanUpSettings, ended: Parameters<typeof pushOf>[0]) {
+const push = async ({ pushgateway, instance, cluster }: CleanUpSettings, ended: Parameters<typeof pushOf>[0]) => {
   const transport = new Transport({ timeout: PUSH_TIMEOUT * 1000 });
   try {
     const key = { job: CLEAN_UP_JOB, instance, ...(cluster === null ? {} : { cluster }) };
@@ -61,10 +61,10 @@ async function push({ pushgateway, instance, cluster }: CleanUpSettings, ended: 
   } finally {
     await transport.close();
   }
-}
+};
 
 /** Removes what the policy does not keep, and tells the Pushgateway how that went, also where it did not. */
-async function cleanUpRegistry(settings: CleanUpSettings, out: Log, err: Log): Promise<0 | 1 | 2> {
+const cleanUpRegistry = async (settings: CleanUpSettings, out: Log, err: Log): Promise<0 | 1 | 2> => {
   const started = performance.now();
   let report: RemotePruneReport | null = null;
   try {
@@ -78,9 +78,9 @@ async function cleanUpRegistry(settings: CleanUpSettings, out: Log, err: Log): P
   }
   if (report === null) return 2;
   return isDone(report) ? 0 : 1;
-}
+};
 
-async function undoCleanUp(settings: CleanUpSettings, folder: string, out: Log): Promise<0 | 1> {
+const undoCleanUp = async (settings: CleanUpSettings, folder: string, out: Log): Promise<0 | 1> => {
   const journal = readJournal(folder);
   const { origin } = settings.registry;
   if (journal.registry !== origin)
@@ -92,7 +92,7 @@ async function undoCleanUp(settings: CleanUpSettings, folder: string, out: Log):
   const report = await withRegistry(settings, (client, writer) => undoRemotePrune(client, writer, folder, journal));
   for (const line of remoteUndoTable(report)) out(line);
   return report.problems.length + report.left.length > 0 ? 1 : 0;
-}
+};
 
 /**
  * One run of the clean-up of a registry over HTTP, configured by the environment.
@@ -101,7 +101,7 @@ async function undoCleanUp(settings: CleanUpSettings, folder: string, out: Log):
  * @param err takes the one line that says why the run could not do its work
  * @returns the exit code: 0 when all was done, 1 when something remains, 2 when it refused or could not
  */
-export async function cleanUp(environment: NodeJS.ProcessEnv, out: Log, err: Log): Promise<0 | 1 | 2> {
+export const cleanUp = async (environment: NodeJS.ProcessEnv, out: Log, err: Log): Promise<0 | 1 | 2> => {
   try {
     const settings = cleanUpSettings(environment);
     return settings.undo === null
@@ -111,11 +111,11 @@ export async function cleanUp(environment: NodeJS.ProcessEnv, out: Log, err: Log
     err(lineOf(error));
     return 2;
   }
-}
+};
 
 /** Why a run could not do its work. @throws what is a fault of ours */
-function lineOf(error: unknown): string {
+const lineOf = (error: unknown): string => {
   if (error instanceof RegistryError || error instanceof StorageRefusal) return `${error.message}; ${error.hint}`;
   if (error instanceof PushFailed) return `${error.message}; check PUSHGATEWAY and that it runs`;
   throw error;
-}
+};

@@ -48,7 +48,7 @@ export const CLEAN_UP_VARIABLES = {
  *
  * @throws RegistryError `bad-input` that names every mistake; no value of a secret is repeated
  */
-export function cleanUpSettings(environment: NodeJS.ProcessEnv): CleanUpSettings {
+export const cleanUpSettings = (environment: NodeJS.ProcessEnv): CleanUpSettings => {
   const variables = new Variables<keyof typeof CLEAN_UP_VARIABLES>(environment);
   const registry = variables.parsed("REGISTRY", parseRegistry);
   const pushgateway = variables.parsed("PUSHGATEWAY", parsePushgateway);
@@ -72,4 +72,4 @@ export function cleanUpSettings(environment: NodeJS.ProcessEnv): CleanUpSettings
     policy,
     instance: variables.text("REGISTRY_INSTANCE") ?? registry.host,
   };
-}
+};

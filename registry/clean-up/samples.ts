@@ -13,14 +13,13 @@ export interface Ended {
 }
 
 /** Whether everything that was to go is gone or needed again, and what is left is whole. */
-export function isDone({ problems, remaining }: Pick<RemotePruneReport, "problems" | "remaining">): boolean {
-  return problems.length + remaining.length === 0;
-}
+export const isDone = ({ problems, remaining }: Pick<RemotePruneReport, "problems" | "remaining">): boolean =>
+  problems.length + remaining.length === 0;
 
 type Values = [CleanUpMetricName, number][];
 
 /** How a run went. What it does not know stays as an earlier one has told it: the last success above all. */
-export function pushOf({ report, duration, at }: Ended): Push {
+export const pushOf = ({ report, duration, at }: Ended): Push => {
   const success = report !== null && isDone(report);
   const values: Values = [
     ["registry_clean_up_success", success ? 1 : 0],
@@ -30,9 +29,9 @@ export function pushOf({ report, duration, at }: Ended): Push {
     ...(report === null ? [] : countsOf(report)),
   ];
   return { method: "POST", samples: values.map(([name, value]): Sample => ({ name, value })) };
-}
+};
 
-function countsOf({ remove, spared, skipped }: RemotePruneReport): Values {
+const countsOf = ({ remove, spared, skipped }: RemotePruneReport): Values => {
   const tags = spared.filter(({ tag }) => tag !== null).length;
   return [
     ["registry_clean_up_removed_tags", remove.tags.length - tags],
@@ -40,4 +39,4 @@ function countsOf({ remove, spared, skipped }: RemotePruneReport): Values {
     ["registry_clean_up_spared", spared.length],
     ["registry_clean_up_skipped_repositories", skipped.length],
   ];
-}
+};

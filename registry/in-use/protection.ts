@@ -16,7 +16,7 @@ export type InUse = ReadonlyMap<Digest, readonly string[]>;
 export const NOTHING_IN_USE: InUse = new Map();
 
 /** What clusters say. */
-export function inUseOf(found: readonly FoundReport[]): InUse {
+export const inUseOf = (found: readonly FoundReport[]): InUse => {
   const clusters = new Map<Digest, string[]>();
   for (const { cluster, report } of found.toSorted((a, b) => compareText(a.cluster, b.cluster))) {
     for (const digest of new Set(report?.digests)) {
@@ -26,7 +26,7 @@ export function inUseOf(found: readonly FoundReport[]): InUse {
     }
   }
   return clusters;
-}
+};
 
 /** Why a clean-up may not go by what is known of the clusters. */
 export interface Mistrust {
@@ -42,11 +42,11 @@ const HOUR = 3_600_000;
  *
  * @param now milliseconds since the epoch
  */
-export function mistrustOf(
+export const mistrustOf = (
   protect: ProtectInUse | undefined,
   found: readonly FoundReport[],
   now: number,
-): Mistrust | null {
+): Mistrust | null => {
   if (protect === undefined) return null;
   for (const cluster of protect.clusters) {
     const { report = null, problem = MISSING } = found.find((each) => each.cluster === cluster) ?? {};
@@ -58,14 +58,14 @@ export function mistrustOf(
       };
   }
   return null;
-}
+};
 
 /** Of the clusters that nobody named, so many are read: nothing depends on them. */
 export const MOST_UNNAMED = 20;
 
 export const MISSING = `is missing: ${IN_USE_REPOSITORY} has no such tag`;
 
-function tooOld({ time }: InUseReport, hours: number, now: number): string | null {
+const tooOld = ({ time }: InUseReport, hours: number, now: number): string | null => {
   const age = now - time;
   return age > hours * HOUR ? `is ${Math.floor(age / HOUR)} hours old, and may be ${hours}` : null;
-}
+};

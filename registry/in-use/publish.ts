@@ -12,11 +12,11 @@ const RENEWED_AFTER = 30 * 60 * 1000;
  * @returns whether it was pushed
  * @throws WriteRefused, ExchangeError or RegistryError where the registry does not take it
  */
-export async function publishReport(
+export const publishReport = async (
   client: RegistryClient,
   writer: RegistryWriter,
   report: InUseReport,
-): Promise<boolean> {
+): Promise<boolean> => {
   const { cluster, time, digests } = report;
   const { report: before } = await servedReport(client, cluster, time);
   if (before !== null && time - before.time < RENEWED_AFTER && same(before.digests, digests)) return false;
@@ -27,8 +27,7 @@ export async function publishReport(
   }
   await writer.pushManifest(IN_USE_REPOSITORY, cluster, manifest, mediaType);
   return true;
-}
+};
 
-function same(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((each, at) => each === b[at]);
-}
+const same = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((each, at) => each === b[at]);

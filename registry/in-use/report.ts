@@ -36,7 +36,7 @@ export interface InUseArtifact {
 }
 
 /** A report as it is stored in a registry. The same report gives the same bytes. */
-export function inUseArtifact({ cluster, time, digests }: InUseReport): InUseArtifact {
+export const inUseArtifact = ({ cluster, time, digests }: InUseReport): InUseArtifact => {
   const document = { version: 1, cluster, time: new Date(time).toISOString(), digests };
   const layer = Buffer.from(`${JSON.stringify(document)}\n`);
   const descriptor = (mediaType: string, bytes: Buffer) => ({ mediaType, digest: sha256(bytes), size: bytes.length });
@@ -52,7 +52,7 @@ export function inUseArtifact({ cluster, time, digests }: InUseReport): InUseArt
     manifest: Buffer.from(JSON.stringify(manifest)),
     mediaType: OCI_MANIFEST,
   };
-}
+};
 
 /** What stands under the tag of a cluster is no report of it; the message says why, to go on after "the report". */
 export class MalformedReport extends Error {
@@ -60,7 +60,7 @@ export class MalformedReport extends Error {
 }
 
 /** The layer that holds a report. @throws MalformedReport where the manifest is of something else */
-export function layerOfReport(manifest: Manifest): Descriptor {
+export const layerOfReport = (manifest: Manifest): Descriptor => {
   if (manifest.kind !== "image" || manifest.artifactType !== IN_USE_TYPE)
     throw new MalformedReport(`is not of the artifact type ${IN_USE_TYPE}`);
   const [layer, ...others] = manifest.layers;
@@ -68,7 +68,7 @@ export function layerOfReport(manifest: Manifest): Descriptor {
     throw new MalformedReport("does not have the one layer of its type");
   if (layer.size > MOST_BYTES) throw new MalformedReport(`has ${layer.size} bytes, more than ${MOST_BYTES}`);
   return layer;
-}
+};
 
 /**
  * Reads the layer of a report.
@@ -77,7 +77,7 @@ export function layerOfReport(manifest: Manifest): Descriptor {
  * @param now milliseconds since the epoch
  * @throws MalformedReport
  */
-export function parseReport(bytes: Uint8Array, cluster: string, now: number): InUseReport {
+export const parseReport = (bytes: Uint8Array, cluster: string, now: number): InUseReport => {
   const { version, cluster: named, time, digests } = objectIn(bytes);
   if (version !== 1) throw new MalformedReport("is of a version that is not known");
   if (named !== cluster) throw new MalformedReport("is of another cluster");
@@ -88,11 +88,11 @@ export function parseReport(bytes: Uint8Array, cluster: string, now: number): In
   if (digests.length > MOST_DIGESTS) throw new MalformedReport(`has more than ${MOST_DIGESTS} digests`);
   if (!digests.every(isDigest)) throw new MalformedReport("has an entry that is no digest");
   return { cluster, time: at, digests };
-}
+};
 
 const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/;
 
-function objectIn(bytes: Uint8Array): Record<string, unknown> {
+const objectIn = (bytes: Uint8Array): Record<string, unknown> => {
   try {
     const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     if (typeof json === "object" && json !== null) return json as Record<string, unknown>;
@@ -100,4 +100,4 @@ function objectIn(bytes: Uint8Array): Record<string, unknown> {
     // Told as what it is: no object.
   }
   throw new MalformedReport("is no json object");
-}
+};

@@ -15,16 +15,16 @@ import { IN_USE_REPOSITORY, layerOfReport, MalformedReport, MOST_BYTES, parseRep
  * @param now milliseconds since the epoch
  * @throws RegistryError where the registry as a whole cannot be asked
  */
-export async function servedReports(
+export const servedReports = async (
   client: RegistryClient,
   named: readonly string[],
   now: number,
-): Promise<FoundReport[]> {
+): Promise<FoundReport[]> => {
   const listed = await readListing("tags", isTag, (next) => client.tags(IN_USE_REPOSITORY, next));
   const others = listed.names.filter((tag) => !named.includes(tag));
   const clusters = [...named, ...others.sort(compareText).slice(0, MOST_UNNAMED)];
   return Promise.all(clusters.map((cluster) => servedReport(client, cluster, now)));
-}
+};
 
 /**
  * What a cluster says runs in it, as a registry serves it.
@@ -32,7 +32,7 @@ export async function servedReports(
  * @param now milliseconds since the epoch
  * @throws RegistryError where the registry as a whole cannot be asked
  */
-export async function servedReport(client: RegistryClient, cluster: string, now: number): Promise<FoundReport> {
+export const servedReport = async (client: RegistryClient, cluster: string, now: number): Promise<FoundReport> => {
   try {
     const answer = await client.manifest(IN_USE_REPOSITORY, cluster);
     if (answer.status === 404) return { cluster, report: null, problem: MISSING };
@@ -49,4 +49,4 @@ export async function servedReport(client: RegistryClient, cluster: string, now:
       return { cluster, report: null, problem: `cannot be read: ${error.message}` };
     throw error;
   }
-}
+};

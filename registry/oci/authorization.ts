@@ -21,7 +21,7 @@ const PARAMETER = new RegExp(`^\\s*(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"
 const SCHEME = new RegExp(`^[\\s,]*(${TOKEN})(?:\\s+|$|,)`);
 
 /** Reads every challenge of a header that may come in several lines (RFC 9110, section 11.6.1); stops at what it cannot read. */
-export function parseChallenges(header: string | string[] | undefined): Challenge[] {
+export const parseChallenges = (header: string | string[] | undefined): Challenge[] => {
   let rest = (Array.isArray(header) ? header.join(", ") : (header ?? "")).slice(0, 16 * 1024);
   const challenges: Challenge[] = [];
   for (let scheme = SCHEME.exec(rest); scheme !== null; scheme = SCHEME.exec(rest)) {
@@ -35,7 +35,7 @@ export function parseChallenges(header: string | string[] | undefined): Challeng
     challenges.push({ scheme: (scheme[1] ?? "").toLowerCase(), parameters });
   }
   return challenges;
-}
+};
 
 /** What a request asks to do: `repository:library/alpine:pull`, `registry:catalog:*`, or empty for the registry itself. */
 export type Scope = string;
@@ -43,9 +43,7 @@ export type Scope = string;
 /** https://distribution.github.io/distribution/spec/auth/scope/ */
 export const CATALOG_SCOPE: Scope = "registry:catalog:*";
 
-export function pullScope(repository: string): Scope {
-  return `repository:${repository}:pull`;
-}
+export const pullScope = (repository: string): Scope => `repository:${repository}:pull`;
 
 interface IssuedToken {
   header: Promise<string | null>;
@@ -67,7 +65,7 @@ const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 type Scheme = { kind: "none" } | { kind: "basic" } | { kind: "bearer"; realm: URL; service: string | undefined };
 
 /** What an answer of the token service gives; null when it gives no token. */
-function tokenIn(answer: Answer): { token: string; lifetime: number } | null {
+const tokenIn = (answer: Answer): { token: string; lifetime: number } | null => {
   if (answer.status !== 200) return null;
   let json: unknown;
   try {
@@ -80,18 +78,17 @@ function tokenIn(answer: Answer): { token: string; lifetime: number } | null {
   if (typeof value !== "string" || !VISIBLE_ASCII.test(value)) return null;
   const lifetime = typeof expires_in === "number" && expires_in > 0 ? expires_in : DEFAULT_LIFETIME;
   return { token: value, lifetime };
-}
+};
 
 /** Whether credentials that were sent to a service may follow its redirect. */
-function mayGoOn(service: URL, from: URL, to: URL): boolean {
+const mayGoOn = (service: URL, from: URL, to: URL): boolean => {
   if (from.protocol === "https:" && to.protocol !== "https:") return false;
   return to.hostname === service.hostname || to.hostname.endsWith(`.${service.hostname}`);
-}
+};
 
 /** The header of an account by its password: RFC 7617. */
-export function basicHeader({ username, password }: Credentials & { kind: "password" }): string {
-  return `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
-}
+export const basicHeader = ({ username, password }: Credentials & { kind: "password" }): string =>
+  `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
 
 /**
  * Knows what to send in the Authorization header of one registry: nothing, Basic (RFC 7617), or a token of its token
@@ -100,6 +97,9 @@ export function basicHeader({ username, password }: Credentials & { kind: "passw
  * https://distribution.github.io/distribution/spec/auth/token/ and .../auth/oauth/
  */
 export class Authorizer {
+  readonly #registry: URL;
+  readonly #credentials: Credentials | null;
+  readonly #transport: Transport;
   /** Whether the registry has asked for credentials. */
   challenged = false;
   /** Whether the token service has given a token. */
@@ -110,11 +110,11 @@ export class Authorizer {
   /** What the registry's challenges ask for where a request needs a scope of ours: the names differ from maker to maker. */
   readonly #named = new Map<Scope, readonly Scope[]>();
 
-  constructor(
-    private readonly registry: URL,
-    private readonly credentials: Credentials | null,
-    private readonly transport: Transport,
-  ) {
+  constructor(registry: URL, credentials: Credentials | null, transport: Transport) {
+    this.#registry = registry;
+    this.#credentials = credentials;
+    this.#transport = transport;
+
     this.#basicHeader = credentials?.kind === "password" ? basicHeader(credentials) : null;
   }
 
@@ -172,8 +172,8 @@ export class Authorizer {
   }
 
   #realm(text: string | undefined): URL | null {
-    if (text === undefined || !URL.canParse(text, this.registry.href)) return null;
-    const realm = new URL(text, this.registry);
+    if (text === undefined || !URL.canParse(text, this.#registry.href)) return null;
+    const realm = new URL(text, this.#registry);
     return ["http:", "https:"].includes(realm.protocol) ? realm : null;
   }
 
@@ -199,7 +199,7 @@ export class Authorizer {
 
   /** Credentials do not leave a registry that is asked over TLS for a token service that is not. */
   #maySendCredentialsTo(realm: URL): boolean {
-    return realm.protocol === "https:" || this.registry.protocol === "http:";
+    return realm.protocol === "https:" || this.#registry.protocol === "http:";
   }
 
   async #request(scope: Scope, { realm, service }: Scheme & { kind: "bearer" }) {
@@ -207,9 +207,9 @@ export class Authorizer {
     const scopes = [scope, ...(this.#named.get(scope) ?? [])].filter((each) => each !== "");
     const parameters = new URLSearchParams();
     if (service !== undefined) parameters.set("service", service);
-    if (this.credentials?.kind === "identity-token" && trusted) {
+    if (this.#credentials?.kind === "identity-token" && trusted) {
       parameters.set("grant_type", "refresh_token");
-      parameters.set("refresh_token", this.credentials.token);
+      parameters.set("refresh_token", this.#credentials.token);
       parameters.set("client_id", "registry-warden");
       if (scopes.length > 0) parameters.set("scope", scopes.join(" "));
       const headers = { "content-type": "application/x-www-form-urlencoded" };
@@ -219,8 +219,8 @@ export class Authorizer {
     for (const [name, value] of parameters) url.searchParams.set(name, value);
     for (const each of scopes) url.searchParams.append("scope", each);
     const basic = trusted ? this.#basicHeader : null;
-    if (basic !== null && this.credentials?.kind === "password") {
-      url.searchParams.set("account", this.credentials.username);
+    if (basic !== null && this.#credentials?.kind === "password") {
+      url.searchParams.set("account", this.#credentials.username);
     }
     const headers: Record<string, string> = basic === null ? {} : { authorization: basic };
     return this.#ask(url, { method: "GET", headers }, basic !== null);
@@ -234,7 +234,7 @@ export class Authorizer {
     let url = service;
     let { headers } = request;
     for (let redirects = 0; ; redirects++) {
-      const answer = await this.transport.exchange({
+      const answer = await this.#transport.exchange({
         ...request,
         ...addressOf(url),
         headers,

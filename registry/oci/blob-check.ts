@@ -39,29 +39,30 @@ type Support = "unknown" | "yes" | "no";
 /** What a server answers to a Range that it does not take, or to a HEAD. */
 const REFUSALS: readonly number[] = [400, 403, 405, 501];
 
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header;
-}
+const single = (header: string | string[] | undefined): string | undefined =>
+  Array.isArray(header) ? header[0] : header;
 
 /** The Content-Length of an answer in bytes; null where it has none. */
-function contentLength(answer: Answer): number | null {
+const contentLength = (answer: Answer): number | null => {
   const text = single(answer.headers["content-length"]);
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
-}
+};
 
-export function sizeFault(status: number | null, actual: number, size: number): Fault {
-  return { reason: "size-mismatch", status, detail: `has ${actual} bytes where ${size} are described` };
-}
+export const sizeFault = (status: number | null, actual: number, size: number): Fault => ({
+  reason: "size-mismatch",
+  status,
+  detail: `has ${actual} bytes where ${size} are described`,
+});
 
 /** Judges an answer to HEAD, or the beginning of one to GET. */
-export function checkBlobHead(answer: Answer, size: number | null): Fault | null {
+export const checkBlobHead = (answer: Answer, size: number | null): Fault | null => {
   if (answer.status !== 200) return faultOfStatus(answer.status);
   const length = contentLength(answer);
   return length !== null && size !== null && length !== size ? sizeFault(200, length, size) : null;
-}
+};
 
 /** Judges an answer to a request for the last byte, or of a server that knows no ranges. */
-export function checkLastByte(answer: Answer, size: number): Fault | null {
+export const checkLastByte = (answer: Answer, size: number): Fault | null => {
   const { status } = answer;
   if (status === 206) {
     const total = /\/(\d+)$/.exec(single(answer.headers["content-range"]) ?? "")?.[1];
@@ -72,10 +73,10 @@ export function checkLastByte(answer: Answer, size: number): Fault | null {
   const length = contentLength(answer) ?? answer.received;
   if (length < size) return { reason: "truncated", status, detail: `has ${length} bytes where ${size} are described` };
   return length > size ? sizeFault(status, length, size) : null;
-}
+};
 
 /** Judges a blob that was received whole. @param actual what the bytes hash to; null when nobody can tell */
-export function checkWhole(answer: Answer, { digest, size }: BlobDescription, actual: Digest | null): Fault | null {
+export const checkWhole = (answer: Answer, { digest, size }: BlobDescription, actual: Digest | null): Fault | null => {
   const { status, received } = answer;
   if (status !== 200) return faultOfStatus(status);
   if (size !== null && received !== size) {
@@ -84,34 +85,36 @@ export function checkWhole(answer: Answer, { digest, size }: BlobDescription, ac
   }
   const whole = actual === null || actual === digest;
   return whole ? null : { reason: "digest-mismatch", status, detail: `hashes to ${actual}` };
-}
+};
 
 /** Whether it is the blob's turn: each has one, whatever the others are. */
-export function isTurnOf(digest: Digest, { index, of }: Turn): boolean {
-  return Number.parseInt(encodedOf(digest).slice(0, 8), 16) % of === index;
-}
+export const isTurnOf = (digest: Digest, { index, of }: Turn): boolean =>
+  Number.parseInt(encodedOf(digest).slice(0, 8), 16) % of === index;
 
 /**
  * Checks the blobs of one registry, and learns on the way what it answers: where it takes no Range, or no HEAD, the next best
  * check is used from then on.
  */
 export class BlobChecker {
+  readonly #client: RegistryClient;
+  readonly #asked: BlobCheck;
+  /** With the check "head": whose last bytes are read all the same. */
+  readonly #turn: Turn | null;
   #ranges: Support = "unknown";
   #heads: Support = "unknown";
   /** Whether a last byte was wanted and could not be asked for, and so with HEAD. */
   #missedRange = false;
   #missedHead = false;
 
-  constructor(
-    private readonly client: RegistryClient,
-    private readonly asked: BlobCheck,
-    /** With the check "head": whose last bytes are read all the same. */
-    private readonly turn: Turn | null = null,
-  ) {}
+  constructor(client: RegistryClient, asked: BlobCheck, turn: Turn | null = null) {
+    this.#client = client;
+    this.#asked = asked;
+    this.#turn = turn;
+  }
 
   /** What was proved so far. */
   get checked(): BlobsChecked {
-    const { asked } = this;
+    const asked = this.#asked;
     if (this.#missedRange && this.#missedHead) {
       const because =
         "the registry takes neither Range nor HEAD: that a blob begins and has its size is all that was seen";
@@ -143,8 +146,8 @@ export class BlobChecker {
 
   #check(repository: string, blob: BlobDescription): Promise<Fault | null> {
     const { size } = blob;
-    const wantsByte = this.asked === "last-byte" || (this.turn !== null && isTurnOf(blob.digest, this.turn));
-    if (this.asked === "hash" || (wantsByte && size === 0)) return this.#hash(repository, blob);
+    const wantsByte = this.#asked === "last-byte" || (this.#turn !== null && isTurnOf(blob.digest, this.#turn));
+    if (this.#asked === "hash" || (wantsByte && size === 0)) return this.#hash(repository, blob);
     // Schema 1 tells no size, and without it there is no last byte.
     if (!wantsByte || size === null) return this.#head(repository, blob);
     return this.#lastByte(repository, blob.digest, size);
@@ -152,7 +155,7 @@ export class BlobChecker {
 
   async #hash(repository: string, blob: BlobDescription): Promise<Fault | null> {
     let hash = hasherFor(blob.digest);
-    const answer = await this.client.blobWhole(repository, blob.digest, blob.size ?? Number.POSITIVE_INFINITY, () => {
+    const answer = await this.#client.blobWhole(repository, blob.digest, blob.size ?? Number.POSITIVE_INFINITY, () => {
       const fresh = hasherFor(blob.digest);
       hash = fresh;
       return (piece) => fresh?.update(piece);
@@ -162,7 +165,7 @@ export class BlobChecker {
 
   async #lastByte(repository: string, digest: Digest, size: number): Promise<Fault | null> {
     if (this.#ranges === "no") return this.#head(repository, { digest, size });
-    const answer = await this.client.blobLastByte(repository, digest, size);
+    const answer = await this.#client.blobLastByte(repository, digest, size);
     const { status } = answer;
     // The last byte of one is the whole, and may be sent as such.
     const ignored = status === 200 && size > 1;
@@ -187,7 +190,7 @@ export class BlobChecker {
 
   async #head(repository: string, { digest, size }: BlobDescription): Promise<Fault | null> {
     if (this.#heads === "no") return this.#withoutHead(repository, { digest, size });
-    const answer = await this.client.blobHead(repository, digest);
+    const answer = await this.#client.blobHead(repository, digest);
     if (answer.status === 200) this.#heads = "yes";
     if (this.#heads === "yes" || ![405, 501].includes(answer.status)) return checkBlobHead(answer, size);
     this.#heads = "no";
@@ -198,12 +201,12 @@ export class BlobChecker {
   /** By the last byte, or where that cannot be asked for, by how the whole begins. */
   async #withoutHead(repository: string, { digest, size }: BlobDescription): Promise<Fault | null> {
     if (size !== null && size > 0 && this.#ranges !== "no") {
-      const answer = await this.client.blobLastByte(repository, digest, size);
+      const answer = await this.#client.blobLastByte(repository, digest, size);
       if (answer.status === 206) this.#ranges = "yes";
       if (answer.status === 200 && size > 1) this.#takesNoRange();
       if (!REFUSALS.includes(answer.status)) return checkLastByte(answer, size);
       this.#takesNoRange();
     }
-    return checkBlobHead(await this.client.blobBeginning(repository, digest), size);
+    return checkBlobHead(await this.#client.blobBeginning(repository, digest), size);
   }
 }

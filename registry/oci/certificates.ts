@@ -9,7 +9,7 @@ import { RegistryError } from "./errors";
  * @param path of a PEM file with one certificate or more
  * @throws RegistryError `bad-input` when the file cannot be read or holds no certificate
  */
-export function readCertificates(path: string): string {
+export const readCertificates = (path: string): string => {
   let pem: string;
   try {
     pem = readFileSync(path, "utf8");
@@ -24,7 +24,7 @@ export function readCertificates(path: string): string {
     throw new RegistryError("bad-input", `the certificate file ${path} holds no certificate`, hint);
   }
   return pem;
-}
+};
 
 /** Where the distributions keep the system's store as one file: Debian, Red Hat, SUSE, Alpine and BSD. */
 const SYSTEM_STORES = [
@@ -37,7 +37,7 @@ const SYSTEM_STORES = [
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-function certificatesIn(path: string | undefined): string[] {
+const certificatesIn = (path: string | undefined): string[] => {
   if (!path) return [];
   try {
     return readFileSync(path, "utf8").match(CERTIFICATE) ?? [];
@@ -45,7 +45,7 @@ function certificatesIn(path: string | undefined): string[] {
     // As Node, OpenSSL and Go do: what is not trusted for want of it says so by itself.
     return [];
   }
-}
+};
 
 /**
  * Every certificate authority that is trusted: the public ones, the system's (SSL_CERT_FILE, where it is set, in its place,
@@ -53,7 +53,7 @@ function certificatesIn(path: string | undefined): string[] {
  *
  * @param own PEM
  */
-export function trustedCertificates(own: string | undefined, environment: NodeJS.ProcessEnv): string[] {
+export const trustedCertificates = (own: string | undefined, environment: NodeJS.ProcessEnv): string[] => {
   const { SSL_CERT_FILE, NODE_EXTRA_CA_CERTS } = environment;
   const system = SSL_CERT_FILE ? [SSL_CERT_FILE] : SYSTEM_STORES;
   const stored = system.map(certificatesIn).find((certificates) => certificates.length > 0) ?? [];
@@ -61,4 +61,4 @@ export function trustedCertificates(own: string | undefined, environment: NodeJS
   // The public ones stand in the system's store as well, in lines of another length.
   const distinct = new Map(known.map((each) => [each.replace(/\s/g, ""), each]));
   return own === undefined ? [...distinct.values()] : [...distinct.values(), own];
-}
+};

@@ -9,30 +9,31 @@ export type ManifestCheck =
   /** The digest is null where the answer names none. */
   | { ok: false; digest: Digest | null; fault: Fault };
 
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header;
-}
+const single = (header: string | string[] | undefined): string | undefined =>
+  Array.isArray(header) ? header[0] : header;
 
-function isSchema1(answer: Answer): boolean {
-  return single(answer.headers["content-type"])?.includes("manifest.v1+") ?? false;
-}
+const isSchema1 = (answer: Answer): boolean =>
+  single(answer.headers["content-type"])?.includes("manifest.v1+") ?? false;
 
 /** What the digest covers: the body, or of a signed schema 1 manifest the payload. */
-function payloadOf(answer: Answer): Uint8Array {
+const payloadOf = (answer: Answer): Uint8Array => {
   if (!isSchema1(answer)) return answer.body;
   try {
     return schema1Payload(answer.body);
   } catch {
     return answer.body;
   }
-}
+};
 
 /**
  * Judges the answer to a manifest request: status, size, digest, form, in this order.
  *
  * @param expected the digest and size that were asked for; both null when it was asked for by tag
  */
-export function checkManifest(answer: Answer, expected: { digest: Digest | null; size: number | null }): ManifestCheck {
+export const checkManifest = (
+  answer: Answer,
+  expected: { digest: Digest | null; size: number | null },
+): ManifestCheck => {
   const { status, body } = answer;
   if (status !== 200) return { ok: false, digest: expected.digest, fault: faultOfStatus(status) };
   const payload = payloadOf(answer);
@@ -60,4 +61,4 @@ export function checkManifest(answer: Answer, expected: { digest: Digest | null;
     if (error instanceof MalformedManifest) return failed("malformed", error.message);
     throw error;
   }
-}
+};

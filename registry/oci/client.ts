@@ -342,21 +342,15 @@ export class RegistryClient {
 }
 
 /** Whether nothing was learned of what was asked for, after every attempt. */
-function isUnavailable(answer: Answer): boolean {
-  return answer.status === 429 || isGatewayError(answer);
-}
+const isUnavailable = (answer: Answer): boolean => answer.status === 429 || isGatewayError(answer);
 
 /** What a reverse proxy answers for a registry that it cannot reach. */
-function isGatewayError({ status }: Answer): boolean {
-  return status >= 502 && status <= 504;
-}
+const isGatewayError = ({ status }: Answer): boolean => status >= 502 && status <= 504;
 
 /** The request that failed, as ` (GET https://registry.example.org/v2/)`. */
-function asking({ request }: ExchangeError): string {
-  return request === null ? "" : ` (${request})`;
-}
+const asking = ({ request }: ExchangeError): string => (request === null ? "" : ` (${request})`);
 
-function registryFailed(url: URL, error: ExchangeError): Error {
+const registryFailed = (url: URL, error: ExchangeError): Error => {
   switch (error.fault) {
     case "cancelled":
       return error;
@@ -387,14 +381,14 @@ function registryFailed(url: URL, error: ExchangeError): Error {
         "check the address, the port and the scheme, and that the registry runs",
       );
   }
-}
+};
 
-function noRegistry(url: URL, why: string): RegistryError {
+const noRegistry = (url: URL, why: string): RegistryError => {
   const hint = "check the address, and whether it speaks http or https";
   return new RegistryError("unreachable", `${url.origin} is no registry: ${why}`, hint);
-}
+};
 
-function rateLimited(url: URL, asked: number | null): RegistryError {
+const rateLimited = (url: URL, asked: number | null): RegistryError => {
   const why =
     asked === null ? "however slowly it is asked" : `and asks for no request for ${Math.ceil(asked / 1000)} s`;
   return new RegistryError(
@@ -402,36 +396,28 @@ function rateLimited(url: URL, asked: number | null): RegistryError {
     `${url.host} answers 429, ${why}`,
     "run it again later, or slower from the start with --rate (rate of a probe)",
   );
-}
+};
 
-function gatewayFailed(url: URL, status: number): RegistryError {
-  return new RegistryError(
+const gatewayFailed = (url: URL, status: number): RegistryError =>
+  new RegistryError(
     "unreachable",
     `${url.host} answers ${status}: the proxy in front of the registry cannot reach it`,
     "check that the registry runs",
   );
-}
 
-function credentialsNeeded(url: URL): RegistryError {
-  return new RegistryError(
+const credentialsNeeded = (url: URL): RegistryError =>
+  new RegistryError(
     "unauthorized",
     `${url.host} needs credentials`,
     "set REG_USER and REG_PASS, use --username and --password-file, or log in with docker login",
   );
-}
 
-function credentialsRefused(url: URL): RegistryError {
-  return new RegistryError(
-    "unauthorized",
-    `${url.host} refused the credentials`,
-    "check the user name and the password",
-  );
-}
+const credentialsRefused = (url: URL): RegistryError =>
+  new RegistryError("unauthorized", `${url.host} refused the credentials`, "check the user name and the password");
 
-function acceptDropped(url: URL): RegistryError {
-  return new RegistryError(
+const acceptDropped = (url: URL): RegistryError =>
+  new RegistryError(
     "accept-dropped",
     `a proxy in front of ${url.host} strips or rewrites the Accept header, so stored manifests appear missing`,
     "pass the header on unchanged",
   );
-}

@@ -5,7 +5,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
  * What decodes a body with this Content-Encoding (RFC 9110, section 8.4.1); "identity" where there is nothing to decode, null
  * where nobody can.
  */
-export function decoderOf(encoding: string | string[]): Transform | "identity" | null {
+export const decoderOf = (encoding: string | string[]): Transform | "identity" | null => {
   const [name, ...others] = [encoding]
     .flat()
     .join(",")
@@ -27,4 +27,4 @@ export function decoderOf(encoding: string | string[]): Transform | "identity" |
     default:
       return null;
   }
-}
+};

@@ -19,27 +19,26 @@ const HELPER_TIMEOUT = 15_000;
 
 type Json = Record<string, unknown>;
 
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The key under which Docker has kept a host's credentials: the host alone, or a url of it, with its port or without. */
-function keyOf(entries: Json, host: string): string | undefined {
+const keyOf = (entries: Json, host: string): string | undefined => {
   const hosts = /:\d+$/.test(host) ? [host] : [host, `${host}:443`, `${host}:80`];
   if (DOCKER_HUB_HOSTS.includes(host)) hosts.push(...DOCKER_HUB_HOSTS);
   const keys = Object.keys(entries);
   const hostIn = (key: string): string => key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
   return keys.find((key) => hosts.includes(key)) ?? keys.find((key) => hosts.includes(hostIn(key)));
-}
+};
 
-function fromPair(username: string, secret: string): Credentials {
+const fromPair = (username: string, secret: string): Credentials => {
   // A helper says with this user name that the secret is an identity token.
   return username === "<token>"
     ? { kind: "identity-token", token: secret }
     : { kind: "password", username, password: secret };
-}
+};
 
-function fromAuth(entry: Json): Credentials | null {
+const fromAuth = (entry: Json): Credentials | null => {
   if (typeof entry.identitytoken === "string" && entry.identitytoken !== "") {
     return { kind: "identity-token", token: entry.identitytoken };
   }
@@ -53,22 +52,21 @@ function fromAuth(entry: Json): Credentials | null {
     return fromPair(entry.username, entry.password);
   }
   return null;
-}
+};
 
-function helperFailed(program: string, why: string): RegistryError {
-  return new RegistryError(
+const helperFailed = (program: string, why: string): RegistryError =>
+  new RegistryError(
     "bad-credentials",
     `the credential helper ${program} ${why}`,
     "repair it, or give the credentials with --username and --password-file, or REG_USER and REG_PASS",
   );
-}
 
 /**
  * Asks a credential helper for a server: the server's name on its standard input, JSON on its standard output.
  *
  * https://github.com/docker/docker-credential-helpers#development
  */
-async function askHelper(name: string, server: string, env: NodeJS.ProcessEnv): Promise<Credentials | null> {
+const askHelper = async (name: string, server: string, env: NodeJS.ProcessEnv): Promise<Credentials | null> => {
   if (!HELPER_NAME.test(name)) throw helperFailed(JSON.stringify(name), "has a name that is no file name");
   const program = `docker-credential-${name}`;
   const { status, output } = await new Promise<{ status: number | null; output: string }>((resolve, reject) => {
@@ -103,7 +101,7 @@ async function askHelper(name: string, server: string, env: NodeJS.ProcessEnv): 
     throw helperFailed(program, "answered without Username and Secret");
   }
   return fromPair(answer.Username, answer.Secret);
-}
+};
 
 /**
  * What a Docker configuration holds for a registry: its own helper first, then the common store, then the file itself.
@@ -113,11 +111,11 @@ async function askHelper(name: string, server: string, env: NodeJS.ProcessEnv): 
  * @param environment what helpers are started with
  * @throws RegistryError `bad-credentials` when a helper fails
  */
-export async function credentialsIn(
+export const credentialsIn = async (
   config: unknown,
   host: string,
   environment: NodeJS.ProcessEnv,
-): Promise<Credentials | null> {
+): Promise<Credentials | null> => {
   if (!isObject(config)) return null;
   const helpers = isObject(config.credHelpers) ? config.credHelpers : {};
   const helped = keyOf(helpers, host);
@@ -135,19 +133,18 @@ export async function credentialsIn(
   }
   const entry = key === undefined ? undefined : entries[key];
   return isObject(entry) ? fromAuth(entry) : null;
-}
+};
 
 /** Where Docker keeps its configuration: `$DOCKER_CONFIG` or `~/.docker`. */
-export function dockerConfigPath(environment: NodeJS.ProcessEnv): string {
-  return join(environment.DOCKER_CONFIG || join(environment.HOME || homedir(), ".docker"), "config.json");
-}
+export const dockerConfigPath = (environment: NodeJS.ProcessEnv): string =>
+  join(environment.DOCKER_CONFIG || join(environment.HOME || homedir(), ".docker"), "config.json");
 
 /**
  * The files that may hold credentials, in order: what Podman is told to use, Docker's, then where Podman keeps its own.
  *
  * https://docs.podman.io/en/latest/markdown/podman-login.1.html#authfile-path
  */
-function configPaths(environment: NodeJS.ProcessEnv): string[] {
+const configPaths = (environment: NodeJS.ProcessEnv): string[] => {
   const { REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME, HOME } = environment;
   const podman = join("containers", "auth.json");
   return [
@@ -156,10 +153,10 @@ function configPaths(environment: NodeJS.ProcessEnv): string[] {
     ...(XDG_RUNTIME_DIR ? [join(XDG_RUNTIME_DIR, podman)] : []),
     join(XDG_CONFIG_HOME || join(HOME || homedir(), ".config"), podman),
   ];
-}
+};
 
 /** The parsed file; null where there is none, or nothing in it. @throws RegistryError `bad-credentials` */
-function configIn(path: string): unknown {
+const configIn = (path: string): unknown => {
   try {
     const text = readFileSync(path, "utf8");
     return text.trim() === "" ? null : JSON.parse(text);
@@ -169,17 +166,17 @@ function configIn(path: string): unknown {
     const hint = "repair it, or set DOCKER_CONFIG to another folder (REGISTRY_AUTH_FILE to another file)";
     throw new RegistryError("bad-credentials", `${path} ${why}`, hint);
   }
-}
+};
 
 /**
  * The credentials that `docker login` or `podman login` left for a registry; null when there are none.
  *
  * @throws RegistryError `bad-credentials` when a file cannot be read or is not JSON, or a helper fails
  */
-export async function dockerCredentials(environment: NodeJS.ProcessEnv, host: string): Promise<Credentials | null> {
+export const dockerCredentials = async (environment: NodeJS.ProcessEnv, host: string): Promise<Credentials | null> => {
   for (const path of configPaths(environment)) {
     const found = await credentialsIn(configIn(path), host, environment);
     if (found !== null) return found;
   }
   return null;
-}
+};

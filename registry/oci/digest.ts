@@ -18,40 +18,32 @@ const SHA256 = /^sha256:[a-f0-9]{64}$/;
 const LOWER_HEX = /^[a-f0-9]+$/;
 
 /** The part before the colon: `sha256`. */
-export function algorithmOf(digest: Digest): string {
-  return digest.slice(0, digest.indexOf(":"));
-}
+export const algorithmOf = (digest: Digest): string => digest.slice(0, digest.indexOf(":"));
 
 /** The part after the colon: 64 hexadecimal digits for sha256. */
-export function encodedOf(digest: Digest): string {
-  return digest.slice(digest.indexOf(":") + 1);
-}
+export const encodedOf = (digest: Digest): string => digest.slice(digest.indexOf(":") + 1);
 
-function isRegistered(algorithm: string): algorithm is RegisteredAlgorithm {
-  return Object.hasOwn(REGISTERED, algorithm);
-}
+const isRegistered = (algorithm: string): algorithm is RegisteredAlgorithm => Object.hasOwn(REGISTERED, algorithm);
 
 /**
  * Whether the text is a digest: a registered algorithm needs its exact length in lower-case hexadecimal; an unregistered
  * one needs the grammar only, because the specification asks to let it pass.
  */
-export function isDigest(text: unknown): text is Digest {
+export const isDigest = (text: unknown): text is Digest => {
   if (typeof text !== "string") return false;
   if (SHA256.test(text)) return true;
   if (text.length > 256 || !GRAMMAR.test(text)) return false;
   const digest = text as Digest;
   const algorithm = algorithmOf(digest);
   return !isRegistered(algorithm) || isEncoded(algorithm, encodedOf(digest));
-}
+};
 
-function isEncoded(algorithm: RegisteredAlgorithm, encoded: string): boolean {
-  return encoded.length === REGISTERED[algorithm] && LOWER_HEX.test(encoded);
-}
+const isEncoded = (algorithm: RegisteredAlgorithm, encoded: string): boolean =>
+  encoded.length === REGISTERED[algorithm] && LOWER_HEX.test(encoded);
 
 /** As isDigest, of the two parts: a store has a million of them, and joining each for a look takes its time. */
-export function isDigestOf(algorithm: string, encoded: string): boolean {
-  return isRegistered(algorithm) ? isEncoded(algorithm, encoded) : isDigest(`${algorithm}:${encoded}`);
-}
+export const isDigestOf = (algorithm: string, encoded: string): boolean =>
+  isRegistered(algorithm) ? isEncoded(algorithm, encoded) : isDigest(`${algorithm}:${encoded}`);
 
 /** Hashes a stream piece by piece; memory does not grow with it. */
 export interface Hasher {
@@ -61,27 +53,25 @@ export interface Hasher {
 }
 
 /** A streaming hasher of a registered algorithm. */
-export function hasher(algorithm: RegisteredAlgorithm = "sha256"): Hasher {
+export const hasher = (algorithm: RegisteredAlgorithm = "sha256"): Hasher => {
   const hash = createHash(algorithm);
   return {
     update: (bytes) => void hash.update(bytes),
     digest: () => `${algorithm}:${hash.digest("hex")}`,
   };
-}
+};
 
 /** A hasher of the digest's own algorithm; null when that algorithm is not registered, so nobody can check it. */
-export function hasherFor(digest: Digest): Hasher | null {
+export const hasherFor = (digest: Digest): Hasher | null => {
   const algorithm = algorithmOf(digest);
   return isRegistered(algorithm) ? hasher(algorithm) : null;
-}
+};
 
 /** The SHA-256 digest of the bytes. */
-export function sha256(bytes: Uint8Array | string): Digest {
-  return `sha256:${hash("sha256", bytes)}`;
-}
+export const sha256 = (bytes: Uint8Array | string): Digest => `sha256:${hash("sha256", bytes)}`;
 
 /** Whether the bytes hash to the digest; true as well when its algorithm is not registered, so nobody can tell. */
-export function matches(bytes: Uint8Array, digest: Digest): boolean {
+export const matches = (bytes: Uint8Array, digest: Digest): boolean => {
   const algorithm = algorithmOf(digest);
   return !isRegistered(algorithm) || digest === `${algorithm}:${hash(algorithm, bytes)}`;
-}
+};

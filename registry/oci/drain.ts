@@ -8,8 +8,8 @@ export interface Stack<T> {
  * Handles every item of a stack, the last first, a bounded number at once; handling may push further items. After the
  * first error nothing more is begun, and it is thrown once what is under way has ended.
  */
-export function drain<T>(stack: Stack<T>, concurrency: number, handle: (item: T) => Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
+export const drain = <T>(stack: Stack<T>, concurrency: number, handle: (item: T) => Promise<void>): Promise<void> =>
+  new Promise((resolve, reject) => {
     let active = 0;
     let failed: { error: unknown } | null = null;
     const settle = (): void => {
@@ -30,4 +30,3 @@ export function drain<T>(stack: Stack<T>, concurrency: number, handle: (item: T)
     };
     advance();
   });
-}

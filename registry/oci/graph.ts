@@ -53,31 +53,26 @@ interface Entry {
   platform: string | null;
 }
 
-export function emptyGraph(): Graph {
-  return { roots: new Map(), manifests: new Map(), blobs: new BlobTable() };
-}
+export const emptyGraph = (): Graph => ({ roots: new Map(), manifests: new Map(), blobs: new BlobTable() });
 
 const NOTHING: readonly never[] = [];
 
 /** A manifest of which no more is known than what refers to it. */
-export function unreadManifest(digest: Digest, size: number | null): ManifestNode {
+export const unreadManifest = (digest: Digest, size: number | null): ManifestNode => {
   const state = { index: false, required: false, read: false, queued: false };
   return { digest, size, ...state, manifests: NOTHING, referrers: NOTHING, config: null, layers: NOTHING };
-}
+};
 
-function lowest(tags: readonly string[]): string {
-  return tags.reduce((least, tag) => (compareText(tag, least) < 0 ? tag : least), tags[0] ?? "");
-}
+const lowest = (tags: readonly string[]): string =>
+  tags.reduce((least, tag) => (compareText(tag, least) < 0 ? tag : least), tags[0] ?? "");
 
-function edgesOf(node: ManifestNode): ManifestEdge[] {
-  return [...node.manifests, ...node.referrers];
-}
+const edgesOf = (node: ManifestNode): ManifestEdge[] => [...node.manifests, ...node.referrers];
 
 /**
  * The shortest route to each manifest, by how it enters it. Breadth first from the roots in the order of their lowest
  * tags: the queue stays in that order at each distance, so of equally short routes that of the lowest tag comes first.
  */
-function shortestEntries(graph: Graph): Map<ManifestNode, Entry> {
+const shortestEntries = (graph: Graph): Map<ManifestNode, Entry> => {
   const entries = new Map<ManifestNode, Entry>();
   const roots = [...graph.roots].map(([node, tags]) => ({ node, tag: lowest(tags) }));
   roots.sort((a, b) => compareText(a.tag, b.tag) || compareText(a.node.digest, b.node.digest));
@@ -89,13 +84,13 @@ function shortestEntries(graph: Graph): Map<ManifestNode, Entry> {
     }
   }
   return entries;
-}
+};
 
 /** A manifest, or a config or layer by its number. */
 export type Referenced = ManifestNode | number;
 
 /** Which manifests refer to each of the given objects and, going up, to those manifests. */
-function referringManifests(graph: Graph, objects: ReadonlySet<Referenced>): Map<Referenced, ManifestNode[]> {
+const referringManifests = (graph: Graph, objects: ReadonlySet<Referenced>): Map<Referenced, ManifestNode[]> => {
   const referring = new Map<Referenced, ManifestNode[]>();
   const note = (object: Referenced, by: ManifestNode): void => {
     const known = referring.get(object);
@@ -108,10 +103,10 @@ function referringManifests(graph: Graph, objects: ReadonlySet<Referenced>): Map
     for (const layer of manifest.layers) if (objects.has(layer)) note(layer, manifest);
   }
   return referring;
-}
+};
 
 /** A blob that one manifest names is reached by that manifest's tags: thousands of its failures share one list. */
-function sharedTags(graph: Graph, referring: Map<Referenced, ManifestNode[]>): (object: Referenced) => string[] {
+const sharedTags = (graph: Graph, referring: Map<Referenced, ManifestNode[]>): ((object: Referenced) => string[]) => {
   const known = new Map<Referenced, string[]>();
   return (object) => {
     const by = isManifest(object) ? [] : (referring.get(object) ?? []);
@@ -120,10 +115,10 @@ function sharedTags(graph: Graph, referring: Map<Referenced, ManifestNode[]>): (
     known.set(shared, tags);
     return tags;
   };
-}
+};
 
 /** Every tag from which the object can be reached, sorted. */
-function tagsReaching(object: Referenced, graph: Graph, referring: Map<Referenced, ManifestNode[]>): string[] {
+const tagsReaching = (object: Referenced, graph: Graph, referring: Map<Referenced, ManifestNode[]>): string[] => {
   const tags = new Set<string>();
   const seen = new Set<Referenced>([object]);
   for (const reached of seen) {
@@ -131,14 +126,15 @@ function tagsReaching(object: Referenced, graph: Graph, referring: Map<Reference
     for (const by of referring.get(reached) ?? []) seen.add(by);
   }
   return [...tags].sort(compareText);
-}
+};
 
-function isManifest(object: Referenced): object is ManifestNode {
-  return typeof object !== "number";
-}
+const isManifest = (object: Referenced): object is ManifestNode => typeof object !== "number";
 
 /** The first of the manifests in the order of the queue: the one nearest to a root, then that of the lowest tag. */
-function nearest(manifests: readonly ManifestNode[], position: ReadonlyMap<ManifestNode, number>): ManifestNode | null {
+const nearest = (
+  manifests: readonly ManifestNode[],
+  position: ReadonlyMap<ManifestNode, number>,
+): ManifestNode | null => {
   let best: ManifestNode | null = null;
   let least = Number.POSITIVE_INFINITY;
   for (const manifest of manifests) {
@@ -146,10 +142,10 @@ function nearest(manifests: readonly ManifestNode[], position: ReadonlyMap<Manif
     if (at < least) [best, least] = [manifest, at];
   }
   return best;
-}
+};
 
 /** Finds the places of objects of a graph; what the objects share is worked out once. */
-export function locate(graph: Graph, objects: readonly Referenced[]): GraphLocation[] {
+export const locate = (graph: Graph, objects: readonly Referenced[]): GraphLocation[] => {
   const referring = referringManifests(graph, new Set(objects));
   const entries = shortestEntries(graph);
   const tagsOf = sharedTags(graph, referring);
@@ -167,4 +163,4 @@ export function locate(graph: Graph, objects: readonly Referenced[]): GraphLocat
     const kind = isManifest(object) ? "manifest" : manifest?.config === object ? "config" : "layer";
     return { tags: tagsOf(object), object: kind, platform, path };
   });
-}
+};

@@ -44,9 +44,7 @@ export class ExchangeError extends Error {
 }
 
 /** Of what is under way, or asked for later, when the run is cut short. */
-export function cancelled(): ExchangeError {
-  return new ExchangeError("cancelled", "the run was cut short");
-}
+export const cancelled = (): ExchangeError => new ExchangeError("cancelled", "the run was cut short");
 
 /** Where a request goes, in two strings: a walk that made a URL of each would spend a tenth of its time on them. */
 export interface Address {
@@ -82,27 +80,23 @@ export interface Answer extends Address {
 }
 
 /** What a link or a location in an answer points at; null where it is no address. */
-export function targetOf(reference: string, { origin, path }: Address): URL | null {
+export const targetOf = (reference: string, { origin, path }: Address): URL | null => {
   const base = origin + path;
   return URL.canParse(reference, base) ? new URL(reference, base) : null;
-}
+};
 
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
-export function isRedirect({ status }: Answer): boolean {
-  return REDIRECTS.includes(status);
-}
+export const isRedirect = ({ status }: Answer): boolean => REDIRECTS.includes(status);
 
 /** Where a redirect leads; null where that is no usable address. */
-export function redirectTarget(answer: Answer): URL | null {
+export const redirectTarget = (answer: Answer): URL | null => {
   const { location } = answer.headers;
   const target = typeof location === "string" ? targetOf(location, answer) : null;
   return target !== null && ["http:", "https:"].includes(target.protocol) && target.username === "" ? target : null;
-}
+};
 
-export function addressOf({ origin, pathname, search }: URL): Address {
-  return { origin, path: pathname + search };
-}
+export const addressOf = ({ origin, pathname, search }: URL): Address => ({ origin, path: pathname + search });
 
 export interface TransportOptions {
   /** Milliseconds without a byte that end an exchange. */
@@ -134,18 +128,18 @@ const MOST_INTERIM = 100;
 /** Codes of Node and OpenSSL: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const UNTRUSTED = /CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)|INVALID_(?:CA|PURPOSE)|HOSTNAME_MISMATCH/;
 
-function codeOf(error: Error): string {
+const codeOf = (error: Error): string => {
   const { code } = error as { code?: unknown };
   return typeof code === "string" ? code : "";
-}
+};
 
 /** The first cause that has a code: a connection to several addresses fails with all of them bundled. */
-function firstCause(error: Error): Error {
+const firstCause = (error: Error): Error => {
   if (error instanceof AggregateError && error.errors[0] instanceof Error) return error.errors[0];
   return error;
-}
+};
 
-function classify(thrown: Error, status: number | null, received: number): ExchangeError {
+const classify = (thrown: Error, status: number | null, received: number): ExchangeError => {
   if (thrown instanceof ExchangeError) return thrown;
   const error = firstCause(thrown);
   const code = codeOf(error);
@@ -158,9 +152,14 @@ function classify(thrown: Error, status: number | null, received: number): Excha
     return new ExchangeError("not-http", "the answer is not http");
   }
   return new ExchangeError("unreachable", text);
-}
+};
 
 class Receiver implements Dispatcher.DispatchHandler {
+  readonly #exchange: Exchange;
+  readonly #timeout: number;
+  readonly #traffic: Traffic;
+  /** Takes how it ended; let go of then, because undici keeps hundreds of requests that have ended. */
+  #settle: ((outcome: Answer | ExchangeError) => void) | null;
   #status: number | null = null;
   #headers: Headers = {};
   #received = 0;
@@ -171,12 +170,16 @@ class Receiver implements Dispatcher.DispatchHandler {
   #pieces: Buffer[] = [];
 
   constructor(
-    private readonly exchange: Exchange,
-    private readonly timeout: number,
-    private readonly traffic: Traffic,
-    /** Takes how it ended; let go of then, because undici keeps hundreds of requests that have ended. */
-    private settle: ((outcome: Answer | ExchangeError) => void) | null,
-  ) {}
+    exchange: Exchange,
+    timeout: number,
+    traffic: Traffic,
+    settle: ((outcome: Answer | ExchangeError) => void) | null,
+  ) {
+    this.#exchange = exchange;
+    this.#timeout = timeout;
+    this.#traffic = traffic;
+    this.#settle = settle;
+  }
 
   // Undici takes the presence of this method for the sign of its current handler interface.
   onRequestStart(): void {
@@ -192,13 +195,13 @@ class Receiver implements Dispatcher.DispatchHandler {
     this.#headers = headers;
     this.#prepareDecoding(controller);
     const announced = Number(headers["content-length"]);
-    if (this.#succeeded && this.exchange.method !== "HEAD" && announced > this.exchange.limit) {
+    if (this.#succeeded && this.#exchange.method !== "HEAD" && announced > this.#exchange.limit) {
       this.#tooLarge(controller, announced);
     }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
-    this.traffic.bytes += piece.length;
+    this.#traffic.bytes += piece.length;
     if (this.#decoder === null) this.#take(controller, piece);
     else if (!this.#decoder.write(piece)) {
       controller.pause();
@@ -209,15 +212,15 @@ class Receiver implements Dispatcher.DispatchHandler {
   /** Takes a piece of the body, decoded. */
   #take(controller: Dispatcher.DispatchController, piece: Buffer): void {
     this.#received += piece.length;
-    if (this.#succeeded && this.exchange.onPiece) this.exchange.onPiece(piece);
+    if (this.#succeeded && this.#exchange.onPiece) this.#exchange.onPiece(piece);
     else this.#pieces.push(piece);
-    if (this.#succeeded && this.#received > this.exchange.limit) {
+    if (this.#succeeded && this.#received > this.#exchange.limit) {
       this.#tooLarge(controller, this.#received);
     } else if (this.#isEnough()) {
       this.#whole = true;
       if (this.#decoder !== null) this.#finish();
       controller.abort(new ExchangeError("cancelled", "enough was seen"));
-    } else if (performance.now() - this.#started > 10 * this.timeout + (this.#received / SLOWEST) * 1000) {
+    } else if (performance.now() - this.#started > 10 * this.#timeout + (this.#received / SLOWEST) * 1000) {
       controller.abort(new ExchangeError("timeout", "the body trickles", this.#status, this.#received));
     }
   }
@@ -234,7 +237,7 @@ class Receiver implements Dispatcher.DispatchHandler {
     // The length is that of the encoded body.
     const { "content-length": _length, ...headers } = this.#headers;
     this.#headers = headers;
-    if (this.exchange.method === "HEAD") return;
+    if (this.#exchange.method === "HEAD") return;
     const decoder = decoderOf(encoding);
     if (decoder === "identity") return;
     if (decoder === null) {
@@ -268,11 +271,11 @@ class Receiver implements Dispatcher.DispatchHandler {
 
   #isEnough(): boolean {
     if (!this.#succeeded) return this.#received >= REFUSAL_LIMIT;
-    return this.exchange.enough?.(this.#status ?? 0, this.#headers) ?? false;
+    return this.#exchange.enough?.(this.#status ?? 0, this.#headers) ?? false;
   }
 
   #finish(): void {
-    const { origin, path } = this.exchange;
+    const { origin, path } = this.#exchange;
     this.#end({
       origin,
       path,
@@ -284,15 +287,15 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 
   #end(outcome: Answer | ExchangeError): void {
-    this.settle?.(outcome);
-    this.settle = null;
+    this.#settle?.(outcome);
+    this.#settle = null;
     this.#pieces = [];
     this.#headers = {};
     this.#decoder?.destroy();
   }
 
   #tooLarge(controller: Dispatcher.DispatchController, size: number): void {
-    const message = `the body has ${size} bytes or more, at most ${this.exchange.limit} are expected`;
+    const message = `the body has ${size} bytes or more, at most ${this.#exchange.limit} are expected`;
     this.#fail(controller, new ExchangeError("too-large", message, this.#status, this.#received));
   }
 }
@@ -301,7 +304,7 @@ class Receiver implements Dispatcher.DispatchHandler {
 const PUBLIC_PARAMETERS: readonly string[] = ["n", "last", "service", "scope", "mount", "from", "digest"];
 
 /** An address without what may be a secret in its query. */
-function withoutSecrets({ origin, path }: Address): string {
+const withoutSecrets = ({ origin, path }: Address): string => {
   const [pathname = "", query] = path.split("?", 2);
   if (query === undefined) return origin + pathname;
   const shown = [...new URLSearchParams(query)].map(([name, value]) => {
@@ -310,17 +313,15 @@ function withoutSecrets({ origin, path }: Address): string {
       : `${encodeURIComponent(name)}=...`;
   });
   return `${origin}${pathname}?${shown.join("&")}`;
-}
+};
 
-function requestOf(exchange: Exchange): string {
-  return `${exchange.method} ${withoutSecrets(exchange)}`;
-}
+const requestOf = (exchange: Exchange): string => `${exchange.method} ${withoutSecrets(exchange)}`;
 
-function lineOf(exchange: Exchange, outcome: Answer | ExchangeError, milliseconds: number): string {
+const lineOf = (exchange: Exchange, outcome: Answer | ExchangeError, milliseconds: number): string => {
   const { status, received } = outcome;
   const ended = outcome instanceof ExchangeError ? ` ${outcome.fault}: ${outcome.message}` : "";
   return `${requestOf(exchange)} ${status ?? "-"} ${received} B ${milliseconds.toFixed(0)} ms${ended}`;
-}
+};
 
 /** Takes one exchange at a time, and connects again when it must. */
 type Connection = InstanceType<typeof Client>;

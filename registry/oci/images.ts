@@ -23,13 +23,10 @@ export interface Images {
 }
 
 /** By repository, then by tag. */
-export function compareImages(a: BrokenImage, b: BrokenImage): number {
-  return (
-    compareText(a.repository, b.repository) ||
-    compareText(a.tags[0] ?? "", b.tags[0] ?? "") ||
-    compareText(a.digest ?? "", b.digest ?? "")
-  );
-}
+export const compareImages = (a: BrokenImage, b: BrokenImage): number =>
+  compareText(a.repository, b.repository) ||
+  compareText(a.tags[0] ?? "", b.tags[0] ?? "") ||
+  compareText(a.digest ?? "", b.digest ?? "");
 
 /**
  * What is known of an image that was asked for: everything of it is there and as it should be; a part is lost or damaged;
@@ -50,13 +47,13 @@ export interface AskedImage {
 }
 
 /** What the fault of an image itself says of it. */
-export function stateOfFault(fault: Fault): ImageState {
+export const stateOfFault = (fault: Fault): ImageState => {
   if (isUncertain(fault)) return "unknown";
   return fault.reason === "missing" ? "missing" : "broken";
-}
+};
 
 /** What each root of a graph came to. @param faultOf null where nothing is wrong, or nothing here needs the object */
-export function askedImages(graph: Graph, faultOf: (object: Referenced) => Fault | null): AskedImage[] {
+export const askedImages = (graph: Graph, faultOf: (object: Referenced) => Fault | null): AskedImage[] => {
   const certain = new Judge((object) => {
     const fault = faultOf(object);
     return fault !== null && !isUncertain(fault);
@@ -71,13 +68,16 @@ export function askedImages(graph: Graph, faultOf: (object: Referenced) => Fault
     };
     return { tags, digest: root.digest, manifests: root.manifests.map(({ node }) => node.digest), state: state() };
   });
-}
+};
 
 /** Tells of each manifest whether everything that a pull of it needs is whole; what is shared is worked out once. */
 class Judge {
+  readonly #isBroken: (object: Referenced) => boolean;
   readonly #whole = new Map<ManifestNode, boolean>();
 
-  constructor(private readonly isBroken: (object: Referenced) => boolean) {}
+  constructor(isBroken: (object: Referenced) => boolean) {
+    this.#isBroken = isBroken;
+  }
 
   isWhole(node: ManifestNode): boolean {
     const known = this.#whole.get(node);
@@ -86,9 +86,9 @@ class Judge {
     this.#whole.set(node, true);
     const { config, layers, manifests } = node;
     const whole =
-      !this.isBroken(node) &&
-      (config === null || !this.isBroken(config)) &&
-      !layers.some((layer) => this.isBroken(layer)) &&
+      !this.#isBroken(node) &&
+      (config === null || !this.#isBroken(config)) &&
+      !layers.some((layer) => this.#isBroken(layer)) &&
       manifests.every((edge) => this.isWhole(edge.node));
     this.#whole.set(node, whole);
     return whole;
@@ -96,7 +96,7 @@ class Judge {
 
   /** Of an index its platforms, those of indexes within it too; of an image itself. */
   platforms(root: ManifestNode): BrokenImage["platforms"] {
-    if (this.isBroken(root)) return [];
+    if (this.#isBroken(root)) return [];
     if (root.manifests.length === 0) return [{ platform: null, whole: this.isWhole(root) }];
     const found = new Map<string | null, boolean>();
     const seen = new Set<ManifestNode>([root]);
@@ -114,7 +114,7 @@ class Judge {
 }
 
 /** Which images of a repository can be pulled, by what is broken of its graph. */
-export function imagesOf(repository: string, graph: Graph, isBroken: (object: Referenced) => boolean): Images {
+export const imagesOf = (repository: string, graph: Graph, isBroken: (object: Referenced) => boolean): Images => {
   const judge = new Judge(isBroken);
   const broken: BrokenImage[] = [];
   for (const [root, tags] of graph.roots) {
@@ -127,4 +127,4 @@ export function imagesOf(repository: string, graph: Graph, isBroken: (object: Re
     });
   }
   return { whole: graph.roots.size - broken.length, broken };
-}
+};

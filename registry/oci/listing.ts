@@ -19,7 +19,7 @@ const MOST_EMPTY_PAGES = 1000;
  *
  * @returns null on the last page, "unusable" when the link is no address
  */
-export function nextPage(answer: Pick<Answer, "headers" | "origin" | "path">): URL | "unusable" | null {
+export const nextPage = (answer: Pick<Answer, "headers" | "origin" | "path">): URL | "unusable" | null => {
   const header = answer.headers.link;
   for (const link of (Array.isArray(header) ? header : [header ?? ""]).join(",").matchAll(/<([^>]*)>([^<]*)/g)) {
     const [, target = "", parameters = ""] = link;
@@ -29,7 +29,7 @@ export function nextPage(answer: Pick<Answer, "headers" | "origin" | "path">): U
     return new URL(answer.origin + url.pathname + url.search);
   }
   return null;
-}
+};
 
 /** Follows the links of a listing as long as something can still come. */
 export class Pages {
@@ -59,12 +59,10 @@ export class MalformedListing extends Error {
   override readonly name = "MalformedListing";
 }
 
-function malformed(status: number, detail: string): Fault {
-  return { reason: "malformed", status, detail };
-}
+const malformed = (status: number, detail: string): Fault => ({ reason: "malformed", status, detail });
 
 /** The list under a field of the page's JSON object; null counts as empty, as a repository without tags answers it. */
-function listIn(answer: Answer, field: string): unknown[] | null {
+const listIn = (answer: Answer, field: string): unknown[] | null => {
   try {
     const json: unknown = JSON.parse(answer.body.toString("utf8"));
     const list = typeof json === "object" && json !== null ? (json as Record<string, unknown>)[field] : undefined;
@@ -73,7 +71,7 @@ function listIn(answer: Answer, field: string): unknown[] | null {
   } catch {
     return null;
   }
-}
+};
 
 /**
  * Reads a listing page by page until its end.
@@ -82,11 +80,11 @@ function listIn(answer: Answer, field: string): unknown[] | null {
  * @param isName whether an entry is a name that may be asked for; others are a fault, and the rest goes on
  * @param page asks for a page; without an argument for the first
  */
-export async function readListing(
+export const readListing = async (
   field: string,
   isName: (entry: unknown) => entry is string,
   page: (next?: URL) => Promise<Answer>,
-): Promise<Listing> {
+): Promise<Listing> => {
   const names = new Set<string>();
   let fault: Fault | null = null;
   const pages = new Pages();
@@ -117,4 +115,4 @@ export async function readListing(
     if (next === undefined) return ended(null);
   } while (names.size < MOST_NAMES);
   return ended(malformed(200, `the list of ${field} has more than ${MOST_NAMES} names`));
-}
+};

@@ -78,35 +78,31 @@ export class MalformedManifest extends Error {
 
 type Json = Record<string, unknown>;
 
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
-function optionalString(value: unknown): string | undefined {
-  return typeof value === "string" ? value : undefined;
-}
+const optionalString = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
 /** Media types compare without parameters and case (RFC 9110, section 8.3.1). */
-export function bareMediaType(contentType: string | undefined): string | undefined {
-  return contentType?.split(";", 1)[0]?.trim().toLowerCase() || undefined;
-}
+export const bareMediaType = (contentType: string | undefined): string | undefined =>
+  contentType?.split(";", 1)[0]?.trim().toLowerCase() || undefined;
 
-function parsePlatform(value: unknown): Platform | undefined {
+const parsePlatform = (value: unknown): Platform | undefined => {
   if (!isObject(value)) return undefined;
   const { os, architecture } = value;
   if (typeof os !== "string" || typeof architecture !== "string") return undefined;
   const variant = optionalString(value.variant);
   return variant ? { os, architecture, variant } : { os, architecture };
-}
+};
 
-function parseAnnotations(value: unknown): Record<string, string> | undefined {
+const parseAnnotations = (value: unknown): Record<string, string> | undefined => {
   if (!isObject(value)) return undefined;
   return Object.fromEntries(
     Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
   );
-}
+};
 
-function parseDescriptor(value: unknown, where: string): Descriptor {
+const parseDescriptor = (value: unknown, where: string): Descriptor => {
   if (!isObject(value)) throw new MalformedManifest(`${where} is not an object`);
   const { digest, size } = value;
   if (!isDigest(digest)) throw new MalformedManifest(`${where}.digest is not a digest`);
@@ -127,16 +123,16 @@ function parseDescriptor(value: unknown, where: string): Descriptor {
   const artifactType = optionalString(value.artifactType);
   if (artifactType !== undefined) descriptor.artifactType = artifactType;
   return descriptor;
-}
+};
 
 /** Go writes an empty list as null, so null is the empty list here. */
-function parseDescriptors(value: unknown, where: string): Descriptor[] {
+const parseDescriptors = (value: unknown, where: string): Descriptor[] => {
   if (value === null || value === undefined) return [];
   if (!Array.isArray(value)) throw new MalformedManifest(`${where} is not a list`);
   return value.map((item, index) => parseDescriptor(item, `${where}[${index}]`));
-}
+};
 
-function parseSchema1(json: Json, mediaType: string | undefined): Schema1Manifest {
+const parseSchema1 = (json: Json, mediaType: string | undefined): Schema1Manifest => {
   const { fsLayers } = json;
   if (!Array.isArray(fsLayers)) throw new MalformedManifest("fsLayers is not a list");
   const layers = fsLayers.map((layer, index) => {
@@ -145,11 +141,11 @@ function parseSchema1(json: Json, mediaType: string | undefined): Schema1Manifes
     return digest;
   });
   return { kind: "schema1", mediaType, layers };
-}
+};
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-function parseJson(body: Uint8Array): Json {
+const parseJson = (body: Uint8Array): Json => {
   let json: unknown;
   try {
     json = JSON.parse(utf8.decode(body));
@@ -158,14 +154,14 @@ function parseJson(body: Uint8Array): Json {
   }
   if (!isObject(json)) throw new MalformedManifest("the body is not a json object");
   return json;
-}
+};
 
 /**
  * Which kind of manifest the object is. The shape decides, because `mediaType` may be absent and a signature or an
  * attestation may be either kind; a media type that contradicts the shape, or a body with both shapes, is refused,
  * because two clients would read it differently (CVE-2021-41190).
  */
-function kindOf(json: Json, mediaType: string | undefined): "index" | "image" | "artifact" {
+const kindOf = (json: Json, mediaType: string | undefined): "index" | "image" | "artifact" => {
   const index = Array.isArray(json.manifests);
   const image = isObject(json.config) || Array.isArray(json.layers);
   if (index && image) throw new MalformedManifest("the body has both manifests and config or layers");
@@ -184,7 +180,7 @@ function kindOf(json: Json, mediaType: string | undefined): "index" | "image" | 
   }
   if (mediaType !== undefined && INDEX_TYPES.includes(mediaType) && json.manifests === null) return "index";
   throw new MalformedManifest("the body has neither manifests nor config and layers");
-}
+};
 
 /**
  * Reads a manifest of any kind.
@@ -193,7 +189,7 @@ function kindOf(json: Json, mediaType: string | undefined): "index" | "image" | 
  * @param contentType the answer's Content-Type, used where the body names no media type
  * @throws MalformedManifest when the body is not UTF-8 JSON of a known shape, or a field that is followed is wrong
  */
-export function parseManifest(body: Uint8Array, contentType?: string): Manifest {
+export const parseManifest = (body: Uint8Array, contentType?: string): Manifest => {
   const json = parseJson(body);
   const declared = bareMediaType(optionalString(json.mediaType));
   const mediaType = declared ?? bareMediaType(contentType);
@@ -223,13 +219,13 @@ export function parseManifest(body: Uint8Array, contentType?: string): Manifest 
     case "artifact":
       return { kind: "image", ...shared, config: null, layers: parseDescriptors(json.blobs, "blobs") };
   }
-}
+};
 
 /** Whether a media type names an index or a manifest list. */
-export function isIndexType(mediaType: string | undefined): boolean {
+export const isIndexType = (mediaType: string | undefined): boolean => {
   const bare = bareMediaType(mediaType);
   return bare !== undefined && INDEX_TYPES.includes(bare);
-}
+};
 
 const MANIFEST_TYPES: readonly string[] = [
   ...INDEX_TYPES,
@@ -243,16 +239,16 @@ const MANIFEST_TYPES: readonly string[] = [
  * Whether an index entry of this media type is a manifest; one without a type is. Others are blobs: BuildKit keeps its
  * cache as an index of layers.
  */
-export function isManifestType(mediaType: string | undefined): boolean {
+export const isManifestType = (mediaType: string | undefined): boolean => {
   const bare = bareMediaType(mediaType);
   return bare === undefined || MANIFEST_TYPES.includes(bare);
-}
+};
 
 /**
  * What the manifest cannot be pulled without: an index's manifests, an image's config and layers. Not its `subject`,
  * which may be absent from the registry, and not the layers of schema 1, which have no size.
  */
-export function referencedDescriptors(manifest: Manifest): Descriptor[] {
+export const referencedDescriptors = (manifest: Manifest): Descriptor[] => {
   switch (manifest.kind) {
     case "index":
       return manifest.manifests;
@@ -261,30 +257,29 @@ export function referencedDescriptors(manifest: Manifest): Descriptor[] {
     case "schema1":
       return [];
   }
-}
+};
 
 const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 
 /** Whether the text is a platform: `os/architecture` or `os/architecture/variant`. */
-export function isPlatform(text: unknown): text is string {
-  return typeof text === "string" && text.length <= 64 && PLATFORM.test(text);
-}
+export const isPlatform = (text: unknown): text is string =>
+  typeof text === "string" && text.length <= 64 && PLATFORM.test(text);
 
 /** The variants that a platform has where it names none. https://github.com/containerd/platforms */
 const USUAL_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", arm: "v7", amd64: "v1" };
 
 /** Whether a child's platform is the one that is wanted; one that is wanted without a variant is so with any. */
-export function matchesPlatform(name: string, wanted: string): boolean {
+export const matchesPlatform = (name: string, wanted: string): boolean => {
   if (name === wanted || name.startsWith(`${wanted}/`)) return true;
   const [, architecture = ""] = name.split("/");
   return `${name}/${USUAL_VARIANTS[architecture]}` === wanted;
-}
+};
 
 /** A platform is shown whole up to here; a megabyte of it in each of thousands of failures is no report. Characters. */
 const LONGEST_PLATFORM = 128;
 
 /** `linux/arm64/v8`, or null without a platform and for the `unknown/unknown` of an attestation. */
-export function platformName(descriptor: Pick<Descriptor, "platform">): string | null {
+export const platformName = (descriptor: Pick<Descriptor, "platform">): string | null => {
   const platform = descriptor.platform;
   if (platform === undefined || !platform.os || !platform.architecture) return null;
   const { os, architecture, variant } = platform;
@@ -292,7 +287,7 @@ export function platformName(descriptor: Pick<Descriptor, "platform">): string |
   const name = variant ? `${os}/${architecture}/${variant}` : `${os}/${architecture}`;
   // A copy: a part of a string keeps the whole in memory.
   return name.length <= LONGEST_PLATFORM ? name : `${Buffer.from(name.slice(0, LONGEST_PLATFORM), "utf8")}...`;
-}
+};
 
 /**
  * The bytes that a schema 1 manifest's digest covers: the payload before the signatures were merged into it; the body
@@ -301,7 +296,7 @@ export function platformName(descriptor: Pick<Descriptor, "platform">): string |
  * https://distribution.github.io/distribution/spec/manifest-v2-1/ and libtrust's JSON signatures: each signature's
  * `protected` header names the length of the common start and the tail that follows it.
  */
-export function schema1Payload(body: Uint8Array): Uint8Array {
+export const schema1Payload = (body: Uint8Array): Uint8Array => {
   const { signatures } = parseJson(body);
   if (!Array.isArray(signatures) || signatures.length === 0) return body;
   const header = isObject(signatures[0]) ? optionalString(signatures[0].protected) : undefined;
@@ -310,4 +305,4 @@ export function schema1Payload(body: Uint8Array): Uint8Array {
     throw new MalformedManifest("the signature's protected header names no payload");
   }
   return Buffer.concat([body.subarray(0, formatLength), Buffer.from(formatTail, "base64url")]);
-}
+};

@@ -17,16 +17,16 @@ const CONFIG_LIMIT = 1024 * 1024;
 const DEEPEST = 3;
 
 /** A date as manifests and configs write it, in milliseconds since 1970; null where it is none. */
-export function dateOf(value: unknown): number | null {
+export const dateOf = (value: unknown): number | null => {
   const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : date;
-}
+};
 
 /**
  * The newest tags: those with the latest dates, then those without a date, the highest names first. A tag whose date is
  * hidden comes on top of the count, so that what is broken is never passed over.
  */
-export function pickNewest(tags: readonly { tag: string; created: Created }[], count: number): string[] {
+export const pickNewest = (tags: readonly { tag: string; created: Created }[], count: number): string[] => {
   const hidden = tags.filter(({ created }) => created === "hidden");
   const ranked = tags.filter(({ created }) => created !== "hidden");
   // Numbers in names compare as numbers: v9 before v10.
@@ -37,17 +37,20 @@ export function pickNewest(tags: readonly { tag: string; created: Created }[], c
     return byName.compare(b.tag, a.tag) || compareText(b.tag, a.tag);
   });
   return [...hidden, ...ranked.slice(0, count)].map(({ tag }) => tag);
-}
+};
 
 class Dates {
+  readonly #client: RegistryClient;
+  readonly #repository: string;
+  /** Whether configs may be asked for: a pull-through cache would fetch and keep them. */
+  readonly #readConfigs: boolean;
   readonly #known = new Map<string, Promise<Created>>();
 
-  constructor(
-    private readonly client: RegistryClient,
-    private readonly repository: string,
-    /** Whether configs may be asked for: a pull-through cache would fetch and keep them. */
-    private readonly readConfigs: boolean,
-  ) {}
+  constructor(client: RegistryClient, repository: string, readConfigs: boolean) {
+    this.#client = client;
+    this.#repository = repository;
+    this.#readConfigs = readConfigs;
+  }
 
   of(reference: string, depth = 0): Promise<Created> {
     let created = this.#known.get(reference);
@@ -60,7 +63,7 @@ class Dates {
 
   async #read(reference: string, depth: number): Promise<Created> {
     try {
-      const answer = await this.client.manifest(this.repository, reference);
+      const answer = await this.#client.manifest(this.#repository, reference);
       if (answer.status !== 200) return "hidden";
       return await this.#createdOf(parseManifest(answer.body), depth);
     } catch (error) {
@@ -84,32 +87,32 @@ class Dates {
   }
 
   async #createdInConfig(digest: Digest): Promise<Created> {
-    return this.readConfigs ? createdInConfig(this.client, this.repository, digest) : null;
+    return this.#readConfigs ? createdInConfig(this.#client, this.#repository, digest) : null;
   }
 }
 
 /** When an image was created, by its config. @throws when the config is no JSON, or there is no answer */
-export async function createdInConfig(client: RegistryClient, repository: string, digest: Digest): Promise<Created> {
+export const createdInConfig = async (client: RegistryClient, repository: string, digest: Digest): Promise<Created> => {
   const { status, body } = await client.blobWhole(repository, digest, CONFIG_LIMIT);
   if (status !== 200 || !matches(body, digest)) return "hidden";
   const config: unknown = JSON.parse(body.toString("utf8"));
   return dateOf((config as { created?: unknown } | null)?.created);
-}
+};
 
 /** Whether the error ends the run, and not only what was asked for. */
-export function isEnd(error: unknown): boolean {
+export const isEnd = (error: unknown): boolean => {
   if (error instanceof ExchangeError) return error.fault === "cancelled";
   return error instanceof Error && error.name === "RegistryError";
-}
+};
 
 /** Finds a repository's newest tags by when their images were created. @throws as RegistryClient when the run ends */
-export async function newestTags(
+export const newestTags = async (
   client: RegistryClient,
   repository: string,
   tags: readonly string[],
   count: number,
   readConfigs: boolean,
-): Promise<string[]> {
+): Promise<string[]> => {
   if (tags.length <= count) return [...tags];
   const dates = new Dates(client, repository, readConfigs);
   const dated: { tag: string; created: Created }[] = [];
@@ -117,4 +120,4 @@ export async function newestTags(
     dated.push({ tag, created: await dates.of(tag) });
   });
   return pickNewest(dated, count);
-}
+};

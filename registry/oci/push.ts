@@ -212,21 +212,20 @@ export class RegistryWriter {
 }
 
 /** https://distribution.github.io/distribution/spec/auth/scope/ */
-function writeScope(repository: string, method: Exchange["method"]): Scope {
-  return `repository:${repository}:${method === "DELETE" ? "pull,push,delete" : "pull,push"}`;
-}
+const writeScope = (repository: string, method: Exchange["method"]): Scope =>
+  `repository:${repository}:${method === "DELETE" ? "pull,push,delete" : "pull,push"}`;
 
 /** Where an upload goes on; null when there is none, or it is not on this registry. */
-function uploadOf(answer: Answer): string | null {
+const uploadOf = (answer: Answer): string | null => {
   const { location } = answer.headers;
   const upload = typeof location === "string" ? targetOf(location, answer) : null;
   if (answer.status !== 202 || upload === null) return null;
   // Behind a reverse proxy that does not pass its own name on, a registry names itself: only the path counts.
   return `${upload.pathname}${upload.search}`;
-}
+};
 
 /** The codes of an error answer, as ` (BLOB_UNKNOWN)`; empty when it has none. */
-function codesOf(body: Buffer): string {
+const codesOf = (body: Buffer): string => {
   try {
     const { errors } = JSON.parse(body.toString("utf8")) as { errors: { code: string }[] };
     const codes = errors.map(({ code }) => code).filter((code) => /^[A-Z_]{1,40}$/.test(code));
@@ -234,4 +233,4 @@ function codesOf(body: Buffer): string {
   } catch {
     return "";
   }
-}
+};

@@ -23,28 +23,23 @@ const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 
 /** Whether the text is a repository's name; the specification leaves 255 characters for host and name together. */
-export function isRepository(text: unknown): text is string {
-  return typeof text === "string" && text.length <= 255 && REPOSITORY.test(text);
-}
+export const isRepository = (text: unknown): text is string =>
+  typeof text === "string" && text.length <= 255 && REPOSITORY.test(text);
 
-export function isTag(text: unknown): text is string {
-  return typeof text === "string" && TAG.test(text);
-}
+export const isTag = (text: unknown): text is string => typeof text === "string" && TAG.test(text);
 
-function badTarget(text: string, why: string): RegistryError {
-  return new RegistryError(
+const badTarget = (text: string, why: string): RegistryError =>
+  new RegistryError(
     "bad-input",
     `${JSON.stringify(text)} is not a registry or an image: ${why}`,
     "give http(s)://host[:port], host:port, or host[:port]/repository[:tag|@digest]",
   );
-}
 
 /** Loopback registries speak http unless told otherwise, as they do for every other client. */
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
-}
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 
-function parseOrigin(text: string, given: string): URL {
+const parseOrigin = (text: string, given: string): URL => {
   let url: URL;
   try {
     url = new URL(text);
@@ -61,20 +56,19 @@ function parseOrigin(text: string, given: string): URL {
   }
   if (url.hostname === "") throw badTarget(given, "it names no host");
   return url;
-}
+};
 
-function parseHost(authority: string, given: string): URL {
+const parseHost = (authority: string, given: string): URL => {
   const url = parseOrigin(`https://${authority}`, given);
   if (!isLoopback(url.hostname)) return url;
   return parseOrigin(`http://${authority}`, given);
-}
+};
 
 /** Whether the first segment of a reference is a host: it has a dot or a port, or is localhost (as Docker decides it). */
-function looksLikeHost(segment: string): boolean {
-  return segment === "localhost" || segment.includes(".") || segment.includes(":");
-}
+const looksLikeHost = (segment: string): boolean =>
+  segment === "localhost" || segment.includes(".") || segment.includes(":");
 
-function parseImage(url: URL, path: string, given: string): ImageTarget {
+const parseImage = (url: URL, path: string, given: string): ImageTarget => {
   const [beforeDigest = "", digest] = path.split(/@(.*)/s, 2);
   const colon = beforeDigest.indexOf(":");
   const repository = colon < 0 ? beforeDigest : beforeDigest.slice(0, colon);
@@ -84,7 +78,7 @@ function parseImage(url: URL, path: string, given: string): ImageTarget {
   if (digest === undefined) return { kind: "image", url, repository, tag, digest: null };
   if (!isDigest(digest)) throw badTarget(given, `${JSON.stringify(digest)} is not a digest`);
   return { kind: "image", url, repository, tag, digest };
-}
+};
 
 /**
  * Reads a target of the command line: `http(s)://host[:port]` or a bare `host[:port]` is a registry,
@@ -92,7 +86,7 @@ function parseImage(url: URL, path: string, given: string): ImageTarget {
  *
  * @throws RegistryError `bad-input`
  */
-export function parseTarget(text: string): Target {
+export const parseTarget = (text: string): Target => {
   const given = text.trim();
   if (/^https?:\/\//i.test(given)) {
     const url = parseOrigin(given, given);
@@ -111,11 +105,11 @@ export function parseTarget(text: string): Target {
   const url = parseHost(authority, given);
   if (slash < 0 || slash === given.length - 1) return { kind: "registry", url };
   return parseImage(url, given.slice(slash + 1), given);
-}
+};
 
 /** Reads what must be a registry as a whole. @throws RegistryError `bad-input` */
-export function parseRegistry(text: string): URL {
+export const parseRegistry = (text: string): URL => {
   const target = parseTarget(text);
   if (target.kind === "image") throw badTarget(text, "it names an image where a registry is needed");
   return target.url;
-}
+};

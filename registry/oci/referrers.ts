@@ -18,14 +18,11 @@ export interface Referrers {
 const FALLBACK_TAG = /^(sha(?:256|384|512)-[a-f0-9]{64})(?:\.[\w.-]+)?$/;
 
 /** The fallback tag that lists what refers to a digest; several digests may share it. */
-export function fallbackTag(subject: Digest): string {
-  return `${algorithmOf(subject).slice(0, 32)}-${encodedOf(subject).slice(0, 64)}`;
-}
+export const fallbackTag = (subject: Digest): string =>
+  `${algorithmOf(subject).slice(0, 32)}-${encodedOf(subject).slice(0, 64)}`;
 
 /** The fallback tag that a tag is, cosign's suffix left out; null where it is another tag. */
-export function fallbackTagIn(tag: string): string | null {
-  return FALLBACK_TAG.exec(tag)?.[1] ?? null;
-}
+export const fallbackTagIn = (tag: string): string | null => FALLBACK_TAG.exec(tag)?.[1] ?? null;
 
 /** A subject has a few signatures and attestations; an endless listing ends here. */
 const MOST_OF_SUBJECT = 100_000;
@@ -39,9 +36,12 @@ export const MOST_REFERRERS = 1_000_000;
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
  */
 export class ReferrersApi {
+  readonly #client: RegistryClient;
   #first: Promise<Referrers | null> | null = null;
 
-  constructor(private readonly client: RegistryClient) {}
+  constructor(client: RegistryClient) {
+    this.#client = client;
+  }
 
   /** What refers to a subject; null where the registry has no such API. */
   async of(repository: string, subject: Digest): Promise<Referrers | null> {
@@ -60,7 +60,7 @@ export class ReferrersApi {
     let next: URL | undefined;
     for (;;) {
       try {
-        const answer = await this.client.referrers(repository, subject, next);
+        const answer = await this.#client.referrers(repository, subject, next);
         if (answer.status !== 200) {
           const { status } = answer;
           const unknown = (status >= 400 && status < 500 && status !== 429) || status === 501;

@@ -62,26 +62,31 @@ export interface RepositoryCounts {
   blobs: number;
 }
 
-function byFallbackTag(tags: readonly string[]): Map<string, string[]> {
+const byFallbackTag = (tags: readonly string[]): Map<string, string[]> => {
   const found = new Map<string, string[]>();
   for (const tag of tags) {
     const key = fallbackTagIn(tag);
     if (key !== null) found.set(key, [...(found.get(key) ?? []), tag]);
   }
   return found;
-}
+};
 
 /** Passes over what could not be learned, but not over the end of the run. */
-function faultOf(error: unknown): Fault {
+const faultOf = (error: unknown): Fault => {
   if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
   throw error;
-}
+};
 
 /**
  * The walk of one repository: its tags, then every manifest below them once, then every config and layer once. What it has
  * found can be asked for at any time, so that a run cut short reports as far as it came.
  */
 export class RepositoryWalk {
+  readonly #client: RegistryClient;
+  readonly #referrers: ReferrersApi;
+  readonly #blobs: BlobChecker;
+  readonly #repository: string;
+  readonly #options: RepositoryOptions;
   readonly #graph: Graph = emptyGraph();
   /** Manifests to be read, or to be looked below. */
   readonly #pending: ManifestNode[] = [];
@@ -97,27 +102,33 @@ export class RepositoryWalk {
   #checkedBlobs = 0;
   /** Layers that may be held elsewhere only. */
   readonly #foreign = new Set<number>();
-  #referrers = 0;
+  #referrersSeen = 0;
   #repositoryFault: Fault | null = null;
   #warning: Warning | null = null;
   /** Something that is no failure could not be asked for. */
   #incomplete = false;
 
   constructor(
-    private readonly client: RegistryClient,
-    private readonly referrers: ReferrersApi,
-    private readonly blobs: BlobChecker,
-    private readonly repository: string,
-    private readonly options: RepositoryOptions,
-  ) {}
+    client: RegistryClient,
+    referrers: ReferrersApi,
+    blobs: BlobChecker,
+    repository: string,
+    options: RepositoryOptions,
+  ) {
+    this.#client = client;
+    this.#referrers = referrers;
+    this.#blobs = blobs;
+    this.#repository = repository;
+    this.#options = options;
+  }
 
   /** Walks to the end. @throws ExchangeError `cancelled`, or RegistryError when the registry as a whole is gone */
   async run(): Promise<void> {
-    const { selection } = this.options;
+    const { selection } = this.#options;
     if (selection.kind === "named") for (const digest of selection.digests ?? []) this.#addRoot(digest);
     await this.#readTags(selection);
     await this.#readBelow();
-    if (this.options.blobs !== "none") await this.#checkBlobs();
+    if (this.#options.blobs !== "none") await this.#checkBlobs();
   }
 
   get counts(): RepositoryCounts {
@@ -144,7 +155,7 @@ export class RepositoryWalk {
 
   /** Which of the images that were walked can be pulled. */
   images(): Images {
-    const { repository } = this;
+    const repository = this.#repository;
     const { whole, broken } = imagesOf(repository, this.#graph, (object) => this.#faultOf(object) !== null);
     const lost = [...this.#tagFaults.keys()].map((tag) => ({ repository, tags: [tag], digest: null, platforms: [] }));
     return { whole, broken: [...broken, ...lost] };
@@ -166,7 +177,7 @@ export class RepositoryWalk {
 
   /** What is broken, each object once, unsorted. */
   failures(): Failure[] {
-    const { repository } = this;
+    const repository = this.#repository;
     const own = (object: "repository" | "tag", tags: string[], fault: Fault): Failure => {
       return failure(repository, { tags, object, platform: null, path: [] }, null, fault);
     };
@@ -193,7 +204,7 @@ export class RepositoryWalk {
   async #readTags(selection: TagSelection): Promise<void> {
     const tags = await this.#select(selection);
     if (selection.kind !== "all") this.#asked = new Set(tags);
-    await drain([...tags].reverse(), this.client.concurrency, (tag) => this.#readTag(tag));
+    await drain([...tags].reverse(), this.#client.concurrency, (tag) => this.#readTag(tag));
   }
 
   async #select(selection: TagSelection): Promise<readonly string[]> {
@@ -202,15 +213,15 @@ export class RepositoryWalk {
     if (selection.kind === "all") return tags;
     this.#fallbackTags = byFallbackTag(tags);
     if (selection.kind === "present") return tags.filter((tag) => selection.tags.includes(tag));
-    const readConfigs = this.options.role === "private";
-    return newestTags(this.client, this.repository, tags, selection.count, readConfigs);
+    const readConfigs = this.#options.role === "private";
+    return newestTags(this.#client, this.#repository, tags, selection.count, readConfigs);
   }
 
   async #listTags(): Promise<string[]> {
-    const { repository } = this;
-    const { names, fault } = await readListing("tags", isTag, (next) => this.client.tags(repository, next));
+    const repository = this.#repository;
+    const { names, fault } = await readListing("tags", isTag, (next) => this.#client.tags(repository, next));
     const missing = fault?.reason === "missing" && names.length === 0 ? fault.status : null;
-    if (missing === null || !this.options.isListed) this.#repositoryFault = fault;
+    if (missing === null || !this.#options.isListed) this.#repositoryFault = fault;
     else this.#warning = { repository, reason: "no-tags", status: missing };
     return names;
   }
@@ -219,7 +230,7 @@ export class RepositoryWalk {
   async #readTag(tag: string, isKnown = true): Promise<void> {
     let answer: Answer;
     try {
-      answer = await this.client.manifest(this.repository, tag);
+      answer = await this.#client.manifest(this.#repository, tag);
     } catch (error) {
       this.#tagFaults.set(tag, faultOf(error));
       this.#checkedTags++;
@@ -256,13 +267,13 @@ export class RepositoryWalk {
     node.read = true;
     let answer: Answer;
     try {
-      answer = await this.client.manifest(this.repository, node.digest);
+      answer = await this.#client.manifest(this.#repository, node.digest);
     } catch (error) {
       this.#fail(node, faultOf(error));
       return;
     }
     const isRoot = this.#graph.roots.has(node);
-    if (this.options.role === "proxy" && !isRoot && answer.status !== 200 && this.#mayLack(answer)) {
+    if (this.#options.role === "proxy" && !isRoot && answer.status !== 200 && this.#mayLack(answer)) {
       node.read = false;
       return;
     }
@@ -273,7 +284,7 @@ export class RepositoryWalk {
 
   /** What a pull-through cache passes on from its upstream, or says of it. */
   #upstream(answer: Answer): Fault | null {
-    return this.options.role === "proxy" ? upstreamFault(answer) : null;
+    return this.#options.role === "proxy" ? upstreamFault(answer) : null;
   }
 
   /** Whether a pull-through cache merely lacks the manifest: its upstream has lost it, or cannot be asked now. */
@@ -311,12 +322,12 @@ export class RepositoryWalk {
         node.layers = manifest.layers.map((digest) => this.#blob(digest, null));
         break;
     }
-    if (this.options.role === "private") await this.#addReferrers(node);
+    if (this.#options.role === "private") await this.#addReferrers(node);
   }
 
   async #addReferrers(node: ManifestNode): Promise<void> {
-    if (this.#referrers > MOST_REFERRERS) return;
-    const listed = await this.referrers.of(this.repository, node.digest);
+    if (this.#referrersSeen > MOST_REFERRERS) return;
+    const listed = await this.#referrers.of(this.#repository, node.digest);
     if (listed === null) return this.#readFallbackTags(node.digest);
     const { descriptors, fault } = listed;
     node.referrers = descriptors.map((descriptor) => this.#edge(descriptor, null, true));
@@ -326,7 +337,7 @@ export class RepositoryWalk {
 
   /** Without the referrers API, what refers to a manifest stands under tags; where all tags are walked, so are these. */
   async #readFallbackTags(subject: Digest): Promise<void> {
-    if (this.options.selection.kind === "all") return;
+    if (this.#options.selection.kind === "all") return;
     const tag = fallbackTag(subject);
     const listed = this.#fallbackTags;
     for (const each of listed === null ? [tag] : (listed.get(tag) ?? [])) {
@@ -338,15 +349,15 @@ export class RepositoryWalk {
   }
 
   #countReferrers(count: number): void {
-    this.#referrers += count;
-    if (this.#referrers <= MOST_REFERRERS) return;
+    this.#referrersSeen += count;
+    if (this.#referrersSeen <= MOST_REFERRERS) return;
     const detail = `more than ${MOST_REFERRERS} manifests refer to others`;
     this.#repositoryFault ??= { reason: "malformed", status: 200, detail };
   }
 
   /** Whether a child of an index has to be there; an index within it holds what the outer one is asked for. */
   #mustHave(descriptor: Descriptor): boolean {
-    const { platforms } = this.options;
+    const { platforms } = this.#options;
     if (platforms.length === 0) return true;
     const name = platformName(descriptor);
     return name === null ? isIndexType(descriptor.mediaType) : platforms.some((each) => matchesPlatform(name, each));
@@ -405,7 +416,7 @@ export class RepositoryWalk {
   }
 
   async #readBelow(): Promise<void> {
-    await drain(this.#pending, this.client.concurrency, async (node) => {
+    await drain(this.#pending, this.#client.concurrency, async (node) => {
       await this.#readManifest(node);
       for (const { node: below } of [...node.manifests, ...node.referrers]) this.#queue(below);
     });
@@ -421,9 +432,9 @@ export class RepositoryWalk {
       },
       pop: () => --left,
     };
-    await drain(pending, this.client.concurrency, async (blob) => {
+    await drain(pending, this.#client.concurrency, async (blob) => {
       const description = { digest: blobs.digest(blob), size: blobs.size(blob) };
-      const fault = await this.blobs.check(this.repository, description);
+      const fault = await this.#blobs.check(this.#repository, description);
       // It is kept elsewhere, and may never have been here.
       if (fault?.reason === "missing" && this.#foreign.has(blob)) return;
       this.#checkedBlobs++;

@@ -15,7 +15,7 @@ const SHORT_PAUSE = 25;
  * How many attempts an outcome is worth. A 500 is tried once more, because a registry answers it for real damage; a cut
  * body is believed when it repeats on new connections.
  */
-function attemptsFor(outcome: Outcome): number {
+const attemptsFor = (outcome: Outcome): number => {
   if (outcome instanceof ExchangeError) {
     switch (outcome.fault) {
       case "unreachable":
@@ -42,31 +42,29 @@ function attemptsFor(outcome: Outcome): number {
     default:
       return 1;
   }
-}
+};
 
 /** Whether somebody was asked too often: 429 (RFC 6585), and 503 as nginx's limit_req answers. */
-export function isThrottled(outcome: Outcome): outcome is Answer {
-  return !(outcome instanceof ExchangeError) && (outcome.status === 429 || outcome.status === 503);
-}
+export const isThrottled = (outcome: Outcome): outcome is Answer =>
+  !(outcome instanceof ExchangeError) && (outcome.status === 429 || outcome.status === 503);
 
 /** Whether the outcome speaks of the object that was asked for: a lost blob is cut short, a broken link answers 500. */
-function isOfTheObject(outcome: Outcome): boolean {
-  return outcome instanceof ExchangeError ? outcome.fault === "cut" : outcome.status === 500;
-}
+const isOfTheObject = (outcome: Outcome): boolean =>
+  outcome instanceof ExchangeError ? outcome.fault === "cut" : outcome.status === 500;
 
 /**
  * Milliseconds that an answer's Retry-After asks for (RFC 9110, section 10.2.3); null without a readable one.
  *
  * @param now milliseconds since 1970
  */
-export function retryAfter({ headers }: Pick<Answer, "headers">, now = Date.now()): number | null {
+export const retryAfter = ({ headers }: Pick<Answer, "headers">, now = Date.now()): number | null => {
   const header = headers["retry-after"];
   const text = (Array.isArray(header) ? header[0] : header)?.trim();
   if (!text) return null;
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   const date = Date.parse(text);
   return Number.isNaN(date) ? null : Math.max(0, date - now);
-}
+};
 
 /**
  * How long to wait before the next attempt: exponential backoff with jitter, or what Retry-After asks for.
@@ -76,10 +74,10 @@ export function retryAfter({ headers }: Pick<Answer, "headers">, now = Date.now(
  * @param now milliseconds since 1970
  * @returns milliseconds, or null when the outcome stands
  */
-export function retryDelay(outcome: Outcome, attempt: number, random: number, now: number): number | null {
+export const retryDelay = (outcome: Outcome, attempt: number, random: number, now: number): number | null => {
   if (attempt >= attemptsFor(outcome)) return null;
   const asked = outcome instanceof ExchangeError ? null : retryAfter(outcome, now);
   if (asked !== null) return asked > LONGEST_PAUSE ? null : asked + random * FIRST_PAUSE;
   const first = isOfTheObject(outcome) ? SHORT_PAUSE : FIRST_PAUSE;
   return Math.min(first * 2 ** (attempt - 1), LONGEST_BACKOFF) * (0.5 + random / 2);
-}
+};

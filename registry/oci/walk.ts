@@ -94,22 +94,18 @@ export interface Report {
 }
 
 /** Whether a repository belongs to the shard: names are spread by their hash. */
-export function isInShard(repository: string, { index, count }: Shard): boolean {
-  return count === 1 || Number.parseInt(sha256(repository).slice(-8), 16) % count === index;
-}
+export const isInShard = (repository: string, { index, count }: Shard): boolean =>
+  count === 1 || Number.parseInt(sha256(repository).slice(-8), 16) % count === index;
 
 /** By repository, then from the outside in, then by name: the same order on every run. */
-function compareFailures(a: Failure, b: Failure): number {
-  return (
-    compareText(a.repository, b.repository) ||
-    OBJECTS.indexOf(a.object) - OBJECTS.indexOf(b.object) ||
-    compareText(a.digest ?? "", b.digest ?? "") ||
-    compareText(a.tags[0] ?? "", b.tags[0] ?? "")
-  );
-}
+const compareFailures = (a: Failure, b: Failure): number =>
+  compareText(a.repository, b.repository) ||
+  OBJECTS.indexOf(a.object) - OBJECTS.indexOf(b.object) ||
+  compareText(a.digest ?? "", b.digest ?? "") ||
+  compareText(a.tags[0] ?? "", b.tags[0] ?? "");
 
 /** Why the signal cut the run short; its reason, where it says so itself. */
-function stopOf(signal: AbortSignal | undefined): Stop {
+const stopOf = (signal: AbortSignal | undefined): Stop => {
   if ((signal?.reason as Error | undefined)?.name === "TimeoutError") {
     return {
       code: "deadline",
@@ -118,10 +114,10 @@ function stopOf(signal: AbortSignal | undefined): Stop {
     };
   }
   return { code: "interrupted", message: "the walk was interrupted", hint: "run it again" };
-}
+};
 
 /** What is said instead of walking when the registry refuses its catalog or has none. */
-export function catalogRefused(host: string, fault: Fault): RegistryError | null {
+export const catalogRefused = (host: string, fault: Fault): RegistryError | null => {
   const { reason, status } = fault;
   const absent = reason === "missing" || status === 405 || status === 501;
   if (reason === "unauthorized") {
@@ -134,12 +130,14 @@ export function catalogRefused(host: string, fault: Fault): RegistryError | null
     return new RegistryError("no-catalog", `${host} has no catalog (${status})`, hint);
   }
   return null;
-}
+};
 
 /** Errors that invalidate the walk instead of ending it early: every answer so far would lie, or said nothing. */
 const NO_WALK: readonly RegistryErrorCode[] = ["accept-dropped", "unauthorized"];
 
 class RegistryWalk {
+  readonly #client: RegistryClient;
+  readonly #options: WalkOptions;
   readonly #started = performance.now();
   readonly #date = new Date().toISOString();
   readonly #shard: Shard;
@@ -164,10 +162,10 @@ class RegistryWalk {
   #complete = true;
   #stopped: Stop | null = null;
 
-  constructor(
-    private readonly client: RegistryClient,
-    private readonly options: WalkOptions,
-  ) {
+  constructor(client: RegistryClient, options: WalkOptions) {
+    this.#client = client;
+    this.#options = options;
+
     this.#shard = options.shard ?? { index: 0, count: 1 };
     this.#referrers = new ReferrersApi(client);
     this.#blobs = new BlobChecker(client, options.blobs, options.turn);
@@ -175,13 +173,13 @@ class RegistryWalk {
 
   async run(): Promise<void> {
     try {
-      await this.client.ping();
+      await this.#client.ping();
       const repositories = await this.#repositories();
-      if (this.#catalogRead) this.options.onCatalog?.();
-      if (this.options.catalogOnly) return;
+      if (this.#catalogRead) this.#options.onCatalog?.();
+      if (this.#options.catalogOnly) return;
       this.#total = repositories.length;
-      await drain(repositories.reverse(), this.client.concurrency, (repository) => this.#walk(repository));
-      const { selection } = this.options;
+      await drain(repositories.reverse(), this.#client.concurrency, (repository) => this.#walk(repository));
+      const { selection } = this.#options;
       if (
         typeof selection !== "function" &&
         selection.kind === "present" &&
@@ -191,14 +189,14 @@ class RegistryWalk {
         this.#coverage.push(`no repository has the tag ${selection.tags.join(" or ")}`);
       }
       // A pull-through cache may be open to all.
-      if (this.options.role === "private" && this.options.credentialsGiven && !this.client.challenged) {
+      if (this.#options.role === "private" && this.#options.credentialsGiven && !this.#client.challenged) {
         this.#coverage.push("it never asked for the credentials that were given");
       }
     } catch (error) {
       this.#stop(error);
       return;
     }
-    const { unusable } = this.client;
+    const { unusable } = this.#client;
     if (unusable !== null) throw unusable;
   }
 
@@ -209,10 +207,10 @@ class RegistryWalk {
       failures.push(catalogFailure({ reason: "coverage", status: 200, detail }));
     }
     return {
-      registry: this.client.url.origin,
+      registry: this.#client.url.origin,
       started: this.#date,
       complete: this.#complete && this.#stopped === null,
-      counts: { ...this.#counts, ...this.client.traffic },
+      counts: { ...this.#counts, ...this.#client.traffic },
       durationSeconds: Math.round(performance.now() - this.#started) / 1000,
       failures: failures.sort(compareFailures),
       warnings: [...this.#warnings].sort((a, b) => compareText(a.repository, b.repository)),
@@ -224,20 +222,20 @@ class RegistryWalk {
   }
 
   async #repositories(): Promise<string[]> {
-    const { catalog, repositories } = this.options;
+    const { catalog, repositories } = this.#options;
     if (catalog) for (const name of await this.#readCatalog()) this.#listed.add(name);
     return [...new Set([...repositories, ...this.#listed])].filter((name) => isInShard(name, this.#shard));
   }
 
   async #readCatalog(): Promise<string[]> {
-    const { names, fault } = await readListing("repositories", isRepository, (next) => this.client.catalog(next));
+    const { names, fault } = await readListing("repositories", isRepository, (next) => this.#client.catalog(next));
     this.#catalogRead = fault === null;
     if (fault !== null) {
-      const refused = catalogRefused(this.client.url.host, fault);
-      if (refused !== null && this.options.repositories.length === 0) throw this.client.unusable ?? refused;
+      const refused = catalogRefused(this.#client.url.host, fault);
+      if (refused !== null && this.#options.repositories.length === 0) throw this.#client.unusable ?? refused;
       this.#complete = false;
       if (this.#shard.index === 0) this.#failures.push(catalogFailure(fault));
-    } else if (names.length === 0 && this.options.role === "private") {
+    } else if (names.length === 0 && this.#options.role === "private") {
       // A pull-through cache that nobody has pulled through yet is empty; an authoritative registry is not.
       this.#coverage.push("the catalog is empty");
     }
@@ -246,16 +244,16 @@ class RegistryWalk {
 
   async #walk(repository: string): Promise<void> {
     const isListed = this.#listed.has(repository);
-    const { platforms = [], selection: given } = this.options;
+    const { platforms = [], selection: given } = this.#options;
     const selection = typeof given === "function" ? given(repository) : given;
-    const options = { ...this.options, platforms, selection, isListed };
-    const walk = new RepositoryWalk(this.client, this.#referrers, this.#blobs, repository, options);
+    const options = { ...this.#options, platforms, selection, isListed };
+    const walk = new RepositoryWalk(this.#client, this.#referrers, this.#blobs, repository, options);
     this.#active.add(walk);
     await walk.run();
-    this.options.onImages?.(repository, walk.asked());
+    this.#options.onImages?.(repository, walk.asked());
     this.#take(walk);
     const { repositories } = this.#counts;
-    this.options.onProgress?.({ repositories, of: this.#total ?? 0, requests: this.client.traffic.requests });
+    this.#options.onProgress?.({ repositories, of: this.#total ?? 0, requests: this.#client.traffic.requests });
   }
 
   /** Takes over what a repository's walk has found, so that its memory can go. */
@@ -280,7 +278,9 @@ class RegistryWalk {
     const cut = error instanceof ExchangeError && error.fault === "cancelled";
     const gone = error instanceof RegistryError && !NO_WALK.includes(error.code) && this.#total !== null;
     if (!cut && !gone) throw error;
-    this.#stopped = gone ? { code: error.code, message: error.message, hint: error.hint } : stopOf(this.options.signal);
+    this.#stopped = gone
+      ? { code: error.code, message: error.message, hint: error.hint }
+      : stopOf(this.#options.signal);
     for (const walk of this.#active) this.#take(walk);
     if (!gone) return;
     // That the registry is gone is one fault: the objects that were asked for meanwhile are not accused.
@@ -294,8 +294,8 @@ class RegistryWalk {
  *
  * @throws RegistryError when the registry as a whole cannot be reached, entered or listed, so that no walk began
  */
-export async function walk(client: RegistryClient, options: WalkOptions): Promise<Report> {
+export const walk = async (client: RegistryClient, options: WalkOptions): Promise<Report> => {
   const registryWalk = new RegistryWalk(client, options);
   await registryWalk.run();
   return registryWalk.report();
-}
+};

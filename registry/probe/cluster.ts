@@ -37,10 +37,10 @@ const GONE = 410;
  *
  * @throws ClusterSilent
  */
-export async function askCluster(
+export const askCluster = async (
   { api, serviceAccount }: ClusterAccess,
   signal: AbortSignal | undefined,
-): Promise<Workloads> {
+): Promise<Workloads> => {
   const [token, ca] = ["token", "ca.crt"].map((name) => readFile(join(serviceAccount, name))) as [string, string];
   const transport = new Transport({ timeout: TIMEOUT * 1000, ca, signal });
   const get = (path: string): Promise<Answer> =>
@@ -59,17 +59,17 @@ export async function askCluster(
   } finally {
     await transport.close();
   }
-}
+};
 
-function readFile(path: string): string {
+const readFile = (path: string): string => {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
     throw new ClusterSilent(`${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-}
+};
 
-async function patiently(signal: AbortSignal | undefined, ask: () => Promise<Answer>): Promise<Answer> {
+const patiently = async (signal: AbortSignal | undefined, ask: () => Promise<Answer>): Promise<Answer> => {
   for (let attempt = 1; ; attempt++) {
     const outcome = await ask().catch((error: ExchangeError) => error);
     const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
@@ -81,10 +81,10 @@ async function patiently(signal: AbortSignal | undefined, ask: () => Promise<Ans
       throw new ClusterSilent("the API server gave no answer before the deadline");
     });
   }
-}
+};
 
 /** @param path of the first page */
-async function listFrom(get: (path: string) => Promise<Answer>, path: string): Promise<Workloads> {
+const listFrom = async (get: (path: string) => Promise<Answer>, path: string): Promise<Workloads> => {
   let restarted = false;
   const pages: Workloads[] = [];
   for (let next: string | null = path; next !== null; ) {
@@ -102,20 +102,20 @@ async function listFrom(get: (path: string) => Promise<Answer>, path: string): P
     next = rest === null ? null : `${path}&continue=${encodeURIComponent(rest)}`;
   }
   return together(pages);
-}
+};
 
 const kindOf = (path: string): string => (path.includes("/pods?") ? "pods" : "cronjobs");
 
-function refusal(status: number, path: string): ClusterSilent {
+const refusal = (status: number, path: string): ClusterSilent => {
   const what = kindOf(path);
   return new ClusterSilent(
     status === 401 || status === 403
       ? `the API server refuses the list of ${what} (${status}): the ClusterRole of the probe is missing, or not bound`
       : `the API server answers the list of ${what} with ${status}`,
   );
-}
+};
 
-function pageIn({ body }: Answer): { workloads: Workloads; rest: string | null } {
+const pageIn = ({ body }: Answer): { workloads: Workloads; rest: string | null } => {
   try {
     const list = JSON.parse(body.toString("utf8")) as { metadata?: { continue?: unknown } };
     const rest = list?.metadata?.continue;
@@ -125,4 +125,4 @@ function pageIn({ body }: Answer): { workloads: Workloads; rest: string | null }
       throw new ClusterSilent("the API server answers with what is no list of pods");
     throw error;
   }
-}
+};

@@ -52,9 +52,7 @@ export interface WorkloadSettings extends ClusterAccess {
 }
 
 /** What the blobs of each role are checked by unless told otherwise: asking a pull-through cache would fill it. */
-export function defaultBlobCheck(role: Role): BlobCheck {
-  return role === "proxy" ? "none" : "last-byte";
-}
+export const defaultBlobCheck = (role: Role): BlobCheck => (role === "proxy" ? "none" : "last-byte");
 
 /** Every variable that the probe reads, with what it is set to, its default and what it says. */
 export const PROBE_VARIABLES = {
@@ -98,7 +96,7 @@ type Variable = keyof typeof PROBE_VARIABLES;
  *
  * @throws RegistryError `bad-input` that names every mistake; no value of a secret is repeated
  */
-export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
+export const probeSettings = (environment: NodeJS.ProcessEnv): ProbeSettings => {
   const variables = new Variables<Variable>(environment);
   const registry = variables.parsed("REGISTRY", parseRegistry);
   const pushgateway = variables.parsed("PUSHGATEWAY", parsePushgateway);
@@ -136,9 +134,9 @@ export function probeSettings(environment: NodeJS.ProcessEnv): ProbeSettings {
     pushgateway,
     instance: variables.text("REGISTRY_INSTANCE") ?? registry.host,
   };
-}
+};
 
-function workloadSettings(variables: Variables<Variable>, registry: URL): WorkloadSettings | null {
+const workloadSettings = (variables: Variables<Variable>, registry: URL): WorkloadSettings | null => {
   const serviceAccount = variables.text("SERVICE_ACCOUNT");
   if (serviceAccount === null) return null;
   const host = variables.required("KUBERNETES_SERVICE_HOST");
@@ -159,4 +157,4 @@ function workloadSettings(variables: Variables<Variable>, registry: URL): Worklo
     names,
     report: cluster === null || credentials === null ? null : { cluster, credentials },
   };
-}
+};

@@ -25,26 +25,20 @@ const DAY = 24 * 60 * 60 * 1000;
 const MOST_ROWS = 100;
 
 /** How long the walk may take of the whole, so that what it found can still be pushed. Seconds. */
-export function walkDeadline(deadline: number): number {
-  return deadline - Math.min(RESERVE.most, RESERVE.part * deadline);
-}
+export const walkDeadline = (deadline: number): number => deadline - Math.min(RESERVE.most, RESERVE.part * deadline);
 
 /** How long a catalog that cannot be read is asked for again. Seconds; none without a deadline. */
-export function patience(deadline: number | null): number {
+export const patience = (deadline: number | null): number => {
   if (deadline === null) return 0;
   const part = Math.min(PATIENCE.partMost, PATIENCE.part * deadline);
   return Math.max(part, Math.min(PATIENCE.most, deadline - PATIENCE.left));
-}
+};
 
 /** Whose turn it is at a time, in milliseconds since 1970: the day has as many parts as there are turns. */
-export function turnNow(of: number, now: number): Turn {
-  return { index: Math.floor(((now % DAY) * of) / DAY), of };
-}
+export const turnNow = (of: number, now: number): Turn => ({ index: Math.floor(((now % DAY) * of) / DAY), of });
 
 /** Where the repositories are named there may be no catalog. */
-function asksCatalog({ role, repositories }: ProbeSettings): boolean {
-  return role === "proxy" || repositories.length === 0;
-}
+const asksCatalog = ({ role, repositories }: ProbeSettings): boolean => role === "proxy" || repositories.length === 0;
 
 /** What one attempt at a walk came to, and why there was none. */
 type Attempt = Pick<Run, "report" | "catalogAccessible" | "certificateExpiry"> & {
@@ -52,12 +46,12 @@ type Attempt = Pick<Run, "report" | "catalogAccessible" | "certificateExpiry"> &
   why: string | null;
 };
 
-async function attemptWalk(
+const attemptWalk = async (
   settings: ProbeSettings,
   ca: string | undefined,
   signal: AbortSignal | undefined,
   onCatalog: () => void,
-): Promise<Attempt> {
+): Promise<Attempt> => {
   const { registry, credentials, concurrency, timeout, rate, turns, repositories } = settings;
   const isCache = settings.role === "proxy";
   const options = { url: registry, credentials, concurrency, timeout, ca, signal };
@@ -90,18 +84,18 @@ async function attemptWalk(
   } finally {
     await client.close();
   }
-}
+};
 
 /**
  * Verifies what runs, then walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a
  * while: one report stands until the next run, so a registry that only restarts must not be reported as gone.
  */
-async function runWalk(
+const runWalk = async (
   settings: ProbeSettings,
   ca: string | undefined,
   onCatalog: () => void,
   log: (line: string) => void,
-): Promise<Run> {
+): Promise<Run> => {
   const { role, deadline } = settings;
   const signal = deadline === null ? undefined : AbortSignal.timeout(walkDeadline(deadline) * 1000);
   const started = performance.now();
@@ -136,18 +130,17 @@ async function runWalk(
       workloads,
     };
   }
-}
+};
 
 /** The Pushgateway, and the registry's place in it. */
 class Reports {
+  readonly #settings: ProbeSettings;
   readonly #gateway: Pushgateway;
   readonly #key: GroupingKey;
 
-  constructor(
-    private readonly settings: ProbeSettings,
-    transport: Transport,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(settings: ProbeSettings, transport: Transport, signal: AbortSignal | undefined) {
+    this.#settings = settings;
+
     this.#gateway = new Pushgateway(settings.pushgateway, transport, signal);
     this.#key = groupingKey(settings.job, settings.instance, settings.shard, settings.cluster);
   }
@@ -158,7 +151,7 @@ class Reports {
    */
   async catalogIsBack(): Promise<void> {
     try {
-      const read = await this.#gateway.read(this.#key, this.settings.shard);
+      const read = await this.#gateway.read(this.#key, this.#settings.shard);
       if (read?.stored.catalogAccessible === 0) await this.#gateway.push(this.#key, CATALOG_IS_BACK);
     } catch (error) {
       if (!(error instanceof PushFailed)) throw error;
@@ -172,7 +165,7 @@ class Reports {
    *   not there must not swallow it
    */
   async push(run: Run, tell: (run: Run) => void): Promise<void> {
-    const { shard, role } = this.settings;
+    const { shard, role } = this.#settings;
     const read = await this.#gateway.read(this.#key, shard).catch((error: unknown) => {
       tell(run);
       throw error;
@@ -186,11 +179,11 @@ class Reports {
   }
 }
 
-function logOf({ role, report, catalogAccessible }: Run): string[] {
+const logOf = ({ role, report, catalogAccessible }: Run): string[] => {
   if (report === null) return [];
   if (role === "private" || !catalogAccessible) return table(report, MOST_ROWS);
   return [`${report.registry}: the catalog can be read; a cache is asked for nothing else`];
-}
+};
 
 /**
  * One run of the in-cluster probe: walks the registry that the environment names and pushes what it found.
@@ -200,11 +193,11 @@ function logOf({ role, report, catalogAccessible }: Run): string[] {
  * @param err takes the one line that says why the run could not do its work
  * @returns the exit code: 0 when the metrics were pushed, whatever they say; 2 otherwise
  */
-export async function probe(
+export const probe = async (
   environment: NodeJS.ProcessEnv,
   out: (line: string) => void,
   err: (line: string) => void,
-): Promise<0 | 2> {
+): Promise<0 | 2> => {
   try {
     const settings = probeSettings(environment);
     const ca = settings.caFile === null ? undefined : readCertificates(settings.caFile);
@@ -229,4 +222,4 @@ export async function probe(
     else throw error;
     return 2;
   }
-}
+};

@@ -19,7 +19,7 @@ export interface Circumstances {
  *
  * https://github.com/prometheus/node_exporter#textfile-collector
  */
-export function prometheus(report: Report, circumstances: Circumstances): string {
+export const prometheus = (report: Report, circumstances: Circumstances): string => {
   const { instance, catalog, ended, certificateExpiry } = circumstances;
   const { catalogRead, durationSeconds, counts } = report;
   const { requests, bytes } = counts;
@@ -35,4 +35,4 @@ export function prometheus(report: Report, circumstances: Circumstances): string
   } as const;
   const { samples } = pushOf({ ...run, ended, certificateExpiry, workloads: null }, NOTHING_STORED);
   return exposition(samples.map((sample) => ({ ...sample, labels: { instance, ...sample.labels } })));
-}
+};

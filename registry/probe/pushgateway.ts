@@ -26,31 +26,34 @@ export const PUSH_TIMEOUT = 10;
 const ANSWER_LIMIT = 64 * 1024 * 1024;
 
 /** A label value that would change the path, or vanish from it, is sent in URL-safe base64. */
-function segment(name: string, value: string): string {
+const segment = (name: string, value: string): string => {
   if (value === "") return `${name}@base64/=`;
   if (value.includes("/") || value === "." || value === "..") {
     return `${name}@base64/${Buffer.from(value, "utf8").toString("base64url")}`;
   }
   return `${name}/${encodeURIComponent(value)}`;
-}
+};
 
 /** https://github.com/prometheus/pushgateway#url */
-export function groupPath({ job, instance, cluster, shard }: GroupingKey): string {
+export const groupPath = ({ job, instance, cluster, shard }: GroupingKey): string => {
   const labels = [segment("job", job), segment("instance", instance)];
   if (cluster !== undefined) labels.push(segment("cluster", cluster));
   if (shard !== undefined) labels.push(segment("shard", shard));
   return `metrics/${labels.join("/")}`;
-}
+};
 
 /** The group of one walk; a registry walked by one alone has no shard. */
-export function groupingKey(job: string, instance: string, shard: Shard, cluster: string | null = null): GroupingKey {
-  return {
-    job,
-    instance,
-    ...(cluster === null ? {} : { cluster }),
-    ...(shard.count === 1 ? {} : { shard: String(shard.index) }),
-  };
-}
+export const groupingKey = (
+  job: string,
+  instance: string,
+  shard: Shard,
+  cluster: string | null = null,
+): GroupingKey => ({
+  job,
+  instance,
+  ...(cluster === null ? {} : { cluster }),
+  ...(shard.count === 1 ? {} : { shard: String(shard.index) }),
+});
 
 /** A probe of another name that has not been heard of for so long is no more. Seconds. */
 const FORGOTTEN = 24 * 60 * 60;
@@ -61,12 +64,12 @@ const FORGOTTEN = 24 * 60 * 60;
  *
  * @param silent seconds since the group's last report
  */
-export function isStale(
+export const isStale = (
   group: Record<string, string>,
   { job, instance, cluster }: GroupingKey,
   { count }: Shard,
   silent = 0,
-): boolean {
+): boolean => {
   const { shard, job: itsJob, ...others } = group;
   const expected: Record<string, string> = cluster === undefined ? { instance } : { instance, cluster };
   const names = Object.keys(expected);
@@ -75,7 +78,7 @@ export function isStale(
   if (itsJob !== job) return itsJob !== undefined && silent > FORGOTTEN;
   if (shard === undefined) return count > 1;
   return count === 1 || !/^\d+$/.test(shard) || Number(shard) >= count;
-}
+};
 
 /** A group as the Pushgateway's API tells it. https://github.com/prometheus/pushgateway#query-api */
 interface Group {
@@ -83,7 +86,7 @@ interface Group {
   [metric: string]: unknown;
 }
 
-function groupsIn(answer: Answer): Group[] | null {
+const groupsIn = (answer: Answer): Group[] | null => {
   if (answer.status !== 200) return null;
   try {
     const { data } = JSON.parse(answer.body.toString("utf8")) as { data?: unknown };
@@ -92,26 +95,26 @@ function groupsIn(answer: Answer): Group[] | null {
   } catch {
     return null;
   }
-}
+};
 
-function valueIn(group: Group, metric: MetricName): number | null {
+const valueIn = (group: Group, metric: MetricName): number | null => {
   const { metrics } = (group[metric] ?? {}) as { metrics?: { value?: unknown }[] };
   const value = Number(metrics?.[0]?.value ?? Number.NaN);
   return Number.isNaN(value) ? null : value;
-}
+};
 
 /** Seconds since a probe's last report; none for a group that is of no probe. */
-function silence(group: Group): number {
+const silence = (group: Group): number => {
   const last = valueIn(group, "registry_manifest_integrity_last_run_timestamp");
   return last === null ? 0 : Date.now() / 1000 - last;
-}
+};
 
-function sameLabels(a: Record<string, string>, b: GroupingKey): boolean {
+const sameLabels = (a: Record<string, string>, b: GroupingKey): boolean => {
   const expected = Object.entries(b);
   return Object.keys(a).length === expected.length && expected.every(([name, value]) => a[name] === value);
-}
+};
 
-function storedIn(groups: readonly Group[], key: GroupingKey): Stored {
+const storedIn = (groups: readonly Group[], key: GroupingKey): Stored => {
   const group = groups.find(({ labels }) => sameLabels(labels, key));
   if (group === undefined) return NOTHING_STORED;
   return {
@@ -121,17 +124,18 @@ function storedIn(groups: readonly Group[], key: GroupingKey): Stored {
     tags: valueIn(group, "registry_manifest_integrity_tags_checked"),
     lastSuccess: valueIn(group, "registry_manifest_integrity_last_success_timestamp_seconds"),
   };
-}
+};
 
 export class Pushgateway {
+  readonly #transport: Transport;
+  readonly #signal: AbortSignal | undefined;
   readonly #base: URL;
 
   /** @param base may have a path of its own, with or without a slash at its end */
-  constructor(
-    base: URL,
-    private readonly transport: Transport,
-    private readonly signal?: AbortSignal,
-  ) {
+  constructor(base: URL, transport: Transport, signal?: AbortSignal) {
+    this.#transport = transport;
+    this.#signal = signal;
+
     this.#base = new URL(base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`, base);
   }
 
@@ -167,7 +171,7 @@ export class Pushgateway {
     const { path, ...rest } = request;
     const url = new URL(path, this.#base);
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.transport
+      const outcome = await this.#transport
         .exchange({ ...addressOf(url), ...rest, limit: ANSWER_LIMIT })
         .catch((error: ExchangeError) => error);
       const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
@@ -175,7 +179,7 @@ export class Pushgateway {
         if (!(outcome instanceof ExchangeError)) return outcome;
         throw new PushFailed(`the pushgateway ${url.host} cannot be reached: ${outcome.message}`);
       }
-      await sleep(delay, undefined, { signal: this.signal }).catch(() => {
+      await sleep(delay, undefined, { signal: this.#signal }).catch(() => {
         throw new PushFailed(`the pushgateway ${url.host} gave no answer before the deadline`);
       });
     }

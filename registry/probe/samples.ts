@@ -50,11 +50,9 @@ export const NOTHING_STORED: Stored = {
 };
 
 /** A catalog that cannot be read is told by a metric of its own; it is no broken object. */
-function countsAsFailure({ object, reason }: Failure): boolean {
-  return object !== "catalog" || reason === "coverage";
-}
+const countsAsFailure = ({ object, reason }: Failure): boolean => object !== "catalog" || reason === "coverage";
 
-function failureSamples(report: Report): Sample[] {
+const failureSamples = (report: Report): Sample[] => {
   const failures = report.failures.filter(countsAsFailure);
   return [
     { name: "registry_manifest_integrity_failures", value: failures.length },
@@ -64,17 +62,15 @@ function failureSamples(report: Report): Sample[] {
       value: failures.filter((failure) => failure.reason === reason).length,
     })),
   ];
-}
+};
 
-function catalogSamples(accessible: boolean, inaccessible: number): Sample[] {
-  return [
-    { name: "registry_manifest_integrity_catalog_accessible", value: accessible ? 1 : 0 },
-    { name: "registry_manifest_integrity_catalog_inaccessible_seconds", value: inaccessible },
-  ];
-}
+const catalogSamples = (accessible: boolean, inaccessible: number): Sample[] => [
+  { name: "registry_manifest_integrity_catalog_accessible", value: accessible ? 1 : 0 },
+  { name: "registry_manifest_integrity_catalog_inaccessible_seconds", value: inaccessible },
+];
 
 /** What is known of any registry, whatever it holds. */
-function availabilitySamples(run: Run): Sample[] {
+const availabilitySamples = (run: Run): Sample[] => {
   const samples: Sample[] = [
     // A run that could not read the catalog did nothing but ask for it.
     ...(run.catalogAccessible === null
@@ -90,10 +86,10 @@ function availabilitySamples(run: Run): Sample[] {
     samples.push({ name, value: run.certificateExpiry });
   }
   return samples;
-}
+};
 
 /** Of images that nobody knows nothing is said: what an alert has said of them goes on. */
-function workloadSamples(workloads: Run["workloads"]): Sample[] {
+const workloadSamples = (workloads: Run["workloads"]): Sample[] => {
   if (workloads === null) return [];
   const { images, known } = workloads;
   return [
@@ -106,18 +102,16 @@ function workloadSamples(workloads: Run["workloads"]): Sample[] {
           value: images[state],
         }))),
   ];
-}
+};
 
-function coverageSamples({ counts, warnings }: Report): Sample[] {
-  return [
-    { name: "registry_manifest_integrity_repos_checked", value: counts.repositories },
-    { name: "registry_manifest_integrity_tags_checked", value: counts.tags },
-    { name: "registry_manifest_integrity_indexes_checked", value: counts.indexes },
-    { name: "registry_manifest_integrity_manifests_checked", value: counts.manifests },
-    { name: "registry_manifest_integrity_blobs_checked", value: counts.blobs },
-    { name: "registry_manifest_integrity_repositories_without_tags", value: warnings.length },
-  ];
-}
+const coverageSamples = ({ counts, warnings }: Report): Sample[] => [
+  { name: "registry_manifest_integrity_repos_checked", value: counts.repositories },
+  { name: "registry_manifest_integrity_tags_checked", value: counts.tags },
+  { name: "registry_manifest_integrity_indexes_checked", value: counts.indexes },
+  { name: "registry_manifest_integrity_manifests_checked", value: counts.manifests },
+  { name: "registry_manifest_integrity_blobs_checked", value: counts.blobs },
+  { name: "registry_manifest_integrity_repositories_without_tags", value: warnings.length },
+];
 
 /** What is sent to the Pushgateway: instead of everything that it holds of the registry, or beside it. */
 export interface Push {
@@ -136,7 +130,7 @@ export const CATALOG_IS_BACK: Push = { method: "POST", samples: catalogSamples(t
  *
  * @param stored null when it could not be read
  */
-export function pushOf(run: Run, stored: Stored | null): Push {
+export const pushOf = (run: Run, stored: Stored | null): Push => {
   const { report, ended } = run;
   const samples = availabilitySamples(run);
   if (run.role === "proxy") return { method: run.catalogAccessible ? "PUT" : "POST", samples };
@@ -156,13 +150,13 @@ export function pushOf(run: Run, stored: Stored | null): Push {
     samples.push({ name: "registry_manifest_integrity_last_success_timestamp_seconds", value: lastSuccess });
   }
   return { method: "PUT", samples };
-}
+};
 
 /** A registry goes on listing a repository whose tags are gone; tags come and go, but not half of them between two runs. */
 const TAGS_LOST = 0.5;
 
 /** A complete walk that saw less than the last one did has been shown less: a finding of its own. */
-export function withCoverage(report: Report, stored: Stored | null): Report {
+export const withCoverage = (report: Report, stored: Stored | null): Report => {
   if (!report.complete || stored === null) return report;
   const { repositories, tags } = report.counts;
   const lost: string[] = [];
@@ -173,16 +167,15 @@ export function withCoverage(report: Report, stored: Stored | null): Report {
   const detail = `the walk was shown less than the last one: ${lost.join("; ")}`;
   const failure = catalogFailure({ reason: "coverage", status: 200, detail });
   return { ...report, failures: [failure, ...report.failures] };
-}
+};
 
-function label([name, value]: [string, string]): string {
-  return `${name}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
-}
+const label = ([name, value]: [string, string]): string =>
+  `${name}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
 
 const HELP = { ...METRICS, ...CLEAN_UP_METRICS };
 
 /** The text format 0.0.4. https://prometheus.io/docs/instrumenting/exposition_formats/ */
-export function exposition(samples: readonly Sample[]): string {
+export const exposition = (samples: readonly Sample[]): string => {
   const names = [...new Set(samples.map(({ name }) => name))];
   const lines = names.flatMap((name) => [
     `# HELP ${name} ${HELP[name]}`,
@@ -195,4 +188,4 @@ export function exposition(samples: readonly Sample[]): string {
       }),
   ]);
   return `${lines.join("\n")}\n`;
-}
+};

@@ -4,13 +4,16 @@ const LARGEST = 1_000_000;
 
 /** Reads variables one by one and keeps every mistake, so that all are told at once. */
 export class Variables<Variable extends string> {
+  readonly #environment: NodeJS.ProcessEnv;
   readonly mistakes: string[] = [];
 
-  constructor(private readonly environment: NodeJS.ProcessEnv) {}
+  constructor(environment: NodeJS.ProcessEnv) {
+    this.#environment = environment;
+  }
 
   /** An empty variable counts as not set. */
   text(name: Variable): string | null {
-    return this.environment[name] || null;
+    return this.#environment[name] || null;
   }
 
   required(name: Variable): string {
@@ -70,10 +73,10 @@ export class Variables<Variable extends string> {
 }
 
 /** @throws Error where a text is no base URL of a Pushgateway */
-export function parsePushgateway(text: string): URL {
+export const parsePushgateway = (text: string): URL => {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !["http:", "https:"].includes(url.protocol)) {
     throw new Error(`${JSON.stringify(text)} is not an http or https url`);
   }
   return url;
-}
+};

@@ -36,7 +36,7 @@ interface Reach {
  * @param log takes a line; no secret is in it
  * @returns null where the probe is not to look at workloads
  */
-export async function probeWorkloads(reach: Reach, log: (line: string) => void): Promise<WorkloadRun | null> {
+export const probeWorkloads = async (reach: Reach, log: (line: string) => void): Promise<WorkloadRun | null> => {
   const { workloads: wanted, registry } = reach.settings;
   if (wanted === null) return null;
   const traffic: Traffic = { requests: 0, bytes: 0 };
@@ -56,10 +56,10 @@ export async function probeWorkloads(reach: Reach, log: (line: string) => void):
   const publishing = () => publish(reach, wanted, { time, digests: digestsOf(images) }, traffic);
   const known = report.complete && (await tellingWhy(log, publishing)) !== null;
   return { images: countStates(images), known, traffic };
-}
+};
 
 /** What keeps a part of the work from being done is told, and the rest goes on; null then. */
-async function tellingWhy<T>(log: (line: string) => void, work: () => Promise<T>): Promise<T | null> {
+const tellingWhy = async <T>(log: (line: string) => void, work: () => Promise<T>): Promise<T | null> => {
   try {
     return await work();
   } catch (error) {
@@ -72,9 +72,13 @@ async function tellingWhy<T>(log: (line: string) => void, work: () => Promise<T>
     else throw error;
     return null;
   }
-}
+};
 
-async function verify({ settings, ca, signal }: Reach, used: UsedImage[], traffic: Traffic): Promise<VerifiedImage[]> {
+const verify = async (
+  { settings, ca, signal }: Reach,
+  used: UsedImage[],
+  traffic: Traffic,
+): Promise<VerifiedImage[]> => {
   const { registry: url, credentials, concurrency, timeout, rate, role, blobs, platforms } = settings;
   const client = new RegistryClient({ url, credentials, concurrency, timeout, ca, signal, rate: rate ?? undefined });
   try {
@@ -84,15 +88,15 @@ async function verify({ settings, ca, signal }: Reach, used: UsedImage[], traffi
     add(traffic, client.traffic);
     await client.close();
   }
-}
+};
 
 /** Reports what runs; nothing is done where it is not to be reported. @throws where that is not taken */
-async function publish(
+const publish = async (
   { settings: { registry: url, timeout }, ca, signal }: Reach,
   { report }: WorkloadSettings,
   { time, digests }: Pick<InUseReport, "time" | "digests">,
   traffic: Traffic,
-): Promise<void> {
+): Promise<void> => {
   if (report === null) return;
   const { cluster, credentials } = report;
   if (digests.length > MOST_DIGESTS) {
@@ -110,9 +114,9 @@ async function publish(
     add(traffic, client.traffic);
     await Promise.all([client.close(), writer.close()]);
   }
-}
+};
 
-function add(sum: Traffic, { requests, bytes }: Readonly<Traffic>): void {
+const add = (sum: Traffic, { requests, bytes }: Readonly<Traffic>): void => {
   sum.requests += requests;
   sum.bytes += bytes;
-}
+};

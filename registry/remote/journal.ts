@@ -50,12 +50,18 @@ const PLAN = /^plan-\d+\.json$/;
  * ends. A run that was ended early is continued in its journal.
  */
 export class RemoteJournal {
+  readonly #lock: Lock;
+  /** Whether an earlier run has begun it. */
+  readonly #isContinued: boolean;
+  // biome-ignore lint/style/useConsistentMemberAccessibility: a constructor has no name for #
   private constructor(
     readonly folder: string,
-    private readonly lock: Lock,
-    /** Whether an earlier run has begun it. */
-    private readonly isContinued: boolean,
-  ) {}
+    lock: Lock,
+    isContinued: boolean,
+  ) {
+    this.#lock = lock;
+    this.#isContinued = isContinued;
+  }
 
   /**
    * Opens the journal of a registry: that of the run that was ended early, else a new one.
@@ -119,7 +125,7 @@ export class RemoteJournal {
 
   /** Keeps a manifest that is to be removed next. @param bytes that hash to its digest */
   keep(removal: Removal, bytes: Uint8Array): void {
-    this.lock.check();
+    this.#lock.check();
     const { digest } = removal;
     const path = join(MANIFESTS, fileOf(digest));
     if (!existsSync(join(this.folder, path))) this.#write(path, bytes);
@@ -141,11 +147,11 @@ export class RemoteJournal {
 
   /** Removes a journal of which nothing was removed, unless an earlier run has begun it. */
   discard(): void {
-    if (!this.isContinued) this.#disk(() => rmSync(this.folder, { recursive: true }));
+    if (!this.#isContinued) this.#disk(() => rmSync(this.folder, { recursive: true }));
   }
 
   async close(): Promise<void> {
-    await this.lock.release();
+    await this.#lock.release();
   }
 
   /** Whole or not at all, and there after a power cut. */
@@ -178,7 +184,7 @@ export interface ReadJournal {
 }
 
 /** @throws StorageRefusal `not-found` where the folder is no journal, or is not what was written */
-export function readJournal(folder: string): ReadJournal {
+export const readJournal = (folder: string): ReadJournal => {
   const refuse = (why: string) =>
     new StorageRefusal("not-found", `${folder} ${why}`, "give the folder that the clean-up has named as its journal");
   const [plan] = plansIn(folder);
@@ -196,14 +202,14 @@ export function readJournal(folder: string): ReadJournal {
     removals.set(key, { ...removal, bytes, tags: [...new Set([...before, ...tags])] });
   }
   return { registry: plan.registry, removals: [...removals.values()] };
-}
+};
 
 /** What was put back is not to go in the next run. */
-export function finishJournal(folder: string): void {
+export const finishJournal = (folder: string): void => {
   onDisk(folder, () => closeSync(openSync(join(folder, COMPLETE), "a", 0o600)));
-}
+};
 
-function parseRemoval(line: string): Removal | null {
+const parseRemoval = (line: string): Removal | null => {
   try {
     const { repository, digest, mediaType, tags } = JSON.parse(line) as Record<string, unknown>;
     if (!isRepository(repository) || !isDigest(digest) || typeof mediaType !== "string") return null;
@@ -211,40 +217,36 @@ function parseRemoval(line: string): Removal | null {
   } catch {
     return null;
   }
-}
+};
 
-function journalsOfRegistry(base: string, { host }: URL): string {
-  return join(base, host.replace(/[^\w.-]/g, "_"));
-}
+const journalsOfRegistry = (base: string, { host }: URL): string => join(base, host.replace(/[^\w.-]/g, "_"));
 
-function fileOf(digest: Digest): string {
-  return `${algorithmOf(digest)}-${encodedOf(digest)}`;
-}
+const fileOf = (digest: Digest): string => `${algorithmOf(digest)}-${encodedOf(digest)}`;
 
-function unfinishedIn(parent: string): string | null {
+const unfinishedIn = (parent: string): string | null => {
   const names = namesIn(parent).filter(isJournalName);
   return names.sort(compareText).findLast((name) => !existsSync(join(parent, name, COMPLETE))) ?? null;
-}
+};
 
-function plansIn(folder: string): JournalPlan[] {
+const plansIn = (folder: string): JournalPlan[] => {
   const names = namesIn(folder).filter((name) => PLAN.test(name));
   return names.map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as JournalPlan);
-}
+};
 
-function namesIn(folder: string): string[] {
+const namesIn = (folder: string): string[] => {
   try {
     return readdirSync(folder);
   } catch (error) {
     if (isAbsence(error)) return [];
     throw error;
   }
-}
+};
 
-function syncFolder(path: string): void {
+const syncFolder = (path: string): void => {
   const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
   } finally {
     closeSync(folder);
   }
-}
+};

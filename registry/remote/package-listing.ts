@@ -93,9 +93,8 @@ export class PackageListing {
   }
 }
 
-function endedEarly(origin: string, status: number): RegistryError {
-  return new RegistryError("unreachable", `${origin} ended its list of packages with ${status}`, "run it again");
-}
+const endedEarly = (origin: string, status: number): RegistryError =>
+  new RegistryError("unreachable", `${origin} ended its list of packages with ${status}`, "run it again");
 
 interface Version {
   name: string;
@@ -104,7 +103,7 @@ interface Version {
 }
 
 /** Null where the answer is no such list. */
-function versionsIn({ status, body }: Answer): Version[] | null {
+const versionsIn = ({ status, body }: Answer): Version[] | null => {
   if (status !== 200) return null;
   try {
     const entries: unknown = JSON.parse(body.toString("utf8"));
@@ -117,11 +116,11 @@ function versionsIn({ status, body }: Answer): Version[] | null {
   } catch {
     return null;
   }
-}
+};
 
-function note(packages: Map<string, Listed>, { name, version, at }: Version): void {
+const note = (packages: Map<string, Listed>, { name, version, at }: Version): void => {
   const listed = packages.get(name) ?? { tags: new Map(), digests: new Map() };
   packages.set(name, listed);
   if (isDigest(version)) listed.digests.set(version, at);
   else if (isTag(version)) listed.tags.set(version, at);
-}
+};

@@ -63,7 +63,7 @@ const UNFINISHED_PUSH_HOURS = 24;
  * @throws RegistryError when the registry as a whole cannot be asked
  * @throws StorageRefusal `policy` where it asks for what the registry does not tell, `in-use` where what runs is not known
  */
-export async function planRemote(client: RegistryClient, options: RemotePlanOptions): Promise<RemotePlan> {
+export const planRemote = async (client: RegistryClient, options: RemotePlanOptions): Promise<RemotePlan> => {
   await client.ping();
   const { policy, repositories = [], listing } = options;
   const reports = await servedReports(client, policy.protectInUse?.clusters ?? [], options.now);
@@ -111,13 +111,13 @@ export async function planRemote(client: RegistryClient, options: RemotePlanOpti
     untagged,
     reports,
   };
-}
+};
 
 /** What the registry's own listing holds: of all repositories, or it does not count. */
-async function listingOf(
+const listingOf = async (
   names: readonly string[],
   listing: PackageListing | undefined,
-): Promise<{ untagged: Untagged; listed: ReadonlyMap<string, Listed> }> {
+): Promise<{ untagged: Untagged; listed: ReadonlyMap<string, Listed> }> => {
   const listed = new Map<string, Listed>();
   for (const name of names) {
     const answer = (await listing?.of(name)) ?? null;
@@ -126,9 +126,9 @@ async function listingOf(
     listed.set(name, answer);
   }
   return { untagged: names.length === 0 ? "hidden" : "listed", listed };
-}
+};
 
-async function catalog(client: RegistryClient): Promise<string[]> {
+const catalog = async (client: RegistryClient): Promise<string[]> => {
   const { names, fault } = await readListing("repositories", isRepository, (next) => client.catalog(next));
   if (fault === null) return names;
   throw (
@@ -140,9 +140,9 @@ async function catalog(client: RegistryClient): Promise<string[]> {
       "run it again",
     )
   );
-}
+};
 
-async function lookAt(remote: RemoteRepository, skipped: Map<string, string>): Promise<RepositoryState> {
+const lookAt = async (remote: RemoteRepository, skipped: Map<string, string>): Promise<RepositoryState> => {
   try {
     return await remote.look();
   } catch (error) {
@@ -150,18 +150,18 @@ async function lookAt(remote: RemoteRepository, skipped: Map<string, string>): P
     skipped.set(remote.name, error.message);
     return { tags: new Map(), unread: new Map() };
   }
-}
+};
 
 /**
  * Reads all that tags lead to, and what may have no tag.
  *
  * @returns why nothing of the repository may go; null where all of it was read
  */
-async function readAll(
+const readAll = async (
   remote: RemoteRepository,
   look: RepositoryState,
   untagged: readonly Digest[],
-): Promise<string | null> {
+): Promise<string | null> => {
   await remote.readBelow(look.tags.values());
   const advice = "warden verify tells more";
   for (const [tag, { detail }] of look.unread) return `the tag ${tag} ${detail}: ${advice}`;
@@ -172,16 +172,16 @@ async function readAll(
     if (reason !== "missing") return `${digest} ${detail}: ${advice}`;
   }
   return null;
-}
+};
 
 /** What was read, as the planner takes it. Times are those of the listing, else those of the images. */
-async function graphOf(
+const graphOf = async (
   remote: RemoteRepository,
   look: RepositoryState,
   listed: Listed | null,
   rule: RetentionRule | undefined,
   now: number,
-): Promise<RepositoryGraph> {
+): Promise<RepositoryGraph> => {
   const byDate = listed === null || rule?.order === "created";
   const dates = new Map<Digest, number | null>();
   if (byDate) {
@@ -208,37 +208,41 @@ async function graphOf(
     unlinked: new Set(),
     ...(byDate && { createdAt: (digest: Digest) => dates.get(digest) ?? null }),
   };
-}
+};
 
 /** The client lets so many through anyway. */
 const CONFIGS_AT_ONCE = 8;
 
 /** When a manifest was last pushed by itself or with a tag that leads to it. */
-function lastUse(remote: RemoteRepository, tags: ReadonlyMap<string, Tag>, listed: Listed | null): Map<Digest, number> {
+const lastUse = (
+  remote: RemoteRepository,
+  tags: ReadonlyMap<string, Tag>,
+  listed: Listed | null,
+): Map<Digest, number> => {
   const times = new Map(listed?.digests ?? []);
   for (const { digest, pushedAt } of tags.values()) {
     for (const each of closure(remote, [digest])) times.set(each, Math.max(pushedAt, times.get(each) ?? 0));
   }
   return times;
-}
+};
 
 /** What only the listing knows and may be the beginning of a push; where nothing is tagged, all of it. */
-function unfinished(
+const unfinished = (
   remote: RemoteRepository,
   { tags }: RepositoryState,
   listed: Listed | null,
   orphans: ReadonlySet<Digest>,
   now: number,
-): Digest[] {
+): Digest[] => {
   const tagged = closure(remote, tags.values());
   const since = tags.size === 0 ? Number.NEGATIVE_INFINITY : now - UNFINISHED_PUSH_HOURS * 3_600_000;
   return [...(listed?.digests ?? [])].flatMap(([digest, at]) =>
     at > since && !tagged.has(digest) && !orphans.has(digest) ? [digest] : [],
   );
-}
+};
 
 /** Manifests with all below them, all that refers to any of these and what they refer to, as far as it was read. */
-export function closure(remote: RemoteRepository, digests: Iterable<Digest>): Set<Digest> {
+export const closure = (remote: RemoteRepository, digests: Iterable<Digest>): Set<Digest> => {
   const found = new Set<Digest>();
   const pending = [...digests];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -249,17 +253,15 @@ export function closure(remote: RemoteRepository, digests: Iterable<Digest>): Se
     if (node.subject !== null) pending.push(node.subject);
   }
   return found;
-}
+};
 
 /** The policy with what the registry does not tell left out. */
-function asFarAsKnown(policy: RetentionPolicy, listed: boolean): RetentionPolicy {
-  return listed ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order: "created" })) };
-}
+const asFarAsKnown = (policy: RetentionPolicy, listed: boolean): RetentionPolicy =>
+  listed ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order: "created" })) };
 
-function pushesUnknown({ host }: URL, repository: string): StorageRefusal {
-  return new StorageRefusal(
+const pushesUnknown = ({ host }: URL, repository: string): StorageRefusal =>
+  new StorageRefusal(
     "policy",
     `${host} does not tell when the tags of ${repository} were pushed`,
     "leave out the order, or give --order created: the images' own dates decide then",
   );
-}

@@ -8,7 +8,7 @@ import type { RemotePruneReport } from "./prune";
 import type { RemoteUndoReport } from "./undo";
 
 /** The plan for people: what stays and why, what goes and why, and what came of it. Lines without a line end. */
-export function remotePruneTable(report: RemotePruneReport): string[] {
+export const remotePruneTable = (report: RemotePruneReport): string[] => {
   const { registry, keep, remove, kept, applied, inUse } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
   const rows = [
@@ -33,34 +33,32 @@ export function remotePruneTable(report: RemotePruneReport): string[] {
     "",
     ...(rows.length === 0 ? [] : [...columns([["", "NAME", "REASON"], ...rows]), ""]),
   ];
-}
+};
 
 /** What came of a plan that was printed before. Lines without a line end. */
-export function remoteOutcome(report: RemotePruneReport): string[] {
+export const remoteOutcome = (report: RemotePruneReport): string[] => {
   const { journal } = report;
   const rows = outcomeRows(report);
   return [
     journal === null ? "done      nothing was removed" : `journal   ${journal}`,
     ...(rows.length === 0 ? [] : ["", ...columns([["", "NAME", "REASON"], ...rows])]),
   ];
-}
+};
 
 /** What stayed although the plan names it, what did not succeed and what is broken. */
-function outcomeRows({ spared, problems, remaining }: RemotePruneReport): string[][] {
-  return [
-    ...spared.map(({ repository, tag, digest, reason }) => [
-      "spared",
-      tag === null ? `${repository}@${shortDigest(digest)}` : `${repository}:${tag}`,
-      reason,
-    ]),
-    ...problems.map(({ repository, digest, message }) => ["failed", `${repository}@${shortDigest(digest)}`, message]),
-    ...remaining.map(({ repository, tags, digest, detail }) => [
-      "broken",
-      tags[0] === undefined ? `${repository}@${shortDigest(digest)}` : `${repository}:${tags[0]}`,
-      detail,
-    ]),
-  ];
-}
+const outcomeRows = ({ spared, problems, remaining }: RemotePruneReport): string[][] => [
+  ...spared.map(({ repository, tag, digest, reason }) => [
+    "spared",
+    tag === null ? `${repository}@${shortDigest(digest)}` : `${repository}:${tag}`,
+    reason,
+  ]),
+  ...problems.map(({ repository, digest, message }) => ["failed", `${repository}@${shortDigest(digest)}`, message]),
+  ...remaining.map(({ repository, tags, digest, detail }) => [
+    "broken",
+    tags[0] === undefined ? `${repository}@${shortDigest(digest)}` : `${repository}:${tags[0]}`,
+    detail,
+  ]),
+];
 
 const UNTAGGED: Record<Untagged, string | null> = {
   listed: null,
@@ -69,7 +67,7 @@ const UNTAGGED: Record<Untagged, string | null> = {
     "this account may not list the packages (read:package on Gitea and Forgejo): what lost its tag before stays, and the ages are those of the images",
 };
 
-function remarks({ untagged, inUse, skipped, doubts }: RemotePruneReport): string[] {
+const remarks = ({ untagged, inUse, skipped, doubts }: RemotePruneReport): string[] => {
   const unseen = UNTAGGED[untagged];
   return [
     ...inUseLines(inUse),
@@ -77,10 +75,10 @@ function remarks({ untagged, inUse, skipped, doubts }: RemotePruneReport): strin
     ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
     ...doubts.map(doubtLine),
   ];
-}
+};
 
 /** What was put back. Lines without a line end. */
-export function remoteUndoTable({ registry, journal, restored, left, problems }: RemoteUndoReport): string[] {
+export const remoteUndoTable = ({ registry, journal, restored, left, problems }: RemoteUndoReport): string[] => {
   const rows = [
     ...restored.map(({ repository, digest, tags }) => [
       "restored",
@@ -96,4 +94,4 @@ export function remoteUndoTable({ registry, journal, restored, left, problems }:
     `done      ${plural(restored.length, "manifest")} put back`,
     ...(rows.length === 0 ? [] : ["", ...columns(rows)]),
   ];
-}
+};

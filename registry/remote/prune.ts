@@ -70,10 +70,13 @@ export interface RemoteApplyOptions extends RemotePruneOptions {
 }
 
 /** Plans what a registry keeps and what goes, over HTTP. Nothing is changed. @throws as planRemote */
-export async function planRemotePrune(client: RegistryClient, options: RemotePruneOptions): Promise<RemotePruneReport> {
+export const planRemotePrune = async (
+  client: RegistryClient,
+  options: RemotePruneOptions,
+): Promise<RemotePruneReport> => {
   const orphans = RemoteJournal.orphans(options.journals, client.url);
   return describe(client, options.policy, await planRemote(client, { ...options, orphans }));
-}
+};
 
 /**
  * Removes what the plan says, while others may push. It may be ended at any moment: no manifest goes before those that name
@@ -81,10 +84,10 @@ export async function planRemotePrune(client: RegistryClient, options: RemotePru
  *
  * @throws as planRemote; StorageRefusal when the registry takes no deletions, or another run is at work
  */
-export async function applyRemotePrune(
+export const applyRemotePrune = async (
   client: RegistryClient,
   options: RemoteApplyOptions,
-): Promise<RemotePruneReport> {
+): Promise<RemotePruneReport> => {
   const journal = await RemoteJournal.open(options.journals, client.url, options.now);
   let hasRemoved = false;
   try {
@@ -130,16 +133,15 @@ export async function applyRemotePrune(
     if (!hasRemoved) journal.discard();
     await journal.close();
   }
-}
+};
 
 const SETTLE = 3000;
 
 /** Whether the plan has looked at all of a repository. */
-function isPlanned({ repositories, skipped }: RemotePlan, name: string): boolean {
-  return !skipped.has(name) && repositories.some(({ remote }) => remote.name === name);
-}
+const isPlanned = ({ repositories, skipped }: RemotePlan, name: string): boolean =>
+  !skipped.has(name) && repositories.some(({ remote }) => remote.name === name);
 
-function describe({ url }: RegistryClient, policy: RetentionPolicy, plan: RemotePlan): RemotePruneReport {
+const describe = ({ url }: RegistryClient, policy: RetentionPolicy, plan: RemotePlan): RemotePruneReport => {
   const { repositories, skipped, untagged } = plan;
   const plans = repositories.map((each) => each.plan);
   const kept = keptTagsOf(plans);
@@ -179,9 +181,9 @@ function describe({ url }: RegistryClient, policy: RetentionPolicy, plan: Remote
     remaining: [],
     journal: null,
   };
-}
+};
 
-function freed({ repositories }: RemotePlan): { blobs: number; bytes: number } {
+const freed = ({ repositories }: RemotePlan): { blobs: number; bytes: number } => {
   const needed = new Set(repositories.flatMap(({ plan: { keptBlobs } }) => keptBlobs));
   const sizes = new Map<Digest, number>();
   for (const { remote, plan } of repositories) {
@@ -193,4 +195,4 @@ function freed({ repositories }: RemotePlan): { blobs: number; bytes: number } {
     }
   }
   return { blobs: sizes.size, bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0) };
-}
+};

@@ -59,8 +59,10 @@ interface Removed {
  * although it led elsewhere, had been moved there, and is put back with it.
  */
 export class RepositoryRemoval {
+  readonly #run: RemovalRun;
+  readonly #planned: PlannedRepository;
   readonly problems: RemovalProblem[] = [];
-  readonly #planned: ReadonlySet<Digest>;
+  readonly #toRemove: ReadonlySet<Digest>;
   /** In the journal, and not asked to be removed yet. */
   readonly #written = new Map<Digest, Removed>();
   readonly #removed = new Map<Digest, Removed>();
@@ -77,16 +79,16 @@ export class RepositoryRemoval {
   /** Removed since the names of the tags were read. */
   #last: Digest | null = null;
 
-  constructor(
-    private readonly run: RemovalRun,
-    private readonly planned: PlannedRepository,
-  ) {
-    this.#planned = new Set(planned.plan.removedManifests);
+  constructor(run: RemovalRun, planned: PlannedRepository) {
+    this.#run = run;
+    this.#planned = planned;
+
+    this.#toRemove = new Set(planned.plan.removedManifests);
     this.#tags = new Map(planned.look.tags);
   }
 
   get name(): string {
-    return this.planned.remote.name;
+    return this.#planned.remote.name;
   }
 
   /** Whether the registry has deleted anything, or was asked to and has not said what it did. */
@@ -98,7 +100,7 @@ export class RepositoryRemoval {
   async apply(): Promise<void> {
     try {
       await this.look();
-      for (const digest of this.planned.plan.removedManifests) {
+      for (const digest of this.#planned.plan.removedManifests) {
         if (this.#spared.has(digest)) continue;
         if (this.#recent.length * TAGS_A_REMOVAL >= this.#tags.size) await this.look();
         await this.#remove(digest);
@@ -122,7 +124,7 @@ export class RepositoryRemoval {
   /** What of the plan is there still, and why. */
   spared(): Spared[] {
     const manifests = [...this.#spared].filter(([digest]) => !this.#removed.has(digest));
-    const tags = this.planned.plan.removedTags.flatMap(({ tag }): Spared[] => {
+    const tags = this.#planned.plan.removedTags.flatMap(({ tag }): Spared[] => {
       const digest = this.#tags.get(tag);
       if (digest === undefined) return [];
       const reason = this.#keptTags.get(tag) ?? this.#spared.get(digest) ?? "it was pushed meanwhile";
@@ -133,7 +135,7 @@ export class RepositoryRemoval {
 
   /** Reads every tag, and keeps what it leads to where that is news. */
   async look(): Promise<void> {
-    const { remote } = this.planned;
+    const { remote } = this.#planned;
     let look = await remote.look();
     if (look.unread.size > 0) look = await this.#restoreUnread(look);
     const before = this.#tags;
@@ -149,7 +151,7 @@ export class RepositoryRemoval {
    * right before each removal.
    */
   async #glance(): Promise<void> {
-    const { remote } = this.planned;
+    const { remote } = this.#planned;
     const names = new Set(await remote.names());
     for (const [tag, digest] of [...this.#tags]) {
       if (names.has(tag)) continue;
@@ -176,7 +178,7 @@ export class RepositoryRemoval {
     const taken = this.#last;
     await this.#keep(taken, moved(tag));
     // Pushed once more since, it is another's.
-    const found = await this.planned.remote.resolve(tag);
+    const found = await this.#planned.remote.resolve(tag);
     if (typeof found === "string") {
       this.#tags.set(tag, found);
       return this.#keep(found, moved(tag));
@@ -186,7 +188,7 @@ export class RepositoryRemoval {
 
   /** Puts back what tags need that are listed and lead nowhere: they came while their manifests were removed. */
   async #restoreUnread(look: RepositoryState): Promise<RepositoryState> {
-    const { remote } = this.planned;
+    const { remote } = this.#planned;
     const tags = new Map(look.tags);
     for (const tag of look.unread.keys()) {
       const now = await this.#settled(tag);
@@ -208,7 +210,7 @@ export class RepositoryRemoval {
 
   /** What a tag leads to when it is no longer being written: in the middle of that, 2.8.3 answers 500. */
   async #settled(tag: string): Promise<Digest | Fault> {
-    const { remote } = this.planned;
+    const { remote } = this.#planned;
     for (const pause of WRITING) {
       const found = await remote.resolve(tag);
       if (typeof found === "string" || found.reason === "missing") return found;
@@ -223,11 +225,11 @@ export class RepositoryRemoval {
    * @throws Unlisted when not all of it can be read
    */
   async #keep(digest: Digest, reason: string): Promise<void> {
-    const { remote } = this.planned;
+    const { remote } = this.#planned;
     await remote.readBelow([digest]);
     const kept = this.#partsFirst(closure(remote, [digest]));
     for (const each of kept) {
-      if (!this.#planned.has(each)) continue;
+      if (!this.#toRemove.has(each)) continue;
       this.#spared.set(each, this.#spared.get(each) ?? reason);
       if (this.#removed.has(each)) await this.#push(each, null);
     }
@@ -244,7 +246,7 @@ export class RepositoryRemoval {
   #partsFirst(digests: ReadonlySet<Digest>): Digest[] {
     const order = new Set<Digest>();
     const visit = (digest: Digest): void => {
-      for (const child of this.planned.remote.manifests.get(digest)?.children ?? []) {
+      for (const child of this.#planned.remote.manifests.get(digest)?.children ?? []) {
         if (digests.has(child) && !order.has(child)) visit(child);
       }
       order.add(digest);
@@ -258,7 +260,7 @@ export class RepositoryRemoval {
     const removed = this.#removed.get(digest) ?? this.#putBack.get(digest);
     if (removed === undefined) return false;
     try {
-      await this.run.writer.pushManifest(this.name, tag ?? digest, removed.bytes, removed.mediaType);
+      await this.#run.writer.pushManifest(this.name, tag ?? digest, removed.bytes, removed.mediaType);
       this.#putBack.set(digest, removed);
       this.#removed.delete(digest);
       return true;
@@ -269,7 +271,7 @@ export class RepositoryRemoval {
   }
 
   async #isThere(digest: Digest): Promise<boolean> {
-    return (await this.run.client.manifest(this.name, digest)).status === 200;
+    return (await this.#run.client.manifest(this.name, digest)).status === 200;
   }
 
   #fail(digest: Digest, message: string): void {
@@ -278,7 +280,7 @@ export class RepositoryRemoval {
 
   async #remove(digest: Digest): Promise<void> {
     const tags = [...this.#tags].filter(([, each]) => each === digest).map(([tag]) => tag);
-    const planned = new Set(this.planned.plan.removedTags.map(({ tag }) => tag));
+    const planned = new Set(this.#planned.plan.removedTags.map(({ tag }) => tag));
     const kept = tags.find((tag) => !planned.has(tag));
     if (kept !== undefined) return this.#keep(digest, moved(kept));
     if (!(await this.#journal({ repository: this.name, digest, tags }))) return;
@@ -294,11 +296,11 @@ export class RepositoryRemoval {
 
   /** Whether something refers to it that the plan does not know, which keeps it. */
   async #hasNewReferrer(digest: Digest): Promise<boolean> {
-    const { remote } = this.planned;
+    const { remote } = this.#planned;
     const referrers = await remote.listReferrers(digest);
     const fault = remote.faults.get(digest);
     if (fault !== undefined) throw new Unlisted(`what refers to ${digest} cannot be read: ${fault.detail}`);
-    const unknown = referrers.find((each) => !this.#planned.has(each));
+    const unknown = referrers.find((each) => !this.#toRemove.has(each));
     if (unknown === undefined) return false;
     await this.#keep(digest, `${unknown} refers to it meanwhile`);
     return true;
@@ -321,7 +323,7 @@ export class RepositoryRemoval {
     } catch (error) {
       if (!(error instanceof ExchangeError) || error.fault === "cancelled") throw error;
       // Whether it was done nobody has said.
-      if ((await this.run.client.manifest(this.name, digest)).status !== 404) {
+      if ((await this.#run.client.manifest(this.name, digest)).status !== 404) {
         await this.#giveUp(digest, `its removal ended without an answer: ${error.message}`);
         return null;
       }
@@ -334,9 +336,9 @@ export class RepositoryRemoval {
   async #ask(reference: string, attempt = 1): Promise<{ status: number; again: number | null }> {
     const before = this.#hasRemoved;
     this.#hasRemoved = true;
-    const { status, unsupported, again } = await this.run.writer.remove(this.name, reference, attempt);
+    const { status, unsupported, again } = await this.#run.writer.remove(this.name, reference, attempt);
     if (status >= 300) this.#hasRemoved = before;
-    const { host } = this.run.client.url;
+    const { host } = this.#run.client.url;
     if (unsupported && isDigest(reference)) throw deletesNothing(host, status);
     if (status === 401 || status === 403) throw mayNotDelete(host, status);
     return { status, again };
@@ -353,7 +355,7 @@ export class RepositoryRemoval {
   /** Keeps a manifest's bytes before it goes. @returns whether it is there to go */
   async #journal(removal: Omit<Removal, "mediaType">): Promise<boolean> {
     const { digest } = removal;
-    const answer = await this.run.client.manifest(this.name, digest);
+    const answer = await this.#run.client.manifest(this.name, digest);
     if (answer.status === 404) return false;
     const check = checkManifest(answer, { digest, size: null });
     if (!check.ok) {
@@ -362,40 +364,40 @@ export class RepositoryRemoval {
     }
     const type = answer.headers["content-type"];
     const mediaType = typeof type === "string" ? type : (check.manifest.mediaType ?? "");
-    if (this.run.holdsBlobs && check.manifest.kind === "image") {
+    if (this.#run.holdsBlobs && check.manifest.kind === "image") {
       for (const blob of [
         ...(check.manifest.config === null ? [] : [check.manifest.config]),
         ...check.manifest.layers,
       ]) {
         if (this.#held.has(blob.digest)) continue;
         this.#held.add(blob.digest);
-        await this.run.writer.hold(this.name, blob.digest);
+        await this.#run.writer.hold(this.name, blob.digest);
       }
     }
-    this.run.journal.keep({ ...removal, mediaType }, answer.body);
+    this.#run.journal.keep({ ...removal, mediaType }, answer.body);
     this.#written.set(digest, { bytes: answer.body, mediaType });
     return true;
   }
 
   /** Tags that go while their manifest stays. */
   async #removeTags(): Promise<void> {
-    for (const { tag } of this.planned.plan.removedTags) {
-      const digest = this.planned.look.tags.get(tag);
-      if (digest === undefined || this.#planned.has(digest) || this.#tags.get(tag) !== digest) continue;
-      if (this.run.deletesTags === false) this.#keptTags.set(tag, TAGS_ALONE);
+    for (const { tag } of this.#planned.plan.removedTags) {
+      const digest = this.#planned.look.tags.get(tag);
+      if (digest === undefined || this.#toRemove.has(digest) || this.#tags.get(tag) !== digest) continue;
+      if (this.#run.deletesTags === false) this.#keptTags.set(tag, TAGS_ALONE);
       else await this.#removeTag(tag, digest);
     }
   }
 
   async #removeTag(tag: string, digest: Digest): Promise<void> {
-    const { remote } = this.planned;
+    const { remote } = this.#planned;
     if (!(await this.#journal({ repository: this.name, digest, tags: [tag] }))) return;
     const others = [...this.#tags].filter(([other, each]) => each === digest && other !== tag).map(([other]) => other);
     const found = await remote.resolve(tag);
     if (!isDigest(found) || found !== digest) return;
     const { status } = await this.#ask(tag);
-    this.run.deletesTags = status < 300 && (await this.#isThere(digest));
-    if (this.run.deletesTags) {
+    this.#run.deletesTags = status < 300 && (await this.#isThere(digest));
+    if (this.#run.deletesTags) {
       this.#tags.delete(tag);
       return;
     }
@@ -411,35 +413,31 @@ export class RepositoryRemoval {
   #give(error: unknown): void {
     const isOwn = error instanceof Unlisted || (error instanceof ExchangeError && error.fault !== "cancelled");
     if (!isOwn) throw error;
-    const [digest] = this.planned.plan.removedManifests;
+    const [digest] = this.#planned.plan.removedManifests;
     const message = lineOf(error);
     const isTold = this.problems.some((each) => each.message === message);
     if (digest !== undefined && !isTold) this.#fail(digest, message);
   }
 }
 
-function moved(tag: string): string {
-  return `${tag} leads to it since the plan`;
-}
+const moved = (tag: string): string => `${tag} leads to it since the plan`;
 
-function lineOf(error: unknown): string {
+const lineOf = (error: unknown): string => {
   if (error instanceof WriteRefused || error instanceof ExchangeError || error instanceof Unlisted)
     return error.message;
   throw error;
-}
+};
 
-function deletesNothing(host: string, status: number): StorageRefusal {
-  return new StorageRefusal(
+const deletesNothing = (host: string, status: number): StorageRefusal =>
+  new StorageRefusal(
     "no-deletions",
     `${host} takes no deletions (${status})`,
     "allow them (storage.delete.enabled of a distribution registry), or delete by the registry's own means where it has others",
   );
-}
 
-function mayNotDelete(host: string, status: number): StorageRefusal {
-  return new StorageRefusal(
+const mayNotDelete = (host: string, status: number): StorageRefusal =>
+  new StorageRefusal(
     "unauthorized",
     `${host} refuses the credentials for a deletion (${status})`,
     "set REG_USER and REG_PASS to an account that may push and delete",
   );
-}

@@ -38,6 +38,8 @@ const DEEPEST = 3;
 
 /** A registry's repository as it is read over HTTP: every manifest once, whatever leads to it. */
 export class RemoteRepository {
+  readonly #client: RegistryClient;
+  readonly #referrersApi: ReferrersApi;
   readonly manifests = new Map<Digest, RemoteManifest>();
   /** What could not be read. */
   readonly faults = new Map<Digest, Fault>();
@@ -47,14 +49,17 @@ export class RemoteRepository {
   readonly #dates = new Map<Digest, number | null>();
 
   constructor(
-    private readonly client: RegistryClient,
-    private readonly referrersApi: ReferrersApi,
+    client: RegistryClient,
+    referrersApi: ReferrersApi,
     readonly name: string,
-  ) {}
+  ) {
+    this.#client = client;
+    this.#referrersApi = referrersApi;
+  }
 
   /** The names of the tags. @throws Unlisted when they are not told */
   async names(): Promise<string[]> {
-    const { names, fault } = await readListing("tags", isTag, (next) => this.client.tags(this.name, next));
+    const { names, fault } = await readListing("tags", isTag, (next) => this.#client.tags(this.name, next));
     if (fault === null) return names;
     // Nothing is tagged, or not any more.
     if (fault.reason === "missing" && names.length === 0) return [];
@@ -65,7 +70,7 @@ export class RemoteRepository {
   async look(): Promise<RepositoryState> {
     const look: RepositoryState = { tags: new Map(), unread: new Map() };
     const names = await this.names();
-    await drain(names.toReversed(), this.client.concurrency, async (tag) => {
+    await drain(names.toReversed(), this.#client.concurrency, async (tag) => {
       const found = await this.resolve(tag);
       if (typeof found === "string") look.tags.set(tag, found);
       else look.unread.set(tag, found);
@@ -76,7 +81,7 @@ export class RemoteRepository {
   /** What a tag leads to now, or why nobody can tell. */
   async resolve(tag: string): Promise<Digest | Fault> {
     try {
-      const check = checkManifest(await this.client.manifest(this.name, tag), { digest: null, size: null });
+      const check = checkManifest(await this.#client.manifest(this.name, tag), { digest: null, size: null });
       if (!check.ok) return check.fault;
       this.#add(check.digest, check.manifest, check.size);
       return check.digest;
@@ -92,7 +97,7 @@ export class RemoteRepository {
   async readBelow(digests: Iterable<Digest>): Promise<void> {
     const pending = [...digests];
     const seen = new Set<Digest>();
-    await drain(pending, this.client.concurrency, async (digest) => {
+    await drain(pending, this.#client.concurrency, async (digest) => {
       if (seen.has(digest)) return;
       seen.add(digest);
       const known = this.manifests.get(digest) ?? (await this.#read(digest));
@@ -103,7 +108,7 @@ export class RemoteRepository {
 
   /** What refers to a manifest by the registry's API, as it is now; none where it has no such API. */
   async listReferrers(subject: Digest): Promise<Digest[]> {
-    const listed = await this.referrersApi.of(this.name, subject);
+    const listed = await this.#referrersApi.of(this.name, subject);
     if (listed === null) return [];
     if (listed.fault === null) this.faults.delete(subject);
     else this.faults.set(subject, listed.fault);
@@ -139,7 +144,7 @@ export class RemoteRepository {
 
   async #dateIn(config: Digest): Promise<number | null> {
     try {
-      const created = await createdInConfig(this.client, this.name, config);
+      const created = await createdInConfig(this.#client, this.name, config);
       return created === "hidden" ? null : created;
     } catch (error) {
       if (isEnd(error)) throw error;
@@ -150,7 +155,7 @@ export class RemoteRepository {
   async #read(digest: Digest): Promise<RemoteManifest | null> {
     this.faults.delete(digest);
     try {
-      const check = checkManifest(await this.client.manifest(this.name, digest), { digest, size: null });
+      const check = checkManifest(await this.#client.manifest(this.name, digest), { digest, size: null });
       if (check.ok) return this.#add(digest, check.manifest, check.size);
       this.faults.set(digest, check.fault);
     } catch (error) {
@@ -195,7 +200,7 @@ export class Unlisted extends Error {
 }
 
 /** Passes over what could not be learned, but not over the end of the run. */
-function faultOf(error: unknown): Fault {
+const faultOf = (error: unknown): Fault => {
   if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
   throw error;
-}
+};

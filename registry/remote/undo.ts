@@ -28,12 +28,12 @@ type Kept = ReadJournal["removals"][number];
  *
  * @throws StorageRefusal when the registry takes no pushes
  */
-export async function undoRemotePrune(
+export const undoRemotePrune = async (
   client: RegistryClient,
   writer: RegistryWriter,
   folder: string,
   { removals }: ReadJournal,
-): Promise<RemoteUndoReport> {
+): Promise<RemoteUndoReport> => {
   await client.ping();
   const report: RemoteUndoReport = {
     registry: client.url.origin,
@@ -57,15 +57,15 @@ export async function undoRemotePrune(
   }
   if (report.problems.length === 0) finishJournal(folder);
   return report;
-}
+};
 
-async function putBack(
+const putBack = async (
   { repository, digest, mediaType, tags, bytes }: Kept,
   remote: RemoteRepository,
   client: RegistryClient,
   writer: RegistryWriter,
   report: RemoteUndoReport,
-): Promise<void> {
+): Promise<void> => {
   const restored: string[] = [];
   for (const tag of tags) {
     const found = await remote.resolve(tag);
@@ -81,9 +81,9 @@ async function putBack(
   const isThere = (await client.manifest(repository, digest)).status === 200;
   if (!isThere) await writer.pushManifest(repository, digest, bytes, mediaType);
   if (!isThere || restored.length > 0) report.restored.push({ repository, digest, tags: restored });
-}
+};
 
-function partsFirst(removals: readonly Kept[]): Kept[] {
+const partsFirst = (removals: readonly Kept[]): Kept[] => {
   const key = (repository: string, digest: Digest) => `${repository}@${digest}`;
   const known = new Map(removals.map((kept) => [key(kept.repository, kept.digest), kept]));
   const order = new Set<Kept>();
@@ -97,16 +97,16 @@ function partsFirst(removals: readonly Kept[]): Kept[] {
   };
   for (const kept of removals.toReversed()) visit(kept);
   return [...order];
-}
+};
 
-function partsOf({ bytes, mediaType }: Kept): Digest[] {
+const partsOf = ({ bytes, mediaType }: Kept): Digest[] => {
   const manifest = parseManifest(bytes, mediaType);
   return manifest.kind === "index" ? manifest.manifests.map(({ digest }) => digest) : [];
-}
+};
 
-function refused({ host }: URL, status: number): StorageRefusal {
+const refused = ({ host }: URL, status: number): StorageRefusal => {
   if (status === 405)
     return new StorageRefusal("read-only", `${host} takes no pushes (405)`, "make it writable and run this again");
   const hint = "set REG_USER and REG_PASS to an account that may push";
   return new StorageRefusal("unauthorized", `${host} refuses the credentials for a push (${status})`, hint);
-}
+};

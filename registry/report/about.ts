@@ -9,10 +9,10 @@ export interface About {
 }
 
 /** `2026-04-19T03:15:00.000Z by warden 0.1.0, role private, blobs last-byte`: for people, without what was left at nothing. */
-export function aboutLine({ warden, started, options }: About): string {
+export const aboutLine = ({ warden, started, options }: About): string => {
   const given = Object.entries(options).filter(([, value]) => value !== undefined && [value].flat().length > 0);
   return [
     `${started} by warden ${warden}`,
     ...given.map(([name, value]) => `${name} ${[value].flat().join(" ")}`),
   ].join(", ");
-}
+};

@@ -52,7 +52,7 @@ search?.addEventListener("input", filter);
 if (search) filter();`;
 
 /** The tree from the tags down to the broken object. */
-function tree({ tags, path, object, platform, reason, digest, repository }: Failure): string {
+const tree = ({ tags, path, object, platform, reason, digest, repository }: Failure): string => {
   const broken = `<span class="bad">${markup(`${object} ${reason}`)}</span>`;
   const node = (content: string, below: string): string => `<ul><li>${content}${below}</li></ul>`;
   const route = [...path].reverse().reduce((below, each) => {
@@ -65,9 +65,9 @@ function tree({ tags, path, object, platform, reason, digest, repository }: Fail
   const top = named.join(", ");
   const root = top || `<code>${markup(repository || "the catalog")}</code>`;
   return node(path.length === 0 ? `${root} ${broken}` : root, route);
-}
+};
 
-function failureItem(failure: Failure, open: boolean): string {
+const failureItem = (failure: Failure, open: boolean): string => {
   const { repository, reason, object, platform, tags, detail, status, digest } = failure;
   const name = `${repository || "the catalog"}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
   const more = tags.length > 1 ? ` and ${tags.length - 1} more` : "";
@@ -79,10 +79,10 @@ function failureItem(failure: Failure, open: boolean): string {
     tree(failure),
     "</details>",
   ].join("\n");
-}
+};
 
 /** The failures of one repository, under a heading that folds them. */
-function group(name: string, failures: readonly Failure[], shown: number, open: boolean): string {
+const group = (name: string, failures: readonly Failure[], shown: number, open: boolean): string => {
   const count = `${plural(failures.length, "failure")}`;
   return [
     `<details class="repository" open>`,
@@ -91,10 +91,10 @@ function group(name: string, failures: readonly Failure[], shown: number, open: 
     shown < failures.length ? `<p>${failures.length - shown} more are not shown.</p>` : "",
     "</details>",
   ].join("\n");
-}
+};
 
 /** The failures by repository, as many as a browser can show. */
-function groups(failures: readonly Failure[]): string {
+const groups = (failures: readonly Failure[]): string => {
   let left = MOST_SHOWN;
   const parts: string[] = [];
   let hidden = 0;
@@ -110,9 +110,9 @@ function groups(failures: readonly Failure[]): string {
   if (hidden > 0) parts.push(`<p>${hidden} more ${hidden === 1 ? "repository is" : "repositories are"} not shown.</p>`);
   if (failures.length > MOST_OPEN) parts.push(`<p>${failures.length} failures in all.</p>`);
   return parts.join("\n");
-}
+};
 
-function imageRow({ repository, tags, digest, platforms }: BrokenImage): string {
+const imageRow = ({ repository, tags, digest, platforms }: BrokenImage): string => {
   const more = tags.length > 1 ? ` and ${tags.length - 1} more` : "";
   const name = tags[0] === undefined ? `${repository}@${digest}` : `${repository}:${tags[0]}`;
   const parts = platforms.map(({ platform, whole }) => {
@@ -120,10 +120,10 @@ function imageRow({ repository, tags, digest, platforms }: BrokenImage): string 
   });
   const nothing = '<span class="bad">all of it broken</span>';
   return `<li><code>${markup(name)}</code>${more}: ${parts.length === 0 ? nothing : parts.join(", ")}</li>`;
-}
+};
 
 /** Which images cannot be pulled, on which platforms. */
-function imageList({ whole, broken }: Report["images"]): string {
+const imageList = ({ whole, broken }: Report["images"]): string => {
   if (broken.length === 0) return "";
   const hidden = broken.length - MOST_SHOWN;
   return [
@@ -134,10 +134,10 @@ function imageList({ whole, broken }: Report["images"]): string {
     hidden > 0 ? `<p>${hidden} more are not shown.</p>` : "",
     "<h2>Broken objects</h2>",
   ].join("\n");
-}
+};
 
 /** The report as one page that needs nothing else: no network, and no script but for the search. */
-export function page(report: Report, about: About): string {
+export const page = (report: Report, about: About): string => {
   const { registry, counts, failures, images, complete, durationSeconds } = report;
   const verdict =
     failures.length > 0
@@ -171,4 +171,4 @@ ${groups(failures)}
 </body>
 </html>
 `;
-}
+};

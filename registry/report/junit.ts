@@ -8,15 +8,14 @@ import type { About } from "./about";
 const MOST_CASES = 5000;
 
 /** `latest (+2)`: the first tag, and how many more there are. */
-function tagsOf({ tags }: { tags: readonly string[] }): string {
-  return `${tags[0] ?? ""}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;
-}
+const tagsOf = ({ tags }: { tags: readonly string[] }): string =>
+  `${tags[0] ?? ""}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;
 
-function testcase(
+const testcase = (
   classname: string,
   name: string,
   failed: { type: string; message: string; text?: string } | null,
-): string {
+): string => {
   const start = `    <testcase classname="${markup(classname)}" name="${markup(name)}"`;
   if (failed === null) return `${start}/>`;
   const { type, message, text = "" } = failed;
@@ -25,9 +24,9 @@ function testcase(
     `      <failure type="${markup(type)}" message="${markup(message)}">${markup(text)}</failure>`,
     "    </testcase>",
   ].join("\n");
-}
+};
 
-function failureCase(failure: Failure): string {
+const failureCase = (failure: Failure): string => {
   const { repository, object, reason, detail, path, digest, platform } = failure;
   const name = [object, tagsOf(failure), digest, platform].filter((part) => part).join(" ");
   return testcase(repository || "catalog", name, {
@@ -35,10 +34,10 @@ function failureCase(failure: Failure): string {
     message: `${reason}: ${detail}`,
     text: path.join("\n"),
   });
-}
+};
 
 /** An image that cannot be pulled, or a platform of one: a case each, so that what can be pulled is told too. */
-function imageCases(image: BrokenImage): string[] {
+const imageCases = (image: BrokenImage): string[] => {
   const { repository, digest, platforms } = image;
   const name = `image ${tagsOf(image) || digest}`;
   const broken = { type: "unpullable", message: "it cannot be pulled" };
@@ -46,18 +45,17 @@ function imageCases(image: BrokenImage): string[] {
   return platforms.map(({ platform, whole }) => {
     return testcase(repository, platform === null ? name : `${name} ${platform}`, whole ? null : broken);
   });
-}
+};
 
-function property(name: string, value: unknown): string {
-  return `      <property name="${markup(name)}" value="${markup([value].flat().join(" "))}"/>`;
-}
+const property = (name: string, value: unknown): string =>
+  `      <property name="${markup(name)}" value="${markup([value].flat().join(" "))}"/>`;
 
 /** A part of the cases, and one more that says how many were left out. */
-function cut(cases: string[], count: number, what: string): string[] {
+const cut = (cases: string[], count: number, what: string): string[] => {
   if (count <= MOST_CASES) return cases;
   const message = `${count - MOST_CASES} more of ${count} ${what}`;
   return [...cases, testcase("report", message, { type: "cut", message })];
-}
+};
 
 /**
  * The report as JUnit XML: a case for the walk, an error when it is incomplete; a case for each platform of each image that
@@ -65,7 +63,7 @@ function cut(cases: string[], count: number, what: string): string[] {
  *
  * https://github.com/testmoapp/junitxml
  */
-export function junit(report: Report, { warden, started, options }: About): string {
+export const junit = (report: Report, { warden, started, options }: About): string => {
   const { registry, failures, images, complete, durationSeconds, stopped } = report;
   const time = durationSeconds.toFixed(3);
   const why = stopped === null ? "not everything was reached" : stopped.message;
@@ -91,4 +89,4 @@ export function junit(report: Report, { warden, started, options }: About): stri
     "</testsuites>",
     "",
   ].join("\n");
-}
+};

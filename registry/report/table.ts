@@ -9,7 +9,7 @@ import { shortDigest } from "./names";
 const WIDEST = 60;
 
 /** 1536 becomes 1.5 KiB. */
-export function formatBytes(bytes: number): string {
+export const formatBytes = (bytes: number): string => {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let value = bytes;
   let unit = 0;
@@ -18,29 +18,24 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
-}
+};
 
-function shorten(text: string): string {
-  return text.length <= WIDEST ? text : `${text.slice(0, WIDEST - 1)}~`;
-}
+const shorten = (text: string): string => (text.length <= WIDEST ? text : `${text.slice(0, WIDEST - 1)}~`);
 
 /** `app:1.0 (+2)`: the repository with its first tag, and how many more reach the object. */
-function nameOf({ repository, tags }: Pick<Failure, "repository" | "tags">): string {
+const nameOf = ({ repository, tags }: Pick<Failure, "repository" | "tags">): string => {
   if (repository === "") return "(the catalog)";
   const [first] = tags;
   if (first === undefined) return shorten(repository);
   return `${shorten(`${repository}:${first}`)}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;
-}
+};
 
 /** Worst first: by reason, then by how many tags an object takes with it, then as they stand in the report. */
-export function worstFirst(failures: readonly Failure[]): Failure[] {
-  return [...failures].sort(
-    (a, b) => REASONS.indexOf(a.reason) - REASONS.indexOf(b.reason) || b.tags.length - a.tags.length,
-  );
-}
+export const worstFirst = (failures: readonly Failure[]): Failure[] =>
+  [...failures].sort((a, b) => REASONS.indexOf(a.reason) - REASONS.indexOf(b.reason) || b.tags.length - a.tags.length);
 
 /** What to do about the failures, most useful first. */
-export function nextCommands({ registry, failures }: Report): string[] {
+export const nextCommands = ({ registry, failures }: Report): string[] => {
   const has = (...reasons: Failure["reason"][]): boolean => failures.some(({ reason }) => reasons.includes(reason));
   const next: string[] = [];
   if (has("missing", "server-error", "truncated", "size-mismatch", "digest-mismatch", "malformed")) {
@@ -55,10 +50,10 @@ export function nextCommands({ registry, failures }: Report): string[] {
   if (has("timeout", "unreachable"))
     next.push(`warden verify ${registry} --timeout 120 --concurrency 2    tells slow from lost`);
   return next;
-}
+};
 
 /** Failures by their repositories: the repository with the worst one first, and in each the worst first. */
-export function byRepository(failures: readonly Failure[]): Map<string, Failure[]> {
+export const byRepository = (failures: readonly Failure[]): Map<string, Failure[]> => {
   const groups = new Map<string, Failure[]>();
   for (const failure of worstFirst(failures)) {
     const group = groups.get(failure.repository);
@@ -66,29 +61,27 @@ export function byRepository(failures: readonly Failure[]): Map<string, Failure[
     else group.push(failure);
   }
   return groups;
-}
+};
 
-function platformNames({ platforms }: BrokenImage, whole: boolean): string {
+const platformNames = ({ platforms }: BrokenImage, whole: boolean): string => {
   const names = platforms.filter((each) => each.whole === whole).map(({ platform }) => platform ?? "itself");
   if (names.length > 0) return shorten(names.join(" "));
   return platforms.length === 0 && !whole ? "all of it" : "-";
-}
+};
 
 /** Which images cannot be pulled, on which platforms: what whoever reads a report asks first. */
-function imageLines({ images }: Report, mostRows: number): string[] {
+const imageLines = ({ images }: Report, mostRows: number): string[] => {
   const shown = images.broken.slice(0, mostRows);
   if (shown.length === 0) return [];
   const rows = shown.map((image) => [nameOf(image), platformNames(image, false), platformNames(image, true)]);
   const lines = ["", ...columns([["IMAGE", "CANNOT BE PULLED", "CAN BE PULLED"], ...rows])];
   if (shown.length < images.broken.length) lines.push(moreOf(images.broken.length - shown.length, "image"));
   return lines;
-}
+};
 
-function moreOf(count: number, what: string): string {
-  return `... and ${plural(count, `more ${what}`)}`;
-}
+const moreOf = (count: number, what: string): string => `... and ${plural(count, `more ${what}`)}`;
 
-function failureLines({ failures }: Report, mostRows: number): string[] {
+const failureLines = ({ failures }: Report, mostRows: number): string[] => {
   if (failures.length === 0) return [];
   const groups = byRepository(failures);
   const shown = [...groups.values()].flat().slice(0, mostRows);
@@ -106,7 +99,7 @@ function failureLines({ failures }: Report, mostRows: number): string[] {
   if (shown.length > SCREEN)
     lines.push("", `${plural(failures.length, "failure")} in ${plural(groups.size, "repository", "repositories")}`);
   return lines;
-}
+};
 
 /** Rows that are on the screen together with the top of the report. */
 const SCREEN = 20;
@@ -118,7 +111,7 @@ const MOST_ROWS = 1000;
  * The report for people: what was checked, which images cannot be pulled, the failures, what to do next. Lines without a
  * line end.
  */
-export function table(report: Report, mostRows = MOST_ROWS): string[] {
+export const table = (report: Report, mostRows = MOST_ROWS): string[] => {
   const { registry, counts, durationSeconds, failures, images, warnings, blobs, complete, stopped } = report;
   const checked = [
     plural(counts.repositories, "repository", "repositories"),
@@ -151,4 +144,4 @@ export function table(report: Report, mostRows = MOST_ROWS): string[] {
   const next = nextCommands(report);
   if (next.length > 0) lines.push("", ...next.map((command, at) => `${at === 0 ? "next" : "    "}      ${command}`));
   return lines;
-}
+};

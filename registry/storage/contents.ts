@@ -10,36 +10,36 @@ export interface Part extends Pick<Descriptor, "digest" | "mediaType" | "urls"> 
 }
 
 /** Everything that a manifest names, config first. */
-export function partsOf(manifest: Manifest): Part[] {
+export const partsOf = (manifest: Manifest): Part[] => {
   if (manifest.kind === "schema1") return manifest.layers.map((digest) => ({ digest, size: null, isManifest: false }));
   return referencedDescriptors(manifest).map((each) => ({
     ...each,
     isManifest: manifest.kind === "index" && isManifestType(each.mediaType),
   }));
-}
+};
 
 /** What the data of a store would make, whatever has become of its links. Each blob is read at most once. */
 export class StoreContents {
-  private readonly complete = new Map<Digest, boolean>();
-  private readonly healable = new Map<Digest, boolean>();
-  private readonly parents = new Map<string, Map<Digest, Digest[]>>();
-  private readonly intact = new Map<Digest, boolean>();
+  readonly #complete = new Map<Digest, boolean>();
+  readonly #healable = new Map<Digest, boolean>();
+  readonly #parents = new Map<string, Map<Digest, Digest[]>>();
+  readonly #intact = new Map<Digest, boolean>();
 
   constructor(readonly reader: StoreReader) {}
 
   /** Whether a manifest and all that it cannot be pushed without are there, every byte. */
   isComplete(digest: Digest): boolean {
-    return once(this.complete, digest, () => {
+    return once(this.#complete, digest, () => {
       const stored = this.reader.manifest(digest);
-      return stored.state === "whole" && partsOf(stored.manifest).every((part) => this.hasPart(part));
+      return stored.state === "whole" && partsOf(stored.manifest).every((part) => this.#hasPart(part));
     });
   }
 
   /** Whether it would be complete if every lost byte came back: not where what was pushed is wrong itself. */
   isHealable(digest: Digest): boolean {
-    return once(this.healable, digest, () => {
+    return once(this.#healable, digest, () => {
       const stored = this.reader.manifest(digest);
-      if (stored.state === "whole") return partsOf(stored.manifest).every((part) => this.isHealablePart(part));
+      if (stored.state === "whole") return partsOf(stored.manifest).every((part) => this.#isHealablePart(part));
       return stored.state === "absent" || !this.isIntact(digest);
     });
   }
@@ -79,10 +79,10 @@ export class StoreContents {
 
   /** The manifests of a repository that name a digest, and those that name these, and so on; what names others first. */
   naming(repository: string, digest: Digest): Digest[] {
-    let parents = this.parents.get(repository);
+    let parents = this.#parents.get(repository);
     if (parents === undefined) {
-      parents = this.parentsIn(repository);
-      this.parents.set(repository, parents);
+      parents = this.#parentsIn(repository);
+      this.#parents.set(repository, parents);
     }
     const found = new Set<Digest>();
     const climb = (named: Digest): void => {
@@ -96,7 +96,7 @@ export class StoreContents {
     return [...found];
   }
 
-  private parentsIn(repository: string): Map<Digest, Digest[]> {
+  #parentsIn(repository: string): Map<Digest, Digest[]> {
     const parents = new Map<Digest, Digest[]>();
     for (const revision of this.reader.digests(this.reader.layout.repository(repository).revisions)) {
       const stored = this.reader.manifest(revision);
@@ -109,16 +109,16 @@ export class StoreContents {
 
   /** Whether a blob's data is there and hashes to its name. */
   isIntact(digest: Digest): boolean {
-    return once(this.intact, digest, () => this.reader.isIntact(digest));
+    return once(this.#intact, digest, () => this.reader.isIntact(digest));
   }
 
-  private isHealablePart({ digest, size, isManifest }: Part): boolean {
+  #isHealablePart({ digest, size, isManifest }: Part): boolean {
     if (isManifest) return this.isHealable(digest);
     const stored = this.reader.blobSize(digest);
     return stored === null || size === null || stored === size || !this.isIntact(digest);
   }
 
-  private hasPart({ digest, size, urls, isManifest }: Part): boolean {
+  #hasPart({ digest, size, urls, isManifest }: Part): boolean {
     if (isManifest) return this.isComplete(digest);
     // A layer with urls is fetched from there.
     if (urls !== undefined) return true;
@@ -126,10 +126,10 @@ export class StoreContents {
   }
 }
 
-function once(known: Map<Digest, boolean>, digest: Digest, learn: () => boolean): boolean {
+const once = (known: Map<Digest, boolean>, digest: Digest, learn: () => boolean): boolean => {
   const before = known.get(digest);
   if (before !== undefined) return before;
   const learned = learn();
   known.set(digest, learned);
   return learned;
-}
+};

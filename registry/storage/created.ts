@@ -12,7 +12,7 @@ const CONFIG_LIMIT = 1024 * 1024;
  * When images were made, by what they say of themselves: the annotation `org.opencontainers.image.created`, the config's
  * `created`, or that of the first platform. Milliseconds since the epoch; null where they do not say.
  */
-export function createdDates(reader: StoreReader): (digest: Digest) => number | null {
+export const createdDates = (reader: StoreReader): ((digest: Digest) => number | null) => {
   const known = new Map<Digest, number | null>();
   const dateOf = (digest: Digest, depth: number): number | null => {
     const before = known.get(digest);
@@ -42,9 +42,9 @@ export function createdDates(reader: StoreReader): (digest: Digest) => number | 
     }
   };
   return (digest) => dateOf(digest, 0);
-}
+};
 
-function parseDate(value: unknown): number | null {
+const parseDate = (value: unknown): number | null => {
   const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : date;
-}
+};

@@ -13,19 +13,19 @@ import type { RepositoryPlan } from "./retention";
  *
  * Not damage: what no tag leads to and the plan does not keep, such as a leftover, or a manifest that goes anyway.
  */
-export function damageIn(findings: Finding[], plans: RepositoryPlan[]): Finding[] {
+export const damageIn = (findings: Finding[], plans: RepositoryPlan[]): Finding[] => {
   const kept = new Set(plans.flatMap(({ name, keptManifests }) => keptManifests.map((each) => key(name, each))));
   return findings.filter(
     ({ repository, kind, tags, parent, digest }) =>
       kind === "hidden-repository" || tags.length > 0 || kept.has(key(repository, parent ?? digest)),
   );
-}
+};
 
 /**
  * The blobs with data that damaged repositories need: what their tags and manifests lead to, also where a link on the way
  * is lost; where a manifest on the way cannot be read, or none is known, everything they link.
  */
-export function neededBy(reader: StoreReader, graphs: RepositoryGraph[]): Set<Digest> {
+export const neededBy = (reader: StoreReader, graphs: RepositoryGraph[]): Set<Digest> => {
   const needed = new Set<Digest>();
   for (const { tags, manifests, layerLinks } of graphs) {
     const pending = [...[...tags.values()].map(({ digest }) => digest), ...manifests.keys()];
@@ -47,13 +47,13 @@ export function neededBy(reader: StoreReader, graphs: RepositoryGraph[]): Set<Di
     for (const digest of seen) if (reader.sizeNow(digest) !== null) needed.add(digest);
   }
   return needed;
-}
+};
 
 /**
  * The blobs that the registry's garbage collection leaves when a plan is done: it looks at the repositories that have
  * `_layers`, and marks each manifest with a link and what that names.
  */
-export function markedBy(reader: StoreReader, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Set<Digest> {
+export const markedBy = (reader: StoreReader, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Set<Digest> => {
   const marked = new Set<Digest>();
   for (const [at, { name, keptManifests }] of plans.entries()) {
     if (!reader.isFolder(reader.layout.repository(name).layers)) continue;
@@ -63,10 +63,10 @@ export function markedBy(reader: StoreReader, graphs: RepositoryGraph[], plans: 
     }
   }
   return marked;
-}
+};
 
 /** @throws StorageRefusal `damaged`, where the damage cannot be left aside */
-export function refuseDamage(root: string, damage: Finding[]): never {
+export const refuseDamage = (root: string, damage: Finding[]): never => {
   const [first] = damage;
   const names = [first?.repository, first?.digest, ...(first?.tags ?? [])].filter((name) => name != null).join(" ");
   throw new StorageRefusal(
@@ -74,7 +74,7 @@ export function refuseDamage(root: string, damage: Finding[]): never {
     `the store is damaged (${damage.length} found, the first: ${first?.kind} ${names})`,
     hint(root, damage),
   );
-}
+};
 
 /**
  * Refuses to prune what the registry's garbage collection would take although it is kept. It looks into revisions only,
@@ -83,7 +83,7 @@ export function refuseDamage(root: string, damage: Finding[]): never {
  *
  * @throws StorageRefusal `damaged`
  */
-export function refuseCollected(graphs: RepositoryGraph[], plans: RepositoryPlan[]): void {
+export const refuseCollected = (graphs: RepositoryGraph[], plans: RepositoryPlan[]): void => {
   const byName = new Map(graphs.map((graph) => [graph.name, graph]));
   for (const plan of plans) {
     const graph = byName.get(plan.name);
@@ -98,18 +98,16 @@ export function refuseCollected(graphs: RepositoryGraph[], plans: RepositoryPlan
     const renamed = [...named].find((digest) => !named.has(graph.layerLinks.get(digest) ?? digest));
     if (renamed !== undefined) throw collected(`${plan.name} names ${renamed}, stored under another digest`, "it");
   }
-}
+};
 
-function collected(why: string, what: string): StorageRefusal {
+const collected = (why: string, what: string): StorageRefusal => {
   const hint = "push this image again, its manifests to their digests and its blobs named by sha256";
   return new StorageRefusal("damaged", `${why}, so the registry's garbage collection would take ${what}`, hint);
-}
+};
 
-function key(repository: string | null, digest: string | null): string {
-  return `${repository}@${digest}`;
-}
+const key = (repository: string | null, digest: string | null): string => `${repository}@${digest}`;
 
-function hint(storageRoot: string, damage: Finding[]): string {
+const hint = (storageRoot: string, damage: Finding[]): string => {
   const root = shellWord(storageRoot);
   const commands = [
     ...(damage.some(({ repairable }) => repairable) ? [`warden repair REGISTRY --storage ${root} --apply`] : []),
@@ -121,4 +119,4 @@ function hint(storageRoot: string, damage: Finding[]): string {
       : []),
   ];
   return `${commands.join("; ")}; warden diagnose REGISTRY ${root} tells which`;
-}
+};

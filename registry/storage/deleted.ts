@@ -36,7 +36,7 @@ const LOG_TOLERANCE = 2000;
  *
  * @param pushes of the registry's log, which may tell the tags
  */
-export function deletedImages(reader: StoreReader, pushes: readonly LoggedPush[] = []): DeletedImage[] {
+export const deletedImages = (reader: StoreReader, pushes: readonly LoggedPush[] = []): DeletedImage[] => {
   const contents = new StoreContents(reader);
   const created = createdDates(reader);
   return [...reader.repositories()].flatMap((repository) => {
@@ -74,35 +74,34 @@ export function deletedImages(reader: StoreReader, pushes: readonly LoggedPush[]
       };
     });
   });
-}
+};
 
 /** The pushes that no tag that is there remembers. */
-function unexplained(pushes: readonly LoggedPush[], histories: ReadonlyMap<string, readonly TagPush[]>): LoggedPush[] {
-  return pushes.filter(({ tag, at }) => !histories.get(tag)?.some((push) => isThen(at, push.at)));
-}
+const unexplained = (pushes: readonly LoggedPush[], histories: ReadonlyMap<string, readonly TagPush[]>): LoggedPush[] =>
+  pushes.filter(({ tag, at }) => !histories.get(tag)?.some((push) => isThen(at, push.at)));
 
 /** The tags that images were pushed with when their data was written; a push that may be of two images tells nothing. */
-function tagsTold(reader: StoreReader, roots: readonly Digest[], pushes: readonly LoggedPush[]): Map<Digest, string[]> {
+const tagsTold = (
+  reader: StoreReader,
+  roots: readonly Digest[],
+  pushes: readonly LoggedPush[],
+): Map<Digest, string[]> => {
   const told = new Map<Digest, string[]>();
   for (const { tag, at } of pushes) {
     const [root, other] = roots.filter((digest) => isThen(at, reader.changedAt(reader.layout.blobData(digest)) ?? 0));
     if (root !== undefined && other === undefined) told.set(root, [...(told.get(root) ?? []), tag]);
   }
   return told;
-}
+};
 
-function isThen(logged: number, written: number): boolean {
-  return Math.abs(logged - written) <= LOG_TOLERANCE;
-}
+const isThen = (logged: number, written: number): boolean => Math.abs(logged - written) <= LOG_TOLERANCE;
 
-function digestIn(link: Link): Digest[] {
-  return isDigest(link) ? [link] : [];
-}
+const digestIn = (link: Link): Digest[] => (isDigest(link) ? [link] : []);
 
-function hasSubject(reader: StoreReader, digest: Digest): boolean {
+const hasSubject = (reader: StoreReader, digest: Digest): boolean => {
   const stored = reader.manifest(digest);
   return stored.state === "whole" && stored.manifest.subject !== undefined;
-}
+};
 
 /** A line of a registry's log about a request: logfmt, JSON, and the combined format of its access log. */
 const PUSH = /\bPUT\b.*?\/v2\/([^\s"?]+)\/manifests\/([\w][\w.-]{0,127})(?=[\s"?])/;
@@ -112,17 +111,16 @@ const RFC3339 = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/;
 const COMBINED = /\[(\d\d)\/([A-Z][a-z]{2})\/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)\]/;
 
 /** The pushes of tags in a registry's log; whatever else is in it is passed over. */
-export function pushesIn(log: string): LoggedPush[] {
-  return log.split("\n").flatMap((line) => {
+export const pushesIn = (log: string): LoggedPush[] =>
+  log.split("\n").flatMap((line) => {
     const [, repository, tag] = PUSH.exec(line) ?? REVERSED_PUSH.exec(line) ?? [];
     const at = timeIn(line);
     return repository === undefined || tag === undefined || at === null ? [] : [{ repository, tag, at }];
   });
-}
 
-function timeIn(line: string): number | null {
+const timeIn = (line: string): number | null => {
   const [, day, month, year, time, hours, minutes] = COMBINED.exec(line) ?? [];
   const text = day === undefined ? RFC3339.exec(line)?.[0] : `${day} ${month} ${year} ${time} ${hours}${minutes}`;
   const at = text === undefined ? Number.NaN : Date.parse(text);
   return Number.isNaN(at) ? null : at;
-}
+};

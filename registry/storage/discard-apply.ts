@@ -14,13 +14,13 @@ import type { StoreReader } from "./reader";
  *
  * @param all that is discarded
  */
-export function discardOnDisk(
+export const discardOnDisk = (
   { repository: name, digest, tags }: Discard,
   all: readonly Discard[],
   findings: readonly Finding[],
   storage: StoreReader,
   journal: Journal,
-): void {
+): void => {
   const repository = storage.layout.repository(name);
   if (digest === null && tags.length === 0) {
     makeVisible(storage.layout, repository);
@@ -40,10 +40,15 @@ export function discardOnDisk(
     const needed = finding.tags.length === 0 ? finding.digest !== digest : finding.tags.some((tag) => !gone.has(tag));
     if (!needed) removeBrokenLinks(finding.digest, repository, storage, journal);
   }
-}
+};
 
 /** The links of what is not there as its name says; of what is whole meanwhile nothing goes. */
-function removeBrokenLinks(digest: Digest, repository: RepositoryLayout, storage: StoreReader, journal: Journal): void {
+const removeBrokenLinks = (
+  digest: Digest,
+  repository: RepositoryLayout,
+  storage: StoreReader,
+  journal: Journal,
+): void => {
   const revision = storage.linkTo(repository.revisionLink(digest), digest);
   if (revision !== "absent" && !(isDigest(revision) && storage.manifest(digest, revision).state === "whole")) {
     journal.remove(repository.revision(digest));
@@ -52,10 +57,10 @@ function removeBrokenLinks(digest: Digest, repository: RepositoryLayout, storage
   if (layer !== "absent" && !(isDigest(layer) && storage.isIntact(layer))) journal.remove(repository.layer(digest));
   // A registry keeps what it has under a digest: while this lies there, no push brings the right bytes.
   if (storage.sizeNow(digest) !== null && !storage.isIntact(digest)) journal.remove(storage.layout.blob(digest));
-}
+};
 
 /** A repository that lost its folders is one without tags then: what was pushed into it goes as its policy says. */
-function makeVisible(layout: StorageLayout, { folder, manifests }: RepositoryLayout): void {
+const makeVisible = (layout: StorageLayout, { folder, manifests }: RepositoryLayout): void => {
   for (const [parent, name] of [
     [folder, "_layers"],
     [folder, "_manifests"],
@@ -71,4 +76,4 @@ function makeVisible(layout: StorageLayout, { folder, manifests }: RepositoryLay
       lchownSync(held.at(name), uid, gid);
     });
   }
-}
+};

@@ -34,11 +34,11 @@ export interface Broken {
 }
 
 /** The digest that is named, in full where it was cut short. @throws StorageRefusal when it is not there, or not the only one */
-export function wholeDigest(
+export const wholeDigest = (
   { repository, digest }: DiscardTarget,
   { failures, findings }: Broken,
   storage: StoreReader | null,
-): Digest | null {
+): Digest | null => {
   if (digest === null || isDigest(digest)) return digest;
   const layout = storage?.layout.repository(repository);
   const known = [
@@ -54,7 +54,7 @@ export function wholeDigest(
     `${repository}@${digest} may be ${found} or ${other}`,
     "give more of its digits",
   );
-}
+};
 
 /**
  * Works out what is removed with an image.
@@ -63,13 +63,13 @@ export function wholeDigest(
  * @param storage of the registry, where it is known: it tells what tags point at that the registry cannot serve
  * @throws StorageRefusal when the image is whole, others need it, or it is not there
  */
-export async function planDiscard(
+export const planDiscard = async (
   { repository, tag: named, digest: given }: DiscardTarget,
   together: readonly (Digest | null)[],
   { failures, findings }: Broken,
   client: RegistryClient,
   storage: StoreReader | null,
-): Promise<Discard> {
+): Promise<Discard> => {
   const hidden = findings.some((each) => each.repository === repository && each.kind === "hidden-repository");
   if (named === null && given === null && hidden) return { repository, digest: null, tags: [] };
   const tag = given === null ? (named ?? "latest") : null;
@@ -95,80 +95,78 @@ export async function planDiscard(
   if (tag === null && digest !== null && unknown && !onDisk && !isLinked(storage, repository, digest))
     throw absent(name);
   return { repository, digest, tags };
-}
+};
 
 /** Whether a finding is about an image, or about a part of it. */
-function isBrokenBy(
+const isBrokenBy = (
   finding: Finding,
   { tags, digest }: Pick<Discard, "tags" | "digest">,
   storage: StoreReader | null,
-): boolean {
+): boolean => {
   if (finding.tags.some((tag) => tags.includes(tag))) return true;
   if (digest === null || finding.repository === null || finding.digest === null || finding.tags.length > 0)
     return false;
   if (finding.digest === digest) return true;
   return storage !== null && new StoreContents(storage).naming(finding.repository, finding.digest).includes(digest);
-}
+};
 
-function whole(name: string): StorageRefusal {
+const whole = (name: string): StorageRefusal => {
   const hint = "leave out --discard for it, or the sources that would heal it: what can be kept is kept";
   return new StorageRefusal("whole", `${name} is whole, or will be by this repair`, hint);
-}
+};
 
-function absent(name: string): StorageRefusal {
+const absent = (name: string): StorageRefusal => {
   const hint = "leave out --discard for it, or give --storage where only the disk still has a link of it";
   return new StorageRefusal("not-found", `${name} is not in this registry`, hint);
-}
+};
 
-function isLinked(storage: StoreReader | null, repository: string, digest: Digest): boolean {
-  return storage !== null && storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent";
-}
+const isLinked = (storage: StoreReader | null, repository: string, digest: Digest): boolean =>
+  storage !== null && storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent";
 
 /** A manifest that an index names cannot go alone: the index would be broken then. */
-function refusePart(
+const refusePart = (
   repository: string,
   digest: Digest,
   together: readonly (Digest | null)[],
   broken: readonly Failure[],
-): void {
+): void => {
   const user = broken.find(({ path }) => path.indexOf(digest) > 0 && !together.includes(path[0] ?? null));
   if (user === undefined) return;
   const users =
     user.tags.length > 0 ? user.tags.map((tag) => `${repository}:${tag}`) : [`${repository}@${user.path[0]}`];
   throw new StorageRefusal("needed", `${repository}@${digest} is part of ${users.join(", ")}`, "discard that");
-}
+};
 
 /** What a tag points at, by the registry or by its storage. */
-async function digestOf(
+const digestOf = async (
   client: RegistryClient,
   storage: StoreReader | null,
   repository: string,
   tag: string,
-): Promise<Digest | null> {
+): Promise<Digest | null> => {
   const link = storage?.link(storage.layout.repository(repository).tagLink(tag));
   if (isDigest(link)) return link;
   const { status, headers, body } = await client.manifest(repository, tag);
   const announced = headers["docker-content-digest"];
   if (status !== 200) return null;
   return isDigest(announced) ? announced : sha256(body);
-}
+};
 
-async function tagsPointingAt(
+const tagsPointingAt = async (
   client: RegistryClient,
   storage: StoreReader | null,
   repository: string,
   digest: Digest,
-): Promise<string[]> {
+): Promise<string[]> => {
   const sharing: string[] = [];
   for (const tag of await tagsOf(client, repository)) {
     if ((await digestOf(client, storage, repository, tag)) === digest) sharing.push(tag);
   }
   return sharing;
-}
+};
 
-async function tagsOf(client: RegistryClient, repository: string): Promise<string[]> {
-  return (await readListing("tags", isTag, (next) => client.tags(repository, next))).names;
-}
+const tagsOf = async (client: RegistryClient, repository: string): Promise<string[]> =>
+  (await readListing("tags", isTag, (next) => client.tags(repository, next))).names;
 
 /**
  * Removes an image through the registry, by its digest. A tag whose manifest is lost cannot be removed so, and 2.8.3
@@ -177,11 +175,11 @@ async function tagsOf(client: RegistryClient, repository: string): Promise<strin
  *
  * @throws WriteRefused when the registry refuses
  */
-export async function discardByApi(
+export const discardByApi = async (
   { repository, digest, tags }: Discard,
   client: RegistryClient,
   writer: RegistryWriter,
-): Promise<void> {
+): Promise<void> => {
   if (digest !== null) {
     const { status } = await writer.remove(repository, digest);
     // 400, 404 and 500: the registry cannot even look at it; its tags can go all the same.
@@ -200,4 +198,4 @@ export async function discardByApi(
     const { status } = await writer.remove(repository, sha256(empty));
     if (status !== 202) throw new WriteRefused(status, `removing the tag ${tag}`);
   }
-}
+};

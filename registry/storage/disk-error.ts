@@ -2,16 +2,16 @@ import { closeSync, constants, openSync } from "node:fs";
 import { type RefusalCode, StorageRefusal } from "./refusal";
 
 /** A path that does not exist, also because something on the way is not a folder. */
-export function isAbsence(error: unknown): boolean {
+export const isAbsence = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
   return code === "ENOENT" || code === "ENOTDIR";
-}
+};
 
 /** This user may not look: nobody can tell what is there. */
-export function isForbidden(error: unknown): boolean {
+export const isForbidden = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
   return code === "EACCES" || code === "EPERM";
-}
+};
 
 const MAY_WRITE: Answer = ["run this again as a user who may read and write the whole store", "read-only"];
 const FOREIGN: Answer = ["look at what is there, and move it out of the store", "read-only"];
@@ -50,7 +50,7 @@ export class DiskRefusal extends StorageRefusal {
 }
 
 /** Changes something on a disk. @throws DiskRefusal of one line for what the disk answers */
-export function onDisk<T>(path: string, act: () => T): T {
+export const onDisk = <T>(path: string, act: () => T): T => {
   try {
     return act();
   } catch (error) {
@@ -59,10 +59,10 @@ export function onDisk<T>(path: string, act: () => T): T {
     if (answer === undefined) throw error;
     throw new DiskRefusal(`${syscall} ${path} failed (${code})`, answer);
   }
-}
+};
 
 /** What to do about something that cannot be read, by what the disk answers now. One line. */
-export function hintForReading(path: string): string {
+export const hintForReading = (path: string): string => {
   try {
     closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   } catch (error) {
@@ -70,4 +70,4 @@ export function hintForReading(path: string): string {
     if (!isForbidden(error) && ANSWERS[code] !== undefined) return `${ANSWERS[code][0]} (${code})`;
   }
   return "run as a user who may read the whole store";
-}
+};

@@ -66,19 +66,19 @@ export class Disk {
   readonly unreadable: string[] = [];
 
   /** Of each folder that was listed, what is not a folder in it. */
-  private readonly known = new Map<string, Listing["others"]>();
-  private readonly anchors: ReadonlySet<string>;
+  readonly #known = new Map<string, Listing["others"]>();
+  readonly #anchors: ReadonlySet<string>;
   /** The folder of the blobs, with a slash. */
-  private readonly blobs: string;
+  readonly #blobs: string;
   /** What is no folder among the blobs, where they need not be listed. */
-  private strangers: ReadonlySet<string> | undefined;
-  private strange: Strange[] = [];
+  #strangers: ReadonlySet<string> | undefined;
+  #strange: Strange[] = [];
   /** A folder that holds folders alone, with a slash: that of the last file. */
-  private plain = NOWHERE;
+  #plain = NOWHERE;
 
   constructor({ root, registry, repositories, blobs }: StorageLayout) {
-    this.anchors = new Set([root, registry, repositories, blobs]);
-    this.blobs = `${blobs}/`;
+    this.#anchors = new Set([root, registry, repositories, blobs]);
+    this.#blobs = `${blobs}/`;
   }
 
   /**
@@ -87,7 +87,7 @@ export class Disk {
    * @param strangers paths of everything that is no folder, down to the folders of single blobs
    */
   knowBlobs(strangers: readonly string[]): void {
-    this.strangers ??= new Set(strangers);
+    this.#strangers ??= new Set(strangers);
   }
 
   /** What a folder holds; nothing of one that is absent. Where it cannot be listed, it is added to `unreadable`. */
@@ -112,37 +112,37 @@ export class Disk {
         others ??= new Map();
         const kind = kindOf(entry);
         others.set(entry.name, kind);
-        if (kind === "link" || kind === "other") this.meet(`${folder}/${entry.name}`, kind);
+        if (kind === "link" || kind === "other") this.#meet(`${folder}/${entry.name}`, kind);
       }
     }
     const listing = { folders, others: others ?? EMPTY.others };
-    this.plain = NOWHERE;
-    this.known.set(folder, listing.others);
+    this.#plain = NOWHERE;
+    this.#known.set(folder, listing.others);
     return listing;
   }
 
-  private meet(path: string, kind: Strange["kind"]): void {
-    if (this.strange.some((each) => each.path === path)) return;
-    this.strange.push({ path, kind, endless: kind === "link" && isEndless(path) });
+  #meet(path: string, kind: Strange["kind"]): void {
+    if (this.#strange.some((each) => each.path === path)) return;
+    this.#strange.push({ path, kind, endless: kind === "link" && isEndless(path) });
   }
 
   /** What strange things were met at or below a path since they were last asked for. */
   takeStrange(path: string): Strange[] {
     const isHere = (each: Strange) => each.path === path || each.path.startsWith(`${path}/`);
-    const here = this.strange.filter(isHere);
-    if (here.length > 0) this.strange = this.strange.filter((each) => !isHere(each));
+    const here = this.#strange.filter(isHere);
+    if (here.length > 0) this.#strange = this.#strange.filter((each) => !isHere(each));
     return here;
   }
 
   /** Whether there is a folder, reached through no symbolic link. @throws Unreadable */
   isFolder(folder: string): boolean {
-    if (this.anchors.has(folder)) return isFolderAt(folder);
-    return this.isReal(parentOf(folder)) && lookAt(folder)?.isDirectory() === true;
+    if (this.#anchors.has(folder)) return isFolderAt(folder);
+    return this.#isReal(parentOf(folder)) && lookAt(folder)?.isDirectory() === true;
   }
 
   /** What an entry is, looked at now; null where there is none. @throws Unreadable */
   stat(path: string): Stats | null {
-    return this.isInReal(path) ? lookAt(path) : null;
+    return this.#isInReal(path) ? lookAt(path) : null;
   }
 
   /** Bytes of a regular file; null without one. @throws Unreadable */
@@ -155,9 +155,9 @@ export class Disk {
    * once, which costs less than a look at each.
    */
   sizeAmongMany(path: string): number | null {
-    if (this.strangers === undefined) {
+    if (this.#strangers === undefined) {
       const many = parentOf(parentOf(path));
-      if (!this.known.has(many)) this.list(many);
+      if (!this.#known.has(many)) this.list(many);
     }
     return this.size(path);
   }
@@ -170,7 +170,7 @@ export class Disk {
    * @throws Unreadable, and what the disk answers
    */
   open<T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" {
-    return this.isInReal(path) ? openRegular(path, read) : null;
+    return this.#isInReal(path) ? openRegular(path, read) : null;
   }
 
   /**
@@ -180,7 +180,7 @@ export class Disk {
    * @returns the bytes read; as `open` where there is no file
    */
   readBeginning(path: string, buffer: Uint8Array, length: number): number | null | "special" {
-    const file = this.isInReal(path) ? openFile(path) : null;
+    const file = this.#isInReal(path) ? openFile(path) : null;
     if (typeof file !== "number") return file;
     try {
       return readSync(file, buffer, 0, length, 0);
@@ -200,7 +200,7 @@ export class Disk {
 
   /** The bytes of a regular file, piece by piece, each valid until the next is asked for; nothing without one. */
   *pieces(path: string, length: number): Generator<Uint8Array> {
-    const file = this.isInReal(path) ? openFile(path) : null;
+    const file = this.#isInReal(path) ? openFile(path) : null;
     if (typeof file !== "number") return;
     try {
       const buffer = Buffer.allocUnsafe(length);
@@ -212,58 +212,56 @@ export class Disk {
   }
 
   /** Whether a folder that is going to be read below is one, as far as can be told without a look at what was listed. */
-  private isReal(folder: string): boolean {
+  #isReal(folder: string): boolean {
     const parent = parentOf(folder);
-    const others = this.known.get(parent);
+    const others = this.#known.get(parent);
     if (others?.size === 0) {
-      this.plain = `${parent}/`;
+      this.#plain = `${parent}/`;
       return true;
     }
-    if (this.anchors.has(folder)) return true;
+    if (this.#anchors.has(folder)) return true;
     if (others !== undefined) return !others.has(folder.slice(parent.length + 1));
-    if (this.strangers !== undefined && folder.startsWith(this.blobs)) return !this.isStranger(folder);
-    return this.isReal(parent) && lookAt(folder)?.isDirectory() === true;
+    if (this.#strangers !== undefined && folder.startsWith(this.#blobs)) return !this.#isStranger(folder);
+    return this.#isReal(parent) && lookAt(folder)?.isDirectory() === true;
   }
 
   /** As isReal, of the folder that an entry lies in. Nearly every link is told by where the last one was. */
-  private isInReal(path: string): boolean {
-    if (this.strangers?.size === 0 && path.startsWith(this.blobs)) return true;
-    if (path.startsWith(this.plain) && path.indexOf("/", this.plain.length) === path.lastIndexOf("/")) return true;
-    return this.isReal(parentOf(path));
+  #isInReal(path: string): boolean {
+    if (this.#strangers?.size === 0 && path.startsWith(this.#blobs)) return true;
+    if (path.startsWith(this.#plain) && path.indexOf("/", this.#plain.length) === path.lastIndexOf("/")) return true;
+    return this.#isReal(parentOf(path));
   }
 
   /** Whether a folder of blobs, or one above it, is known to be none. */
-  private isStranger(folder: string): boolean {
-    return folder.length > this.blobs.length && (this.strangers?.has(folder) || this.isStranger(parentOf(folder)));
+  #isStranger(folder: string): boolean {
+    return folder.length > this.#blobs.length && (this.#strangers?.has(folder) || this.#isStranger(parentOf(folder)));
   }
 }
 
-function parentOf(path: string): string {
+const parentOf = (path: string): string => {
   const slash = path.lastIndexOf("/");
   if (slash < 0) throw new Error(`${JSON.stringify(path)} is not a path of a store`);
   return path.slice(0, slash);
-}
+};
 
-function sizeOf(found: Stats | null): number | null {
-  return found?.isFile() ? found.size : null;
-}
+const sizeOf = (found: Stats | null): number | null => (found?.isFile() ? found.size : null);
 
-function entriesOf(folder: string): Dirent[] {
+const entriesOf = (folder: string): Dirent[] => {
   const entries = readdirSync(folder, { withFileTypes: true });
   if (!entries.some(({ name }) => name.includes(REPLACED))) return entries;
   return readdirSync(folder, { withFileTypes: true, encoding: "buffer" }).map((entry) =>
     Object.assign(entry as unknown as Dirent, { name: fileName(entry.name) }),
   );
-}
+};
 
-function kindOf(entry: Dirent | Stats): EntryKind {
+const kindOf = (entry: Dirent | Stats): EntryKind => {
   if (entry.isDirectory()) return "folder";
   if (entry.isFile()) return "file";
   return entry.isSymbolicLink() ? "link" : "other";
-}
+};
 
 /** Opens what is a regular file at this moment. @returns as Disk.open */
-export function openRegular<T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" {
+export const openRegular = <T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" => {
   const file = openFile(path);
   if (typeof file !== "number") return file;
   try {
@@ -272,10 +270,10 @@ export function openRegular<T>(path: string, read: (file: number, stats: Stats) 
   } finally {
     closeSync(file);
   }
-}
+};
 
 /** A descriptor, also of a FIFO or a folder: what it is of has to be asked. */
-function openFile(path: string): number | null | "special" {
+const openFile = (path: string): number | null | "special" => {
   try {
     return openSync(path, READ);
   } catch (error) {
@@ -286,10 +284,10 @@ function openFile(path: string): number | null | "special" {
     if (isAbsence(error)) return null;
     throw error;
   }
-}
+};
 
 /** Reads a file from its beginning into the buffer, until that is full; returns the bytes that were read. */
-export function readInto(file: number, buffer: Uint8Array): Uint8Array {
+export const readInto = (file: number, buffer: Uint8Array): Uint8Array => {
   let filled = 0;
   while (filled < buffer.length) {
     const read = readSync(file, buffer, filled, buffer.length - filled, filled);
@@ -297,43 +295,43 @@ export function readInto(file: number, buffer: Uint8Array): Uint8Array {
     filled += read;
   }
   return buffer.subarray(0, filled);
-}
+};
 
 /** @throws Unreadable */
-function lookAt(path: string): Stats | null {
+const lookAt = (path: string): Stats | null => {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) ?? null;
   } catch (error) {
     if (isForbidden(error)) throw new Unreadable(path, (error as NodeJS.ErrnoException).code);
     return null;
   }
-}
+};
 
 /** Whether a symbolic link leads to itself, or to a folder that it lies in: following that would never end. */
-function isEndless(path: string): boolean {
+const isEndless = (path: string): boolean => {
   try {
     return `${realpathSync(parentOf(path))}/`.startsWith(`${realpathSync(path)}/`);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ELOOP";
   }
-}
+};
 
 /** Whether it is a symbolic link to itself: nobody can tell what was there. */
-function isLost(path: string): boolean {
+const isLost = (path: string): boolean => {
   try {
     statSync(path, { throwIfNoEntry: false });
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ELOOP";
   }
-}
+};
 
 /** Whether there is a folder, also behind a symbolic link: of what the operator gives or lays out. @throws Unreadable */
-export function isFolderAt(path: string): boolean {
+export const isFolderAt = (path: string): boolean => {
   try {
     return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
   } catch (error) {
     if (isForbidden(error)) throw new Unreadable(path, (error as NodeJS.ErrnoException).code);
     return false;
   }
-}
+};

@@ -34,9 +34,7 @@ export const KINDS = [
 export type Kind = (typeof KINDS)[number];
 
 /** Whether a finding says that something is wrong, and not only what is there. */
-export function isError({ kind }: Pick<Finding, "kind">): boolean {
-  return kind !== "untagged-repository";
-}
+export const isError = ({ kind }: Pick<Finding, "kind">): boolean => kind !== "untagged-repository";
 
 export interface Finding {
   /** The store's folder, where a folder of stores is scanned. */
@@ -69,19 +67,15 @@ export interface Finding {
 export const precedence = (kind: Kind): number => KINDS.indexOf(kind);
 
 /** Identifies a finding over two looks at the same store. */
-export function findingKey({ repository, kind, digest, tags, upload, path }: Finding): string {
-  return JSON.stringify([repository, kind, digest, digest === null ? tags : [], upload, path]);
-}
+export const findingKey = ({ repository, kind, digest, tags, upload, path }: Finding): string =>
+  JSON.stringify([repository, kind, digest, digest === null ? tags : [], upload, path]);
 
 /** The order of a report: by store and repository, then the gravest first. */
-export function compareFindings(left: Finding, right: Finding): number {
-  return (
-    compareText(left.store ?? "", right.store ?? "") ||
-    compareText(left.repository ?? "", right.repository ?? "") ||
-    precedence(left.kind) - precedence(right.kind) ||
-    compareText(left.digest ?? "", right.digest ?? "") ||
-    compareText(left.tags.join(), right.tags.join()) ||
-    compareText(left.upload ?? "", right.upload ?? "") ||
-    compareText(left.path ?? "", right.path ?? "")
-  );
-}
+export const compareFindings = (left: Finding, right: Finding): number =>
+  compareText(left.store ?? "", right.store ?? "") ||
+  compareText(left.repository ?? "", right.repository ?? "") ||
+  precedence(left.kind) - precedence(right.kind) ||
+  compareText(left.digest ?? "", right.digest ?? "") ||
+  compareText(left.tags.join(), right.tags.join()) ||
+  compareText(left.upload ?? "", right.upload ?? "") ||
+  compareText(left.path ?? "", right.path ?? "");

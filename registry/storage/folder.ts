@@ -32,10 +32,14 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | con
  * Every method throws StorageRefusal for what a disk answers (disk-error.ts).
  */
 export class Folder {
+  readonly #descriptor: number;
+  // biome-ignore lint/style/useConsistentMemberAccessibility: a constructor has no name for #
   private constructor(
     readonly path: string,
-    private readonly descriptor: number,
-  ) {}
+    descriptor: number,
+  ) {
+    this.#descriptor = descriptor;
+  }
 
   /**
    * Opens a folder at or below a store's root. `docker/registry/v2`, its `repositories` and `blobs` may be symbolic links.
@@ -79,7 +83,7 @@ export class Folder {
   }
 
   close(): void {
-    closeSync(this.descriptor);
+    closeSync(this.#descriptor);
   }
 
   /** A folder in it; null without one. @param follow whether it may be a symbolic link. @default false */
@@ -98,7 +102,7 @@ export class Folder {
 
   /** Names of what it holds. */
   names(): string[] {
-    return onDisk(this.path, () => readdirSync(`/proc/self/fd/${this.descriptor}`));
+    return onDisk(this.path, () => readdirSync(`/proc/self/fd/${this.#descriptor}`));
   }
 
   /** What an entry is; a symbolic link is itself. Null without it. */
@@ -108,7 +112,7 @@ export class Folder {
 
   /** Of the folder itself. */
   stats(): Stats {
-    return fstatSync(this.descriptor);
+    return fstatSync(this.#descriptor);
   }
 
   /** The beginning of a regular file; null where there is none, or something else. @param most bytes */
@@ -121,7 +125,7 @@ export class Folder {
 
   /** Tells two mounts apart, also two of one file system: a rename from one to the other fails (rename(2), EXDEV). */
   mount(): string {
-    return /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${this.descriptor}`, "latin1"))?.[1] ?? "";
+    return /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${this.#descriptor}`, "latin1"))?.[1] ?? "";
   }
 
   makeFolder(name: string): void {
@@ -211,35 +215,33 @@ export class Folder {
     if (name === "" || name === "." || name === ".." || name.includes("/")) {
       throw new Error(`${JSON.stringify(name)} is no entry of a folder`);
     }
-    return `/proc/self/fd/${this.descriptor}/${name}`;
+    return `/proc/self/fd/${this.#descriptor}/${name}`;
   }
 }
 
 /** Somebody else is at work in the store. */
-export function changed(path: string): StorageRefusal {
+export const changed = (path: string): StorageRefusal => {
   const hint = "make sure that nothing writes to this store, and run this again";
   return new StorageRefusal("registry-running", `${path} was changed meanwhile`, hint);
-}
+};
 
 /** Whether both are of one file or folder. */
-export function isSame(one: Stats, other: Stats): boolean {
-  return one.ino === other.ino && one.dev === other.dev;
-}
+export const isSame = (one: Stats, other: Stats): boolean => one.ino === other.ino && one.dev === other.dev;
 
 /** Opens a folder for as long as it is used. */
-export function within<T>(folder: Folder, use: (folder: Folder) => T): T {
+export const within = <T>(folder: Folder, use: (folder: Folder) => T): T => {
   try {
     return use(folder);
   } finally {
     folder.close();
   }
-}
+};
 
 /**
  * Whether those of the paths that are there are folders on one mount, so that a rename goes from each to each. Where a
  * store cannot be changed anyway, they are.
  */
-export function onSameMount(layout: StorageLayout, paths: string[]): boolean {
+export const onSameMount = (layout: StorageLayout, paths: string[]): boolean => {
   if (process.platform !== "linux") return true;
   try {
     const mounts = paths.flatMap((path) => {
@@ -251,21 +253,20 @@ export function onSameMount(layout: StorageLayout, paths: string[]): boolean {
     if (error instanceof StorageRefusal) return false;
     throw error;
   }
-}
+};
 
-function namesBelow(root: string, path: string): string[] {
+const namesBelow = (root: string, path: string): string[] => {
   if (path === root) return [];
   if (!path.startsWith(`${root}/`)) throw new Error(`${path} is not below ${root}`);
   return path.slice(root.length + 1).split("/");
-}
+};
 
 /** What the operator may lay out by symbolic links: `docker` to `v2`, `repositories` and `blobs`. */
-function isOperators({ registry, repositories, blobs }: StorageLayout, path: string): boolean {
-  return registry.startsWith(`${path}/`) || [registry, repositories, blobs].includes(path);
-}
+const isOperators = ({ registry, repositories, blobs }: StorageLayout, path: string): boolean =>
+  registry.startsWith(`${path}/`) || [registry, repositories, blobs].includes(path);
 
-function writeWhole(file: number, bytes: Uint8Array): void {
+const writeWhole = (file: number, bytes: Uint8Array): void => {
   for (let written = 0; written < bytes.length; ) {
     written += writeSync(file, bytes, written);
   }
-}
+};

@@ -22,17 +22,17 @@ export const HIDES = "the registry's garbage collection takes everything after i
 const NOT_FOLLOWED = "a symbolic link: the registry follows it, warden does not";
 
 /** What a link, a FIFO, a socket or a device in a store does. */
-function effectOf({ kind, endless }: Strange): string {
+const effectOf = ({ kind, endless }: Strange): string => {
   if (kind === "link") return endless ? `a loop of symbolic links: ${STOPS}` : NOT_FOLLOWED;
   return "neither a file nor a folder: whatever opens it may wait for ever";
-}
+};
 
 /** What lies beside and above the repositories, and in the folder of each. */
-export function* foreignAmongRepositories(reader: StoreReader): Generator<ForeignEntry> {
+export const foreignAmongRepositories = function* (reader: StoreReader): Generator<ForeignEntry> {
   yield* foreignBelow(reader, "");
-}
+};
 
-function* foreignBelow(reader: StoreReader, parent: string): Generator<ForeignEntry> {
+const foreignBelow = function* (reader: StoreReader, parent: string): Generator<ForeignEntry> {
   const folder = parent === "" ? reader.layout.repositories : reader.layout.repository(parent).folder;
   const { folders, others } = reader.list(folder);
   const repository = folders.some((name) => OF_A_REPOSITORY.includes(name)) && parent !== "" ? parent : null;
@@ -56,23 +56,21 @@ function* foreignBelow(reader: StoreReader, parent: string): Generator<ForeignEn
       yield { path, repository, effect: `no name of a repository: ${STOPS}` };
     }
   }
-}
+};
 
 /** What every ext4 has at its root, where repositories or blobs are a volume of their own. */
 const LOST_AND_FOUND = "lost+found";
 
 /** A name that is only too long to be asked for stops nothing. */
-function isRepositoryPath(name: string): boolean {
-  return name.split("/").every(isRepository);
-}
+const isRepositoryPath = (name: string): boolean => name.split("/").every(isRepository);
 
-function holdsLayers(reader: StoreReader, folder: string): boolean {
+const holdsLayers = (reader: StoreReader, folder: string): boolean => {
   const { folders } = reader.list(folder);
   return folders.includes("_layers") || folders.some((name) => holdsLayers(reader, `${folder}/${name}`));
-}
+};
 
 /** What lies in the folders of a repository that were read, and among its revisions. */
-export function foreignInRepository(reader: StoreReader, name: string): ForeignEntry[] {
+export const foreignInRepository = (reader: StoreReader, name: string): ForeignEntry[] => {
   const repository = reader.layout.repository(name);
   const revisions = reader.list(repository.revisions).folders.flatMap((algorithm) => {
     const folder = `${repository.revisions}/${algorithm}`;
@@ -88,7 +86,7 @@ export function foreignInRepository(reader: StoreReader, name: string): ForeignE
     reader.takeStrange(folder),
   );
   return [...strange.map((each) => ({ path: each.path, repository: name, effect: effectOf(each) })), ...revisions];
-}
+};
 
 /** A folder of blobs that was listed. */
 interface BlobFolder {
@@ -99,7 +97,7 @@ interface BlobFolder {
 }
 
 /** The blobs of a folder `blobs/<algorithm>/<first two>`, and what lies among them. */
-export function readBlobFolder(reader: StoreReader, folder: string): BlobFolder {
+export const readBlobFolder = (reader: StoreReader, folder: string): BlobFolder => {
   const [algorithm = "", start = ""] = folder.slice(reader.layout.blobs.length + 1).split("/");
   const { folders, others } = reader.list(folder);
   const strangers = [...others.keys()].map((name) => `${folder}/${name}`);
@@ -110,10 +108,10 @@ export function readBlobFolder(reader: StoreReader, folder: string): BlobFolder 
     else foreign.push(`${folder}/${encoded}`);
   }
   return { blobs, foreign: foreign.map((path) => amongBlobs(reader, path)), strangers };
-}
+};
 
 /** What lies above the blobs: other algorithms, other names. */
-export function* foreignAboveBlobs(reader: StoreReader): Generator<ForeignEntry> {
+export const foreignAboveBlobs = function* (reader: StoreReader): Generator<ForeignEntry> {
   const { blobs } = reader.layout;
   const { folders, others } = reader.list(blobs);
   for (const name of others.keys()) yield amongBlobs(reader, `${blobs}/${name}`);
@@ -128,10 +126,10 @@ export function* foreignAboveBlobs(reader: StoreReader): Generator<ForeignEntry>
       yield amongBlobs(reader, `${folder}/${name}`);
     }
   }
-}
+};
 
 /** Paths of what is no folder there, and of the folders in which no blob is looked for. */
-export function strangersAboveBlobs(reader: StoreReader): string[] {
+export const strangersAboveBlobs = (reader: StoreReader): string[] => {
   const { blobs } = reader.layout;
   const { folders, others } = reader.list(blobs);
   const isKnown = (algorithm: string) => ALGORITHMS.includes(algorithm);
@@ -142,26 +140,24 @@ export function strangersAboveBlobs(reader: StoreReader): string[] {
       .map((name) => `${blobs}/${name}`)
       .flatMap((folder) => [...reader.list(folder).others.keys()].map((name) => `${folder}/${name}`)),
   ];
-}
+};
 
-function amongBlobs(reader: StoreReader, path: string): ForeignEntry {
+const amongBlobs = (reader: StoreReader, path: string): ForeignEntry => {
   const [strange] = reader.takeStrange(path);
   const effect = strange === undefined ? `no blob: ${STOPS}` : effectOf(strange);
   return { path, repository: null, effect };
-}
+};
 
-export function foreignFinding({ path, repository, effect }: ForeignEntry): Finding {
-  return {
-    repository,
-    kind: "foreign-entry",
-    digest: null,
-    parent: null,
-    tags: [],
-    platform: null,
-    blobPresent: false,
-    linkPresent: false,
-    repairable: false,
-    path,
-    effect,
-  };
-}
+export const foreignFinding = ({ path, repository, effect }: ForeignEntry): Finding => ({
+  repository,
+  kind: "foreign-entry",
+  digest: null,
+  parent: null,
+  tags: [],
+  platform: null,
+  blobPresent: false,
+  linkPresent: false,
+  repairable: false,
+  path,
+  effect,
+});

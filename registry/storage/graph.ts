@@ -45,7 +45,7 @@ export interface LinkedManifest {
 }
 
 /** Reads a repository for retention. What is broken is left out: a scan has to come first. */
-export function readGraph(reader: StoreReader, repository: RepositoryLayout, intern: Interner): RepositoryGraph {
+export const readGraph = (reader: StoreReader, repository: RepositoryLayout, intern: Interner): RepositoryGraph => {
   const tags = new Map<string, Tag>();
   for (const tag of reader.tags(repository)) {
     const link = repository.tagLink(tag);
@@ -87,21 +87,21 @@ export function readGraph(reader: StoreReader, repository: RepositoryLayout, int
     createdAt: createdDates(reader),
     layerLinkedAt: (digest) => reader.changedAt(repository.layerLink(digest)) ?? 0,
   };
-}
+};
 
 /** Gives the same string for the same digest, so that a digest that is named a thousand times is held once. */
 export type Interner = (digest: Digest) => Digest;
 
-export function digestInterner(): Interner {
+export const digestInterner = (): Interner => {
   const known = new Map<Digest, Digest>();
   return (digest) => {
     const same = known.get(digest);
     if (same === undefined) known.set(digest, digest);
     return same ?? digest;
   };
-}
+};
 
-export function referencesOf(manifest: Manifest): Digest[] {
+export const referencesOf = (manifest: Manifest): Digest[] => {
   switch (manifest.kind) {
     case "index":
       return manifest.manifests.map(({ digest }) => digest);
@@ -110,4 +110,4 @@ export function referencesOf(manifest: Manifest): Digest[] {
     case "schema1":
       return manifest.layers;
   }
-}
+};

@@ -8,11 +8,11 @@ import type { StoreReader } from "./reader";
  *
  * @param failures of a walk over the same registry
  */
-export function hiddenLosses(
+export const hiddenLosses = (
   storage: StoreReader,
   findings: readonly Finding[],
   failures: readonly Failure[],
-): Failure[] {
+): Failure[] => {
   const failed = new Set(failures.map(({ repository, digest }) => `${repository}@${digest}`));
   const failedTags = new Set(
     failures.flatMap(({ repository, object, tags }) =>
@@ -35,11 +35,11 @@ export function hiddenLosses(
       return [{ repository, tags, digest, object, reason: "missing", status: null, platform, path, detail }];
     },
   );
-}
+};
 
 /** A walk cannot tell whether a listed repository ever had tags; where the disk has lost a folder of it, it had. */
-export function lostFolders(warnings: readonly Warning[], findings: readonly Finding[]): Failure[] {
-  return warnings
+export const lostFolders = (warnings: readonly Warning[], findings: readonly Finding[]): Failure[] =>
+  warnings
     .filter(({ repository }) =>
       findings.some((each) => each.kind === "hidden-repository" && each.repository === repository),
     )
@@ -47,17 +47,16 @@ export function lostFolders(warnings: readonly Warning[], findings: readonly Fin
       const fault = { reason: "missing", status, detail: "it has no list of tags" } as const;
       return failure(repository, { tags: [], object: "repository", platform: null, path: [] }, null, fault);
     });
-}
 
 const LOSSES: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];
 
 /** Where the bytes are whole, what names them is wrong. */
 const BROKEN_DATA: readonly Kind[] = ["unreadable-manifest", "size-mismatch", "digest-mismatch"];
 
-function objectOf(kind: Kind, isRevision: boolean): FailedObject {
+const objectOf = (kind: Kind, isRevision: boolean): FailedObject => {
   if (kind === "missing-config") return "config";
   if (kind === "missing-layer") return "layer";
   return isRevision || kind === "broken-tag" || kind === "orphan-index-child" || kind === "unreadable-manifest"
     ? "manifest"
     : "layer";
-}
+};

@@ -1,16 +1,14 @@
 const NAME = /^\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z$/;
 
 /** Whether a name in the folder of the journals is that of one; what else lies there is not ours. In their order they are sorted. */
-export function isJournalName(name: string): boolean {
-  return NAME.test(name);
-}
+export const isJournalName = (name: string): boolean => NAME.test(name);
 
 /**
  * The name of a new journal: the time, or the next millisecond that no journal has.
  *
  * @param now milliseconds since the epoch
  */
-export function freeJournalName(now: number, isTaken: (name: string) => boolean): string {
+export const freeJournalName = (now: number, isTaken: (name: string) => boolean): string => {
   const name = new Date(now).toISOString().replaceAll(":", ".");
   return isTaken(name) ? freeJournalName(now + 1, isTaken) : name;
-}
+};

@@ -22,14 +22,18 @@ const MOST_GARBAGE = 1024 * 1024 * 1024;
  * A run that was ended early is continued in its journal, so that there is one undo for all of it.
  */
 export class Journal {
+  readonly #layout: StorageLayout;
   /** The folders in it that are open, by the path below the store's root. */
-  private readonly made = new Map<string, Folder>();
-  private earlier = 0;
+  readonly #made = new Map<string, Folder>();
+  #earlier = 0;
 
+  // biome-ignore lint/style/useConsistentMemberAccessibility: a constructor has no name for #
   private constructor(
-    private readonly layout: StorageLayout,
+    layout: StorageLayout,
     readonly folder: string,
-  ) {}
+  ) {
+    this.#layout = layout;
+  }
 
   /**
    * @param now milliseconds since the epoch, of the folder's name
@@ -66,24 +70,24 @@ export class Journal {
   remove(path: string, from?: Folder): void {
     const slash = path.lastIndexOf("/");
     const [parent, name] = [path.slice(0, slash), path.slice(slash + 1)];
-    const folder = from ?? Folder.open(this.layout, parent);
+    const folder = from ?? Folder.open(this.#layout, parent);
     if (folder === null) return;
     try {
-      this.take(folder, name, parent.slice(this.layout.root.length + 1));
+      this.#take(folder, name, parent.slice(this.#layout.root.length + 1));
     } finally {
       if (from === undefined) folder.close();
     }
   }
 
-  private take(folder: Folder, name: string, below: string): void {
-    const target = this.at(below);
+  #take(folder: Folder, name: string, below: string): void {
+    const target = this.#at(below);
     // Pushed and removed once more since an earlier run: the last state is what an undo puts back.
     if (target.stat(name) !== null) {
       if (folder.stat(name) === null) return;
-      within(Folder.make(this.layout, `${this.folder}/earlier`), (earlier) => {
-        let free = this.earlier;
+      within(Folder.make(this.#layout, `${this.folder}/earlier`), (earlier) => {
+        let free = this.#earlier;
         while (earlier.stat(String(free)) !== null) free++;
-        this.earlier = free + 1;
+        this.#earlier = free + 1;
         target.move(name, earlier, String(free));
       });
     }
@@ -103,36 +107,35 @@ export class Journal {
     });
   }
 
-  private at(below: string): Folder {
-    const known = this.made.get(below);
+  #at(below: string): Folder {
+    const known = this.#made.get(below);
     if (known !== undefined) return known;
     // Few are open at a time: removals come folder by folder.
-    this.closeFolders();
-    const made = Folder.make(this.layout, `${this.folder}/${below}`);
-    this.made.set(below, made);
+    this.#closeFolders();
+    const made = Folder.make(this.#layout, `${this.folder}/${below}`);
+    this.#made.set(below, made);
     return made;
   }
 
   /** Everything was removed. */
   complete(): void {
     this.close();
-    within(openFolder(this.layout, this.folder), (folder) => writeFirst(folder, COMPLETE, [""]));
+    within(openFolder(this.#layout, this.folder), (folder) => writeFirst(folder, COMPLETE, [""]));
   }
 
   close(): void {
-    this.closeFolders();
+    this.#closeFolders();
   }
 
-  private closeFolders(): void {
-    for (const folder of this.made.values()) folder.close();
-    this.made.clear();
+  #closeFolders(): void {
+    for (const folder of this.#made.values()) folder.close();
+    this.#made.clear();
   }
 }
 
 /** The shell command that puts back what a journal took out, and replaces nothing. */
-export function undoCommand(root: string, journal: string): string {
-  return `cp --archive --no-clobber ${shellWord(`${journal}/docker`)} ${shellWord(root)}`;
-}
+export const undoCommand = (root: string, journal: string): string =>
+  `cp --archive --no-clobber ${shellWord(`${journal}/docker`)} ${shellWord(root)}`;
 
 /**
  * Drops the journals after which a garbage collection has run: their links lead nowhere. That is told by blobs that were
@@ -140,7 +143,7 @@ export function undoCommand(root: string, journal: string): string {
  *
  * @param hasData whether a blob has data
  */
-export function dropCollectedJournals(layout: StorageLayout, hasData: (digest: Digest) => boolean): void {
+export const dropCollectedJournals = (layout: StorageLayout, hasData: (digest: Digest) => boolean): void => {
   const journals = Folder.open(layout, journalsOf(layout));
   if (journals === null) return;
   within(journals, (folder) => {
@@ -149,51 +152,48 @@ export function dropCollectedJournals(layout: StorageLayout, hasData: (digest: D
     // A collection takes what every journal before it has left.
     for (const name of names.slice(0, last + 1)) folder.removeAll(name);
   });
-}
+};
 
-function isCollected(journal: Folder, hasData: (digest: Digest) => boolean): boolean {
+const isCollected = (journal: Folder, hasData: (digest: Digest) => boolean): boolean => {
   const garbage = journal.read(GARBAGE, MOST_GARBAGE)?.toString("latin1").split("\n") ?? [];
   return garbage.some((digest) => isDigest(digest) && !hasData(digest));
-}
+};
 
-function journalsOf(layout: StorageLayout): string {
-  return `${layout.warden}/journal`;
-}
+const journalsOf = (layout: StorageLayout): string => `${layout.warden}/journal`;
 
-function unfinishedIn(journals: Folder): string | null {
+const unfinishedIn = (journals: Folder): string | null => {
   const isUnfinished = (name: string) => within(folderIn(journals, name), (each) => each.stat(COMPLETE) === null);
   return namesOf(journals).findLast(isUnfinished) ?? null;
-}
+};
 
 /** The journals, the oldest first; what else lies there is not ours. */
-function namesOf(journals: Folder): string[] {
-  return journals
+const namesOf = (journals: Folder): string[] =>
+  journals
     .names()
     .filter((name) => isJournalName(name) && journals.stat(name)?.isDirectory())
     .sort(compareText);
-}
 
-function folderIn(parent: Folder, name: string): Folder {
+const folderIn = (parent: Folder, name: string): Folder => {
   const folder = parent.folder(name);
   if (folder === null) throw changed(`${parent.path}/${name}`);
   return folder;
-}
+};
 
-function openFolder(layout: StorageLayout, path: string): Folder {
+const openFolder = (layout: StorageLayout, path: string): Folder => {
   const folder = Folder.open(layout, path);
   if (folder === null) throw changed(path);
   return folder;
-}
+};
 
 /** Of a run that is continued the first stays: its plan holds all of it. */
-function writeFirst(folder: Folder, name: string, pieces: Iterable<string>): void {
+const writeFirst = (folder: Folder, name: string, pieces: Iterable<string>): void => {
   if (folder.stat(name) !== null) return;
   // Whole or not at all, also when the process is killed.
   folder.removeFile(`${name}.new`);
   folder.writeNew(`${name}.new`, pieces);
   folder.move(`${name}.new`, folder, name);
-}
+};
 
-function* lines(digests: Iterable<Digest>): Generator<string> {
+const lines = function* (digests: Iterable<Digest>): Generator<string> {
   for (const digest of digests) yield `${digest}\n`;
-}
+};

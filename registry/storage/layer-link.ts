@@ -10,7 +10,7 @@ import type { StoreReader } from "./reader";
  * @returns whether it was removed
  * @throws StorageRefusal where the disk does not let it
  */
-export function removeOrphanLayerLink(reader: StoreReader, repository: RepositoryLayout, digest: Digest): boolean {
+export const removeOrphanLayerLink = (reader: StoreReader, repository: RepositoryLayout, digest: Digest): boolean => {
   const link = reader.link(repository.layerLink(digest));
   if (link === "absent" || link === "broken" || reader.sizeNow(link) !== null) return false;
   const folder = Folder.open(reader.layout, repository.layer(digest));
@@ -25,4 +25,4 @@ export function removeOrphanLayerLink(reader: StoreReader, repository: Repositor
     if (folder.stat("link") === null) folder.writeNew("link", [link], before);
     return false;
   });
-}
+};

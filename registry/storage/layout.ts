@@ -114,9 +114,7 @@ export class RepositoryLayout {
 }
 
 /** Folders of links are nested by algorithm: `_layers/sha256/<encoded>`. */
-function entry(folder: string, digest: Digest): string {
-  return `${folder}/${digest.replace(":", "/")}`;
-}
+const entry = (folder: string, digest: Digest): string => `${folder}/${digest.replace(":", "/")}`;
 
 /** The folders from which a repository is told. */
 export const OF_A_REPOSITORY: readonly string[] = ["_layers", "_manifests", "_uploads"];

@@ -12,7 +12,7 @@ import { StorageRefusal } from "./refusal";
  *
  * @throws StorageRefusal `damaged` where the registry's collection would not see what is kept
  */
-export function notItsOwn(reader: StoreReader, findings: Finding[]): Map<string, string> {
+export const notItsOwn = (reader: StoreReader, findings: Finding[]): Map<string, string> => {
   const { layout } = reader;
   const foreign = findings.filter(({ kind }) => kind === "foreign-entry");
   refuseHiding(foreign);
@@ -40,21 +40,20 @@ export function notItsOwn(reader: StoreReader, findings: Finding[]): Map<string,
     leave(repository.name, `${repository.folder} is not one folder on the store's mount`);
   }
   return reasons;
-}
+};
 
-function refuseHiding(foreign: Finding[]): void {
+const refuseHiding = (foreign: Finding[]): void => {
   const hiding = foreign.find(({ effect }) => effect === HIDES);
   if (hiding?.path === undefined) return;
   throw new StorageRefusal("damaged", `${hiding.path}: ${HIDES}`, `mv ${shellWord(hiding.path)} SOMEWHERE-ELSE`);
-}
+};
 
 /** Whether one of two folders is, or lies in, the other. */
-function overlap(one: string, other: string): boolean {
-  return `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
-}
+const overlap = (one: string, other: string): boolean =>
+  `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
 
 /** Pairs of repositories of which a folder is the same: bind mounts. */
-function twins(reader: StoreReader, repositories: RepositoryLayout[]): [RepositoryLayout, RepositoryLayout][] {
+const twins = (reader: StoreReader, repositories: RepositoryLayout[]): [RepositoryLayout, RepositoryLayout][] => {
   const known = new Map<string, RepositoryLayout>();
   const found: [RepositoryLayout, RepositoryLayout][] = [];
   for (const repository of repositories) {
@@ -67,12 +66,15 @@ function twins(reader: StoreReader, repositories: RepositoryLayout[]): [Reposito
     }
   }
   return found;
-}
+};
 
-function foldersOf({ folder, layers, manifests, revisions, tags }: RepositoryLayout): string[] {
-  return [folder, layers, manifests, revisions, tags];
-}
+const foldersOf = ({ folder, layers, manifests, revisions, tags }: RepositoryLayout): string[] => [
+  folder,
+  layers,
+  manifests,
+  revisions,
+  tags,
+];
 
-function isOnOneMount(layout: StorageLayout, repository: RepositoryLayout): boolean {
-  return onSameMount(layout, [layout.repositories, ...foldersOf(repository)]);
-}
+const isOnOneMount = (layout: StorageLayout, repository: RepositoryLayout): boolean =>
+  onSameMount(layout, [layout.repositories, ...foldersOf(repository)]);

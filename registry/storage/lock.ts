@@ -19,7 +19,7 @@ const NAME = "lock";
  * @param folder must exist, be writable and be no symbolic link
  * @throws StorageRefusal `locked`, or what the disk answers
  */
-export async function lockFolder(folder: string): Promise<Lock> {
+export const lockFolder = async (folder: string): Promise<Lock> => {
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
   const directory = onDisk(folder, () => openSync(folder, flags));
   // A socket's path is at most 107 characters long, so it is reached through the open folder.
@@ -43,30 +43,29 @@ export async function lockFolder(folder: string): Promise<Lock> {
     closeSync(directory);
     throw error;
   }
-}
+};
 
-function isSame(one: Stats | undefined, other: Stats | undefined): boolean {
-  return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev;
-}
+const isSame = (one: Stats | undefined, other: Stats | undefined): boolean =>
+  one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev;
 
-function refuse(folder: string): never {
+const refuse = (folder: string): never => {
   throw new StorageRefusal(
     "locked",
     `another warden is at work on this store (${folder}/${NAME})`,
     "wait until it has ended and run this again",
   );
-}
+};
 
 /** What somebody else put in the lock's place is neither asked nor removed. */
-function refuseForeign(path: string, folder: string): void {
+const refuseForeign = (path: string, folder: string): void => {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined || found.isSocket()) return;
   throw new StorageRefusal("locked", `${folder}/${NAME} is not a lock of warden`, "look at what it is, and remove it");
-}
+};
 
 /** The listening socket, or null where there already is one. */
-function listen(path: string, folder: string): Promise<Server | null> {
-  return new Promise((resolve, reject) => {
+const listen = (path: string, folder: string): Promise<Server | null> =>
+  new Promise((resolve, reject) => {
     const server = createServer((connection) => connection.destroy());
     server.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE") resolve(null);
@@ -78,9 +77,8 @@ function listen(path: string, folder: string): Promise<Server | null> {
       resolve(server);
     });
   });
-}
 
-function asRefusal(error: Error, path: string): unknown {
+const asRefusal = (error: Error, path: string): unknown => {
   try {
     return onDisk(path, () => {
       throw error;
@@ -88,10 +86,10 @@ function asRefusal(error: Error, path: string): unknown {
   } catch (refusal) {
     return refusal;
   }
-}
+};
 
 /** Removes a leftover; null where its holder is alive. */
-async function takeOver(path: string, folder: string): Promise<Server | null> {
+const takeOver = async (path: string, folder: string): Promise<Server | null> => {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (await isHeld(path)) return null;
   // Another process may have taken it over meanwhile.
@@ -99,10 +97,10 @@ async function takeOver(path: string, folder: string): Promise<Server | null> {
     onDisk(`${folder}/${NAME}`, () => unlinkSync(path));
   }
   return listen(path, folder);
-}
+};
 
-function isHeld(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+const isHeld = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
     const connection = connect(path);
     connection.on("connect", () => {
       connection.destroy();
@@ -111,4 +109,3 @@ function isHeld(path: string): Promise<boolean> {
     // Only that nobody listens makes it a leftover; what cannot be asked may be held.
     connection.on("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
   });
-}

@@ -12,11 +12,11 @@ import { StorageRefusal } from "./refusal";
  * @returns which of the two it is
  * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be told
  */
-export async function requireNoWrites(
+export const requireNoWrites = async (
   writer: RegistryWriter,
   layout: StorageLayout,
   repository: string,
-): Promise<"down" | "read-only"> {
+): Promise<"down" | "read-only"> => {
   const { host } = writer.url;
   const { status, id } = await writer.tryUpload(repository).catch((error: unknown) => {
     if (!(error instanceof ExchangeError)) throw error;
@@ -49,16 +49,16 @@ export async function requireNoWrites(
     `${host} answers an upload with ${status}, which is neither refused (405) nor down`,
     "give the registry's own address, not that of a proxy in front of it",
   );
-}
+};
 
-function removeEnded(layout: StorageLayout, repository: string, id: string): void {
+const removeEnded = (layout: StorageLayout, repository: string, id: string): void => {
   try {
     const uploads = Folder.open(layout, layout.repository(repository).uploads);
     if (uploads !== null) within(uploads, () => uploads.removeAll(id));
   } catch {
     // That the registry runs is what has to be told.
   }
-}
+};
 
 /** In place of a status: nobody listens. */
 const DOWN = 0;

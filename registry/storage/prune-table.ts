@@ -7,7 +7,7 @@ import type { PruneReport, RemovedInUse, RetentionReport } from "./prune";
 import type { Doubt } from "./tag-age";
 
 /** The plan for people: what stays and why, what goes and why, what is freed, what to do next. Lines without a line end. */
-export function pruneTable(report: PruneReport): string[] {
+export const pruneTable = (report: PruneReport): string[] => {
   const { root, keep, remove, kept, applied, journal, inUse } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
   const freed = `${plural(remove.blobs, "blob")} (${formatBytes(remove.bytes)})`;
@@ -34,12 +34,11 @@ export function pruneTable(report: PruneReport): string[] {
   return journal === null
     ? [...lines, `next      ${collect}`]
     : [...lines, `next      ${collect}`, `undo      until then: ${undoCommand(root, journal)}`];
-}
+};
 
 /** To go on after the reason why a manifest goes. */
-export function runsIn(removed: RemovedInUse | undefined): string {
-  return removed === undefined ? "" : `; it runs in ${removed.clusters.join(", ")}`;
-}
+export const runsIn = (removed: RemovedInUse | undefined): string =>
+  removed === undefined ? "" : `; it runs in ${removed.clusters.join(", ")}`;
 
 const DOUBTS: Record<Doubt, string> = {
   copied: "bear the times of a copy, which say nothing of when they were pushed",
@@ -49,23 +48,21 @@ const DOUBTS: Record<Doubt, string> = {
 };
 
 /** Tags whose times say nothing. */
-export function doubtLine({ repository, doubt, tags }: RetentionReport["doubts"][number]): string {
+export const doubtLine = ({ repository, doubt, tags }: RetentionReport["doubts"][number]): string => {
   const instead = doubt === "no-date" ? "" : " (--order created goes by the dates of the images)";
   return `times     ${repository}: ${plural(tags, "tag")} ${DOUBTS[doubt]}: nothing goes by that${instead}`;
-}
+};
 
 /** What the plan left alone, and why; what has to be done before the collection. */
-function remarks({ skipped, doubts, foreign, inUse }: PruneReport): string[] {
-  return [
-    ...inUseLines(inUse),
-    ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
-    ...doubts.map(doubtLine),
-    ...foreign.map((path) => `foreign   ${path}: warden scan tells what it does, and what to do`),
-  ];
-}
+const remarks = ({ skipped, doubts, foreign, inUse }: PruneReport): string[] => [
+  ...inUseLines(inUse),
+  ...skipped.map(({ repository, reason }) => `skipped   ${repository}: ${reason}`),
+  ...doubts.map(doubtLine),
+  ...foreign.map((path) => `foreign   ${path}: warden scan tells what it does, and what to do`),
+];
 
 /** What runs, by the clusters' reports, and whether it stays. */
-export function inUseLines(inUse: RetentionReport["inUse"]): string[] {
+export const inUseLines = (inUse: RetentionReport["inUse"]): string[] => {
   const running = inUse.removed.length;
   return [
     ...inUse.reports.map(({ cluster, time, digests, protected: isProtected, problem }) =>
@@ -79,4 +76,4 @@ export function inUseLines(inUse: RetentionReport["inUse"]): string[] {
           `warning   ${plural(running, "manifest")} of what goes ${running === 1 ? "is in use: retention.protectInUse keeps it" : "are in use: retention.protectInUse keeps them"}`,
         ]),
   ];
-}
+};

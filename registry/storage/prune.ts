@@ -95,9 +95,8 @@ interface Prune {
  * @param now milliseconds since the epoch
  * @throws StorageRefusal when there is no store of a private registry, or it is damaged
  */
-export async function planPrune(root: string, policy: RetentionPolicy, now: number): Promise<PruneReport> {
-  return (await plan(root, policy, now)).report;
-}
+export const planPrune = async (root: string, policy: RetentionPolicy, now: number): Promise<PruneReport> =>
+  (await plan(root, policy, now)).report;
 
 /**
  * Removes what the plan says. It may be ended at any moment: each removal is one rename, no manifest goes before those
@@ -108,25 +107,25 @@ export async function planPrune(root: string, policy: RetentionPolicy, now: numb
  *   repository that is there
  * @throws StorageRefusal as planPrune, and when the store is locked, cannot be written or something may write to it
  */
-export async function applyPrune(
+export const applyPrune = async (
   root: string,
   policy: RetentionPolicy,
   now: number,
   requireQuiet: (layout: StorageLayout, repository: string) => Promise<void>,
-): Promise<PruneReport> {
+): Promise<PruneReport> => {
   const store = privateStore(root);
   const repository = aRepository(store);
   await requireQuiet(store, repository);
   return locked(root, policy, now, store, () => requireQuiet(store, repository));
-}
+};
 
-async function locked(
+const locked = async (
   root: string,
   policy: RetentionPolicy,
   now: number,
   store: StorageLayout,
   requireQuiet: () => Promise<void>,
-): Promise<PruneReport> {
+): Promise<PruneReport> => {
   const lock = await lockStore(store);
   try {
     const { layout, graphs, plans, report } = await plan(root, policy, now);
@@ -154,12 +153,12 @@ async function locked(
   } finally {
     await lock.release();
   }
-}
+};
 
 /** Removals between two looks at the registry; some milliseconds. */
 const BATCH = 100;
 
-async function plan(root: string, policy: RetentionPolicy, now: number): Promise<Prune> {
+const plan = async (root: string, policy: RetentionPolicy, now: number): Promise<Prune> => {
   const layout = privateStore(root);
   const reports = storedReports(new StoreReader(layout), policy.protectInUse?.clusters ?? [], now);
   const inUse = protectedInUse(policy, reports, now);
@@ -177,7 +176,7 @@ async function plan(root: string, policy: RetentionPolicy, now: number): Promise
   );
   const report = describe(root, policy, reader, plans, skipped, findings);
   return { layout, graphs, plans, report: { ...report, inUse: describeInUse(policy, reports, graphs, plans) } };
-}
+};
 
 /** What a plan is made by. */
 interface Wanted {
@@ -192,13 +191,13 @@ interface Wanted {
  *
  * @throws StorageRefusal `damaged` where the collection would take some of it all the same
  */
-function planAround(
+const planAround = (
   root: string,
   reader: StoreReader,
   findings: Finding[],
   graphs: RepositoryGraph[],
   { policy, now, inUse }: Wanted,
-): { plans: RepositoryPlan[]; skipped: ReadonlyMap<string, string>; damaged: ReadonlySet<string> } {
+): { plans: RepositoryPlan[]; skipped: ReadonlyMap<string, string>; damaged: ReadonlySet<string> } => {
   const skipped = notItsOwn(reader, findings);
   const damaged = new Set<string>();
   let blobs: ReadonlySet<Digest> = new Set();
@@ -224,9 +223,9 @@ function planAround(
     }
     return { plans, skipped, damaged };
   }
-}
+};
 
-function privateStore(root: string): StorageLayout {
+const privateStore = (root: string): StorageLayout => {
   const store = oneStore(root);
   if (roleOf(store) === "proxy") {
     throw new StorageRefusal(
@@ -236,16 +235,16 @@ function privateStore(root: string): StorageLayout {
     );
   }
   return store.layout;
-}
+};
 
 /** One of its repositories; of an empty store any name. */
-function aRepository(layout: StorageLayout): string {
+const aRepository = (layout: StorageLayout): string => {
   const [first] = new StoreReader(layout).repositories();
   return first?.name ?? "warden";
-}
+};
 
 /** One warden at a time. */
-export async function lockStore(layout: StorageLayout): Promise<Lock> {
+export const lockStore = async (layout: StorageLayout): Promise<Lock> => {
   Folder.make(layout, layout.warden).close();
   const lock = await lockFolder(layout.warden);
   return {
@@ -256,16 +255,16 @@ export async function lockStore(layout: StorageLayout): Promise<Lock> {
       within(Folder.root(layout), (root) => root.removeEmpty(layout.warden.slice(layout.root.length + 1)));
     },
   };
-}
+};
 
-function describe(
+const describe = (
   root: string,
   policy: RetentionPolicy,
   reader: StoreReader,
   plans: RepositoryPlan[],
   skipped: ReadonlyMap<string, string>,
   findings: Finding[],
-): Omit<PruneReport, "inUse"> {
+): Omit<PruneReport, "inUse"> => {
   const needed = new Set(plans.flatMap(({ keptBlobs }) => keptBlobs));
   const keep = { blobs: 0, bytes: 0 };
   const remove = { blobs: 0, bytes: 0 };
@@ -301,32 +300,29 @@ function describe(
     foreign: findings.flatMap(({ path }) => path ?? []),
     journal: null,
   };
-}
+};
 
-export function keptTagsOf(plans: readonly RepositoryPlan[]): TagOfRepository[] {
-  return plans.flatMap(({ name, keptTags }) => keptTags.map((tag) => ({ repository: name, ...tag })));
-}
+export const keptTagsOf = (plans: readonly RepositoryPlan[]): TagOfRepository[] =>
+  plans.flatMap(({ name, keptTags }) => keptTags.map((tag) => ({ repository: name, ...tag })));
 
 /** Sorted by repository. */
-export function describeSkipped(skipped: ReadonlyMap<string, string>): RetentionReport["skipped"] {
-  return [...skipped]
+export const describeSkipped = (skipped: ReadonlyMap<string, string>): RetentionReport["skipped"] =>
+  [...skipped]
     .map(([repository, reason]) => ({ repository, reason }))
     .sort((a, b) => compareText(a.repository, b.repository));
-}
 
-export function describeDoubts(plans: readonly RepositoryPlan[]): RetentionReport["doubts"] {
-  return plans.flatMap(({ name, doubts }) =>
+export const describeDoubts = (plans: readonly RepositoryPlan[]): RetentionReport["doubts"] =>
+  plans.flatMap(({ name, doubts }) =>
     Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
   );
-}
 
 /** What clusters say, and what of it goes. @param graphs in the order of the plans */
-export function describeInUse(
+export const describeInUse = (
   { protectInUse }: RetentionPolicy,
   reports: readonly FoundReport[],
   graphs: readonly RepositoryGraph[],
   plans: readonly RepositoryPlan[],
-): RetentionReport["inUse"] {
+): RetentionReport["inUse"] => {
   const inUse = inUseOf(reports);
   return {
     reports: reports.map(({ cluster, report, problem }) => ({
@@ -344,4 +340,4 @@ export function describeInUse(
       });
     }),
   };
-}
+};

@@ -16,20 +16,20 @@ const NO_WAY: Way = { parent: null, platform: null };
 
 /** Which tags lead to an object, and by which way. Only the references that were told are known. */
 export class Reach {
-  private readonly tags = new Map<Digest, string[]>();
-  private readonly references = new Map<Digest, { parent: Digest; platform: string | null }[]>();
-  private ways: Map<Digest, TaggedWay> | undefined;
+  readonly #tags = new Map<Digest, string[]>();
+  readonly #references = new Map<Digest, { parent: Digest; platform: string | null }[]>();
+  #ways: Map<Digest, TaggedWay> | undefined;
 
   tag(tag: string, digest: Digest): void {
-    append(this.tags, digest, tag);
+    append(this.#tags, digest, tag);
   }
 
   refer(parent: Digest, digest: Digest, platform: string | null): void {
-    append(this.references, digest, { parent, platform });
+    append(this.#references, digest, { parent, platform });
   }
 
   tagged(): Iterable<Digest> {
-    return this.tags.keys();
+    return this.#tags.keys();
   }
 
   /** Every tag that leads to the digest, in ascending order. */
@@ -40,8 +40,8 @@ export class Reach {
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       if (seen.has(next)) continue;
       seen.add(next);
-      for (const tag of this.tags.get(next) ?? []) found.add(tag);
-      for (const { parent } of this.references.get(next) ?? []) pending.push(parent);
+      for (const tag of this.#tags.get(next) ?? []) found.add(tag);
+      for (const { parent } of this.#references.get(next) ?? []) pending.push(parent);
     }
     return [...found].sort();
   }
@@ -51,20 +51,20 @@ export class Reach {
    * by the lowest parent. To be asked when everything was told.
    */
   wayTo(digest: Digest): Way {
-    this.ways ??= this.findWays();
-    const { parent, platform } = this.ways.get(digest) ?? NO_WAY;
+    this.#ways ??= this.#findWays();
+    const { parent, platform } = this.#ways.get(digest) ?? NO_WAY;
     return { parent, platform };
   }
 
-  private findWays(): Map<Digest, TaggedWay> {
+  #findWays(): Map<Digest, TaggedWay> {
     const children = new Map<Digest, { child: Digest; platform: string | null }[]>();
-    for (const [child, references] of this.references) {
+    for (const [child, references] of this.#references) {
       for (const { parent, platform } of references) append(children, parent, { child, platform });
     }
-    const untagged = [...children.keys()].filter((digest) => !this.references.has(digest) && !this.tags.has(digest));
+    const untagged = [...children.keys()].filter((digest) => !this.#references.has(digest) && !this.#tags.has(digest));
     const ways = new Map<Digest, TaggedWay>();
-    for (const starts of [[...this.tags.keys()], untagged]) {
-      let level = new Map(starts.map((digest) => [digest, { ...NO_WAY, tag: lowest(this.tags.get(digest)) }]));
+    for (const starts of [[...this.#tags.keys()], untagged]) {
+      let level = new Map(starts.map((digest) => [digest, { ...NO_WAY, tag: lowest(this.#tags.get(digest)) }]));
       while (level.size > 0) {
         for (const [digest, way] of level) ways.set(digest, way);
         const next = new Map<Digest, TaggedWay>();
@@ -83,16 +83,13 @@ export class Reach {
   }
 }
 
-function lowest(tags: string[] | undefined): string {
-  return tags?.toSorted()[0] ?? "";
-}
+const lowest = (tags: string[] | undefined): string => tags?.toSorted()[0] ?? "";
 
-function compareWays(left: TaggedWay, right: TaggedWay): number {
-  return compareText(left.tag, right.tag) || compareText(left.parent ?? "", right.parent ?? "");
-}
+const compareWays = (left: TaggedWay, right: TaggedWay): number =>
+  compareText(left.tag, right.tag) || compareText(left.parent ?? "", right.parent ?? "");
 
-function append<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
+const append = <Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void => {
   const values = map.get(key);
   if (values === undefined) map.set(key, [value]);
   else values.push(value);
-}
+};

@@ -42,62 +42,62 @@ const HASH_BYTES = 1024 * 1024;
  * exception is Unreadable. Synchronous, because a scan is a million small system calls and a promise for each costs more than the call.
  */
 export class StoreReader {
-  private readonly disk: Disk;
-  private readonly buffer = Buffer.allocUnsafe(HASH_BYTES);
-  private readonly sizes = new Map<Digest, number | null>();
+  readonly #disk: Disk;
+  readonly #buffer = Buffer.allocUnsafe(HASH_BYTES);
+  readonly #sizes = new Map<Digest, number | null>();
 
   constructor(readonly layout: StorageLayout) {
-    this.disk = new Disk(layout);
+    this.#disk = new Disk(layout);
   }
 
   /** Folders that could not be listed, so that what is below them is unknown: a look with any is not complete. */
   get unreadable(): string[] {
-    return this.disk.unreadable;
+    return this.#disk.unreadable;
   }
 
   /** Every repository on the disk, also those the catalog hides, in ascending order. */
   *repositories(): Generator<RepositoryLayout> {
-    yield* this.repositoriesBelow("");
+    yield* this.#repositoriesBelow("");
   }
 
-  private *repositoriesBelow(parent: string): Generator<RepositoryLayout> {
+  *#repositoriesBelow(parent: string): Generator<RepositoryLayout> {
     const folder = parent === "" ? this.layout.repositories : this.layout.repository(parent).folder;
-    const { folders } = this.disk.list(folder);
+    const { folders } = this.#disk.list(folder);
     if (parent !== "" && folders.some((name) => OF_A_REPOSITORY.includes(name))) {
       yield this.layout.repository(parent);
     }
     for (const name of folders.filter((each) => !each.startsWith("_")).sort()) {
       const repository = parent === "" ? name : `${parent}/${name}`;
-      if (isRepository(repository)) yield* this.repositoriesBelow(repository);
+      if (isRepository(repository)) yield* this.#repositoriesBelow(repository);
     }
   }
 
   /** Every digest that has a folder in a folder of links; anything else in there is not the registry's. */
   *digests(folder: string): Generator<Digest> {
-    for (const algorithm of this.folders(folder)) yield* this.digestsIn(algorithm, `${folder}/${algorithm}`);
+    for (const algorithm of this.#folders(folder)) yield* this.#digestsIn(algorithm, `${folder}/${algorithm}`);
   }
 
   /** Every tag; a file among them is listed by the registry too, as a tag that leads nowhere. */
   tags(repository: RepositoryLayout): string[] {
-    const { folders, others } = this.disk.list(repository.tags);
+    const { folders, others } = this.#disk.list(repository.tags);
     return [...folders, ...others.keys()].filter((name) => TAG.test(name) && others.get(name) !== "link");
   }
 
   /** What lies among the tags and cannot be one; the registry lists it all the same. */
   foreignTags(repository: RepositoryLayout): string[] {
-    const { folders, others } = this.disk.list(repository.tags);
+    const { folders, others } = this.#disk.list(repository.tags);
     return [...folders, ...others.keys()].filter((name) => !TAG.test(name));
   }
 
   uploads(repository: RepositoryLayout): string[] {
-    return this.folders(repository.uploads);
+    return this.#folders(repository.uploads);
   }
 
   /** The folders that hold blobs, `blobs/<algorithm>/<first two>`. */
   *blobFolders(): Generator<string> {
-    for (const algorithm of this.folders(this.layout.blobs)) {
+    for (const algorithm of this.#folders(this.layout.blobs)) {
       if (!ALGORITHMS.includes(algorithm)) continue;
-      for (const start of this.folders(`${this.layout.blobs}/${algorithm}`)) {
+      for (const start of this.#folders(`${this.layout.blobs}/${algorithm}`)) {
         yield `${this.layout.blobs}/${algorithm}/${start}`;
       }
     }
@@ -105,11 +105,11 @@ export class StoreReader {
 
   /** As Disk.knowBlobs. */
   knowBlobs(strangers: readonly string[]): void {
-    this.disk.knowBlobs(strangers);
+    this.#disk.knowBlobs(strangers);
   }
 
-  private *digestsIn(algorithm: string, folder: string): Generator<Digest> {
-    for (const encoded of this.folders(folder)) {
+  *#digestsIn(algorithm: string, folder: string): Generator<Digest> {
+    for (const encoded of this.#folders(folder)) {
       if (isDigestOf(algorithm, encoded)) yield `${algorithm}:${encoded}`;
     }
   }
@@ -118,9 +118,9 @@ export class StoreReader {
   link(path: string, expected?: Digest): Link {
     let text: string;
     try {
-      const read = this.disk.readBeginning(path, this.buffer, LINK_BYTES);
+      const read = this.#disk.readBeginning(path, this.#buffer, LINK_BYTES);
       if (read === null) return "absent";
-      text = read === "special" ? "" : this.buffer.toString("latin1", 0, read);
+      text = read === "special" ? "" : this.#buffer.toString("latin1", 0, read);
     } catch (error) {
       if (error instanceof Unreadable) throw error;
       return "broken";
@@ -145,10 +145,10 @@ export class StoreReader {
 
   /** Bytes of a blob's data, or null without it. Each blob is looked at once in a look. */
   blobSize(digest: Digest): number | null {
-    const known = this.sizes.get(digest);
+    const known = this.#sizes.get(digest);
     if (known !== undefined) return known;
-    const size = this.disk.sizeAmongMany(this.layout.blobData(digest));
-    this.sizes.set(digest, size);
+    const size = this.#disk.sizeAmongMany(this.layout.blobData(digest));
+    this.#sizes.set(digest, size);
     return size;
   }
 
@@ -162,9 +162,9 @@ export class StoreReader {
     let size = 0;
     let bytes: Uint8Array | null | "special";
     try {
-      bytes = this.disk.open(this.layout.blobData(target), (file, stats) => {
+      bytes = this.#disk.open(this.layout.blobData(target), (file, stats) => {
         size = stats.size;
-        return size > MANIFEST_BYTES ? null : readInto(file, this.room(size));
+        return size > MANIFEST_BYTES ? null : readInto(file, this.#room(size));
       });
     } catch (error) {
       if (error instanceof Unreadable) throw error;
@@ -186,10 +186,10 @@ export class StoreReader {
   isIntact(digest: Digest): boolean {
     const hash = hasherFor(digest);
     try {
-      const read = this.disk.open(this.layout.blobData(digest), (file) => {
+      const read = this.#disk.open(this.layout.blobData(digest), (file) => {
         if (hash === null) return true;
-        for (let bytes = readSync(file, this.buffer); bytes > 0; bytes = readSync(file, this.buffer)) {
-          hash.update(this.buffer.subarray(0, bytes));
+        for (let bytes = readSync(file, this.#buffer); bytes > 0; bytes = readSync(file, this.#buffer)) {
+          hash.update(this.#buffer.subarray(0, bytes));
         }
         return hash.digest() === digest;
       });
@@ -202,18 +202,18 @@ export class StoreReader {
 
   /** The bytes of a blob, piece by piece, each valid until the next is asked for; nothing of one that is not there. */
   pieces(digest: Digest, length: number = HASH_BYTES): Generator<Uint8Array> {
-    return this.disk.pieces(this.layout.blobData(digest), length);
+    return this.#disk.pieces(this.layout.blobData(digest), length);
   }
 
   /** Bytes of a blob's data at this moment, or null without it. */
   sizeNow(digest: Digest): number | null {
-    return this.disk.size(this.layout.blobData(digest));
+    return this.#disk.size(this.layout.blobData(digest));
   }
 
   /** The beginning of a file that is neither a link nor a blob, as text; empty without it, or where it is not a file. */
   text(path: string, most = 1024): string {
     try {
-      const bytes = this.disk.open(path, (file) => readInto(file, Buffer.alloc(most)));
+      const bytes = this.#disk.open(path, (file) => readInto(file, Buffer.alloc(most)));
       return bytes === null || bytes === "special" ? "" : Buffer.from(bytes).toString("utf8");
     } catch {
       return "";
@@ -222,7 +222,7 @@ export class StoreReader {
 
   /** When a file was last written, or a folder got or lost an entry, in milliseconds since the epoch; null without it. */
   changedAt(path: string): number | null {
-    return this.disk.stat(path)?.mtimeMs ?? null;
+    return this.#disk.stat(path)?.mtimeMs ?? null;
   }
 
   /** Whether something bears that path. One that is not UTF-8 cannot be asked for, and is looked for among its neighbours. */
@@ -231,50 +231,50 @@ export class StoreReader {
     const slash = path.lastIndexOf("/");
     const name = path.slice(slash + 1);
     if (!/\p{Cs}/u.test(name)) return false;
-    const { folders, others } = this.disk.list(path.slice(0, slash));
+    const { folders, others } = this.#disk.list(path.slice(0, slash));
     return folders.includes(name) || others.has(name);
   }
 
   /** When it was made, in milliseconds since the epoch; 0 where the file system does not tell, or nothing is there. */
   bornAt(path: string): number {
-    return this.disk.stat(path)?.birthtimeMs ?? 0;
+    return this.#disk.stat(path)?.birthtimeMs ?? 0;
   }
 
   isFolder(path: string): boolean {
-    return this.disk.isFolder(path);
+    return this.#disk.isFolder(path);
   }
 
   /** What a folder holds. */
   list(folder: string): Listing {
-    return this.disk.list(folder);
+    return this.#disk.list(folder);
   }
 
   isLink(path: string): boolean {
-    return this.disk.stat(path)?.isSymbolicLink() ?? false;
+    return this.#disk.stat(path)?.isSymbolicLink() ?? false;
   }
 
   /** Where a path leads in the end; null where it leads nowhere. */
   targetOf(path: string): string | null {
-    return this.disk.targetOf(path);
+    return this.#disk.targetOf(path);
   }
 
   /** Tells two folders apart, whatever their names; null without one. */
   identityOf(folder: string): string | null {
-    const found = this.disk.stat(folder);
+    const found = this.#disk.stat(folder);
     return found?.isDirectory() ? `${found.dev}:${found.ino}` : null;
   }
 
   /** What strange things were met at or below a path since they were last asked for. */
   takeStrange(path: string): Strange[] {
-    return this.disk.takeStrange(path);
+    return this.#disk.takeStrange(path);
   }
 
-  private room(size: number): Uint8Array {
-    return size <= HASH_BYTES ? this.buffer.subarray(0, size) : Buffer.allocUnsafe(size);
+  #room(size: number): Uint8Array {
+    return size <= HASH_BYTES ? this.#buffer.subarray(0, size) : Buffer.allocUnsafe(size);
   }
 
-  private folders(folder: string): string[] {
-    return this.disk.list(folder).folders;
+  #folders(folder: string): string[] {
+    return this.#disk.list(folder).folders;
   }
 }
 
@@ -287,11 +287,11 @@ const LINKED = /^sha(?:256|384|512):/;
 const SERVED_TYPES: unknown[] = [undefined, "", OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
 
 /** Whether the registry serves the bytes as a manifest, whatever they name: manifestStore.Get of distribution. */
-function isServedManifest(bytes: Uint8Array): boolean {
+const isServedManifest = (bytes: Uint8Array): boolean => {
   try {
     const { schemaVersion, mediaType } = JSON.parse(new TextDecoder().decode(bytes));
     return schemaVersion === 1 || (schemaVersion === 2 && SERVED_TYPES.includes(mediaType));
   } catch {
     return false;
   }
-}
+};

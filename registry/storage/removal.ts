@@ -19,7 +19,7 @@ export interface Removal {
  *
  * @param graphs in the order of the plans
  */
-export function removalsOf(layout: StorageLayout, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Removal[] {
+export const removalsOf = (layout: StorageLayout, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Removal[] => {
   const each = (removals: (plan: RepositoryPlan, at: RepositoryLayout, graph: RepositoryGraph) => Removal[]) =>
     plans.flatMap((plan, at) => removals(plan, layout.repository(plan.name), graphs[at] as RepositoryGraph));
   return [
@@ -44,14 +44,12 @@ export function removalsOf(layout: StorageLayout, graphs: RepositoryGraph[], pla
       removedLayerLinks.map((digest) => unstamped(repository.layer(digest))),
     ),
   ];
-}
+};
 
-function unstamped(path: string): Removal {
-  return { path, link: "link", writtenAt: null };
-}
+const unstamped = (path: string): Removal => ({ path, link: "link", writtenAt: null });
 
 /** Removals by the folder they are in, in their order. */
-function* byParent(removals: readonly Removal[]): Generator<[parent: string, removals: Removal[]]> {
+const byParent = function* (removals: readonly Removal[]): Generator<[parent: string, removals: Removal[]]> {
   let group: Removal[] = [];
   let parent = "";
   for (const removal of removals) {
@@ -64,11 +62,9 @@ function* byParent(removals: readonly Removal[]): Generator<[parent: string, rem
     group.push(removal);
   }
   if (group.length > 0) yield [parent, group];
-}
+};
 
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
-}
+const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
 
 /**
  * Makes sure, before anything is changed, that each removal can be one rename: from a folder of the store, reached through
@@ -76,7 +72,7 @@ function parentOf(path: string): string {
  *
  * @throws StorageRefusal
  */
-export function refuseOtherMounts(layout: StorageLayout, removals: readonly Removal[]): void {
+export const refuseOtherMounts = (layout: StorageLayout, removals: readonly Removal[]): void => {
   const here = within(Folder.make(layout, layout.warden), (folder) => folder.mount());
   for (const parent of new Set(removals.map(({ path }) => parentOf(path)))) {
     const folder = Folder.open(layout, parent);
@@ -90,14 +86,14 @@ export function refuseOtherMounts(layout: StorageLayout, removals: readonly Remo
       );
     });
   }
-}
+};
 
 /**
  * Takes some folders of links out of a store, each after a last look: what was written since the plan stays.
  *
  * @throws StorageRefusal when somebody else is at work in the store
  */
-export function remove(layout: StorageLayout, removals: readonly Removal[], journal: Journal): void {
+export const remove = (layout: StorageLayout, removals: readonly Removal[], journal: Journal): void => {
   for (const [path, group] of byParent(removals)) {
     const parent = Folder.open(layout, path);
     if (parent === null) continue;
@@ -108,9 +104,9 @@ export function remove(layout: StorageLayout, removals: readonly Removal[], jour
       }
     });
   }
-}
+};
 
-function refuseChanged(parent: Folder, { path, link, writtenAt }: Removal): void {
+const refuseChanged = (parent: Folder, { path, link, writtenAt }: Removal): void => {
   if (writtenAt === null) return;
   let folder = parent.folder(path.slice(parent.path.length + 1));
   for (const name of link.split("/").slice(0, -1)) {
@@ -122,18 +118,18 @@ function refuseChanged(parent: Folder, { path, link, writtenAt }: Removal): void
   if (folder === null) return;
   const found = within(folder, () => folder?.stat("link") ?? null);
   if (found !== null && found.mtimeMs !== writtenAt) throw changed(path);
-}
+};
 
 /** The blobs that only what goes leads to. @param graphs in the order of the plans */
-export function garbageOf(
+export const garbageOf = (
   graphs: RepositoryGraph[],
   plans: RepositoryPlan[],
   hasData: (digest: Digest) => boolean,
-): Digest[] {
+): Digest[] => {
   const needed = new Set(plans.flatMap(({ keptBlobs }) => keptBlobs));
   const gone = plans.flatMap(({ removedManifests, removedLayerLinks }, at) => [
     ...removedManifests,
     ...removedLayerLinks.map((digest) => graphs[at]?.layerLinks.get(digest) ?? digest),
   ]);
   return [...new Set(gone)].filter((digest) => !needed.has(digest) && hasData(digest));
-}
+};

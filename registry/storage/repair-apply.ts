@@ -21,11 +21,11 @@ export interface RepairProblem {
  *
  * @throws StorageRefusal when the registry takes no pushes at all
  */
-export async function applyRepair(
+export const applyRepair = async (
   steps: RepairStep[],
   writer: RegistryWriter,
   sources: RepairSources,
-): Promise<RepairProblem[]> {
+): Promise<RepairProblem[]> => {
   const problems: RepairProblem[] = [];
   for (const step of steps) {
     try {
@@ -35,10 +35,10 @@ export async function applyRepair(
     }
   }
   return problems;
-}
+};
 
 /** What one object met with, at the registry or on a disk. @throws what concerns all: no pushes are taken, a fault of ours */
-export function explain(error: unknown, { host }: URL): string {
+export const explain = (error: unknown, { host }: URL): string => {
   if (error instanceof WriteRefused && error.status === 405) {
     const hint =
       "restart it with storage.maintenance.readonly and proxy off, and storage.delete.enabled on, then run this again";
@@ -55,18 +55,18 @@ export function explain(error: unknown, { host }: URL): string {
   const { code, syscall, path } = error as NodeJS.ErrnoException;
   if (code !== undefined && syscall !== undefined && path !== undefined) return `${syscall} ${path} failed (${code})`;
   throw error;
-}
+};
 
 /** The bytes are no longer what the plan saw. */
 class NotIntact extends Error {
   override readonly name = "NotIntact";
 }
 
-async function pushManifest(
+const pushManifest = async (
   { repository, digest, tag, bytes, mediaType }: RepairStep & { kind: "manifest" },
   writer: RegistryWriter,
   { storage }: RepairSources,
-): Promise<void> {
+): Promise<void> => {
   await inTemporaryFile(async (path) => {
     writeFileSync(path, bytes);
     replaceBroken(storage, digest, path);
@@ -77,13 +77,13 @@ async function pushManifest(
   if (matches(bytes, digest) && !(await writer.serves(repository, digest))) {
     await writer.pushBlob(repository, digest, [bytes]);
   }
-}
+};
 
-async function pushBlob(
+const pushBlob = async (
   step: RepairStep & { kind: "blob" },
   writer: RegistryWriter,
   { storage, from }: RepairSources,
-): Promise<void> {
+): Promise<void> => {
   const { repository, digest } = step;
   if (step.source === "storage" && storage !== null) {
     await writer.pushBlob(repository, digest, storage.pieces(digest, UPLOAD_PIECE));
@@ -94,7 +94,7 @@ async function pushBlob(
       await writer.pushBlob(repository, digest, piecesOf(path));
     });
   }
-}
+};
 
 /**
  * Replaces broken data, in one rename. A registry keeps what it has under a digest, whatever that is, so a push alone
@@ -102,7 +102,7 @@ async function pushBlob(
  *
  * @param path of a file that hashes to the digest
  */
-function replaceBroken(storage: RepairSources["storage"], digest: Digest, path: string): void {
+const replaceBroken = (storage: RepairSources["storage"], digest: Digest, path: string): void => {
   if (storage === null) return;
   const folder = Folder.open(storage.layout, storage.layout.blob(digest));
   if (folder === null) return;
@@ -118,17 +118,17 @@ function replaceBroken(storage: RepairSources["storage"], digest: Digest, path: 
       folder.removeFile(BESIDE);
     }
   });
-}
+};
 
 /** Where the new data of a blob is written before it replaces the old. */
 const BESIDE = "data.warden";
 
 /** Pulls a blob into a file, so that every byte is hashed before the first is pushed. @throws NotIntact */
-async function pullBlob(
+const pullBlob = async (
   { repository, digest, size }: RepairStep & { kind: "blob" },
   from: NonNullable<RepairSources["from"]>,
   path: string,
-): Promise<void> {
+): Promise<void> => {
   let hash = hasherFor(digest);
   const { status } = await from.blobWhole(repository, digest, size ?? Number.POSITIVE_INFINITY, () => {
     // Afresh for each attempt.
@@ -142,18 +142,18 @@ async function pullBlob(
   });
   if (status !== 200) throw new NotIntact(`${from.url.host} answered ${status} for the blob ${digest}`);
   if (hash?.digest() !== digest) throw new NotIntact(`${from.url.host} sent other bytes than those of ${digest}`);
-}
+};
 
-async function inTemporaryFile(use: (path: string) => Promise<void>): Promise<void> {
+const inTemporaryFile = async (use: (path: string) => Promise<void>): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), "warden-repair-"));
   try {
     await use(join(folder, "content"));
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
+};
 
-function* piecesOf(path: string): Generator<Uint8Array> {
+const piecesOf = function* (path: string): Generator<Uint8Array> {
   const file = openSync(path, "r");
   try {
     const buffer = Buffer.allocUnsafe(UPLOAD_PIECE);
@@ -161,4 +161,4 @@ function* piecesOf(path: string): Generator<Uint8Array> {
   } finally {
     closeSync(file);
   }
-}
+};

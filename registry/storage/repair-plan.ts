@@ -55,148 +55,150 @@ export interface RepairPlan {
  *
  * @throws RegistryError when a registry as a whole is gone
  */
-export async function planRepair(
+export const planRepair = async (
   failures: Failure[],
   target: RegistryClient,
   sources: RepairSources,
   blobs: RepairCheck = "last-byte",
-): Promise<RepairPlan> {
+): Promise<RepairPlan> => {
   const planner = new RepairPlanner(failures, target, sources, blobs);
   const remaining: Failure[] = [];
   for (const failure of failures) {
     if (isUncertain(failure) || !(await planner.heal(failure))) remaining.push(failure);
   }
   return { steps: planner.steps, remaining };
-}
+};
 
 class RepairPlanner {
+  readonly #target: RegistryClient;
+  readonly #sources: RepairSources;
   readonly steps: RepairStep[] = [];
   /** Whether an object is, or after the steps so far will be, served. */
-  private readonly served = new Map<string, boolean>();
+  readonly #served = new Map<string, boolean>();
   /** What failed: a registry that remembers it may serve it all the same. */
-  private readonly failed: ReadonlySet<string>;
-  private readonly kept: BlobChecker;
-  private readonly offered: BlobChecker | null;
+  readonly #failed: ReadonlySet<string>;
+  readonly #kept: BlobChecker;
+  readonly #offered: BlobChecker | null;
 
-  constructor(
-    failures: readonly Failure[],
-    private readonly target: RegistryClient,
-    private readonly sources: RepairSources,
-    blobs: RepairCheck,
-  ) {
-    this.failed = new Set(
+  constructor(failures: readonly Failure[], target: RegistryClient, sources: RepairSources, blobs: RepairCheck) {
+    this.#target = target;
+    this.#sources = sources;
+
+    this.#failed = new Set(
       failures.flatMap(({ repository, digest }) => (digest === null ? [] : key(repository, digest))),
     );
-    this.kept = new BlobChecker(target, blobs);
-    this.offered = sources.from && new BlobChecker(sources.from, "last-byte");
+    this.#kept = new BlobChecker(target, blobs);
+    this.#offered = sources.from && new BlobChecker(sources.from, "last-byte");
   }
 
   async heal({ repository, object, digest, tags, path, reason }: Failure): Promise<boolean> {
     const [tag] = tags;
-    if (object === "tag" && tag !== undefined) return this.healTag(repository, tag);
+    if (object === "tag" && tag !== undefined) return this.#healTag(repository, tag);
     if (digest === null) return false;
     if (object === "manifest") {
       // Whole, and named with another size: what names it is wrong, and has a digest too.
-      if (reason === "size-mismatch" && (await pull(this.target, repository, digest)) !== null) return false;
-      return this.manifest(repository, digest);
+      if (reason === "size-mismatch" && (await pull(this.#target, repository, digest)) !== null) return false;
+      return this.#manifest(repository, digest);
     }
     // What names a config or a layer knows its size.
     const parent = path.at(-2);
-    if (parent !== undefined) await this.manifest(repository, parent);
+    if (parent !== undefined) await this.#manifest(repository, parent);
     // Not a part of it, as a layer with urls that was pushed nevertheless.
-    return this.served.get(key(repository, digest)) ?? this.blob(repository, { digest, size: null });
+    return this.#served.get(key(repository, digest)) ?? this.#blob(repository, { digest, size: null });
   }
 
   /** Only the storage knows what a tag that is not served pointed at. */
-  private async healTag(name: string, tag: string): Promise<boolean> {
-    const { storage } = this.sources;
+  async #healTag(name: string, tag: string): Promise<boolean> {
+    const { storage } = this.#sources;
     if (storage === null) return false;
     const repository = storage.layout.repository(name);
     const link = storage.link(repository.tagLink(tag));
     const pushed = tagHistory(storage, name, tag).map(({ digest }) => digest);
     // A push writes down the digest before it points the tag there: another one was never pushed.
-    if (isDigest(link) && (pushed.length === 0 || pushed.includes(link))) return this.manifest(name, link);
+    if (isDigest(link) && (pushed.length === 0 || pushed.includes(link))) return this.#manifest(name, link);
     const [last = null] = pushed;
-    if (last === null || !(await this.manifest(name, last))) return false;
-    const found = await this.findManifest(name, last);
+    if (last === null || !(await this.#manifest(name, last))) return false;
+    const found = await this.#findManifest(name, last);
     if (found === null) return false;
     this.steps.push(manifestStep(name, last, found, tag));
     return true;
   }
 
-  private manifest(repository: string, digest: Digest): Promise<boolean> {
-    return this.once(repository, digest, async () => {
-      const isKept = this.isKept((storage) => storage.manifestLink(storage.layout.repository(repository), digest));
-      const served = isKept ? await pull(this.target, repository, digest) : null;
-      if (served !== null) return this.everyReference(repository, served.manifest);
-      const found = await this.findManifest(repository, digest);
-      if (found === null || !(await this.everyReference(repository, found.manifest))) return false;
+  #manifest(repository: string, digest: Digest): Promise<boolean> {
+    return this.#once(repository, digest, async () => {
+      const isKept = this.#isKept((storage) => storage.manifestLink(storage.layout.repository(repository), digest));
+      const served = isKept ? await pull(this.#target, repository, digest) : null;
+      if (served !== null) return this.#everyReference(repository, served.manifest);
+      const found = await this.#findManifest(repository, digest);
+      if (found === null || !(await this.#everyReference(repository, found.manifest))) return false;
       this.steps.push(manifestStep(repository, digest, found, null));
       return true;
     });
   }
 
-  private async everyReference(repository: string, manifest: Manifest): Promise<boolean> {
+  async #everyReference(repository: string, manifest: Manifest): Promise<boolean> {
     let all = true;
     for (const part of partsOf(manifest)) {
       // A layer with urls is fetched from there.
       if (part.urls !== undefined) continue;
-      const served = part.isManifest ? await this.manifest(repository, part.digest) : await this.blob(repository, part);
+      const served = part.isManifest
+        ? await this.#manifest(repository, part.digest)
+        : await this.#blob(repository, part);
       all &&= served;
     }
     return all;
   }
 
-  private blob(repository: string, { digest, size }: BlobDescription): Promise<boolean> {
-    return this.once(repository, digest, async () => {
-      const { storage } = this.sources;
+  #blob(repository: string, { digest, size }: BlobDescription): Promise<boolean> {
+    return this.#once(repository, digest, async () => {
+      const { storage } = this.#sources;
       const blob = { digest, size };
-      const isKept = this.isKept((of) =>
+      const isKept = this.#isKept((of) =>
         of.linkTo(of.layout.repository(repository).layerLink(blob.digest), blob.digest),
       );
-      const isBroken = storage !== null && this.failed.has(key(repository, digest)) && !storage.isIntact(digest);
-      if (isKept && !isBroken && (await this.kept.check(repository, blob)) === null) return true;
+      const isBroken = storage !== null && this.#failed.has(key(repository, digest)) && !storage.isIntact(digest);
+      if (isKept && !isBroken && (await this.#kept.check(repository, blob)) === null) return true;
       if (storage?.isIntact(digest)) {
         // Whole, and named with another size.
         if (size !== null && storage.blobSize(digest) !== size) return false;
         this.steps.push({ kind: "blob", repository, ...blob, source: "storage" });
         return true;
       }
-      if (this.offered === null || (await this.offered.check(repository, blob)) !== null) return false;
+      if (this.#offered === null || (await this.#offered.check(repository, blob)) !== null) return false;
       this.steps.push({ kind: "blob", repository, ...blob, source: "from" });
       return true;
     });
   }
 
   /** Whether the disk has it too, where that is known: a registry serves what it remembers although the link is lost. */
-  private isKept(linkIn: (storage: StoreReader) => Link): boolean {
-    const { storage } = this.sources;
+  #isKept(linkIn: (storage: StoreReader) => Link): boolean {
+    const { storage } = this.#sources;
     if (storage === null) return true;
     const link = linkIn(storage);
     return isDigest(link) && storage.sizeNow(link) !== null;
   }
 
-  private async findManifest(repository: string, digest: Digest): Promise<FoundManifest | null> {
-    const bytes = this.stored(digest);
+  async #findManifest(repository: string, digest: Digest): Promise<FoundManifest | null> {
+    const bytes = this.#stored(digest);
     if (bytes !== null) return { source: "storage", bytes, manifest: parseManifest(bytes) };
-    const { from } = this.sources;
+    const { from } = this.#sources;
     const pulled = from === null ? null : await pull(from, repository, digest);
     return pulled === null ? null : { source: "from", ...pulled };
   }
 
   /** The bytes under a digest in the storage where they are that manifest. */
-  private stored(digest: Digest): Uint8Array | null {
-    const { storage } = this.sources;
+  #stored(digest: Digest): Uint8Array | null {
+    const { storage } = this.#sources;
     return storage?.manifest(digest).state === "whole"
       ? Buffer.concat([...storage.pieces(digest, MANIFEST_BYTES)])
       : null;
   }
 
-  private async once(repository: string, digest: Digest, learn: () => Promise<boolean>): Promise<boolean> {
-    const known = this.served.get(key(repository, digest));
+  async #once(repository: string, digest: Digest, learn: () => Promise<boolean>): Promise<boolean> {
+    const known = this.#served.get(key(repository, digest));
     if (known !== undefined) return known;
     const learned = await learn();
-    this.served.set(key(repository, digest), learned);
+    this.#served.set(key(repository, digest), learned);
     return learned;
   }
 }
@@ -207,12 +209,10 @@ interface FoundManifest {
   manifest: Manifest;
 }
 
-function key(repository: string, digest: Digest): string {
-  return `${repository}@${digest}`;
-}
+const key = (repository: string, digest: Digest): string => `${repository}@${digest}`;
 
 /** A manifest that hashes to its digest; null where the registry has none. */
-async function pull(client: RegistryClient, repository: string, digest: Digest) {
+const pull = async (client: RegistryClient, repository: string, digest: Digest) => {
   try {
     const answer = await client.manifest(repository, digest);
     const check = checkManifest(answer, { digest, size: null });
@@ -221,23 +221,20 @@ async function pull(client: RegistryClient, repository: string, digest: Digest) 
     if (error instanceof ExchangeError) return null;
     throw error;
   }
-}
+};
 
 /** Points a tag at a manifest that the storage has. */
-export function tagStep(storage: StoreReader, repository: string, digest: Digest, tag: string): ManifestStep {
+export const tagStep = (storage: StoreReader, repository: string, digest: Digest, tag: string): ManifestStep => {
   const bytes = Buffer.concat([...storage.pieces(digest, MANIFEST_BYTES)]);
   return manifestStep(repository, digest, { source: "storage", bytes, manifest: parseManifest(bytes) }, tag);
-}
+};
 
-function manifestStep(
+const manifestStep = (
   repository: string,
   digest: Digest,
   { source, bytes, manifest }: FoundManifest,
   tag: string | null,
-): ManifestStep {
-  return { kind: "manifest", repository, digest, source, bytes, mediaType: mediaTypeOf(manifest), tag };
-}
+): ManifestStep => ({ kind: "manifest", repository, digest, source, bytes, mediaType: mediaTypeOf(manifest), tag });
 
-function mediaTypeOf({ kind, mediaType }: Manifest): string {
-  return mediaType ?? { index: OCI_INDEX, image: OCI_MANIFEST, schema1: DOCKER_SCHEMA1_SIGNED }[kind];
-}
+const mediaTypeOf = ({ kind, mediaType }: Manifest): string =>
+  mediaType ?? { index: OCI_INDEX, image: OCI_MANIFEST, schema1: DOCKER_SCHEMA1_SIGNED }[kind];

@@ -5,7 +5,7 @@ import { undoCommand } from "./journal";
 import type { RepairReport } from "./repair";
 
 /** The report for people: what is done, what stays broken, what to do next. Lines without a line end. */
-export function repairTable(report: RepairReport): string[] {
+export const repairTable = (report: RepairReport): string[] => {
   const { registry, actions, remaining, applied, problems, journal } = report;
   const lines = [
     `registry  ${registry}`,
@@ -52,9 +52,9 @@ export function repairTable(report: RepairReport): string[] {
   return next.length === 0
     ? lines
     : [...lines, "", ...next.map((step, at) => `${at === 0 ? "next" : "    "}      ${step}`)];
-}
+};
 
-function nextSteps({ actions, remaining, applied }: RepairReport): string[] {
+const nextSteps = ({ actions, remaining, applied }: RepairReport): string[] => {
   const steps: string[] = [];
   if (!applied && actions.length > 0) steps.push("the same with --apply");
   if (applied && actions.length > 0) {
@@ -71,4 +71,4 @@ function nextSteps({ actions, remaining, applied }: RepairReport): string[] {
     );
   }
   return steps;
-}
+};

@@ -60,7 +60,7 @@ export interface RepairOptions {
  * @throws RegistryError when a registry as a whole cannot be asked
  * @throws StorageRefusal when an image to discard is whole or needed, or the registry takes no pushes
  */
-export async function repair(client: RegistryClient, options: RepairOptions): Promise<RepairReport> {
+export const repair = async (client: RegistryClient, options: RepairOptions): Promise<RepairReport> => {
   const { sources, writer, repositories = [], blobs = "last-byte" } = options;
   const broken = await brokenIn(client, sources, blobs, repositories);
   const plan = await planRepair(broken.failures, client, sources, blobs);
@@ -83,17 +83,17 @@ export async function repair(client: RegistryClient, options: RepairOptions): Pr
     rememberSought(sources.storage.layout, sources.from.url.origin, remaining, Date.now());
   }
   return { registry, actions, remaining, applied: true, problems, ...(journal !== null && { journal }) };
-}
+};
 
 /** @returns the journal's folder; null where the registry itself removes, or nothing is discarded */
-async function applyDiscards(
+const applyDiscards = async (
   discards: readonly Discard[],
   findings: readonly Finding[],
   client: RegistryClient,
   writer: RegistryWriter,
   storage: StoreReader | null,
   problems: RepairProblem[],
-): Promise<string | null> {
+): Promise<string | null> => {
   if (discards.length === 0) return null;
   const each = async (discard: (one: Discard) => void | Promise<void>): Promise<void> => {
     for (const one of discards) {
@@ -129,15 +129,15 @@ async function applyDiscards(
   } finally {
     await lock.release();
   }
-}
+};
 
 /** @param only the repositories that count; all where there is none */
-async function brokenIn(
+const brokenIn = async (
   client: RegistryClient,
   { storage }: RepairSources,
   blobs: RepairCheck,
   only: readonly string[],
-): Promise<Broken> {
+): Promise<Broken> => {
   const all = only.length === 0;
   // The catalog hides what has lost its folders.
   const stored = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
@@ -149,13 +149,13 @@ async function brokenIn(
   const findings = scanned.findings.filter(({ repository }) => all || only.includes(repository ?? ""));
   const failures = [...found.failures, ...lostFolders(found.warnings, findings)];
   return { failures: [...failures, ...hiddenLosses(storage, findings, failures)], findings };
-}
+};
 
 /** What a walk over a private registry found. @throws RegistryError when it cannot be asked to the end */
-export async function walked(
+export const walked = async (
   client: RegistryClient,
   scope: Pick<WalkOptions, "blobs" | "catalog" | "repositories" | "selection">,
-): Promise<Pick<Report, "failures" | "warnings">> {
+): Promise<Pick<Report, "failures" | "warnings">> => {
   const report = await walk(client, {
     role: "private",
     credentialsGiven: false,
@@ -163,15 +163,15 @@ export async function walked(
   });
   if (report.stopped !== null) throw new RegistryError("unreachable", report.stopped.message, report.stopped.hint);
   return report;
-}
+};
 
 /** @param broken what this repair does not heal. @param failures all, for what is no image of its own */
-async function planDiscards(
+const planDiscards = async (
   client: RegistryClient,
   broken: Broken,
   failures: readonly Failure[],
   { sources: { storage }, discard, blobs = "last-byte" }: RepairOptions,
-): Promise<Discard[]> {
+): Promise<Discard[]> => {
   const targets = discard.map((target) => ({ ...target, digest: wholeDigest(target, broken, storage) }));
   const discards = new Map<string, Discard>();
   for (const target of targets) {
@@ -198,32 +198,40 @@ async function planDiscards(
     discards.set(JSON.stringify([repository, planned.digest ?? planned.tags]), planned);
   }
   return [...discards.values()];
-}
+};
 
-function actionOf(step: RepairStep, { storage, from }: RepairSources): RepairAction {
+const actionOf = (step: RepairStep, { storage, from }: RepairSources): RepairAction => {
   const { repository, digest } = step;
   const tags = step.kind === "manifest" && step.tag !== null ? [step.tag] : [];
   return step.source === "storage"
     ? { action: "relink", repository, digest, source: storage?.layout.root ?? null, tags }
     : { action: "copy", repository, digest, source: from?.url.origin ?? null, tags };
-}
+};
 
-function discarding({ repository, digest, tags }: Discard): RepairAction {
-  return { action: "discard", repository, digest, source: null, tags };
-}
+const discarding = ({ repository, digest, tags }: Discard): RepairAction => ({
+  action: "discard",
+  repository,
+  digest,
+  source: null,
+  tags,
+});
 
 /** Whether a repair of the failures that do not remain heals what a finding is about. */
-function isHealed({ repository, digest, tags }: Finding, failures: readonly Failure[], remaining: readonly Failure[]) {
+const isHealed = (
+  { repository, digest, tags }: Finding,
+  failures: readonly Failure[],
+  remaining: readonly Failure[],
+) => {
   const isAbout = (failure: Failure): boolean =>
     failure.repository === repository &&
     (failure.digest === null ? failure.tags.some((tag) => tags.includes(tag)) : failure.digest === digest);
   return failures.some(isAbout) && !remaining.some(isAbout);
-}
+};
 
 /** Whether the failure goes with the images: nothing else leads to it. */
-function isCovered({ repository, object, tags, path }: Failure, discards: readonly Discard[]): boolean {
+const isCovered = ({ repository, object, tags, path }: Failure, discards: readonly Discard[]): boolean => {
   const own = discards.filter((discard) => discard.repository === repository);
   if (object === "repository") return own.some((discard) => discard.digest === null && discard.tags.length === 0);
   if (tags.length === 0) return own.some(({ digest }) => digest !== null && path.includes(digest));
   return tags.every((tag) => own.some((discard) => discard.tags.includes(tag)));
-}
+};

@@ -54,13 +54,13 @@ export interface TagDecision {
  * @param now milliseconds since the epoch
  * @param inUse what stays because it runs
  */
-export function planRetention(
+export const planRetention = (
   graphs: RepositoryGraph[],
   policy: RetentionPolicy,
   now: number,
   leftAlone: LeftAlone = NOTHING_LEFT_ALONE,
   inUse: InUse = NOTHING_IN_USE,
-): RepositoryPlan[] {
+): RepositoryPlan[] => {
   const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now, leftAlone, inUse));
   const present = new Set(graphs.flatMap(subjectsIn));
   // A kept signature may have signatures of its own, also in another repository: until nothing more is kept.
@@ -72,99 +72,96 @@ export function planRetention(
     kept = keepers.reduce((sum, { manifests, tags }) => sum + manifests.size + tags.size, 0);
   }
   return keepers.map((keeper) => keeper.plan());
-}
+};
 
 class RepositoryKeeper {
+  readonly #graph: RepositoryGraph;
   readonly manifests = new Set<Digest>();
   /** Kept tags, with the reason. */
   readonly tags = new Map<string, string>();
-  private readonly rule: RetentionRule | undefined;
+  readonly #rule: RetentionRule | undefined;
   /** Tags that refer to a digest, with the key of that. */
-  private readonly fallbackTags = new Map<string, string>();
-  private readonly present: ReadonlySet<string>;
-  private readonly referrers = new Map<Digest, Digest[]>();
+  readonly #fallbackTags = new Map<string, string>();
+  readonly #present: ReadonlySet<string>;
+  readonly #referrers = new Map<Digest, Digest[]>();
   /** Whether nothing goes. */
-  private readonly everything: boolean;
-  private readonly youngLayerLinks = new Set<Digest>();
-  private readonly ages: ReadonlyMap<string, TagAge>;
+  readonly #everything: boolean;
+  readonly #youngLayerLinks = new Set<Digest>();
+  readonly #ages: ReadonlyMap<string, TagAge>;
 
-  constructor(
-    private readonly graph: RepositoryGraph,
-    policy: RetentionPolicy,
-    now: number,
-    leftAlone: LeftAlone,
-    inUse: InUse,
-  ) {
+  constructor(graph: RepositoryGraph, policy: RetentionPolicy, now: number, leftAlone: LeftAlone, inUse: InUse) {
+    this.#graph = graph;
+
     const holdsReports = graph.name === IN_USE_REPOSITORY;
-    this.present = new Set(subjectsIn(graph));
-    this.rule = holdsReports
+    this.#present = new Set(subjectsIn(graph));
+    this.#rule = holdsReports
       ? undefined
       : policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
     for (const [digest, { subject }] of graph.manifests) {
       if (subject === null) continue;
-      const known = this.referrers.get(subject);
-      if (known === undefined) this.referrers.set(subject, [digest]);
+      const known = this.#referrers.get(subject);
+      if (known === undefined) this.#referrers.set(subject, [digest]);
       else known.push(digest);
     }
-    this.ages = this.rule === undefined ? new Map() : agesOf(graph, this.rule.order, now);
-    const reason = leftAlone.repositories.get(graph.name) ?? (holdsReports ? null : reasonForAll(graph, this.rule));
-    this.everything = reason !== null;
-    if (reason !== null) this.keepEverything(reason);
-    else if (this.rule !== undefined) this.keepByRule(this.rule, policy.protect ?? [], now);
-    else for (const tag of graph.tags.keys()) this.keepTag(tag, "it says what runs");
-    this.keepUsed(inUse);
-    this.keepHolders(leftAlone.blobs);
-    for (const digest of leftAlone.manifests?.get(graph.name) ?? []) this.keep(digest);
+    this.#ages = this.#rule === undefined ? new Map() : agesOf(graph, this.#rule.order, now);
+    const reason = leftAlone.repositories.get(graph.name) ?? (holdsReports ? null : reasonForAll(graph, this.#rule));
+    this.#everything = reason !== null;
+    if (reason !== null) this.#keepEverything(reason);
+    else if (this.#rule !== undefined) this.#keepByRule(this.#rule, policy.protect ?? [], now);
+    else for (const tag of graph.tags.keys()) this.#keepTag(tag, "it says what runs");
+    this.#keepUsed(inUse);
+    this.#keepHolders(leftAlone.blobs);
+    for (const digest of leftAlone.manifests?.get(graph.name) ?? []) this.#keep(digest);
   }
 
-  private keepEverything(reason: string): void {
-    for (const tag of this.graph.tags.keys()) this.keepTag(tag, reason);
-    for (const digest of this.graph.manifests.keys()) this.keep(digest);
+  #keepEverything(reason: string): void {
+    for (const tag of this.#graph.tags.keys()) this.#keepTag(tag, reason);
+    for (const digest of this.#graph.manifests.keys()) this.#keep(digest);
   }
 
-  private keepByRule(rule: RetentionRule, protect: string[], now: number): void {
+  #keepByRule(rule: RetentionRule, protect: string[], now: number): void {
     const ordinary = new Map<string, TagAge>();
-    for (const [tag, age] of this.ages) {
+    for (const [tag, age] of this.#ages) {
       const key = fallbackTagIn(tag);
       if (key === null) ordinary.set(tag, age);
-      else this.fallbackTags.set(tag, key);
+      else this.#fallbackTags.set(tag, key);
     }
     const newest = newestOf(ordinary, rule.keepNewest);
-    for (const [tag, { pushedAt }] of this.graph.tags) {
+    for (const [tag, { pushedAt }] of this.#graph.tags) {
       const doubt = ordinary.get(tag)?.at === null ? (ordinary.get(tag)?.doubt ?? null) : null;
       const reason = reasonToKeep(tag, pushedAt, rule, protect, newest, now) ?? (doubt && reasonOfDoubt(doubt));
-      if (reason !== null) this.keepTag(tag, reason);
+      if (reason !== null) this.#keepTag(tag, reason);
     }
-    for (const [digest, { linkedAt }] of this.graph.manifests) {
-      if (isYoung(linkedAt, rule.untaggedOlderThanHours, now)) this.keep(digest);
+    for (const [digest, { linkedAt }] of this.#graph.manifests) {
+      if (isYoung(linkedAt, rule.untaggedOlderThanHours, now)) this.#keep(digest);
     }
-    if (this.graph.untagged !== true) return;
+    if (this.#graph.untagged !== true) return;
     // A push by digest may be half done.
-    for (const digest of this.graph.layerLinks.keys()) {
-      if (isYoung(this.graph.layerLinkedAt?.(digest) ?? now, rule.untaggedOlderThanHours, now)) {
-        this.youngLayerLinks.add(digest);
+    for (const digest of this.#graph.layerLinks.keys()) {
+      if (isYoung(this.#graph.layerLinkedAt?.(digest) ?? now, rule.untaggedOlderThanHours, now)) {
+        this.#youngLayerLinks.add(digest);
       }
     }
   }
 
   /** Keeps what runs, and what leads to it, with its tags. */
-  private keepUsed(inUse: InUse): void {
-    const used = usedIn(this.graph, inUse);
-    for (const digest of used.keys()) this.keep(digest);
-    for (const [tag, { digest }] of this.graph.tags) {
+  #keepUsed(inUse: InUse): void {
+    const used = usedIn(this.#graph, inUse);
+    for (const digest of used.keys()) this.#keep(digest);
+    for (const [tag, { digest }] of this.#graph.tags) {
       const clusters = used.get(digest);
-      if (clusters !== undefined) this.keepTag(tag, `it runs in ${clusters.join(", ")}`);
+      if (clusters !== undefined) this.#keepTag(tag, `it runs in ${clusters.join(", ")}`);
     }
   }
 
   /** Keeps what names one of the blobs, with its tags. */
-  private keepHolders(blobs: ReadonlySet<Digest>): void {
+  #keepHolders(blobs: ReadonlySet<Digest>): void {
     if (blobs.size === 0) return;
-    for (const [digest, { references }] of this.graph.manifests) {
+    for (const [digest, { references }] of this.#graph.manifests) {
       if (!blobs.has(digest) && !references.some((each) => blobs.has(each))) continue;
-      this.keep(digest);
-      for (const [tag, pushed] of this.graph.tags) {
-        if (pushed.digest === digest) this.keepTag(tag, "a damaged repository shares its blobs");
+      this.#keep(digest);
+      for (const [tag, pushed] of this.#graph.tags) {
+        if (pushed.digest === digest) this.#keepTag(tag, "a damaged repository shares its blobs");
       }
     }
   }
@@ -175,48 +172,48 @@ class RepositoryKeeper {
    */
   keepFallbackTags(keptAnywhere: ReadonlySet<string>, presentAnywhere: ReadonlySet<string>): void {
     const kept = new Set([...this.manifests].map(fallbackTag));
-    for (const [tag, key] of this.fallbackTags) {
-      const isKept = this.present.has(key) ? kept.has(key) : keptAnywhere.has(key);
-      if (isKept) this.keepTag(tag, "its subject stays");
-      else if (!presentAnywhere.has(key)) this.keepTag(tag, "its subject is not in this registry");
+    for (const [tag, key] of this.#fallbackTags) {
+      const isKept = this.#present.has(key) ? kept.has(key) : keptAnywhere.has(key);
+      if (isKept) this.#keepTag(tag, "its subject stays");
+      else if (!presentAnywhere.has(key)) this.#keepTag(tag, "its subject is not in this registry");
     }
   }
 
-  private keepTag(tag: string, reason: string): void {
-    const pushed = this.graph.tags.get(tag);
+  #keepTag(tag: string, reason: string): void {
+    const pushed = this.#graph.tags.get(tag);
     if (pushed === undefined || this.tags.has(tag)) return;
     this.tags.set(tag, reason);
-    this.keep(pushed.digest);
+    this.#keep(pushed.digest);
   }
 
   /** Keeps a manifest with all it leads to and all that is about it. */
-  private keep(digest: Digest): void {
+  #keep(digest: Digest): void {
     const pending = [digest];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      const node = this.graph.manifests.get(next);
+      const node = this.#graph.manifests.get(next);
       if (node === undefined || this.manifests.has(next)) continue;
       this.manifests.add(next);
-      pending.push(...node.references, ...(this.referrers.get(next) ?? []));
+      pending.push(...node.references, ...(this.#referrers.get(next) ?? []));
       if (node.subject !== null) pending.push(node.subject);
     }
   }
 
   plan(): RepositoryPlan {
-    const { name, tags, manifests, layerLinks } = this.graph;
+    const { name, tags, manifests, layerLinks } = this.#graph;
     const needed = new Set(
       [...this.manifests].flatMap((digest) => [digest, ...(manifests.get(digest)?.references ?? [])]),
     );
-    const removedManifests = this.everything ? [] : this.inOrderOfRemoval();
+    const removedManifests = this.#everything ? [] : this.#inOrderOfRemoval();
     const gone = new Set(removedManifests);
-    const removedLayerLinks = this.everything
+    const removedLayerLinks = this.#everything
       ? []
-      : [...layerLinks.keys()].filter((digest) => !needed.has(digest) && !this.youngLayerLinks.has(digest)).sort();
+      : [...layerLinks.keys()].filter((digest) => !needed.has(digest) && !this.#youngLayerLinks.has(digest)).sort();
     return {
       name,
       keptTags: [...this.tags].map(([tag, reason]) => ({ tag, reason })).sort(byTag),
       removedTags: [...tags.keys()]
         .filter((tag) => !this.tags.has(tag))
-        .map((tag) => ({ tag, reason: this.reasonToRemove(tag) }))
+        .map((tag) => ({ tag, reason: this.#reasonToRemove(tag) }))
         .sort(byTag),
       keptManifests: [...this.manifests].sort(),
       removedManifests,
@@ -224,24 +221,24 @@ class RepositoryKeeper {
         (tags.get(tag)?.history ?? []).filter((digest) => gone.has(digest)).map((digest) => ({ tag, digest })),
       ),
       removedLayerLinks,
-      doubts: this.doubts(),
+      doubts: this.#doubts(),
       keptBlobs: [...needed].map((digest) => layerLinks.get(digest) ?? digest),
     };
   }
 
-  private doubts(): RepositoryPlan["doubts"] {
+  #doubts(): RepositoryPlan["doubts"] {
     const counts: RepositoryPlan["doubts"] = {};
-    if (this.everything) return counts;
-    for (const { doubt } of this.ages.values()) if (doubt !== null) counts[doubt] = (counts[doubt] ?? 0) + 1;
+    if (this.#everything) return counts;
+    for (const { doubt } of this.#ages.values()) if (doubt !== null) counts[doubt] = (counts[doubt] ?? 0) + 1;
     return counts;
   }
 
-  private reasonToRemove(tag: string): string {
-    return this.fallbackTags.has(tag) ? "its subject goes" : `older than the newest ${this.rule?.keepNewest}`;
+  #reasonToRemove(tag: string): string {
+    return this.#fallbackTags.has(tag) ? "its subject goes" : `older than the newest ${this.#rule?.keepNewest}`;
   }
 
-  private inOrderOfRemoval(): Digest[] {
-    const { manifests } = this.graph;
+  #inOrderOfRemoval(): Digest[] {
+    const { manifests } = this.#graph;
     const done = new Set<Digest>(this.manifests);
     const order: Digest[] = [];
     const visit = (digest: Digest): void => {
@@ -257,46 +254,42 @@ class RepositoryKeeper {
 }
 
 /** The fallback tags of all that is here, or was until a clean-up began. */
-function subjectsIn({ manifests, removed = new Set() }: RepositoryGraph): string[] {
-  return [...manifests.keys(), ...removed].map(fallbackTag);
-}
+const subjectsIn = ({ manifests, removed = new Set() }: RepositoryGraph): string[] =>
+  [...manifests.keys(), ...removed].map(fallbackTag);
 
-function reasonToKeep(
+const reasonToKeep = (
   tag: string,
   pushedAt: number,
   rule: RetentionRule,
   protect: string[],
   newest: ReadonlySet<string>,
   now: number,
-): string | null {
+): string | null => {
   const protecting = protect.find((pattern) => matchesPattern(pattern, tag));
   if (protecting !== undefined) return `protected by ${protecting}`;
   const keeping = rule.keep?.find((pattern) => matchesPattern(pattern, tag));
   if (keeping !== undefined) return `kept by ${keeping}`;
   if (newest.has(tag)) return `among the newest ${rule.keepNewest}`;
   return isYoung(pushedAt, rule.keepYoungerThanHours, now) ? `younger than ${rule.keepYoungerThanHours} hours` : null;
-}
+};
 
-function isYoung(since: number, hours: number | undefined, now: number): boolean {
-  return hours !== undefined && since > now - hours * 3_600_000;
-}
+const isYoung = (since: number, hours: number | undefined, now: number): boolean =>
+  hours !== undefined && since > now - hours * 3_600_000;
 
 /**
  * So many of the newest, with all that are as old as the last of them: after a copy nobody can tell which is newer. Those of
  * which nobody can tell how old they are are not counted.
  */
-function newestOf(tags: ReadonlyMap<string, TagAge>, count: number): Set<string> {
+const newestOf = (tags: ReadonlyMap<string, TagAge>, count: number): Set<string> => {
   const known = [...tags].flatMap(([tag, { at }]) => (at === null ? [] : [{ tag, at }]));
   const last = known.map(({ at }) => at).sort((a, b) => b - a)[count - 1] ?? Number.NEGATIVE_INFINITY;
   return new Set(known.filter(({ at }) => at >= last).map(({ tag }) => tag));
-}
+};
 
 /** Why nothing of a repository goes, whatever its tags are; null where its rule decides. */
-function reasonForAll({ untagged }: RepositoryGraph, rule: RetentionRule | undefined): string | null {
+const reasonForAll = ({ untagged }: RepositoryGraph, rule: RetentionRule | undefined): string | null => {
   if (rule === undefined) return "no rule is for this repository";
   return untagged === true && rule.untaggedOlderThanHours === undefined ? "it was never tagged" : null;
-}
+};
 
-function byTag(left: TagDecision, right: TagDecision): number {
-  return compareText(left.tag, right.tag);
-}
+const byTag = (left: TagDecision, right: TagDecision): number => compareText(left.tag, right.tag);

@@ -11,7 +11,7 @@ import { StorageRefusal } from "./refusal";
  *
  * @throws StorageRefusal `registry-unknown`
  */
-export async function requireSameRegistry(client: RegistryClient, layout: StorageLayout): Promise<void> {
+export const requireSameRegistry = async (client: RegistryClient, layout: StorageLayout): Promise<void> => {
   const reader = new StoreReader(layout);
   const { host } = client.url;
   await client.ping();
@@ -42,11 +42,11 @@ export async function requireSameRegistry(client: RegistryClient, layout: Storag
     const more = [...listed].find((tag) => !here.has(tag));
     if (more !== undefined) throw other(host, `it serves ${name}:${more}, which is not in ${layout.root}`);
   }
-}
+};
 
 const isText = (entry: unknown): entry is string => typeof entry === "string";
 
-async function namesOf(host: string, reading: Promise<Listing>): Promise<string[]> {
+const namesOf = async (host: string, reading: Promise<Listing>): Promise<string[]> => {
   const { names, fault } = await reading;
   if (fault === null) return names;
   throw new StorageRefusal(
@@ -54,9 +54,9 @@ async function namesOf(host: string, reading: Promise<Listing>): Promise<string[
     `whether ${host} is the registry of this store cannot be told: ${fault.detail}`,
     "give an account that may read the catalog and every list of tags, or stop the registry",
   );
-}
+};
 
-function other(host: string, why: string): StorageRefusal {
+const other = (host: string, why: string): StorageRefusal => {
   const hint = "give the address of the registry that serves this store";
   return new StorageRefusal("registry-unknown", `${host} is not the registry of this store: ${why}`, hint);
-}
+};

@@ -6,7 +6,7 @@ import { type Finding, isError, type Kind } from "./finding";
 import type { ScanReport } from "./scan";
 
 /** The report for people: what was looked at, the findings, what to do next. Lines without a line end. */
-export function scanTable(report: ScanReport): string[] {
+export const scanTable = (report: ScanReport): string[] => {
   const { root, role, counts, findings, fixed, unreadable } = report;
   const checked = [
     plural(counts.repositories, "repository", "repositories"),
@@ -24,17 +24,17 @@ export function scanTable(report: ScanReport): string[] {
   if (next.length > 0)
     lines.push("", ...columns(next.map(([command, why], at) => [at === 0 ? "next    " : "", command, why])));
   return lines;
-}
+};
 
-function resultOf({ findings, empty }: ScanReport): string {
+const resultOf = ({ findings, empty }: ScanReport): string => {
   if (findings.some(isError)) return plural(findings.length, "finding");
   if (empty !== undefined) return "no repository: is this the registry's disk?";
   return findings.length === 0 ? "nothing wrong" : `nothing wrong, ${plural(findings.length, "remark")}`;
-}
+};
 
 const HEADER = ["KIND", "NAME", "PLATFORM", "DIGEST", "DATA", "LINK"];
 
-function row({
+const row = ({
   store,
   kind,
   repository,
@@ -45,7 +45,7 @@ function row({
   linkPresent,
   repairable,
   path,
-}: Finding): string[] {
+}: Finding): string[] => {
   const name = path ?? nameOf(repository, tags);
   const data = blobPresent ? (repairable ? "intact" : "present") : "gone";
   return [
@@ -56,7 +56,7 @@ function row({
     digest === null ? "-" : data,
     linkPresent ? "present" : "gone",
   ];
-}
+};
 
 const WITHOUT_DIAGNOSIS: readonly Kind[] = [
   "orphan-layer-link",
@@ -66,7 +66,7 @@ const WITHOUT_DIAGNOSIS: readonly Kind[] = [
 ];
 
 /** What to do about the findings, with why; most useful first. */
-function nextCommands({ root, findings }: ScanReport): [string, string][] {
+const nextCommands = ({ root, findings }: ScanReport): [string, string][] => {
   const orphans = findings.some(({ kind }) => kind === "orphan-layer-link");
   const broken = findings.some(({ kind }) => !WITHOUT_DIAGNOSIS.includes(kind));
   const foreign = findings.flatMap(({ path, effect = "" }): [string, string][] =>
@@ -91,4 +91,4 @@ function nextCommands({ root, findings }: ScanReport): [string, string][] {
         ]
       : []),
   ];
-}
+};

@@ -5,7 +5,7 @@ import type { ScrubReport } from "./scrub";
 const MEBIBYTE = 1024 * 1024;
 
 /** The report for people: how far it came, what is rotten, what heals it. Lines without a line end. */
-export function scrubTable({ root, complete, progress, counts, corrupt }: ScrubReport): string[] {
+export const scrubTable = ({ root, complete, progress, counts, corrupt }: ScrubReport): string[] => {
   const { blobs, bytes, ofBlobs, ofBytes } = counts;
   const size = (count: number) => Math.round(count / MEBIBYTE).toLocaleString("en");
   return [
@@ -23,4 +23,4 @@ export function scrubTable({ root, complete, progress, counts, corrupt }: ScrubR
           `          ${commandLine("warden", "repair", "REGISTRY", "--storage", root, "--from", "OTHER-REGISTRY", "--hash", "--apply")}`,
         ]),
   ];
-}
+};

@@ -56,7 +56,7 @@ const BEGINNING: Remembered = { version: 1, after: "", blobs: 0, bytes: 0, corru
  *
  * @throws StorageRefusal `locked` where another one is at work with the same state
  */
-export async function scrub({ layout }: Store, options: ScrubOptions): Promise<ScrubReport> {
+export const scrub = async ({ layout }: Store, options: ScrubOptions): Promise<ScrubReport> => {
   const { state } = options;
   if (state === undefined) return read(new StoreReader(layout), BEGINNING, options);
   const lock = await lockFolder(state);
@@ -65,9 +65,9 @@ export async function scrub({ layout }: Store, options: ScrubOptions): Promise<S
   } finally {
     await lock.release();
   }
-}
+};
 
-async function read(reader: StoreReader, from: Remembered, options: ScrubOptions): Promise<ScrubReport> {
+const read = async (reader: StoreReader, from: Remembered, options: ScrubOptions): Promise<ScrubReport> => {
   const { state, signal, onProgress } = options;
   const { blobs: root } = reader.layout;
   const folders = [...reader.blobFolders()].map((path) => path.slice(root.length + 1)).sort();
@@ -111,16 +111,16 @@ async function read(reader: StoreReader, from: Remembered, options: ScrubOptions
     );
   }
   return report(true);
-}
+};
 
 /** As blobFolders has it. */
-function shelfOf(digest: Digest): string {
+const shelfOf = (digest: Digest): string => {
   const [algorithm = "", encoded = ""] = digest.split(":");
   return `${algorithm}/${encoded.slice(0, 2)}`;
-}
+};
 
 /** Reads one blob; one that was removed meanwhile is none. */
-async function readBlob(reader: StoreReader, digest: Digest, pace: Pace, signal: AbortSignal | undefined) {
+const readBlob = async (reader: StoreReader, digest: Digest, pace: Pace, signal: AbortSignal | undefined) => {
   const hash = hasherFor(digest);
   let bytes = 0;
   try {
@@ -138,37 +138,39 @@ async function readBlob(reader: StoreReader, digest: Digest, pace: Pace, signal:
   const isGone = bytes === 0 && reader.sizeNow(digest) === null;
   // Looked at again: a blob may have been replaced while it was read.
   return { bytes, intact: isGone || hash === null || hash.digest() === digest || reader.isIntact(digest) };
-}
+};
 
 /** Keeps reading below a rate. */
 class Pace {
-  private readonly began = performance.now();
-  private spent = 0;
+  readonly #rate: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #began = performance.now();
+  #spent = 0;
 
-  constructor(
-    private readonly rate: number,
-    private readonly signal: AbortSignal | undefined,
-  ) {}
+  constructor(rate: number, signal: AbortSignal | undefined) {
+    this.#rate = rate;
+    this.#signal = signal;
+  }
 
   async spend(bytes: number): Promise<void> {
-    this.spent += bytes;
-    const ahead = (this.spent / this.rate) * 1000 - (performance.now() - this.began);
+    this.#spent += bytes;
+    const ahead = (this.#spent / this.#rate) * 1000 - (performance.now() - this.#began);
     // Shorter ones cost more than they save.
-    if (ahead > 10) await pause(ahead, undefined, { signal: this.signal }).catch(() => {});
+    if (ahead > 10) await pause(ahead, undefined, { signal: this.#signal }).catch(() => {});
   }
 }
 
-function recall(state: string): Remembered {
+const recall = (state: string): Remembered => {
   try {
     return remembered.parse(JSON.parse(readFileSync(join(state, FILE), "utf8")));
   } catch {
     return BEGINNING;
   }
-}
+};
 
 /** Whole or not at all, also when the process is killed. The report is for who looks at it meanwhile. */
-function remember(state: string, at: Remembered, { progress, corrupt }: ScrubReport): void {
+const remember = (state: string, at: Remembered, { progress, corrupt }: ScrubReport): void => {
   const path = join(state, FILE);
   writeFileSync(`${path}.new`, `${JSON.stringify({ ...at, progress, corruptBlobs: corrupt.length }, null, 2)}\n`);
   renameSync(`${path}.new`, path);
-}
+};

@@ -24,7 +24,12 @@ const MOST_BYTES = 32 * 1024 * 1024;
 const FORGOTTEN_AFTER = 24 * 3_600_000;
 
 /** Writes down what a repair with another registry has left broken; of the last one only. */
-export function rememberSought(layout: StorageLayout, from: string, remaining: readonly Failure[], now: number): void {
+export const rememberSought = (
+  layout: StorageLayout,
+  from: string,
+  remaining: readonly Failure[],
+  now: number,
+): void => {
   const names = remaining.flatMap(({ repository, digest, tags }) =>
     digest === null ? tags.map((tag) => `${repository}:${tag}`) : [`${repository}@${digest}`],
   );
@@ -34,21 +39,21 @@ export function rememberSought(layout: StorageLayout, from: string, remaining: r
     folder.writeNew(`${FILE}.new`, [JSON.stringify(sought)]);
     folder.move(`${FILE}.new`, folder, FILE);
   });
-}
+};
 
 /** Where an object was looked for in vain within a day; null where it was not. */
-export function soughtIn(
+export const soughtIn = (
   layout: StorageLayout,
   now: number,
-): (repository: string, digest: Digest | null, tags: readonly string[]) => string | null {
+): ((repository: string, digest: Digest | null, tags: readonly string[]) => string | null) => {
   const sought = read(layout);
   if (sought === null || now - sought.at > FORGOTTEN_AFTER) return () => null;
   const names = new Set(sought.names);
   return (repository, digest, tags) =>
     names.has(`${repository}@${digest}`) || tags.some((tag) => names.has(`${repository}:${tag}`)) ? sought.from : null;
-}
+};
 
-function read(layout: StorageLayout): Sought | null {
+const read = (layout: StorageLayout): Sought | null => {
   try {
     const folder = Folder.open(layout, layout.warden);
     const bytes = folder === null ? null : within(folder, () => folder.read(FILE, MOST_BYTES));
@@ -57,4 +62,4 @@ function read(layout: StorageLayout): Sought | null {
     // Somebody wrote something else there: the advice then is to look.
     return null;
   }
-}
+};

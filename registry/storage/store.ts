@@ -19,7 +19,7 @@ export interface Store {
  *
  * @throws StorageRefusal when there is none, or something that is not distribution's layout
  */
-export function findStores(path: string): Store[] {
+export const findStores = (path: string): Store[] => {
   // An empty word, as of a variable that is not set, would be the working directory.
   if (path === "") throw new StorageRefusal("not-found", "the storage root is empty", `give ${WANTED}`);
   const root = resolve(path);
@@ -32,10 +32,10 @@ export function findStores(path: string): Store[] {
   }
   for (const { layout } of stores) refuseForeign(layout);
   return stores;
-}
+};
 
 /** The one store at a path. @throws StorageRefusal when there is none, or a folder of several */
-export function oneStore(path: string): Store {
+export const oneStore = (path: string): Store => {
   const [store, other] = findStores(path);
   if (store !== undefined && other === undefined && store.name === null) return store;
   throw new StorageRefusal(
@@ -43,20 +43,17 @@ export function oneStore(path: string): Store {
     `${path} is a folder of stores`,
     `give one of them, for example ${store?.layout.root}`,
   );
-}
+};
 
 /** The role its files tell: only a pull-through cache keeps a schedule of what expires. */
-export function roleOf({ layout }: Store): Role {
-  return new StoreReader(layout).changedAt(layout.schedulerState) === null ? "private" : "proxy";
-}
+export const roleOf = ({ layout }: Store): Role =>
+  new StoreReader(layout).changedAt(layout.schedulerState) === null ? "private" : "proxy";
 
 const WANTED = "the folder that holds docker/registry/v2, or a folder of such folders";
 
-function isStore(root: string): boolean {
-  return isFolderAt(new StorageLayout(root).registry);
-}
+const isStore = (root: string): boolean => isFolderAt(new StorageLayout(root).registry);
 
-function storesIn(root: string): Store[] {
+const storesIn = (root: string): Store[] => {
   let names: string[];
   try {
     names = readdirSync(root).sort();
@@ -67,10 +64,10 @@ function storesIn(root: string): Store[] {
   return names
     .filter((name) => isStore(join(root, name)))
     .map((name) => ({ name, layout: new StorageLayout(join(root, name)) }));
-}
+};
 
 /** Blobs that no repository could name would all pass for garbage. */
-function refuseForeign({ registry, repositories, blobs }: StorageLayout): void {
+const refuseForeign = ({ registry, repositories, blobs }: StorageLayout): void => {
   if (isFolderAt(blobs) && !isFolderAt(repositories)) {
     throw new StorageRefusal(
       "unknown-layout",
@@ -78,4 +75,4 @@ function refuseForeign({ registry, repositories, blobs }: StorageLayout): void {
       "put the folder repositories back from a backup before anything else",
     );
   }
-}
+};

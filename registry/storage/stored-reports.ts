@@ -9,13 +9,13 @@ import type { StoreReader } from "./reader";
  * @param named the clusters that are to be there
  * @param now milliseconds since the epoch
  */
-export function storedReports(reader: StoreReader, named: readonly string[], now: number): FoundReport[] {
+export const storedReports = (reader: StoreReader, named: readonly string[], now: number): FoundReport[] => {
   const tags = reader.tags(reader.layout.repository(IN_USE_REPOSITORY)).sort();
   const others = tags.filter((tag) => !named.includes(tag)).slice(0, MOST_UNNAMED);
   return [...named, ...others].map((cluster) => storedReport(reader, cluster, now));
-}
+};
 
-function storedReport(reader: StoreReader, cluster: string, now: number): FoundReport {
+const storedReport = (reader: StoreReader, cluster: string, now: number): FoundReport => {
   const digest = reader.link(reader.layout.repository(IN_USE_REPOSITORY).tagLink(cluster));
   if (digest === "absent") return { cluster, report: null, problem: MISSING };
   try {
@@ -29,12 +29,12 @@ function storedReport(reader: StoreReader, cluster: string, now: number): FoundR
     if (!(error instanceof MalformedReport)) throw error;
     return { cluster, report: null, problem: error.message };
   }
-}
+};
 
-function bytesOf(reader: StoreReader, digest: Digest, size: number): Uint8Array {
+const bytesOf = (reader: StoreReader, digest: Digest, size: number): Uint8Array => {
   if (reader.sizeNow(digest) !== size || size > MOST_BYTES)
     throw new MalformedReport("cannot be read: its layer is missing, or of another size");
   const bytes = Buffer.concat(Array.from(reader.pieces(digest), (piece) => Buffer.from(piece)));
   if (!matches(bytes, digest)) throw new MalformedReport("cannot be read: its layer does not hash to its name");
   return bytes;
-}
+};

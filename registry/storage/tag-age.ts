@@ -42,20 +42,18 @@ const STRAYS = 0.2;
  * @param order by when they were pushed, or by when their images were made
  * @param now milliseconds since the epoch
  */
-export function agesOf(graph: RepositoryGraph, order: RetentionRule["order"], now: number): Map<string, TagAge> {
-  return order === "created" ? byCreation(graph) : byPush(graph, now);
-}
+export const agesOf = (graph: RepositoryGraph, order: RetentionRule["order"], now: number): Map<string, TagAge> =>
+  order === "created" ? byCreation(graph) : byPush(graph, now);
 
-function byCreation(graph: RepositoryGraph): Map<string, TagAge> {
-  return new Map(
+const byCreation = (graph: RepositoryGraph): Map<string, TagAge> =>
+  new Map(
     [...graph.tags].map(([tag, { digest }]) => {
       const at = graph.createdAt?.(digest) ?? null;
       return [tag, { at, doubt: at === null ? "no-date" : null }];
     }),
   );
-}
 
-function byPush(graph: RepositoryGraph, now: number): Map<string, TagAge> {
+const byPush = (graph: RepositoryGraph, now: number): Map<string, TagAge> => {
   const ages = new Map<string, TagAge>();
   const dated: [string, Tag][] = [];
   for (const [tag, pushed] of graph.tags) {
@@ -74,10 +72,10 @@ function byPush(graph: RepositoryGraph, now: number): Map<string, TagAge> {
     }
   }
   return ages;
-}
+};
 
 /** Tags in the order of their times, in groups with a pause between them. */
-function together(tags: [string, Tag][]): [string, Tag][][] {
+const together = (tags: [string, Tag][]): [string, Tag][][] => {
   const groups: [string, Tag][][] = [];
   let before = Number.NEGATIVE_INFINITY;
   for (const each of tags.toSorted(([, a], [, b]) => a.pushedAt - b.pushedAt)) {
@@ -87,7 +85,7 @@ function together(tags: [string, Tag][]): [string, Tag][][] {
     before = pushedAt;
   }
   return groups;
-}
+};
 
 /**
  * Whether the times of tags that lie close together are those of a copy.
@@ -96,7 +94,7 @@ function together(tags: [string, Tag][]): [string, Tag][][] {
  * the order of their tags. A copy goes folder by folder: all manifests, then all tags, or the other way round, and each in
  * the order of its names. Where the links of the manifests tell nothing, the dates of the images do.
  */
-function isCopied(graph: RepositoryGraph, group: [string, Tag][]): boolean {
+const isCopied = (graph: RepositoryGraph, group: [string, Tag][]): boolean => {
   const [first, last] = [group[0]?.[1].pushedAt ?? 0, group.at(-1)?.[1].pushedAt ?? 0];
   // Of one moment they are of one age, whoever wrote them.
   if (first === last) return false;
@@ -123,37 +121,35 @@ function isCopied(graph: RepositoryGraph, group: [string, Tag][]): boolean {
     .map(([, { digest, pushedAt }]) => ({ tag: pushedAt, other: graph.createdAt?.(digest) ?? null }))
     .filter(hasOther);
   return isOtherOrder(made);
-}
+};
 
 /**
  * Whether the link of a manifest that has several tags is not where the push of the last of them wrote it: after the tag
  * before, and before its own. Where it is of one moment with its own, as files are that are written quickly, the pace tells.
  */
-function isCopiedWithTags(
+const isCopiedWithTags = (
   graph: RepositoryGraph,
   [, { digest, pushedAt }]: [string, Tag],
   group: [string, Tag][],
-): boolean {
+): boolean => {
   const linkedAt = graph.manifests.get(digest)?.linkedAt ?? null;
   const before = group.filter(([, tag]) => tag.digest === digest && tag.pushedAt < pushedAt).at(-1)?.[1].pushedAt;
   if (linkedAt === null || before === undefined || linkedAt > pushedAt + TOGETHER) return false;
   return linkedAt <= before || (linkedAt >= pushedAt && pushedAt - before < COPYING);
-}
+};
 
 interface Times {
   tag: number;
   other: number;
 }
 
-function hasOther(times: { tag: number; other: number | null }): times is Times {
-  return times.other !== null;
-}
+const hasOther = (times: { tag: number; other: number | null }): times is Times => times.other !== null;
 
 /** Whether what is in the order of the tags is in no order otherwise. */
-function isOtherOrder(times: Times[]): boolean {
+const isOtherOrder = (times: Times[]): boolean => {
   const turned = times.filter(({ other }, at) => other < (times[at - 1]?.other ?? Number.NEGATIVE_INFINITY)).length;
   return turned > (times.length - 1) * STRAYS;
-}
+};
 
 const WORDS: Record<Doubt, string> = {
   copied: "its time is that of a copy",
@@ -163,6 +159,4 @@ const WORDS: Record<Doubt, string> = {
 };
 
 /** Why a tag stays that a doubt keeps. */
-export function reasonOfDoubt(doubt: Doubt): string {
-  return `${WORDS[doubt]}, so nobody can tell how old it is`;
-}
+export const reasonOfDoubt = (doubt: Doubt): string => `${WORDS[doubt]}, so nobody can tell how old it is`;

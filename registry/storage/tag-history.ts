@@ -9,7 +9,7 @@ export interface TagPush {
 }
 
 /** Everything that a tag was ever pushed with, by what it remembers (`tags/<tag>/index`); the last first. */
-export function tagHistory(reader: StoreReader, name: string, tag: string): TagPush[] {
+export const tagHistory = (reader: StoreReader, name: string, tag: string): TagPush[] => {
   const repository = reader.layout.repository(name);
   return [...reader.digests(repository.tagHistory(tag))]
     .map((digest) => ({
@@ -17,4 +17,4 @@ export function tagHistory(reader: StoreReader, name: string, tag: string): TagP
       at: reader.changedAt(`${repository.tagHistoryEntry(tag, digest)}/link`) ?? 0,
     }))
     .sort((a, b) => b.at - a.at);
-}
+};

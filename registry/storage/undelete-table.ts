@@ -5,7 +5,7 @@ import { shortDigest } from "../report/names";
 import type { UndeletedImage, UndeleteReport } from "./undelete";
 
 /** The report for people: what can be put back, or was, and what to do next. Lines without a line end. */
-export function undeleteTable({ registry, root, images, applied, problems, remaining }: UndeleteReport): string[] {
+export const undeleteTable = ({ registry, root, images, applied, problems, remaining }: UndeleteReport): string[] => {
   const restored = images.filter(({ deletedAt, restoredTags }) => deletedAt !== null || restoredTags.length > 0);
   const lines = [
     `registry  ${registry}`,
@@ -33,16 +33,15 @@ export function undeleteTable({ registry, root, images, applied, problems, remai
       return `or        ${commandLine(...words)}`;
     }),
   ];
-}
+};
 
-function row({ repository, digest, createdAt, deletedAt, tags, restoredTags }: UndeletedImage): string[] {
+const row = ({ repository, digest, createdAt, deletedAt, tags, restoredTags }: UndeletedImage): string[] => {
   const kept = tags.filter((tag) => !restoredTags.includes(tag));
   const named = restoredTags.length > 0 ? `${repository}:${restoredTags.join(",")}` : `${repository} (no tag known)`;
   const name =
     restoredTags.length === 0 && kept.length > 0 ? `${repository} (${kept.join(", ")} is another now)` : named;
   return [name, digest, dateOf(createdAt), deletedAt === null ? "no, no tag leads to it" : dateOf(deletedAt)];
-}
+};
 
-function dateOf(at: number | null): string {
-  return at === null ? "-" : new Date(at).toISOString().slice(0, 16).replace("T", " ");
-}
+const dateOf = (at: number | null): string =>
+  at === null ? "-" : new Date(at).toISOString().slice(0, 16).replace("T", " ");

@@ -49,7 +49,7 @@ export interface UndeleteOptions {
  *
  * @throws StorageRefusal `not-found` where a target is not among what can be put back
  */
-export async function undelete(client: RegistryClient, options: UndeleteOptions): Promise<UndeleteReport> {
+export const undelete = async (client: RegistryClient, options: UndeleteOptions): Promise<UndeleteReport> => {
   const { storage, targets, pushes, writer } = options;
   const deleted = deletedImages(storage, pushes);
   const images =
@@ -67,10 +67,11 @@ export async function undelete(client: RegistryClient, options: UndeleteOptions)
     remaining.push(...(await walked(client, scope)).failures);
   }
   return { ...report, applied: true, problems, remaining };
-}
+};
 
-function chosenFrom(deleted: readonly DeletedImage[], storage: StoreReader) {
-  return ({ repository, tag, digest }: UndeleteTarget): UndeletedImage[] => {
+const chosenFrom =
+  (deleted: readonly DeletedImage[], storage: StoreReader) =>
+  ({ repository, tag, digest }: UndeleteTarget): UndeletedImage[] => {
     const chosen = deleted.filter(
       (image) =>
         image.repository === repository &&
@@ -93,22 +94,21 @@ function chosenFrom(deleted: readonly DeletedImage[], storage: StoreReader) {
     }
     return chosen.map(withTags(storage, tag));
   };
-}
 
 /** @param named the tag to put back instead of those that it had */
-function withTags(storage: StoreReader, named: string | null) {
-  return (image: DeletedImage): UndeletedImage => {
+const withTags =
+  (storage: StoreReader, named: string | null) =>
+  (image: DeletedImage): UndeletedImage => {
     const there = new Set(storage.tags(storage.layout.repository(image.repository)));
     return { ...image, restoredTags: (named === null ? image.tags : [named]).filter((tag) => !there.has(tag)) };
   };
-}
 
 /** Every part that is not served, before what needs it; then the tags. */
-async function stepsFor(
+const stepsFor = async (
   images: readonly UndeletedImage[],
   client: RegistryClient,
   storage: StoreReader,
-): Promise<RepairStep[]> {
+): Promise<RepairStep[]> => {
   const lost = images.map(({ repository, digest }) =>
     failure(repository, { tags: [], object: "manifest", platform: null, path: [digest] }, digest, {
       reason: "missing",
@@ -121,4 +121,4 @@ async function stepsFor(
     restoredTags.map((tag) => tagStep(storage, repository, digest, tag)),
   );
   return [...steps, ...tags];
-}
+};

@@ -11,17 +11,21 @@ import { StorageRefusal } from "./refusal";
  * @param now milliseconds since the epoch
  * @throws StorageRefusal `in-use` where what runs is not known
  */
-export function protectedInUse({ protectInUse }: RetentionPolicy, reports: readonly FoundReport[], now: number): InUse {
+export const protectedInUse = (
+  { protectInUse }: RetentionPolicy,
+  reports: readonly FoundReport[],
+  now: number,
+): InUse => {
   const mistrust = mistrustOf(protectInUse, reports, now);
   if (mistrust !== null) throw new StorageRefusal("in-use", mistrust.message, mistrust.hint);
   return inUseOf(reports.filter(({ cluster }) => protectInUse?.clusters.includes(cluster)));
-}
+};
 
 /**
  * The manifests of a repository that run, and every one that leads to them, with the clusters that say so. A node may
  * name the image of its platform instead of the index that was pulled, or only its config.
  */
-export function usedIn({ manifests }: Pick<RepositoryGraph, "manifests">, inUse: InUse): InUse {
+export const usedIn = ({ manifests }: Pick<RepositoryGraph, "manifests">, inUse: InUse): InUse => {
   if (inUse.size === 0) return NOTHING_IN_USE;
   const parents = new Map<Digest, Digest[]>();
   const used = new Map<Digest, readonly string[]>();
@@ -44,4 +48,4 @@ export function usedIn({ manifests }: Pick<RepositoryGraph, "manifests">, inUse:
     for (const parent of parents.get(next) ?? []) use(parent, used.get(next) ?? []);
   }
   return used;
-}
+};

@@ -19,24 +19,21 @@ const LONGEST = 1024;
 const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?$/;
 
 /** The name of a registry as image references have it: case and the port of HTTPS do not count. Null for what is no host. */
-export function registryName(host: string): string | null {
+export const registryName = (host: string): string | null => {
   const name = host.toLowerCase();
   return HOST.test(name) ? name.replace(/:443$/, "") : null;
-}
+};
 
-export function isRegistryName(text: unknown): text is string {
-  return typeof text === "string" && registryName(text) !== null;
-}
+export const isRegistryName = (text: unknown): text is string =>
+  typeof text === "string" && registryName(text) !== null;
 
 /** By which names image references know a registry: those that are given, else that of its address. */
-export function registryNames(given: readonly string[], url: URL): string[] {
-  return given.length > 0 ? given.map((name) => registryName(name) ?? name) : [registryNameOf(url)];
-}
+export const registryNames = (given: readonly string[], url: URL): string[] =>
+  given.length > 0 ? given.map((name) => registryName(name) ?? name) : [registryNameOf(url)];
 
 /** The name of the registry at an address. */
-export function registryNameOf({ protocol, hostname, port }: URL): string {
-  return `${hostname.toLowerCase()}:${port || (protocol === "http:" ? "80" : "443")}`.replace(/:443$/, "");
-}
+export const registryNameOf = ({ protocol, hostname, port }: URL): string =>
+  `${hostname.toLowerCase()}:${port || (protocol === "http:" ? "80" : "443")}`.replace(/:443$/, "");
 
 /**
  * Reads the image of a container: the first part is a host where it has a dot, a port or a capital, or is `localhost`;
@@ -46,7 +43,7 @@ export function registryNameOf({ protocol, hostname, port }: URL): string {
  *
  * @returns null for what no runtime could pull
  */
-export function parseImageReference(text: unknown): ImageReference | null {
+export const parseImageReference = (text: unknown): ImageReference | null => {
   if (typeof text !== "string" || text.length > LONGEST) return null;
   const slash = text.indexOf("/");
   const first = slash < 0 ? "" : text.slice(0, slash);
@@ -58,9 +55,9 @@ export function parseImageReference(text: unknown): ImageReference | null {
   if (host !== DOCKER_HUB && host !== `index.${DOCKER_HUB}`) return { host, ...image };
   const repository = image.repository.includes("/") ? image.repository : `library/${image.repository}`;
   return { host: DOCKER_HUB, ...image, repository };
-}
+};
 
-function parseName(text: string): Omit<ImageReference, "host"> | null {
+const parseName = (text: string): Omit<ImageReference, "host"> | null => {
   const at = text.indexOf("@");
   const digest = at < 0 ? null : text.slice(at + 1);
   const [repository = "", tag, ...more] = (at < 0 ? text : text.slice(0, at)).split(":");
@@ -68,7 +65,7 @@ function parseName(text: string): Omit<ImageReference, "host"> | null {
   if (tag !== undefined && !isTag(tag)) return null;
   if (digest !== null) return isDigest(digest) ? { repository, tag: null, digest } : null;
   return { repository, tag: tag ?? "latest", digest: null };
-}
+};
 
 /** What a node says that it runs. */
 export interface RunningImage {
@@ -83,10 +80,10 @@ export interface RunningImage {
  *
  * @returns null where nothing runs yet
  */
-export function parseImageId(text: unknown): RunningImage | null {
+export const parseImageId = (text: unknown): RunningImage | null => {
   if (typeof text !== "string" || text.length > LONGEST) return null;
   const id = text.replace(/^[a-z-]+:\/\//, "");
   const at = id.lastIndexOf("@");
   const digest = id.slice(at + 1);
   return isDigest(digest) ? { digest, isManifest: at >= 0 } : null;
-}
+};

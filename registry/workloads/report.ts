@@ -33,15 +33,15 @@ export interface WorkloadsReport {
 }
 
 /** A report of what a cluster has told. */
-export function workloadsReport(
+export const workloadsReport = (
   registry: string,
   names: readonly string[],
   told: { containers: number; unreadable: number },
   images: VerifiedImage[],
-): WorkloadsReport {
+): WorkloadsReport => {
   const counts = { ...told, images: images.length, ...countStates(images) };
   return { registry, names, complete: counts.unreadable === 0 && counts.unknown === 0, counts, images };
-}
+};
 
 const MOST_WORKLOADS = 3;
 
@@ -51,7 +51,7 @@ const MOST_WORKLOADS = 3;
  * @param report of which only a part of the images may be left
  * @param most rows; default: all
  */
-export function workloadsTable(report: WorkloadsReport, most = Number.POSITIVE_INFINITY): string[] {
+export const workloadsTable = (report: WorkloadsReport, most = Number.POSITIVE_INFINITY): string[] => {
   const { registry, names, counts, images } = report;
   const { intact, broken, missing, unknown } = counts;
   const states = [
@@ -78,9 +78,9 @@ export function workloadsTable(report: WorkloadsReport, most = Number.POSITIVE_I
     ...columns([["STATE", "IMAGE", "RUNS", "IN"], ...rows]),
     ...(more > 0 ? [`and ${more.toLocaleString("en")} more`] : []),
   ];
-}
+};
 
-function rowOf({ state, repository, tag, digest, running, imageId, moved, workloads }: VerifiedImage): string[] {
+const rowOf = ({ state, repository, tag, digest, running, imageId, moved, workloads }: VerifiedImage): string[] => {
   const name = tag === null ? `${repository}@${shortDigest(digest)}` : `${repository}:${tag}`;
   const runs = running ?? imageId;
   const first = workloads.slice(0, MOST_WORKLOADS);
@@ -91,4 +91,4 @@ function rowOf({ state, repository, tag, digest, running, imageId, moved, worklo
     `${shortDigest(runs)}${moved ? " (the tag has moved)" : ""}`,
     `${first.join(", ")}${more > 0 ? ` (+${more})` : ""}`,
   ];
-}
+};

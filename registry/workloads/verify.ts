@@ -42,11 +42,11 @@ class Answers {
  *
  * @throws RegistryError where the registry as a whole cannot be asked
  */
-export async function verifyImages(
+export const verifyImages = async (
   client: RegistryClient,
   images: readonly UsedImage[],
   check: WorkloadCheck,
-): Promise<VerifiedImage[]> {
+): Promise<VerifiedImage[]> => {
   if (images.length === 0) return [];
   const answers = new Answers();
   const repositories = byRepository(images);
@@ -65,15 +65,15 @@ export async function verifyImages(
     onImages: (repository, asked) => answers.take(repository, asked),
   });
   return images.map((image) => judged(image, answers));
-}
+};
 
-function byRepository(images: readonly UsedImage[]): Map<string, UsedImage[]> {
+const byRepository = (images: readonly UsedImage[]): Map<string, UsedImage[]> => {
   const found = new Map<string, UsedImage[]>();
   for (const image of images) found.set(image.repository, [...(found.get(image.repository) ?? []), image]);
   return found;
-}
+};
 
-function judged(image: UsedImage, answers: Answers): VerifiedImage {
+const judged = (image: UsedImage, answers: Answers): VerifiedImage => {
   const { repository, tag, digest, running } = image;
   const tagged = tag === null ? undefined : answers.tag(repository, tag);
   const asked = [
@@ -94,22 +94,21 @@ function judged(image: UsedImage, answers: Answers): VerifiedImage {
       tagged !== undefined &&
       !tagged.manifests.includes(running),
   };
-}
+};
 
 /** Images that were not verified, because the registry could not be asked. */
-export function unverified(images: readonly UsedImage[]): VerifiedImage[] {
-  return images.map((image) => ({ ...image, state: "unknown", now: null, moved: false }));
-}
+export const unverified = (images: readonly UsedImage[]): VerifiedImage[] =>
+  images.map((image) => ({ ...image, state: "unknown", now: null, moved: false }));
 
 /** How many images are in each state. */
-export function countStates(images: readonly VerifiedImage[]): Record<ImageState, number> {
+export const countStates = (images: readonly VerifiedImage[]): Record<ImageState, number> => {
   const counts = { intact: 0, broken: 0, missing: 0, unknown: 0 } satisfies Record<ImageState, number>;
   for (const { state } of images) counts[state]++;
   return counts;
-}
+};
 
 /** What a registry must not lose of them: what runs, and what the next start would pull. Sorted. */
-export function digestsOf(images: readonly VerifiedImage[]): Digest[] {
+export const digestsOf = (images: readonly VerifiedImage[]): Digest[] => {
   const all = images.flatMap(({ digest, running, imageId, now }) => [digest, running, imageId, now]);
   return [...new Set(all)].filter((digest) => digest !== null).sort();
-}
+};

@@ -61,13 +61,13 @@ export class NoWorkloads extends Error {
 }
 
 /** A list that may be left out; null where something else stands there. */
-function listIn(fields: Json, name: string): readonly unknown[] | null {
+const listIn = (fields: Json, name: string): readonly unknown[] | null => {
   const list = fields[name] ?? [];
   return Array.isArray(list) ? list : null;
-}
+};
 
 /** The containers of a pod, or of the template of one; null where it cannot be read. */
-function containersOf(workload: string, spec: unknown, status: unknown): Container[] | null {
+const containersOf = (workload: string, spec: unknown, status: unknown): Container[] | null => {
   if (!isJson(spec)) return null;
   const known = isJson(status) ? status : {};
   const found: Container[] = [];
@@ -83,16 +83,16 @@ function containersOf(workload: string, spec: unknown, status: unknown): Contain
     }
   }
   return found;
-}
+};
 
-function nameOf(metadata: unknown): string | null {
+const nameOf = (metadata: unknown): string | null => {
   if (!isJson(metadata)) return null;
   const { namespace, name } = metadata;
   return typeof namespace === "string" && typeof name === "string" ? `${namespace}/${name}` : null;
-}
+};
 
 /** Of one object; none of a pod that has ended, null where it cannot be read. */
-function containersIn(object: unknown, kind: unknown): Container[] | null {
+const containersIn = (object: unknown, kind: unknown): Container[] | null => {
   if (!isJson(object)) return null;
   const name = nameOf(object.metadata);
   if (name === null) return null;
@@ -103,7 +103,7 @@ function containersIn(object: unknown, kind: unknown): Container[] | null {
   }
   const spec = TEMPLATES.get(of)?.reduce<unknown>((at, step) => (isJson(at) ? at[step] : undefined), object.spec);
   return containersOf(`${of.toLowerCase()} ${name}`, spec, undefined);
-}
+};
 
 /**
  * Reads pods and what makes them, as the API or `kubectl get --output json` lists them. The items of the API's own lists do
@@ -111,7 +111,7 @@ function containersIn(object: unknown, kind: unknown): Container[] | null {
  *
  * @throws NoWorkloads where it is no list of them
  */
-export function readWorkloads(list: unknown): Workloads {
+export const readWorkloads = (list: unknown): Workloads => {
   const items = isJson(list) ? list.items : undefined;
   if (!isJson(list) || !Array.isArray(items)) throw new NoWorkloads("it is no list of pods");
   const read = items.map((item) => containersIn(item, String(list.kind).replace(/List$/, "")));
@@ -119,22 +119,20 @@ export function readWorkloads(list: unknown): Workloads {
     containers: read.flatMap((containers) => containers ?? []),
     unreadable: read.filter((containers) => containers === null).length,
   };
-}
+};
 
 /** What several lists tell. */
-export function together(all: readonly Workloads[]): Workloads {
-  return {
-    containers: all.flatMap(({ containers }) => containers),
-    unreadable: all.reduce((sum, { unreadable }) => sum + unreadable, 0),
-  };
-}
+export const together = (all: readonly Workloads[]): Workloads => ({
+  containers: all.flatMap(({ containers }) => containers),
+  unreadable: all.reduce((sum, { unreadable }) => sum + unreadable, 0),
+});
 
 /**
  * The images that workloads need from a registry, each once: by what is asked for and what runs.
  *
  * @param names by which image references know the registry, as registryName gives them
  */
-export function imagesFrom({ containers }: Workloads, names: readonly string[]): UsedImage[] {
+export const imagesFrom = ({ containers }: Workloads, names: readonly string[]): UsedImage[] => {
   const images = new Map<string, { image: UsedImage; workloads: Set<string> }>();
   for (const { workload, image: text, imageId } of containers) {
     const reference = parseImageReference(text);
@@ -148,10 +146,10 @@ export function imagesFrom({ containers }: Workloads, names: readonly string[]):
   return [...images]
     .sort(([a], [b]) => compareText(a, b))
     .map(([, { image, workloads }]) => ({ ...image, workloads: [...workloads].sort(compareText) }));
-}
+};
 
-function usedImage({ repository, tag, digest }: ImageReference, imageId: string | null): UsedImage {
+const usedImage = ({ repository, tag, digest }: ImageReference, imageId: string | null): UsedImage => {
   const runs = parseImageId(imageId);
   const running = runs?.isManifest === true ? runs.digest : null;
   return { repository, tag, digest, running, imageId: running === null ? (runs?.digest ?? null) : null, workloads: [] };
-}
+};

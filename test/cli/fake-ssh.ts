@@ -45,18 +45,18 @@ exit "$(cat "$folder/$host/status")"
 
 /** An ssh, first on PATH, whose hosts answer what they are told to; one that was told nothing cannot be reached. */
 export class FakeSsh {
-  private readonly folder = mkdtempSync(join(tmpdir(), "fake-ssh-"));
-  private readonly path = process.env.PATH;
+  readonly #folder = mkdtempSync(join(tmpdir(), "fake-ssh-"));
+  readonly #path = process.env.PATH;
 
   constructor() {
-    const program = join(this.folder, "ssh");
+    const program = join(this.#folder, "ssh");
     writeFileSync(program, PROGRAM);
     chmodSync(program, 0o755);
-    process.env.PATH = `${this.folder}:${this.path}`;
+    process.env.PATH = `${this.#folder}:${this.#path}`;
   }
 
   answer(address: string, { stdout = "", stderr = "", status = 0, banner = "", runs }: Answer): void {
-    const folder = join(this.folder, address);
+    const folder = join(this.#folder, address);
     if (!existsSync(folder)) mkdirSync(folder);
     for (const [name, content] of Object.entries({
       stdout,
@@ -69,18 +69,18 @@ export class FakeSsh {
   }
 
   connections(): Connection[] {
-    return readdirSync(this.folder)
+    return readdirSync(this.#folder)
       .filter((name) => name.startsWith("call-"))
       .map((name) => ({
-        args: readFileSync(join(this.folder, name, "args"), "utf8")
+        args: readFileSync(join(this.#folder, name, "args"), "utf8")
           .split("\0")
           .slice(0, -1),
-        input: readFileSync(join(this.folder, name, "input"), "utf8"),
+        input: readFileSync(join(this.#folder, name, "input"), "utf8"),
       }));
   }
 
   remove(): void {
-    process.env.PATH = this.path;
-    rmSync(this.folder, { recursive: true });
+    process.env.PATH = this.#path;
+    rmSync(this.#folder, { recursive: true });
   }
 }

@@ -6,7 +6,7 @@ import { printableJson } from "../../text/printable";
 const EVIL = "\u001b[2J\u202e";
 
 /** What is written while something runs. */
-async function written(run: () => unknown, stream: NodeJS.WriteStream = process.stdout): Promise<string> {
+const written = async (run: () => unknown, stream: NodeJS.WriteStream = process.stdout): Promise<string> => {
   let text = "";
   const spy = jest.spyOn(stream, "write").mockImplementation((chunk) => {
     text += String(chunk);
@@ -18,7 +18,7 @@ async function written(run: () => unknown, stream: NodeJS.WriteStream = process.
     spy.mockRestore();
   }
   return text;
-}
+};
 
 test("every way of printing escapes what a terminal obeys", async () => {
   expect(await written(() => print([EVIL, "a\nb"]))).toBe("\\x1b[2J\\u{202e}\na\\x0ab\n");

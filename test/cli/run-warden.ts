@@ -8,7 +8,7 @@ export interface Run {
 }
 
 /** Runs a program in this process: what it prints, and its exit code. */
-export async function captured(program: () => number | Promise<number>): Promise<Run> {
+export const captured = async (program: () => number | Promise<number>): Promise<Run> => {
   const written = { out: "", err: "" };
   const into = (name: "out" | "err") => (text: string | Uint8Array) => {
     written[name] += String(text);
@@ -25,17 +25,17 @@ export async function captured(program: () => number | Promise<number>): Promise
     process.exitCode = undefined;
     for (const spy of spies) spy.mockRestore();
   }
-}
+};
 
 /** Runs warden in this process. */
 export const runWarden = (...args: string[]): Promise<Run> => captured(() => main(args));
 
 /** As runWarden, with a text on its standard input. */
-export async function runWardenWith(input: string, ...args: string[]): Promise<Run> {
+export const runWardenWith = async (input: string, ...args: string[]): Promise<Run> => {
   const stdin = jest.spyOn(process, "stdin", "get").mockReturnValue(Readable.from([input]) as typeof process.stdin);
   try {
     return await runWarden(...args);
   } finally {
     stdin.mockRestore();
   }
-}
+};

@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 /** Runs `warden` in this process. */
-async function warden(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+const warden = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
   const written = { out: "", err: "" };
   const take = (name: "out" | "err") => (text: string | Uint8Array) => {
     written[name] += text;
@@ -40,7 +40,7 @@ async function warden(...args: string[]): Promise<{ code: number; out: string; e
   const code = await main(args);
   jest.restoreAllMocks();
   return { code, ...written };
-}
+};
 
 const lose = (): void => void registry.repository("app").tags.set("lost", sha256("nothing"));
 

@@ -24,7 +24,7 @@ export interface CertificateAuthority {
 }
 
 /** Makes a certificate authority with keys on the curve P-256, in a temporary folder. */
-export function createCertificateAuthority(): CertificateAuthority {
+export const createCertificateAuthority = (): CertificateAuthority => {
   const folder = temporaryFolder("ca");
   const authority = { certificate: join(folder, "ca.crt"), key: join(folder, "ca.key") };
   request(authority, ["-days", "30", "-subj", "/CN=lab authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]);
@@ -49,7 +49,7 @@ export function createCertificateAuthority(): CertificateAuthority {
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
-}
+};
 
 const alternatives = (names: readonly string[]): string =>
   names.map((name) => `${isIP(name) ? "IP" : "DNS"}:${name}`).join(",");
@@ -60,7 +60,7 @@ const run = (...options: readonly string[]): void => {
 };
 
 /** openssl-ca(1) alone takes an end that is over. */
-function sign(authority: KeyPair, { certificate, key }: KeyPair, folder: string, names: readonly string[]): void {
+const sign = (authority: KeyPair, { certificate, key }: KeyPair, folder: string, names: readonly string[]): void => {
   const configuration = `${certificate}.cnf`;
   writeFileSync(
     configuration,
@@ -84,12 +84,12 @@ function sign(authority: KeyPair, { certificate, key }: KeyPair, folder: string,
       "20200201000000Z",
     ],
   );
-}
+};
 
 /** openssl-req(1): a new key and a certificate for it. */
-function request({ certificate, key }: KeyPair, options: readonly string[]): void {
+const request = ({ certificate, key }: KeyPair, options: readonly string[]): void => {
   run(
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
     ...["-keyout", key, "-out", certificate, ...options],
   );
-}
+};

@@ -68,8 +68,8 @@ const repository = join(__dirname, "../..");
 export const cacheFolder = process.env.WARDEN_LAB_CACHE || join(homedir(), ".cache/registry-warden/lab");
 
 /** The table's lines, comments and empty lines left out. */
-export function parseComponents(table: string): ComponentRow[] {
-  return table
+export const parseComponents = (table: string): ComponentRow[] =>
+  table
     .split("\n")
     .map((line) => line.trim().replace(/\s+/g, " "))
     .filter((line) => line !== "" && !line.startsWith("#"))
@@ -77,15 +77,13 @@ export function parseComponents(table: string): ComponentRow[] {
       const [name = "", kind = "", source = "", , ...alternatives] = text.split(" ");
       return { name, kind, source, text, alternatives };
     });
-}
 
 /** Every component that tools/lab/setup can fetch. */
-export function componentTable(): ComponentRow[] {
-  return parseComponents(readFileSync(join(repository, "tools/lab/components"), "utf8"));
-}
+export const componentTable = (): ComponentRow[] =>
+  parseComponents(readFileSync(join(repository, "tools/lab/components"), "utf8"));
 
-function onPath(program: string): string | undefined {
-  return (process.env.PATH ?? "")
+const onPath = (program: string): string | undefined =>
+  (process.env.PATH ?? "")
     .split(delimiter)
     .map((folder) => join(folder, program))
     .find((path) => {
@@ -96,10 +94,9 @@ function onPath(program: string): string | undefined {
         return false;
       }
     });
-}
 
 /** The component as it is on this machine, or why it is missing. Fetches nothing. */
-export function find(name: ComponentName): Component | MissingComponent {
+export const find = (name: ComponentName): Component | MissingComponent => {
   const row = componentTable().find((candidate) => candidate.name === name);
   if (row === undefined) return { missing: `${name}: not in tools/lab/components` };
   for (const alternative of row.alternatives) {
@@ -114,46 +111,46 @@ export function find(name: ComponentName): Component | MissingComponent {
     return { missing: `${name}: another version than tools/lab/components names: ${hint}` };
   }
   return row.kind === "script" ? checkedScript(join(repository, row.source)) : { command: [path] };
-}
+};
 
 /** A script of this repository, which is asked whether this machine can run it. */
-function checkedScript(script: string): Component | MissingComponent {
+const checkedScript = (script: string): Component | MissingComponent => {
   const { status, stderr } = spawnSync(script, ["check"], { encoding: "utf8" });
   return status === 0 ? { command: [script] } : { missing: stderr.trim() };
-}
+};
 
 /**
  * The component, for helpers that cannot skip.
  * @throws with the reason and the hint when it is missing
  */
-export function required(name: ComponentName): Component {
+export const required = (name: ComponentName): Component => {
   const found = find(name);
   if ("missing" in found) throw new Error(found.missing);
   return found;
-}
+};
 
 /**
  * Why a file does not run in CI although its components are there: it has not been seen green since it was changed, as
  * .ci/not-yet-green says. It runs everywhere else, and CI prints the reason.
  */
-function notYetGreen(): string[] {
+const notYetGreen = (): string[] => {
   if (!process.env.CI) return [];
   const file = basename(expect.getState().testPath ?? "", ".test.ts");
   return readFileSync(join(repository, ".ci/not-yet-green"), "utf8")
     .split("\n")
     .filter((line) => line.startsWith(`${file} :: `))
     .map((line) => `not yet green: ${line.slice(`${file} :: `.length)}`);
-}
+};
 
 /**
  * A describe block that needs real components: its body gets them by name. Where one is missing the block is one skipped
  * test whose name ends with the reasons, which the reporter prints and .ci/allowed-skips judges.
  */
-export function describeWith<Name extends ComponentName>(
+export const describeWith = <Name extends ComponentName>(
   names: readonly Name[],
   title: string,
   body: (components: Record<Name, Component>) => void,
-): void {
+): void => {
   const found = names.map((name) => [name, find(name)] as const);
   const reasons = [
     ...notYetGreen(),
@@ -164,4 +161,4 @@ export function describeWith<Name extends ComponentName>(
     return;
   }
   describe(title, () => body(Object.fromEntries(found) as Record<Name, Component>));
-}
+};

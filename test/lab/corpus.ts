@@ -25,7 +25,7 @@ export interface KeptTag {
 }
 
 /** BuildKit's registry cache: an index of layers. */
-function buildCache(seed: string): Manifest {
+const buildCache = (seed: string): Manifest => {
   const blobs = [
     layer(`${seed}/one`),
     layer("shared"),
@@ -37,10 +37,10 @@ function buildCache(seed: string): Manifest {
     manifests: blobs.map(({ descriptor }) => descriptor),
   };
   return manifest(document, { blobs });
-}
+};
 
 /** A year of pushes in one go. @returns what the newest two tags of each repository need, and nothing else */
-export async function pushCorpus(registry: PushTarget): Promise<KeptTag[]> {
+export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
   const kept: KeptTag[] = [];
   const keep = async (repository: string, image: Manifest, tag: string) => {
     await push(registry, repository, image, tag);
@@ -74,7 +74,7 @@ export async function pushCorpus(registry: PushTarget): Promise<KeptTag[]> {
   await keep("mirror", version(2), "newer");
   await keep("mirror", image("newest"), "newest");
   return kept;
-}
+};
 
 export const contentOf = (one: Manifest): Content[] => [one, ...one.blobs, ...one.manifests.flatMap(contentOf)];
 

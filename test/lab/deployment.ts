@@ -9,29 +9,38 @@ import type { Hosts, Outcome } from "./hosts";
 
 /** One stack, deployed by Terraform from the operator's place in the lab. Its state lives as long as this object. */
 export class Deployment {
-  private readonly directory = mkdtempSync(join(tmpdir(), "warden-deployment-"));
-  private stateFile = "";
+  readonly #hosts: Hosts;
+  readonly #terraform: Component;
+  readonly #stack: string;
+  readonly #stackOf: (app: App, site: WholeSite) => TerraformStack;
+  readonly #directory = mkdtempSync(join(tmpdir(), "warden-deployment-"));
+  #stateFile = "";
 
   constructor(
-    private readonly hosts: Hosts,
-    private readonly terraform: Component,
-    private readonly stack: string,
-    private readonly stackOf: (app: App, site: WholeSite) => TerraformStack,
-  ) {}
+    hosts: Hosts,
+    terraform: Component,
+    stack: string,
+    stackOf: (app: App, site: WholeSite) => TerraformStack,
+  ) {
+    this.#hosts = hosts;
+    this.#terraform = terraform;
+    this.#stack = stack;
+    this.#stackOf = stackOf;
+  }
 
   /** Deploys the site, with more options of Terraform's where given. */
   apply(site: WholeInput, ...options: string[]): Outcome {
-    return this.run(site, "apply", "-auto-approve", ...options);
+    return this.#run(site, "apply", "-auto-approve", ...options);
   }
 
   /** Status 0: nothing to change; 2: something; 1: an error. */
   plan(site: WholeInput): Outcome {
-    return this.run(site, "plan", "-detailed-exitcode");
+    return this.#run(site, "plan", "-detailed-exitcode");
   }
 
   /** The state file, as text. */
   state(): string {
-    return readFileSync(this.stateFile, "utf8");
+    return readFileSync(this.#stateFile, "utf8");
   }
 
   /** The addresses of what is in the state. */
@@ -41,22 +50,22 @@ export class Deployment {
   }
 
   remove(): void {
-    rmSync(this.directory, { recursive: true });
+    rmSync(this.#directory, { recursive: true });
   }
 
-  private run(input: WholeInput, ...args: string[]): Outcome {
-    const app = new App({ outdir: join(this.directory, "cdktf.out") });
+  #run(input: WholeInput, ...args: string[]): Outcome {
+    const app = new App({ outdir: join(this.#directory, "cdktf.out") });
     const site = parsed(input);
-    this.stateFile = join(this.directory, stateKey(site, this.stack));
-    this.stackOf(app, site);
+    this.#stateFile = join(this.#directory, stateKey(site, this.#stack));
+    this.#stackOf(app, site);
     app.synth();
-    const initialised = this.execute("init");
-    return initialised.status === 0 ? this.execute(...args, "-no-color", "-input=false") : initialised;
+    const initialised = this.#execute("init");
+    return initialised.status === 0 ? this.#execute(...args, "-no-color", "-input=false") : initialised;
   }
 
-  private execute(...args: string[]): Outcome {
-    const folder = join(this.directory, "cdktf.out/stacks", this.stack);
-    return this.hosts.operator([...this.terraform.command, `-chdir=${folder}`, ...args], {
+  #execute(...args: string[]): Outcome {
+    const folder = join(this.#directory, "cdktf.out/stacks", this.#stack);
+    return this.#hosts.operator([...this.#terraform.command, `-chdir=${folder}`, ...args], {
       CHECKPOINT_DISABLE: "1",
       TF_CLI_CONFIG_FILE: "/dev/null",
     });

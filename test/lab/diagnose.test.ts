@@ -11,12 +11,12 @@ import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
 /** @param root of the storage, where it is not that of the registry */
-async function diagnosed(registry: LabRegistry, root = registry.root): Promise<Diagnosis[]> {
+const diagnosed = async (registry: LabRegistry, root = registry.root): Promise<Diagnosis[]> => {
   const reader = new StoreReader(new StorageLayout(root));
   const repositories = [...reader.repositories()].map(({ name }) => name);
   const report = await verify(new URL(registry.url), { repositories });
   return diagnose(report, await scan(root), reader).findings;
-}
+};
 
 const CAUSES: Record<string, Cause> = {
   "child-link-gone": "lost link",

@@ -47,17 +47,19 @@ const shown = ({ command, status, output }: Typed): string => `${command.run.tex
 
 /** An incident that is worked on from the pages alone. Whoever reads the output of the tests sees what it took. */
 export class Drill {
-  private commands = 0;
-  private readonly began = Date.now();
+  readonly #title: keyof typeof DRILLS;
+  readonly #typist: Typist;
+  #commands = 0;
+  readonly #began = Date.now();
 
-  constructor(
-    private readonly title: keyof typeof DRILLS,
-    private readonly typist: Typist,
-  ) {}
+  constructor(title: keyof typeof DRILLS, typist: Typist) {
+    this.#title = title;
+    this.#typist = typist;
+  }
 
   /** Types what says how it is. @returns what is not as the page expects; throws where all of it is: the page finds nothing */
   async finds(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
-    const wrong = (await this.type(commands, answers)).filter(({ asExpected }) => !asExpected);
+    const wrong = (await this.#type(commands, answers)).filter(({ asExpected }) => !asExpected);
     if (wrong.length === 0)
       throw new Error(`the page finds nothing wrong with:\n${commands.map(({ run }) => run.text).join("\n")}`);
     return wrong;
@@ -65,7 +67,7 @@ export class Drill {
 
   /** Types what helps, or proves that it did. @returns the last output; throws where one is not as the page expects */
   async does(commands: readonly Command[], answers?: Answers): Promise<string> {
-    const outcomes = await this.type(commands, answers);
+    const outcomes = await this.#type(commands, answers);
     const wrong = outcomes.filter(({ asExpected }) => !asExpected);
     if (wrong.length > 0) throw new Error(`not as the page expects:\n${wrong.map(shown).join("\n")}`);
     return outcomes.at(-1)?.output ?? "";
@@ -73,17 +75,19 @@ export class Drill {
 
   /** To be called when the incident is over, and that is proven. */
   ends(): void {
-    const seconds = Math.round((Date.now() - this.began) / 1000);
-    process.stdout.write(`drill: ${this.title}: ${this.commands} commands, ${seconds} s\n`);
-    const said = DRILLS[this.title]?.commands;
-    if (said !== this.commands)
-      throw new Error(`${this.title} took ${this.commands} commands, and handbook/drills.ts says ${said ?? "nothing"}`);
+    const seconds = Math.round((Date.now() - this.#began) / 1000);
+    process.stdout.write(`drill: ${this.#title}: ${this.#commands} commands, ${seconds} s\n`);
+    const said = DRILLS[this.#title]?.commands;
+    if (said !== this.#commands)
+      throw new Error(
+        `${this.#title} took ${this.#commands} commands, and handbook/drills.ts says ${said ?? "nothing"}`,
+      );
   }
 
-  private async type(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
+  async #type(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
     const outcomes: Typed[] = [];
-    for (const command of commands) outcomes.push(await this.typist.type(command, answers));
-    this.commands += commands.length;
+    for (const command of commands) outcomes.push(await this.#typist.type(command, answers));
+    this.#commands += commands.length;
     return outcomes;
   }
 }

@@ -44,7 +44,7 @@ ISSUE_INDEXER_TYPE = db
 `;
 
 /** Starts Gitea and returns once its registry answers. */
-export async function startGitea(): Promise<LabGitea> {
+export const startGitea = async (): Promise<LabGitea> => {
   const folder = temporaryFolder("gitea");
   const [component] = required("gitea").command;
   const work = join(folder, "work");
@@ -90,4 +90,4 @@ export async function startGitea(): Promise<LabGitea> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
+};

@@ -8,12 +8,12 @@ import { type Manifest, type PushTarget, push } from "./images";
  *
  * @returns the digest of the child, and what the repair says
  */
-export async function healFrom(
+export const healFrom = async (
   whole: PushTarget,
   broken: PushTarget,
   repository: string,
   made: Manifest,
-): Promise<{ lost: string; report: RepairReport }> {
+): Promise<{ lost: string; report: RepairReport }> => {
   const lost = made.manifests[0]?.descriptor.digest ?? "";
   for (const side of [broken, whole]) await push(side, repository, made, "v1");
   const options = ({ url, credentials }: PushTarget): ClientOptions => ({
@@ -31,4 +31,4 @@ export async function healFrom(
   } finally {
     await Promise.all([writer, client, from].map((each) => each.close()));
   }
-}
+};

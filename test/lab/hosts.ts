@@ -17,22 +17,22 @@ export interface Outcome {
 /** A lab of its own, so that several files, and several runs on one machine, stay apart. See tools/lab/hosts. */
 export class Hosts {
   /** Short, because interfaces are called after it; a process runs one file at a time. */
-  private readonly name: string;
+  readonly #name: string;
 
   /** @param suffix a letter, where a test has a second lab */
   constructor(suffix = "") {
-    this.name = `w${process.pid}${suffix}`;
+    this.#name = `w${process.pid}${suffix}`;
   }
 
   readonly program = program;
 
   get environment(): NodeJS.ProcessEnv {
-    return { ...process.env, WARDEN_LAB: this.name, WARDEN_LAB_OWNER: String(process.pid) };
+    return { ...process.env, WARDEN_LAB: this.#name, WARDEN_LAB_OWNER: String(process.pid) };
   }
 
   /** The private key of the operator. */
   get key(): string {
-    return join(cacheFolder, "hosts", this.name, "key");
+    return join(cacheFolder, "hosts", this.#name, "key");
   }
 
   /** The key by which a host is known, of the kind that a site pins. */
@@ -40,49 +40,49 @@ export class Hosts {
     return this.ssh(host, "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ecdsa_key.pub").trim();
   }
 
-  private lab(...args: string[]): string {
+  #lab(...args: string[]): string {
     return execFileSync(program, args, { env: this.environment, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   }
 
   up(): void {
-    this.lab("down");
-    this.lab("up");
+    this.#lab("down");
+    this.#lab("up");
   }
 
   down(): void {
-    this.lab("down");
+    this.#lab("down");
   }
 
   /** Powered off, emptied to its image, booted. */
   fresh(host: LabHost): void {
-    this.lab("fresh", host);
+    this.#lab("fresh", host);
   }
 
   reboot(host: LabHost): void {
-    this.lab("reboot", host);
+    this.#lab("reboot", host);
   }
 
   /** The power is gone: nothing of the host gets to do anything more. */
   cut(host: LabHost): void {
-    this.lab("cut", host);
+    this.#lab("cut", host);
   }
 
   boot(host: LabHost): void {
-    this.lab("boot", host);
+    this.#lab("boot", host);
   }
 
   /** The internal resolver stays silent, and answers again. */
   block(): void {
-    this.lab("block");
+    this.#lab("block");
   }
 
   unblock(): void {
-    this.lab("unblock");
+    this.#lab("unblock");
   }
 
   /** What a host asked the public resolver: "<name> <type>". */
   queriesOf(address: string): string[] {
-    return this.lab("queries")
+    return this.#lab("queries")
       .split("\n")
       .filter((line) => line.startsWith(`${address} `))
       .map((line) => line.slice(address.length + 1));

@@ -60,29 +60,29 @@ const EMPTY_CONFIG = "application/vnd.oci.empty.v1+json";
 const LINUX_AMD64: Platform = { architecture: "amd64", os: "linux" };
 
 /** `sha256:<hex>` of some bytes. */
-export function digestOf(bytes: Buffer | string): string {
-  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-}
+export const digestOf = (bytes: Buffer | string): string =>
+  `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 /** Bytes that look random and depend on the seed alone. */
-export function seededBytes(seed: string, size: number): Buffer {
+export const seededBytes = (seed: string, size: number): Buffer => {
   const key = createHash("sha256").update(seed).digest();
   return createCipheriv("aes-256-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(size));
-}
+};
 
-export function content(mediaType: string, bytes: Buffer): Content {
-  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } };
-}
+export const content = (mediaType: string, bytes: Buffer): Content => ({
+  bytes,
+  descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length },
+});
 
 /** A layer whose one file holds `size` bytes (default 256), so that the blob is some 1,100 bytes longer. */
-export function layer(seed: string, { size = 256, format = "oci" }: { size?: number; format?: Format } = {}): Layer {
+export const layer = (seed: string, { size = 256, format = "oci" }: { size?: number; format?: Format } = {}): Layer => {
   const archive = tarOfOneFile("content", seededBytes(seed, size));
   // Stored, not deflated: compressed bytes differ between versions of zlib.
   return { ...content(MEDIA_TYPES[format].layer, gzipSync(archive, { level: 0 })), diffId: digestOf(archive) };
-}
+};
 
 /** A POSIX ustar archive (pax(1)): one header, the content padded to 512 bytes, two empty blocks. */
-function tarOfOneFile(name: string, bytes: Buffer): Buffer {
+const tarOfOneFile = (name: string, bytes: Buffer): Buffer => {
   const header = Buffer.alloc(512);
   header.write(name, 0);
   header.write("0000644\0", 100);
@@ -96,24 +96,24 @@ function tarOfOneFile(name: string, bytes: Buffer): Buffer {
   const checksum = header.reduce((sum, byte) => sum + byte, 0);
   header.write(`${checksum.toString(8).padStart(6, "0")}\0 `, 148);
   return Buffer.concat([header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512), Buffer.alloc(1024)]);
-}
+};
 
 /** Any JSON document as a manifest, for shapes that the functions below do not make. */
-export function manifest(
+export const manifest = (
   document: { readonly mediaType?: string; readonly [field: string]: unknown },
   needs: {
     readonly blobs?: readonly Content[];
     readonly manifests?: readonly Manifest[];
     readonly mediaType?: string;
   } = {},
-): Manifest {
+): Manifest => {
   const mediaType = needs.mediaType ?? document.mediaType ?? MEDIA_TYPES.oci.manifest;
   return {
     ...content(mediaType, Buffer.from(JSON.stringify(document))),
     blobs: needs.blobs ?? [],
     manifests: needs.manifests ?? [],
   };
-}
+};
 
 export interface ImageOptions {
   /** @default "oci" */
@@ -128,7 +128,7 @@ export interface ImageOptions {
 }
 
 /** An image of one platform: config and layers. */
-export function image(seed: string, options: ImageOptions = {}): Manifest {
+export const image = (seed: string, options: ImageOptions = {}): Manifest => {
   const format = options.format ?? "oci";
   const platform = options.platform ?? LINUX_AMD64;
   const layers = options.layers ?? [1, 2].map((n) => layer(`${seed}/layer/${n}`, { format }));
@@ -156,14 +156,14 @@ export function image(seed: string, options: ImageOptions = {}): Manifest {
     { blobs: [config, ...layers.filter(({ descriptor }) => descriptor.urls === undefined)] },
   );
   return { ...made, descriptor: { ...made.descriptor, platform } };
-}
+};
 
 /** An index (OCI) or manifest list (Docker) of manifests and, nested, of other indexes. */
-export function index(
+export const index = (
   manifests: readonly Manifest[],
   options: { readonly format?: Format; readonly annotations?: Readonly<Record<string, string>> } = {},
-): Manifest {
-  return manifest(
+): Manifest =>
+  manifest(
     {
       schemaVersion: 2,
       mediaType: MEDIA_TYPES[options.format ?? "oci"].index,
@@ -172,26 +172,24 @@ export function index(
     },
     { manifests },
   );
-}
 
 /** An index of one image for each platform: `linux/amd64` and `linux/arm64` by default. */
-export function multiPlatformImage(
+export const multiPlatformImage = (
   seed: string,
   {
     platforms = ["amd64", "arm64"],
     ...options
   }: Omit<ImageOptions, "platform"> & { platforms?: readonly string[] } = {},
-): Manifest {
-  return index(
+): Manifest =>
+  index(
     platforms.map((architecture) =>
       image(`${seed}/${architecture}`, { ...options, platform: { architecture, os: "linux" } }),
     ),
     { format: options.format },
   );
-}
 
 /** A buildx attestation of an image: an entry of the same index, of platform unknown/unknown, whose layer is in-toto JSON. */
-export function attestation(of: Content): Manifest {
+export const attestation = (of: Content): Manifest => {
   const statement = content(
     "application/vnd.in-toto+json",
     Buffer.from(
@@ -217,13 +215,13 @@ export function attestation(of: Content): Manifest {
     "vnd.docker.reference.type": "attestation-manifest",
   };
   return { ...made, descriptor: { ...made.descriptor, platform, annotations } };
-}
+};
 
 /** An OCI artifact: the empty config and one blob; a signature or SBOM of `subject` where one is given. */
-export function artifact(
+export const artifact = (
   seed: string,
   options: { readonly subject?: Content; readonly artifactType?: string; readonly size?: number } = {},
-): Manifest {
+): Manifest => {
   const artifactType = options.artifactType ?? "application/vnd.example.report.v1";
   const config = content(EMPTY_CONFIG, Buffer.from("{}"));
   const blob = content("application/octet-stream", seededBytes(seed, options.size ?? 256));
@@ -239,16 +237,12 @@ export function artifact(
     { blobs: [config, blob] },
   );
   return { ...made, descriptor: { ...made.descriptor, artifactType } };
-}
+};
 
 /** The tag under which a registry without the referrers API lists what refers to a digest (OCI distribution-spec 1.1). */
-export function referrersTag(of: Content): string {
-  return of.descriptor.digest.replace(":", "-");
-}
+export const referrersTag = (of: Content): string => of.descriptor.digest.replace(":", "-");
 
-function reference({ descriptor: { mediaType, digest, size } }: Content): Descriptor {
-  return { mediaType, digest, size };
-}
+const reference = ({ descriptor: { mediaType, digest, size } }: Content): Descriptor => ({ mediaType, digest, size });
 
 /** Where to push to. */
 export interface PushTarget {
@@ -268,12 +262,12 @@ export interface PushTarget {
  * Nothing is skipped because it seems to be there: a registry's blob cache lies.
  * @throws on any answer but 202 and 201, with the registry's own words
  */
-export async function push(
+export const push = async (
   target: PushTarget,
   repository: string,
   pushed: Manifest,
   ...tags: readonly string[]
-): Promise<void> {
+): Promise<void> => {
   const send = sender(target);
   const base = `${target.url}/v2/${repository}`;
   const done = new Set<string>();
@@ -301,9 +295,9 @@ export async function push(
 
   await pushNeeds(pushed);
   for (const name of tags.length > 0 ? tags : [pushed.descriptor.digest]) await putManifest(pushed, name);
-}
+};
 
-function sender({ credentials, dispatcher }: PushTarget) {
+const sender = ({ credentials, dispatcher }: PushTarget) => {
   const authorization = credentials && {
     authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`,
   };
@@ -322,4 +316,4 @@ function sender({ credentials, dispatcher }: PushTarget) {
     }
     return response.headers.get("location");
   };
-}
+};

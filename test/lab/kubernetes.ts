@@ -42,7 +42,7 @@ export interface KubernetesCluster {
 }
 
 /** Starts etcd, kube-apiserver and kube-controller-manager and returns once all of them answer: some five seconds. */
-export async function startKubernetes(): Promise<KubernetesCluster> {
+export const startKubernetes = async (): Promise<KubernetesCluster> => {
   const folder = temporaryFolder("kubernetes");
   const authority = createCertificateAuthority();
   const server = authority.issue(["127.0.0.1", "kubernetes.default.svc"]);
@@ -135,15 +135,13 @@ export async function startKubernetes(): Promise<KubernetesCluster> {
     throw error;
   }
   return { url, token, certificateAuthority: authority.certificate, kubeconfig, request, stop };
-}
+};
 
-function kubeconfigOf(server: string, certificateAuthority: string, token: string): object {
-  return {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "lab", cluster: { server, "certificate-authority": certificateAuthority } }],
-    users: [{ name: "lab", user: { token } }],
-    contexts: [{ name: "lab", context: { cluster: "lab", user: "lab" } }],
-    "current-context": "lab",
-  };
-}
+const kubeconfigOf = (server: string, certificateAuthority: string, token: string): object => ({
+  apiVersion: "v1",
+  kind: "Config",
+  clusters: [{ name: "lab", cluster: { server, "certificate-authority": certificateAuthority } }],
+  users: [{ name: "lab", user: { token } }],
+  contexts: [{ name: "lab", context: { cluster: "lab", user: "lab" } }],
+  "current-context": "lab",
+});

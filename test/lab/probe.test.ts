@@ -19,7 +19,7 @@ interface Group {
 }
 
 /** What stands before a registry and notes what it is asked. */
-async function countRequests(target: string): Promise<LabServer & { requests: string[] }> {
+const countRequests = async (target: string): Promise<LabServer & { requests: string[] }> => {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url}`);
@@ -41,7 +41,7 @@ async function countRequests(target: string): Promise<LabServer & { requests: st
         server.closeAllConnections();
       }),
   };
-}
+};
 
 /** But for uploads: the cache ends those of its own pulls a while after it has answered. */
 const filesBelow = (folder: string): string[] =>
@@ -62,7 +62,7 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
     await pushgateway?.stop();
   });
 
-  async function run(changes: NodeJS.ProcessEnv): Promise<void> {
+  const run = async (changes: NodeJS.ProcessEnv): Promise<void> => {
     const err: string[] = [];
     const environment = { REGISTRY: registry.url, PUSHGATEWAY: pushgateway.url, ...changes };
     const code = await probe(
@@ -71,10 +71,10 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
       (line) => err.push(line),
     );
     expect({ code, err }).toEqual({ code: 0, err: [] });
-  }
+  };
 
   /** The groups of an instance, by shard, each with the value of a metric. */
-  async function valuesOf(instance: string, metric: string): Promise<Record<string, number>> {
+  const valuesOf = async (instance: string, metric: string): Promise<Record<string, number>> => {
     const { data } = await getJson<{ data: Group[] }>(`${pushgateway.url}/api/v1/metrics`);
     const groups = data.filter(({ labels }) => labels.instance === instance);
     return Object.fromEntries(
@@ -83,7 +83,7 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
         return [group.labels.shard ?? "alone", Number(metrics[0]?.value)];
       }),
     );
-  }
+  };
 
   test("shards add up to the whole, and leave no group behind when their number changes", async () => {
     const instance = "shards/registry.example:5050";

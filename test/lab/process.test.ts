@@ -6,7 +6,7 @@ const node = (script: string): [string, ...string[]] => [process.execPath, "-e",
 const never = () => false;
 
 /** The error of a start that fails, whose log is then removed. */
-async function failureOf(starting: Promise<unknown>): Promise<{ message: string; logWasKept: boolean }> {
+const failureOf = async (starting: Promise<unknown>): Promise<{ message: string; logWasKept: boolean }> => {
   const error = await starting.then(
     () => new Error("it started"),
     (reason: Error) => reason,
@@ -15,7 +15,7 @@ async function failureOf(starting: Promise<unknown>): Promise<{ message: string;
   const logWasKept = existsSync(log);
   if (logWasKept) rmSync(dirname(log), { recursive: true });
   return { message: error.message, logWasKept };
-}
+};
 
 describe("start", () => {
   test("returns once the process is ready, and stop ends it", async () => {

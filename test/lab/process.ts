@@ -42,15 +42,17 @@ export interface StartOptions {
 }
 
 /** A new folder of its own for temporary files of the lab. */
-export function temporaryFolder(purpose: string): string {
-  return mkdtempSync(join(tmpdir(), `warden-${purpose}-`));
-}
+export const temporaryFolder = (purpose: string): string => mkdtempSync(join(tmpdir(), `warden-${purpose}-`));
 
 /**
  * Waits until a condition holds, looking at it again and again.
  * @throws when it does not hold within `seconds` (default 10), naming what was waited for and the condition's last error
  */
-export async function waitFor(what: string, condition: () => boolean | Promise<boolean>, seconds = 10): Promise<void> {
+export const waitFor = async (
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  seconds = 10,
+): Promise<void> => {
   const deadline = Date.now() + seconds * 1000;
   let lastError = "";
   for (;;) {
@@ -63,21 +65,21 @@ export async function waitFor(what: string, condition: () => boolean | Promise<b
     if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s${lastError}`);
     await pause(POLL_INTERVAL);
   }
-}
+};
 
 /** A TCP port of the loopback interface that nothing listens on at the moment. */
-export async function freePort(): Promise<number> {
+export const freePort = async (): Promise<number> => {
   const server = createServer();
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === "string") throw new Error("no free port on loopback");
   return address.port;
-}
+};
 
 /** Whether something accepts a TCP connection there within one second. */
-export function accepts(port: number, host = "127.0.0.1"): Promise<boolean> {
-  return new Promise((resolve) => {
+export const accepts = (port: number, host = "127.0.0.1"): Promise<boolean> =>
+  new Promise((resolve) => {
     const socket = connect({ port, host, timeout: 1000 });
     const answer = (open: boolean) => {
       socket.destroy();
@@ -88,7 +90,6 @@ export function accepts(port: number, host = "127.0.0.1"): Promise<boolean> {
       .once("error", () => answer(false))
       .once("timeout", () => answer(false));
   });
-}
 
 const running = new Set<ChildProcess>();
 // A test run that ends early must not leave its children behind.
@@ -100,7 +101,10 @@ process.once("exit", () => {
  * Starts a program and waits until it is ready.
  * @throws when it ends before, or is not ready in time: with the end of its log and the file that keeps all of it
  */
-export async function start(command: readonly [string, ...string[]], options: StartOptions): Promise<RunningProcess> {
+export const start = async (
+  command: readonly [string, ...string[]],
+  options: StartOptions,
+): Promise<RunningProcess> => {
   const [program, ...argv] = command;
   const name = basename(program);
   const logFolder = temporaryFolder(`log-${name}`);
@@ -153,12 +157,12 @@ export async function start(command: readonly [string, ...string[]], options: St
     const tail = readFileSync(log, "utf8").trimEnd().split("\n").slice(-LOG_TAIL).join("\n");
     throw new Error(`${error instanceof Error ? error.message : String(error)} (log: ${log})\n${tail}`);
   }
-}
+};
 
-async function end(child: ChildProcess, ended: Promise<void>, hasEnded: () => boolean): Promise<void> {
+const end = async (child: ChildProcess, ended: Promise<void>, hasEnded: () => boolean): Promise<void> => {
   if (hasEnded()) return;
   child.kill("SIGTERM");
   const kill = setTimeout(() => child.kill("SIGKILL"), STOP_GRACE * 1000);
   await ended;
   clearTimeout(kill);
-}
+};

@@ -28,14 +28,14 @@ const version = (n: number): Manifest => {
 };
 
 /** Five versions, the newest in an index of its own, each with a signature under its fallback tag. */
-async function pushVersions(registry: PushTarget, repository: string): Promise<void> {
+const pushVersions = async (registry: PushTarget, repository: string): Promise<void> => {
   for (const n of [1, 2, 3, 4]) {
     await push(registry, repository, version(n), `v${n}`);
     const signature = artifact(`signature of ${n}`, { subject: version(n) });
     await push(registry, repository, index([signature]), referrersTag(version(n)));
   }
   await push(registry, repository, index([version(5)], { annotations: dated(5) }), "v5", "latest");
-}
+};
 
 const KEPT = ["latest", "v3", "v4", "v5", referrersTag(version(3)), referrersTag(version(4))].sort();
 

@@ -169,10 +169,10 @@ describeWith(["registry"], "killed", () => {
 });
 
 /** Journals so far. */
-function count(folder: string): number {
+const count = (folder: string): number => {
   try {
     return readdirSync(folder).length;
   } catch {
     return 0;
   }
-}
+};

@@ -36,15 +36,18 @@ const CONTENT = [...VERSIONS.map(version), ...Array.from({ length: FRESH }, (_, 
 
 /** A client that pushes as clients do: what is there is not pushed again, and what is refused is tried again. */
 class Pusher {
+  readonly #registry: PushTarget;
+  readonly #repository: string;
+  readonly #number: number;
   /** The last digest that the registry confirmed, and what was done with it, by repository and tag. */
   readonly confirmed = new Map<string, { repository: string; tag: string; made: Manifest; deed: Deed }>();
   pushes = 0;
 
-  constructor(
-    private readonly registry: PushTarget,
-    private readonly repository: string,
-    private readonly number: number,
-  ) {}
+  constructor(registry: PushTarget, repository: string, number: number) {
+    this.#registry = registry;
+    this.#repository = repository;
+    this.#number = number;
+  }
 
   async run(random: () => number): Promise<void> {
     for (let n = 0; n < PUSHES; n++) {
@@ -55,24 +58,24 @@ class Pusher {
       switch (deed) {
         case "new index of an old part":
           await this.#push(
-            this.repository,
-            `p${this.number}-${n}`,
+            this.#repository,
+            `p${this.#number}-${n}`,
             index([own(old), pick(CONTENT.slice(-FRESH))]),
             deed,
           );
           break;
         case "moved tag":
-          await this.#push(this.repository, `stable${this.number}`, version(pick([...OLD, 6])), deed);
+          await this.#push(this.#repository, `stable${this.#number}`, version(pick([...OLD, 6])), deed);
           break;
         case "new tag":
-          await this.#push(this.repository, `p${this.number}-${n}`, version(old), deed);
+          await this.#push(this.#repository, `p${this.#number}-${n}`, version(old), deed);
           break;
         case "old tag again":
           // Each old tag has one pusher, so that the last push is known.
-          await this.#push(this.repository, `v${this.number + 1}`, pick(CONTENT.slice(-FRESH)), deed);
+          await this.#push(this.#repository, `v${this.#number + 1}`, pick(CONTENT.slice(-FRESH)), deed);
           break;
         case "mount":
-          await this.#push(`${this.repository}-other`, `p${this.number}-${n}`, own(old), deed);
+          await this.#push(`${this.#repository}-other`, `p${this.#number}-${n}`, own(old), deed);
           break;
       }
     }
@@ -93,7 +96,7 @@ class Pusher {
 
   async #has(repository: string, { descriptor }: Manifest): Promise<boolean> {
     const headers = { accept: descriptor.mediaType };
-    const answer = await fetch(`${this.registry.url}/v2/${repository}/manifests/${descriptor.digest}`, {
+    const answer = await fetch(`${this.#registry.url}/v2/${repository}/manifests/${descriptor.digest}`, {
       method: "HEAD",
       headers,
     });
@@ -101,7 +104,7 @@ class Pusher {
   }
 
   async #put(repository: string, reference: string, { bytes, descriptor }: Manifest): Promise<boolean> {
-    const answer = await fetch(`${this.registry.url}/v2/${repository}/manifests/${reference}`, {
+    const answer = await fetch(`${this.#registry.url}/v2/${repository}/manifests/${reference}`, {
       method: "PUT",
       body: bytes,
       headers: { "content-type": descriptor.mediaType },
@@ -111,8 +114,8 @@ class Pusher {
   }
 
   async #mount(repository: string, { descriptor }: Content): Promise<void> {
-    const query = new URLSearchParams({ mount: descriptor.digest, from: this.repository });
-    const answer = await fetch(`${this.registry.url}/v2/${repository}/blobs/uploads/?${query}`, { method: "POST" });
+    const query = new URLSearchParams({ mount: descriptor.digest, from: this.#repository });
+    const answer = await fetch(`${this.#registry.url}/v2/${repository}/blobs/uploads/?${query}`, { method: "POST" });
     await answer.arrayBuffer();
   }
 }
@@ -124,28 +127,28 @@ const PUSHES = 6;
 /** Milliseconds before each, at most: together as long as a clean-up takes. */
 const PAUSE = 40;
 
-async function fill(registry: PushTarget, repository: string): Promise<void> {
+const fill = async (registry: PushTarget, repository: string): Promise<void> => {
   // Everything once, in an index that nobody tags.
   await push(registry, repository, index(CONTENT));
   for (const n of VERSIONS) await putTag(registry, repository, `v${n}`, version(n));
   for (let n = 0; n < PUSHERS; n++) await putTag(registry, repository, `stable${n}`, version(6));
-}
+};
 
-async function putTag({ url }: PushTarget, repository: string, tag: string, { bytes, descriptor }: Manifest) {
+const putTag = async ({ url }: PushTarget, repository: string, tag: string, { bytes, descriptor }: Manifest) => {
   const headers = { "content-type": descriptor.mediaType };
   const answer = await fetch(`${url}/v2/${repository}/manifests/${tag}`, { method: "PUT", body: bytes, headers });
   if (answer.status !== 201) throw new Error(`${repository}:${tag} answered ${answer.status}`);
-}
+};
 
 /** What a script does that has worked out what to delete: nothing is looked at again. */
-async function blindly(client: RegistryClient, writer: RegistryWriter, repositories: string[]): Promise<void> {
+const blindly = async (client: RegistryClient, writer: RegistryWriter, repositories: string[]): Promise<void> => {
   const plan = await planRemote(client, { policy: POLICY, now: Date.now(), repositories });
   for (const { remote, plan: each } of plan.repositories) {
     for (const digest of each.removedManifests) await writer.remove(remote.name, digest);
   }
-}
+};
 
-async function isWhole(client: RegistryClient, repository: string, made: Manifest): Promise<boolean> {
+const isWhole = async (client: RegistryClient, repository: string, made: Manifest): Promise<boolean> => {
   const { status } = await client.manifest(repository, made.descriptor.digest);
   if (status !== 200) return false;
   for (const child of made.manifests) if (!(await isWhole(client, repository, child))) return false;
@@ -153,7 +156,7 @@ async function isWhole(client: RegistryClient, repository: string, made: Manifes
     if ((await client.blobHead(repository, descriptor.digest as Digest)).status !== 200) return false;
   }
   return true;
-}
+};
 
 export interface Race {
   registry: PushTarget;
@@ -168,13 +171,13 @@ export interface Race {
 }
 
 /** Cleans up repositories while others push to them. @returns what became of what they pushed */
-export async function race({
+export const race = async ({
   registry,
   repositories,
   journals,
   random,
   settle,
-}: Race): Promise<{ tally: Tally; report: RemotePruneReport | null }> {
+}: Race): Promise<{ tally: Tally; report: RemotePruneReport | null }> => {
   for (const repository of repositories) await fill(registry, repository);
   const access = { url: new URL(registry.url), credentials: null };
   const [client, listing, writer] = [
@@ -207,10 +210,10 @@ export async function race({
   } finally {
     await Promise.all([client.close(), listing.close(), writer.close()]);
   }
-}
+};
 
-export function addTo(sum: Tally, more: Tally): void {
+export const addTo = (sum: Tally, more: Tally): void => {
   for (const deed of DEEDS) {
     for (const field of ["pushes", "lost", "broken"] as const) sum[deed][field] += more[deed][field];
   }
-}
+};

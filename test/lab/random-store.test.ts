@@ -78,15 +78,15 @@ const copy = (from: string, to: string) => exists(from) && cpSync(from, to, { re
 const remove = (path: string) => rmSync(path, { recursive: true, force: true });
 const setTime = (path: string, time: number) => exists(path) && utimesSync(path, time / 1000, time / 1000);
 const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
-function link(target: string, path: string): void {
+const link = (target: string, path: string): void => {
   mkdirSync(dirname(path), { recursive: true });
   if (!exists(path)) symlinkSync(target, path);
-}
-function replaceByFifo(path: string): void {
+};
+const replaceByFifo = (path: string): void => {
   if (!exists(path)) return;
   rmSync(path);
   execFileSync("mkfifo", [path]);
-}
+};
 /** Every path below a folder, in order, through no link. */
 const pathsBelow = (folder: string, below = ""): string[] =>
   readdirSync(join(folder, below), { withFileTypes: true }).flatMap((entry) => {
@@ -95,12 +95,12 @@ const pathsBelow = (folder: string, below = ""): string[] =>
   });
 
 /** A file of the store whose path ends so; a path that is not there where it has none. */
-function someFile(store: SyntheticStore, at: number, end: string, within = ""): string {
+const someFile = (store: SyntheticStore, at: number, end: string, within = ""): string => {
   const paths = pathsBelow(store.layout.registry)
     .filter((path) => path.endsWith(`/${end}`) && path.includes(within))
     .sort();
   return join(store.layout.registry, paths[at % Math.max(1, paths.length)] ?? "nothing");
-}
+};
 
 interface Push {
   repository: string;
@@ -110,7 +110,7 @@ interface Push {
 }
 
 /** Pushed one after the other, an hour apart: the manifest's link is written, then the tag's. */
-function build(pushes: Push[]): { store: SyntheticStore; newest: Map<string, string[]> } {
+const build = (pushes: Push[]): { store: SyntheticStore; newest: Map<string, string[]> } => {
   const store = new SyntheticStore();
   const newest = new Map<string, string[]>();
   for (const [at, { repository, form, n, tags }] of pushes.entries()) {
@@ -124,7 +124,7 @@ function build(pushes: Push[]): { store: SyntheticStore; newest: Map<string, str
     }
   }
   return { store, newest };
-}
+};
 
 // --- the oracle: what a registry serves and collects, without the code under test ---
 
@@ -133,16 +133,16 @@ const linkAt = (path: string): string | null => {
   return found?.isFile() ? readFileSync(path, "latin1") : null;
 };
 
-function bytesOf(layout: StorageLayout, digest: string): Buffer | null {
+const bytesOf = (layout: StorageLayout, digest: string): Buffer | null => {
   const path = layout.blobData(digest as `${string}:${string}`);
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isFile()) return null;
   const bytes = readFileSync(path);
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}` === digest ? bytes : null;
-}
+};
 
 /** Whether a manifest pulls by hash, with all it names. */
-function pulls(layout: StorageLayout, name: string, digest: string): boolean {
+const pulls = (layout: StorageLayout, name: string, digest: string): boolean => {
   const repository = layout.repository(name);
   const bytes = bytesOf(layout, digest);
   if (bytes === null || linkAt(repository.revisionLink(digest as `${string}:${string}`)) !== digest) return false;
@@ -154,10 +154,10 @@ function pulls(layout: StorageLayout, name: string, digest: string): boolean {
       return linkAt(repository.layerLink(each)) === each && bytesOf(layout, each) !== null;
     })
   );
-}
+};
 
 /** `repository:tag` of everything that pulls, by every name that a registry follows. */
-function pulled(root: string): Set<string> {
+const pulled = (root: string): Set<string> => {
   const layout = new StorageLayout(root);
   const found = new Set<string>();
   for (const name of [...REPOSITORIES, "alias", "twin", "App (copy)"]) {
@@ -169,12 +169,12 @@ function pulled(root: string): Set<string> {
     }
   }
   return found;
-}
+};
 
 class Stops extends Error {}
 
 /** The mark and sweep of registry 2.8.3, with what it stops at and what it overlooks. */
-function collect(root: string): void {
+const collect = (root: string): void => {
   const layout = new StorageLayout(root);
   const marked = new Set<string>();
   const mark = (folder: string) => {
@@ -225,7 +225,7 @@ function collect(root: string): void {
       if (!marked.has(`sha256:${encoded}`)) rmSync(`${layout.blobs}/sha256/${start}/${encoded}`, { recursive: true });
     }
   }
-}
+};
 
 /** Every entry below a folder, with what it is and says; times too. */
 const snapshot = (folder: string): string[] =>
@@ -317,6 +317,5 @@ test("no kept tag ever fails to pull, nothing outside changes, and each command 
 }, 3_600_000);
 
 /** What the registry's own collection destroys, whether anything was pruned or not. */
-function hides(touches: [Touch, number][]): boolean {
-  return touches.some(([touch]) => touch === "hiding" || touch === "lostLayers");
-}
+const hides = (touches: [Touch, number][]): boolean =>
+  touches.some(([touch]) => touch === "hiding" || touch === "lostLayers");

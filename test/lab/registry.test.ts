@@ -19,7 +19,7 @@ const withRegistry = async (options: RegistryOptions, body: (registry: LabRegist
 };
 
 /** One tag for each kind of content that the lab can make. */
-async function pushEveryKind(registry: LabRegistry): Promise<void> {
+const pushEveryKind = async (registry: LabRegistry): Promise<void> => {
   const signed = image("signed");
   const amd64 = image("attested");
   const signature = artifact("signature", { subject: signed });
@@ -31,7 +31,7 @@ async function pushEveryKind(registry: LabRegistry): Promise<void> {
   await push(registry, "app", index([amd64, attestation(amd64)]), "attested");
   await push(registry, "app", signed, "signed");
   await push(registry, "app", index([signature]), referrersTag(signed));
-}
+};
 
 describeWith(["registry", "crane", "skopeo"], "synthetic images on a real registry", ({ crane, skopeo }) => {
   test("are intact for crane and can be copied by skopeo", () =>

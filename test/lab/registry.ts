@@ -100,45 +100,43 @@ export interface LabRegistry {
 }
 
 /** The configuration file of a registry as data: https://distribution.github.io/distribution/about/configuration/ */
-export function registryConfiguration(
+export const registryConfiguration = (
   options: RegistryOptions,
   paths: { readonly root: string; readonly htpasswd: string },
   port: number,
-): object {
-  return {
-    version: 0.1,
-    log: { level: "info", accesslog: { disabled: true } },
-    storage: {
-      filesystem: { rootdirectory: paths.root },
-      delete: { enabled: options.deletion ?? true },
-      ...((options.blobDescriptorCache ?? true) && { cache: { blobdescriptor: "inmemory" } }),
-      maintenance: { uploadpurging: { enabled: false }, readonly: { enabled: options.readOnly ?? false } },
+): object => ({
+  version: 0.1,
+  log: { level: "info", accesslog: { disabled: true } },
+  storage: {
+    filesystem: { rootdirectory: paths.root },
+    delete: { enabled: options.deletion ?? true },
+    ...((options.blobDescriptorCache ?? true) && { cache: { blobdescriptor: "inmemory" } }),
+    maintenance: { uploadpurging: { enabled: false }, readonly: { enabled: options.readOnly ?? false } },
+  },
+  // Layers with urls are refused without it.
+  validation: { manifests: { urls: { allow: ["^https?://"] } } },
+  ...(options.maxEntries !== undefined && { catalog: { maxentries: options.maxEntries } }),
+  ...(options.htpasswd !== undefined && { auth: { htpasswd: { realm: "lab", path: paths.htpasswd } } }),
+  ...(options.token !== undefined && { auth: { token: options.token } }),
+  ...(options.proxy !== undefined && {
+    proxy: {
+      remoteurl: options.proxy.url,
+      ...(options.proxy.username !== undefined && { username: options.proxy.username }),
+      ...(options.proxy.password !== undefined && { password: options.proxy.password }),
     },
-    // Layers with urls are refused without it.
-    validation: { manifests: { urls: { allow: ["^https?://"] } } },
-    ...(options.maxEntries !== undefined && { catalog: { maxentries: options.maxEntries } }),
-    ...(options.htpasswd !== undefined && { auth: { htpasswd: { realm: "lab", path: paths.htpasswd } } }),
-    ...(options.token !== undefined && { auth: { token: options.token } }),
-    ...(options.proxy !== undefined && {
-      proxy: {
-        remoteurl: options.proxy.url,
-        ...(options.proxy.username !== undefined && { username: options.proxy.username }),
-        ...(options.proxy.password !== undefined && { password: options.proxy.password }),
-      },
-    }),
-    http: {
-      addr: `127.0.0.1:${port}`,
-      secret: "the-same-over-restarts",
-      ...(options.tls !== undefined && { tls: options.tls }),
-    },
-  };
-}
+  }),
+  http: {
+    addr: `127.0.0.1:${port}`,
+    secret: "the-same-over-restarts",
+    ...(options.tls !== undefined && { tls: options.tls }),
+  },
+});
 
 /**
  * A line of an htpasswd file with a bcrypt hash (`$2b$`). The C library makes it, through perl, which every Debian has; the
  * password travels by the environment, so that it stands in no argv.
  */
-export function htpasswdLine(user: Credentials, cost: number): string {
+export const htpasswdLine = (user: Credentials, cost: number): string => {
   const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   const salt = [...randomBytes(21)].map((byte) => alphabet[byte % 64]).join("");
   // The 22nd character carries two bits only: a dot is all zeros, hence always canonical.
@@ -149,10 +147,10 @@ export function htpasswdLine(user: Credentials, cost: number): string {
   });
   if (!hash.startsWith("$2b$")) throw new Error(`no bcrypt in this machine's libcrypt: use Debian 12 or newer`);
   return `${user.username}:${hash}\n`;
-}
+};
 
 /** Starts a registry on loopback and returns once it listens. */
-export async function startRegistry(initial: RegistryOptions = {}): Promise<LabRegistry> {
+export const startRegistry = async (initial: RegistryOptions = {}): Promise<LabRegistry> => {
   const { command } = required(initial.component ?? "registry");
   const folder = temporaryFolder("registry");
   const root = initial.root ?? join(folder, "storage");
@@ -203,9 +201,9 @@ export async function startRegistry(initial: RegistryOptions = {}): Promise<LabR
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
+};
 
-function listeningPort(log: string): number | undefined {
+const listeningPort = (log: string): number | undefined => {
   const match = /listening on 127\.0\.0\.1:(\d+)/.exec(log);
   return match?.[1] === undefined ? undefined : Number(match[1]);
-}
+};

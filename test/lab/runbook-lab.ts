@@ -53,20 +53,23 @@ export type RunbookComponents = Readonly<Record<"nginx" | "registry" | "terrafor
 
 /** The hosts of the reference site, all delivered and in use, and an operator at a workstation who types from the pages. */
 export class RunbookLab {
+  readonly #components: RunbookComponents;
   readonly hosts = new Hosts();
   readonly folder = mkdtempSync(join(tmpdir(), "warden-runbooks-"));
   readonly checkout = join(this.folder, "checkout");
   readonly siteFile = join(this.checkout, "site.json");
-  private readonly authority = createCertificateAuthority();
-  private readonly running: ChildProcess[] = [];
-  private given: WholeSite | undefined;
+  readonly #authority = createCertificateAuthority();
+  readonly #running: ChildProcess[] = [];
+  #given: WholeSite | undefined;
 
-  constructor(private readonly components: RunbookComponents) {}
+  constructor(components: RunbookComponents) {
+    this.#components = components;
+  }
 
   /** The reference site, with what is different in the lab: the keys of ssh, the upstreams, the Pushgateway. */
   get site(): WholeSite {
-    if (this.given === undefined) throw new Error("the lab is not up");
-    return this.given;
+    if (this.#given === undefined) throw new Error("the lab is not up");
+    return this.#given;
   }
 
   page(path: string): Document {
@@ -82,7 +85,7 @@ export class RunbookLab {
   async up(): Promise<void> {
     const { hosts } = this;
     hosts.up();
-    this.given = parsed({
+    this.#given = parsed({
       ...reference,
       hosts: reference.hosts.map((host) => ({ ...host, ssh: { identityFile: hosts.key } })),
       registry: {
@@ -96,13 +99,13 @@ export class RunbookLab {
         } as typeof reference.registry.maintenance,
       },
     });
-    this.checkOut();
-    this.makeWorkstation();
+    this.#checkOut();
+    this.#makeWorkstation();
     const configuration = join(this.folder, "upstream.yml");
     const storage = { filesystem: { rootdirectory: join(this.folder, "data") } };
     writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
-    this.start(...this.components.registry.command, "serve", configuration);
-    this.start(...this.components.pushgateway.command, `--web.listen-address=${GATEWAY}`);
+    this.#start(...this.#components.registry.command, "serve", configuration);
+    this.#start(...this.#components.pushgateway.command, `--web.listen-address=${GATEWAY}`);
     this.prepareVm();
     await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/ && curl -sf http://${GATEWAY}/-/ready`, 20);
     this.restore();
@@ -112,16 +115,17 @@ export class RunbookLab {
   }
 
   down(): void {
-    for (const { pid } of this.running) if (pid !== undefined) process.kill(-pid);
-    this.authority.remove();
+    for (const { pid } of this.#running) if (pid !== undefined) process.kill(-pid);
+    this.#authority.remove();
     this.hosts.down();
     rmSync(this.folder, { recursive: true });
   }
 
   /** What an operator brings to the VM before the first delivery, and the images, which cannot be pulled here. */
   prepareVm(): void {
-    const { hosts, site, authority } = this;
-    importImages(hosts, this.components.nginx, site.registry);
+    const { hosts, site } = this;
+    const authority = this.#authority;
+    importImages(hosts, this.#components.nginx, site.registry);
     // What asks the registry by its name trusts the private authority.
     importNode(hosts, wardenImage(site), authority.certificate);
     this.bringCertificate();
@@ -151,7 +155,7 @@ export class RunbookLab {
   bringCertificate(ending = "", ended = false): void {
     for (const service of privateServices(this.site.registry)) {
       const names: [string] = [service.serverName];
-      const { certificate, key } = ended ? this.authority.issueEnded(names) : this.authority.issue(names);
+      const { certificate, key } = ended ? this.#authority.issueEnded(names) : this.#authority.issue(names);
       this.put(`${service.tls.certificate}${ending}`, "644", readFileSync(certificate));
       this.put(`${service.tls.key}${ending}`, "600", readFileSync(key));
     }
@@ -196,7 +200,7 @@ export class RunbookLab {
 
   /** A script at the workstation. */
   atWorkstation(script: string, input = ""): Outcome {
-    const [words, environment] = this.workstation(script);
+    const [words, environment] = this.#workstation(script);
     return this.hosts.operator(words, environment, input);
   }
 
@@ -205,7 +209,7 @@ export class RunbookLab {
     const script = join(this.folder, "typed");
     writeFileSync(script, command);
     // A return that comes before the program is ready for it has to stay one.
-    const [words, environment] = this.workstation(
+    const [words, environment] = this.#workstation(
       `script --quiet --return --flush --command 'stty -icrnl; bash ${script}' /dev/null`,
     );
     return new Promise((resolve, reject) => {
@@ -225,7 +229,7 @@ export class RunbookLab {
   }
 
   /** Approves each stack, once. */
-  private deploy(command: string): Promise<Outcome> {
+  #deploy(command: string): Promise<Outcome> {
     const approved = new Set<string>();
     return this.atTerminal(command, (said) =>
       [...said.matchAll(/Please review the diff output above for (\S+)\n/g)]
@@ -238,7 +242,7 @@ export class RunbookLab {
 
   /** A script where a page has it typed; undefined is the workstation. */
   run(script: string, host: string | undefined, input: string): Outcome | Promise<Outcome> {
-    if (/\bcdktf -- deploy\b/.test(script)) return this.deploy(script);
+    if (/\bcdktf -- deploy\b/.test(script)) return this.#deploy(script);
     if (host === undefined) return this.atWorkstation(script, input);
     return /^docker login /m.test(script)
       ? this.hosts.try(
@@ -249,14 +253,14 @@ export class RunbookLab {
       : this.hosts.try(this.labHost(host), `bash -c ${quote(script)}`, input);
   }
 
-  private start(...command: string[]): void {
+  #start(...command: string[]): void {
     // A group of its own: the program that enters the network is not the one that runs there.
     const options = { env: this.hosts.environment, stdio: "ignore", detached: true } as const;
-    this.running.push(spawn(this.hosts.program, ["op", ...command], options));
+    this.#running.push(spawn(this.hosts.program, ["op", ...command], options));
   }
 
   /** The operator's checkout: the site, and in its history what CI builds its images from. */
-  private checkOut(): void {
+  #checkOut(): void {
     const { checkout } = this;
     copyCheckout(checkout);
     for (const modules of ["node_modules", "tools/cdktf/node_modules"])
@@ -273,7 +277,7 @@ export class RunbookLab {
   }
 
   /** It knows the hosts' keys, their names and the private authority, as the operator's would. */
-  private makeWorkstation(): void {
+  #makeWorkstation(): void {
     const { folder, site } = this;
     mkdirSync(join(folder, "bin"));
     const ssh = execFileSync("which", ["ssh"], { encoding: "utf8" }).trim();
@@ -289,9 +293,10 @@ export class RunbookLab {
   }
 
   /** The environment and the words of a command at the workstation. */
-  private workstation(command: string): [words: string[], environment: NodeJS.ProcessEnv] {
-    const { folder, authority } = this;
-    const { terraform } = this.components;
+  #workstation(command: string): [words: string[], environment: NodeJS.ProcessEnv] {
+    const { folder } = this;
+    const authority = this.#authority;
+    const { terraform } = this.#components;
     const mounts = ["hosts", "resolv.conf"].map((file) => `mount --bind ${folder}/${file} /etc/${file}`).join(" && ");
     return [
       ["unshare", "--mount", "bash", "-c", `${mounts} && cd ${this.checkout}\n${command}`],
@@ -315,21 +320,23 @@ export class RunbookLab {
 
 /** What an operator types at the places of a page, one command after another. */
 export class Session implements Typist {
-  private readonly said = new Map<string | undefined, string>();
+  readonly #lab: RunbookLab;
+  readonly #answers: Answers;
+  readonly #said = new Map<string | undefined, string>();
 
-  constructor(
-    private readonly lab: RunbookLab,
-    private readonly answers: Answers,
-  ) {}
+  constructor(lab: RunbookLab, answers: Answers) {
+    this.#lab = lab;
+    this.#answers = answers;
+  }
 
   /** @param answers what is typed where this command asks, beside what the session knows */
   async type(command: Command, answers: Answers = {}): Promise<Typed> {
     const { place, run } = command;
-    const known: Answers = { ...this.answers, ...answers };
+    const known: Answers = { ...this.#answers, ...answers };
     const asked = [...run.text.matchAll(/\bread -r\w+ '[^']*' (\w+)/g)].map(([, name = ""]) => name);
     const heard = asked.map((name) => `\n[[ $${name} == ${quote(known[name] ?? "")} ]]`).join(" &&");
-    const before = this.said.get(place.host) ?? "";
-    const { status, output } = await this.lab.run(
+    const before = this.#said.get(place.host) ?? "";
+    const { status, output } = await this.#lab.run(
       `${before}${run.text}${heard === "" ? "" : ` &&${heard}`}`,
       place.host,
       [...asked.map((name) => known[name]), ...(/ htpasswd /.test(run.text) ? [known.REG_PASS] : [])]
@@ -338,7 +345,7 @@ export class Session implements Typist {
     );
     const assigned = /^\w+=\S+$/.test(run.text) ? `${run.text}\n` : "";
     const exported = asked.map((name) => `export ${name}=${quote(known[name] ?? "")}\n`).join("");
-    this.said.set(place.host, `${before}${assigned}${exported}`);
+    this.#said.set(place.host, `${before}${assigned}${exported}`);
     return typed(command, { status, output });
   }
 }

@@ -109,13 +109,13 @@ describeWith(["registry"], "the incident", () => {
 });
 
 /** Scans in a process of its own, as an operator does, so that pushes go on meanwhile. */
-async function scanBeside(registry: LabRegistry): Promise<ScanReport> {
+const scanBeside = async (registry: LabRegistry): Promise<ScanReport> => {
   const program = join(__dirname, "../../cli/warden.ts");
   const args = ["--import", "tsx", program, "scan", registry.root, "--json"];
   // A finding is exit code 1, and is told by the report.
   const { stdout } = await promisify(execFile)(process.execPath, args).catch((error: { stdout: string }) => error);
   return JSON.parse(stdout);
-}
+};
 
 describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
   describeWith([component], "a registry that is running", () => {

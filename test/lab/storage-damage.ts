@@ -31,11 +31,11 @@ export interface Damage {
 export class DamagedRepository {
   readonly repository: RepositoryLayout;
   readonly victim: Victim;
-  private readonly layout: StorageLayout;
+  readonly #layout: StorageLayout;
 
   constructor(root: string, name: string) {
-    this.layout = new StorageLayout(root);
-    this.repository = this.layout.repository(name);
+    this.#layout = new StorageLayout(root);
+    this.repository = this.#layout.repository(name);
     this.victim = victimOf(name);
   }
 
@@ -48,18 +48,18 @@ export class DamagedRepository {
   }
 
   data(of: Content): string {
-    return this.layout.blobData(of.descriptor.digest as Digest);
+    return this.#layout.blobData(of.descriptor.digest as Digest);
   }
 }
 
 /** Every repository has content of its own, so that the damage of one is not that of another. */
-export function victimOf(name: string): Victim {
+export const victimOf = (name: string): Victim => {
   const amd64 = image(`${name}/amd64`);
   const arm64 = image(`${name}/arm64`, { platform: { os: "linux", architecture: "arm64" } });
   const [config, firstLayer] = arm64.blobs;
   if (config === undefined || firstLayer === undefined) throw new Error("an image without config and layers");
   return { both: index([amd64, arm64]), amd64, arm64, config, firstLayer };
-}
+};
 
 const both = ({ both }: Victim) => both;
 const arm64 = ({ arm64 }: Victim) => arm64;

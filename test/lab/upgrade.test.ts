@@ -43,16 +43,16 @@ describeWithHistory(`from ${previous} to this version`, () =>
           const older = join(folder, "older");
           const output = join(folder, "cdktf.out");
           const sites = { older: join(folder, "older.json"), newer: join(folder, "newer.json") };
-          const name = reference().name ?? "reference";
           let prepared: RegistryHost;
           let containers: string;
 
           /** The reference site of a version, which knows its own fields. */
-          function reference(checkout = root) {
+          const reference = (checkout = root) => {
             const print = "process.stdout.write(JSON.stringify(require('./site/reference').default))";
             const args = ["--import", "tsx", "-e", print];
             return JSON.parse(execFileSync(process.execPath, args, { cwd: checkout, encoding: "utf8" }));
-          }
+          };
+          const name = reference().name ?? "reference";
 
           const inCheckout = (checkout: string, site: string, command: readonly string[]): Outcome => {
             const { status, output: said } = hosts.operator(

@@ -44,13 +44,11 @@ const manifestError: Expected = { object: "manifest", reason: "server-error", st
 const tagMissing: Expected = { object: "tag", reason: "missing", status: 404 };
 const repositoryMissing: Expected = { object: "repository", reason: "missing", status: 404 };
 
-function data({ layout }: Target, digest: Digest): string {
-  return layout.blobData(digest);
-}
+const data = ({ layout }: Target, digest: Digest): string => layout.blobData(digest);
 
-function alter(path: string, change: (bytes: Buffer) => Buffer): void {
+const alter = (path: string, change: (bytes: Buffer) => Buffer): void => {
   writeFileSync(path, change(readFileSync(path)));
-}
+};
 
 const half = (bytes: Buffer): Buffer => bytes.subarray(0, bytes.length >> 1);
 
@@ -158,11 +156,9 @@ const VERSIONS = [
 
 const HEALTHY = ["healthy/one", "row/healthy"];
 
-function digestOf(manifest: Manifest): Digest {
-  return manifest.descriptor.digest as Digest;
-}
+const digestOf = (manifest: Manifest): Digest => manifest.descriptor.digest as Digest;
 
-function targetOf(registry: LabRegistry, repository: string, image: Manifest): Target {
+const targetOf = (registry: LabRegistry, repository: string, image: Manifest): Target => {
   const layout = new StorageLayout(registry.root);
   const child = image.manifests[1] as Manifest;
   const [config, layer] = child.blobs;
@@ -174,13 +170,13 @@ function targetOf(registry: LabRegistry, repository: string, image: Manifest): T
     config: config?.descriptor.digest as Digest,
     layer: layer?.descriptor.digest as Digest,
   };
-}
+};
 
 const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<Report> =>
   walkUrl(new URL(registry.url), options);
 
 /** What a row must give: exactly this one failure, with its place. */
-function failureOf(repository: string, target: Target, expected: Expected): Partial<Failure> {
+const failureOf = (repository: string, target: Target, expected: Expected): Partial<Failure> => {
   const { index, child, config, layer } = target;
   const place = { repository, tags: ["v1"] };
   switch (expected.object) {
@@ -195,7 +191,7 @@ function failureOf(repository: string, target: Target, expected: Expected): Part
     default:
       return { ...expected, repository, tags: [], digest: null, platform: null, path: [] };
   }
-}
+};
 
 describe.each(VERSIONS)("every kind of damage, on $component", ({ component, table, hidden }) => {
   describeWith([component], "the damage table", () => {

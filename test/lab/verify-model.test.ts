@@ -57,7 +57,7 @@ interface Made {
   broken: Map<Digest, Kind>;
 }
 
-function make(name: string, { images, indexes, tags }: Shape): Made {
+const make = (name: string, { images, indexes, tags }: Shape): Made => {
   const made: Manifest[] = images.map(({ seed, layers, format, architecture }) =>
     image(`${name}/${seed}`, {
       format,
@@ -78,10 +78,10 @@ function make(name: string, { images, indexes, tags }: Shape): Made {
   const named = new Map(tags.map((of, at) => [`t${at}`, made[of % made.length] as Manifest]));
   for (const manifest of named.values()) note(manifest);
   return { name, tags: named, manifests, broken: new Map() };
-}
+};
 
 /** Breaks an object as the kind says, where it applies to such an object. */
-function damage(store: SyntheticStore, made: Made, object: number, kind: Kind): void {
+const damage = (store: SyntheticStore, made: Made, object: number, kind: Kind): void => {
   const repository = store.repository(made.name);
   const blobs = new Set([...made.manifests.values()].flatMap((manifest) => manifest.blobs.map(digestOf)));
   const all = [...made.manifests.keys(), ...blobs];
@@ -103,9 +103,9 @@ function damage(store: SyntheticStore, made: Made, object: number, kind: Kind): 
     writeFileSync(data, isManifest ? another : bytes.map((byte, at) => (at === 0 ? byte ^ 1 : byte)));
   }
   made.broken.set(digest, kind);
-}
+};
 
-function reasonOf(kind: Kind, isManifest: boolean): Failure["reason"] {
+const reasonOf = (kind: Kind, isManifest: boolean): Failure["reason"] => {
   switch (kind) {
     case "no revision":
     case "no data":
@@ -118,10 +118,10 @@ function reasonOf(kind: Kind, isManifest: boolean): Failure["reason"] {
     case "altered":
       return "digest-mismatch";
   }
-}
+};
 
 /** What must be found: worked out from what was made and broken alone, route by route. */
-function expectedOf({ name, tags, broken }: Made): Expected[] {
+const expectedOf = ({ name, tags, broken }: Made): Expected[] => {
   const found = new Map<string, Expected & { distance: number }>();
   const unanswered = (kind: Kind | undefined): boolean => kind !== undefined && kind !== "altered";
   for (const [tag, root] of [...tags].sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -172,7 +172,7 @@ function expectedOf({ name, tags, broken }: Made): Expected[] {
     visit("manifest", root, [digestOf(root)], null);
   }
   return [...found.values()].map(({ distance, ...failure }) => failure);
-}
+};
 
 const key = ({
   repository,

@@ -35,12 +35,12 @@ const verify = (
 ): Promise<Report> => walkUrl(new URL(url), options, { timeout: 30, ...client });
 
 /** Everything that can be reached from a manifest, as a walk counts it. */
-function contentsOf(manifest: Manifest, seen = new Set<string>()): Set<string> {
+const contentsOf = (manifest: Manifest, seen = new Set<string>()): Set<string> => {
   seen.add(digestOf(manifest));
   for (const blob of manifest.blobs) seen.add(digestOf(blob));
   for (const child of manifest.manifests) contentsOf(child, seen);
   return seen;
-}
+};
 
 describeWith(["registry"], "the incident: garbage-collect -m on 2.8.3", () => {
   let registry: LabRegistry;
@@ -91,7 +91,7 @@ describeWith(["registry"], "the incident: garbage-collect -m on 2.8.3", () => {
 });
 
 /** A token as distribution's token authentication takes it: signed by the key of a certificate that it trusts. */
-function tokenFor(scope: string | null, issuer: { certificate: string; key: string }): string {
+const tokenFor = (scope: string | null, issuer: { certificate: string; key: string }): string => {
   const [type, name, actions] = /^([^:]+):(.+):([^:]+)$/.exec(scope ?? "")?.slice(1) ?? [];
   const now = Math.floor(Date.now() / 1000);
   const encode = (part: unknown): string => Buffer.from(JSON.stringify(part)).toString("base64url");
@@ -102,7 +102,7 @@ function tokenFor(scope: string | null, issuer: { certificate: string; key: stri
   const signed = `${encode(header)}.${encode({ iss: "lab", sub: "prober", aud: "lab", jti: randomUUID(), ...times, access })}`;
   const key = createPrivateKey(readFileSync(issuer.key));
   return `${signed}.${createSign("sha256").update(signed).sign({ key, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
-}
+};
 
 describeWith(["registry"], "access to a real registry", ({ registry: { command } }) => {
   let registry: LabRegistry;
@@ -236,7 +236,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
   });
 
   /** Starts nginx before the registry. @param directives of its one location */
-  async function startReverseProxy(...directives: string[]): Promise<string> {
+  const startReverseProxy = async (...directives: string[]): Promise<string> => {
     const port = await freePort();
     const lines = [
       "daemon off; master_process off; error_log stderr warn; pid nginx.pid;",
@@ -253,7 +253,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
       ready: () => accepts(port),
     });
     return `http://127.0.0.1:${port}`;
-  }
+  };
 
   test("is walked through it, and blobs that its cache only remembers are found", async () => {
     const url = await startReverseProxy("proxy_buffering off;");

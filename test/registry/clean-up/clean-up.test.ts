@@ -50,7 +50,7 @@ afterEach(async () => {
 
 const tags = () => [...registry.repository("app").tags.keys()].sort();
 
-async function run(changes: NodeJS.ProcessEnv = {}, more: Partial<RetentionPolicy> = {}) {
+const run = async (changes: NodeJS.ProcessEnv = {}, more: Partial<RetentionPolicy> = {}) => {
   const out: string[] = [];
   const err: string[] = [];
   const code = await cleanUp(
@@ -66,7 +66,7 @@ async function run(changes: NodeJS.ProcessEnv = {}, more: Partial<RetentionPolic
     (line) => err.push(line),
   );
   return { code, out, err };
-}
+};
 
 test("says what goes before anything does, removes it and tells how that went", async () => {
   let saidBefore = "";
@@ -96,9 +96,9 @@ test("says what goes before anything does, removes it and tells how that went", 
   expect(pushes[0]?.values.last_success_timestamp_seconds).toBe(pushes[0]?.values.last_run_timestamp_seconds);
 });
 
-function fail(line: string): never {
+const fail = (line: string): never => {
   throw new Error(line);
-}
+};
 
 test("what it removed can be put back by its journal", async () => {
   const before = tags();

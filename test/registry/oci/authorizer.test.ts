@@ -6,7 +6,12 @@ const PASSWORD: Credentials = { kind: "password", username: "prober", password: 
 const IDENTITY: Credentials = { kind: "identity-token", token: "s3cret-token" };
 
 /** Asks for a token with these credentials; each address answers with where it sends on to, or with a token. */
-async function tokenFrom(registry: string, realm: string, redirects: Record<string, string>, credentials = PASSWORD) {
+const tokenFrom = async (
+  registry: string,
+  realm: string,
+  redirects: Record<string, string>,
+  credentials: Credentials = PASSWORD,
+) => {
   const seen: Exchange[] = [];
   const transport = {
     exchange: async (exchange: Exchange): Promise<Answer> => {
@@ -32,7 +37,7 @@ async function tokenFrom(registry: string, realm: string, redirects: Record<stri
     asked: seen.map(({ origin, path }) => origin + path.replace(/\?.*/, "")),
     told: told.map(({ origin }) => origin),
   };
-}
+};
 
 const SAFE = "https://registry.example.org";
 const AUTH = "https://auth.example.org";

@@ -26,12 +26,12 @@ interface Repository {
 }
 
 /** Answers with JSON. */
-export function json(
+export const json = (
   response: ServerResponse,
   status: number,
   body: unknown,
   headers: Record<string, string> = {},
-): void {
+): void => {
   const text = JSON.stringify(body);
   response.writeHead(status, {
     "content-type": "application/json",
@@ -39,7 +39,7 @@ export function json(
     ...headers,
   });
   response.end(text);
-}
+};
 
 /** A registry in this process that behaves well but where a test tells it otherwise, and remembers what it was asked. */
 export class FakeRegistry {
@@ -251,21 +251,21 @@ export class FakeRegistry {
 }
 
 /** Whether all that a manifest names is there: no registry takes one otherwise. */
-function hasParts(bytes: Buffer, repository: Repository): boolean {
+const hasParts = (bytes: Buffer, repository: Repository): boolean => {
   const { manifests = [], config, layers = [] } = JSON.parse(bytes.toString()) as Record<string, Descriptor[]>;
   const blobs = [...(config === undefined ? [] : [config].flat()), ...layers];
   return (
     manifests.every(({ digest }) => repository.manifests.has(digest)) &&
     blobs.every(({ digest }) => repository.blobs.has(digest))
   );
-}
+};
 
 /** Walks a registry with the defaults of `warden verify`. */
-export async function verify(
+export const verify = async (
   url: URL,
   options: Partial<WalkOptions> = {},
   clientOptions: Partial<ClientOptions> = {},
-): Promise<Report> {
+): Promise<Report> => {
   const client = new RegistryClient({ url, timeout: 5, signal: options.signal, ...clientOptions });
   try {
     return await walk(client, {
@@ -280,8 +280,6 @@ export async function verify(
   } finally {
     await client.close();
   }
-}
+};
 
-export function digestOf(manifest: { descriptor: { digest: string } }): Digest {
-  return manifest.descriptor.digest as Digest;
-}
+export const digestOf = (manifest: { descriptor: { digest: string } }): Digest => manifest.descriptor.digest as Digest;

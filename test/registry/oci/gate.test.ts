@@ -7,14 +7,14 @@ jest.mock("node:timers/promises", () => ({
   setTimeout: jest.fn(() => Promise.resolve()),
 }));
 
-async function pass(gate: Gate, task: () => Promise<unknown>): Promise<void> {
+const pass = async (gate: Gate, task: () => Promise<unknown>): Promise<void> => {
   try {
     await gate.enter();
     await task();
   } finally {
     gate.leave();
   }
-}
+};
 
 /** The pauses that were made, in seconds. */
 const pauses = (): number[] =>

@@ -27,7 +27,7 @@ const shape: fc.Arbitrary<Shape> = fc
   )
   .map((manifests) => ({ manifests }));
 
-function build({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blobs: number[] } {
+const build = ({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blobs: number[] } => {
   const graph = emptyGraph();
   const blobs = Array.from({ length: 5 }, (_, at) => graph.blobs.add(sha256(`blob ${at}`), at));
   const nodes = manifests.map((_, at): ManifestNode => {
@@ -48,10 +48,10 @@ function build({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blo
     if (own.length > 0) graph.roots.set(node, own);
   }
   return { graph, nodes, blobs };
-}
+};
 
 /** Every route from a tag to an object, by brute force. */
-function routes(graph: Graph, to: Referenced): { tag: string; path: Digest[] }[] {
+const routes = (graph: Graph, to: Referenced): { tag: string; path: Digest[] }[] => {
   const found: { tag: string; path: Digest[] }[] = [];
   const follow = (tag: string, node: ManifestNode, path: Digest[]): void => {
     const here = [...path, node.digest];
@@ -62,7 +62,7 @@ function routes(graph: Graph, to: Referenced): { tag: string; path: Digest[] }[]
   };
   for (const [root, tags] of graph.roots) for (const tag of tags) follow(tag, root, []);
   return found;
-}
+};
 
 test("the place of an object: all tags that reach it, by the shortest route, of the lowest tag", () => {
   fc.assert(

@@ -23,13 +23,13 @@ const TIMEOUT = 0.5;
 const walkAll = () => verify(registry.url, {}, { timeout: TIMEOUT });
 
 /** Sends the same piece until the other side has had enough. */
-function sendForever(write: (piece: string) => boolean, drained: (again: () => void) => void, piece: string): void {
+const sendForever = (write: (piece: string) => boolean, drained: (again: () => void) => void, piece: string): void => {
   const send = (): void => {
     while (write(piece));
     drained(send);
   };
   send();
-}
+};
 
 describe("a hostile manifest ends in a clear finding, and the neighbour is walked", () => {
   const cases: [string, string, (registry: FakeRegistry) => void][] = [

@@ -57,7 +57,7 @@ test("names that come twice count once", async () => {
 });
 
 /** The names and the fault of a listing whose pages are these; the last link leads nowhere. */
-async function listingOf(pages: readonly (readonly string[])[], links: readonly string[]) {
+const listingOf = async (pages: readonly (readonly string[])[], links: readonly string[]) => {
   let at = 0;
   return readListing("tags", isTag, async () => {
     const body = Buffer.from(JSON.stringify({ tags: pages[at] ?? [] }));
@@ -70,7 +70,7 @@ async function listingOf(pages: readonly (readonly string[])[], links: readonly 
       received: body.length,
     };
   });
-}
+};
 
 test("every name of pages that are empty, short or repeated is read, as long as the links are new", async () => {
   await fc.assert(

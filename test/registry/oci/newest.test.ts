@@ -19,7 +19,7 @@ describe("the newest of dated tags", () => {
   });
 });
 
-function imageOf(created: string): Manifest {
+const imageOf = (created: string): Manifest => {
   const config = content("application/vnd.oci.image.config.v1+json", Buffer.from(JSON.stringify({ created })));
   return manifest(
     {
@@ -30,13 +30,13 @@ function imageOf(created: string): Manifest {
     },
     { blobs: [config] },
   );
-}
+};
 
-function indexOf(created: string): Manifest {
+const indexOf = (created: string): Manifest => {
   const child = imageOf(created);
   const platform = { os: "linux", architecture: "amd64" };
   return index([{ ...child, descriptor: { ...child.descriptor, platform } }]);
-}
+};
 
 describe("the newest tags of a registry", () => {
   let registry: FakeRegistry;

@@ -10,7 +10,7 @@ beforeEach(async () => {
 afterEach(() => registry.stop());
 
 /** Lets so many requests through, refuses the next ones, and then serves. @returns how many were refused */
-function limit(served: number, refusals: number, refuse: { status: number; headers?: Record<string, string> }) {
+const limit = (served: number, refusals: number, refuse: { status: number; headers?: Record<string, string> }) => {
   const refused = { count: 0 };
   let requests = 0;
   registry.on(/./, (request, response) => {
@@ -19,7 +19,7 @@ function limit(served: number, refusals: number, refuse: { status: number; heade
     json(response, refuse.status, {}, refuse.headers);
   });
   return refused;
-}
+};
 
 test.each([
   ["429 with Retry-After", { status: 429, headers: { "retry-after": "1" } }],

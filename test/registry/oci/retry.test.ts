@@ -13,11 +13,11 @@ const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
 const fault = (name: ExchangeFault): ExchangeError => new ExchangeError(name, "");
 
 /** Attempts until the outcome stands. */
-function attempts(outcome: Outcome): number {
+const attempts = (outcome: Outcome): number => {
   let attempt = 1;
   while (retryDelay(outcome, attempt, 0, 0) !== null) attempt++;
   return attempt;
-}
+};
 
 test.each<[string, Outcome, number]>([
   ["a success", answer(200), 1],

@@ -26,15 +26,13 @@ beforeEach(async () => {
 afterEach(() => registry.stop());
 
 /** The objects of an image: its index, a child, that child's config and first layer. */
-function partsOf(made: Manifest, at = 1) {
+const partsOf = (made: Manifest, at = 1) => {
   const child = made.manifests[at] as Manifest;
   const [config, first] = child.blobs.map(digestOf);
   return { index: digestOf(made), child: digestOf(child), config: config as Digest, layer: first as Digest };
-}
+};
 
-function short({ repository, object, reason, tags, digest }: Failure) {
-  return { repository, object, reason, tags, digest };
-}
+const short = ({ repository, object, reason, tags, digest }: Failure) => ({ repository, object, reason, tags, digest });
 
 describe("a healthy registry", () => {
   test("has no failure, and each distinct object is asked for once", async () => {

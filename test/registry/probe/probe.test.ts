@@ -34,7 +34,7 @@ afterEach(async () => {
   await gateway.stop();
 });
 
-async function run(changes: NodeJS.ProcessEnv = {}) {
+const run = async (changes: NodeJS.ProcessEnv = {}) => {
   const out: string[] = [];
   const err: string[] = [];
   const environment = {
@@ -49,13 +49,13 @@ async function run(changes: NodeJS.ProcessEnv = {}) {
     (line) => err.push(line),
   );
   return { code, out: out.join("\n"), err };
-}
+};
 
 /** The value of a metric in what was pushed. */
-function value(name: string): number | undefined {
+const value = (name: string): number | undefined => {
   const [, text] = new RegExp(`^registry_manifest_integrity_${name} (.*)$`, "m").exec(pushes[0]?.body ?? "") ?? [];
   return text === undefined ? undefined : Number(text);
-}
+};
 
 const group = (labels: Record<string, string>, values: Record<string, number> = {}) => ({
   labels,

@@ -39,9 +39,8 @@ const run = (changes: Partial<Run> = {}): Run => ({
   ...changes,
 });
 
-function pushed({ samples }: Push, name: string, reason?: string): number | undefined {
-  return samples.find((sample) => sample.name === name && sample.labels?.reason === reason)?.value;
-}
+const pushed = ({ samples }: Push, name: string, reason?: string): number | undefined =>
+  samples.find((sample) => sample.name === name && sample.labels?.reason === reason)?.value;
 
 const FAILURES = "registry_manifest_integrity_failures";
 const SUCCESS = "registry_manifest_integrity_last_success_timestamp_seconds";

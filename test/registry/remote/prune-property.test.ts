@@ -42,21 +42,20 @@ type State = Record<string, { tags: Record<string, string>; manifests: string[] 
 
 const REPOSITORIES = ["app", "team/tool"];
 
-function stateOf(registry: FakeRegistry): State {
-  return Object.fromEntries(
+const stateOf = (registry: FakeRegistry): State =>
+  Object.fromEntries(
     REPOSITORIES.map((name) => {
       const { tags, manifests } = registry.repository(name);
       return [name, { tags: Object.fromEntries([...tags].sort()), manifests: [...manifests.keys()].sort() }];
     }),
   );
-}
 
 /** What each manifest names and is about, read from the bytes. */
-function edges(
+const edges = (
   registry: FakeRegistry,
   name: string,
-): Map<string, { parts: string[]; subject: string | null; date: number }> {
-  return new Map(
+): Map<string, { parts: string[]; subject: string | null; date: number }> =>
+  new Map(
     [...registry.repository(name).manifests].map(([digest, { bytes }]) => {
       const json = JSON.parse(bytes.toString());
       const date = Date.parse(json.annotations?.["org.opencontainers.image.created"]);
@@ -64,14 +63,13 @@ function edges(
       return [digest, { parts, subject: json.subject?.digest ?? null, date }];
     }),
   );
-}
 
 /**
  * What a clean-up has to leave, by another way than the planner's: everything is kept that can be reached from the tags
  * that stay, over parts, subjects and what refers to a manifest, until nothing more comes; what no tag reached before stays
  * too, because a registry without a listing does not tell of it.
  */
-function ideal(registry: FakeRegistry, keepNewest: number): State {
+const ideal = (registry: FakeRegistry, keepNewest: number): State => {
   const before = stateOf(registry);
   const kept: State = Object.fromEntries(REPOSITORIES.map((name) => [name, { tags: {}, manifests: [] as string[] }]));
   const graphs = new Map(REPOSITORIES.map((name) => [name, edges(registry, name)]));
@@ -134,19 +132,19 @@ function ideal(registry: FakeRegistry, keepNewest: number): State {
     );
   }
   return kept;
-}
+};
 
 /** Every kept tag leads to what it did, with all its parts. */
-function expectServed(registry: FakeRegistry, expected: State): void {
+const expectServed = (registry: FakeRegistry, expected: State): void => {
   for (const [name, { tags, manifests }] of Object.entries(expected)) {
     const now = stateOf(registry)[name] as State[string];
     expect(now.tags).toMatchObject(tags);
     expect(now.manifests).toEqual(expect.arrayContaining(manifests));
   }
-}
+};
 
 /** Whatever a tag leads to is there, also of tags that are to go: nothing is removed before what names it. */
-function expectWhole(registry: FakeRegistry): void {
+const expectWhole = (registry: FakeRegistry): void => {
   for (const name of REPOSITORIES) {
     const graph = edges(registry, name);
     const pending = [...registry.repository(name).tags.values()];
@@ -156,7 +154,7 @@ function expectWhole(registry: FakeRegistry): void {
       pending.push(...node.parts);
     }
   }
-}
+};
 
 /** Ends a run before or after the n-th change that it asks for. */
 const killAt = (n: number, isDone: boolean) => {

@@ -38,24 +38,24 @@ const deletions = () =>
   registry.seen.filter(({ method }) => method === "DELETE").map(({ path }) => path.split("/").at(-1));
 
 /** Does something when a manifest is to be deleted: right before the registry does it, or right after. */
-function atDeletion(of: Manifest, when: "before" | "after", act: () => void): void {
+const atDeletion = (of: Manifest, when: "before" | "after", act: () => void): void => {
   registry.on(`/v2/app/manifests/${digestOf(of)}`, (request, response) => {
     if (request.method !== "DELETE") return registry.serve(request, response);
     if (when === "before") act();
     registry.serve(request, response);
     if (when === "after") act();
   });
-}
+};
 
 /** Does something as soon as the bytes of a manifest are read for the journal: after the plan, before the last glance. */
-function afterPlan(act: () => void): void {
+const afterPlan = (act: () => void): void => {
   let reads = 0;
   registry.on("/v2/app/tags/list", (request, response) => {
     // The first list is the plan's, the second that of the run's own look.
     if (++reads === 3) act();
     registry.serve(request, response);
   });
-}
+};
 
 describe("a plan", () => {
   test("goes by the images' dates, says so, and changes nothing", async () => {

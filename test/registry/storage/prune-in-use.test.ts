@@ -31,11 +31,11 @@ afterEach(() => store.remove());
 /** Runs although its tag moved; runs although its tag is about to go; runs nowhere. */
 const [moved, old, fresh] = ["moved", "old", "fresh"].map((seed) => image(seed)) as [Manifest, Manifest, Manifest];
 
-function push(repository: string, age: number, pushed: Manifest, ...tags: string[]): void {
+const push = (repository: string, age: number, pushed: Manifest, ...tags: string[]): void => {
   store.push(repository, pushed, ...tags);
   const at = new Date(NOW - age * HOUR);
   for (const tag of tags) utimesSync(store.repository(repository).tagLink(tag), at, at);
-}
+};
 
 const artifactOf = (cluster: string, hours: number, digests: Digest[]): Manifest =>
   storedReport({ cluster, time: NOW - hours * HOUR, digests });

@@ -73,12 +73,12 @@ const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) 
 const tagsOf = ({ tags, refersTo }: Push): string[] =>
   refersTo === null ? tags : [...tags, referrersTag(made(0, refersTo))];
 
-function write(store: SyntheticStore, each: Push): void {
+const write = (store: SyntheticStore, each: Push): void => {
   const { repository, form, n, age } = each;
   store.push(repository, made(form, n), ...tagsOf(each));
   const at = new Date(NOW - age * HOUR);
   for (const tag of tagsOf(each)) utimesSync(store.repository(repository).tagLink(tag), at, at);
-}
+};
 
 const namesIn = (folder: string): string[] => {
   try {
@@ -89,17 +89,17 @@ const namesIn = (folder: string): string[] => {
 };
 
 /** What the store serves, read without the code under test. */
-function served(store: SyntheticStore) {
+const served = (store: SyntheticStore) => {
   const repositories = ["app", "app/sub", "team-tool"];
   const revisions = (name: string) => namesIn(`${store.repository(name).revisions}/sha256`);
   return {
     tags: repositories.flatMap((name) => namesIn(store.repository(name).tags).map((tag) => `${name}:${tag}`)).sort(),
     manifests: repositories.flatMap((name) => revisions(name).map((encoded) => `${name}@sha256:${encoded}`)),
   };
-}
+};
 
 /** Bytes and number of the blobs that a garbage collection leaves: what revisions are, and what they name. */
-function collected(store: SyntheticStore): { blobs: number; bytes: number } {
+const collected = (store: SyntheticStore): { blobs: number; bytes: number } => {
   const marked = new Set(served(store).manifests.map((each) => each.slice(each.indexOf("@") + 1) as Digest));
   for (const digest of [...marked]) {
     const text = readFileSync(store.layout.blobData(digest), "utf8");
@@ -110,7 +110,7 @@ function collected(store: SyntheticStore): { blobs: number; bytes: number } {
   }
   const sizes = [...marked].map((digest) => statSync(store.layout.blobData(digest)).size);
   return { blobs: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
-}
+};
 
 const planned = ({ kept, keep }: PruneReport) => ({
   tags: kept.map(({ repository, tag }) => `${repository}:${tag}`).sort(),

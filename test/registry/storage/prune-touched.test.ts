@@ -42,10 +42,10 @@ afterEach(() => {
 
 const at = (path: string) => join(store.layout.registry, path);
 const setTime = (path: string, time: number) => utimesSync(path, time / 1000, time / 1000);
-function push(repository: string, age: number, pushed: Manifest, ...tags: string[]): void {
+const push = (repository: string, age: number, pushed: Manifest, ...tags: string[]): void => {
   store.push(repository, pushed, ...tags);
   for (const tag of tags) setTime(store.repository(repository).tagLink(tag), NOW - age * HOUR);
-}
+};
 /** v1 to v3, the oldest first. */
 const versions = (repository: string) => {
   for (const n of [1, 2, 3]) push(repository, 10 - n, image(`${repository} ${n}`), `v${n}`);
@@ -200,14 +200,14 @@ describe("what was written since the plan stays", () => {
 
 describe("times that say nothing", () => {
   /** As a registry writes it: the manifest's link, then the tag's. */
-  function written(repository: string, names: string[], start: number, step: number): void {
+  const written = (repository: string, names: string[], start: number, step: number): void => {
     for (const [n, name] of names.entries()) {
       const pushed = image(`${repository} ${name}`);
       store.push(repository, pushed, name);
       setTime(store.repository(repository).revisionLink(digestOf(pushed)), start + n * step);
       setTime(store.repository(repository).tagLink(name), start + n * step + step / 4);
     }
-  }
+  };
   const NAMES = Array.from({ length: 12 }, (_, n) => `v${n}`);
 
   test("pushes that follow each other closely are in their order", async () => {

@@ -50,14 +50,14 @@ beforeEach(() => {
 afterEach(() => store.remove());
 
 /** Pushes, and sets the tags' age. */
-function push(repository: string, age: number, manifest: Manifest, ...tags: string[]): void {
+const push = (repository: string, age: number, manifest: Manifest, ...tags: string[]): void => {
   store.push(repository, manifest, ...tags);
   const at = new Date(NOW - age * HOUR);
   for (const tag of tags) utimesSync(store.repository(repository).tagLink(tag), at, at);
-}
+};
 
 /** What a registry holds after some time: re-pushed tags, shared layers, nested indexes, signatures, old versions. */
-function corpus(): { keep: Manifest[] } {
+const corpus = (): { keep: Manifest[] } => {
   const base = layer("base");
   const version = (n: number) => multiPlatformImage(`v${n}`, { layers: [base, layer(`v${n}`)] });
   const nested = index([version(3), image("extra")]);
@@ -74,7 +74,7 @@ function corpus(): { keep: Manifest[] } {
   push("team/tool", 3, tool, "v2");
   push("team/tool", 9, image("dropped"), "v0");
   return { keep: [nested, index([signature]), tool] };
-}
+};
 
 /** Every file of the registry with its size, content of links and time: what is served, and to whom. */
 const tree = () =>

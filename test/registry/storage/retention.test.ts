@@ -14,12 +14,12 @@ const digest = (name: string): Digest => sha256(name);
 const fallbackTag = (of: Digest) => of.replace(":", "-");
 
 /** A repository written down by names: references of each manifest, and `tag: [manifest, age in hours]`. */
-function graph(
+const graph = (
   name: string,
   manifests: Record<string, { of?: string[]; subject?: string; age?: number }>,
   tags: Record<string, [string, number]>,
   history: Record<string, string[]> = {},
-): RepositoryGraph {
+): RepositoryGraph => {
   const nodes = Object.entries(manifests).map(([key, { of = [], subject, age = 500 }]): [Digest, LinkedManifest] => [
     digest(key),
     {
@@ -41,7 +41,7 @@ function graph(
     layerLinks: new Map(blobs.map((key) => [digest(key), digest(key)])),
     unlinked: new Set(),
   };
-}
+};
 
 const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"][number]> = {}): RetentionPolicy => ({
   rules: [{ repositories: "**", keepNewest, ...more }],
@@ -503,7 +503,7 @@ describe("for every registry and every policy", () => {
   });
 
   /** Every removal of a plan, in the order in which apply does them, as changes of the graphs. */
-  function removals(graphs: RepositoryGraph[], plans: RepositoryPlan[]): (() => void)[] {
+  const removals = (graphs: RepositoryGraph[], plans: RepositoryPlan[]): (() => void)[] => {
     const each = (of: (graph: RepositoryGraph, plan: RepositoryPlan) => (() => void)[]) =>
       plans.flatMap((plan, at) => of(graphs[at] as RepositoryGraph, plan));
     return [
@@ -527,5 +527,5 @@ describe("for every registry and every policy", () => {
         removedLayerLinks.map((each) => () => void layerLinks.delete(each)),
       ),
     ];
-  }
+  };
 });

@@ -55,11 +55,9 @@ export class SyntheticStore {
   }
 }
 
-export function digestOf(content: Content): Digest {
-  return content.descriptor.digest as Digest;
-}
+export const digestOf = (content: Content): Digest => content.descriptor.digest as Digest;
 
-export function write(path: string, bytes: string | Uint8Array): void {
+export const write = (path: string, bytes: string | Uint8Array): void => {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, bytes);
-}
+};
