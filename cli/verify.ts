@@ -8,13 +8,14 @@ import { RegistryError } from "../registry/oci/errors";
 import { isPlatform } from "../registry/oci/manifest";
 import { isTag, parseTarget, type Target } from "../registry/oci/reference";
 import { ROLES, type Role, type TagSelection } from "../registry/oci/repository";
-import { type Progress, type Report, walk } from "../registry/oci/walk";
+import { type Progress, type Report, type WalkOptions, walk } from "../registry/oci/walk";
 import { defaultBlobCheck } from "../registry/probe/environment";
 import { prometheus } from "../registry/probe/prometheus";
+import type { About } from "../registry/report/about";
 import { page } from "../registry/report/html";
 import { junit } from "../registry/report/junit";
 import { table } from "../registry/report/table";
-import { type AccessOptions, accessTo, addAccessOptions, collect, number, repositories } from "./access";
+import { type Access, type AccessOptions, accessTo, addAccessOptions, collect, number, repositories } from "./access";
 import { suitEngineToWalk } from "./engine";
 import { print, printError, printJson } from "./output";
 import { versionText } from "./version";
@@ -33,8 +34,10 @@ interface VerifyOptions extends AccessOptions {
   prometheus?: string;
 }
 
+type Scope = Pick<WalkOptions, "catalog" | "repositories" | "selection">;
+
 /** What is walked, of the target and the options that narrow it. */
-const scopeOf = (target: Target, { repository, tag, newest }: VerifyOptions) => {
+const scopeOf = (target: Target, { repository, tag, newest }: VerifyOptions): Scope => {
   const narrowed = narrowedBy(tag, newest, target.kind === "image" || repository.length > 0);
   if (target.kind === "registry") {
     return { catalog: repository.length === 0, repositories: repository, selection: narrowed };
@@ -107,62 +110,84 @@ const asked = ({ role, blobs, repository, tag, newest, platform, concurrency, ra
   return { role, blobs: check, repository, tag, newest, platform, concurrency, rate, timeout };
 };
 
-const verify = async (targetText: string, options: VerifyOptions, command: Command): Promise<void> => {
-  suitEngineToWalk();
-  if (options.tag.length > 0 && options.newest !== undefined) {
-    command.error("error: --tag and --newest exclude each other");
-  }
-  const target = parseTarget(targetText);
-  refuseConflicts(command, target, options);
-  const { credentialsGiven, ...access } = await accessTo(target.url, options, process.env);
-  expectWritable(options.html);
-  expectWritable(options.junit);
-  expectWritable(options.prometheus);
-  const { role, concurrency, platform: platforms } = options;
-
+/** Aborts with Ctrl-C or a request to end, so that a report still says what was seen. */
+const interruptible = async <Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> => {
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-  const bar = progressBar();
-  const client = new RegistryClient({ ...access, concurrency, signal: interruption.signal });
-  const scope = scopeOf(target, options);
-  let report: Report;
   try {
-    report = await walk(client, {
-      ...scope,
-      role,
-      blobs: options.blobs ?? defaultBlobCheck(role),
-      credentialsGiven,
-      platforms,
-      signal: interruption.signal,
-      onProgress: bar.show,
-    });
+    return await work(interruption.signal);
   } finally {
-    bar.end();
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-    await client.close();
   }
+};
+
+/** What was walked, and when the certificate of the registry expires. */
+interface Walked {
+  report: Report;
+  certificateExpiry: number | null;
+}
+
+const walkTarget = (scope: Scope, { credentialsGiven, ...access }: Access, options: VerifyOptions): Promise<Walked> =>
+  interruptible(async (signal) => {
+    const { role, concurrency, platform: platforms, blobs = defaultBlobCheck(role) } = options;
+    const bar = progressBar();
+    const client = new RegistryClient({ ...access, concurrency, signal });
+    try {
+      const walked = { ...scope, role, blobs, platforms, credentialsGiven, signal, onProgress: bar.show };
+      const report = await walk(client, walked);
+      return { report, certificateExpiry: client.certificateExpiry };
+    } finally {
+      bar.end();
+      await client.close();
+    }
+  });
+
+/** A collector that reads the file meanwhile sees the old one or the new one. */
+const replaceFile = (path: string, text: string): void => {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+};
+
+/** Writes the report to each file that was asked for. */
+const writeReports = (
+  { report, certificateExpiry }: Walked,
+  about: About,
+  { host: instance, catalog }: { host: string; catalog: boolean },
+  files: VerifyOptions,
+): void => {
+  if (files.html !== undefined) writeFileSync(files.html, page(report, about));
+  if (files.junit !== undefined) writeFileSync(files.junit, junit(report, about));
+  if (files.prometheus === undefined) return;
+  const ended = Math.round(Date.now() / 1000);
+  replaceFile(files.prometheus, prometheus(report, { instance, catalog, certificateExpiry, ended }));
+};
+
+const UNREACHED = {
+  message: "a part of the registry could not be reached, and nothing broken was found in the rest",
+  hint: "run it again",
+};
+
+const verify = async (targetText: string, options: VerifyOptions, command: Command): Promise<void> => {
+  suitEngineToWalk();
+  const bothNarrow = options.tag.length > 0 && options.newest !== undefined;
+  if (bothNarrow) command.error("error: --tag and --newest exclude each other");
+  const target = parseTarget(targetText);
+  refuseConflicts(command, target, options);
+  const access = await accessTo(target.url, options, process.env);
+  for (const file of [options.html, options.junit, options.prometheus]) expectWritable(file);
+
+  const scope = scopeOf(target, options);
+  const walked = await walkTarget(scope, access, options);
+  const { report } = walked;
 
   const about = { warden: versionText(), started: report.started, options: asked(options) };
-  if (options.html !== undefined) writeFileSync(options.html, page(report, about));
-  if (options.junit !== undefined) writeFileSync(options.junit, junit(report, about));
-  if (options.prometheus !== undefined) {
-    const instance = target.url.host;
-    const { catalog } = scope;
-    const { certificateExpiry } = client;
-    const ended = Math.round(Date.now() / 1000);
-    // A collector that reads it meanwhile sees the old file or the new one.
-    writeFileSync(`${options.prometheus}.new`, prometheus(report, { instance, catalog, certificateExpiry, ended }));
-    renameSync(`${options.prometheus}.new`, options.prometheus);
-  }
+  writeReports(walked, about, { host: target.url.host, catalog: scope.catalog }, options);
   if (options.json) await printJson({ ...report, ...about });
   else print(table(report));
   process.exitCode = exitCode(report);
   if (process.exitCode === 2) {
-    const { message, hint } = report.stopped ?? {
-      message: "a part of the registry could not be reached, and nothing broken was found in the rest",
-      hint: "run it again",
-    };
+    const { message, hint } = report.stopped ?? UNREACHED;
     printError(`error: ${message}; ${hint}`);
   }
 };

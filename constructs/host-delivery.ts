@@ -29,8 +29,11 @@ const quoted = (text: string): string => literal(JSON.stringify(text));
 
 const key = (path: string): string => `file(pathexpand(${quoted(path)}))`;
 
-/** A key of another kind than those that are pinned, whose private half nobody can have: it is a digest. */
-const keyOfNobody = (): string => {
+/**
+ * A host key that matches no server: in place of the 32 bytes of an Ed25519 public key it has a digest, so nobody can know
+ * the private half. Pinned keys are of another type.
+ */
+const keyThatMatchesNoHost = (): string => {
   const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([0, 0, 0, bytes.length]), bytes]);
   const digest = createHash("sha256").update("registry-warden: no host has this key").digest();
   const blob = Buffer.concat([field(Buffer.from("ssh-ed25519")), field(digest)]);
@@ -43,7 +46,7 @@ const keyOfNobody = (): string => {
  * connect to: as several lines it can name the keys of both hosts, each with its address.
  */
 const comparedKeys = (host: Pick<Host, "address" | "ssh">, hostKey: string): string =>
-  host.ssh.jump === undefined ? hostKey : `${keyOfNobody()}\n${knownHosts(host)}`;
+  host.ssh.jump === undefined ? hostKey : `${keyThatMatchesNoHost()}\n${knownHosts(host)}`;
 
 /** The private key is read when Terraform connects, so it is in no plan and in no state. */
 const connection = ({ address, ssh }: Host): SSHProvisionerConnection => ({

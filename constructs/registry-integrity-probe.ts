@@ -1,5 +1,6 @@
 import {
   CronJobV1,
+  type CronJobV1Spec,
   type CronJobV1SpecJobTemplateSpecTemplateSpecContainerEnv as Env,
 } from "@cdktf/provider-kubernetes/lib/cron-job-v1";
 import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
@@ -18,6 +19,7 @@ import {
   serviceInstance,
   serviceUrl,
 } from "../site/schema";
+import { plural } from "../text/plural";
 import { Forgotten } from "./forgotten";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
@@ -163,115 +165,118 @@ const patchOf = (namespace: string, name: string, shards: number): string => {
   return `kubectl --namespace ${namespace} patch cronjob ${name} --type merge --patch '${patch}'`;
 };
 
+type Probe = ProbeSettings & Pick<ClusterProbe, Defaults>;
+
+/** The Secrets of a probe whose credentials come from variables: its own, and the one it pushes its report with. */
+const secretsOf = (scope: Construct, { credentials, name }: Probe, props: RegistryIntegrityProbeProps) => {
+  if (credentials?.from !== "variables") return [];
+  const { namespace, registry, dependsOn = [] } = props;
+  const { revision } = credentials;
+  const variables = name.replaceAll("-", "_");
+  const made = [{ id: "Credentials", secret: credentials.secret, variables }];
+  if (registry.workloads?.mustReport)
+    made.push({ id: "PushCredentials", secret: pushSecret(credentials), variables: `${variables}_push` });
+  return made.map(({ id, ...each }) => new ProbeCredentials(scope, id, { namespace, revision, dependsOn, ...each }));
+};
+
+/** When the CronJob runs, and what. @param serviceAccountName of a probe that asks what runs: no other is known to the API server */
+const cronJob = (
+  probe: Probe,
+  labels: Record<string, string>,
+  props: RegistryIntegrityProbeProps,
+  serviceAccountName: string | undefined,
+): CronJobV1Spec => {
+  const { image, program, registry } = props;
+  const period = probe.periodMinutes * 60;
+  return {
+    schedule: everyMinutes(probe.periodMinutes),
+    // Two walks at once would push over each other and double the load.
+    concurrencyPolicy: "Forbid",
+    // A run that starts later would not be done before the next is due.
+    startingDeadlineSeconds: period - probe.deadlineSeconds,
+    successfulJobsHistoryLimit: 1,
+    failedJobsHistoryLimit: 3,
+    jobTemplate: {
+      metadata: { labels },
+      spec: {
+        // The program reports what it has at its own deadline: this one is for a pod that cannot even start, with
+        // the rest of the period shared between that and the way to the next run.
+        activeDeadlineSeconds: Math.floor((probe.deadlineSeconds + period) / 2),
+        ...completion(probe.shards),
+        ttlSecondsAfterFinished: KEEP_FINISHED,
+        template: {
+          metadata: { labels },
+          spec: programPod({
+            container: "probe",
+            image,
+            program,
+            env: environment(probe, props),
+            memory: "256Mi",
+            certificateAuthority: probe.certificateAuthority,
+            serviceAccountName,
+            // The certificate names the registry, so it is asked by that name, wherever its address is known.
+            hostAliases:
+              registry.host === undefined
+                ? undefined
+                : [{ ip: registry.host.address, hostnames: [registry.host.name] }],
+          }),
+        },
+      },
+    },
+  };
+};
+
+/** The condition that holds after an apply: the CronJob is of as many shards as the probe. */
+const hasItsShards = (namespace: string, { name, shards }: Pick<Probe, "name" | "shards">) => ({
+  condition: isOfShards(shards),
+  errorMessage: literal(
+    `CronJob ${namespace}/${name} is not of ${plural(shards, "shard")}, and Terraform could change that only by deleting it; change it in place, and plan again: ${patchOf(namespace, name, shards)}`,
+  ),
+});
+
 /** A CronJob that walks one registry and pushes what it found. */
 export class RegistryIntegrityProbe extends Construct {
   readonly resource: CronJobV1;
 
   constructor(scope: Construct, id: string, props: RegistryIntegrityProbeProps) {
     super(scope, id);
-    const { namespace, registry, image, program, dependsOn = [] } = props;
+    const { namespace, registry, program, dependsOn = [] } = props;
     const probe = { ...PROBE_DEFAULTS, ...props.probe };
-    const { credentials, certificateAuthority } = probe;
-    const period = probe.periodMinutes * 60;
-    const labels = { "app.kubernetes.io/name": probe.name, "app.kubernetes.io/component": "registry-probe" };
+    const { name } = probe;
+    const labels = { "app.kubernetes.io/name": name, "app.kubernetes.io/component": "registry-probe" };
 
-    const secret =
-      credentials?.from === "variables"
-        ? new ProbeCredentials(this, "Credentials", {
-            namespace,
-            secret: credentials.secret,
-            variables: probe.name.replaceAll("-", "_"),
-            revision: credentials.revision,
-            dependsOn,
-          })
-        : undefined;
-    const pushes =
-      credentials?.from === "variables" && registry.workloads?.mustReport === true
-        ? new ProbeCredentials(this, "PushCredentials", {
-            namespace,
-            secret: pushSecret(credentials),
-            variables: `${probe.name.replaceAll("-", "_")}_push`,
-            revision: credentials.revision,
-            dependsOn,
-          })
-        : undefined;
+    const secrets = secretsOf(this, probe, props);
+    // It may be the one that the variables made, and the CronJob needs it.
+    if (probe.credentials?.from === "existing-secret")
+      new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
     const access =
       registry.workloads === undefined
         ? undefined
-        : new WorkloadAccess(this, "Workloads", { namespace, name: probe.name, labels, dependsOn });
-    // It may be the one that the variables made, and the CronJob needs it.
-    if (credentials?.from === "existing-secret")
-      new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
+        : new WorkloadAccess(this, "Workloads", { namespace, name, labels, dependsOn });
 
     const shards = new TerraformData(this, "Shards", { input: probe.shards });
     this.resource = new CronJobV1(this, "Resource", {
-      metadata: { name: probe.name, namespace, labels },
-      spec: {
-        schedule: everyMinutes(probe.periodMinutes),
-        // Two walks at once would push over each other and double the load.
-        concurrencyPolicy: "Forbid",
-        // A run that starts later would not be done before the next is due.
-        startingDeadlineSeconds: period - probe.deadlineSeconds,
-        successfulJobsHistoryLimit: 1,
-        failedJobsHistoryLimit: 3,
-        jobTemplate: {
-          metadata: { labels },
-          spec: {
-            // The program reports what it has at its own deadline: this one is for a pod that cannot even start, with
-            // the rest of the period shared between that and the way to the next run.
-            activeDeadlineSeconds: Math.floor((probe.deadlineSeconds + period) / 2),
-            ...completion(probe.shards),
-            ttlSecondsAfterFinished: KEEP_FINISHED,
-            template: {
-              metadata: { labels },
-              spec: programPod({
-                container: "probe",
-                image,
-                program,
-                env: environment(probe, props),
-                memory: "256Mi",
-                certificateAuthority,
-                // Only a probe that asks what runs is known to the API server.
-                serviceAccountName: access === undefined ? undefined : probe.name,
-                // The certificate names the registry, so it is asked by that name, wherever its address is known.
-                hostAliases:
-                  registry.host === undefined
-                    ? undefined
-                    : [{ ip: registry.host.address, hostnames: [registry.host.name] }],
-              }),
-            },
-          },
-        },
-      },
+      metadata: { name, namespace, labels },
+      spec: cronJob(probe, labels, props, access && name),
       // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
       dependsOn: [
         ...dependsOn,
         program.resource,
-        ...[secret, pushes].flatMap((each) => each?.resource ?? []),
+        ...secrets.flatMap(({ resource }) => resource ?? []),
         ...(access?.resources ?? []),
       ],
       lifecycle: {
         // One that is taken over must not be deleted for what it leaves out; other shards replace it on purpose.
         ignoreChanges: CHANGED_BY_DELETION,
         replaceTriggeredBy: [`${shards.terraformResourceType}.${shards.friendlyUniqueId}`],
-        postcondition: [
-          {
-            condition: isOfShards(probe.shards),
-            errorMessage: literal(
-              `CronJob ${namespace}/${probe.name} is not of ${probe.shards === 1 ? "1 shard" : `${probe.shards} shards`}, and Terraform could change that only by deleting it; change it in place, and plan again: ${patchOf(namespace, probe.name, probe.shards)}`,
-            ),
-          },
-        ],
+        postcondition: [hasItsShards(namespace, probe)],
       },
     });
-    if (probe.adopt.includes("cron-job")) new ImportBlock(this.resource, `${namespace}/${probe.name}`);
+    if (probe.adopt.includes("cron-job")) new ImportBlock(this.resource, `${namespace}/${name}`);
   }
 }
 
-const environment = (
-  probe: ProbeSettings & Pick<ClusterProbe, Defaults>,
-  { registry, pushgateway }: RegistryIntegrityProbeProps,
-): Env[] => {
+const environment = (probe: Probe, { registry, pushgateway }: RegistryIntegrityProbeProps): Env[] => {
   const { credentials } = probe;
   const { workloads } = registry;
   const authority = authorityFile(probe.certificateAuthority);

@@ -7,6 +7,9 @@ const SHA256 = "sha256:";
 const FREE = -1;
 const UNKNOWN_SIZE = -1;
 
+/** Stands for a config or layer, because a million objects would not fit; see BlobTable. */
+export type BlobNumber = number;
+
 /**
  * The distinct blobs of a repository, numbered from 0 in the order of their arrival. A repository may have a million of
  * them: in typed arrays a blob takes some 60 bytes, as a string in a Map three times as much.
@@ -30,7 +33,7 @@ export class BlobTable {
   }
 
   /** The number of a blob; a new one where it is not known yet. @param size bytes, null where nobody says */
-  add(digest: Digest, size: number | null): number {
+  add(digest: Digest, size: number | null): BlobNumber {
     const ours = digest.startsWith(SHA256);
     this.#bytes.write((ours ? digest : sha256(digest)).slice(SHA256.length), "hex");
     const slot = this.#slotOf(this.#sought, 0);

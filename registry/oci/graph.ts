@@ -1,5 +1,5 @@
 import { compareText } from "../../text/compare-text";
-import { BlobTable } from "./blob-table";
+import { type BlobNumber, BlobTable } from "./blob-table";
 import type { Digest } from "./digest";
 
 /** From an index to one of its manifests, or from a subject to one of its referrers. */
@@ -24,9 +24,8 @@ export interface ManifestNode {
   queued: boolean;
   manifests: readonly ManifestEdge[];
   referrers: readonly ManifestEdge[];
-  /** By its number in the table of blobs. */
-  config: number | null;
-  layers: readonly number[];
+  config: BlobNumber | null;
+  layers: readonly BlobNumber[];
 }
 
 /** What the walk of one repository has seen: its tags, and all that can be reached from them. */
@@ -86,8 +85,8 @@ const shortestEntries = (graph: Graph): Map<ManifestNode, Entry> => {
   return entries;
 };
 
-/** A manifest, or a config or layer by its number. */
-export type Referenced = ManifestNode | number;
+/** What a manifest refers to: another manifest, or a config or layer by its number in the table of blobs. */
+export type Referenced = ManifestNode | BlobNumber;
 
 /** Which manifests refer to each of the given objects and, going up, to those manifests. */
 const referringManifests = (graph: Graph, objects: ReadonlySet<Referenced>): Map<Referenced, ManifestNode[]> => {
