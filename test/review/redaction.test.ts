@@ -69,7 +69,11 @@ test("no secret survives in any text around it", () => {
   );
 });
 
-test("a text of a megabyte takes no longer than its length", () => {
-  const redact = redactor([PASSWORD]);
-  for (const unit of ["A", "://a:", "-----BEGIN "]) expect(redact(unit.repeat(200_000))).toBeDefined();
-});
+test.each(["A", "://a:", "-----BEGIN "])(
+  "a megabyte of %j holds no secret, and the one behind it is taken out",
+  (unit) => {
+    const text = unit.repeat(200_000);
+    expect(redactor([PASSWORD])(text)).toBe(text);
+    expect(redactor([PASSWORD])(`${text}\n${PASSWORD}`)).toBe(`${text}\n${SENSITIVE}`);
+  },
+);

@@ -9,6 +9,7 @@ import {
   registryHost,
   serviceInstance,
   serviceUrl,
+  siteSchema,
 } from "../../site/schema";
 import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 
@@ -94,19 +95,32 @@ describe("TypeScript refuses in the editor what the schema refuses", () => {
   type Service = WholeInput["registry"]["services"][number];
 
   const resolved = {
-    kind: "systemd-resolved",
+    kind: "systemd-resolved" as const,
     search: ["home.arpa"],
     nameservers: ["192.0.2.1", "192.0.2.2"],
     dropIn: "internal",
-  } as const;
+  };
   const netplan = { file: "/etc/netplan/50-cloud-init.yaml", interface: "eth0" };
-  const cache = { name: "ghcr", role: "proxy", upstream: "https://ghcr.io", port: 5010 } as const;
+  const cache = { name: "mirror", role: "proxy", upstream: "https://ghcr.io", port: 5099 } as const;
 
-  test.each<[string, Resolver | Service]>([
-    ["what is complete", { ...resolved, search: ["home.arpa"], nameservers: ["192.0.2.1", "192.0.2.2"], netplan }],
+  const isAccepted = (bend: (site: WholeInput) => void): boolean => {
+    const site = structuredClone(reference);
+    bend(site);
+    return siteSchema.safeParse(site).success;
+  };
+  const acceptsResolver = (resolver: Resolver) =>
+    isAccepted(({ hosts }) => Object.assign(hosts.find(({ name }) => name === "registry-vm") ?? {}, { resolver }));
+  const acceptsService = (service: Service) => isAccepted(({ registry }) => registry.services.push(service));
+
+  test("of a resolver", () => {
+    expect(acceptsResolver({ ...resolved, netplan })).toBe(true);
     // @ts-expect-error failover by FallbackDNS=
-    ["fallbackDns", { ...resolved, search: [], nameservers: [], netplan, fallbackDns: ["192.0.2.2"] }],
+    expect(acceptsResolver({ ...resolved, netplan, fallbackDns: ["192.0.2.2"] })).toBe(false);
+  });
+
+  test("of a service", () => {
+    expect(acceptsService(cache)).toBe(true);
     // @ts-expect-error a service out of lockstep
-    ["image", { ...cache, image: "registry:2" }],
-  ])("%s", (_what, value) => expect(value).toBeDefined());
+    expect(acceptsService({ ...cache, image: "registry:2" })).toBe(false);
+  });
 });
