@@ -12,15 +12,16 @@ import { commitOf } from "./version";
 const root = resolve(__dirname, "..");
 
 /**
- * What a module of CommonJS form expects around it. CHECKOUT is the folder above that of the program: what a command
- * reads beside its own code (the site, the shell files of a delivery) it reads there.
+ * What a module of CommonJS form expects around it. $CHECKOUT is the folder above that of the program: what a command
+ * reads beside its own code (the site, the shell files of a delivery) it reads there. esbuild does not know these names:
+ * they are none that a module has at its top.
  */
 const SURROUNDINGS = `#!/usr/bin/env node
-import { createRequire as requireFrom } from "node:module";
-import { dirname as folderOf } from "node:path";
-import { fileURLToPath as pathOf } from "node:url";
-const require = requireFrom(import.meta.url);
-const CHECKOUT = folderOf(folderOf(pathOf(import.meta.url)));`;
+import { createRequire as $requireFrom } from "node:module";
+import { dirname as $folderOf } from "node:path";
+import { fileURLToPath as $pathOf } from "node:url";
+const require = $requireFrom(import.meta.url);
+const $CHECKOUT = $folderOf($folderOf($pathOf(import.meta.url)));`;
 
 /** Gives each of our modules the folder that it came from, which a bundle forgets. */
 const originalFolders: Plugin = {
@@ -30,7 +31,7 @@ const originalFolders: Plugin = {
       const contents = readFileSync(path, "utf8");
       if (path.includes("node_modules") || !/\b__(dirname|filename)\b/.test(contents)) return undefined;
       const folder = JSON.stringify(`/${relative(root, dirname(path))}`);
-      const declarations = `const __dirname = CHECKOUT + ${folder}, __filename = __dirname + "/bundled.js";\n`;
+      const declarations = `const __dirname = $CHECKOUT + ${folder}, __filename = __dirname + "/bundled.js";\n`;
       return { contents: declarations + contents, loader: "ts" };
     });
   },

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MetricName } from "../../monitoring/metrics";
+import { groupPath } from "../../text/group-path";
 import { type Answer, addressOf, type Exchange, ExchangeError, type Transport } from "../oci/http";
 import { retryDelay } from "../oci/retry";
 import type { Shard } from "../oci/walk";
@@ -25,22 +26,8 @@ export const PUSH_TIMEOUT = 10;
 
 const ANSWER_LIMIT = 64 * 1024 * 1024;
 
-/** A label value that would change the path, or vanish from it, is sent in URL-safe base64. */
-const segment = (name: string, value: string): string => {
-  if (value === "") return `${name}@base64/=`;
-  if (value.includes("/") || value === "." || value === "..") {
-    return `${name}@base64/${Buffer.from(value, "utf8").toString("base64url")}`;
-  }
-  return `${name}/${encodeURIComponent(value)}`;
-};
-
-/** https://github.com/prometheus/pushgateway#url */
-export const groupPath = ({ job, instance, cluster, shard }: GroupingKey): string => {
-  const labels = [segment("job", job), segment("instance", instance)];
-  if (cluster !== undefined) labels.push(segment("cluster", cluster));
-  if (shard !== undefined) labels.push(segment("shard", shard));
-  return `metrics/${labels.join("/")}`;
-};
+/** What was read back from a Pushgateway has its labels in another order. */
+const pathOf = ({ job, instance, cluster, shard }: GroupingKey): string => groupPath({ job, instance, cluster, shard });
 
 /** The group of one walk; a registry walked by one alone has no shard. */
 export const groupingKey = (
@@ -152,13 +139,13 @@ export class Pushgateway {
   /** @throws PushFailed */
   async push(key: GroupingKey, { method, samples }: Push): Promise<void> {
     const headers = { "content-type": "text/plain; version=0.0.4" };
-    const answer = await this.#send({ method, path: groupPath(key), headers, body: exposition(samples) });
+    const answer = await this.#send({ method, path: pathOf(key), headers, body: exposition(samples) });
     this.#expectSuccess(answer);
   }
 
   /** @throws PushFailed */
   async remove(key: GroupingKey): Promise<void> {
-    this.#expectSuccess(await this.#send({ method: "DELETE", path: groupPath(key) }));
+    this.#expectSuccess(await this.#send({ method: "DELETE", path: pathOf(key) }));
   }
 
   #expectSuccess({ status, body }: Answer): void {
