@@ -50,11 +50,17 @@ interface KnownManifest {
   size: number;
 }
 
+interface LayerLink {
+  link: Link;
+  /** Whether a manifest names it and its blob is as that says: then it need not be checked again. */
+  isGood: boolean;
+}
+
 class RepositoryInspector {
   private readonly counts: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
   private readonly reach = new Reach();
   private readonly brokenTags: { tag: string; link: Link }[] = [];
-  private readonly layers = new Map<Digest, Link>();
+  private readonly layers = new Map<Digest, LayerLink>();
   private readonly manifests = new Map<Digest, KnownManifest>();
   private readonly indexes = new Map<Digest, Descriptor[]>();
   private readonly problems = new Map<Digest, { kind: Kind; linkPresent: boolean }>();
@@ -103,22 +109,26 @@ class RepositoryInspector {
 
   private readLayerLinks(): void {
     for (const digest of this.reader.digests(this.repository.layers)) {
-      const link = this.reader.linkTo(this.repository.layerLink(digest), digest);
-      if (link === "absent") continue;
+      const layerLink = this.readLayerLink(digest);
+      if (layerLink.link === "absent") continue;
       this.counts.layerLinks++;
-      this.layers.set(digest, link);
+      this.layers.set(digest, layerLink);
     }
   }
 
+  private readLayerLink(digest: Digest): LayerLink {
+    return { link: this.reader.linkTo(this.repository.layerLink(digest), digest), isGood: false };
+  }
+
   /** A layer link as it was read; one that appeared since, as in a push, is read now. */
-  private layerLink(digest: Digest): Link {
-    return this.layers.get(digest) ?? this.reader.linkTo(this.repository.layerLink(digest), digest);
+  private layerLink(digest: Digest): LayerLink {
+    return this.layers.get(digest) ?? this.readLayerLink(digest);
   }
 
   /** The registry looks for a manifest in the revisions and then in the layers: manifestLinkPathFns of distribution. */
   private manifestLink(digest: Digest): Link {
     const link = this.reader.linkTo(this.repository.revisionLink(digest), digest);
-    if (link === "absent") return this.layerLink(digest);
+    if (link === "absent") return this.layerLink(digest).link;
     this.counts.revisions++;
     return link;
   }
@@ -172,10 +182,13 @@ class RepositoryInspector {
   }
 
   private checkBlob(parent: Digest, blob: Blob, missing: Kind): void {
-    const link = this.layerLink(blob.digest);
-    const kind = this.blobProblem(blob, link, missing);
-    if (kind === null) return;
-    this.report(blob.digest, kind, link !== "absent");
+    const layerLink = this.layerLink(blob.digest);
+    const kind = this.blobProblem(blob, layerLink.link, missing);
+    if (kind === null) {
+      layerLink.isGood = true;
+      return;
+    }
+    this.report(blob.digest, kind, layerLink.link !== "absent");
     this.reach.refer(parent, blob.digest, platformName(blob));
   }
 
@@ -226,7 +239,8 @@ class RepositoryInspector {
   }
 
   private checkLayerLinks(): void {
-    for (const [digest, link] of this.layers) {
+    for (const [digest, { link, isGood }] of this.layers) {
+      if (isGood) continue;
       if (link === "broken" || link === "absent") this.report(digest, "broken-link", true);
       else if (this.reader.blobSize(link) === null) this.reportOrphan(digest);
       else if (this.options.corrupt.has(link)) this.report(digest, "digest-mismatch", true);
