@@ -4,14 +4,9 @@ import { type ScanResult, type ScanTask, ScanTaskRunner } from "./scan-task";
 
 /** Does the tasks of a scan. */
 export interface ScanRunner {
-  run(task: ScanTask): Promise<ScanResult>;
+  /** @returns a result for each task, in their order */
+  run(tasks: readonly ScanTask[]): Promise<ScanResult[]>;
   close(): Promise<void>;
-}
-
-/** In this thread, one after the other. */
-export function inThisThread(): ScanRunner {
-  const runner = new ScanTaskRunner();
-  return { run: async (task) => runner.run(task), close: async () => {} };
 }
 
 const SCAN_THREAD = "registry-warden-scan";
@@ -22,76 +17,74 @@ export const isScanThread: boolean = !isMainThread && workerData === SCAN_THREAD
 /** The other end of ScanThreads. */
 export function serveScan(): void {
   const runner = new ScanTaskRunner();
-  parentPort?.on("message", (task: ScanTask) => parentPort?.postMessage(runner.run(task)));
+  parentPort?.on("message", (work: Work) => parentPort?.postMessage(takePart(runner, work)));
 }
 
-interface Job {
-  task: ScanTask;
-  resolve: (result: ScanResult) => void;
-  reject: (error: Error) => void;
+/** Tasks that several threads do together. */
+interface Work {
+  tasks: readonly ScanTask[];
+  /** How many were taken: one number, in memory that the threads share. */
+  taken: Int32Array;
+}
+
+type Done = { at: number; result: ScanResult };
+
+/** Does tasks until all are taken. Nobody hands them out, so no thread waits for another that is busy. */
+function takePart(runner: ScanTaskRunner, { tasks, taken }: Work): Done[] {
+  const done: Done[] = [];
+  for (;;) {
+    const at = Atomics.add(taken, 0, 1);
+    const task = tasks[at];
+    if (task === undefined) return done;
+    done.push({ at, result: runner.run(task) });
+  }
 }
 
 /**
- * Reads with several threads. The program is one file wherever it runs, so a thread runs that same file, which must call
- * serveScan where isScanThread says so.
+ * Reads with several threads, this one among them. The program is one file wherever it runs, so a thread runs that same
+ * file, which must call serveScan where isScanThread says so.
  */
 export class ScanThreads implements ScanRunner {
-  private readonly waiting: Job[] = [];
-  private readonly threads: Thread[];
+  private readonly runner = new ScanTaskRunner();
+  private readonly others: Thread[];
 
   /** @param program the program's file; default: the one this process runs */
-  constructor(count: number, program: string = realpathSync(process.argv[1] ?? "")) {
-    this.threads = Array.from({ length: count }, () => new Thread(program, () => this.waiting.shift()));
+  constructor(count: number, program?: string) {
+    this.others = Array.from({ length: count - 1 }, () => new Thread(program ?? realpathSync(process.argv[1] ?? "")));
   }
 
-  run(task: ScanTask): Promise<ScanResult> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ task, resolve, reject });
-      for (const thread of this.threads) thread.wake();
-    });
+  async run(tasks: readonly ScanTask[]): Promise<ScanResult[]> {
+    const work: Work = { tasks, taken: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)) };
+    const theirs = Promise.all(this.others.map((thread) => thread.takePart(work)));
+    const done = [...takePart(this.runner, work), ...(await theirs).flat()];
+    return done.sort((a, b) => a.at - b.at).map(({ result }) => result);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.threads.map((thread) => thread.close()));
+    await Promise.all(this.others.map((thread) => thread.close()));
   }
 }
 
 class Thread {
   private readonly worker: Worker;
-  private job: Job | undefined;
-  private failure: Error | undefined;
+  private readonly failed: Promise<never>;
 
-  constructor(
-    program: string,
-    private readonly next: () => Job | undefined,
-  ) {
+  constructor(program: string) {
     // In a checkout the program is TypeScript, and a thread does not inherit what lets this one run it.
     const execArgv = program.endsWith(".ts") ? ["--require", require.resolve("tsx/cjs")] : undefined;
     this.worker = new Worker(program, { workerData: SCAN_THREAD, execArgv });
-    this.worker.on("message", (result: ScanResult) => this.end(({ resolve }) => resolve(result)));
-    this.worker.on("error", (error: Error) => {
-      this.failure = error;
-      this.end(({ reject }) => reject(error));
-    });
+    this.failed = new Promise((_, reject) => this.worker.once("error", reject));
+    // Whoever waits for it is told.
+    this.failed.catch(() => {});
   }
 
-  /** Takes a job if it has none. */
-  wake(): void {
-    if (this.job !== undefined) return;
-    this.job = this.next();
-    const { job, failure } = this;
-    if (job === undefined) return;
-    if (failure === undefined) this.worker.postMessage(job.task);
-    else this.end(({ reject }) => reject(failure));
+  takePart(work: Work): Promise<Done[]> {
+    const done = new Promise<Done[]>((resolve) => this.worker.once("message", resolve));
+    this.worker.postMessage(work);
+    return Promise.race([done, this.failed]);
   }
 
   async close(): Promise<void> {
     await this.worker.terminate();
-  }
-
-  private end(settle: (job: Job) => void): void {
-    if (this.job !== undefined) settle(this.job);
-    this.job = undefined;
-    this.wake();
   }
 }

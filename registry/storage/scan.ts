@@ -13,8 +13,8 @@ import { type InspectionOptions, inspectRepository, type RepositoryCounts } from
 import { removeOrphanLayerLink } from "./layer-link";
 import type { StorageLayout } from "./layout";
 import { StoreReader } from "./reader";
-import { isCorrupt, type ScanResult, type ScanTask } from "./scan-task";
-import { inThisThread, type ScanRunner, ScanThreads } from "./scan-threads";
+import { isCorrupt } from "./scan-task";
+import { type ScanRunner, ScanThreads } from "./scan-threads";
 import { findStores, roleOf, type Store } from "./store";
 
 export interface ScanOptions {
@@ -106,22 +106,16 @@ async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
   const reader = new StoreReader(layout);
   const folders = [...reader.blobFolders()];
   const repositories = [...reader.repositories()];
-  const runner = options.runner ?? runnerFor(isLarge(reader, folders) ? options.threads : 1);
+  const foreign = [...foreignAmongRepositories(reader), ...foreignAboveBlobs(reader)];
+  const runner = options.runner ?? new ScanThreads(isLarge(reader, folders) ? (options.threads ?? 1) : 1);
   try {
     const { root } = layout;
     const hash = options.hash ?? false;
-    const listing = runAll(
-      runner,
-      folders.map((folder) => ({ kind: "blobs", root, folder, hash })),
-    );
-    // While the threads are at work.
-    const foreign = [...foreignAmongRepositories(reader), ...foreignAboveBlobs(reader)];
-    const listed = await listing;
+    const listed = await runner.run(folders.map((folder) => ({ kind: "blobs", root, folder, hash })));
     const blobs = listed.flatMap((result) => result.blobs ?? []);
     const strangers = [...strangersAboveBlobs(reader), ...blobs.flatMap((each) => each.strangers)];
     const inspection = { role, corrupt: new Set(blobs.flatMap(({ corrupt }) => corrupt)), now: Date.now() };
-    const inspected = await runAll(
-      runner,
+    const inspected = await runner.run(
       repositories.map(({ name }) => ({ kind: "inspect", root, repository: name, options: inspection, strangers })),
     );
     const inspections = inspected.flatMap((result) => result.inspection ?? []);
@@ -146,14 +140,6 @@ async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
 }
 
 const NOTHING: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
-
-function runnerFor(threads = 1): ScanRunner {
-  return threads > 1 ? new ScanThreads(threads) : inThisThread();
-}
-
-function runAll(runner: ScanRunner, tasks: ScanTask[]): Promise<ScanResult[]> {
-  return Promise.all(tasks.map((task) => runner.run(task)));
-}
 
 function secondLook({ store, inspection, isEmpty, ...look }: Look, { fixLayerLinks }: ScanOptions): StoreReport {
   const findings = confirm(store.layout, inspection, look.findings);

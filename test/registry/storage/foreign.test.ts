@@ -119,7 +119,7 @@ test("what is behind a link is not read: neither a repository nor its parts nor 
 describe("what is behind a link among the blobs is not read, whichever thread listed them", () => {
   // As many threads as tasks: none knows what another has seen.
   const runner: ScanRunner = {
-    run: async (task) => new ScanTaskRunner().run(structuredClone(task)),
+    run: async (tasks) => tasks.map((task) => new ScanTaskRunner().run(structuredClone(task))),
     close: async () => {},
   };
 

@@ -16,7 +16,7 @@ import { removeOrphanLayerLink } from "../../../registry/storage/layer-link";
 import { StoreReader } from "../../../registry/storage/reader";
 import { StorageRefusal } from "../../../registry/storage/refusal";
 import { scan } from "../../../registry/storage/scan";
-import { inThisThread, type ScanRunner } from "../../../registry/storage/scan-threads";
+import { type ScanRunner, ScanThreads } from "../../../registry/storage/scan-threads";
 import { type Content, image, index, layer } from "../../lab/images";
 import { digestOf, SyntheticStore, write } from "./synthetic-store";
 
@@ -99,14 +99,14 @@ describe("orphan layer links", () => {
 describe("a registry that is running", () => {
   /** Changes the store between the first look and the second. */
   const changing = (change: () => void): ScanRunner => {
-    const runner = inThisThread();
+    const runner = new ScanThreads(1);
     return {
-      ...runner,
-      run: async (task) => {
-        const result = await runner.run(task);
-        if (task.kind === "inspect") change();
-        return result;
+      run: async (tasks) => {
+        const results = await runner.run(tasks);
+        if (tasks.some(({ kind }) => kind === "inspect")) change();
+        return results;
       },
+      close: async () => {},
     };
   };
 
