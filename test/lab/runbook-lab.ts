@@ -9,6 +9,7 @@ import { assembleScript, type Delivery } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import { dnsDelivery } from "../../hosts/resolver";
 import { imageReference } from "../../site/image";
+import { dataDirectory } from "../../site/registry";
 import {
   deferredHosts,
   dnsHosts,
@@ -38,6 +39,9 @@ export const account = { username: "operator", password: "planted-secret-7f3a" }
 /** What CI would call the image of its last commit. */
 export const COMMIT = "0123abcd";
 
+/** What cannot be pulled any more, once it was broken. */
+const BROKEN = "team/broken:1";
+
 const ANSWERS: Answers = {
   REG_USER: account.username,
   REG_PASS: account.password,
@@ -46,6 +50,7 @@ const ANSWERS: Answers = {
   copy: "/root/copy",
   commit: COMMIT,
   from: `http://${OPERATOR}:5000`,
+  name: BROKEN,
 };
 
 /** The components that every lab of the runbooks needs. */
@@ -191,6 +196,20 @@ export class RunbookLab {
         );
       }
     }
+  }
+
+  /** Pushes an image and takes the bytes of its manifest from the disk. */
+  breakImage(): void {
+    const { hosts, site } = this;
+    const [service] = privateServices(site.registry);
+    if (service === undefined) throw new Error("the reference site has a private registry");
+    const name = `${serviceInstance(site, service)}/${BROKEN}`;
+    hosts.ssh(
+      "vm",
+      `docker tag ${imageReference(site.registry.images.nginx)} ${name} && docker push --quiet ${name} &&
+       digest=$(docker inspect --format '{{ index .RepoDigests 0 }}' ${name} | cut -d : -f 3) &&
+       rm ${dataDirectory(site.registry, service)}/docker/registry/v2/blobs/sha256/\${digest:0:2}/$digest/data`,
+    );
   }
 
   /** A shell at each place, in which what was assigned and answered stays. */

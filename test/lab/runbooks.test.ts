@@ -75,6 +75,7 @@ describeRunbooks(
         });
       }
       if (run.text.startsWith("chown root ")) lab.bringCertificate(".new");
+      if (run.text.startsWith("read -rp 'name: '")) lab.breakImage();
       const [, tag] = NEXT.exec(run.text) ?? [];
       if (tag !== undefined)
         write({

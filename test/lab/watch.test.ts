@@ -97,6 +97,19 @@ describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ push
     expect(reported()).toMatchObject({ "registry_warden_host_as_delivered dns": 1 });
   }, 120_000);
 
+  test("is told at its delivery where it cannot report, for it has no curl", () => {
+    hosts.ssh("vm", "mv /usr/bin/curl /root/curl");
+    try {
+      expect(hosts.try("vm", "bash /root/dns.sh apply && bash /root/dns.sh confirm")).toMatchObject({
+        status: 0,
+        output: expect.stringContaining("curl is missing, so nothing is reported of this host; install it there"),
+      });
+      expect(hosts.try("vm", `systemctl start ${watchUnit(site, vm)}.service`).status).not.toBe(0);
+    } finally {
+      hosts.ssh("vm", "mv /root/curl /usr/bin/curl");
+    }
+  }, 120_000);
+
   test("looks by itself, and is gone with the delivery", () => {
     expect(hosts.ssh("vm", "systemctl list-timers --no-legend registry-watch-host.timer")).toContain(
       "registry-watch-host",
