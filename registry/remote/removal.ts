@@ -2,13 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest } from "../oci/digest";
-import type { Fault } from "../oci/failure";
 import { ExchangeError } from "../oci/http";
 import { type RegistryWriter, WriteRefused } from "../oci/push";
 import { StorageRefusal } from "../storage/refusal";
 import type { RemoteJournal, Removal } from "./journal";
 import { closure, type PlannedRepository } from "./plan";
-import { type RepositoryState, Unlisted } from "./repository";
+import { type RepositoryState, Unlisted, type Unresolved } from "./repository";
 
 /** What the plan had named and stays all the same. */
 export interface Spared {
@@ -170,12 +169,11 @@ export class RepositoryRemoval {
     this.#last = null;
   }
 
-  /** A tag is gone. With its manifest that is as it should be. */
+  /** A tag is gone that did not lead to what was removed. */
   async #miss(tag: string, digest: Digest): Promise<void> {
-    if (this.#removed.has(digest) || this.#putBack.has(digest) || this.#last === null) return;
-    // With its own manifest somebody else has removed it.
-    if (!(await this.#isThere(digest))) return;
     const taken = this.#last;
+    // With its own manifest somebody else has removed it.
+    if (taken === null || !(await this.#isThere(digest))) return;
     await this.#keep(taken, moved(tag));
     // Pushed once more since, it is another's.
     const found = await this.#planned.remote.resolve(tag);
@@ -197,7 +195,9 @@ export class RepositoryRemoval {
         continue;
       }
       if (now.reason !== "missing") throw new Unlisted(`its tag ${tag} cannot be read: ${now.detail}`);
-      for (const digest of this.#recent.toReversed()) {
+      // A tag may be written long after its manifest was found in order, and after looks at the tags.
+      const candidates = now.leadsTo === null ? this.#recent.toReversed() : [now.leadsTo];
+      for (const digest of candidates) {
         await this.#keep(digest, moved(tag));
         const found = await remote.resolve(tag);
         if (typeof found !== "string") continue;
@@ -209,7 +209,7 @@ export class RepositoryRemoval {
   }
 
   /** What a tag leads to when it is no longer being written: in the middle of that, 2.8.3 answers 500. */
-  async #settled(tag: string): Promise<Digest | Fault> {
+  async #settled(tag: string): Promise<Digest | Unresolved> {
     const { remote } = this.#planned;
     for (const pause of WRITING) {
       const found = await remote.resolve(tag);
@@ -348,6 +348,8 @@ export class RepositoryRemoval {
     const kept = this.#written.get(digest);
     if (kept !== undefined) this.#removed.set(digest, kept);
     this.#written.delete(digest);
+    // They went with it; one that is still listed leads elsewhere by now.
+    for (const [tag, each] of [...this.#tags]) if (each === digest) this.#tags.delete(tag);
     this.#recent.push(digest);
     this.#last = digest;
   }

@@ -1,9 +1,9 @@
 import { checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
-import type { Digest } from "../oci/digest";
+import { type Digest, isDigest } from "../oci/digest";
 import { drain } from "../oci/drain";
 import { type Fault, faultOfExchange } from "../oci/failure";
-import { ExchangeError } from "../oci/http";
+import { type Answer, ExchangeError } from "../oci/http";
 import { readListing } from "../oci/listing";
 import { isManifestType, type Manifest, platformName } from "../oci/manifest";
 import { createdInConfig, dateOf, isEnd } from "../oci/newest";
@@ -26,11 +26,17 @@ export interface RemoteManifest {
   images: Digest[];
 }
 
+/** Why nobody can tell what a tag leads to. */
+export interface Unresolved extends Fault {
+  /** What it leads to, where the registry names it although it is gone, as distribution 2 does; else null. */
+  leadsTo: Digest | null;
+}
+
 /** The tags of a repository at one moment. */
 export interface RepositoryState {
   tags: Map<string, Digest>;
   /** Tags that are listed and could not be read. */
-  unread: Map<string, Fault>;
+  unread: Map<string, Unresolved>;
 }
 
 /** An index in an index in an index says nothing more of its date. */
@@ -79,14 +85,15 @@ export class RemoteRepository {
   }
 
   /** What a tag leads to now, or why nobody can tell. */
-  async resolve(tag: string): Promise<Digest | Fault> {
+  async resolve(tag: string): Promise<Digest | Unresolved> {
     try {
-      const check = checkManifest(await this.#client.manifest(this.name, tag), { digest: null, size: null });
-      if (!check.ok) return check.fault;
+      const answer = await this.#client.manifest(this.name, tag);
+      const check = checkManifest(answer, { digest: null, size: null });
+      if (!check.ok) return { ...check.fault, leadsTo: revisionIn(answer) };
       this.#add(check.digest, check.manifest, check.size);
       return check.digest;
     } catch (error) {
-      return faultOf(error);
+      return { ...faultOf(error), leadsTo: null };
     }
   }
 
@@ -191,6 +198,18 @@ export class RemoteRepository {
       this.#referrers.set(subject, referring.add(digest));
     }
     return node;
+  }
+}
+
+/** The manifest that a registry does not find under a tag; null where it does not say. */
+function revisionIn({ status, body }: Answer): Digest | null {
+  if (status !== 404) return null;
+  try {
+    const { errors } = JSON.parse(body.toString("utf8")) as { errors?: { detail?: { Revision?: unknown } }[] };
+    const revision = errors?.[0]?.detail?.Revision;
+    return isDigest(revision) ? revision : null;
+  } catch {
+    return null;
   }
 }
 

@@ -48,6 +48,8 @@ export class FakeRegistry {
   pageSize: number | null = null;
   /** Whether it has the referrers API; what it answers is worked out from what was pushed. */
   hasReferrers = false;
+  /** Whether it says of a tag that leads to nothing which manifest it leads to, as distribution 2 does. */
+  namesRevisions = false;
   /** Whether it stores what is pushed; otherwise it knows nothing of pushes, and answers 404. */
   takesPushes = false;
   readonly #repositories = new Map<string, Repository>();
@@ -191,7 +193,8 @@ export class FakeRegistry {
     const digest = tags.get(reference) ?? reference;
     const stored = manifests.get(digest);
     if (stored === undefined) {
-      json(response, 404, { errors: [{ code: "MANIFEST_UNKNOWN" }] });
+      const detail = tags.has(reference) && this.namesRevisions ? { Revision: digest } : undefined;
+      json(response, 404, { errors: [{ code: "MANIFEST_UNKNOWN", detail }] });
       return;
     }
     response.writeHead(200, {

@@ -418,6 +418,48 @@ describe("what is pushed during a clean-up", () => {
     expect({ remaining, problems }).toEqual({ remaining: [], problems: [] });
   });
 
+  test("and so is one that led to an image that was put back before", async () => {
+    registry.push("app", single(3), "v3").push("app", single(4), "v4", "stable");
+    const policy = newest(1, { keep: ["stable"] });
+    const moves: Manifest[] = [];
+    const move = (to: Manifest) => () => {
+      moves.push(to);
+      // A client pushes the whole of it.
+      registry.push("app", to, "stable");
+    };
+    // The first that goes is needed again, and put back; the next goes with the tag that moved on to it.
+    for (const each of [single(2), single(3)]) {
+      registry.on(`/v2/app/manifests/${digestOf(each)}`, (request, response) => {
+        const isFirst = request.method === "DELETE" && moves.length === 0;
+        const isNext = request.method === "DELETE" && moves.length === 1 && moves[0] !== each;
+        if (isNext) move(each)();
+        registry.serve(request, response);
+        if (isFirst) move(each)();
+      });
+    }
+    const { remaining, problems } = await cleanUp.apply(policy);
+    expect(moves).toHaveLength(2);
+    expect(tags().stable).toBe(digestOf(moves[1] as Manifest));
+    expect({ remaining, problems }).toEqual({ remaining: [], problems: [] });
+  });
+
+  test("a tag whose push ends only after looks at the tags gets its image back, and no other", async () => {
+    registry.namesRevisions = true;
+    registry.push("app", single(3), "v3").push("app", single(4), "v4", "stable");
+    const gone: Manifest[] = [];
+    for (const each of [single(2), single(3)]) {
+      atDeletion(each, "after", () => {
+        gone.push(each);
+        // The registry had found the first in order before it went.
+        if (gone.length === 2) app().tags.set("stable", digestOf(gone[0] as Manifest));
+      });
+    }
+    const { remaining, problems } = await cleanUp.apply(newest(1, { keep: ["stable"] }));
+    expect(tags().stable).toBe(digestOf(gone[0] as Manifest));
+    expect(gone.map(has)).toEqual([true, false]);
+    expect({ remaining, problems }).toEqual({ remaining: [], problems: [] });
+  });
+
   test("and is left to whoever pushes it once more before that", async () => {
     atDeletion(old, "before", () => app().tags.set("v2", digestOf(old)));
     registry.on("/v2/app/manifests/v2", (request, response) => {
