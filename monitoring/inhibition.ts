@@ -34,9 +34,12 @@ export const CAUSES: readonly Cause[] = [
       "RegistryMassLoss",
       "RegistryIntegrityCoverageLost",
       "RegistryRepositoriesWithoutTags",
+      "RegistryCleanUpFailed",
     ],
     same: "registry",
   },
+  // It refuses as long as nobody knows what runs.
+  { cause: "RegistryWorkloadsUnknown", effects: ["RegistryCleanUpFailed"], same: "registry" },
   // A host that is down runs no maintenance.
   {
     cause: "RegistryCatalogInaccessible",
@@ -61,12 +64,18 @@ export const CAUSES: readonly Cause[] = [
       "RegistryIntegrityProbeStale",
       "RegistryIntegrityProbeDead",
       "RegistryMaintenanceStale",
+      "RegistryCleanUpAbsent",
     ],
     same: "everything",
   },
   {
     cause: "RegistryReportsAbsent",
-    effects: ["RegistryIntegrityProbeAbsent", "RegistryIntegrityProbeStale", "RegistryMaintenanceStale"],
+    effects: [
+      "RegistryIntegrityProbeAbsent",
+      "RegistryIntegrityProbeStale",
+      "RegistryMaintenanceStale",
+      "RegistryCleanUpAbsent",
+    ],
     same: "everything",
   },
   {

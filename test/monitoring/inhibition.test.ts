@@ -1,8 +1,17 @@
 import { CAUSES, INHIBIT_RULES } from "../../monitoring/inhibition";
 import { rulesFor } from "../../monitoring/rules";
-import { site } from "./synthesise";
+import { parseSite } from "../../site/load";
+import type { MonitoredSite } from "../../site/schema";
+import { SHIPPED } from "../sites";
+import { type Json, site } from "./synthesise";
 
-const rules = rulesFor(site("reference")).flatMap((group) => group.rules);
+/** One that cleans up over HTTP, too: the reference has nothing of the kind. */
+const cleaning = structuredClone(SHIPPED.forgejo) as Json;
+cleaning.monitoring.externalRegistries[0].cleanUp.suspend = false;
+
+const rules = [site("reference"), parseSite(cleaning) as MonitoredSite].flatMap((given) =>
+  rulesFor(given).flatMap((group) => group.rules),
+);
 const severityOf = (name: string): string | undefined => rules.find(({ alert }) => alert === name)?.labels.severity;
 
 it.each(CAUSES)("knows $cause and all that follows from it", ({ cause, effects }) => {
