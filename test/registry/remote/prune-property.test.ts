@@ -226,3 +226,51 @@ test("a clean-up ends at the ideal wherever it was ended, never breaks a kept ta
     { numRuns: ROUNDS },
   );
 }, 3_600_000);
+
+/** Something happens to a kept tag when the registry is asked for the n-th time. */
+const move = fc.record({
+  at: fc.integer({ min: 1, max: 60 }),
+  isAnswered: fc.boolean(),
+  tag: fc.constantFrom("stable", "latest"),
+  to: fc.nat(3),
+});
+
+test("a kept tag leads to what was last pushed under it, whatever request of a clean-up its pushes come beside", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(move, { minLength: 1, maxLength: 4 }), async (moves) => {
+      const registry = await FakeRegistry.start();
+      const cleanUp = new CleanUp(registry.url);
+      try {
+        registry.deletes = { digests: true, tags: false };
+        registry.takesPushes = true;
+        for (const n of [0, 1, 2, 3]) registry.push("app", single(n), `v${n}`);
+        registry.push("app", single(3), "stable", "latest");
+        const last = new Map<string, string>();
+        const act = (request: number, answered: boolean): void => {
+          for (const { at, isAnswered, tag, to } of moves) {
+            if (at !== request || isAnswered !== answered) continue;
+            // While it is gone with what was deleted, its putting back may overtake a push: the window that the docs name.
+            if (!registry.repository("app").tags.has(tag)) continue;
+            registry.push("app", single(to), tag);
+            last.set(tag, single(to).descriptor.digest);
+          }
+        };
+        let requests = 0;
+        registry.on(/./, (request, response) => {
+          const number = ++requests;
+          act(number, false);
+          response.once("finish", () => act(number, true));
+          registry.serve(request, response);
+        });
+        await cleanUp.apply(newest(1, { keep: ["stable", "latest"] }));
+        const { tags, manifests } = registry.repository("app");
+        for (const [tag, digest] of last)
+          expect([tag, tags.get(tag), manifests.has(digest)]).toEqual([tag, digest, true]);
+      } finally {
+        cleanUp.remove();
+        await registry.stop();
+      }
+    }),
+    { numRuns: 2 * ROUNDS },
+  );
+}, 3_600_000);
