@@ -313,22 +313,22 @@ export class RepositoryRemoval {
 
   /** @returns after how many milliseconds it may be tried again where it came too soon; null otherwise */
   async #delete(digest: Digest, attempt: number): Promise<number | null> {
+    let why: string;
     try {
       const { status, again } = await this.#ask(digest, attempt);
       if (again !== null) return again;
-      if (status >= 300 && status !== 404) {
-        await this.#giveUp(digest, `its removal answered ${status}`);
+      if (status < 300 || status === 404) {
+        this.#noteRemoved(digest);
         return null;
       }
+      why = `its removal answered ${status}`;
     } catch (error) {
       if (!(error instanceof ExchangeError) || error.fault === "cancelled") throw error;
-      // Whether it was done nobody has said.
-      if ((await this.#run.client.manifest(this.name, digest)).status !== 404) {
-        await this.#giveUp(digest, `its removal ended without an answer: ${error.message}`);
-        return null;
-      }
+      why = `its removal ended without an answer: ${error.message}`;
     }
-    this.#noteRemoved(digest);
+    // It may be done, or half done: where a tag is being written, 2.8.3 removes the manifest, answers 500 and leaves its tags.
+    if ((await this.#run.client.manifest(this.name, digest)).status === 404) this.#noteRemoved(digest);
+    else await this.#giveUp(digest, why);
     return null;
   }
 
@@ -352,6 +352,7 @@ export class RepositoryRemoval {
     for (const [tag, each] of [...this.#tags]) if (each === digest) this.#tags.delete(tag);
     this.#recent.push(digest);
     this.#last = digest;
+    this.#hasRemoved = true;
   }
 
   /** Keeps a manifest's bytes before it goes. @returns whether it is there to go */

@@ -202,7 +202,7 @@ export class RemoteRepository {
 }
 
 /** The manifest that a registry does not find under a tag; null where it does not say. */
-function revisionIn({ status, body }: Answer): Digest | null {
+const revisionIn = ({ status, body }: Answer): Digest | null => {
   if (status !== 404) return null;
   try {
     const { errors } = JSON.parse(body.toString("utf8")) as { errors?: { detail?: { Revision?: unknown } }[] };
@@ -211,7 +211,7 @@ function revisionIn({ status, body }: Answer): Digest | null {
   } catch {
     return null;
   }
-}
+};
 
 /** Something of a repository cannot be read that has to be known; the message says why in one line. */
 export class Unlisted extends Error {

@@ -257,6 +257,25 @@ describe("a clean-up", () => {
     expect(tags()).toEqual({ v2: digestOf(single(2)), v3: digestOf(single(3)) });
   });
 
+  test("a deletion that took the manifest and left its tag is taken back: nothing is broken, and the next run does it", async () => {
+    registry.namesRevisions = true;
+    registry.push("app", single(1), "v1").push("app", single(2), "v2");
+    let half = true;
+    registry.on(`/v2/app/manifests/${digestOf(single(1))}`, (request, response) => {
+      if (request.method !== "DELETE" || !half) return registry.serve(request, response);
+      half = false;
+      app().manifests.delete(digestOf(single(1)));
+      json(response, 500, {});
+    });
+    const { problems, remaining, spared, journal } = await cleanUp.apply(newest(1));
+    expect({ problems, remaining }).toEqual({ problems: [], remaining: [] });
+    expect(spared).toContainEqual(expect.objectContaining({ tag: "v1", digest: digestOf(single(1)) }));
+    expect(journal).not.toBeNull();
+    expect([has(single(1)), tags().v1]).toEqual([true, digestOf(single(1))]);
+    expect(await cleanUp.apply(newest(1))).toMatchObject({ problems: [], spared: [] });
+    expect(Object.keys(tags())).toEqual(["v2"]);
+  });
+
   test("and counts as not done where nobody can tell", async () => {
     registry.push("app", old, "v1").push("app", single(2), "v2");
     let isLost = false;
