@@ -1,10 +1,10 @@
 import type { HostFinding, HostReport } from "../hosts/finding";
 import type { KubernetesObject } from "../monitoring/kubernetes-object";
 import { objectDifferences } from "../monitoring/object-differences";
-import { pushSecret } from "../site/probe-walk";
-import { type ClusterSite, clusterProbes, mustReport } from "../site/schema";
+import type { ClusterSite } from "../site/schema";
 import { Kubectl } from "./kubectl";
 import { manifestsOf } from "./manifests";
+import { type OperatorObject, operatorObjects } from "./operator-objects";
 
 /** How kubectl calls the kinds that the site delivers. */
 const RESOURCES: Readonly<Record<string, string>> = {
@@ -22,33 +22,9 @@ const missing = (what: string): HostFinding => ({ what, expected: "present", act
 /** One line for each key whose value is not empty: the values themselves are for nobody here. */
 const KEYS = '{{range $key, $value := .data}}{{if $value}}{{$key}}{{"\\n"}}{{end}}{{end}}';
 
-/** An object that is the operator's, and the keys of it that a probe needs. */
-interface Needed {
-  readonly resource: "secret" | "configmap";
-  readonly name: string;
-  readonly keys: readonly string[];
-}
-
-const neededBy = (site: ClusterSite): Needed[] =>
-  clusterProbes(site).flatMap((probe): Needed[] => {
-    const { credentials, certificateAuthority } = probe;
-    const secrets =
-      credentials === undefined
-        ? []
-        : [credentials.secret, ...(mustReport(site, probe) ? [pushSecret(credentials)] : [])];
-    return [
-      ...secrets.map((name): Needed => ({ resource: "secret", name, keys: ["REG_USER", "REG_PASS"] })),
-      ...(certificateAuthority === undefined
-        ? []
-        : [{ resource: "configmap", name: certificateAuthority.configMap, keys: [certificateAuthority.key] } as const]),
-    ];
-  });
-
-const TITLES = { secret: "Secret", configmap: "ConfigMap" } as const;
-
-const findingsOfKeys = async (kubectl: Kubectl, { resource, name, keys }: Needed): Promise<HostFinding[]> => {
-  const what = `${TITLES[resource]} ${name}`;
-  const found = await kubectl.get(resource, name, `go-template=${KEYS}{{"-"}}`);
+const findingsOfKeys = async (kubectl: Kubectl, { kind, name, keys }: OperatorObject): Promise<HostFinding[]> => {
+  const what = `${kind} ${name}`;
+  const found = await kubectl.get(kind.toLowerCase(), name, `go-template=${KEYS}{{"-"}}`);
   if (typeof found !== "string") return [missing(what)];
   const present = found.split("\n");
   return keys.filter((key) => !present.includes(key)).map((key) => missing(`${what}: key ${key}`));
@@ -83,7 +59,9 @@ export const clusterReport = async (site: ClusterSite): Promise<HostReport> => {
     ...manifestsOf(site)
       .filter(({ kind }) => kind !== "Namespace")
       .map((expected) => findingsOfObject(kubectl, expected)),
-    ...neededBy(site).map((needed) => findingsOfKeys(kubectl, needed)),
+    ...operatorObjects(site)
+      .filter(({ isNeeded }) => isNeeded)
+      .map((object) => findingsOfKeys(kubectl, object)),
   ]);
   return { host, findings: findings.flat() };
 };

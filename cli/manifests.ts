@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { stringify } from "yaml";
 import type { KubernetesObject } from "../monitoring/kubernetes-object";
-import { pushSecret } from "../site/probe-walk";
-import { type ClusterSite, clusterProbes, mustReport } from "../site/schema";
+import type { ClusterSite } from "../site/schema";
+import { operatorObjects } from "./operator-objects";
 import { printDocument } from "./output";
 import { selectedClusterSite } from "./selected-site";
 
@@ -29,27 +29,13 @@ export const manifestsOf = (site: ClusterSite): KubernetesObject[] => {
 };
 
 /** What the objects need and no manifest holds, as comments. */
-const notes = (site: ClusterSite): string[] => {
-  const namespace = site.monitoring.namespace.name;
-  return clusterProbes(site).flatMap((probe) => {
-    const { name, credentials, certificateAuthority, workloads } = probe;
-    return [
-      ...(credentials === undefined
-        ? []
-        : [`# ${name} needs the Secret ${namespace}/${credentials.secret} with the keys REG_USER and REG_PASS.`]),
-      ...(credentials === undefined || !workloads
-        ? []
-        : [
-            `# ${name} ${mustReport(site, probe) ? "needs" : "takes"} the Secret ${namespace}/${pushSecret(credentials)} with the same keys, of an account that may push: it reports what runs.`,
-          ]),
-      ...(certificateAuthority === undefined
-        ? []
-        : [
-            `# ${name} needs the ConfigMap ${namespace}/${certificateAuthority.configMap} with the key ${certificateAuthority.key}.`,
-          ]),
-    ];
+const notes = (site: ClusterSite): string[] =>
+  operatorObjects(site).map(({ probe, isNeeded, kind, name, keys, content }) => {
+    const object = `${kind} ${site.monitoring.namespace.name}/${name}`;
+    const holds = `with the ${keys.length === 1 ? "key" : "keys"} ${keys.join(" and ")}`;
+    const of = content === undefined ? "" : `, of ${content}`;
+    return `# ${probe} ${isNeeded ? "needs" : "takes"} the ${object} ${holds}${of}.`;
   });
-};
 
 /** Objects as a stream of YAML documents. */
 export const yamlStream = (objects: readonly KubernetesObject[]): string =>

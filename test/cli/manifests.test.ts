@@ -82,7 +82,7 @@ describe("warden manifests", () => {
     const { out } = await runWarden("manifests", "--site", file("reference"));
     expect(out.split("\n").slice(0, 3)).toEqual([
       "# registry-integrity-probe needs the Secret monitoring/registry-probe-credentials with the keys REG_USER and REG_PASS.",
-      "# registry-integrity-probe takes the Secret monitoring/registry-probe-credentials-push with the same keys, of an account that may push: it reports what runs.",
+      "# registry-integrity-probe takes the Secret monitoring/registry-probe-credentials-push with the keys REG_USER and REG_PASS, of an account that may push: it reports what runs.",
       "---",
     ]);
     const found = await objects(file("reference"));
