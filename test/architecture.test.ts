@@ -190,6 +190,13 @@ describe("the borders of the house", () => {
     expect(files.filter((file) => writing.test(readFileSync(join(root, file), "utf8")))).toEqual(["cli/output.ts"]);
   });
 
+  test("the page on where a source is tested names tests that exist", () => {
+    const page = readFileSync(join(__dirname, "README.md"), "utf8");
+    const named = [...page.matchAll(/`([\w/-]+\.test\.ts)`/g)].map(([, file = ""]) => file);
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((file) => !existsSync(join(__dirname, file)))).toEqual([]);
+  });
+
   test("a border that is crossed is seen", () => {
     expect(FORBIDDEN.site?.("hosts/shell")).toBe(true);
     expect(FORBIDDEN.registry?.("monitoring/rules")).toBe(true);

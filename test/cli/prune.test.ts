@@ -7,7 +7,8 @@ import timers from "node:timers/promises";
 import { Gate } from "../../registry/oci/gate";
 import { image } from "../lab/images";
 import type { Json } from "../monitoring/synthesise";
-import { FakeRegistry } from "../registry/oci/fake-registry";
+import type { FakeRegistry } from "../registry/oci/fake-registry";
+import { startRegistry } from "../registry/oci/registry-of-test";
 import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { SHIPPED } from "../sites";
 import { runWarden } from "./run-warden";
@@ -229,7 +230,7 @@ describe("a registry over HTTP", () => {
   beforeEach(async () => {
     // Nobody pushes here: the last look need not wait.
     jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
-    registry = await FakeRegistry.start();
+    registry = await startRegistry();
     registry.deletes = { digests: true, tags: false };
     registry.takesPushes = true;
     journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
@@ -239,10 +240,9 @@ describe("a registry over HTTP", () => {
       registry.push("other", image(`v${n}`, { annotations }), `v${n}`);
     }
   });
-  afterEach(async () => {
+  afterEach(() => {
     jest.restoreAllMocks();
     rmSync(journals, { recursive: true });
-    await registry.stop();
   });
   const prune = (...args: string[]) => runWarden("prune", registry.host, ...args, "--journal", journals);
   const left = (name: string) => [...registry.repository(name).tags.keys()];

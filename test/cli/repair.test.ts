@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Content, image, index } from "../lab/images";
-import { FakeRegistry, json } from "../registry/oci/fake-registry";
+import { type FakeRegistry, json } from "../registry/oci/fake-registry";
+import { startRegistry } from "../registry/oci/registry-of-test";
 import { digestOf, SyntheticStore } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
@@ -14,15 +15,13 @@ let other: FakeRegistry;
 let store: SyntheticStore;
 const environment = process.env;
 beforeEach(async () => {
-  registry = (await FakeRegistry.start()).push("app", pushed, "v1", "latest");
-  other = (await FakeRegistry.start()).push("app", pushed);
+  registry = (await startRegistry()).push("app", pushed, "v1", "latest");
+  other = (await startRegistry()).push("app", pushed);
   store = new SyntheticStore().push("app", pushed, "v1", "latest");
   process.env = { ...environment, DOCKER_CONFIG: store.root };
 });
-afterEach(async () => {
+afterEach(() => {
   process.env = environment;
-  await registry.stop();
-  await other.stop();
   store.remove();
 });
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { main } from "../../cli/warden";
 import { sha256 } from "../../registry/oci/digest";
 import { image, multiPlatformImage } from "../lab/images";
-import { digestOf, FakeRegistry, json } from "../registry/oci/fake-registry";
+import { digestOf, type FakeRegistry, json } from "../registry/oci/fake-registry";
+import { startRegistry } from "../registry/oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -14,17 +15,16 @@ let folder: string;
 const environment = process.env;
 
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.push("app", registryImage, "v1", "latest").push("other", image("other"), "v1");
   folder = mkdtempSync(join(tmpdir(), "warden-cli-"));
   process.env = { ...environment, DOCKER_CONFIG: folder, REG_USER: "", REG_PASS: "" };
 });
-afterEach(async () => {
+afterEach(() => {
   process.env = environment;
   process.exitCode = undefined;
   jest.restoreAllMocks();
   rmSync(folder, { recursive: true });
-  await registry.stop();
 });
 
 /** Runs `warden` in this process. */
@@ -58,7 +58,7 @@ describe("what is walked, and how it is told", () => {
   });
 
   test("-v: a line for each request, on standard error, without a secret", async () => {
-    const storage = await FakeRegistry.start();
+    const storage = await startRegistry();
     try {
       storage.on(/^\/v2\/app\/blobs/, (request, response) => {
         request.url = request.url?.replace(/\?.*/, "");

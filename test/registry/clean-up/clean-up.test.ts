@@ -6,7 +6,8 @@ import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import type { RetentionPolicy } from "../../../site/retention";
 import { image, type Manifest } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
-import { digestOf, FakeRegistry } from "../oci/fake-registry";
+import { digestOf, type FakeRegistry } from "../oci/fake-registry";
+import { startRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -22,11 +23,11 @@ let journals: string;
 let pushes: { method: string; path: string; values: Record<string, number> }[];
 
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.deletes = { digests: true, tags: false };
   registry.takesPushes = true;
   for (const n of [1, 2, 3]) registry.push("app", single(n), `v${n}`);
-  gateway = await FakeRegistry.start();
+  gateway = await startRegistry();
   journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
   pushes = [];
   gateway.on(/^\/metrics\//, (request, response) => {
@@ -42,10 +43,8 @@ beforeEach(async () => {
     });
   });
 });
-afterEach(async () => {
+afterEach(() => {
   rmSync(journals, { recursive: true });
-  await registry.stop();
-  await gateway.stop();
 });
 
 const tags = () => [...registry.repository("app").tags.keys()].sort();

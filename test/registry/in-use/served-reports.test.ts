@@ -4,7 +4,8 @@ import { servedReport } from "../../../registry/in-use/served-reports";
 import { RegistryClient } from "../../../registry/oci/client";
 import { sha256 } from "../../../registry/oci/digest";
 import { image } from "../../lab/images";
-import { FakeRegistry } from "../oci/fake-registry";
+import type { FakeRegistry } from "../oci/fake-registry";
+import { startRegistry } from "../oci/registry-of-test";
 import { storedReport } from "./stored-report";
 
 const NOW = Date.UTC(2026, 10, 28);
@@ -13,12 +14,11 @@ const REPORT = { cluster: "home", time: NOW - 1000, digests: [sha256("a"), sha25
 let registry: FakeRegistry;
 let client: RegistryClient;
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   client = new RegistryClient({ url: registry.url });
 });
 afterEach(async () => {
   await client.close();
-  await registry.stop();
 });
 
 const stored = storedReport(REPORT);

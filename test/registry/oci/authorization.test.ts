@@ -3,7 +3,8 @@ import { type Challenge, parseChallenges } from "../../../registry/oci/authoriza
 import { RegistryClient } from "../../../registry/oci/client";
 import type { Credentials } from "../../../registry/oci/credentials";
 import { image } from "../../lab/images";
-import { FakeRegistry, json, verify } from "./fake-registry";
+import { type FakeRegistry, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -57,10 +58,9 @@ const BASIC = `Basic ${Buffer.from("prober:s3cret ü").toString("base64")}`;
 
 let registry: FakeRegistry;
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.push("app", image("app"), "v1").push("other", image("other"), "v1");
 });
-afterEach(() => registry.stop());
 
 describe("a registry with Basic", () => {
   beforeEach(() => {
@@ -112,7 +112,7 @@ describe("a registry with a token service", () => {
   let lifetime: number | undefined;
 
   beforeEach(async () => {
-    service = await FakeRegistry.start();
+    service = await startRegistry();
     issued = [];
     scopesOf.clear();
     denied = /^$/;
@@ -140,7 +140,6 @@ describe("a registry with a token service", () => {
       json(response, 401, {}, { "www-authenticate": challenge });
     });
   });
-  afterEach(() => service.stop());
 
   test("is asked with a token for each scope, and each is fetched once", async () => {
     const report = await verify(registry.url, { credentialsGiven: true }, { credentials: USER });
@@ -273,7 +272,7 @@ describe("credentials stay where they belong", () => {
   });
 
   test("a blob that is sent on to another host is fetched there without them", async () => {
-    const storage = await FakeRegistry.start();
+    const storage = await startRegistry();
     try {
       storage.on(/^\/storage\//, (request, response) => {
         request.url = request.url?.replace("/storage/", "/v2/app/blobs/").replace(/\?.*$/, "");
@@ -297,7 +296,7 @@ describe("credentials stay where they belong", () => {
   });
 
   test("another host's challenge is not answered", async () => {
-    const other = await FakeRegistry.start();
+    const other = await startRegistry();
     try {
       other.on(/./, (_request, response) => json(response, 401, {}, { "www-authenticate": "Basic realm=trap" }));
       registry.on(/^\/v2\/app\/blobs\//, (_request, response) => {

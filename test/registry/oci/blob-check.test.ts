@@ -3,17 +3,17 @@ import fc from "fast-check";
 import { BLOB_CHECKS, isTurnOf } from "../../../registry/oci/blob-check";
 import { sha256 } from "../../../registry/oci/digest";
 import { image, layer } from "../../lab/images";
-import { FakeRegistry, type Handler, json, verify } from "./fake-registry";
+import { type FakeRegistry, type Handler, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
 let registry: FakeRegistry;
 const made = image("app", { layers: [layer("one"), layer("two"), layer("three")] });
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.push("app", made, "v1");
 });
-afterEach(() => registry.stop());
 
 /** The blob that a request is for. */
 const bytesOf = (path = ""): Buffer | undefined => registry.repository("app").blobs.get(path.split("/").pop() ?? "");

@@ -4,7 +4,8 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { sha256 } from "../../../registry/oci/digest";
 import { image, index, manifest, multiPlatformImage } from "../../lab/images";
-import { digestOf, FakeRegistry, json, verify } from "./fake-registry";
+import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -12,10 +13,9 @@ let registry: FakeRegistry;
 const app = image("app");
 const neighbour = image("neighbour");
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.push("app", app, "v1").push("neighbour", neighbour, "v1");
 });
-afterEach(() => registry.stop());
 
 /** Seconds without a byte: short enough for a test, long enough for a busy machine. */
 const TIMEOUT = 0.5;
@@ -213,7 +213,7 @@ describe("a hostile listing ends in a clear finding", () => {
   });
 
   test("a link to another host is followed at the registry, without a word to that host", async () => {
-    const other = await FakeRegistry.start();
+    const other = await startRegistry();
     try {
       registry.on("/v2/_catalog", (_request, response) => {
         json(response, 200, { repositories: [] }, { link: `<${other.url.origin}/v2/_catalog?n=9>; rel="next"` });
@@ -226,7 +226,7 @@ describe("a hostile listing ends in a clear finding", () => {
   });
 
   test("a link whose path looks like a host takes no credentials there", async () => {
-    const other = await FakeRegistry.start();
+    const other = await startRegistry();
     try {
       registry.on(/^(?!.*other)/, (request, response) => {
         if (request.headers.authorization !== undefined) registry.serve(request, response);
@@ -430,7 +430,7 @@ test("whatever a server answers, the walk ends with a report or with the reason 
   const answer = fc.record({ status, body, headers });
   await fc.assert(
     fc.asyncProperty(fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
-      const fake = await FakeRegistry.start();
+      const fake = await startRegistry();
       try {
         let at = 0;
         fake.on(/./, (request, response) => {

@@ -1,6 +1,7 @@
 import { sha256 } from "../../../registry/oci/digest";
 import { image, index, multiPlatformImage } from "../../lab/images";
-import { digestOf, FakeRegistry, json, verify } from "./fake-registry";
+import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -8,10 +9,9 @@ let registry: FakeRegistry;
 const made = multiPlatformImage("app", { platforms: ["amd64", "arm64", "riscv64"] });
 const [amd64, arm64] = made.manifests;
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.push("app", made, "v1", "latest").push("other", image("other"), "v1");
 });
-afterEach(() => registry.stop());
 
 const images = async () => (await verify(registry.url)).images;
 const platforms = (...broken: string[]) =>

@@ -1,6 +1,7 @@
 import type { WalkOptions } from "../../../registry/oci/walk";
 import { artifact, attestation, image, index, type Manifest, multiPlatformImage } from "../../lab/images";
-import { digestOf, FakeRegistry, type Handler, json, verify } from "./fake-registry";
+import { digestOf, type FakeRegistry, type Handler, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -102,11 +103,10 @@ const SHAPES: Record<string, Manifest> = {
 describe.each(Object.entries(MAKERS))("a registry that answers as %s", (_name, { behave, credentials, catalog }) => {
   let registry: FakeRegistry;
   beforeEach(async () => {
-    registry = await FakeRegistry.start();
+    registry = await startRegistry();
     for (const [repository, made] of Object.entries(SHAPES)) registry.push(repository, made, "v1");
     behave(registry);
   });
-  afterEach(() => registry.stop());
 
   const walk = (repositories: string[]) => {
     const scope: Partial<WalkOptions> = catalog ? {} : { catalog: false, repositories };

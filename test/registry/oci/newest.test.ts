@@ -1,6 +1,7 @@
 import { pickNewest } from "../../../registry/oci/newest";
 import { artifact, content, image, index, type Manifest, manifest } from "../../lab/images";
-import { digestOf, FakeRegistry, verify } from "./fake-registry";
+import { digestOf, type FakeRegistry, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 describe("the newest of dated tags", () => {
   const at = (tag: string, created: number | null | "hidden") => ({ tag, created });
@@ -41,13 +42,12 @@ const indexOf = (created: string): Manifest => {
 describe("the newest tags of a registry", () => {
   let registry: FakeRegistry;
   beforeEach(async () => {
-    registry = await FakeRegistry.start();
+    registry = await startRegistry();
     registry.push("app", indexOf("2026-01-01T00:00:00Z"), "z-oldest");
     registry.push("app", imageOf("2026-03-01T00:00:00Z"), "a-newest");
     registry.push("app", indexOf("2026-02-01T00:00:00Z"), "m-middle");
     registry.push("app", artifact("signature"), "sha256-0.sig");
   });
-  afterEach(() => registry.stop());
 
   const walkNewest = (count: number, role: "private" | "proxy" = "private") =>
     verify(registry.url, {

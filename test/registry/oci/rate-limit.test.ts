@@ -1,13 +1,13 @@
 import { Gate } from "../../../registry/oci/gate";
 import { image } from "../../lab/images";
-import { FakeRegistry, json, verify } from "./fake-registry";
+import { type FakeRegistry, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 let registry: FakeRegistry;
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   for (let at = 0; at < 12; at++) registry.push("app", image(`${at}`), `v${at}`);
 });
-afterEach(() => registry.stop());
 
 /** Lets so many requests through, refuses the next ones, and then serves. @returns how many were refused */
 const limit = (served: number, refusals: number, refuse: { status: number; headers?: Record<string, string> }) => {

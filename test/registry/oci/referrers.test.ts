@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { sha256 } from "../../../registry/oci/digest";
 import { fallbackTag, fallbackTagIn, MOST_REFERRERS } from "../../../registry/oci/referrers";
 import { artifact, image, index, type Manifest } from "../../lab/images";
-import { FakeRegistry, json, verify } from "./fake-registry";
+import { type FakeRegistry, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 jest.mock("../../../registry/oci/referrers", () => ({
   ...jest.requireActual("../../../registry/oci/referrers"),
@@ -27,10 +28,9 @@ test("the fallback tag of a digest is told from other tags, with cosign's suffix
 describe("a chain of referrers without an end", () => {
   let registry: FakeRegistry;
   beforeEach(async () => {
-    registry = await FakeRegistry.start();
+    registry = await startRegistry();
     registry.push("app", image("app"), "v1");
   });
-  afterEach(() => registry.stop());
 
   let made = 0;
   /** A new signature for whatever is asked for. */

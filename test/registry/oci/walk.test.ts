@@ -14,16 +14,16 @@ import {
   multiPlatformImage,
   referrersTag,
 } from "../../lab/images";
-import { digestOf, FakeRegistry, json, verify } from "./fake-registry";
+import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
+import { startRegistry } from "./registry-of-test";
 
 // Backoff is of no interest here: see retry.test.ts.
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
 let registry: FakeRegistry;
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
 });
-afterEach(() => registry.stop());
 
 /** The objects of an image: its index, a child, that child's config and first layer. */
 const partsOf = (made: Manifest, at = 1) => {
@@ -755,7 +755,7 @@ test("the walk reports every fault, once and at the same place, in whatever orde
   const digests = [...all.keys()].sort();
   await fc.assert(
     fc.asyncProperty(fc.subarray(digests), fc.array(fc.nat(3), { minLength: 1 }), async (lost, delays) => {
-      const fake = await FakeRegistry.start();
+      const fake = await startRegistry();
       try {
         for (const [at, made] of images.entries()) fake.push("app", made, `v${at}`);
         for (const digest of lost) {

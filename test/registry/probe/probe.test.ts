@@ -1,7 +1,8 @@
 import { sha256 } from "../../../registry/oci/digest";
 import { probe } from "../../../registry/probe/probe";
 import { image, multiPlatformImage } from "../../lab/images";
-import { FakeRegistry, json } from "../oci/fake-registry";
+import { type FakeRegistry, json } from "../oci/fake-registry";
+import { startRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -12,8 +13,8 @@ let pushes: { method: string; path: string; body: string }[];
 let stored: unknown[];
 
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
-  gateway = await FakeRegistry.start();
+  registry = await startRegistry();
+  gateway = await startRegistry();
   pushes = [];
   stored = [];
   gateway.on(/^\/metrics\//, (request, response) => {
@@ -28,10 +29,6 @@ beforeEach(async () => {
   });
   gateway.on("/api/v1/metrics", (_request, response) => json(response, 200, { status: "success", data: stored }));
   registry.push("app", image("app"), "v1");
-});
-afterEach(async () => {
-  await registry.stop();
-  await gateway.stop();
 });
 
 const run = async (changes: NodeJS.ProcessEnv = {}) => {

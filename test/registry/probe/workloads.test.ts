@@ -9,7 +9,8 @@ import { askCluster, ClusterSilent } from "../../../registry/probe/cluster";
 import { type ProbeSettings, probeSettings } from "../../../registry/probe/environment";
 import { probeWorkloads } from "../../../registry/probe/workloads";
 import { image, type Manifest } from "../../lab/images";
-import { FakeRegistry, json } from "../oci/fake-registry";
+import { type FakeRegistry, json } from "../oci/fake-registry";
+import { startRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -25,9 +26,9 @@ let pods: object[];
 let cronJobs: object[];
 let logged: string[];
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.takesPushes = true;
-  api = await FakeRegistry.start();
+  api = await startRegistry();
   [pods, cronJobs, logged] = [[], [], []];
   api.on(/^\/api\/v1\/pods\?/, (_, response) => json(response, 200, { kind: "PodList", items: pods }));
   api.on(/^\/apis\/batch\/v1\/cronjobs\?/, (_, response) =>
@@ -35,7 +36,6 @@ beforeEach(async () => {
   );
 });
 afterEach(async () => {
-  await registry.stop();
   await api.stop();
 });
 

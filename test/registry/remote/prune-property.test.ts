@@ -1,46 +1,29 @@
 import fc from "fast-check";
 import type { RegistryWriter } from "../../../registry/oci/push";
-import { artifact, image, index, layer, type Manifest, referrersTag } from "../../lab/images";
+import { artifact, image, index, layer } from "../../lab/images";
 import { FakeRegistry } from "../oci/fake-registry";
+import { type Push, Pushes } from "../pushes";
 import { CleanUp, newest } from "./clean-up";
 
 /** How many registries; the bench takes more. */
 const ROUNDS = Number(process.env.WARDEN_ROUNDS || 12);
 
-interface Push {
-  repository: string;
-  form: number;
-  n: number;
-  tags: string[];
-  /** Tagged as that which refers to this image. */
-  refersTo: number | null;
-}
-
 const annotations = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n + 1}T00:00:00Z` });
 const single = (n: number) => image(`image ${n}`, { layers: [layer("base")], annotations: annotations(n) });
 
-/** What may be pushed; few of each, so that parts are shared and tags are pushed again. */
-const FORMS: ((n: number) => Manifest)[] = [
+const PUSHES = new Pushes([
   single,
   (n) => index([single(n), image("shared", { layers: [layer("base")] })], { annotations: annotations(n) }),
   (n) => index([index([single(n)]), single((n + 1) % 4)], { annotations: annotations(n) }),
   (n) => artifact(`signature ${n}`, { subject: single(n) }),
   (n) => artifact(`of signature ${n}`, { subject: artifact(`signature ${n}`, { subject: single(n) }) }),
-];
-
-const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) => Manifest)(n);
-
-const push: fc.Arbitrary<Push> = fc.record({
-  repository: fc.constantFrom("app", "team/tool"),
-  form: fc.nat(FORMS.length - 1),
-  n: fc.nat(3),
-  tags: fc.uniqueArray(fc.constantFrom("v1", "v2", "v3", "v4", "latest"), { maxLength: 2 }),
-  refersTo: fc.option(fc.nat(3), { freq: 3 }),
-});
+]);
 
 type State = Record<string, { tags: Record<string, string>; manifests: string[] }>;
 
 const REPOSITORIES = ["app", "team/tool"];
+
+const push: fc.Arbitrary<Push> = fc.record(PUSHES.arbitrary(REPOSITORIES, ["v1", "v2", "v3", "v4", "latest"], 4));
 
 const stateOf = (registry: FakeRegistry): State =>
   Object.fromEntries(
@@ -196,10 +179,7 @@ test("a clean-up ends at the ideal wherever it was ended, never breaks a kept ta
           registry.takesPushes = true;
           registry.hasReferrers = hasReferrers;
           for (const name of REPOSITORIES) registry.repository(name);
-          for (const { repository, form, n, tags, refersTo } of pushes) {
-            const fallback = refersTo === null ? [] : [referrersTag(single(refersTo))];
-            registry.push(repository, made(form, n), ...tags, ...fallback);
-          }
+          for (const each of pushes) registry.push(each.repository, PUSHES.manifest(each), ...PUSHES.tags(each));
           const before = stateOf(registry);
           const expected = ideal(registry, keepNewest);
           const policy = newest(keepNewest);

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import { artifact, image, index, type Manifest, referrersTag } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
-import { digestOf, FakeRegistry, json } from "../oci/fake-registry";
+import { digestOf, type FakeRegistry, json } from "../oci/fake-registry";
+import { startRegistry } from "../oci/registry-of-test";
 import { CleanUp, newest } from "./clean-up";
 
 const HOUR = 3_600_000;
@@ -21,14 +22,13 @@ const old = index(parts, { annotations: made(1) });
 let registry: FakeRegistry;
 let cleanUp: CleanUp;
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   registry.deletes = { digests: true, tags: true };
   registry.takesPushes = true;
   cleanUp = new CleanUp(registry.url);
 });
-afterEach(async () => {
+afterEach(() => {
   cleanUp.remove();
-  await registry.stop();
 });
 
 const app = () => registry.repository("app");

@@ -6,7 +6,8 @@ import { Journal } from "../../../registry/storage/journal";
 import { applyPrune, type PruneReport, planPrune } from "../../../registry/storage/prune";
 import { scan } from "../../../registry/storage/scan";
 import type { RetentionPolicy } from "../../../site/retention";
-import { artifact, image, index, layer, type Manifest, multiPlatformImage, referrersTag } from "../../lab/images";
+import { artifact, image, index, layer, multiPlatformImage } from "../../lab/images";
+import { type Push, Pushes } from "../pushes";
 import { SyntheticStore } from "./synthetic-store";
 
 /** How many stores; the bench takes thousands. */
@@ -18,33 +19,23 @@ const HOUR = 3_600_000;
 // Nothing writes to these stores: the second look need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
-/** What may be pushed; few of each, so that repositories share them and tags are pushed again. */
-const FORMS: ((n: number) => Manifest)[] = [
-  (n) => image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] }),
-  (n) => multiPlatformImage(`platforms ${n}`, { layers: [layer("base")] }),
-  (n) => index([multiPlatformImage(`platforms ${n}`, { layers: [layer("base")] }), image(`image ${n}`)]),
-  (n) => artifact(`signature ${n}`, { subject: image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] }) }),
-  (n) => artifact(`of signature ${n}`, { subject: made(3, n) }),
-];
+const base = (n: number) => image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] });
+const platforms = (n: number) => multiPlatformImage(`platforms ${n}`, { layers: [layer("base")] });
+const signature = (n: number) => artifact(`signature ${n}`, { subject: base(n) });
 
-/** What is pushed, by numbers, so that a counterexample can be read. */
-interface Push {
-  repository: string;
-  form: number;
-  n: number;
-  tags: string[];
-  /** Tagged as that which refers to this image. */
-  refersTo: number | null;
-  /** Hours. */
-  age: number;
-}
+const PUSHES = new Pushes([
+  base,
+  platforms,
+  (n) => index([platforms(n), image(`image ${n}`)]),
+  signature,
+  (n) => artifact(`of signature ${n}`, { subject: signature(n) }),
+]);
 
-const push: fc.Arbitrary<Push> = fc.record({
-  repository: fc.constantFrom("app", "app/sub", "team-tool"),
-  form: fc.nat(FORMS.length - 1),
-  n: fc.nat(2),
-  tags: fc.uniqueArray(fc.constantFrom("v1", "v2", "v3", "latest"), { maxLength: 2 }),
-  refersTo: fc.option(fc.nat(2), { freq: 3 }),
+/** Its age in hours. */
+type AgedPush = Push & { age: number };
+
+const push: fc.Arbitrary<AgedPush> = fc.record({
+  ...PUSHES.arbitrary(["app", "app/sub", "team-tool"], ["v1", "v2", "v3", "latest"], 3),
   age: fc.integer({ min: 0, max: 40 }),
 });
 
@@ -68,16 +59,12 @@ const policy: fc.Arbitrary<RetentionPolicy> = fc.record(
   { requiredKeys: ["rules"] },
 );
 
-const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) => Manifest)(n);
-
-const tagsOf = ({ tags, refersTo }: Push): string[] =>
-  refersTo === null ? tags : [...tags, referrersTag(made(0, refersTo))];
-
-const write = (store: SyntheticStore, each: Push): void => {
-  const { repository, form, n, age } = each;
-  store.push(repository, made(form, n), ...tagsOf(each));
+const write = (store: SyntheticStore, each: AgedPush): void => {
+  const { repository, age } = each;
+  const tags = PUSHES.tags(each);
+  store.push(repository, PUSHES.manifest(each), ...tags);
   const at = new Date(NOW - age * HOUR);
-  for (const tag of tagsOf(each)) utimesSync(store.repository(repository).tagLink(tag), at, at);
+  for (const tag of tags) utimesSync(store.repository(repository).tagLink(tag), at, at);
 };
 
 const namesIn = (folder: string): string[] => {

@@ -4,19 +4,19 @@ import { workloadsReport, workloadsTable } from "../../../registry/workloads/rep
 import { countStates, digestsOf, unverified, verifyImages } from "../../../registry/workloads/verify";
 import type { UsedImage } from "../../../registry/workloads/workloads";
 import { image, type Manifest, multiPlatformImage } from "../../lab/images";
-import { FakeRegistry, json } from "../oci/fake-registry";
+import { type FakeRegistry, json } from "../oci/fake-registry";
+import { startRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
 let registry: FakeRegistry;
 let client: RegistryClient;
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
+  registry = await startRegistry();
   client = new RegistryClient({ url: registry.url });
 });
 afterEach(async () => {
   await client.close();
-  await registry.stop();
 });
 
 const digestOf = ({ descriptor }: Pick<Manifest, "descriptor">) => descriptor.digest as Digest;

@@ -1,0 +1,14 @@
+import { FakeRegistry } from "./fake-registry";
+
+const running: FakeRegistry[] = [];
+
+/** Starts a registry that stops when the test ends. */
+export const startRegistry = async (): Promise<FakeRegistry> => {
+  const registry = await FakeRegistry.start();
+  running.push(registry);
+  return registry;
+};
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((registry) => registry.stop()));
+});

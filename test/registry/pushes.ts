@@ -1,0 +1,44 @@
+import * as fc from "fast-check";
+import { type Manifest, referrersTag } from "../lab/images";
+
+/** What is pushed, by numbers, so that a counterexample can be read. */
+export interface Push {
+  repository: string;
+  form: number;
+  n: number;
+  tags: string[];
+  /** Tagged as that which refers to this image. */
+  refersTo: number | null;
+}
+
+/** What may be pushed: the n-th of each form. The first form is an image. */
+type Forms = readonly [image: (n: number) => Manifest, ...others: ((n: number) => Manifest)[]];
+
+/** Pushes of few images to few repositories, so that parts are shared and tags are pushed again. */
+export class Pushes {
+  readonly #forms: Forms;
+
+  constructor(forms: Forms) {
+    this.#forms = forms;
+  }
+
+  /** @param numbers how many there are of each form */
+  arbitrary(repositories: readonly string[], tags: readonly string[], numbers: number) {
+    const n = fc.nat(numbers - 1);
+    return {
+      repository: fc.constantFrom(...repositories),
+      form: fc.nat(this.#forms.length - 1),
+      n,
+      tags: fc.uniqueArray(fc.constantFrom(...tags), { maxLength: 2 }),
+      refersTo: fc.option(n, { freq: 3 }),
+    };
+  }
+
+  manifest({ form, n }: Pick<Push, "form" | "n">): Manifest {
+    return (this.#forms[form] as Forms[0])(n);
+  }
+
+  tags({ tags, refersTo }: Push): string[] {
+    return refersTo === null ? tags : [...tags, referrersTag(this.#forms[0](refersTo))];
+  }
+}
