@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { printable, printableJson, printableText } from "../../text/printable";
+import { anyCharacter } from "../any-character";
 
 const anyText = fc.oneof(
-  fc.string({ unit: "binary" }),
+  fc.string({ unit: anyCharacter }),
   fc.string({
     unit: fc.constantFrom("\u001b", "\u009b", "\u202e", "\u2066", "\ud800", "\n", "\u2028", "\u{e0041}", "a"),
   }),

@@ -6,6 +6,7 @@ import type { Report } from "../../../registry/oci/walk";
 import { page as pageOf } from "../../../registry/report/html";
 import { junit as junitOf } from "../../../registry/report/junit";
 import { formatBytes, nextCommands, table, worstFirst } from "../../../registry/report/table";
+import { anyCharacter } from "../../any-character";
 
 const INDEX = sha256("index");
 const CHILD = sha256("child");
@@ -159,7 +160,7 @@ const anyFailure: fc.Arbitrary<Failure> = fc.record({
   status: fc.option(fc.nat()),
   platform: fc.option(fc.string()),
   path: fc.array(fc.constantFrom<Digest>(INDEX, CHILD)),
-  detail: fc.string({ unit: "binary" }),
+  detail: fc.string({ unit: anyCharacter }),
 });
 
 describe("JUnit XML", () => {

@@ -1,0 +1,17 @@
+import fc from "fast-check";
+
+const HALVES = { first: 0xd800, count: 0x800 };
+const LAST = 0x10ffff - HALVES.count;
+
+/**
+ * Any character of Unicode, no half of a surrogate pair. It is fast-check's unit `binary`, which makes a table of all of
+ * them first: a second, in each file of tests.
+ */
+export const anyCharacter: fc.Arbitrary<string> = fc.nat(LAST).map(
+  (n) => String.fromCodePoint(n < HALVES.first ? n : n + HALVES.count),
+  (character) => {
+    const code = typeof character === "string" ? character.codePointAt(0) : undefined;
+    if (code === undefined || character !== String.fromCodePoint(code)) throw new Error("not one character");
+    return code < HALVES.first ? code : code - HALVES.count;
+  },
+);
