@@ -19,8 +19,8 @@ const common = {
 
 /** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */
 module.exports = {
-  // One worker a core: the default leaves one idle, which is half of a machine with two.
-  maxWorkers: "100%",
+  // Three workers for two cores: for two fifths of its time a test waits, for a process, a clock or a socket.
+  maxWorkers: "150%",
   // A machine that is busy otherwise makes no test fail.
   testTimeout: 60_000,
   reporters: ["default", "<rootDir>/test/reporter.js"],
