@@ -30,11 +30,11 @@ export const manifestsOf = (site: ClusterSite): KubernetesObject[] => {
 
 /** What the objects need and no manifest holds, as comments. */
 const notes = (site: ClusterSite): string[] =>
-  operatorObjects(site).map(({ probe, isNeeded, kind, name, keys, content }) => {
+  operatorObjects(site).map(({ job, isNeeded, kind, name, keys, content }) => {
     const object = `${kind} ${site.monitoring.namespace.name}/${name}`;
-    const holds = `with the ${keys.length === 1 ? "key" : "keys"} ${keys.join(" and ")}`;
+    const holds = keys.length === 0 ? "" : ` with the ${keys.length === 1 ? "key" : "keys"} ${keys.join(" and ")}`;
     const of = content === undefined ? "" : `, of ${content}`;
-    return `# ${probe} ${isNeeded ? "needs" : "takes"} the ${object} ${holds}${of}.`;
+    return `# ${job} ${isNeeded ? "needs" : "takes"} the ${object}${holds}${of}.`;
   });
 
 /** Objects as a stream of YAML documents. */

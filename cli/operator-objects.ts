@@ -1,14 +1,15 @@
+import { cleanUpName } from "../site/monitoring";
 import { pushSecret } from "../site/probe-walk";
-import { type ClusterSite, clusterProbes, mustReport } from "../site/schema";
+import { type ClusterSite, cleanUps, clusterProbes, mustReport } from "../site/schema";
 
-/** An object that no stack delivers: the operator makes it, for a probe. */
+/** An object that no stack delivers: the operator makes it, for a probe or a clean-up. */
 export interface OperatorObject {
-  readonly kind: "Secret" | "ConfigMap";
+  readonly kind: "Secret" | "ConfigMap" | "PersistentVolumeClaim";
   readonly name: string;
   readonly keys: readonly string[];
-  /** The name of the probe. */
-  readonly probe: string;
-  /** Whether the probe does not run without it. */
+  /** The name of the CronJob. */
+  readonly job: string;
+  /** Whether the CronJob does not run without it. */
   readonly isNeeded: boolean;
   /** What is in it, where its keys do not say so. */
   readonly content?: string;
@@ -16,11 +17,25 @@ export interface OperatorObject {
 
 const ACCOUNT = { kind: "Secret", keys: ["REG_USER", "REG_PASS"] } as const;
 
-/** The operator's own objects that the probes of a site read in its cluster. */
-export const operatorObjects = (site: ClusterSite): OperatorObject[] =>
+const ofCleanUps = (site: ClusterSite): OperatorObject[] =>
+  cleanUps(site).flatMap(({ service, cleanUp: { credentials, journalClaim } }): OperatorObject[] => {
+    const ofJob = { job: cleanUpName(service), isNeeded: true };
+    return [
+      { ...ofJob, ...ACCOUNT, name: credentials.secret, content: "an account that may push and delete" },
+      {
+        ...ofJob,
+        kind: "PersistentVolumeClaim",
+        name: journalClaim,
+        keys: [],
+        content: "the journal by which it can be undone",
+      },
+    ];
+  });
+
+const ofProbes = (site: ClusterSite): OperatorObject[] =>
   clusterProbes(site).flatMap((probe): OperatorObject[] => {
     const { name, credentials, certificateAuthority: authority, workloads } = probe;
-    const ofProbe = { probe: name, isNeeded: true };
+    const ofProbe = { job: name, isNeeded: true };
     return [
       ...(credentials === undefined ? [] : [{ ...ofProbe, ...ACCOUNT, name: credentials.secret }]),
       ...(credentials === undefined || !workloads
@@ -39,3 +54,6 @@ export const operatorObjects = (site: ClusterSite): OperatorObject[] =>
         : [{ ...ofProbe, kind: "ConfigMap" as const, name: authority.configMap, keys: [authority.key] }]),
     ];
   });
+
+/** The operator's own objects that the probes and the clean-ups of a site read in its cluster. */
+export const operatorObjects = (site: ClusterSite): OperatorObject[] => [...ofProbes(site), ...ofCleanUps(site)];

@@ -1,9 +1,10 @@
 import { dirname } from "node:path/posix";
 import { NAMESPACE_RELEASE } from "../monitoring/namespace-release";
-import { isInCluster } from "../site/monitoring";
+import { cleanUpName, isInCluster } from "../site/monitoring";
 import { pushSecret, workloadRole } from "../site/probe-walk";
 import {
   type ClusterSite,
+  cleanUps,
   clusterProbes,
   dnsHosts,
   hasCluster,
@@ -100,6 +101,15 @@ const recreated = (site: ClusterSite): Block[] => [
       inCluster(sh`${kubectl(site)} delete secret ${secret}`, `secret "${secret}" deleted…`),
     );
   }),
+  ...cleanUps(site).flatMap(({ service, cleanUp: { credentials } }): Block[] => [
+    inCluster(
+      sh`${kubectl(site)} delete cronjob ${cleanUpName(service)}`,
+      `cronjob.batch "${cleanUpName(service)}" deleted…`,
+    ),
+    ...(credentials.from === "variables"
+      ? [inCluster(sh`${kubectl(site)} delete secret ${credentials.secret}`, `secret "${credentials.secret}" deleted…`)]
+      : []),
+  ]),
   ...clusterProbes(site)
     .filter(({ workloads }) => workloads)
     .flatMap(({ name }): Block[] => {
@@ -122,6 +132,10 @@ const recreated = (site: ClusterSite): Block[] => [
     : []),
 ];
 
+/** What the names of the programs' ConfigMaps have in common. */
+const programs = (site: ClusterSite): string =>
+  cleanUps(site).length === 0 ? "registry-probe-program" : "registry-.*-program";
+
 const seesWorkloads = (site: ClusterSite): boolean => clusterProbes(site).some(({ workloads }) => workloads);
 
 const clusterAgain = (site: ClusterSite): Block[] => [
@@ -134,11 +148,11 @@ const clusterAgain = (site: ClusterSite): Block[] => [
     md`What is quick to make again is deleted, and made by the deploy: the program, whose name follows its content, and Secrets, because Terraform would read the values of one that it takes over${seesWorkloads(site) ? plain("; and the service account by which a probe sees the pods of the cluster") : plain("")}. The namespace and what else is in it stay. A run that has started keeps its copy; one that starts before the deploy is done waits for it.`,
   ),
   inCluster(
-    sh`${kubectl(site)} get configmaps --output name | grep registry-probe-program`,
+    sh`${kubectl(site)} get configmaps --output name | grep ${programs(site)}`,
     "configmap/registry-probe-program-…",
   ),
   inCluster(
-    sh`${kubectl(site)} get configmaps --output name | grep registry-probe-program | xargs ${kubectl(site)} delete`,
+    sh`${kubectl(site)} get configmaps --output name | grep ${programs(site)} | xargs ${kubectl(site)} delete`,
     'configmap "registry-probe-program-…" deleted…',
   ),
   ...recreated(site),

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
 import { rulesFor } from "../../monitoring/rules";
 import { type Json, SITES, site } from "../monitoring/synthesise";
+import { SHIPPED } from "../sites";
 import { runWarden } from "./run-warden";
 
 const directory = mkdtempSync(join(tmpdir(), "manifests-"));
@@ -40,6 +41,19 @@ const objects = async (path: string): Promise<Json[]> => {
 };
 
 describe("warden manifests", () => {
+  test("names what a clean-up over HTTP needs beside them", async () => {
+    const path = join(directory, "forge.json");
+    writeFileSync(path, JSON.stringify(SHIPPED.forgejo));
+    const { out } = await runWarden("manifests", "--site", path);
+    expect(out.split("\n").filter((line) => line.startsWith("# forge-clean-up "))).toEqual([
+      "# forge-clean-up needs the Secret monitoring/forge-clean-up with the keys REG_USER and REG_PASS, of an account that may push and delete.",
+      "# forge-clean-up needs the PersistentVolumeClaim monitoring/forge-clean-up-journal, of the journal by which it can be undone.",
+    ]);
+    const objects = parseAllDocuments(out).map((document) => document.toJS());
+    const job: Json = objects.find(({ metadata }) => metadata.name === "forge-clean-up");
+    expect(job.spec).toMatchObject({ suspend: true, schedule: "0 3 * * 0" });
+  });
+
   test("prints what the stack delivers, in an order in which it can be created", async () => {
     const names = (list: Json[]) => list.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     expect(names(await objects(file("reference")))).toEqual([

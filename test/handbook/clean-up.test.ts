@@ -61,6 +61,15 @@ it("has its account among those that are renewed", () => {
   expect(variables.get(path)).toContain("`cleanUp.credentials.revision`");
 });
 
+it("is made again where the state is lost, its program and its Secret too", () => {
+  const page = pagesOf((site) => {
+    site.monitoring.externalRegistries[0].cleanUp.credentials = { from: "variables", secret: "cleaner", revision: 1 };
+  }).get("runbooks/terraform-state.md");
+  expect(page).toContain("delete cronjob forge-clean-up");
+  expect(page).toContain("delete secret cleaner");
+  expect(page).toContain("grep 'registry-.*-program'");
+});
+
 it("is on no page of a site that cleans up nothing over HTTP", () => {
   const texts = documentsOf(parsed(SITES.reference)).map((page) => JSON.stringify(page.body));
   expect(texts.filter((text) => text.includes("RegistryCleanUp"))).toEqual([]);
