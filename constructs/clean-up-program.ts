@@ -1,4 +1,4 @@
-import { bundle } from "../hosts/bundle";
+import { programOf } from "../hosts/bundle";
 import { fitting } from "./probe-program";
 
 /** Relative to the checkout. */
@@ -9,4 +9,4 @@ const ENTRY = "cli/clean-up.ts";
  *
  * @throws Error where it cannot be bundled, or would not fit beside the rest of a ConfigMap
  */
-export const cleanUpProgram = (): string => fitting(bundle(ENTRY), ENTRY);
+export const cleanUpProgram = (): string => fitting(programOf(ENTRY), ENTRY);

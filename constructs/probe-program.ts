@@ -1,4 +1,4 @@
-import { bundle } from "../hosts/bundle";
+import { programOf } from "../hosts/bundle";
 
 /** The probe's entry, relative to the checkout. */
 const PROBE_ENTRY = "cli/probe.ts";
@@ -11,7 +11,7 @@ const LIMIT = 700;
  *
  * @throws Error where it cannot be bundled, or would not fit beside the rest of a ConfigMap
  */
-export const probeProgram = (): string => fitting(bundle(PROBE_ENTRY), PROBE_ENTRY);
+export const probeProgram = (): string => fitting(programOf(PROBE_ENTRY), PROBE_ENTRY);
 
 /** @throws Error where a program is larger than 700 KiB */
 export const fitting = (program: string, entry: string): string => {

@@ -49,6 +49,15 @@ export const bundle = (entry: string): string => {
   }
 };
 
+const programs = new Map<string, string>();
+
+/** As `bundle`, once in a process: the parts of a site are asked more than once what they deliver. */
+export const programOf = (entry: string): string => {
+  const program = programs.get(entry) ?? bundle(entry);
+  programs.set(entry, program);
+  return program;
+};
+
 /** What esbuild made of one entry: its text, with the notices of the packages in it at its end. */
 export const complete = ({
   outputFiles: [output],

@@ -14,7 +14,7 @@ import {
   serviceUrl,
   wardenImage,
 } from "../site/schema";
-import { bundle } from "./bundle";
+import { programOf } from "./bundle";
 import { bind, type ComposeService, PUSHGATEWAY } from "./compose";
 import type { DeliveredFile, DeliveredLink } from "./delivery";
 import { GENERATED } from "./generated";
@@ -22,13 +22,6 @@ import { taskTimer, UNITS, unitArgument, unitOf } from "./systemd-unit";
 
 /** The program of the CronJob, relative to the checkout: one for both places. */
 const ENTRY = "cli/probe.ts";
-
-let program: string | undefined;
-
-const probeProgram = (): string => {
-  program ??= bundle(ENTRY);
-  return program;
-};
 
 /** The task of a probe on the registry host, beside those of the maintenance. */
 const taskOf = ({ name }: { readonly name: string }): string => `probe-${name}`;
@@ -132,7 +125,7 @@ export const probeDelivery = (site: RegistrySite): ProbeDelivery => {
     files: [
       ...(probes.length === 0
         ? []
-        : [{ ...file(registryPaths(site.registry.directory).probe, probeProgram()), shown: "digest" as const }]),
+        : [{ ...file(registryPaths(site.registry.directory).probe, programOf(ENTRY)), shown: "digest" as const }]),
       ...probes.flatMap((probe) => [
         file(join(UNITS, `${probeUnit(probe.name)}.service`), unit(site, probe)),
         file(
