@@ -69,6 +69,12 @@ export const EPISODES: readonly Episode[] = [
     fires: { RegistryIntegrityWalkIncomplete: [[74, 148]] },
   },
   {
+    what: "walks that do not get through from the first on",
+    minutes: 4 * HOUR,
+    events: [{ kind: "walk stuck", instance: PRIVATE, from: 0, to: 60 }],
+    fires: { RegistryIntegrityWalkIncomplete: [[16, 103]] },
+  },
+  {
     what: "damage that every second run reports",
     minutes: 5 * HOUR,
     events: [damage(45, 180, 2)],
@@ -155,6 +161,30 @@ export const EPISODES: readonly Episode[] = [
     deadline: 300,
     events: [{ kind: "registry down", instance: PRIVATE, from: 45, to: 50 }],
     fires: {},
+  },
+  {
+    what: "a catalog that one run alone cannot read, and the next run is late",
+    minutes: 3 * HOUR,
+    deadline: 300,
+    events: [
+      { kind: "registry down", instance: PRIVATE, from: 45, to: 50 },
+      { kind: "pod late", instance: PRIVATE, minutes: 4, from: 55, to: 65 },
+    ],
+    fires: {},
+  },
+  {
+    what: "a catalog that the last run before the probe stops cannot read",
+    minutes: 4 * HOUR,
+    deadline: 300,
+    events: [
+      { kind: "registry down", instance: PRIVATE, from: 45, to: 50 },
+      { kind: "probe down", instance: PRIVATE, from: 50, to: 100 },
+    ],
+    fires: {
+      RegistryCatalogInaccessible: [[74, 147]],
+      RegistryIntegrityWalkIncomplete: [[74, 148]],
+      RegistryWorkloadsUnknown: [[74, 148]],
+    },
   },
   {
     what: "a registry that restarts within the patience of a run",
