@@ -24,7 +24,7 @@ export class ClusterError extends Error {
   }
 }
 
-/** Answers of kubectl that have a cause of their own; the rest is told as kubectl does. */
+/** Answers of kubectl that have a message of their own; the rest is passed on. */
 const CAUSES: readonly { readonly pattern: RegExp; readonly error: (line: string) => ClusterError }[] = [
   {
     pattern: /context .*(does not exist|was not found)/,

@@ -3,7 +3,7 @@ import { version } from "../package.json";
 import { messageOf, printError, printJson, printText } from "./output";
 import { versionText } from "./version";
 
-/** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; wrong usage is told by commander. */
+/** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; wrong usage is reported by commander. */
 const EXIT = { failed: 2, usage: 64 } as const;
 
 const HELP = "warden --help lists the commands and their options";

@@ -4,7 +4,7 @@ import { messageOf, printError } from "./output";
 type Script = (args: readonly string[]) => number | Promise<number>;
 
 /**
- * The exit code of a script; what it throws is told in one line each, without a stack of our own code, and is 2, or 64 for
+ * The exit code of a script; what it throws is reported in one line each, without a stack of our own code, and is 2, or 64 for
  * wrong usage (EX_USAGE, sysexits.h).
  */
 export const exitCodeOf = async (script: Script, args: readonly string[]): Promise<number> => {

@@ -37,7 +37,7 @@ export const requireChosen = ({ by }: Selection): void => {
   if (by === "nobody") throw new UnchosenSite();
 };
 
-/** A site, and the file that it is from, as whoever stands in the working directory would name it. */
+/** A site, and the file that it is from, as it is named from the working directory. */
 export interface SelectedSite {
   readonly site: Site;
   readonly file: string;

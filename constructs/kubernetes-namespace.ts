@@ -14,7 +14,7 @@ const CHART = resolve(__dirname, "..", "monitoring", "namespace-chart");
 
 /**
  * A namespace that exists after the first apply and is never deleted: not when it leaves the configuration, not by a
- * destroy, not by another name. Terraform's own resource deletes it with everything that anybody put into it; Helm makes
+ * destroy, not by another name. Terraform's own resource deletes it with everything in it; Helm makes
  * the one of a release where it is missing, and leaves it alone from then on. One that exists already is as good.
  *
  * https://helm.sh/docs/helm/helm_install/ (--create-namespace)

@@ -62,7 +62,7 @@ class Translation {
     return evaluated(hidden === undefined ? text : (this.#stack.locals?.[hidden] ?? ""));
   }
 
-  /** @param field where the value stands */
+  /** @param field the path of the value */
   #translated(value: unknown, field: string): unknown {
     if (typeof value === "string") return NUMBERS.has(field) ? Number(value) : this.text(value);
     if (Array.isArray(value)) return value.map((each) => this.#translated(each, ""));

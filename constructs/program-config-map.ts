@@ -4,7 +4,7 @@ import { type ITerraformDependable, TerraformLocal } from "cdktf";
 import { Construct } from "constructs";
 import { literal } from "./literal";
 
-/** What is told of a program by whoever needs it in a cluster. */
+/** What a construct that needs a program in a cluster says about it. */
 export interface ProgramProps {
   readonly namespace: string;
   /** The text of the ES module. */

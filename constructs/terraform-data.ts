@@ -14,7 +14,7 @@ export type TerraformDataProps =
 /**
  * The built-in resource terraform_data, which needs no provider. cdktf's own DataResource runs `terraform version` at
  * every synth, so that a site could not be synthesised where Terraform is not installed; the version that is needed
- * stands in the synthesised JSON, and Terraform itself refuses to be an older one.
+ * is in the synthesised JSON, and Terraform itself refuses to be an older one.
  *
  * https://developer.hashicorp.com/terraform/language/resources/terraform-data
  */

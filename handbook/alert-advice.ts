@@ -154,7 +154,7 @@ const endOfCertificate = ({ site, service }: Watched): Block[] =>
 const renew = ({ site, service }: Watched): Block[] => [
   ...(service.role === "private" ? certificateOnDisk(site, service) : []),
   paragraph(
-    md`Not good on the disk either: renew it by the means that you use for it, and put it in place as ${link(md`Credentials and certificates`, ROTATION)} has it, checked before anybody sees it.`,
+    md`Not good on the disk either: renew it by the means that you use for it, and put it in place as ${link(md`Credentials and certificates`, ROTATION)} has it, checked before it is used.`,
   ),
 ];
 
@@ -337,7 +337,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
   RegistryIntegrityWalkIncomplete: {
     meaning: md`The probe runs, and ends before it has seen everything: at its deadline, or because something did not answer.`,
-    impact: md`A part of the images is unverified. What it has found stands.`,
+    impact: md`A part of the images is unverified. What it has found is still true.`,
     diagnosis: (watched) => [
       ...probeRuns(watched),
       list(
@@ -357,7 +357,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
   RegistryIntegrityProbeStale: {
     meaning: md`The probe has not reported for several of its periods.`,
-    impact: md`Nothing is wrong with the registry as far as anybody knows, and nobody would know.`,
+    impact: md`Nothing is known to be wrong with the registry, and nobody would know.`,
     diagnosis: (watched) => [
       ...probeRuns(watched),
       ...(isClusterProbe(probeOf(watched)) && hasCluster(watched.site)
@@ -502,7 +502,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
   RegistryMaintenanceStale: {
     meaning: md`A task of the maintenance has not succeeded for longer than its schedule allows, or the host reports nothing at all.`,
-    impact: md`The storage grows, and nobody looks for damage on the disk. What the host last reported may still stand in the Pushgateway: it says nothing about now.`,
+    impact: md`The storage grows, and nobody looks for damage on the disk. What the host last reported may still be in the Pushgateway: it says nothing about now.`,
     diagnosis: (watched) => [
       paragraph(md`Does each task have a timer that is active, and when did it last start something?`),
       timersActive(watched.site),

@@ -7,7 +7,7 @@ import { md, type Prose, sh } from "./prose";
 
 export const ROTATION = "runbooks/rotate-credentials.md";
 
-/** The heading under which it is told how a certificate is renewed. */
+/** The heading of how a certificate is renewed. */
 export const certificateHeading = (site: RegistrySite, service: PrivateService): Prose =>
   md`The certificate of ${serviceInstance(site, service)}`;
 

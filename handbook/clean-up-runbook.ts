@@ -27,7 +27,7 @@ export const cleanUpNow = (site: ClusterSite, { service }: Pick<CleanedUp, "serv
   ];
 };
 
-/** Keeps it from starting, and ends a run that is at work. */
+/** Keeps it from starting, and ends one that is running. */
 export const stopCleanUps = (site: ClusterSite, { service }: Pick<CleanedUp, "service">): Block[] => {
   const name = cleanUpName(service);
   return [

@@ -22,7 +22,7 @@ export const firstAid = (site: RegistrySite): Block[] => {
   return [
     paragraph(md`First aid, the least harm first. Is there enough after a step? Then stop.`),
     paragraph(
-      md`Uploads that nobody finished, of more than a day ago. A registry removes them by itself after a week; a client that is at work never takes that long:`,
+      md`Uploads that nobody finished, of more than a day ago. A registry removes them by itself after a week; an active client never takes that long:`,
     ),
     command(
       onHost(host),

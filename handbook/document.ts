@@ -55,7 +55,7 @@ export const command = (
   { expected, notRun }: { readonly expected?: string; readonly notRun?: string } = {},
 ): Command => ({ kind: "command", place, run, expected, notRun });
 
-/** The first line of every generated page: who edits it is told where to edit instead. */
+/** The first line of every generated page: it says where to edit instead. */
 export const GENERATED = "<!-- Generated from the site by `npm run docs`: edit the site, or handbook/. -->";
 
 /** Which pages are generated, and how those lead to the others. */

@@ -18,7 +18,7 @@ export const targetsOf = ({ ci, registry }: Site): Target[] =>
       .map((service) => ({ image, service })),
   );
 
-/** The program stands beside the Dockerfile: with nothing to install, the step fails for no reason but the image. */
+/** The program is beside the Dockerfile: with nothing to install, the step fails for no reason but the image. */
 export const programOf = ({ image }: Target): string => join(dirname(image.dockerfile), "warden.mjs");
 
 /** The image as clients name it, without a tag. */

@@ -32,7 +32,7 @@ const schedules = ({ cleanUp, caches, scan, scrub, disk }: Maintenance): Readonl
   disk: md`every ${disk.everyMinutes} minutes`,
 });
 
-/** What each task does, and what comes of it. */
+/** What each task does, and its effect. */
 const WORK: Readonly<Record<string, Prose>> = {
   "clean-up": md`each private registry: verified, made read-only, pruned to its policy, its garbage collected, put back, verified again. Pulls go on, pushes are refused with ${"405"} meanwhile. This is what reclaims its space`,
   caches: md`each pull-through cache whose upstream answers: stopped, its garbage collected, started. What was not asked for in a week the cache drops by itself; this reclaims what nothing refers to any more`,
@@ -146,7 +146,7 @@ export const maintenanceRunbook = (site: RegistrySite): Block[] => {
   return [
     heading(md`Maintenance`),
     paragraph(
-      md`systemd timers start it; one task is at work at a time, and none during a deploy. ${"warden"} runs in a container of ${images.node === undefined ? "" : imageReference(images.node)} with the account of ${maintenance.credentialsFile}. Nothing of it uses ${"garbage-collect -m"}, which was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
+      md`systemd timers start it; one task runs at a time, and none during a deploy. ${"warden"} runs in a container of ${images.node === undefined ? "" : imageReference(images.node)} with the account of ${maintenance.credentialsFile}. Nothing of it uses ${"garbage-collect -m"}, which was ${link(md`the incident of 2026-04-19`, "post-mortems/2026-04-19-index-without-children.md")}.`,
     ),
     maintenanceTable(maintenance),
     paragraph(md`When did each run, and when is it due?`),
@@ -156,7 +156,7 @@ export const maintenanceRunbook = (site: RegistrySite): Block[] => {
     paragraph(md`Run it now. It waits for its turn, and ends when the work is done:`),
     runTaskNow(site, first),
     paragraph(
-      md`Stop one that is at work. Whatever it took out of service comes back, and nothing is half removed; killing it or cutting the power is no worse:`,
+      md`Stop one that is running. Whatever it took out of service comes back, and nothing is half removed; killing it or cutting the power is no worse:`,
     ),
     command(onHost(host), sh`systemctl stop ${service(first)}`),
     paragraph(md`Keep it from starting, until the next boot or deploy; to end it for good, take it out of the site:`),
@@ -231,7 +231,7 @@ export const stopCleanUp = (site: RegistrySite): Block[] => {
   return [
     heading(md`First`),
     paragraph(
-      md`What can be put back is on the disk until the next garbage collection, and gone after it. Keep it from starting, and stop it if it is at work:`,
+      md`What can be put back is on the disk until the next garbage collection, and gone after it. Keep it from starting, and stop it if it is running:`,
     ),
     unit === undefined
       ? paragraph(md`The site has no clean-up: stop whatever else collects garbage there, a cron entry for one.`)

@@ -95,10 +95,10 @@ export const prometheusPage = (site: Site): Document | undefined => {
     title: md`Prometheus, Alertmanager and Grafana`,
     body: [
       paragraph(
-        md`No stack delivers what follows: the files stand beside this page, ${"npm run docs"} writes them again with every change of the site, and its check says when they are stale. Bring them to where Prometheus runs.`,
+        md`No stack delivers what follows: the files are beside this page, ${"npm run docs"} writes them again with every change of the site, and its check says when they are stale. Bring them to where Prometheus runs.`,
       ),
       table(
-        [md`file`, md`what becomes of it`],
+        [md`file`, md`what to do with it`],
         [
           row(RULES, md`beside ${"prometheus.yml"}; ${"warden rules"} prints the same`),
           row(

@@ -113,7 +113,7 @@ const giveUp = (site: RegistrySite, service: PrivateService): Block[] => {
   return [
     heading(md`Give up what nobody builds again`),
     paragraph(
-      md`What is broken and stays so keeps the maintenance from its work for ever. Do this after a rebuild, so that a tag that was built again is left alone. Say one name as a table prints it, ${"team/app:1.0 (+1)"} for one; it goes with every tag that points at the same image. Its links go to a journal, and the command that puts them back is printed:`,
+      md`What is broken and stays so keeps the maintenance from its work for good. Do this after a rebuild, so that a tag that was built again is left alone. Say one name as a table prints it, ${"team/app:1.0 (+1)"} for one; it goes with every tag that points at the same image. Its links go to a journal, and the command that puts them back is printed:`,
     ),
     command(onHost(host), sh`read -rp 'name: ' name`),
     command(onHost(host), sh`${changing} repair ${url} --storage ${STORE} --discard "$name" --apply`, {

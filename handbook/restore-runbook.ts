@@ -90,7 +90,7 @@ const restore = (site: RegistrySite, service: PrivateService): Block[] => {
     command(onHost(host), sh`read -rp 'copy: ' copy`),
     command(onHost(host), sh`cp --archive "$copy"/. ${data}`),
     command(onHost(host), sh`ls ${`${data}/docker/registry/v2`}`, { expected: "blobs\nrepositories" }),
-    paragraph(md`Look at it before anybody is served from it:`),
+    paragraph(md`Check it before anything is served from it:`),
     bringWarden(site),
     command(onHost(host), sh`${wardenOnStore(site, service)} scan ${STORE}`, { expected: WHOLE_STORE }),
     command(onHost(host), sh`${compose(site)} start ${containerName(service)}`),

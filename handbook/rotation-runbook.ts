@@ -101,7 +101,7 @@ const leaked = (site: RegistrySite): Block[] => [
     sh`${compose(site)} logs --no-log-prefix ${NGINX} | grep -F -- " $account [" | grep -E ${'"(PUT|PATCH|POST|DELETE) '} || echo 'it changed nothing'`,
   ),
   list(
-    md`Addresses that are none of yours are the leak, the others are CI and the maintenance. ${"PUT …/manifests/TAG"} is a push: what is under that tag now is not to be trusted. Push it again from where it was built.`,
+    md`Addresses that are not yours are the leak, the others are CI and the maintenance. ${"PUT …/manifests/TAG"} is a push: what is under that tag now is not to be trusted. Push it again from where it was built.`,
     md`${"DELETE"}: ${link(md`A tag was deleted`, TAG_DELETED)} puts it back, until the next clean-up.`,
     md`Whatever else reads that password: each section below names where it is kept.`,
   ),
@@ -240,7 +240,7 @@ const certificate = (site: RegistrySite, service: PrivateService): Block[] => {
     ),
     servedCertificate(site, service),
     paragraph(
-      md`Put the new ones beside the old, as ${`${file}.new`} and ${`${key}.new`}, the certificate with its chain. Check the pair before anybody sees it: its name, its end, and that both belong together:`,
+      md`Put the new ones beside the old, as ${`${file}.new`} and ${`${key}.new`}, the certificate with its chain. Check the pair before it is used: its name, its end, and that both belong together:`,
     ),
     // With -checkend, openssl looks at nothing else, and its exit code says nothing of a name.
     command(

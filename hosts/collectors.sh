@@ -168,7 +168,7 @@ END
   done < <(drop_ins)
 }
 
-# One that is at work is stopped: it must not meet the registries while they are replaced.
+# A running one is stopped: it must not meet the registries while they are replaced.
 stop_collectors() {
   local path
   while IFS= read -r path; do

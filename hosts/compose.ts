@@ -101,7 +101,7 @@ const dataMount = (
 
 /**
  * What a container may not do: write to its image, use a capability of root, gain one. Its log is cut, because one that
- * grows for ever fills the disk of the registries.
+ * grows forever fills the disk of the registries.
  */
 const HARDENED = {
   read_only: true,
@@ -126,7 +126,7 @@ const configurationLabel = (content: string) => ({
 });
 
 /**
- * A pull-through registry has to answer 200; of a private one any answer will do, because it asks for credentials. wget
+ * A pull-through registry has to answer 200; a private one may answer anything, because it asks for credentials. wget
  * is busybox's, which the image brings.
  */
 const healthcheck = ({ role, port }: Service): NonNullable<ComposeService["healthcheck"]> => {

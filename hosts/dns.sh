@@ -42,7 +42,7 @@ warn_of_policy() {
   warn "systemd-resolved has $2=yes (set in $(grep -lsE "^$2=" /etc/systemd/resolved.conf /etc/systemd/resolved.conf.d/*.conf /run/systemd/resolved.conf.d/*.conf /usr/lib/systemd/resolved.conf.d/*.conf /etc/systemd/network/*.network /run/systemd/network/*.network | paste -sd ' ')): $3; otherwise set it to no there"
 }
 
-# Whoever writes the file will do so again. Some say that they do.
+# Whatever wrote the file will do so again. Some say so in it.
 refuse_generated() {
   local said
   said=$(grep -m 1 -iE '^[#;].*(generated|managed|written) by' /etc/resolv.conf 2>/dev/null) || return 0

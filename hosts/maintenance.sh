@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# Keeps the registries of a host small and whole. One task is at work at a time, and none while the registries are being
+# Keeps the registries of a host small and whole. One task runs at a time, and none while the registries are being
 # delivered: the lock is that of their delivery.
 #
 #   clean-up  each private registry: verified, made read-only, pruned to its policy, its garbage collected (without -m),
@@ -28,7 +28,7 @@ AT_WORK=$STATE/at-work
 DELIVERY=/var/lib/registry-warden/registry
 # Marks the containers that a task runs, so that they end with it.
 LABEL=registry-warden.maintenance=task
-# Those of a scrub, beside which tasks may be at work.
+# Those of a scrub, beside which tasks may run.
 SCRUB_LABEL=registry-warden.maintenance=scrub
 
 LOCK_SECONDS=14400
@@ -38,7 +38,7 @@ HEALTH_SECONDS=180
 SKIPPED=3
 # Less than STEP_SECONDS: it goes on the next time.
 SCRUB_HOURS=3
-# Of the step that is at work (bytes).
+# Of the current step (bytes).
 FREED=0
 # Kept free for what a clean-up has to write before it frees anything (bytes), where the disk has more than ten times as much.
 RESERVE=16777216
@@ -254,7 +254,7 @@ last_success() {
   printf '%s' "$known"
 }
 
-# What stands in the first line of a report before the first run: as long as the line that takes its place.
+# The first line of a report before the first run: as long as the line that takes its place.
 no_run_yet() { printf '%-*s' $((${#METRIC_SUCCESS} + 2)) '# no run yet'; }
 
 first_report() { printf '%s\n' "$(no_run_yet)" "$METRIC_LAST_SUCCESS $(last_success "$1")" | write_report "$1"; }
@@ -424,7 +424,7 @@ scrub() {
   ((status <= 1))
 }
 
-# What a scrub has written down of itself, also while it is at work.
+# What a scrub has written down of itself, also while it runs.
 scrubbed() {
   sed -n -e "s/^ *\"progress\": \([0-9.e-]*\),\{0,1\}\$/$METRIC_SCRUBBED \1/p" \
     -e "s/^ *\"corruptBlobs\": \([0-9]*\),\{0,1\}\$/$METRIC_CORRUPT \1/p" \

@@ -24,8 +24,8 @@ check_host() {
   list_collectors
 }
 
-# They are the operator's, and never leave the host: all that is looked at is whether they will do. Whoever brings them to a
-# new host is told of all that are missing at once.
+# They are the operator's, and never leave the host: they are only checked. Whoever brings them to a new host
+# is told of all that are missing at once.
 check_operator_files() {
   local wrong path allowed actual
   wrong=$(unfit_files)
@@ -249,7 +249,7 @@ verify_delivery() {
   verify_reverse_proxy
 }
 
-# An engine that hangs is no reason to wait for ever.
+# An engine that hangs is no reason to wait forever.
 inspect_delivery() {
   local index
   docker() { timeout 30 docker "$@"; }

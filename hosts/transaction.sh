@@ -718,7 +718,7 @@ rollback() {
 watch() {
   local attempts=0
   open_lock "$STATE"
-  # Whoever holds the lock is at work and repairs its own failures.
+  # Whoever holds the lock is still running and repairs its own failures.
   try_lock || return 0
   if ! is_pending; then
     disarm

@@ -313,7 +313,7 @@ const MAINTENANCE: readonly View[] = [
   },
 ];
 
-/** Whether what the registries stand on is as it was delivered. */
+/** Whether what the registries run on is as it was delivered. */
 const HOSTS: readonly View[] = [
   {
     title: "Hosts as delivered?",
@@ -374,7 +374,7 @@ const shown = <Builder extends StatBuilder | TimeseriesBuilder>(
   return builder;
 };
 
-/** What is known now, and nothing else: a value of an hour ago would be shown as if it still held. */
+/** What is known now, and nothing else: a value of an hour ago would look current. */
 const stat = (view: View, gridPos: GridPos): StatBuilder =>
   shown(new StatBuilder(), view)
     .targets(view.queries.map(({ expr, legend }, index) => query(expr, index).legendFormat(legend).instant()))

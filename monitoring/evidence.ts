@@ -2,7 +2,7 @@ import { duration } from "./promql";
 import { firing, REGISTRY, reported, type Watch } from "./watched";
 
 /**
- * A value stands in the Pushgateway until the next run replaces it. Time is counted in fifteenths of a period, so that the
+ * A value stays in the Pushgateway until the next run replaces it. Time is counted in fifteenths of a period, so that the
  * same numbers hold for every period: one report stands for fifteen of them.
  */
 const PARTS = 15;

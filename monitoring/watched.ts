@@ -16,7 +16,7 @@ export interface Watched {
 
 /**
  * Probed registries that the same rule can be about: it differs in their names alone. Every duration is a multiple of the
- * period, because a pushed value stands until the next run replaces it: what holds for two periods was seen by two runs.
+ * period, because a pushed value stays until the next run replaces it: what holds for two periods was seen by two runs.
  */
 export interface Watch {
   /** At least one. */

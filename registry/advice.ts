@@ -45,7 +45,7 @@ export interface Ailment {
 export interface Advice {
   /** One command; words in capitals are the operator's to fill in. */
   next: string;
-  /** What comes of it, in one line. */
+  /** What it leads to, in one line. */
   why: string;
   /** What gives the image up, where this disk does not heal it; null otherwise. */
   giveUp: string | null;
@@ -56,7 +56,7 @@ export interface Surroundings {
   registry: string;
   /** The storage root as it was given. */
   root: string;
-  /** Whether something bears that path. */
+  /** Whether something exists at that path. */
   isTaken: (path: string) => boolean;
 }
 

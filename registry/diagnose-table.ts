@@ -30,7 +30,7 @@ export const diagnosisTable = ({ registry, root, complete, findings }: Diagnosis
   ];
 };
 
-/** Each step once, with what comes of it on the line above; then what gives up the images that a copy may yet heal. */
+/** Each step once, with what it leads to on the line above; then what gives up the images that a copy may yet heal. */
 const steps = (findings: Diagnosis[]): string[] => {
   const next = new Map(findings.map(({ next, why }) => [next, why]));
   const givenUp = new Set(findings.flatMap(({ giveUp }) => giveUp ?? []).filter((command) => !next.has(command)));

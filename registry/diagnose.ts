@@ -43,7 +43,7 @@ export interface DiagnosisContext {
 }
 
 /**
- * Joins what a registry answers with what is on its disk. Each object is told once, with the cause and what to do next.
+ * Joins what a registry answers with what is on its disk. Each object is reported once, with the cause and what to do next.
  *
  * @param reader of the same store, for what the two reports leave open
  */

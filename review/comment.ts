@@ -108,7 +108,7 @@ const delivered = ({ reason, attributes }: ResourceReview): string =>
     .map((attribute) => codeSpan(attributeName(attribute)))
     .join(", ");
 
-/** Those that are destroyed or replaced stand at the top already. */
+/** Those that are destroyed or replaced are at the top already. */
 const addresses = (reviews: readonly StackReview[]): Section[] =>
   actionsOf(reviews)
     .filter((action) => action !== "destroy" && action !== "replace")

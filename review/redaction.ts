@@ -1,4 +1,4 @@
-/** What stands where a secret was. */
+/** What replaces a secret. */
 export const SENSITIVE = "(sensitive value)";
 
 /** A shorter one would turn up by chance, and what it hides could be guessed from what is left. */
@@ -56,7 +56,7 @@ const PRIVATE_KEY = "-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?(?:-----END [A-Z ]*P
 const URL_CREDENTIALS = "(?<=://)[^\\s/?#\"']{0,200}:[^\\s/?#\"']{0,200}(?=@)";
 
 /**
- * Makes the function that takes secrets out of a text: as they are, as they stand in JSON or in a URL, and in base64.
+ * Makes the function that takes secrets out of a text: as they are, as they are written in JSON or in a URL, and in base64.
  * It also takes out what is a secret by its own form: private keys, and credentials in a URL.
  *
  * @param secrets values that must not be shown; those of fewer than four characters are not searched for
@@ -73,7 +73,7 @@ export const redactor = (secrets: Iterable<string>): ((text: string) => string) 
     PRIVATE_KEY,
     URL_CREDENTIALS,
   ];
-  // One pattern and one pass: what stands for a secret is not searched for another.
+  // One pattern and one pass: the marker of one secret is not searched for another.
   const pattern = new RegExp(sources.join("|"), "g");
   return (text) => text.replace(pattern, SENSITIVE);
 };

@@ -1,7 +1,7 @@
 /** Lines as they are without the box that Terraform draws around an error. */
 const unboxed = (output: string): string[] => output.split("\n").map((line) => line.replace(/^[╷│╵|\s]+/, "").trim());
 
-/** Where in the configuration: it stands before the cause, and says less. */
+/** Where in the configuration: it comes before the cause, and says less. */
 const LOCATION = /^(with |on .* line \d+)/;
 
 const paragraphs = (lines: readonly string[]): string[][] =>

@@ -24,7 +24,7 @@ const nameservers = (maximum: number, reason: string) =>
     .array(address, { error: "allowed is a list of addresses, the primary first" })
     .min(2, {
       error:
-        "allowed are two or more addresses, the primary first: a host with one resolver stands still with it, add a fallback",
+        "allowed are two or more addresses, the primary first: a host with one resolver stops working when it does: add a fallback",
     })
     .max(maximum, { error: `allowed are at most ${maximum} addresses: ${reason}` })
     .refine((given) => duplicates(given).length === 0, {

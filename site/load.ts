@@ -140,7 +140,7 @@ export const selectSite = (
 /** The file of the selected site: see selectSite. */
 export const siteFile = (option?: string): string => selectSite(option).file;
 
-/** A file as whoever stands in the working directory would name it. */
+/** A file as it is named from the working directory. */
 export const shownFile = (file: string): string => {
   const path = relative(process.cwd(), file);
   return path.startsWith("..") || path === "" ? file : path;

@@ -29,7 +29,7 @@ const schedule = z
   .array(weekly, { error: "allowed is a list of days and times" })
   .min(1, { error: "allowed is at least one run: leave the job out where there is none" });
 
-/** The jobs that have a time of day. They are at work one at a time: the next waits. */
+/** The jobs that have a time of day. They run one at a time: the next waits. */
 const JOBS = ["cleanUp", "caches", "scan", "scrub"] as const;
 
 /** What keeps the registries small and whole, on their host. */

@@ -20,7 +20,7 @@ import { type PrivateService, type Registry, registry, type Service } from "./re
 import { type Broken, rule } from "./rule";
 import { state } from "./state";
 
-/** One description of everything; each value stands in it once, and what one does not have is left out. */
+/** One description of everything; each value is in it once, and what a site lacks is left out. */
 const fields = record({
   /** What the states of its stacks are named after. Default: the name of its file. */
   name: label.optional(),

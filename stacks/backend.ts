@@ -43,7 +43,7 @@ const selfHosted = (endpoint: string | undefined) =>
         use_path_style: true,
       };
 
-/** A backend evaluates nothing, and Terraform refuses what looks as if it should. */
+/** A backend evaluates nothing, and Terraform refuses what looks like an expression. */
 const literalStrings = (value: unknown): unknown => {
   if (typeof value === "string") return literal(value);
   if (typeof value !== "object" || value === null) return value;

@@ -10,7 +10,7 @@ const LAST_SITE = "site";
 /**
  * Has Terraform use the state of this site where another one was synthesised to the same output before. It records in
  * each stack's folder which state it was initialised with, refuses any other, and suggests a migration, which would write
- * the state of one site over that of the other. Where one site changes its own backend, its refusal stands.
+ * the state of one site over that of the other. Where one site changes its own backend, the refusal remains.
  *
  * @param output default: see outputDirectory
  */

@@ -38,7 +38,7 @@ export const hostAlerts: Family = {
         after: 2 * PERIOD,
         summary: "A resolver of a host does not answer",
         description:
-          "{{ $labels.host }} gets no answer for the names of the site from {{ $labels.resolver }}. While it has another it goes on to work, and stands still with that.",
+          "{{ $labels.host }} gets no answer for the names of the site from {{ $labels.resolver }}. While it has another it keeps working, and stops when that one stops.",
         about: hasDns(site) ? hosts.filter(hasResolver).map(aHost) : [],
       },
       {

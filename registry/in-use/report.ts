@@ -54,7 +54,7 @@ export const inUseArtifact = ({ cluster, time, digests }: InUseReport): InUseArt
   };
 };
 
-/** What stands under the tag of a cluster is no report of it; the message says why, to go on after "the report". */
+/** What the tag of a cluster leads to is no report of it; the message says why, to go on after "the report". */
 export class MalformedReport extends Error {
   override readonly name = "MalformedReport";
 }

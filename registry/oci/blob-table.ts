@@ -21,7 +21,7 @@ export class BlobTable {
   /** Open addressing with linear probing: numbers of blobs, half of the slots free at least. */
   #slots = new Int32Array(512).fill(FREE);
   #count = 0;
-  /** Digests of other algorithms, which stand among the words by their own hash. */
+  /** Digests of other algorithms, which are among the words by their own hash. */
   readonly #others = new Map<number, Digest>();
   /** Nobody who chooses digests can choose where they collide. */
   readonly #seeds = Array.from({ length: WORDS }, () => 2 * randomInt(2 ** 31) + 1);
@@ -32,7 +32,7 @@ export class BlobTable {
     return this.#count;
   }
 
-  /** The number of a blob; a new one where it is not known yet. @param size bytes, null where nobody says */
+  /** The number of a blob; a new one where it is not known yet. @param size bytes, null where it is not known */
   add(digest: Digest, size: number | null): BlobNumber {
     const ours = digest.startsWith(SHA256);
     this.#bytes.write((ours ? digest : sha256(digest)).slice(SHA256.length), "hex");

@@ -58,7 +58,7 @@ export const trustedCertificates = (own: string | undefined, environment: NodeJS
   const system = SSL_CERT_FILE ? [SSL_CERT_FILE] : SYSTEM_STORES;
   const stored = system.map(certificatesIn).find((certificates) => certificates.length > 0) ?? [];
   const known = [...rootCertificates, ...stored, ...certificatesIn(NODE_EXTRA_CA_CERTS)];
-  // The public ones stand in the system's store as well, in lines of another length.
+  // The public ones are in the system's store as well, in lines of another length.
   const distinct = new Map(known.map((each) => [each.replace(/\s/g, ""), each]));
   return own === undefined ? [...distinct.values()] : [...distinct.values(), own];
 };

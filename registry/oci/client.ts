@@ -246,7 +246,7 @@ export class RegistryClient {
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#attempt(request);
       const throttled = isThrottled(outcome);
-      // One object behind a broken backend answers 503 for ever: that is no reason to crawl.
+      // One object behind a broken backend answers 503 forever: that is no reason to crawl.
       if (throttled && (outcome.status === 429 || attempt <= 2)) this.#gate.slowDown();
       const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
       if (delay === null) {
@@ -276,7 +276,7 @@ export class RegistryClient {
 
   /**
    * One attempt, inside the gate. Every layer of promises costs a walk more than its judgement of an answer: what few
-   * answers need stands in methods of its own.
+   * answers need is in methods of its own.
    *
    * @throws ExchangeError `cancelled`, or RegistryError
    */

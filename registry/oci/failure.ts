@@ -20,7 +20,7 @@ export const REASONS = [
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
-/** What is wrong with one object, wherever it stands. */
+/** What is wrong with one object, wherever it is. */
 export interface Fault {
   reason: Reason;
   /** The HTTP status, null where no answer began. */
@@ -156,7 +156,7 @@ const upstreamCodes = (answer: Answer): string[] =>
 
 /**
  * Whether a pull-through cache says that its upstream did not answer, or not as a registry: Go's own network error, or the
- * status, stands in the detail.
+ * status, is in the detail.
  */
 const upstreamUnreachable = (answer: Answer): boolean =>
   errorsOf(answer).some(({ detail }) => {

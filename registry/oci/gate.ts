@@ -21,7 +21,7 @@ const RECOVERED = 8;
 
 /**
  * Lets a bounded number in at once, in the order of arrival, and no faster than a rate: that which was given, and that which
- * whoever is asked bears. It halves at each refusal and grows by a constant step from then on (additive increase,
+ * whoever is asked can take. It halves at each refusal and grows by a constant step from then on (additive increase,
  * multiplicative decrease), so it settles just below the limit without knowing it.
  */
 export class Gate {

@@ -20,7 +20,7 @@ export interface ManifestNode {
   required: boolean;
   /** Whether it was asked for, and what came was judged. */
   read: boolean;
-  /** Whether it stands in the queue of those to be read, or has stood there. */
+  /** Whether it is in the queue of those to be read, or was. */
   queued: boolean;
   manifests: readonly ManifestEdge[];
   referrers: readonly ManifestEdge[];
@@ -36,7 +36,7 @@ export interface Graph {
   readonly blobs: BlobTable;
 }
 
-/** Where an object stands: the tags that reach it, and the shortest route to it. */
+/** Where an object is: the tags that reach it, and the shortest route to it. */
 export interface GraphLocation {
   /** Sorted. */
   tags: string[];

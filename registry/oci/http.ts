@@ -425,7 +425,7 @@ export class Transport {
     return connection;
   }
 
-  /** What failed is tried again on a new connection; undici, in the midst of telling so, has to come to its end first. */
+  /** What failed is tried again on a new connection; undici, which is still reporting that, has to finish first. */
   #discard(connection: Connection): void {
     this.#connections.delete(connection);
     queueMicrotask(() => void connection.destroy());

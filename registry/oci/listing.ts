@@ -10,7 +10,7 @@ export interface Listing {
 
 /** No registry holds more repositories, and no repository more tags; an endless listing ends here. */
 const MOST_NAMES = 1_000_000;
-/** A page may be empty, where a policy hides what stands on it; so many in a row are a listing without an end. */
+/** A page may be empty, where a policy hides what is on it; so many in a row are a listing without an end. */
 const MOST_EMPTY_PAGES = 1000;
 
 /**

@@ -31,7 +31,7 @@ export const MOST_REFERRERS = 1_000_000;
 
 /**
  * The referrers API of one registry. The first answer tells whether it has one: with it, a subject without referrers is an
- * empty list, never 404. Without it nothing more is asked: what refers to a subject stands under fallback tags.
+ * empty list, never 404. Without it nothing more is asked: what refers to a subject has fallback tags.
  *
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
  */

@@ -335,7 +335,7 @@ export class RepositoryWalk {
     this.#countReferrers(descriptors.length);
   }
 
-  /** Without the referrers API, what refers to a manifest stands under tags; where all tags are walked, so are these. */
+  /** Without the referrers API, what refers to a manifest has tags; where all tags are walked, so are these. */
   async #readFallbackTags(subject: Digest): Promise<void> {
     if (this.#options.selection.kind === "all") return;
     const tag = fallbackTag(subject);

@@ -29,7 +29,7 @@ export interface WalkOptions {
   credentialsGiven: boolean;
   /** Which part of the repositories is walked, when several walks share them. @default all */
   shard?: Shard;
-  /** Cuts the walk short; the reason is told in the report. */
+  /** Cuts the walk short; the reason is in the report. */
   signal?: AbortSignal;
   /** Ends with the catalog: nothing that it lists is asked for. @default false */
   catalogOnly?: boolean;

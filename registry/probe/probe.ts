@@ -88,7 +88,7 @@ const attemptWalk = async (
 
 /**
  * Verifies what runs, then walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a
- * while: one report stands until the next run, so a registry that only restarts must not be reported as gone.
+ * while: one report stays until the next run, so a registry that only restarts must not be reported as gone.
  */
 const runWalk = async (
   settings: ProbeSettings,
@@ -146,7 +146,7 @@ class Reports {
   }
 
   /**
-   * Takes back at once that the catalog cannot be read: a walk may take so long that the last run's word would stand for
+   * Takes back at once that the catalog cannot be read: a walk may take so long that the last run's word would count for
    * more than a period. Where it cannot be told, the report at the end will tell, or fail.
    */
   async catalogIsBack(): Promise<void> {

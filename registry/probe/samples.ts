@@ -49,7 +49,7 @@ export const NOTHING_STORED: Stored = {
   lastSuccess: null,
 };
 
-/** A catalog that cannot be read is told by a metric of its own; it is no broken object. */
+/** A catalog that cannot be read has a metric of its own; it is no broken object. */
 const countsAsFailure = ({ object, reason }: Failure): boolean => object !== "catalog" || reason === "coverage";
 
 const failureSamples = (report: Report): Sample[] => {

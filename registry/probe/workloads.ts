@@ -58,7 +58,7 @@ export const probeWorkloads = async (reach: Reach, log: (line: string) => void):
   return { images: countStates(images), known, traffic };
 };
 
-/** What keeps a part of the work from being done is told, and the rest goes on; null then. */
+/** What keeps a part of the work from being done is reported, and the rest goes on; null then. */
 const tellingWhy = async <T>(log: (line: string) => void, work: () => Promise<T>): Promise<T | null> => {
   try {
     return await work();

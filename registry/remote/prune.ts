@@ -82,7 +82,7 @@ export const planRemotePrune = async (
  * Removes what the plan says, while others may push. It may be ended at any moment: no manifest goes before those that name
  * it, each is in the journal before it goes, and the same call does the rest.
  *
- * @throws as planRemote; StorageRefusal when the registry takes no deletions, or another run is at work
+ * @throws as planRemote; StorageRefusal when the registry takes no deletions, or another run is active
  */
 export const applyRemotePrune = async (
   client: RegistryClient,

@@ -31,7 +31,7 @@ const MOST_SHOWN = 2000;
 /** Tags that are named of one object. */
 const MOST_TAGS = 20;
 
-/** Shows the failures in whose text every word of the search stands. */
+/** Shows the failures whose text has every word of the search. */
 const SCRIPT = `
 const search = document.querySelector("input");
 const failures = [...document.querySelectorAll("details.failure")];

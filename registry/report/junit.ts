@@ -36,7 +36,7 @@ const failureCase = (failure: Failure): string => {
   });
 };
 
-/** An image that cannot be pulled, or a platform of one: a case each, so that what can be pulled is told too. */
+/** An image that cannot be pulled, or a platform of one: a case each, so that what can be pulled is reported too. */
 const imageCases = (image: BrokenImage): string[] => {
   const { repository, digest, platforms } = image;
   const name = `image ${tagsOf(image) || digest}`;

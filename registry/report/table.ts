@@ -30,7 +30,7 @@ const nameOf = ({ repository, tags }: Pick<Failure, "repository" | "tags">): str
   return `${shorten(`${repository}:${first}`)}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;
 };
 
-/** Worst first: by reason, then by how many tags an object takes with it, then as they stand in the report. */
+/** Worst first: by reason, then by how many tags an object takes with it, then as in the report. */
 export const worstFirst = (failures: readonly Failure[]): Failure[] =>
   [...failures].sort((a, b) => REASONS.indexOf(a.reason) - REASONS.indexOf(b.reason) || b.tags.length - a.tags.length);
 

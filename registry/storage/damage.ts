@@ -8,7 +8,7 @@ import { StorageRefusal } from "./refusal";
 import type { RepositoryPlan } from "./retention";
 
 /**
- * What is damaged in a store that is going to be pruned: what could still be healed is lost for ever once its configs and
+ * What is damaged in a store that is going to be pruned: what could still be healed is lost forever once its configs and
  * layers are collected, and the collection itself sweeps what a broken manifest can no longer name.
  *
  * Not damage: what no tag leads to and the plan does not keep, such as a leftover, or a manifest that goes anyway.

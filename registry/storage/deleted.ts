@@ -31,7 +31,7 @@ const LOG_TOLERANCE = 2000;
 /**
  * What a deletion through the API has left on the disk, until the next garbage collection: `DELETE` takes away a
  * manifest's link and the tags that point at it, and leaves the folder of the link and all data. Where a registry removes
- * one tag, the manifest's link stays too; then an image is told from one that a later push took the tag of by the history
+ * one tag, the manifest's link stays too; then an image is distinguished from one that a later push took the tag of by the history
  * of the tags that there are.
  *
  * @param pushes of the registry's log, which may tell the tags
@@ -50,7 +50,7 @@ export const deletedImages = (reader: StoreReader, pushes: readonly LoggedPush[]
       // Replaced by a later push, or a signature, which has no tag of its own.
       return !isLinked || !(replaced.has(digest) || hasSubject(reader, digest));
     });
-    // A part of an image that is there, or comes back with it, is none of its own.
+    // A part of an image that is there, or comes back with it, is not one of its own.
     const parts = contents.below([...tagged, ...candidates]);
     const roots = candidates.filter((digest) => !parts.has(digest));
     const histories = new Map(tags.map((tag) => [tag, tagHistory(reader, name, tag)]));

@@ -225,7 +225,7 @@ export class Disk {
     return this.#isReal(parent) && lookAt(folder)?.isDirectory() === true;
   }
 
-  /** As isReal, of the folder that an entry lies in. Nearly every link is told by where the last one was. */
+  /** As isReal, of the folder that an entry lies in. Nearly every link is answered by where the last one was. */
   #isInReal(path: string): boolean {
     if (this.#strangers?.size === 0 && path.startsWith(this.#blobs)) return true;
     if (path.startsWith(this.#plain) && path.indexOf("/", this.#plain.length) === path.lastIndexOf("/")) return true;

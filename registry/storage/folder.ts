@@ -26,7 +26,7 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | con
 
 /**
  * The changing door to a store: a folder of it that is held open. Everything is done to the folder that was opened, not to
- * whatever bears its name by then, and no symbolic link is followed: a path is walked one descriptor after the other, as
+ * whatever has its name by then, and no symbolic link is followed: a path is walked one descriptor after the other, as
  * openat(2) with O_NOFOLLOW does, through /proc/self/fd (proc(5)). Names are entries of it: never a path.
  *
  * Every method throws StorageRefusal for what a disk answers (disk-error.ts).
@@ -219,7 +219,7 @@ export class Folder {
   }
 }
 
-/** Somebody else is at work in the store. */
+/** Something else is changing the store. */
 export const changed = (path: string): StorageRefusal => {
   const hint = "make sure that nothing writes to this store, and run this again";
   return new StorageRefusal("registry-running", `${path} was changed meanwhile`, hint);

@@ -24,7 +24,7 @@ const NOT_FOLLOWED = "a symbolic link: the registry follows it, warden does not"
 /** What a link, a FIFO, a socket or a device in a store does. */
 const effectOf = ({ kind, endless }: Strange): string => {
   if (kind === "link") return endless ? `a loop of symbolic links: ${STOPS}` : NOT_FOLLOWED;
-  return "neither a file nor a folder: whatever opens it may wait for ever";
+  return "neither a file nor a folder: whatever opens it may hang";
 };
 
 /** What lies beside and above the repositories, and in the folder of each. */

@@ -138,7 +138,7 @@ export const undoCommand = (root: string, journal: string): string =>
   `cp --archive --no-clobber ${shellWord(`${journal}/docker`)} ${shellWord(root)}`;
 
 /**
- * Drops the journals after which a garbage collection has run: their links lead nowhere. That is told by blobs that were
+ * Drops the journals after which a garbage collection has run: their links lead nowhere. That shows in blobs that were
  * left to it, had data and have none now.
  *
  * @param hasData whether a blob has data

@@ -116,7 +116,7 @@ export class RepositoryLayout {
 /** Folders of links are nested by algorithm: `_layers/sha256/<encoded>`. */
 const entry = (folder: string, digest: Digest): string => `${folder}/${digest.replace(":", "/")}`;
 
-/** The folders from which a repository is told. */
+/** The folders by which a repository is recognised. */
 export const OF_A_REPOSITORY: readonly string[] = ["_layers", "_manifests", "_uploads"];
 
 /** What the registry's libraries know: go-digest. */

@@ -51,7 +51,7 @@ const isSame = (one: Stats | undefined, other: Stats | undefined): boolean =>
 const refuse = (folder: string): never => {
   throw new StorageRefusal(
     "locked",
-    `another warden is at work on this store (${folder}/${NAME})`,
+    `another warden is running on this store (${folder}/${NAME})`,
     "wait until it has ended and run this again",
   );
 };

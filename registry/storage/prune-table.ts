@@ -41,9 +41,9 @@ export const runsIn = (removed: RemovedInUse | undefined): string =>
   removed === undefined ? "" : `; it runs in ${removed.clusters.join(", ")}`;
 
 const DOUBTS: Record<Doubt, string> = {
-  copied: "bear the times of a copy, which say nothing of when they were pushed",
-  future: "bear a time in the future",
-  "before-image": "bear a time before their image was made",
+  copied: "have the times of a copy, which do not say when they were pushed",
+  future: "have a time in the future",
+  "before-image": "have a time before their image was made",
   "no-date": "have an image that does not say when it was made",
 };
 

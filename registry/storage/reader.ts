@@ -225,7 +225,7 @@ export class StoreReader {
     return this.#disk.stat(path)?.mtimeMs ?? null;
   }
 
-  /** Whether something bears that path. One that is not UTF-8 cannot be asked for, and is looked for among its neighbours. */
+  /** Whether something exists at that path. One that is not UTF-8 cannot be asked for, and is looked for among its neighbours. */
   isThere(path: string): boolean {
     if (this.changedAt(path) !== null) return true;
     const slash = path.lastIndexOf("/");

@@ -91,7 +91,7 @@ export const refuseOtherMounts = (layout: StorageLayout, removals: readonly Remo
 /**
  * Takes some folders of links out of a store, each after a last look: what was written since the plan stays.
  *
- * @throws StorageRefusal when somebody else is at work in the store
+ * @throws StorageRefusal when something else is changing the store
  */
 export const remove = (layout: StorageLayout, removals: readonly Removal[], journal: Journal): void => {
   for (const [path, group] of byParent(removals)) {

@@ -54,7 +54,7 @@ const BEGINNING: Remembered = { version: 1, after: "", blobs: 0, bytes: 0, corru
  * Reads every blob of a store against its name: what nobody asks for rots unseen. Only the store's disk is asked, and
  * nothing of it is changed; the registry may run.
  *
- * @throws StorageRefusal `locked` where another one is at work with the same state
+ * @throws StorageRefusal `locked` where another one is running with the same state
  */
 export const scrub = async ({ layout }: Store, options: ScrubOptions): Promise<ScrubReport> => {
   const { state } = options;

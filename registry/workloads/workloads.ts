@@ -36,7 +36,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Lists of a pod, and where their status stands. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
+/** Lists of a pod, and where their status is. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
 const LISTS = [
   ["containers", "containerStatuses"],
   ["initContainers", "initContainerStatuses"],
@@ -60,7 +60,7 @@ export class NoWorkloads extends Error {
   override readonly name = "NoWorkloads";
 }
 
-/** A list that may be left out; null where something else stands there. */
+/** A list that may be left out; null where there is something else. */
 const listIn = (fields: Json, name: string): readonly unknown[] | null => {
   const list = fields[name] ?? [];
   return Array.isArray(list) ? list : null;

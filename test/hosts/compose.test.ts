@@ -122,7 +122,7 @@ test("no container may write to its image or use a capability, but the browser, 
   }
 });
 
-test("no log grows for ever", () => {
+test("no log grows forever", () => {
   for (const each of Object.values(compose.services))
     expect(each.logging).toEqual({ driver: "json-file", options: { "max-size": "10m", "max-file": "5" } });
 });

@@ -525,7 +525,7 @@ describeWithHosts(
       expect(reported("registry_maintenance_success", "scan")).toBe(1);
     }, 180_000);
 
-    test("a delivery waits for the task that is at work", async () => {
+    test("a delivery waits for the running task", async () => {
       await resetStore();
       hosts.ssh("vm", "systemctl start --no-block registry-maintenance-clean-up.service");
       await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`, 60);
@@ -589,7 +589,7 @@ describeWithHosts(
           "vm",
           "systemd-run --unit holder --property Type=exec flock /var/lib/registry-warden/registry/lock sleep 600",
         );
-        // Long enough to be met at work: a blob that takes a while to read.
+        // Long enough to be met while it runs: a blob that takes a while to read.
         const slow = `${STORE}/docker/registry/v2/blobs/sha256/00/${"0".repeat(64)}`;
         try {
           succeed("scrub");

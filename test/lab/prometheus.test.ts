@@ -173,7 +173,7 @@ describeWith(
       expect(await firing(prometheus)).not.toContain("RegistryIntegrityLabelsOverwritten");
     });
 
-    test("the probe stops: its last word does not stand for ever", async () => {
+    test("the probe stops: its last word does not stand forever", async () => {
       await waitFor("Stale", () => told("RegistryIntegrityProbeStale")?.status === "firing", PATIENCE);
       expect(told("RegistryManifestIntegrityFailure")?.status).toBe("resolved");
     });

@@ -41,7 +41,7 @@ const scenarios = (host: string): Record<string, readonly Scenario[]> => ({
       labels: { resolver: "94.140.14.14" },
       fine: () => 1,
       broken: () => 0,
-      says: `${host} gets no answer for the names of the site from 94.140.14.14. While it has another it goes on to work, and stands still with that.`,
+      says: `${host} gets no answer for the names of the site from 94.140.14.14. While it has another it keeps working, and stops when that one stops.`,
     },
   ],
   RegistryHostUnwatched: [

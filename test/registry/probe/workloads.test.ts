@@ -170,7 +170,7 @@ describe("the cluster", () => {
     expect(containers.map(({ workload }) => workload)).toEqual(["default/page-0", "default/page-1", "default/page-2"]);
   });
 
-  test("that goes on for ever is given up", async () => {
+  test("that goes on forever is given up", async () => {
     api.on(/cronjobs/, (_, response) =>
       json(response, 200, { kind: "CronJobList", metadata: { continue: "x" }, items: [] }),
     );

@@ -91,7 +91,7 @@ describe("which tags stay", () => {
     expect(removedTags(planOne(same, newest(2)))).toEqual([]);
   });
 
-  test("no name that only looks like a fallback tag stays for ever", () => {
+  test("no name that only looks like a fallback tag stays forever", () => {
     const branch = `build-${"long-name-of-a-branch-".repeat(4)}`;
     const commit = `main-${"a".repeat(64)}`;
     const tags = graph("app", images, { new: ["a", 1], [branch]: ["b", 2], [commit]: ["c", 3] });
