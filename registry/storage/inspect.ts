@@ -35,13 +35,11 @@ export interface InspectionOptions {
  * Inspects one repository. What refers is read before what is referred to (tags, then manifests, then what they name),
  * because a push writes in the opposite order: a push in flight is then not seen as damage.
  */
-export function inspectRepository(
+export const inspectRepository = (
   reader: StoreReader,
   repository: RepositoryLayout,
   options: InspectionOptions,
-): Inspection {
-  return new RepositoryInspector(reader, repository, options).inspect();
-}
+): Inspection => new RepositoryInspector(reader, repository, options).inspect();
 
 /** What the registry makes of a manifest in this repository; `lost`: the link is there and the data is not. */
 interface KnownManifest {
@@ -57,225 +55,228 @@ interface LayerLink {
 }
 
 class RepositoryInspector {
-  private readonly counts: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
-  private readonly reach = new Reach();
-  private readonly brokenTags: { tag: string; link: Link }[] = [];
-  private readonly layers = new Map<Digest, LayerLink>();
-  private readonly manifests = new Map<Digest, KnownManifest>();
-  private readonly indexes = new Map<Digest, Descriptor[]>();
-  private readonly problems = new Map<Digest, { kind: Kind; linkPresent: boolean }>();
+  readonly #reader: StoreReader;
+  readonly #repository: RepositoryLayout;
+  readonly #options: InspectionOptions;
+  readonly #counts: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
+  readonly #reach = new Reach();
+  readonly #brokenTags: { tag: string; link: Link }[] = [];
+  readonly #layers = new Map<Digest, LayerLink>();
+  readonly #manifests = new Map<Digest, KnownManifest>();
+  readonly #indexes = new Map<Digest, Descriptor[]>();
+  readonly #problems = new Map<Digest, { kind: Kind; linkPresent: boolean }>();
 
-  constructor(
-    private readonly reader: StoreReader,
-    private readonly repository: RepositoryLayout,
-    private readonly options: InspectionOptions,
-  ) {}
+  constructor(reader: StoreReader, repository: RepositoryLayout, options: InspectionOptions) {
+    this.#reader = reader;
+    this.#repository = repository;
+    this.#options = options;
+  }
 
   inspect(): Inspection {
-    const { layers, manifests } = this.repository;
-    this.counts.repositories = this.reader.isFolder(layers) || this.reader.isFolder(manifests) ? 1 : 0;
-    this.readTags();
-    this.readLayerLinks();
-    for (const digest of this.reader.digests(this.repository.revisions)) this.manifest(digest);
-    this.checkIndexes();
-    this.checkTagged();
-    this.checkUnreferenced();
-    this.checkLayerLinks();
-    const uploads = readUploads(this.reader, this.repository, this.options.now);
+    const { layers, manifests } = this.#repository;
+    this.#counts.repositories = this.#reader.isFolder(layers) || this.#reader.isFolder(manifests) ? 1 : 0;
+    this.#readTags();
+    this.#readLayerLinks();
+    for (const digest of this.#reader.digests(this.#repository.revisions)) this.#manifest(digest);
+    this.#checkIndexes();
+    this.#checkTagged();
+    this.#checkUnreferenced();
+    this.#checkLayerLinks();
+    const uploads = readUploads(this.#reader, this.#repository, this.#options.now);
     return {
-      counts: this.counts,
+      counts: this.#counts,
       findings: [
-        ...[...this.problems].map(([digest, { kind, linkPresent }]) => this.finding(digest, kind, linkPresent)),
-        ...this.brokenTags.map(({ tag, link }) =>
-          this.findingWithoutDigest("broken-tag", { tags: [tag], linkPresent: link === "broken" }),
+        ...[...this.#problems].map(([digest, { kind, linkPresent }]) => this.#finding(digest, kind, linkPresent)),
+        ...this.#brokenTags.map(({ tag, link }) =>
+          this.#findingWithoutDigest("broken-tag", { tags: [tag], linkPresent: link === "broken" }),
         ),
-        ...this.hidden(uploads),
-        ...foreignInRepository(this.reader, this.repository.name).map(foreignFinding),
+        ...this.#hidden(uploads),
+        ...foreignInRepository(this.#reader, this.#repository.name).map(foreignFinding),
         ...uploads
           .filter(({ stale }) => stale)
-          .map(({ id }) => this.findingWithoutDigest("stale-upload", { upload: id })),
+          .map(({ id }) => this.#findingWithoutDigest("stale-upload", { upload: id })),
       ],
     };
   }
 
-  private readTags(): void {
-    for (const tag of this.reader.tags(this.repository)) {
-      this.counts.tags++;
-      const link = this.reader.link(this.repository.tagLink(tag));
-      if (link === "absent" || link === "broken") this.brokenTags.push({ tag, link });
-      else this.reach.tag(tag, link);
+  #readTags(): void {
+    for (const tag of this.#reader.tags(this.#repository)) {
+      this.#counts.tags++;
+      const link = this.#reader.link(this.#repository.tagLink(tag));
+      if (link === "absent" || link === "broken") this.#brokenTags.push({ tag, link });
+      else this.#reach.tag(tag, link);
     }
   }
 
-  private readLayerLinks(): void {
-    for (const digest of this.reader.digests(this.repository.layers)) {
-      const layerLink = this.readLayerLink(digest);
+  #readLayerLinks(): void {
+    for (const digest of this.#reader.digests(this.#repository.layers)) {
+      const layerLink = this.#readLayerLink(digest);
       if (layerLink.link === "absent") continue;
-      this.counts.layerLinks++;
-      this.layers.set(digest, layerLink);
+      this.#counts.layerLinks++;
+      this.#layers.set(digest, layerLink);
     }
   }
 
-  private readLayerLink(digest: Digest): LayerLink {
-    return { link: this.reader.linkTo(this.repository.layerLink(digest), digest), isGood: false };
+  #readLayerLink(digest: Digest): LayerLink {
+    return { link: this.#reader.linkTo(this.#repository.layerLink(digest), digest), isGood: false };
   }
 
   /** A layer link as it was read; one that appeared since, as in a push, is read now. */
-  private layerLink(digest: Digest): LayerLink {
-    return this.layers.get(digest) ?? this.readLayerLink(digest);
+  #layerLink(digest: Digest): LayerLink {
+    return this.#layers.get(digest) ?? this.#readLayerLink(digest);
   }
 
   /** The registry looks for a manifest in the revisions and then in the layers: manifestLinkPathFns of distribution. */
-  private manifestLink(digest: Digest): Link {
-    const link = this.reader.linkTo(this.repository.revisionLink(digest), digest);
-    if (link === "absent") return this.layerLink(digest).link;
-    this.counts.revisions++;
+  #manifestLink(digest: Digest): Link {
+    const link = this.#reader.linkTo(this.#repository.revisionLink(digest), digest);
+    if (link === "absent") return this.#layerLink(digest).link;
+    this.#counts.revisions++;
     return link;
   }
 
   /** Looks a manifest up as the registry would. The first time it is read, and what it names is checked. */
-  private manifest(digest: Digest): KnownManifest {
-    const known = this.manifests.get(digest);
+  #manifest(digest: Digest): KnownManifest {
+    const known = this.#manifests.get(digest);
     if (known !== undefined) return known;
-    const read = this.readManifest(digest);
-    this.manifests.set(digest, read);
+    const read = this.#readManifest(digest);
+    this.#manifests.set(digest, read);
     return read;
   }
 
-  private readManifest(digest: Digest): KnownManifest {
-    const link = this.manifestLink(digest);
+  #readManifest(digest: Digest): KnownManifest {
+    const link = this.#manifestLink(digest);
     if (link === "absent") return { state: "absent", size: 0 };
     if (link === "broken") {
-      this.report(digest, "broken-link", true);
+      this.#report(digest, "broken-link", true);
       return { state: "broken", size: 0 };
     }
-    const stored = this.reader.manifest(digest, link);
+    const stored = this.#reader.manifest(digest, link);
     switch (stored.state) {
       case "absent":
         return { state: "lost", size: 0 };
       case "unreadable":
-        this.report(digest, "unreadable-manifest", true);
+        this.#report(digest, "unreadable-manifest", true);
         return stored;
       case "altered":
-        this.report(digest, "digest-mismatch", true);
+        this.#report(digest, "digest-mismatch", true);
         return stored;
       case "whole":
-        this.checkBlobs(digest, stored.manifest);
+        this.#checkBlobs(digest, stored.manifest);
         return { state: "served", size: stored.size };
     }
   }
 
-  private checkBlobs(parent: Digest, manifest: Manifest): void {
+  #checkBlobs(parent: Digest, manifest: Manifest): void {
     switch (manifest.kind) {
       case "index":
-        this.counts.indexes++;
-        this.indexes.set(parent, manifest.manifests);
+        this.#counts.indexes++;
+        this.#indexes.set(parent, manifest.manifests);
         break;
       case "image":
-        if (manifest.config !== null) this.checkBlob(parent, manifest.config, "missing-config");
-        for (const layer of manifest.layers) this.checkBlob(parent, layer, "missing-layer");
+        if (manifest.config !== null) this.#checkBlob(parent, manifest.config, "missing-config");
+        for (const layer of manifest.layers) this.#checkBlob(parent, layer, "missing-layer");
         break;
       case "schema1":
-        for (const digest of manifest.layers) this.checkBlob(parent, { digest }, "missing-layer");
+        for (const digest of manifest.layers) this.#checkBlob(parent, { digest }, "missing-layer");
         break;
     }
   }
 
-  private checkBlob(parent: Digest, blob: Blob, missing: Kind): void {
-    const layerLink = this.layerLink(blob.digest);
-    const kind = this.blobProblem(blob, layerLink.link, missing);
+  #checkBlob(parent: Digest, blob: Blob, missing: Kind): void {
+    const layerLink = this.#layerLink(blob.digest);
+    const kind = this.#blobProblem(blob, layerLink.link, missing);
     if (kind === null) {
       layerLink.isGood = true;
       return;
     }
-    this.report(blob.digest, kind, layerLink.link !== "absent");
-    this.reach.refer(parent, blob.digest, platformName(blob));
+    this.#report(blob.digest, kind, layerLink.link !== "absent");
+    this.#reach.refer(parent, blob.digest, platformName(blob));
   }
 
-  private blobProblem({ digest, size, urls }: Blob, link: Link, missing: Kind): Kind | null {
-    const { role, corrupt } = this.options;
+  #blobProblem({ digest, size, urls }: Blob, link: Link, missing: Kind): Kind | null {
+    const { role, corrupt } = this.#options;
     if (link === "broken") return "broken-link";
     // A foreign layer is fetched from its urls.
     if (link === "absent") return role === "proxy" || urls !== undefined ? null : missing;
-    const stored = this.reader.blobSize(link);
+    const stored = this.#reader.blobSize(link);
     if (stored === null) return role === "proxy" ? null : missing;
     if (size !== undefined && stored !== size) return "size-mismatch";
     return corrupt.has(digest) || corrupt.has(link) ? "digest-mismatch" : null;
   }
 
-  private checkIndexes(): void {
-    for (const [parent, children] of this.indexes) {
+  #checkIndexes(): void {
+    for (const [parent, children] of this.#indexes) {
       for (const child of children) {
-        if (isManifestType(child.mediaType)) this.checkChild(parent, child);
-        else this.checkBlob(parent, child, "missing-layer");
+        if (isManifestType(child.mediaType)) this.#checkChild(parent, child);
+        else this.#checkBlob(parent, child, "missing-layer");
       }
     }
   }
 
-  private checkChild(parent: Digest, { digest, size, platform }: Descriptor): void {
-    this.reach.refer(parent, digest, platformName({ platform }));
-    const stored = this.manifest(digest);
-    if (stored.state === "absent" || stored.state === "lost") this.reportLost(digest, "orphan-index-child");
-    else if (stored.state !== "broken" && stored.size !== size) this.report(digest, "size-mismatch", true);
+  #checkChild(parent: Digest, { digest, size, platform }: Descriptor): void {
+    this.#reach.refer(parent, digest, platformName({ platform }));
+    const stored = this.#manifest(digest);
+    if (stored.state === "absent" || stored.state === "lost") this.#reportLost(digest, "orphan-index-child");
+    else if (stored.state !== "broken" && stored.size !== size) this.#report(digest, "size-mismatch", true);
   }
 
-  private checkTagged(): void {
-    for (const digest of this.reach.tagged()) {
-      const { state } = this.manifest(digest);
-      if (state === "absent" || state === "lost") this.reportLost(digest, "broken-tag");
+  #checkTagged(): void {
+    for (const digest of this.#reach.tagged()) {
+      const { state } = this.#manifest(digest);
+      if (state === "absent" || state === "lost") this.#reportLost(digest, "broken-tag");
     }
   }
 
   /** A revision that neither a tag nor an index names, and that leads to nothing. */
-  private checkUnreferenced(): void {
-    for (const [digest, { state }] of this.manifests) {
-      if (state === "lost" && !this.problems.has(digest)) this.reportLost(digest, "broken-link");
+  #checkUnreferenced(): void {
+    for (const [digest, { state }] of this.#manifests) {
+      if (state === "lost" && !this.#problems.has(digest)) this.#reportLost(digest, "broken-link");
     }
   }
 
   /** A cache fetches again what it lacks, and its manifests expire before the tags that point at them. */
-  private reportLost(digest: Digest, kind: Kind): void {
-    if (this.options.role === "private") this.report(digest, kind, this.manifest(digest).state === "lost");
+  #reportLost(digest: Digest, kind: Kind): void {
+    if (this.#options.role === "private") this.#report(digest, kind, this.#manifest(digest).state === "lost");
   }
 
-  private checkLayerLinks(): void {
-    for (const [digest, { link, isGood }] of this.layers) {
+  #checkLayerLinks(): void {
+    for (const [digest, { link, isGood }] of this.#layers) {
       if (isGood) continue;
-      if (link === "broken" || link === "absent") this.report(digest, "broken-link", true);
-      else if (this.reader.blobSize(link) === null) this.reportOrphan(digest);
-      else if (this.options.corrupt.has(link)) this.report(digest, "digest-mismatch", true);
+      if (link === "broken" || link === "absent") this.#report(digest, "broken-link", true);
+      else if (this.#reader.blobSize(link) === null) this.#reportOrphan(digest);
+      else if (this.#options.corrupt.has(link)) this.#report(digest, "digest-mismatch", true);
     }
   }
 
   /** A cache keeps the links of what it has collected: its manifests expire before their layers. */
-  private reportOrphan(digest: Digest): void {
-    if (this.options.role === "private") this.report(digest, "orphan-layer-link", true);
+  #reportOrphan(digest: Digest): void {
+    if (this.#options.role === "private") this.#report(digest, "orphan-layer-link", true);
   }
 
-  private report(digest: Digest, kind: Kind, linkPresent: boolean): void {
-    const known = this.problems.get(digest);
+  #report(digest: Digest, kind: Kind, linkPresent: boolean): void {
+    const known = this.#problems.get(digest);
     if (known === undefined || precedence(kind) < precedence(known.kind)) {
-      this.problems.set(digest, { kind, linkPresent: linkPresent || known?.linkPresent === true });
+      this.#problems.set(digest, { kind, linkPresent: linkPresent || known?.linkPresent === true });
     }
   }
 
-  private finding(digest: Digest, kind: Kind, linkPresent: boolean): Finding {
-    const blobPresent = this.reader.blobSize(digest) !== null;
+  #finding(digest: Digest, kind: Kind, linkPresent: boolean): Finding {
+    const blobPresent = this.#reader.blobSize(digest) !== null;
     return {
-      repository: this.repository.name,
+      repository: this.#repository.name,
       kind,
       digest,
-      ...this.reach.wayTo(digest),
-      tags: this.reach.tagsTo(digest),
+      ...this.#reach.wayTo(digest),
+      tags: this.#reach.tagsTo(digest),
       blobPresent,
       linkPresent,
-      repairable: blobPresent && this.reader.isIntact(digest),
+      repairable: blobPresent && this.#reader.isIntact(digest),
     };
   }
 
-  private findingWithoutDigest(kind: Kind, known: Partial<Finding>): Finding {
+  #findingWithoutDigest(kind: Kind, known: Partial<Finding>): Finding {
     return {
-      repository: this.repository.name,
+      repository: this.#repository.name,
       kind,
       digest: null,
       parent: null,
@@ -289,15 +290,15 @@ class RepositoryInspector {
   }
 
   /** The catalog lists the repositories that have `_layers`; one without `tags` has no list of tags. */
-  private hidden(uploads: Upload[]): Finding[] {
-    if (this.options.role === "proxy") return [];
-    const { tags, revisions, layerLinks } = this.counts;
-    const notInCatalog = tags + revisions > 0 && !this.reader.isFolder(this.repository.layers);
-    if (notInCatalog) return [this.findingWithoutDigest("hidden-repository", {})];
-    if (layerLinks + revisions === 0 || this.reader.isFolder(this.repository.tags)) return [];
-    if (!wasNeverTagged(this.reader, this.repository)) return [this.findingWithoutDigest("hidden-repository", {})];
-    if (isFirstPush(this.reader, this.repository, uploads, this.options.now)) return [];
-    return [this.findingWithoutDigest("untagged-repository", {})];
+  #hidden(uploads: Upload[]): Finding[] {
+    if (this.#options.role === "proxy") return [];
+    const { tags, revisions, layerLinks } = this.#counts;
+    const notInCatalog = tags + revisions > 0 && !this.#reader.isFolder(this.#repository.layers);
+    if (notInCatalog) return [this.#findingWithoutDigest("hidden-repository", {})];
+    if (layerLinks + revisions === 0 || this.#reader.isFolder(this.#repository.tags)) return [];
+    if (!wasNeverTagged(this.#reader, this.#repository)) return [this.#findingWithoutDigest("hidden-repository", {})];
+    if (isFirstPush(this.#reader, this.#repository, uploads, this.#options.now)) return [];
+    return [this.#findingWithoutDigest("untagged-repository", {})];
   }
 }
 

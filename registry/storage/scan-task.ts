@@ -32,10 +32,10 @@ export interface ListedBlobs {
 
 /** Does tasks one after the other; what it learned of a blob it knows for the next task. */
 export class ScanTaskRunner {
-  private readonly readers = new Map<string, StoreReader>();
+  readonly #readers = new Map<string, StoreReader>();
 
   run(task: ScanTask): ScanResult {
-    const reader = this.readerOf(task);
+    const reader = this.#readerOf(task);
     try {
       const result = { inspection: null, blobs: null, ...look(reader, task) };
       return { ...result, unreadable: reader.unreadable.splice(0) };
@@ -46,18 +46,18 @@ export class ScanTaskRunner {
     }
   }
 
-  private readerOf(task: ScanTask): StoreReader {
-    let reader = this.readers.get(task.root);
+  #readerOf(task: ScanTask): StoreReader {
+    let reader = this.#readers.get(task.root);
     if (reader === undefined) {
       reader = new StoreReader(new StorageLayout(task.root));
-      this.readers.set(task.root, reader);
+      this.#readers.set(task.root, reader);
     }
     if (task.kind === "inspect") reader.knowBlobs(task.strangers);
     return reader;
   }
 }
 
-function look(reader: StoreReader, task: ScanTask): Partial<ScanResult> {
+const look = (reader: StoreReader, task: ScanTask): Partial<ScanResult> => {
   switch (task.kind) {
     case "inspect":
       return { inspection: inspectRepository(reader, reader.layout.repository(task.repository), task.options) };
@@ -67,9 +67,8 @@ function look(reader: StoreReader, task: ScanTask): Partial<ScanResult> {
       return { blobs: { count: blobs.length, foreign, strangers, corrupt } };
     }
   }
-}
+};
 
 /** Whether there is data that does not hash to its name. */
-export function isCorrupt(reader: StoreReader, digest: Digest): boolean {
-  return reader.blobSize(digest) !== null && !reader.isIntact(digest);
-}
+export const isCorrupt = (reader: StoreReader, digest: Digest): boolean =>
+  reader.blobSize(digest) !== null && !reader.isIntact(digest);

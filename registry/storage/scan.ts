@@ -58,7 +58,7 @@ const BETWEEN_LOOKS = 300;
  *
  * @throws StorageRefusal when there is no store
  */
-export async function scan(root: string, options: ScanOptions = {}): Promise<ScanReport> {
+export const scan = async (root: string, options: ScanOptions = {}): Promise<ScanReport> => {
   const looks: Look[] = [];
   for (const store of findStores(root)) looks.push(await firstLook(store, options));
   if (looks.some(({ findings, inspection }) => findings.length + inspection.corrupt.size > 0)) {
@@ -75,12 +75,12 @@ export async function scan(root: string, options: ScanOptions = {}): Promise<Sca
     ...emptyOf(reports),
     unreadable: [...new Set(reports.flatMap(({ unreadable }) => unreadable))].sort(),
   };
-}
+};
 
-function emptyOf(reports: StoreReport[]): Pick<ScanReport, "empty"> {
+const emptyOf = (reports: StoreReport[]): Pick<ScanReport, "empty"> => {
   const empty = reports.flatMap((report) => report.empty ?? []);
   return empty.length === 0 ? {} : { empty };
-}
+};
 
 type StoreReport = Omit<ScanReport, "root" | "role"> & { role: Role };
 
@@ -95,12 +95,12 @@ interface Look extends Omit<StoreReport, "fixed" | "empty"> {
 const LARGE = 10_000;
 
 /** Blobs are spread evenly over their folders. */
-function isLarge(reader: StoreReader, folders: string[]): boolean {
+const isLarge = (reader: StoreReader, folders: string[]): boolean => {
   const [first] = folders;
   return first !== undefined && readBlobFolder(reader, first).blobs.length * folders.length >= LARGE;
-}
+};
 
-async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
+const firstLook = async (store: Store, options: ScanOptions): Promise<Look> => {
   const { layout } = store;
   const role = options.role ?? roleOf(store);
   const reader = new StoreReader(layout);
@@ -137,11 +137,11 @@ async function firstLook(store: Store, options: ScanOptions): Promise<Look> {
   } finally {
     if (options.runner === undefined) await runner.close();
   }
-}
+};
 
 const NOTHING: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
 
-function secondLook({ store, inspection, isEmpty, ...look }: Look, { fixLayerLinks }: ScanOptions): StoreReport {
+const secondLook = ({ store, inspection, isEmpty, ...look }: Look, { fixLayerLinks }: ScanOptions): StoreReport => {
   const findings = confirm(store.layout, inspection, look.findings);
   return {
     ...look,
@@ -149,10 +149,10 @@ function secondLook({ store, inspection, isEmpty, ...look }: Look, { fixLayerLin
     empty: isEmpty ? [store.layout.registry] : [],
     fixed: fixLayerLinks ? removeOrphans(store.layout, findings) : 0,
   };
-}
+};
 
 /** Looks again, at the repositories and the blobs where the first look found something. */
-function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding[]): Finding[] {
+const confirm = (layout: StorageLayout, first: InspectionOptions, found: Finding[]): Finding[] => {
   const reader = new StoreReader(layout);
   const corrupt = new Set([...first.corrupt].filter((digest) => isCorrupt(reader, digest)));
   const options = { ...first, corrupt, now: Date.now() };
@@ -164,35 +164,32 @@ function confirm(layout: StorageLayout, first: InspectionOptions, found: Finding
   findings.push(...found.filter(({ path }) => path !== undefined && !told.has(path) && reader.isThere(path)));
   const reported = new Set(findings.map(({ digest }) => digest));
   return [...findings, ...[...corrupt].filter((digest) => !reported.has(digest)).map(corruptWithoutRepository)];
-}
+};
 
 /** The next push of this digest would be told that it is there already. */
-function corruptWithoutRepository(digest: Digest): Finding {
-  return {
-    repository: null,
-    kind: "digest-mismatch",
-    digest,
-    parent: null,
-    tags: [],
-    platform: null,
-    blobPresent: true,
-    linkPresent: false,
-    repairable: false,
-  };
-}
+const corruptWithoutRepository = (digest: Digest): Finding => ({
+  repository: null,
+  kind: "digest-mismatch",
+  digest,
+  parent: null,
+  tags: [],
+  platform: null,
+  blobPresent: true,
+  linkPresent: false,
+  repairable: false,
+});
 
-function removeOrphans(layout: StorageLayout, findings: Finding[]): number {
-  return findings.filter(
+const removeOrphans = (layout: StorageLayout, findings: Finding[]): number =>
+  findings.filter(
     ({ kind, repository, digest }) =>
       kind === "orphan-layer-link" &&
       repository !== null &&
       digest !== null &&
       removeOrphanLayerLink(new StoreReader(layout), layout.repository(repository), digest),
   ).length;
-}
 
 /** Adds counts of the same names. */
-function sum<Counts extends { [Name in keyof Counts]: number }>(left: Counts, right: Counts): Counts {
+const sum = <Counts extends { [Name in keyof Counts]: number }>(left: Counts, right: Counts): Counts => {
   const names = Object.keys(left) as (keyof Counts)[];
   return Object.fromEntries(names.map((name) => [name, left[name] + right[name]])) as Counts;
-}
+};
