@@ -27,7 +27,7 @@ export interface Strange {
   endless: boolean;
 }
 
-export interface Listing {
+export interface FolderListing {
   /** Names of the folders, in no order. */
   folders: string[];
   /** Everything else, by name. */
@@ -50,7 +50,7 @@ const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** No path begins so. */
 const NOWHERE = "\0";
 
-const EMPTY: Listing = { folders: [], others: new Map() };
+const EMPTY: FolderListing = { folders: [], others: new Map() };
 
 /**
  * The reading door to a store: every file and folder of it is read through here. It opens regular files and folders only,
@@ -66,7 +66,7 @@ export class Disk {
   readonly unreadable: string[] = [];
 
   /** Of each folder that was listed, what is not a folder in it. */
-  readonly #known = new Map<string, Listing["others"]>();
+  readonly #known = new Map<string, FolderListing["others"]>();
   readonly #anchors: ReadonlySet<string>;
   /** The folder of the blobs, with a slash. */
   readonly #blobs: string;
@@ -91,7 +91,7 @@ export class Disk {
   }
 
   /** What a folder holds; nothing of one that is absent. Where it cannot be listed, it is added to `unreadable`. */
-  list(folder: string): Listing {
+  list(folder: string): FolderListing {
     if (!this.isFolder(folder)) {
       if (isLost(folder)) this.unreadable.push(folder);
       return EMPTY;

@@ -8,7 +8,7 @@ import { Reach } from "./reach";
 import type { Link, StoreReader } from "./reader";
 import { isFirstPush, readUploads, type Upload, wasNeverTagged } from "./upload";
 
-export interface RepositoryCounts {
+export interface InspectionCounts {
   /** 1, or 0 of a folder in which nothing was ever pushed. */
   repositories: number;
   tags: number;
@@ -19,7 +19,7 @@ export interface RepositoryCounts {
 }
 
 export interface Inspection {
-  counts: RepositoryCounts;
+  counts: InspectionCounts;
   findings: Finding[];
 }
 
@@ -58,7 +58,7 @@ class RepositoryInspector {
   readonly #reader: StoreReader;
   readonly #repository: RepositoryLayout;
   readonly #options: InspectionOptions;
-  readonly #counts: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
+  readonly #counts: InspectionCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
   readonly #reach = new Reach();
   readonly #brokenTags: { tag: string; link: Link }[] = [];
   readonly #layers = new Map<Digest, LayerLink>();

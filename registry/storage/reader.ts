@@ -11,7 +11,7 @@ import {
   schema1Payload,
 } from "../oci/manifest";
 import { isRepository } from "../oci/reference";
-import { Disk, type Listing, readInto, type Strange, Unreadable } from "./disk";
+import { Disk, type FolderListing, readInto, type Strange, Unreadable } from "./disk";
 import { ALGORITHMS, OF_A_REPOSITORY, type RepositoryLayout, type StorageLayout } from "./layout";
 
 /**
@@ -245,7 +245,7 @@ export class StoreReader {
   }
 
   /** What a folder holds. */
-  list(folder: string): Listing {
+  list(folder: string): FolderListing {
     return this.#disk.list(folder);
   }
 

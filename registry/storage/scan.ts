@@ -9,7 +9,7 @@ import {
   readBlobFolder,
   strangersAboveBlobs,
 } from "./foreign";
-import { type InspectionOptions, inspectRepository, type RepositoryCounts } from "./inspect";
+import { type InspectionCounts, type InspectionOptions, inspectRepository } from "./inspect";
 import { removeOrphanLayerLink } from "./layer-link";
 import type { StorageLayout } from "./layout";
 import { StoreReader } from "./reader";
@@ -45,7 +45,7 @@ export interface ScanReport {
   empty?: string[];
 }
 
-export interface ScanCounts extends RepositoryCounts {
+export interface ScanCounts extends InspectionCounts {
   blobs: number;
 }
 
@@ -139,7 +139,7 @@ const firstLook = async (store: Store, options: ScanOptions): Promise<Look> => {
   }
 };
 
-const NOTHING: RepositoryCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
+const NOTHING: InspectionCounts = { repositories: 0, tags: 0, revisions: 0, indexes: 0, layerLinks: 0 };
 
 const secondLook = ({ store, inspection, isEmpty, ...look }: Look, { fixLayerLinks }: ScanOptions): StoreReport => {
   const findings = confirm(store.layout, inspection, look.findings);
