@@ -1,3 +1,5 @@
+const { availableParallelism } = require("node:os");
+
 /** Packages of many files that nearly every test loads. */
 const BUNDLED = "(zod/index\\.cjs|undici/index\\.js|yaml/dist/index\\.js|cdktf/lib/index\\.js)$";
 
@@ -20,7 +22,8 @@ const common = {
 /** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */
 module.exports = {
   // Three workers for two cores: for two fifths of its time a test waits, for a process, a clock or a socket.
-  maxWorkers: "150%",
+  // A share above 100% would be read as so many workers.
+  maxWorkers: Math.ceil(1.5 * availableParallelism()),
   // A machine that is busy otherwise makes no test fail.
   testTimeout: 60_000,
   reporters: ["default", "<rootDir>/test/reporter.js"],
