@@ -231,7 +231,7 @@ const WORKLOADS: readonly View[] = [
   {
     title: "Can be pulled again?",
     description:
-      "Images that run in the cluster and that the registry does not have, or not whole. A registry whose probe does not look at workloads is missing here.",
+      "Images that run and that the registry does not have, or not whole. A registry whose probe does not look at workloads is missing here.",
     queries: [{ expr: `sum by (instance) (${LOST})`, legend: INSTANCE }],
     unit: "none",
     thresholds: bad(1),
