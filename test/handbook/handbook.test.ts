@@ -9,6 +9,7 @@ import { SITE_REFERENCE } from "../../handbook/site-reference";
 import { topology } from "../../handbook/topology";
 import { REGISTRY_PORT } from "../../hosts/registry-configuration";
 import { rulesFor } from "../../monitoring/rules";
+import { line as oneLine } from "../../site/fields";
 import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 
 const root = join(__dirname, "../..");
@@ -422,7 +423,7 @@ describe("the picture", () => {
   test("is well-formed whatever the site says", () => {
     fc.assert(
       fc.property(
-        fc.string({ unit: "grapheme", minLength: 1 }).filter((text) => text.trim() !== "" && !/[\r\n]/.test(text)),
+        fc.string({ unit: "grapheme", minLength: 1 }).filter((text) => oneLine.safeParse(text).success),
         (title) => {
           const site = structuredClone(small);
           Object.assign(site.hosts[0] ?? {}, { title });
