@@ -102,7 +102,8 @@ const ROUTINE: readonly Happening[] = [
   happens("a Pushgateway that is replaced and has forgotten everything", [on(3, "20:10"), on(3, "20:12")], (during) => [
     { kind: "pushgateway down", newPod: true, ...during },
   ]),
-  happens("a Pushgateway that crashes again and again", [on(3, "22:00"), on(3, "23:00")], ({ from }) =>
+  // Between scrapes that are five minutes apart each report is seen at least once, as it is by those of a minute.
+  happens("a Pushgateway that crashes again and again", [on(3, "22:05"), on(3, "23:05")], ({ from }) =>
     days(0, 2).map((each): Event => ({ kind: "pushgateway down", from: from + 20 * each, to: from + 20 * each + 2 })),
   ),
   happens("a Prometheus that restarts", [on(4, "03:00"), on(4, "03:10")], (during) => [
