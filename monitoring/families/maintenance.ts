@@ -22,7 +22,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
   const ofEach = (metric: MaintenanceMetricName | PushgatewayMetricName) => `max by (${REPORT}) (${all(metric)})`;
   const absent = instances.map((instance) => `absent(${selector(LAST_SUCCESS, { ...reporter, instance })})`);
   const overdue = `time() - ${ofEach(LAST_SUCCESS)} > ${ofEach("registry_maintenance_allowed_age_seconds")}`;
-  const last = (metric: MaintenanceMetricName, of: "min" | "max") =>
+  const last = (metric: MaintenanceMetricName | PushgatewayMetricName, of: "min" | "max") =>
     lastKnown((over) => `${of} by (${REPORT}) (${over(all(metric))})`);
   const free = `${last("registry_maintenance_disk_free_bytes", "min")} / ${last("registry_maintenance_disk_size_bytes", "max")}`;
   const low = disk.minimumFreePercent / 100;
@@ -59,7 +59,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
     {
       name: "RegistryMaintenancePushFailed",
       severity: "warning",
-      expr: `max by (${REPORT}) (${ofEach("push_failure_time_seconds")} > ${ofEach("push_time_seconds")})`,
+      expr: `max by (${REPORT}) (${last("push_failure_time_seconds", "max")} > ${last("push_time_seconds", "max")})`,
       after: 2 * period,
       summary: "The Pushgateway refuses the report of the maintenance",
       description:

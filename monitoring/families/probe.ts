@@ -1,7 +1,7 @@
 import type { MonitoredSite } from "../../site/schema";
 import { type Alert, clusterLabel, type Family, HOUR } from "../alert";
 import { MAINTENANCE_JOB } from "../metrics";
-import { anyOf, selector } from "../promql";
+import { anyOf, lastKnown, selector } from "../promql";
 import { aboutEach, REGISTRY, reported, subjectOf, unreported, type Watch, watchesOf } from "../watched";
 
 const LAST_RUN = "registry_manifest_integrity_last_run_timestamp";
@@ -22,7 +22,8 @@ const late = (watch: Watch): string =>
 
 const alertsAbout = (watch: Watch): Alert[] => {
   const { period } = watch;
-  const ofEach = (metric: Parameters<typeof reported>[1]) => `max by (${REGISTRY}, shard) (${reported(watch, metric)})`;
+  const last = (metric: Parameters<typeof reported>[1]) =>
+    lastKnown((over) => `max by (${REGISTRY}, shard) (${reported(watch, metric, over)})`);
   return [
     {
       name: "RegistryIntegrityProbeStale",
@@ -58,7 +59,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
     {
       name: "RegistryIntegrityPushFailed",
       severity: "warning",
-      expr: `max by (${REGISTRY}) (${ofEach("push_failure_time_seconds")} > ${ofEach("push_time_seconds")})`,
+      expr: `max by (${REGISTRY}) (${last("push_failure_time_seconds")} > ${last("push_time_seconds")})`,
       after: 2 * period,
       summary: "The Pushgateway refuses the probe's report",
       description:
@@ -68,7 +69,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
     {
       name: "RegistryIntegrityProbeSlow",
       severity: "warning",
-      expr: `max by (${REGISTRY}) (${reported(watch, "registry_manifest_integrity_run_duration_seconds")}) > ${period / 2}`,
+      expr: `max by (${REGISTRY}) (${last("registry_manifest_integrity_run_duration_seconds")}) > ${period / 2}`,
       after: 2 * period,
       summary: "The integrity probe takes more than half of its period",
       description:

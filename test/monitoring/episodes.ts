@@ -375,6 +375,21 @@ export const EPISODES: readonly Episode[] = [
     told: ["RegistryIntegrityPushFailed", "RegistryMaintenancePushFailed disk"],
   },
   {
+    what: "reports that the Pushgateway refuses, walks that take as long as they may, and a Pushgateway that forgets everything",
+    minutes: 4 * HOUR,
+    walk: 12,
+    events: [
+      { kind: "says", instance: PRIVATE, values: { push_failure_time_seconds: 1e6 }, from: 15 },
+      { kind: "says", instance: PRIVATE, task: "disk", values: { push_failure_time_seconds: 1e6 }, from: 15 },
+      { kind: "pushgateway down", from: 130, to: 132, newPod: true },
+    ],
+    fires: {
+      RegistryIntegrityPushFailed: [[45, 239]],
+      RegistryIntegrityProbeSlow: [[42, 239]],
+      "RegistryMaintenancePushFailed disk": [[45, 239]],
+    },
+  },
+  {
     what: "a repository without tags for more than a day",
     minutes: 2 * DAY,
     step: 5,
