@@ -290,6 +290,8 @@ const wardenService = (registry: Registry): Record<string, ComposeService> => {
         ]),
       ],
       ...HARDENED,
+      // repair keeps there what it fetches from another registry, until it is whole.
+      tmpfs: ["/tmp"],
     },
   };
 };

@@ -141,7 +141,12 @@ describe("warden, for the maintenance", () => {
   });
 
   test("may do nothing but read, and change the data of the private registry", () => {
-    expect(warden).toMatchObject({ read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] });
+    expect(warden).toMatchObject({
+      read_only: true,
+      tmpfs: ["/tmp"],
+      cap_drop: ["ALL"],
+      security_opt: ["no-new-privileges:true"],
+    });
     const written = warden.volumes?.filter(({ read_only }) => !read_only).map(({ source }) => source);
     expect(written).toEqual(["/opt/registry/data/private"]);
     expect(warden.volumes?.every((mount) => mount.type === "bind" && !mount.bind.create_host_path)).toBe(true);
