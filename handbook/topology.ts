@@ -39,16 +39,23 @@ const LONGEST = 39;
 
 const height = ({ lines }: Pick<Box, "lines">): number => lines.length * LINE + 2 * PADDING;
 
-const xml = (text: string): string => markup(visible(text));
-
-const short = (text: string): string => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
+/** A text in lines that fit a box: broken where a name or an address has a joint, as nothing of it may be missing. */
+const wrapped = (text: string): string[] => {
+  const characters = [...visible(text)];
+  const lines: string[] = [];
+  while (characters.length > LONGEST) {
+    const joint = characters.slice(0, LONGEST).findLastIndex((character) => " .:/-@,".includes(character));
+    lines.push(characters.splice(0, joint > 0 ? joint + 1 : LONGEST).join(""));
+  }
+  return [...lines, characters.join("")];
+};
 
 /** Boxes below one another. */
 const column = (index: number, top: number, boxes: readonly Omit<Box, "x" | "y">[]): Box[] => {
   let y = top;
-  return boxes.map((box) => {
-    const placed = { ...box, x: MARGIN + index * COLUMN, y };
-    y += height(box) + GAP;
+  return boxes.map(({ kind, lines }) => {
+    const placed: Box = { kind, lines: lines.flatMap(wrapped), x: MARGIN + index * COLUMN, y };
+    y += height(placed) + GAP;
     return placed;
   });
 };
@@ -58,7 +65,7 @@ const bottom = (boxes: readonly Box[]): number => Math.max(MARGIN, ...boxes.map(
 const drawn = (box: Box): string => {
   const text = box.lines.map(
     (line, index) =>
-      `<text x="${box.x + PADDING}" y="${box.y + PADDING + LINE * (index + 0.75)}"${index === 0 ? ' class="name"' : ""}>${xml(short(line))}</text>`,
+      `<text x="${box.x + PADDING}" y="${box.y + PADDING + LINE * (index + 0.75)}"${index === 0 ? ' class="name"' : ""}>${markup(line)}</text>`,
   );
   return [
     `<rect class="${box.kind}" x="${box.x}" y="${box.y}" width="${WIDTH}" height="${height(box)}" rx="6"/>`,
@@ -69,11 +76,12 @@ const drawn = (box: Box): string => {
 const middle = (box: Box): number => box.y + height(box) / 2;
 
 /** The host around what runs on it, with its name above. */
-const frame = (title: string, boxes: readonly Box[]): string => {
-  const [left, top] = [Math.min(...boxes.map(({ x }) => x)), Math.min(...boxes.map(({ y }) => y)) - LINE];
+const frame = (title: readonly string[], boxes: readonly Box[]): string => {
+  const left = Math.min(...boxes.map(({ x }) => x));
+  const top = Math.min(...boxes.map(({ y }) => y)) - title.length * LINE;
   return [
     `<rect class="machine" x="${left - PADDING}" y="${top - PADDING}" width="${WIDTH + 2 * PADDING}" height="${bottom(boxes) - top + 2 * PADDING}" rx="6"/>`,
-    `<text x="${left}" y="${top + 4}">${xml(short(title))}</text>`,
+    ...title.map((line, index) => `<text x="${left}" y="${top + LINE * index + 4}">${markup(line)}</text>`),
   ].join("\n");
 };
 
@@ -119,9 +127,12 @@ const registries = (site: Site): Band => {
     MARGIN,
     isMonitored(site) ? watching.map((probe) => ({ lines: probeLines(site, probe), kind: "outside" })) : [],
   );
+  const title = hasRegistry(site)
+    ? wrapped(`${site.registry.host}, behind ${imageReference(site.registry.images.nginx)}`)
+    : [];
   const services = column(
     1,
-    MARGIN + PADDING + LINE,
+    MARGIN + PADDING + title.length * LINE,
     own.map((service) => ({
       lines: [
         containerName(service),
@@ -143,9 +154,7 @@ const registries = (site: Site): Band => {
   const boxOf = (service: ProbedService): Box | undefined =>
     isExternal(service) ? upstreams[caches.length + external.indexOf(service)] : services[own.indexOf(service)];
   return {
-    frames: hasRegistry(site)
-      ? [frame(`${site.registry.host}, behind ${imageReference(site.registry.images.nginx)}`, services)]
-      : [],
+    frames: title.length > 0 ? [frame(title, services)] : [],
     boxes: [...probes, ...services, ...upstreams],
     arrows: [
       ...watching.map((probe, index) => arrow(probes[index], boxOf(probedService(site, probe)))),

@@ -420,6 +420,18 @@ describe("the picture", () => {
     tags(svg);
   });
 
+  test("cuts no name and no address, however long", () => {
+    const host = `${"registry-mirror-of-the-second-data-center.".repeat(3)}example.org`;
+    const site = structuredClone(reference);
+    Object.assign(site.hosts[0] ?? {}, { title: "x".repeat(100) });
+    Object.assign(site.registry.services.find(({ role }) => role === "proxy") ?? {}, { upstream: `https://${host}` });
+    const svg = topology(parsed(site));
+    const lines = [...svg.matchAll(/<text [^>]*>([^<]*)/g)].map(([, line = ""]) => line);
+    expect(lines.join("")).toContain(host);
+    expect(lines.join("")).toContain("x".repeat(100));
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(39);
+  });
+
   test("is well-formed whatever the site says", () => {
     fc.assert(
       fc.property(
