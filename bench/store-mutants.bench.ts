@@ -14,7 +14,7 @@ interface Mutant {
 const TOUCHED = "prune-touched.test.ts";
 const HIDDEN = "hidden-loss.test.ts";
 
-const MUTANTS: readonly Mutant[] = [
+export const MUTANTS: readonly Mutant[] = [
   { file: "damage.ts", from: 'kind === "hidden-repository" ||', to: "", tests: TOUCHED },
   { file: "damage.ts", from: "if (!isWhole) for", to: "if (false) for", tests: "prune.test.ts" },
   { file: "prune.ts", from: "lock.check();", to: "", tests: TOUCHED },
@@ -85,14 +85,24 @@ const MUTANTS: readonly Mutant[] = [
   { file: "upload.ts", from: "manifests <= earliest", to: "manifests > earliest", tests: "foreign.test.ts" },
   {
     file: "inspect.ts",
-    from: 'this.options.role === "private") this.report(digest, "orphan',
-    to: 'true) this.report(digest, "orphan',
+    from: 'this.#options.role === "private") this.#report(digest, "orphan',
+    to: 'true) this.#report(digest, "orphan',
     tests: "inspect.test.ts",
   },
 ];
 
 const ROOT = join(__dirname, "..");
-const NEEDED = ["cli", "registry", "site", "monitoring", "test", "jest.config.js", "package.json", "tsconfig.json"];
+const NEEDED = [
+  "cli",
+  "registry",
+  "site",
+  "monitoring",
+  "text",
+  "test",
+  "jest.config.js",
+  "package.json",
+  "tsconfig.json",
+];
 
 /** A copy of what the tests of the store need, in which the sources may be changed. */
 const copyOfSources = (): string => {
