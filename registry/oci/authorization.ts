@@ -20,7 +20,7 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const PARAMETER = new RegExp(`^\\s*(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${TOKEN}))\\s*(?:,|$)`);
 const SCHEME = new RegExp(`^[\\s,]*(${TOKEN})(?:\\s+|$|,)`);
 
-/** Reads every challenge of a header that may come in several lines (RFC 9110, section 11.6.1); stops at what it cannot read. */
+/** Parses every challenge of a header that may span several lines (RFC 9110, section 11.6.1); stops at the first bad one. */
 export const parseChallenges = (header: string | string[] | undefined): Challenge[] => {
   let rest = (Array.isArray(header) ? header.join(", ") : (header ?? "")).slice(0, 16 * 1024);
   const challenges: Challenge[] = [];
@@ -47,11 +47,11 @@ export const pullScope = (repository: string): Scope => `repository:${repository
 
 interface IssuedToken {
   header: Promise<string | null>;
-  /** By the clock of performance.now(), in milliseconds; known once the token has come. */
+  /** In milliseconds on the clock of performance.now(); known once the token has arrived. */
   expires: number;
 }
 
-/** A token that the service gives no lifetime lives this long, in seconds. */
+/** Lifetime of a token when the service states none, in seconds. */
 const DEFAULT_LIFETIME = 60;
 /** Tokens are renewed this long before they expire, in seconds. */
 const MARGIN = 10;
@@ -61,10 +61,10 @@ const MOST_SCOPES = 16;
 const MOST_REDIRECTS = 5;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
-/** How the registry wants to be asked; learnt from its challenges. */
+/** How the registry wants requests to be authenticated; learned from its challenges. */
 type Scheme = { kind: "none" } | { kind: "basic" } | { kind: "bearer"; realm: URL; service: string | undefined };
 
-/** What an answer of the token service gives; null when it gives no token. */
+/** Extracts the token from an answer of the token service; null when it contains none. */
 const tokenIn = (answer: Answer): { token: string; lifetime: number } | null => {
   if (answer.status !== 200) return null;
   let json: unknown;
@@ -80,13 +80,13 @@ const tokenIn = (answer: Answer): { token: string; lifetime: number } | null => 
   return { token: value, lifetime };
 };
 
-/** Whether credentials that were sent to a service may follow its redirect. */
+/** Whether credentials sent to a service may follow its redirect. */
 const mayGoOn = (service: URL, from: URL, to: URL): boolean => {
   if (from.protocol === "https:" && to.protocol !== "https:") return false;
   return to.hostname === service.hostname || to.hostname.endsWith(`.${service.hostname}`);
 };
 
-/** The header of an account by its password: RFC 7617. */
+/** The header for an account with a password: RFC 7617. */
 export const basicHeader = ({ username, password }: Credentials & { kind: "password" }): string =>
   `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
 
@@ -107,7 +107,7 @@ export class Authorizer {
   #scheme: Scheme = { kind: "none" };
   readonly #basicHeader: string | null;
   readonly #tokens = new Map<Scope, IssuedToken>();
-  /** What the registry's challenges ask for where a request needs a scope of ours: the names differ from maker to maker. */
+  /** The scopes named in the registry's challenges for each of our scopes: their names differ between implementations. */
   readonly #named = new Map<Scope, readonly Scope[]>();
 
   constructor(registry: URL, credentials: Credentials | null, transport: Transport) {
@@ -138,7 +138,7 @@ export class Authorizer {
    * Learns from a 401 what to send instead.
    *
    * @param rejected what the refused request had sent
-   * @returns null when there is nothing better to send: the refusal stands
+   * @returns null when there is nothing better to send and the refusal is final
    * @throws as headerFor
    */
   async answer(challenges: Challenge[], scope: Scope, rejected: string | null): Promise<string | null> {
@@ -197,7 +197,7 @@ export class Authorizer {
     return issued.header;
   }
 
-  /** Credentials do not leave a registry that is asked over TLS for a token service that is not. */
+  /** Credentials for a registry reached over TLS are never sent to a token service without TLS. */
   #maySendCredentialsTo(realm: URL): boolean {
     return realm.protocol === "https:" || this.#registry.protocol === "http:";
   }
@@ -227,8 +227,8 @@ export class Authorizer {
   }
 
   /**
-   * Sends a request to the token service, and on to where that sends it. Credentials go on only to the same host or one below
-   * it, as Docker's own client has it, and never from https to http; a request that carries them in its body ends there.
+   * Sends a request to the token service and follows its redirects. Credentials follow only to the same host or a subdomain
+   * of it, as in Docker's own client, and never from https to http; a request with credentials in its body is not redirected.
    */
   async #follow(service: URL, request: Pick<Exchange, "method" | "headers" | "body">): Promise<Answer> {
     let url = service;
@@ -253,7 +253,7 @@ export class Authorizer {
 
   async #ask(service: URL, request: Pick<Exchange, "method" | "headers" | "body">, withCredentials: boolean) {
     const answer = await this.#follow(service, request);
-    // A service that took the credentials before refuses the scope.
+    // A service that accepted the credentials before is refusing the scope.
     if (answer.status === 401 && withCredentials && !this.#accepted) {
       throw new RegistryError(
         "unauthorized",
@@ -261,7 +261,7 @@ export class Authorizer {
         "check the user name and the password",
       );
     }
-    // Not refused but unable: the caller may try again.
+    // Unable rather than unwilling: the caller may retry.
     if (answer.status === 429 || answer.status >= 500) {
       throw new ExchangeError("unreachable", `the token service answered ${answer.status}`);
     }

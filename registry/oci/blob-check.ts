@@ -4,39 +4,39 @@ import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
 import { type Answer, ExchangeError } from "./http";
 
 /**
- * How a blob is checked: not at all; that it is announced with its size; that its last byte comes, which finds what a
- * warm cache hides; or every byte.
+ * How a blob is checked: not at all; that the registry announces it with the right size; that its last byte arrives, which
+ * catches what a warm cache hides; or every byte.
  */
 export const BLOB_CHECKS = ["none", "head", "last-byte", "hash"] as const;
 export type BlobCheck = (typeof BLOB_CHECKS)[number];
 
-/** What was proved of the blobs. */
+/** What was verified about the blobs. */
 export interface BlobsChecked {
   asked: BlobCheck;
-  /** The check that the registry allows for. */
+  /** The check that the registry supports. */
   used: BlobCheck;
-  /** Why it is another one, and what it leaves unproved; null where it is not. */
+  /** Why it differs from the requested check, and what it leaves unverified; null where it is the same. */
   because: string | null;
 }
 
-/** What is described of a blob. */
+/** What a descriptor says about a blob. */
 export interface BlobDescription {
   digest: Digest;
   /** Bytes; null in a schema 1 manifest. */
   size: number | null;
 }
 
-/** Of several runs in turn, the one that reads the last byte of a blob where the others only ask for its size. */
+/** One of several successive runs: the one that reads a blob's last byte, where the others only ask for its size. */
 export interface Turn {
   /** From 0. */
   index: number;
   of: number;
 }
 
-/** What is known of how a registry answers to something. */
+/** Whether a registry supports something, as far as known. */
 type Support = "unknown" | "yes" | "no";
 
-/** What a server answers to a Range that it does not take, or to a HEAD. */
+/** Statuses of a server that does not accept a Range, or a HEAD. */
 const REFUSALS: readonly number[] = [400, 403, 405, 501];
 
 const single = (header: string | string[] | undefined): string | undefined =>
@@ -54,14 +54,14 @@ export const sizeFault = (status: number | null, actual: number, size: number): 
   detail: `has ${actual} bytes where ${size} are described`,
 });
 
-/** Judges an answer to HEAD, or the beginning of one to GET. */
+/** Judges the answer to a HEAD, or the headers of the answer to a GET. */
 export const checkBlobHead = (answer: Answer, size: number | null): Fault | null => {
   if (answer.status !== 200) return faultOfStatus(answer.status);
   const length = contentLength(answer);
   return length !== null && size !== null && length !== size ? sizeFault(200, length, size) : null;
 };
 
-/** Judges an answer to a request for the last byte, or of a server that knows no ranges. */
+/** Judges the answer to a request for the last byte, also from a server without range support. */
 export const checkLastByte = (answer: Answer, size: number): Fault | null => {
   const { status } = answer;
   if (status === 206) {
@@ -75,7 +75,7 @@ export const checkLastByte = (answer: Answer, size: number): Fault | null => {
   return length > size ? sizeFault(status, length, size) : null;
 };
 
-/** Judges a blob that was received whole. @param actual what the bytes hash to; null when nobody can tell */
+/** Judges a blob that was received in full. @param actual what the bytes hash to; null for an unsupported algorithm */
 export const checkWhole = (answer: Answer, { digest, size }: BlobDescription, actual: Digest | null): Fault | null => {
   const { status, received } = answer;
   if (status !== 200) return faultOfStatus(status);
@@ -87,22 +87,22 @@ export const checkWhole = (answer: Answer, { digest, size }: BlobDescription, ac
   return whole ? null : { reason: "digest-mismatch", status, detail: `hashes to ${actual}` };
 };
 
-/** Whether it is the blob's turn: each has one, whatever the others are. */
+/** Whether it is the blob's turn; the turn depends on the blob's digest alone. */
 export const isTurnOf = (digest: Digest, { index, of }: Turn): boolean =>
   Number.parseInt(encodedOf(digest).slice(0, 8), 16) % of === index;
 
 /**
- * Checks the blobs of one registry, and learns on the way what it answers: where it takes no Range, or no HEAD, the next best
- * check is used from then on.
+ * Checks the blobs of one registry and learns what it supports: if it rejects Range or HEAD, the next best check is used
+ * from then on.
  */
 export class BlobChecker {
   readonly #client: RegistryClient;
   readonly #asked: BlobCheck;
-  /** With the check "head": whose last bytes are read all the same. */
+  /** With the check "head": the blobs whose last byte is read anyway. */
   readonly #turn: Turn | null;
   #ranges: Support = "unknown";
   #heads: Support = "unknown";
-  /** Whether a last byte was wanted and could not be asked for, and so with HEAD. */
+  /** Whether a last byte was wanted but could not be requested; below, the same for HEAD. */
   #missedRange = false;
   #missedHead = false;
 
@@ -112,7 +112,7 @@ export class BlobChecker {
     this.#turn = turn;
   }
 
-  /** What was proved so far. */
+  /** What has been verified so far. */
   get checked(): BlobsChecked {
     const asked = this.#asked;
     if (this.#missedRange && this.#missedHead) {
@@ -130,7 +130,7 @@ export class BlobChecker {
   }
 
   /**
-   * Asks for a blob as the check says and judges the answer.
+   * Requests a blob according to the check and judges the answer.
    *
    * @returns null when nothing is wrong
    * @throws ExchangeError only when the run was cut short
@@ -148,7 +148,7 @@ export class BlobChecker {
     const { size } = blob;
     const wantsByte = this.#asked === "last-byte" || (this.#turn !== null && isTurnOf(blob.digest, this.#turn));
     if (this.#asked === "hash" || (wantsByte && size === 0)) return this.#hash(repository, blob);
-    // Schema 1 tells no size, and without it there is no last byte.
+    // Schema 1 states no size, and without one the last byte is unknown.
     if (!wantsByte || size === null) return this.#head(repository, blob);
     return this.#lastByte(repository, blob.digest, size);
   }
@@ -167,7 +167,7 @@ export class BlobChecker {
     if (this.#ranges === "no") return this.#head(repository, { digest, size });
     const answer = await this.#client.blobLastByte(repository, digest, size);
     const { status } = answer;
-    // The last byte of one is the whole, and may be sent as such.
+    // The last byte of a one-byte blob is the whole blob, and may be sent with 200.
     const ignored = status === 200 && size > 1;
     const encoded = status === 206 && answer.headers["content-encoding"] !== undefined;
     if (status === 206 && !encoded) this.#ranges = "yes";
@@ -177,7 +177,7 @@ export class BlobChecker {
       this.#takesNoRange();
       return checkLastByte(answer, size);
     }
-    // Is it the Range that is refused, or the blob?
+    // Is the Range rejected, or the blob?
     const fault = await this.#head(repository, { digest, size });
     if (fault === null) this.#takesNoRange();
     return fault;
@@ -198,7 +198,7 @@ export class BlobChecker {
     return this.#withoutHead(repository, { digest, size });
   }
 
-  /** By the last byte, or where that cannot be asked for, by how the whole begins. */
+  /** Checks by the last byte or, where that cannot be requested, by the start of a full answer. */
   async #withoutHead(repository: string, { digest, size }: BlobDescription): Promise<Fault | null> {
     if (size !== null && size > 0 && this.#ranges !== "no") {
       const answer = await this.#client.blobLastByte(repository, digest, size);

@@ -7,7 +7,7 @@ const SHA256 = "sha256:";
 const FREE = -1;
 const UNKNOWN_SIZE = -1;
 
-/** Stands for a config or layer, because a million objects would not fit; see BlobTable. */
+/** Represents a config or layer, because a million objects would not fit in memory; see BlobTable. */
 export type BlobNumber = number;
 
 /**
@@ -18,12 +18,12 @@ export class BlobTable {
   /** The digests, 8 words each. */
   #words = new Int32Array(WORDS * 256);
   #sizes = new Float64Array(256);
-  /** Open addressing with linear probing: numbers of blobs, half of the slots free at least. */
+  /** Open addressing with linear probing: blob numbers, with at least half of the slots free. */
   #slots = new Int32Array(512).fill(FREE);
   #count = 0;
-  /** Digests of other algorithms, which are among the words by their own hash. */
+  /** Digests of other algorithms; the words hold a hash of the digest instead. */
   readonly #others = new Map<number, Digest>();
-  /** Nobody who chooses digests can choose where they collide. */
+  /** Random, so that an attacker who chooses digests cannot force collisions. */
   readonly #seeds = Array.from({ length: WORDS }, () => 2 * randomInt(2 ** 31) + 1);
   readonly #bytes = Buffer.alloc(4 * WORDS);
   readonly #sought = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, WORDS);
@@ -32,7 +32,7 @@ export class BlobTable {
     return this.#count;
   }
 
-  /** The number of a blob; a new one where it is not known yet. @param size bytes, null where it is not known */
+  /** The number of a blob; a new one if it is not known yet. @param size bytes, null if unknown */
   add(digest: Digest, size: number | null): BlobNumber {
     const ours = digest.startsWith(SHA256);
     this.#bytes.write((ours ? digest : sha256(digest)).slice(SHA256.length), "hex");
@@ -56,7 +56,7 @@ export class BlobTable {
     return `${SHA256}${Buffer.from(buffer, byteOffset + 4 * WORDS * number, 4 * WORDS).toString("hex")}`;
   }
 
-  /** Bytes, as first described; null where nobody has said. */
+  /** Bytes, as first described; null if no descriptor stated a size. */
   size(number: number): number | null {
     const size = this.#sizes[number] ?? UNKNOWN_SIZE;
     return size === UNKNOWN_SIZE ? null : size;

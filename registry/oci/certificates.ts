@@ -17,7 +17,7 @@ export const readCertificates = (path: string): string => {
     throw new RegistryError("bad-input", `the certificate file ${path} cannot be read`, "give the path of a PEM file");
   }
   try {
-    // Node ignores what it cannot read in the list of authorities, and the connection fails for another reason later.
+    // Node ignores invalid entries in the list of authorities, and the connection would fail later for another reason.
     new X509Certificate(pem);
   } catch {
     const hint = "give a PEM file that begins with BEGIN CERTIFICATE";
@@ -42,14 +42,14 @@ const certificatesIn = (path: string | undefined): string[] => {
   try {
     return readFileSync(path, "utf8").match(CERTIFICATE) ?? [];
   } catch {
-    // As Node, OpenSSL and Go do: what is not trusted for want of it says so by itself.
+    // As in Node, OpenSSL and Go: a connection that needs it fails with its own error.
     return [];
   }
 };
 
 /**
- * Every certificate authority that is trusted: the public ones, the system's (SSL_CERT_FILE, where it is set, in its place,
- * as OpenSSL and Go have it), those of NODE_EXTRA_CA_CERTS, and one's own. To give some to Node replaces all others.
+ * All trusted certificate authorities: the public ones, the system's (or SSL_CERT_FILE in their place, as in OpenSSL and
+ * Go), those of NODE_EXTRA_CA_CERTS, and the caller's own. Passing any to Node replaces all the others.
  *
  * @param own PEM
  */
@@ -58,7 +58,7 @@ export const trustedCertificates = (own: string | undefined, environment: NodeJS
   const system = SSL_CERT_FILE ? [SSL_CERT_FILE] : SYSTEM_STORES;
   const stored = system.map(certificatesIn).find((certificates) => certificates.length > 0) ?? [];
   const known = [...rootCertificates, ...stored, ...certificatesIn(NODE_EXTRA_CA_CERTS)];
-  // The public ones are in the system's store as well, in lines of another length.
+  // The system store contains the public ones as well, wrapped at a different line length.
   const distinct = new Map(known.map((each) => [each.replace(/\s/g, ""), each]));
   return own === undefined ? [...distinct.values()] : [...distinct.values(), own];
 };

@@ -3,10 +3,10 @@ import { type Fault, faultOfStatus } from "./failure";
 import type { Answer } from "./http";
 import { MalformedManifest, type Manifest, parseManifest, schema1Payload } from "./manifest";
 
-/** A manifest that is what its name says, or what is wrong with it. */
+/** A manifest that matches its name, or what is wrong with it. */
 export type ManifestCheck =
   | { ok: true; digest: Digest; size: number; manifest: Manifest }
-  /** The digest is null where the answer names none. */
+  /** The digest is null if the answer does not state one. */
   | { ok: false; digest: Digest | null; fault: Fault };
 
 const single = (header: string | string[] | undefined): string | undefined =>
@@ -15,7 +15,7 @@ const single = (header: string | string[] | undefined): string | undefined =>
 const isSchema1 = (answer: Answer): boolean =>
   single(answer.headers["content-type"])?.includes("manifest.v1+") ?? false;
 
-/** What the digest covers: the body, or of a signed schema 1 manifest the payload. */
+/** What the digest covers: the body or, for a signed schema 1 manifest, the payload. */
 const payloadOf = (answer: Answer): Uint8Array => {
   if (!isSchema1(answer)) return answer.body;
   try {

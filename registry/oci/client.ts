@@ -25,20 +25,20 @@ export interface ClientOptions {
   /** The registry's origin. */
   url: URL;
   credentials?: Credentials | null;
-  /** Requests at once. @default 8: more only adds latency at one registry */
+  /** Concurrent requests. @default 8: more only adds latency at one registry */
   concurrency?: number;
   /** Requests a second. @default unlimited */
   rate?: number;
-  /** Shared with whatever else asks the same registry, so that one rate holds for all. @default one of its own */
+  /** Shared with everything else that sends requests to the registry, so that one rate covers all. @default its own */
   gate?: Gate;
-  /** Seconds without a byte that end a request. @default 30 */
+  /** Seconds without a byte after which a request is aborted. @default 30 */
   timeout?: number;
-  /** PEM certificates trusted beside the well-known ones. */
+  /** PEM certificates trusted in addition to the well-known ones. */
   ca?: string;
   insecureSkipTlsVerify?: boolean;
-  /** Cuts everything short. */
+  /** Aborts everything. */
   signal?: AbortSignal;
-  /** Takes a line for each request: method, url without secrets, status, bytes, milliseconds. */
+  /** Receives a line for each request: method, url without secrets, status, bytes, milliseconds. */
   onExchange?: (line: string) => void;
 }
 
@@ -49,10 +49,10 @@ export const DEFAULT_TIMEOUT = 30;
 export const MANIFEST_LIMIT = 8 * 1024 * 1024;
 /** 100,000 tags of the longest name take 13 MB. Bytes. */
 export const LISTING_LIMIT = 32 * 1024 * 1024;
-/** A blob sent whole where its last byte was asked for is read to its end up to this size. Bytes. */
+/** A blob sent whole instead of its last byte is read to the end up to this size. Bytes. */
 const WHOLE_BLOB = 64 * 1024;
 
-/** So many requests in a row without an answer, for each one that may be under way, and the registry counts as gone. */
+/** The registry counts as gone after this many consecutive requests without an answer, for each one that may be in flight. */
 const SILENCE = 2;
 
 const MOST_REDIRECTS = 5;
@@ -64,38 +64,38 @@ interface Request {
   accept?: string;
   range?: string;
   limit: number;
-  /** Called for each exchange, so that a repeated one starts afresh. */
+  /** Called for each exchange, so that a retry starts with a fresh receiver. */
   receiver?: () => (piece: Uint8Array) => void;
   enough?: Exchange["enough"];
-  /** Whether it is sent without credentials, and a refusal is the answer. @default false */
+  /** Whether it is sent without credentials, so that a refusal is the answer. @default false */
   anonymous?: boolean;
 }
 
 /**
- * The pull side of the OCI distribution specification for one registry: authorised, bounded, retried, redirected. Every
- * method returns the registry's answer, whatever its status, and throws ExchangeError when there is none.
+ * The pull side of the OCI distribution specification for one registry, with authorization, limits, retries and redirects.
+ * Every method returns the registry's answer, whatever its status, and throws ExchangeError when there is none.
  *
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
  */
 export class RegistryClient {
   readonly url: URL;
   readonly concurrency: number;
-  /** Of the URL, which would work it out again each time. */
+  /** Cached, because URL computes it again on each access. */
   readonly #origin: string;
   readonly #transport: Transport;
   readonly #authorizer: Authorizer;
   readonly #gate: Gate;
   readonly #signal: AbortSignal | undefined;
   readonly #hasCredentials: boolean;
-  /** Whether the answer to the ping was that of a registry. */
+  /** Whether the answer to the ping came from a registry. */
   #pinged = true;
-  /** Whether a request was let in, and whether one was refused. */
+  /** Whether any request was authorized; below, whether any was refused. */
   #admitted = false;
   #refused = false;
-  /** Whether a manifest was served, and whether one was refused as if the Accept header had not come. */
+  /** Whether any manifest was served; below, whether any was refused as if the Accept header were missing. */
   #served = false;
   #suspected = false;
-  /** Requests in a row that got no answer at all, each after its retries. */
+  /** Consecutive requests without any answer, each after its retries. */
   #silence = 0;
 
   constructor(options: ClientOptions) {
@@ -104,7 +104,7 @@ export class RegistryClient {
     this.#origin = url.origin;
     this.concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
     this.#signal = signal;
-    // Whoever waits listens, and more than ten may wait.
+    // Each waiting request adds a listener, and there may be more than ten.
     if (signal !== undefined) setMaxListeners(0, signal);
     this.#hasCredentials = credentials !== null;
     this.#gate = options.gate ?? new Gate({ concurrency: this.concurrency, rate, signal });
@@ -133,9 +133,9 @@ export class RegistryClient {
   }
 
   /**
-   * Asks for the registry itself, anonymously first, and learns how it wants to be asked.
+   * Pings the registry, first anonymously, and learns how it wants requests to be authenticated.
    *
-   * @throws RegistryError when the registry as a whole cannot be reached, trusted or entered
+   * @throws RegistryError when the registry as a whole is unreachable, untrusted or refuses access
    */
   async ping(): Promise<void> {
     const request: Request = { path: "/v2/", scope: "", limit: LISTING_LIMIT };
@@ -147,14 +147,14 @@ export class RegistryClient {
       this.#pinged = answer.status !== 404;
       const challenges = parseChallenges(answer.headers["www-authenticate"]);
       if (answer.status !== 401) {
-        // A registry that is open to all shows more to whom it knows.
+        // A registry open to anonymous users may show more to authenticated ones.
         if (this.#hasCredentials && challenges.length > 0) await this.#authorizer.answer(challenges, "", null);
         return;
       }
       const authorization = await this.#authorizer.answer(challenges, "", null);
-      // A token service may give nothing for the registry itself, and yet a token for a repository.
+      // A token service may refuse a token for the registry itself and still issue one for a repository.
       if (authorization !== null || challenges.some(({ scheme }) => scheme === "bearer")) return;
-      // Nobody's pull may be allowed all the same.
+      // Anonymous pulls may be allowed nevertheless.
       this.#refused = true;
       if (this.#hasCredentials) throw credentialsNeeded(this.url);
     } catch (error) {
@@ -185,7 +185,7 @@ export class RegistryClient {
   /**
    * A manifest by tag or by digest.
    *
-   * @throws RegistryError `accept-dropped` when a reverse proxy keeps the Accept header from the registry: every answer would lie
+   * @throws RegistryError `accept-dropped` when a reverse proxy strips the Accept header: no answer can be trusted then
    */
   async manifest(repository: string, reference: string): Promise<Answer> {
     const path = `/v2/${repository}/manifests/${reference}`;
@@ -212,7 +212,7 @@ export class RegistryClient {
     return this.#send({ ...this.#blob(repository, digest), method: "HEAD", limit: 0 });
   }
 
-  /** The last byte of a blob of that size; of a server that knows no ranges, the beginning of the whole. */
+  /** The last byte of a blob of that size; from a server without range support, the start of the whole blob. */
   blobLastByte(repository: string, digest: Digest, size: number): Promise<Answer> {
     return this.#send({
       ...this.#blob(repository, digest),
@@ -222,13 +222,13 @@ export class RegistryClient {
     });
   }
 
-  /** A blob, of which the beginning is enough. */
+  /** A blob of which only the start is read. */
   blobBeginning(repository: string, digest: Digest): Promise<Answer> {
     const enough = () => true;
     return this.#send({ ...this.#blob(repository, digest), limit: Number.POSITIVE_INFINITY, enough });
   }
 
-  /** A whole blob, piece by piece. @param receiver makes the taker of the pieces, afresh for each attempt */
+  /** A whole blob, piece by piece. @param receiver returns a new consumer of the pieces for each attempt */
   blobWhole(
     repository: string,
     digest: Digest,
@@ -246,17 +246,17 @@ export class RegistryClient {
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#attempt(request);
       const throttled = isThrottled(outcome);
-      // One object behind a broken backend answers 503 forever: that is no reason to crawl.
+      // One object behind a broken backend answers 503 forever: no reason to slow everything down.
       if (throttled && (outcome.status === 429 || attempt <= 2)) this.#gate.slowDown();
       const delay = retryDelay(outcome, attempt, Math.random(), Date.now());
       if (delay === null) {
-        // It asks for more patience than a run has.
+        // The requested wait is longer than a run can afford.
         if (throttled && outcome.status === 429 && attempt === 1) throw rateLimited(this.url, retryAfter(outcome));
         this.#noteSilence(outcome);
         if (outcome instanceof ExchangeError) throw outcome;
         return outcome;
       }
-      // A registry that asks for patience asks it of all.
+      // A Retry-After applies to all requests.
       if (throttled && retryAfter(outcome) !== null) this.#gate.hold(delay);
       await sleep(delay, undefined, { signal: this.#signal }).catch(() => {
         throw cancelled();
@@ -264,7 +264,7 @@ export class RegistryClient {
     }
   }
 
-  /** A registry that has gone silent is one fault, not one of each object that is still to be asked for. */
+  /** A registry that has gone silent is one fault, not one for each remaining object. */
   #noteSilence(outcome: Outcome): void {
     const isError = outcome instanceof ExchangeError;
     const silent = isError ? ["unreachable", "timeout"].includes(outcome.fault) : isUnavailable(outcome);
@@ -275,8 +275,8 @@ export class RegistryClient {
   }
 
   /**
-   * One attempt, inside the gate. Every layer of promises costs a walk more than its judgement of an answer: what few
-   * answers need is in methods of its own.
+   * One attempt, inside the gate. A layer of promises costs a walk more than judging the answer does, so the rare cases are
+   * handled in methods of their own.
    *
    * @throws ExchangeError `cancelled`, or RegistryError
    */
@@ -299,10 +299,10 @@ export class RegistryClient {
     }
   }
 
-  /** Answers the challenge of a refusal, and gives the refusal back where there is no better answer than before. */
+  /** Answers the challenge of a refusal; returns the refusal itself when there is nothing better to send. */
   async #askAgain(request: Request, refusal: Answer, authorization: string | null): Promise<Answer> {
     this.#refused = true;
-    // Basic knows no scopes: what is refused from the first request on are the credentials themselves.
+    // Basic has no scopes: if even the first request is refused, the credentials themselves are wrong.
     if (authorization?.startsWith("Basic ") && !this.#admitted) throw credentialsRefused(this.url);
     const challenges = parseChallenges(refusal.headers["www-authenticate"]);
     const better = await this.#authorizer.answer(challenges, request.scope, authorization);
@@ -313,7 +313,7 @@ export class RegistryClient {
     return answer;
   }
 
-  /** Follows redirects; credentials stay at the registry. */
+  /** Follows redirects; credentials are sent to the registry only. */
   async #follow(request: Request, redirect: Answer, credentials: string | null): Promise<Answer> {
     let answer = redirect;
     let authorization = credentials;
@@ -333,7 +333,7 @@ export class RegistryClient {
     const { method = "GET", accept, range, limit, receiver, enough } = request;
     const headers: Record<string, string> = {};
     if (accept !== undefined) headers.accept = accept;
-    // A digest is of what is stored, not of what somebody made of it on the way.
+    // A digest covers the stored bytes, not what a proxy turned them into.
     headers["accept-encoding"] = "identity";
     if (range !== undefined) headers.range = range;
     if (authorization !== null) headers.authorization = authorization;
@@ -341,10 +341,10 @@ export class RegistryClient {
   }
 }
 
-/** Whether nothing was learned of what was asked for, after every attempt. */
+/** Whether the answer, after all attempts, says nothing about the requested object. */
 const isUnavailable = (answer: Answer): boolean => answer.status === 429 || isGatewayError(answer);
 
-/** What a reverse proxy answers for a registry that it cannot reach. */
+/** The status of a reverse proxy that cannot reach the registry. */
 const isGatewayError = ({ status }: Answer): boolean => status >= 502 && status <= 504;
 
 /** The request that failed, as ` (GET https://registry.example.org/v2/)`. */

@@ -2,8 +2,8 @@ import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 
 /**
- * What decodes a body with this Content-Encoding (RFC 9110, section 8.4.1); "identity" where there is nothing to decode, null
- * where nobody can.
+ * The decoder for a body with this Content-Encoding (RFC 9110, section 8.4.1); "identity" if there is nothing to decode,
+ * null if the encoding is not supported.
  */
 export const decoderOf = (encoding: string | string[]): Transform | "identity" | null => {
   const [name, ...others] = [encoding]

@@ -9,12 +9,12 @@ export type Credentials =
   /** What `docker login` keeps for a token service: a refresh token (OAuth 2, RFC 6749 section 6). */
   | { kind: "identity-token"; token: string };
 
-/** Docker Hub's credentials are kept under this key, whatever host is asked. */
+/** Docker Hub's credentials are stored under this key, whichever of its hosts is used. */
 const DOCKER_HUB_KEY = "https://index.docker.io/v1/";
 const DOCKER_HUB_HOSTS: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 const HELPER_NAME = /^[A-Za-z0-9._-]+$/;
-/** A helper may ask a keychain, yet not wait for a person. Milliseconds. */
+/** A helper may query a keychain but must not wait for user input. Milliseconds. */
 const HELPER_TIMEOUT = 15_000;
 
 type Json = Record<string, unknown>;
@@ -22,7 +22,7 @@ type Json = Record<string, unknown>;
 const isObject = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** The key under which Docker has kept a host's credentials: the host alone, or a url of it, with its port or without. */
+/** The key under which Docker stored a host's credentials: the bare host or a url of it, with or without a port. */
 const keyOf = (entries: Json, host: string): string | undefined => {
   const hosts = /:\d+$/.test(host) ? [host] : [host, `${host}:443`, `${host}:80`];
   if (DOCKER_HUB_HOSTS.includes(host)) hosts.push(...DOCKER_HUB_HOSTS);
@@ -32,7 +32,7 @@ const keyOf = (entries: Json, host: string): string | undefined => {
 };
 
 const fromPair = (username: string, secret: string): Credentials => {
-  // A helper says with this user name that the secret is an identity token.
+  // With this user name a helper signals that the secret is an identity token.
   return username === "<token>"
     ? { kind: "identity-token", token: secret }
     : { kind: "password", username, password: secret };
@@ -70,7 +70,7 @@ const askHelper = async (name: string, server: string, env: NodeJS.ProcessEnv): 
   if (!HELPER_NAME.test(name)) throw helperFailed(JSON.stringify(name), "has a name that is no file name");
   const program = `docker-credential-${name}`;
   const { status, output } = await new Promise<{ status: number | null; output: string }>((resolve, reject) => {
-    // Unlike a time-out of spawn's own, it keeps nothing waiting for a helper that is not there.
+    // Unlike spawn's own timeout, it does not keep the process alive when the helper does not exist.
     const signal = AbortSignal.timeout(HELPER_TIMEOUT);
     const child = spawn(program, ["get"], { env, stdio: ["pipe", "pipe", "ignore"], signal });
     let output = "";
@@ -104,11 +104,11 @@ const askHelper = async (name: string, server: string, env: NodeJS.ProcessEnv): 
 };
 
 /**
- * What a Docker configuration holds for a registry: its own helper first, then the common store, then the file itself.
+ * The credentials in a Docker configuration for a registry: its own helper first, then the common store, then the file itself.
  *
  * @param config the parsed `config.json`
  * @param host `host` or `host:port`, as in the registry's url
- * @param environment what helpers are started with
+ * @param environment for the helpers
  * @throws RegistryError `bad-credentials` when a helper fails
  */
 export const credentialsIn = async (
@@ -140,7 +140,7 @@ export const dockerConfigPath = (environment: NodeJS.ProcessEnv): string =>
   join(environment.DOCKER_CONFIG || join(environment.HOME || homedir(), ".docker"), "config.json");
 
 /**
- * The files that may hold credentials, in order: what Podman is told to use, Docker's, then where Podman keeps its own.
+ * The files that may hold credentials, in order: the one Podman is configured to use, Docker's, then Podman's own locations.
  *
  * https://docs.podman.io/en/latest/markdown/podman-login.1.html#authfile-path
  */
@@ -155,7 +155,7 @@ const configPaths = (environment: NodeJS.ProcessEnv): string[] => {
   ];
 };
 
-/** The parsed file; null where there is none, or nothing in it. @throws RegistryError `bad-credentials` */
+/** The parsed file; null if it does not exist or is empty. @throws RegistryError `bad-credentials` */
 const configIn = (path: string): unknown => {
   try {
     const text = readFileSync(path, "utf8");

@@ -13,7 +13,7 @@ const REGISTERED = { sha256: 64, sha512: 128 } as const;
 export type RegisteredAlgorithm = keyof typeof REGISTERED;
 
 const GRAMMAR = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/;
-/** Nearly every digest: one look tells. */
+/** Nearly every digest is one, so a single test suffices. */
 const SHA256 = /^sha256:[a-f0-9]{64}$/;
 const LOWER_HEX = /^[a-f0-9]+$/;
 
@@ -27,7 +27,7 @@ const isRegistered = (algorithm: string): algorithm is RegisteredAlgorithm => Ob
 
 /**
  * Whether the text is a digest: a registered algorithm needs its exact length in lower-case hexadecimal; an unregistered
- * one needs the grammar only, because the specification asks to let it pass.
+ * one only has to match the grammar, because the specification asks implementations to accept it.
  */
 export const isDigest = (text: unknown): text is Digest => {
   if (typeof text !== "string") return false;
@@ -41,11 +41,11 @@ export const isDigest = (text: unknown): text is Digest => {
 const isEncoded = (algorithm: RegisteredAlgorithm, encoded: string): boolean =>
   encoded.length === REGISTERED[algorithm] && LOWER_HEX.test(encoded);
 
-/** As isDigest, of the two parts: a store has a million of them, and joining each for a look takes its time. */
+/** Like isDigest, for the two parts: a store has a million of them, and joining each just to test it is slow. */
 export const isDigestOf = (algorithm: string, encoded: string): boolean =>
   isRegistered(algorithm) ? isEncoded(algorithm, encoded) : isDigest(`${algorithm}:${encoded}`);
 
-/** Hashes a stream piece by piece; memory does not grow with it. */
+/** Hashes a stream piece by piece, in constant memory. */
 export interface Hasher {
   update(bytes: Uint8Array): void;
   /** Ends the stream; call it once. */
@@ -61,7 +61,7 @@ export const hasher = (algorithm: RegisteredAlgorithm = "sha256"): Hasher => {
   };
 };
 
-/** A hasher of the digest's own algorithm; null when that algorithm is not registered, so nobody can check it. */
+/** A hasher of the digest's own algorithm; null when that algorithm is not registered and cannot be checked. */
 export const hasherFor = (digest: Digest): Hasher | null => {
   const algorithm = algorithmOf(digest);
   return isRegistered(algorithm) ? hasher(algorithm) : null;
@@ -70,7 +70,7 @@ export const hasherFor = (digest: Digest): Hasher | null => {
 /** The SHA-256 digest of the bytes. */
 export const sha256 = (bytes: Uint8Array | string): Digest => `sha256:${hash("sha256", bytes)}`;
 
-/** Whether the bytes hash to the digest; true as well when its algorithm is not registered, so nobody can tell. */
+/** Whether the bytes hash to the digest; also true when its algorithm is not registered and cannot be checked. */
 export const matches = (bytes: Uint8Array, digest: Digest): boolean => {
   const algorithm = algorithmOf(digest);
   return !isRegistered(algorithm) || digest === `${algorithm}:${hash(algorithm, bytes)}`;

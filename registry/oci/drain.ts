@@ -1,12 +1,12 @@
-/** What is still to be handled. */
+/** The items that remain to be handled. */
 export interface Stack<T> {
   readonly length: number;
   pop(): T | undefined;
 }
 
 /**
- * Handles every item of a stack, the last first, a bounded number at once; handling may push further items. After the
- * first error nothing more is begun, and it is thrown once what is under way has ended.
+ * Handles every item of a stack, last in first out, with bounded concurrency; a handler may push further items. After the
+ * first error no further item is started, and the error is thrown once those in progress have ended.
  */
 export const drain = <T>(stack: Stack<T>, concurrency: number, handle: (item: T) => Promise<void>): Promise<void> =>
   new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** What stopped the work as a whole; a fault of one object is a Failure instead. */
+/** What stopped the work as a whole; a fault of a single object is a Failure instead. */
 export type RegistryErrorCode =
   | "unreachable"
   | "timeout"
@@ -9,7 +9,7 @@ export type RegistryErrorCode =
   | "accept-dropped"
   | "no-catalog";
 
-/** The work could not be done: one line that says why, and one that says what to do about it. */
+/** The work could not be done: one line with the reason, and one with the fix. */
 export class RegistryError extends Error {
   override readonly name = "RegistryError";
 

@@ -1,11 +1,11 @@
 import type { Digest } from "./digest";
 import type { Answer, ExchangeError } from "./http";
 
-/** What a failure is about, from the outside in. */
+/** What a failure is about, from the outermost to the innermost object. */
 export const OBJECTS = ["catalog", "repository", "tag", "manifest", "config", "layer"] as const;
 export type FailedObject = (typeof OBJECTS)[number];
 
-/** Why an object is broken, or why nobody can tell; worst first. */
+/** Why an object is broken, or why that cannot be determined; worst first. */
 export const REASONS = [
   "missing",
   "server-error",
@@ -20,40 +20,40 @@ export const REASONS = [
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
-/** What is wrong with one object, wherever it is. */
+/** What is wrong with one object, regardless of where it is. */
 export interface Fault {
   reason: Reason;
-  /** The HTTP status, null where no answer began. */
+  /** The HTTP status; null if no answer began. */
   status: number | null;
-  /** One line for people. */
+  /** One human-readable line. */
   detail: string;
 }
 
 /** One broken object of a repository, however many tags reach it. */
 export interface Failure extends Fault {
-  /** Empty when the catalog failed. */
+  /** Empty for a failure of the catalog. */
   repository: string;
   /** Every tag that reaches the object, sorted. */
   tags: string[];
   /** Null for a catalog, a repository and a tag. */
   digest: Digest | null;
   object: FailedObject;
-  /** Of the index entry that the path goes through, as `linux/arm64/v8`. */
+  /** The platform of the index entry on the path, such as `linux/arm64/v8`. */
   platform: string | null;
-  /** From the tag's digest to the broken one: the shortest route, then the lowest tag. */
+  /** From the tag's digest to the broken one: the shortest path, then the lowest tag. */
   path: Digest[];
 }
 
-/** What may be wrong, and may as well be as it should be. */
+/** Something that may or may not be wrong. */
 export interface Warning {
   repository: string;
-  /** The catalog lists the repository, and it has no list of tags: nothing was ever tagged there, or its tags are lost. */
+  /** The catalog lists the repository, but it has no list of tags: either nothing was ever tagged, or its tags are lost. */
   reason: "no-tags";
   /** The HTTP status. */
   status: number;
 }
 
-/** A failure, its fields in the order of the contract. */
+/** A failure, with its fields in the order of the contract. */
 export const failure = (
   repository: string,
   place: Pick<Failure, "tags" | "object" | "platform" | "path">,
@@ -64,20 +64,20 @@ export const failure = (
   return { repository, tags, digest, object, reason, status, platform, path, detail };
 };
 
-/** A fault of the registry's list of repositories. */
+/** A fault of the registry's catalog. */
 export const catalogFailure = (fault: Fault): Failure =>
   failure("", { tags: [], object: "catalog", platform: null, path: [] }, null, fault);
 
-/** A gateway that cannot reach the registry, and a registry that asks for patience, say nothing about the object. */
+/** An unreachable backend (gateway errors) and a rate limit say nothing about the object. */
 const UNKNOWN_STATUS: readonly number[] = [429, 502, 503, 504];
 
-/** Whether the fault leaves open what the object is like: the walk has then not reached everything. */
+/** Whether the fault leaves the object's state unknown, so that the walk is incomplete. */
 export const isUncertain = (fault: Pick<Fault, "reason" | "status">): boolean => {
   if (fault.reason === "timeout" || fault.reason === "unreachable" || fault.reason === "unauthorized") return true;
   return fault.status !== null && UNKNOWN_STATUS.includes(fault.status);
 };
 
-/** The fault of an answer that is not the success asked for. */
+/** The fault for a status that is not the expected success. */
 export const faultOfStatus = (status: number): Fault => {
   if (status === 404 || status === 410) return { reason: "missing", status, detail: `answered ${status}` };
   if (status === 401 || status === 403) return { reason: "unauthorized", status, detail: `refused with ${status}` };
@@ -88,7 +88,7 @@ export const faultOfStatus = (status: number): Fault => {
   return { reason: "malformed", status, detail: `unexpected status ${status}` };
 };
 
-/** The fault of an exchange that gave no whole answer. */
+/** The fault for an exchange without a complete answer. */
 export const faultOfExchange = (error: ExchangeError): Fault => {
   const { status, message: detail } = error;
   switch (error.fault) {
@@ -114,7 +114,7 @@ interface ErrorEntry {
   detail?: unknown;
 }
 
-/** https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes; empty where the body is no such thing */
+/** https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes; empty if the body has another form */
 const errorEntries = (body: unknown): ErrorEntry[] => {
   const errors = typeof body === "object" && body !== null ? (body as { errors?: unknown }).errors : undefined;
   if (!Array.isArray(errors)) return [];
@@ -130,9 +130,9 @@ const errorsOf = (answer: Answer): ErrorEntry[] => {
 };
 
 /**
- * Whether a registry answers as if the Accept header lacked the manifest's type: a reverse proxy has dropped or changed it. An OCI
- * manifest is then 404 and says so. A Docker one would have to be converted to schema 1, which is refused with 400; but so
- * may a damaged manifest be elsewhere.
+ * Whether a registry answers as if the Accept header lacked the manifest's type, because a reverse proxy stripped or rewrote it.
+ * An OCI manifest is then answered with a 404 that says so. A Docker one would have to be converted to schema 1, which is
+ * refused with 400, but a damaged manifest may get the same status from other registries.
  */
 export const acceptWasDropped = (answer: Answer): "certainly" | "perhaps" | "no" => {
   const errors = answer.status === 404 || answer.status === 400 ? errorsOf(answer) : [];
@@ -141,10 +141,10 @@ export const acceptWasDropped = (answer: Answer): "certainly" | "perhaps" | "no"
   return errors.some(({ code }) => code === "MANIFEST_INVALID") ? "perhaps" : "no";
 };
 
-/** How v3 writes an error of its upstream in one line: the code in lower case, a blank for each underscore, a message. */
+/** How v3 writes an upstream error in one line: the code in lower case with spaces for underscores, then a message. */
 const ERROR_TEXT = /^(manifest unknown|name unknown|blob unknown|unauthorized|denied|toomanyrequests|unknown): /gm;
 
-/** The codes a pull-through cache passes on from its upstream, in the detail of its own error: nested in 2.8, a text in v3. */
+/** The codes a pull-through cache passes on from its upstream in the detail of its own error: nested in 2.8, as text in v3. */
 const upstreamCodes = (answer: Answer): string[] =>
   errorsOf(answer).flatMap(({ detail }) => {
     if (typeof detail === "string") {
@@ -155,8 +155,8 @@ const upstreamCodes = (answer: Answer): string[] =>
   });
 
 /**
- * Whether a pull-through cache says that its upstream did not answer, or not as a registry: Go's own network error, or the
- * status, is in the detail.
+ * Whether a pull-through cache reports that its upstream did not answer, or not as a registry: the detail has Go's network
+ * error, or the status.
  */
 const upstreamUnreachable = (answer: Answer): boolean =>
   errorsOf(answer).some(({ detail }) => {
@@ -168,7 +168,7 @@ const upstreamUnreachable = (answer: Answer): boolean =>
 const UPSTREAM_LACKS: readonly string[] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN"];
 const UPSTREAM_REFUSES: readonly string[] = ["UNAUTHORIZED", "DENIED"];
 
-/** What a pull-through cache's 500 says of its upstream; null where it speaks of the cache itself. Measured on 2.8.3 and v3. */
+/** What a pull-through cache's 500 says about its upstream; null if it is about the cache itself. Measured on 2.8.3 and v3. */
 export const upstreamFault = (answer: Answer): Fault | null => {
   const { status } = answer;
   if (status < 500) return null;

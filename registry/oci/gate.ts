@@ -3,26 +3,26 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface GateOptions {
   /** How many may be inside at once. */
   concurrency: number;
-  /** How many may enter in a second; unlimited by default. */
+  /** How many may enter a second; unlimited by default. */
   rate?: number;
-  /** Ends every wait. */
+  /** Ends all waiting. */
   signal?: AbortSignal;
 }
 
-/** The slowest pace that a refusal leads to, in entries a second: at one of them a walk still ends. */
+/** The lowest rate that throttling leads to, in entries a second: a walk can still finish at this rate. */
 const SLOWEST = 0.5;
-/** Refusals of requests that were under way together count as one. Milliseconds. */
+/** Refusals of requests that were in flight together count as one. Milliseconds. */
 const BURST = 1000;
-/** What a second without a refusal adds to the pace, in entries a second: one twentieth of what it was when refused, or this. */
+/** Rate added for each second without a refusal, in entries a second: a twentieth of the rate when refused, but at least this. */
 const LEAST_STEP = 1;
 const STEPS = 20;
-/** At so many times of the pace at which it was refused, the limit is no more. */
+/** The limit is dropped at this multiple of the rate at which a request was refused. */
 const RECOVERED = 8;
 
 /**
- * Lets a bounded number in at once, in the order of arrival, and no faster than a rate: that which was given, and that which
- * whoever is asked can take. It halves at each refusal and grows by a constant step from then on (additive increase,
- * multiplicative decrease), so it settles just below the limit without knowing it.
+ * Admits a bounded number at once, in the order of arrival, and no faster than the configured rate or than the server
+ * tolerates. The rate is halved at each refusal and grows by a constant step from then on (additive increase, multiplicative
+ * decrease), so it settles just below the server's limit without knowing it.
  */
 export class Gate {
   /** Milliseconds between two entries. */
@@ -31,13 +31,13 @@ export class Gate {
   readonly #waiting: (() => void)[] = [];
   #free: number;
   #next = 0;
-  /** Entries a second that are borne; null until a refusal tells that there is a limit. */
+  /** Tolerated entries a second; null until a refusal shows that there is a limit. */
   #pace: number | null = null;
   #step = LEAST_STEP;
   #refusedPace = 0;
   #refusedAt = Number.NEGATIVE_INFINITY;
   #grownAt = 0;
-  /** Entries of the second that began then, and of the one before: how fast it goes. */
+  /** Entries in the current second and in the one before: the current rate. */
   #second = { start: 0, entries: 0, before: 0 };
 
   constructor(options: GateOptions) {
@@ -46,7 +46,7 @@ export class Gate {
     this.#signal = options.signal;
   }
 
-  /** Waits to be let in. The caller has to leave, even when this fails because the signal has ended a wait inside. */
+  /** Waits for admission. The caller must leave, even if this throws because the signal ended the wait. */
   async enter(): Promise<void> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -54,7 +54,7 @@ export class Gate {
     if (pause > 0) await sleep(pause, undefined, { signal: this.#signal });
   }
 
-  /** Counts one that goes at once, because what it goes by would be old after a wait: the next ones wait for it. */
+  /** Counts an entry that may not wait, because its precondition would be stale by then; the following ones wait longer. */
   pass(): void {
     this.#pause();
   }
@@ -65,12 +65,12 @@ export class Gate {
     else this.#free++;
   }
 
-  /** Lets nobody else in for so many milliseconds. */
+  /** Admits nothing for this many milliseconds. */
   hold(pause: number): void {
     this.#next = Math.max(this.#next, performance.now() + pause);
   }
 
-  /** Halves the pace, because somebody was refused for asking too often. */
+  /** Halves the rate after a request was throttled. */
   slowDown(): void {
     const now = performance.now();
     if (now - this.#refusedAt < BURST) return;
@@ -83,12 +83,12 @@ export class Gate {
     this.#step = Math.max(LEAST_STEP, pace / STEPS);
   }
 
-  /** Entries a second that are borne; null while nobody was refused. */
+  /** Tolerated entries a second; null as long as nothing was refused. */
   get pace(): number | null {
     return this.#pace;
   }
 
-  /** How long the next one has to wait inside. Milliseconds. */
+  /** How long the next entry has to wait. Milliseconds. */
   #pause(): number {
     const now = performance.now();
     this.#count(now);

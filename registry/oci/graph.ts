@@ -5,22 +5,22 @@ import type { Digest } from "./digest";
 /** From an index to one of its manifests, or from a subject to one of its referrers. */
 export interface ManifestEdge {
   readonly node: ManifestNode;
-  /** Of the index entry, as `linux/arm64/v8`. */
+  /** The platform of the index entry, such as `linux/arm64/v8`. */
   readonly platform: string | null;
 }
 
-/** A manifest of a repository and what it refers to; nothing as long as it was not read. */
+/** A manifest of a repository and what it refers to; no references until it has been read. */
 export interface ManifestNode {
   readonly digest: Digest;
   /** Bytes, as first described or received. */
   size: number | null;
-  /** Whether it is an index, as far as its descriptor or its body tells. */
+  /** Whether it is an index, as far as its descriptor or its body says so. */
   index: boolean;
-  /** Whether something needs it: not of a child of an index whose platform was not asked for. */
+  /** Whether something needs it; false for the child of an index whose platform was not selected. */
   required: boolean;
-  /** Whether it was asked for, and what came was judged. */
+  /** Whether it was requested and the answer was judged. */
   read: boolean;
-  /** Whether it is in the queue of those to be read, or was. */
+  /** Whether it is or was queued for reading. */
   queued: boolean;
   manifests: readonly ManifestEdge[];
   referrers: readonly ManifestEdge[];
@@ -28,15 +28,15 @@ export interface ManifestNode {
   layers: readonly BlobNumber[];
 }
 
-/** What the walk of one repository has seen: its tags, and all that can be reached from them. */
+/** What the walk of one repository has seen: its tags, and everything reachable from them. */
 export interface Graph {
-  /** The tags of each manifest that a tag names; none for one that was asked for by digest. */
+  /** The tags of each tagged manifest; an empty list for one that was requested by digest. */
   readonly roots: Map<ManifestNode, string[]>;
   readonly manifests: Map<Digest, ManifestNode>;
   readonly blobs: BlobTable;
 }
 
-/** Where an object is: the tags that reach it, and the shortest route to it. */
+/** Where an object is: the tags that reach it, and the shortest path to it. */
 export interface GraphLocation {
   /** Sorted. */
   tags: string[];
@@ -46,7 +46,7 @@ export interface GraphLocation {
   path: Digest[];
 }
 
-/** How the shortest route enters a manifest. */
+/** How the shortest path enters a manifest. */
 interface Entry {
   from: ManifestNode | null;
   platform: string | null;
@@ -56,7 +56,7 @@ export const emptyGraph = (): Graph => ({ roots: new Map(), manifests: new Map()
 
 const NOTHING: readonly never[] = [];
 
-/** A manifest of which no more is known than what refers to it. */
+/** A manifest known only from a reference to it. */
 export const unreadManifest = (digest: Digest, size: number | null): ManifestNode => {
   const state = { index: false, required: false, read: false, queued: false };
   return { digest, size, ...state, manifests: NOTHING, referrers: NOTHING, config: null, layers: NOTHING };
@@ -68,15 +68,15 @@ const lowest = (tags: readonly string[]): string =>
 const edgesOf = (node: ManifestNode): ManifestEdge[] => [...node.manifests, ...node.referrers];
 
 /**
- * The shortest route to each manifest, by how it enters it. Breadth first from the roots in the order of their lowest
- * tags: the queue stays in that order at each distance, so of equally short routes that of the lowest tag comes first.
+ * The entry of the shortest path to each manifest. Breadth first from the roots in the order of their lowest tags: at each
+ * distance the queue keeps that order, so of several shortest paths the one from the lowest tag wins.
  */
 const shortestEntries = (graph: Graph): Map<ManifestNode, Entry> => {
   const entries = new Map<ManifestNode, Entry>();
   const roots = [...graph.roots].map(([node, tags]) => ({ node, tag: lowest(tags) }));
   roots.sort((a, b) => compareText(a.tag, b.tag) || compareText(a.node.digest, b.node.digest));
   for (const { node } of roots) entries.set(node, { from: null, platform: null });
-  // A map can be added to while it is walked through: it is the queue as well.
+  // A Map can grow while it is iterated, so it also serves as the queue.
   for (const [from] of entries) {
     for (const { node, platform } of edgesOf(from)) {
       if (!entries.has(node)) entries.set(node, { from, platform });
@@ -88,7 +88,7 @@ const shortestEntries = (graph: Graph): Map<ManifestNode, Entry> => {
 /** What a manifest refers to: another manifest, or a config or layer by its number in the table of blobs. */
 export type Referenced = ManifestNode | BlobNumber;
 
-/** Which manifests refer to each of the given objects and, going up, to those manifests. */
+/** The manifests that refer to the given objects and, going up, to those manifests. */
 const referringManifests = (graph: Graph, objects: ReadonlySet<Referenced>): Map<Referenced, ManifestNode[]> => {
   const referring = new Map<Referenced, ManifestNode[]>();
   const note = (object: Referenced, by: ManifestNode): void => {
@@ -104,7 +104,7 @@ const referringManifests = (graph: Graph, objects: ReadonlySet<Referenced>): Map
   return referring;
 };
 
-/** A blob that one manifest names is reached by that manifest's tags: thousands of its failures share one list. */
+/** A blob named by only one manifest is reached by that manifest's tags, so thousands of its failures share one list. */
 const sharedTags = (graph: Graph, referring: Map<Referenced, ManifestNode[]>): ((object: Referenced) => string[]) => {
   const known = new Map<Referenced, string[]>();
   return (object) => {
@@ -129,7 +129,7 @@ const tagsReaching = (object: Referenced, graph: Graph, referring: Map<Reference
 
 const isManifest = (object: Referenced): object is ManifestNode => typeof object !== "number";
 
-/** The first of the manifests in the order of the queue: the one nearest to a root, then that of the lowest tag. */
+/** The first of the manifests in queue order: the one nearest to a root, then the one with the lowest tag. */
 const nearest = (
   manifests: readonly ManifestNode[],
   position: ReadonlyMap<ManifestNode, number>,
@@ -143,7 +143,7 @@ const nearest = (
   return best;
 };
 
-/** Finds the places of objects of a graph; what the objects share is worked out once. */
+/** Locates objects in a graph; work that they share is done once. */
 export const locate = (graph: Graph, objects: readonly Referenced[]): GraphLocation[] => {
   const referring = referringManifests(graph, new Set(objects));
   const entries = shortestEntries(graph);

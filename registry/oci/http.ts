@@ -6,13 +6,13 @@ import { decoderOf } from "./content-encoding";
 import { buildConnector, Client } from "./undici";
 
 /**
- * Why an exchange gave no whole answer.
+ * Why an exchange gave no complete answer.
  * - `unreachable`: refused, reset or closed before an answer began, or an unknown host
- * - `timeout`: no byte for that long, or an answer so slow that it would not end
+ * - `timeout`: no byte for the time-out, or an answer so slow that it would never end
  * - `cut`: the answer began and its body ended early
- * - `too-large`: the body is longer than what was allowed for
- * - `not-http`: what came is no HTTP
- * - `redirects`: sent on too often, or to nowhere
+ * - `too-large`: the body exceeds the limit
+ * - `not-http`: the answer is not HTTP
+ * - `redirects`: too many redirects, or one without a usable target
  * - `untrusted`: the certificate was refused
  * - `cancelled`: we stopped it
  */
@@ -28,29 +28,29 @@ export type ExchangeFault =
 
 export class ExchangeError extends Error {
   override readonly name = "ExchangeError";
-  /** The method and the url without secrets, where something was asked for. */
+  /** The method and the url without secrets; null if nothing was requested. */
   request: string | null = null;
 
   constructor(
     readonly fault: ExchangeFault,
     message: string,
-    /** The HTTP status, where the answer had begun. */
+    /** The HTTP status, if the answer had begun. */
     readonly status: number | null = null,
-    /** Body bytes that came. */
+    /** Body bytes received. */
     readonly received = 0,
   ) {
     super(message);
   }
 }
 
-/** Of what is under way, or asked for later, when the run is cut short. */
+/** For requests in progress, or started later, when the run is cut short. */
 export const cancelled = (): ExchangeError => new ExchangeError("cancelled", "the run was cut short");
 
-/** Where a request goes, in two strings: a walk that made a URL of each would spend a tenth of its time on them. */
+/** Where a request goes, as two strings: creating a URL for each request would cost a tenth of a walk's time. */
 export interface Address {
   /** Scheme, host and port: `https://registry.example.org:5000`. */
   origin: string;
-  /** From the slash on, with its query; sent as it is. */
+  /** Path and query, sent as they are. */
   path: string;
 }
 
@@ -58,28 +58,28 @@ export interface Exchange extends Address {
   method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   headers?: Record<string, string>;
   body?: string | Uint8Array;
-  /** Longest body of a success accepted, in bytes; of a refusal's body the first 64 KiB are read. */
+  /** Longest accepted body of a success, in bytes; of an error body the first 64 KiB are read. */
   limit: number;
-  /** Sees each piece of a success's body; without it the body is kept and returned. */
+  /** Receives each piece of a success's body; without it the body is kept and returned. */
   onPiece?: (piece: Uint8Array) => void;
-  /** Whether, once a piece of the body has come, that is enough: the exchange then ends as if it were whole. */
+  /** Whether one piece of the body is enough: the exchange then ends as if it were complete. */
   enough?: (status: number, headers: Headers) => boolean;
 }
 
 /** Header names are in lower case. */
 export type Headers = Record<string, string | string[] | undefined>;
 
-/** Of the address that was asked. */
+/** The address is the one that was requested. */
 export interface Answer extends Address {
   status: number;
   headers: Headers;
-  /** Empty where `onPiece` took the body. */
+  /** Empty if `onPiece` received the body. */
   body: Buffer;
-  /** Body bytes that came. */
+  /** Body bytes received. */
   received: number;
 }
 
-/** What a link or a location in an answer points at; null where it is no address. */
+/** The target of a link or a location in an answer; null if it is not a valid address. */
 export const targetOf = (reference: string, { origin, path }: Address): URL | null => {
   const base = origin + path;
   return URL.canParse(reference, base) ? new URL(reference, base) : null;
@@ -89,7 +89,7 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 export const isRedirect = ({ status }: Answer): boolean => REDIRECTS.includes(status);
 
-/** Where a redirect leads; null where that is no usable address. */
+/** The target of a redirect; null if it is not a usable address. */
 export const redirectTarget = (answer: Answer): URL | null => {
   const { location } = answer.headers;
   const target = typeof location === "string" ? targetOf(location, answer) : null;
@@ -99,33 +99,33 @@ export const redirectTarget = (answer: Answer): URL | null => {
 export const addressOf = ({ origin, pathname, search }: URL): Address => ({ origin, path: pathname + search });
 
 export interface TransportOptions {
-  /** Milliseconds without a byte that end an exchange. */
+  /** Milliseconds without a byte after which an exchange is aborted. */
   timeout: number;
-  /** PEM certificates trusted beside the well-known ones. */
+  /** PEM certificates trusted in addition to the well-known ones. */
   ca?: string;
   insecureSkipTlsVerify?: boolean;
-  /** Ends everything under way, and what is asked for later. */
+  /** Aborts every exchange, in progress or started later. */
   signal?: AbortSignal;
-  /** Takes a line for each exchange: method, url without secrets, status, bytes, milliseconds. */
+  /** Receives a line for each exchange: method, url without secrets, status, bytes, milliseconds. */
   onExchange?: (line: string) => void;
 }
 
-/** What has gone over the wire. */
+/** What went over the wire. */
 export interface Traffic {
   requests: number;
   /** Body bytes received. */
   bytes: number;
 }
 
-/** A body may trickle, but not slower than this once the time-out has passed ten times over: bytes a second. */
+/** A body may trickle, but once ten times the time-out has passed not slower than this: bytes a second. */
 const SLOWEST = 16 * 1024;
 
 const REFUSAL_LIMIT = 64 * 1024;
 
-/** Interim answers (RFC 9110, section 15.2) before the one that counts; whoever sends more has none. */
+/** Accepted interim answers (RFC 9110, section 15.2) before the final one. */
 const MOST_INTERIM = 100;
 
-/** Codes of Node and OpenSSL: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+/** Error codes of Node and OpenSSL: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const UNTRUSTED = /CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)|INVALID_(?:CA|PURPOSE)|HOSTNAME_MISMATCH/;
 
 const codeOf = (error: Error): string => {
@@ -133,7 +133,7 @@ const codeOf = (error: Error): string => {
   return typeof code === "string" ? code : "";
 };
 
-/** The first cause that has a code: a connection to several addresses fails with all of them bundled. */
+/** The first cause with a code: a connection that tried several addresses fails with an aggregate of all causes. */
 const firstCause = (error: Error): Error => {
   if (error instanceof AggregateError && error.errors[0] instanceof Error) return error.errors[0];
   return error;
@@ -158,7 +158,7 @@ class Receiver implements Dispatcher.DispatchHandler {
   readonly #exchange: Exchange;
   readonly #timeout: number;
   readonly #traffic: Traffic;
-  /** Takes how it ended; let go of then, because undici keeps hundreds of requests that have ended. */
+  /** Receives the outcome; cleared afterwards, because undici retains hundreds of finished requests. */
   #settle: ((outcome: Answer | ExchangeError) => void) | null;
   #status: number | null = null;
   #headers: Headers = {};
@@ -181,7 +181,7 @@ class Receiver implements Dispatcher.DispatchHandler {
     this.#settle = settle;
   }
 
-  // Undici takes the presence of this method for the sign of its current handler interface.
+  // By the presence of this method undici recognizes its current handler interface.
   onRequestStart(): void {
     this.#started = performance.now();
   }
@@ -209,7 +209,7 @@ class Receiver implements Dispatcher.DispatchHandler {
     }
   }
 
-  /** Takes a piece of the body, decoded. */
+  /** Processes a decoded piece of the body. */
   #take(controller: Dispatcher.DispatchController, piece: Buffer): void {
     this.#received += piece.length;
     if (this.#succeeded && this.#exchange.onPiece) this.#exchange.onPiece(piece);
@@ -230,7 +230,7 @@ class Receiver implements Dispatcher.DispatchHandler {
     else this.#decoder.end();
   }
 
-  /** Nobody asked for an encoding; a body that has one all the same is read as what it stands for. */
+  /** No encoding was requested; a body that has one anyway is decoded. */
   #prepareDecoding(controller: Dispatcher.DispatchController): void {
     const encoding = this.#headers["content-encoding"];
     if (encoding === undefined || this.#status === 206) return;
@@ -300,10 +300,10 @@ class Receiver implements Dispatcher.DispatchHandler {
   }
 }
 
-/** Parameters of a query that are no secret; a presigned url carries its signature in others. */
+/** Query parameters that are not secret; a presigned url carries its signature in others. */
 const PUBLIC_PARAMETERS: readonly string[] = ["n", "last", "service", "scope", "mount", "from", "digest"];
 
-/** An address without what may be a secret in its query. */
+/** An address without potential secrets in its query. */
 const withoutSecrets = ({ origin, path }: Address): string => {
   const [pathname = "", query] = path.split("?", 2);
   if (query === undefined) return origin + pathname;
@@ -323,19 +323,19 @@ const lineOf = (exchange: Exchange, outcome: Answer | ExchangeError, millisecond
   return `${requestOf(exchange)} ${status ?? "-"} ${received} B ${milliseconds.toFixed(0)} ms${ended}`;
 };
 
-/** Takes one exchange at a time, and connects again when it must. */
+/** Handles one exchange at a time, and reconnects when needed. */
 type Connection = InstanceType<typeof Client>;
 
 /**
- * HTTP/1.1 exchanges over kept-alive connections: no retry, no redirect, no credentials of its own. There are as many
- * connections to an origin as exchanges were under way at once; whoever asks bounds them.
+ * HTTP/1.1 exchanges over kept-alive connections, without retries, redirects or credentials. An origin gets as many
+ * connections as there were concurrent exchanges; the caller limits these.
  */
 export class Transport {
   readonly traffic: Traffic = { requests: 0, bytes: 0 };
   readonly #options: TransportOptions;
   readonly #connect: ReturnType<typeof buildConnector>;
   readonly #connections = new Set<Connection>();
-  /** Those of each origin that nothing is under way on, the one that was used last at the end. */
+  /** The idle connections of each origin, the most recently used one last. */
   readonly #idle = new Map<string, Connection[]>();
   readonly #expiry = new Map<string, number>();
   readonly #destroy = (): Promise<unknown> => {
@@ -348,7 +348,7 @@ export class Transport {
     const rejectUnauthorized = options.insecureSkipTlsVerify !== true;
     const plain = buildConnector({ timeout });
     let secure: ReturnType<typeof buildConnector> | undefined;
-    // Made for the first connection that needs it, and then shared: to read so many certificates takes a while.
+    // Created for the first connection that needs it, then shared: parsing so many certificates takes a while.
     const secured = () => {
       const ca = trustedCertificates(options.ca, process.env);
       const secureContext = rejectUnauthorized ? createSecureContext({ ca }) : undefined;
@@ -394,7 +394,7 @@ export class Transport {
       };
       const receiver = new Receiver(exchange, this.#options.timeout, this.traffic, settle);
       try {
-        // Undici would close the connection after each HEAD, in case a body followed, but for `reset`.
+        // Without `reset: false` undici would close the connection after each HEAD, in case a body followed.
         connection.dispatch({ path, method, headers, body, reset: false }, receiver);
       } catch (error) {
         settle(classify(error as Error, null, 0));
@@ -402,7 +402,7 @@ export class Transport {
     });
   }
 
-  /** Closes the connections; nothing may be under way. */
+  /** Closes the connections; no exchange may be in progress. */
   async close(): Promise<void> {
     this.#options.signal?.removeEventListener("abort", this.#destroy);
     await this.#destroy();
@@ -419,20 +419,20 @@ export class Transport {
   #connectTo(origin: string): Connection {
     const { timeout } = this.#options;
     const connect = this.#connect;
-    // Over HTTP/2 the partial answer that tells a lost blob is lost with its stream.
+    // With HTTP/2, the partial answer that reveals a lost blob would be lost along with its stream.
     const connection = new Client(origin, { allowH2: false, headersTimeout: timeout, bodyTimeout: timeout, connect });
     this.#connections.add(connection);
     return connection;
   }
 
-  /** What failed is tried again on a new connection; undici, which is still reporting that, has to finish first. */
+  /** The caller retries on a new connection; undici, which is still reporting the error on this one, has to finish first. */
   #discard(connection: Connection): void {
     this.#connections.delete(connection);
     queueMicrotask(() => void connection.destroy());
   }
 
   #noteCertificate(host: string, socket: TLSSocket): void {
-    // Empty where the session was resumed.
+    // Empty when the TLS session was resumed.
     const expiry = Date.parse(socket.getPeerCertificate().valid_to);
     if (!Number.isNaN(expiry)) this.#expiry.set(host, expiry / 1000);
   }

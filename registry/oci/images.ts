@@ -6,17 +6,17 @@ import type { Graph, ManifestNode, Referenced } from "./graph";
 /** An image that cannot be pulled, or not on every platform. */
 export interface BrokenImage {
   repository: string;
-  /** Sorted; empty where it was asked for by digest. */
+  /** Sorted; empty if it was requested by digest. */
   tags: string[];
-  /** Null where a tag leads nowhere. */
+  /** Null if the tag leads nowhere. */
   digest: Digest | null;
-  /** Sorted; empty where nothing of it can be pulled. The platform is null of a part that has none. */
+  /** Sorted; empty if nothing of it can be pulled. The platform is null for a manifest without one. */
   platforms: { platform: string | null; whole: boolean }[];
 }
 
 /** Which images can be pulled. */
 export interface Images {
-  /** How many can be, on every platform that was asked for. */
+  /** How many can be pulled on every selected platform. */
   whole: number;
   /** Sorted by repository and tag. */
   broken: BrokenImage[];
@@ -29,30 +29,30 @@ export const compareImages = (a: BrokenImage, b: BrokenImage): number =>
   compareText(a.digest ?? "", b.digest ?? "");
 
 /**
- * What is known of an image that was asked for: everything of it is there and as it should be; a part is lost or damaged;
- * it is not there at all; or it could not be asked for.
+ * The state of a requested image: complete and intact; partly lost or damaged; not there at all; or unknown, because it
+ * could not be read.
  */
 export const IMAGE_STATES = ["intact", "broken", "missing", "unknown"] as const;
 export type ImageState = (typeof IMAGE_STATES)[number];
 
-/** A tag or a digest that was asked for, with what it came to. */
+/** A requested tag or digest, with the result. */
 export interface AskedImage {
-  /** Every tag that leads there; none where only its digest was asked for. */
+  /** Every tag that leads to it; empty if only its digest was requested. */
   tags: readonly string[];
-  /** Null where a tag leads nowhere. */
+  /** Null if the tag leads nowhere. */
   digest: Digest | null;
-  /** Of an index those it names. */
+  /** For an index, the manifests it names. */
   manifests: readonly Digest[];
   state: ImageState;
 }
 
-/** What the fault of an image itself says of it. */
+/** The state that follows from a fault of the image itself. */
 export const stateOfFault = (fault: Fault): ImageState => {
   if (isUncertain(fault)) return "unknown";
   return fault.reason === "missing" ? "missing" : "broken";
 };
 
-/** What each root of a graph came to. @param faultOf null where nothing is wrong, or nothing here needs the object */
+/** The result for each root of a graph. @param faultOf null when nothing is wrong, or when nothing here needs the object */
 export const askedImages = (graph: Graph, faultOf: (object: Referenced) => Fault | null): AskedImage[] => {
   const certain = new Judge((object) => {
     const fault = faultOf(object);
@@ -70,7 +70,7 @@ export const askedImages = (graph: Graph, faultOf: (object: Referenced) => Fault
   });
 };
 
-/** Tells of each manifest whether everything that a pull of it needs is whole; what is shared is worked out once. */
+/** Determines for each manifest whether everything needed to pull it is intact; shared parts are checked once. */
 class Judge {
   readonly #isBroken: (object: Referenced) => boolean;
   readonly #whole = new Map<ManifestNode, boolean>();
@@ -82,7 +82,7 @@ class Judge {
   isWhole(node: ManifestNode): boolean {
     const known = this.#whole.get(node);
     if (known !== undefined) return known;
-    // An index that holds itself is none the worse for it.
+    // Breaks the cycle of an index that contains itself.
     this.#whole.set(node, true);
     const { config, layers, manifests } = node;
     const whole =
@@ -94,7 +94,7 @@ class Judge {
     return whole;
   }
 
-  /** Of an index its platforms, those of indexes within it too; of an image itself. */
+  /** For an index its platforms, including those of nested indexes; otherwise the image's own. */
   platforms(root: ManifestNode): BrokenImage["platforms"] {
     if (this.#isBroken(root)) return [];
     if (root.manifests.length === 0) return [{ platform: null, whole: this.isWhole(root) }];
@@ -113,7 +113,7 @@ class Judge {
   }
 }
 
-/** Which images of a repository can be pulled, by what is broken of its graph. */
+/** Which images of a repository can be pulled, given the broken objects of its graph. */
 export const imagesOf = (repository: string, graph: Graph, isBroken: (object: Referenced) => boolean): Images => {
   const judge = new Judge(isBroken);
   const broken: BrokenImage[] = [];

@@ -1,23 +1,23 @@
 import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
 import { type Answer, ExchangeError, targetOf } from "./http";
 
-/** What a listing gave until it ended or failed. */
+/** The entries of a listing until it ended or failed. */
 export interface Listing {
   names: string[];
-  /** Null when the listing came to its end; what came before the fault is in `names` all the same. */
+  /** Null when the listing was read to its end; entries before a fault are in `names` nevertheless. */
   fault: Fault | null;
 }
 
-/** No registry holds more repositories, and no repository more tags; an endless listing ends here. */
+/** No registry holds more repositories, and no repository more tags; an endless listing is cut off here. */
 const MOST_NAMES = 1_000_000;
-/** A page may be empty, where a policy hides what is on it; so many in a row are a listing without an end. */
+/** A page may be empty when a policy hides its entries; this many in a row are treated as an endless listing. */
 const MOST_EMPTY_PAGES = 1000;
 
 /**
- * The next page, from a Link header with `rel="next"` (RFC 8288), resolved against the page it came with. Of an absolute
- * link only path and query count: a registry behind a reverse proxy writes the name that it knows itself by.
+ * The next page, from a Link header with `rel="next"` (RFC 8288), resolved against the current page. Only path and query of
+ * an absolute link are used: behind a reverse proxy a registry may write its internal host name.
  *
- * @returns null on the last page, "unusable" when the link is no address
+ * @returns null on the last page, "unusable" when the link is not a valid address
  */
 export const nextPage = (answer: Pick<Answer, "headers" | "origin" | "path">): URL | "unusable" | null => {
   const header = answer.headers.link;
@@ -31,15 +31,15 @@ export const nextPage = (answer: Pick<Answer, "headers" | "origin" | "path">): U
   return null;
 };
 
-/** Follows the links of a listing as long as something can still come. */
+/** Follows the links of a listing as long as new entries can come. */
 export class Pages {
-  /** Links since the last page that brought something. */
+  /** Links since the last page with new entries. */
   readonly #barren = new Set<string>();
 
   /**
    * The page after an answer; null after the last one.
    *
-   * @param brought whether the answer brought anything new
+   * @param brought whether the answer contained anything new
    * @throws MalformedListing
    */
   after(answer: Answer, brought: boolean): URL | null {
@@ -54,14 +54,14 @@ export class Pages {
   }
 }
 
-/** The listing has no end; the message says why in one line. */
+/** The listing is endless or its link unusable; the message gives the reason in one line. */
 export class MalformedListing extends Error {
   override readonly name = "MalformedListing";
 }
 
 const malformed = (status: number, detail: string): Fault => ({ reason: "malformed", status, detail });
 
-/** The list under a field of the page's JSON object; null counts as empty, as a repository without tags answers it. */
+/** The list in a field of the page's JSON object; null counts as empty, as in the answer for a repository without tags. */
 const listIn = (answer: Answer, field: string): unknown[] | null => {
   try {
     const json: unknown = JSON.parse(answer.body.toString("utf8"));
@@ -77,8 +77,8 @@ const listIn = (answer: Answer, field: string): unknown[] | null => {
  * Reads a listing page by page until its end.
  *
  * @param field of each page's JSON object that holds the list
- * @param isName whether an entry is a name that may be asked for; others are a fault, and the rest goes on
- * @param page asks for a page; without an argument for the first
+ * @param isName whether an entry is a valid name; others are reported as a fault, and reading continues
+ * @param page requests a page; the first one when called without an argument
  */
 export const readListing = async (
   field: string,

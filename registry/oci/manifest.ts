@@ -3,7 +3,7 @@ import { type Digest, isDigest } from "./digest";
 /** https://github.com/opencontainers/image-spec/blob/v1.1.0/media-types.md */
 export const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
 export const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-/** Withdrawn before OCI 1.1 was final, yet still stored in registries. */
+/** Withdrawn before the final OCI 1.1, but still found in registries. */
 export const OCI_ARTIFACT_MANIFEST = "application/vnd.oci.artifact.manifest.v1+json";
 /** https://distribution.github.io/distribution/spec/manifest-v2-2/ */
 export const DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -12,8 +12,8 @@ export const DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+j
 export const DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
 /**
- * The Accept header of every manifest request. All four are always sent: a registry 2.8 answers 404 for an OCI manifest
- * whose exact type is not accepted, and converts a Docker image to schema 1 when asked by tag without it.
+ * The Accept header of every manifest request. All four types are always sent: registry 2.8 answers 404 for an OCI manifest
+ * whose exact type is not accepted, and converts a Docker image to schema 1 when requested by tag without its type.
  */
 export const MANIFEST_ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
 
@@ -31,7 +31,7 @@ export interface Platform {
 export interface Descriptor {
   mediaType?: string;
   digest: Digest;
-  /** Bytes of the content. */
+  /** Size of the content in bytes. */
   size: number;
   platform?: Platform;
   urls?: string[];
@@ -48,7 +48,7 @@ export interface IndexManifest {
   annotations?: Record<string, string>;
 }
 
-/** An OCI or Docker image manifest, or an artifact in that form. `config` is null only for a withdrawn OCI artifact manifest. */
+/** An OCI or Docker image manifest, or an artifact in that form. `config` is null only in a withdrawn OCI artifact manifest. */
 export interface ImageManifest {
   kind: "image";
   mediaType?: string;
@@ -56,7 +56,7 @@ export interface ImageManifest {
   layers: Descriptor[];
   subject?: Descriptor;
   annotations?: Record<string, string>;
-  /** Of an artifact. https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md#image-manifest-property-descriptions */
+  /** For artifacts. https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md#image-manifest-property-descriptions */
   artifactType?: string;
 }
 
@@ -71,7 +71,7 @@ export interface Schema1Manifest {
 
 export type Manifest = IndexManifest | ImageManifest | Schema1Manifest;
 
-/** The body is no manifest; the message says why in one line. */
+/** The body is not a manifest; the message gives the reason in one line. */
 export class MalformedManifest extends Error {
   override readonly name = "MalformedManifest";
 }
@@ -83,7 +83,7 @@ const isObject = (value: unknown): value is Json =>
 
 const optionalString = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
-/** Media types compare without parameters and case (RFC 9110, section 8.3.1). */
+/** Media types are compared without parameters and case-insensitively (RFC 9110, section 8.3.1). */
 export const bareMediaType = (contentType: string | undefined): string | undefined =>
   contentType?.split(";", 1)[0]?.trim().toLowerCase() || undefined;
 
@@ -125,7 +125,7 @@ const parseDescriptor = (value: unknown, where: string): Descriptor => {
   return descriptor;
 };
 
-/** Go writes an empty list as null, so null is the empty list here. */
+/** Go encodes an empty list as null, so null means the empty list here. */
 const parseDescriptors = (value: unknown, where: string): Descriptor[] => {
   if (value === null || value === undefined) return [];
   if (!Array.isArray(value)) throw new MalformedManifest(`${where} is not a list`);
@@ -157,9 +157,9 @@ const parseJson = (body: Uint8Array): Json => {
 };
 
 /**
- * Which kind of manifest the object is. The shape decides, because `mediaType` may be absent and a signature or an
- * attestation may be either kind; a media type that contradicts the shape, or a body with both shapes, is refused,
- * because two clients would read it differently (CVE-2021-41190).
+ * The kind of a manifest. The shape decides, because `mediaType` may be absent and a signature or an attestation may be of
+ * either kind. A media type that contradicts the shape, or a body with both shapes, is rejected, because two clients would
+ * interpret it differently (CVE-2021-41190).
  */
 const kindOf = (json: Json, mediaType: string | undefined): "index" | "image" | "artifact" => {
   const index = Array.isArray(json.manifests);
@@ -183,11 +183,11 @@ const kindOf = (json: Json, mediaType: string | undefined): "index" | "image" | 
 };
 
 /**
- * Reads a manifest of any kind.
+ * Parses a manifest of any kind.
  *
  * @param body the bytes as stored
- * @param contentType the answer's Content-Type, used where the body names no media type
- * @throws MalformedManifest when the body is not UTF-8 JSON of a known shape, or a field that is followed is wrong
+ * @param contentType the answer's Content-Type, used if the body names no media type
+ * @throws MalformedManifest when the body is not UTF-8 JSON of a known shape, or a field that is used is invalid
  */
 export const parseManifest = (body: Uint8Array, contentType?: string): Manifest => {
   const json = parseJson(body);
@@ -236,8 +236,8 @@ const MANIFEST_TYPES: readonly string[] = [
 ];
 
 /**
- * Whether an index entry of this media type is a manifest; one without a type is. Others are blobs: BuildKit keeps its
- * cache as an index of layers.
+ * Whether an index entry of this media type is a manifest; an entry without a type is. Others are blobs: BuildKit stores
+ * its cache as an index of layers.
  */
 export const isManifestType = (mediaType: string | undefined): boolean => {
   const bare = bareMediaType(mediaType);
@@ -245,8 +245,8 @@ export const isManifestType = (mediaType: string | undefined): boolean => {
 };
 
 /**
- * What the manifest cannot be pulled without: an index's manifests, an image's config and layers. Not its `subject`,
- * which may be absent from the registry, and not the layers of schema 1, which have no size.
+ * What a pull of the manifest needs: an index's manifests, an image's config and layers. Not its `subject`, which may be
+ * absent from the registry, and not the layers of schema 1, which have no size.
  */
 export const referencedDescriptors = (manifest: Manifest): Descriptor[] => {
   switch (manifest.kind) {
@@ -265,33 +265,33 @@ const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 export const isPlatform = (text: unknown): text is string =>
   typeof text === "string" && text.length <= 64 && PLATFORM.test(text);
 
-/** The variants that a platform has where it names none. https://github.com/containerd/platforms */
+/** The default variants of platforms that name none. https://github.com/containerd/platforms */
 const USUAL_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", arm: "v7", amd64: "v1" };
 
-/** Whether a child's platform is the one that is wanted; one that is wanted without a variant is so with any. */
+/** Whether a child's platform is the selected one; a selection without a variant matches any variant. */
 export const matchesPlatform = (name: string, wanted: string): boolean => {
   if (name === wanted || name.startsWith(`${wanted}/`)) return true;
   const [, architecture = ""] = name.split("/");
   return `${name}/${USUAL_VARIANTS[architecture]}` === wanted;
 };
 
-/** A platform is shown whole up to here; a megabyte of it in each of thousands of failures is no report. Characters. */
+/** Longer platforms are truncated: a megabyte in each of thousands of failures would make the report useless. Characters. */
 const LONGEST_PLATFORM = 128;
 
-/** `linux/arm64/v8`, or null without a platform and for the `unknown/unknown` of an attestation. */
+/** `linux/arm64/v8`; null without a platform and for the `unknown/unknown` of an attestation. */
 export const platformName = (descriptor: Pick<Descriptor, "platform">): string | null => {
   const platform = descriptor.platform;
   if (platform === undefined || !platform.os || !platform.architecture) return null;
   const { os, architecture, variant } = platform;
   if (os === "unknown" && architecture === "unknown") return null;
   const name = variant ? `${os}/${architecture}/${variant}` : `${os}/${architecture}`;
-  // A copy: a part of a string keeps the whole in memory.
+  // A copy, because a slice would keep the whole string in memory.
   return name.length <= LONGEST_PLATFORM ? name : `${Buffer.from(name.slice(0, LONGEST_PLATFORM), "utf8")}...`;
 };
 
 /**
- * The bytes that a schema 1 manifest's digest covers: the payload before the signatures were merged into it; the body
- * itself where it carries none.
+ * The bytes covered by a schema 1 manifest's digest: the payload before the signatures were merged into it, or the body
+ * itself if it has none.
  *
  * https://distribution.github.io/distribution/spec/manifest-v2-1/ and libtrust's JSON signatures: each signature's
  * `protected` header names the length of the common start and the tail that follows it.

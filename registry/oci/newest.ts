@@ -6,30 +6,30 @@ import { ExchangeError } from "./http";
 import { type Manifest, parseManifest, platformName } from "./manifest";
 
 /**
- * When an image was created, in milliseconds since 1970; null where it does not say, as a signature does not; "hidden"
- * where a fault keeps it from being read.
+ * When an image was created, in milliseconds since 1970; null if it does not say, as for a signature; "hidden" if a fault
+ * prevents it from being read.
  */
 export type Created = number | null | "hidden";
 
 /** Configs are small. Bytes. */
 const CONFIG_LIMIT = 1024 * 1024;
-/** An index in an index in an index says nothing more of its date. */
+/** Indexes nested deeper than this are not searched for a date. */
 const DEEPEST = 3;
 
-/** A date as manifests and configs write it, in milliseconds since 1970; null where it is none. */
+/** A date as written in manifests and configs, in milliseconds since 1970; null if it is not a valid date. */
 export const dateOf = (value: unknown): number | null => {
   const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : date;
 };
 
 /**
- * The newest tags: those with the latest dates, then those without a date, the highest names first. A tag whose date is
- * hidden comes on top of the count, so that what is broken is never passed over.
+ * The newest tags: those with the latest dates, then those without a date, highest names first. Tags whose date is hidden
+ * do not count towards the limit, so that a broken one is never skipped.
  */
 export const pickNewest = (tags: readonly { tag: string; created: Created }[], count: number): string[] => {
   const hidden = tags.filter(({ created }) => created === "hidden");
   const ranked = tags.filter(({ created }) => created !== "hidden");
-  // Numbers in names compare as numbers: v9 before v10.
+  // Numbers in names are compared as numbers: v9 before v10.
   const byName = new Intl.Collator("en", { numeric: true });
   const time = ({ created }: { created: Created }): number => (typeof created === "number" ? created : -Infinity);
   ranked.sort((a, b) => {
@@ -42,7 +42,7 @@ export const pickNewest = (tags: readonly { tag: string; created: Created }[], c
 class Dates {
   readonly #client: RegistryClient;
   readonly #repository: string;
-  /** Whether configs may be asked for: a pull-through cache would fetch and keep them. */
+  /** Whether configs may be requested: a pull-through cache would fetch and store them. */
   readonly #readConfigs: boolean;
   readonly #known = new Map<string, Promise<Created>>();
 
@@ -91,7 +91,7 @@ class Dates {
   }
 }
 
-/** When an image was created, by its config. @throws when the config is no JSON, or there is no answer */
+/** When an image was created, according to its config. @throws when the config is not JSON, or there is no answer */
 export const createdInConfig = async (client: RegistryClient, repository: string, digest: Digest): Promise<Created> => {
   const { status, body } = await client.blobWhole(repository, digest, CONFIG_LIMIT);
   if (status !== 200 || !matches(body, digest)) return "hidden";
@@ -99,13 +99,13 @@ export const createdInConfig = async (client: RegistryClient, repository: string
   return dateOf((config as { created?: unknown } | null)?.created);
 };
 
-/** Whether the error ends the run, and not only what was asked for. */
+/** Whether the error ends the run rather than just this request. */
 export const isEnd = (error: unknown): boolean => {
   if (error instanceof ExchangeError) return error.fault === "cancelled";
   return error instanceof Error && error.name === "RegistryError";
 };
 
-/** Finds a repository's newest tags by when their images were created. @throws as RegistryClient when the run ends */
+/** Finds a repository's newest tags by the creation dates of their images. @throws as RegistryClient when the run ends */
 export const newestTags = async (
   client: RegistryClient,
   repository: string,

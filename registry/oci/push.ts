@@ -13,18 +13,18 @@ export interface WriterOptions {
   credentials: Credentials | null;
   /** Requests a second. @default unlimited */
   rate?: number;
-  /** Shared with whatever else asks the same registry, so that one rate holds for all. @default one of its own */
+  /** Shared with everything else that sends requests to the registry, so that one rate covers all. @default its own */
   gate?: Gate;
-  /** Seconds without a byte that end a request. @default 30 */
+  /** Seconds without a byte after which a request is aborted. @default 30 */
   timeout?: number;
-  /** PEM certificates trusted beside the well-known ones. */
+  /** PEM certificates trusted in addition to the well-known ones. */
   ca?: string;
   insecureSkipTlsVerify?: boolean;
-  /** Cuts everything short. */
+  /** Aborts everything. */
   signal?: AbortSignal;
 }
 
-/** A registry's answer was not the one that says it is done. */
+/** The registry did not answer with success. */
 export class WriteRefused extends Error {
   override readonly name = "WriteRefused";
 
@@ -37,7 +37,7 @@ export class WriteRefused extends Error {
   }
 }
 
-/** A good length of the pieces of an upload, in bytes; each is held in memory. */
+/** A good size for the pieces of an upload, in bytes; each is held in memory. */
 export const UPLOAD_PIECE = 8 * 1024 * 1024;
 
 const ANSWER_LIMIT = 1024 * 1024;
@@ -45,14 +45,14 @@ const ANSWER_LIMIT = 1024 * 1024;
 /** https://www.rfc-editor.org/rfc/rfc6585#section-4 */
 const TOO_SOON = 429;
 
-/** What came of asking for a deletion. */
+/** The result of a deletion request. */
 interface Removal {
   status: number;
   unsupported: boolean;
   again: number | null;
 }
 
-/** The transport sends any method; its type names those that were needed so far. */
+/** The transport sends any method, but its type lists only those in use. */
 const PATCH = "PATCH" as string as Exchange["method"];
 
 /**
@@ -80,13 +80,13 @@ export class RegistryWriter {
     await this.#transport.close();
   }
 
-  /** The status that the registry answers an upload with; one that it begins is ended again, and named. */
+  /** The status with which the registry answers an upload request; an upload that it starts is canceled, and its id returned. */
   async tryUpload(repository: string): Promise<{ status: number; id: string | null }> {
     const { status, upload } = await this.#beginAndEnd(repository, "");
     return { status, id: upload && (/\/([\w-]+)(?:\?|$)/.exec(upload)?.[1] ?? null) };
   }
 
-  /** Uploads a blob; the registry hashes it. @param pieces its bytes, in order. @throws WriteRefused */
+  /** Uploads a blob; the registry verifies its digest. @param pieces its bytes, in order. @throws WriteRefused */
   async pushBlob(repository: string, digest: Digest, pieces: Iterable<Uint8Array>): Promise<void> {
     const begun = await this.#send(repository, { method: "POST", path: `/v2/${repository}/blobs/uploads/` });
     let upload = uploadOf(begun);
@@ -128,11 +128,11 @@ export class RegistryWriter {
   }
 
   /**
-   * Removes a manifest, with every tag that points at it, or on a registry that can (from 3.0.0) one tag.
+   * Deletes a manifest and every tag that points at it or, on registries that support it (from 3.0.0), a single tag.
    *
-   * @returns the status: 202 when it is done, 404 when it is not there; and whether the registry says that it knows no such
-   *   deletion: 405, or the code UNSUPPORTED. It neither waits for its turn nor asks again, because what was looked at before it
-   *   would be old by then: `again` is after how many milliseconds it is worth another look, null where the status stands
+   * @returns the status: 202 when it is deleted, 404 when it is not there; and whether the registry says that it does not support
+   *   the deletion: 405, or the code UNSUPPORTED. It neither waits for its turn nor retries, because the caller's checks would
+   *   be stale by then: `again` is the milliseconds after which to check and try again, null if the status is final
    */
   async remove(repository: string, reference: string, attempt = 1): Promise<Removal> {
     const path = `/v2/${repository}/manifests/${reference}`;
@@ -143,13 +143,13 @@ export class RegistryWriter {
     return { status, unsupported, again };
   }
 
-  /** Holds a blob of the repository by itself, so that it stays when the manifests that name it go. @returns whether it is held */
+  /** Mounts a blob in the repository itself, so that it stays when the manifests naming it go. @returns whether it is mounted */
   async hold(repository: string, digest: Digest): Promise<boolean> {
     const query = new URLSearchParams({ mount: digest, from: repository });
     return (await this.#beginAndEnd(repository, `?${query}`)).status === 201;
   }
 
-  /** Asks for an upload; one that is begun is ended again. @returns where it would have gone on */
+  /** Starts an upload and cancels it. @returns where it would have continued */
   async #beginAndEnd(repository: string, query: string): Promise<{ status: number; upload: string | null }> {
     const path = `/v2/${repository}/blobs/uploads/${query}`;
     const answer = await this.#send(repository, { method: "POST", path });
@@ -177,7 +177,7 @@ export class RegistryWriter {
   ): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       const answer = await this.#attempt(request, authorization);
-      // What was refused for coming too soon was not done.
+      // A throttled request was not carried out.
       if (answer.status === TOO_SOON) this.#gate.slowDown();
       const isRepeated = answer.status === TOO_SOON && request.method !== "DELETE";
       const delay = isRepeated ? retryDelay(answer, attempt, Math.random(), Date.now()) : null;
@@ -215,16 +215,16 @@ export class RegistryWriter {
 const writeScope = (repository: string, method: Exchange["method"]): Scope =>
   `repository:${repository}:${method === "DELETE" ? "pull,push,delete" : "pull,push"}`;
 
-/** Where an upload goes on; null when there is none, or it is not on this registry. */
+/** Where an upload continues; null if there is none, or it is not on this registry. */
 const uploadOf = (answer: Answer): string | null => {
   const { location } = answer.headers;
   const upload = typeof location === "string" ? targetOf(location, answer) : null;
   if (answer.status !== 202 || upload === null) return null;
-  // Behind a reverse proxy that does not pass its own name on, a registry names itself: only the path counts.
+  // Behind a reverse proxy the registry may name its internal host: only the path counts.
   return `${upload.pathname}${upload.search}`;
 };
 
-/** The codes of an error answer, as ` (BLOB_UNKNOWN)`; empty when it has none. */
+/** The codes of an error answer, as ` (BLOB_UNKNOWN)`; empty if there are none. */
 const codesOf = (body: Buffer): string => {
   try {
     const { errors } = JSON.parse(body.toString("utf8")) as { errors: { code: string }[] };

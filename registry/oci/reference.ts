@@ -7,7 +7,7 @@ export interface RegistryTarget {
   url: URL;
 }
 
-/** One repository of a registry, at a tag, at a digest, or (both null) without either. */
+/** One repository of a registry, with a tag, a digest, or (both null) neither. */
 export interface ImageTarget {
   kind: "image";
   url: URL;
@@ -22,7 +22,7 @@ export type Target = RegistryTarget | ImageTarget;
 const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 
-/** Whether the text is a repository's name; the specification leaves 255 characters for host and name together. */
+/** Whether the text is a repository name; the specification allows 255 characters for host and name together. */
 export const isRepository = (text: unknown): text is string =>
   typeof text === "string" && text.length <= 255 && REPOSITORY.test(text);
 
@@ -35,7 +35,7 @@ const badTarget = (text: string, why: string): RegistryError =>
     "give http(s)://host[:port], host:port, or host[:port]/repository[:tag|@digest]",
   );
 
-/** Loopback registries speak http unless told otherwise, as they do for every other client. */
+/** Loopback registries default to http, as in every other client. */
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 
@@ -47,7 +47,7 @@ const parseOrigin = (text: string, given: string): URL => {
     throw badTarget(given, "its host is not a host name, an address or host:port");
   }
   if (url.username !== "" || url.password !== "") {
-    // Not repeated in the message: it may hold a password.
+    // Not repeated in the message, because it may contain a password.
     throw new RegistryError(
       "bad-input",
       "the registry's url holds credentials",
@@ -64,7 +64,7 @@ const parseHost = (authority: string, given: string): URL => {
   return parseOrigin(`http://${authority}`, given);
 };
 
-/** Whether the first segment of a reference is a host: it has a dot or a port, or is localhost (as Docker decides it). */
+/** Whether the first segment of a reference is a host: it has a dot or a port, or is localhost (the rule that Docker uses). */
 const looksLikeHost = (segment: string): boolean =>
   segment === "localhost" || segment.includes(".") || segment.includes(":");
 
@@ -81,7 +81,7 @@ const parseImage = (url: URL, path: string, given: string): ImageTarget => {
 };
 
 /**
- * Reads a target of the command line: `http(s)://host[:port]` or a bare `host[:port]` is a registry,
+ * Parses a target given on the command line: `http(s)://host[:port]` or a bare `host[:port]` is a registry,
  * `host[:port]/repository[:tag|@digest]` an image. The scheme is https, except http for loopback.
  *
  * @throws RegistryError `bad-input`
@@ -107,7 +107,7 @@ export const parseTarget = (text: string): Target => {
   return parseImage(url, given.slice(slash + 1), given);
 };
 
-/** Reads what must be a registry as a whole. @throws RegistryError `bad-input` */
+/** Parses the address of a registry. @throws RegistryError `bad-input` */
 export const parseRegistry = (text: string): URL => {
   const target = parseTarget(text);
   if (target.kind === "image") throw badTarget(text, "it names an image where a registry is needed");

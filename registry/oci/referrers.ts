@@ -5,7 +5,7 @@ import { ExchangeError } from "./http";
 import { MalformedListing, Pages } from "./listing";
 import { type Descriptor, MalformedManifest, parseManifest } from "./manifest";
 
-/** The manifests that refer to a subject, and what kept the list from being whole. */
+/** The manifests that refer to a subject, and the fault if the list is incomplete. */
 export interface Referrers {
   descriptors: Descriptor[];
   fault: Fault | null;
@@ -13,25 +13,25 @@ export interface Referrers {
 
 /**
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema, and cosign's suffixes. Only
- * the algorithms that a registry takes: a long name such as that of a branch is no digest.
+ * the algorithms that a registry accepts: a long name such as a branch name is not a digest.
  */
 const FALLBACK_TAG = /^(sha(?:256|384|512)-[a-f0-9]{64})(?:\.[\w.-]+)?$/;
 
-/** The fallback tag that lists what refers to a digest; several digests may share it. */
+/** The fallback tag that lists the referrers of a digest; several digests may share it. */
 export const fallbackTag = (subject: Digest): string =>
   `${algorithmOf(subject).slice(0, 32)}-${encodedOf(subject).slice(0, 64)}`;
 
-/** The fallback tag that a tag is, cosign's suffix left out; null where it is another tag. */
+/** The tag as a fallback tag, without cosign's suffix; null for any other tag. */
 export const fallbackTagIn = (tag: string): string | null => FALLBACK_TAG.exec(tag)?.[1] ?? null;
 
-/** A subject has a few signatures and attestations; an endless listing ends here. */
+/** A subject has a few signatures and attestations; an endless listing is cut off here. */
 const MOST_OF_SUBJECT = 100_000;
-/** No repository holds more; an endless chain of referrers that have referrers ends here. */
+/** No repository holds more; an endless chain of referrers of referrers is cut off here. */
 export const MOST_REFERRERS = 1_000_000;
 
 /**
- * The referrers API of one registry. The first answer tells whether it has one: with it, a subject without referrers is an
- * empty list, never 404. Without it nothing more is asked: what refers to a subject has fallback tags.
+ * The referrers API of one registry. The first answer shows whether it is supported: if so, a subject without referrers has an
+ * empty list, never 404. If not, nothing more is requested: the referrers of a subject have fallback tags.
  *
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
  */
@@ -43,17 +43,17 @@ export class ReferrersApi {
     this.#client = client;
   }
 
-  /** What refers to a subject; null where the registry has no such API. */
+  /** The referrers of a subject; null if the registry does not support the API. */
   async of(repository: string, subject: Digest): Promise<Referrers | null> {
     if (this.#first === null) {
-      // A reverse proxy that answers an unknown path with a page of its own has no such API either.
+      // A reverse proxy that answers an unknown path with a page of its own does not support the API either.
       this.#first = this.#list(repository, subject).then((list) => (list?.fault?.reason === "malformed" ? null : list));
       return this.#first;
     }
     return (await this.#first) === null ? null : this.#list(repository, subject);
   }
 
-  /** Null where the registry has no such API. */
+  /** Null if the registry does not support the API. */
   async #list(repository: string, subject: Digest): Promise<Referrers | null> {
     const descriptors: Descriptor[] = [];
     const pages = new Pages();

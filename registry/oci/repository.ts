@@ -29,31 +29,31 @@ import { newestTags } from "./newest";
 import { isTag } from "./reference";
 import { fallbackTag, fallbackTagIn, MOST_REFERRERS, type ReferrersApi } from "./referrers";
 
-/** Whether the registry is authoritative, or a pull-through cache that may hold a part of what its upstream has. */
+/** Whether the registry is authoritative, or a pull-through cache that may hold only part of its upstream. */
 export const ROLES = ["private", "proxy"] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Which of a repository's tags are walked. */
 export type TagSelection =
   | { kind: "all" }
-  /** The newest so many, by when their images were created. */
+  /** The newest `count` tags, by the creation dates of their images. */
   | { kind: "newest"; count: number }
-  /** These, and the manifests of these digests; one that does not exist is a failure. */
+  /** These tags, and the manifests of these digests; a missing one is a failure. */
   | { kind: "named"; tags: readonly string[]; digests?: readonly Digest[] }
-  /** Those of them that exist. */
+  /** Those of these tags that exist. */
   | { kind: "present"; tags: readonly string[] };
 
 export interface RepositoryOptions {
   role: Role;
   blobs: BlobCheck;
   selection: TagSelection;
-  /** Of an index only the children of these platforms have to be there; all where there is none. */
+  /** Platforms whose children of an index must be present; empty for all. */
   platforms: readonly string[];
-  /** Whether the catalog lists it: without tags it is then no failure. */
+  /** Whether the catalog lists it: having no tags is then not a failure. */
   isListed: boolean;
 }
 
-/** Distinct objects that were checked, whole or broken. */
+/** Distinct objects that were checked, intact or broken. */
 export interface RepositoryCounts {
   tags: number;
   /** Indexes excluded. */
@@ -71,15 +71,15 @@ const byFallbackTag = (tags: readonly string[]): Map<string, string[]> => {
   return found;
 };
 
-/** Passes over what could not be learned, but not over the end of the run. */
+/** The fault of a failed exchange; rethrows what ends the run. */
 const faultOf = (error: unknown): Fault => {
   if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
   throw error;
 };
 
 /**
- * The walk of one repository: its tags, then every manifest below them once, then every config and layer once. What it has
- * found can be asked for at any time, so that a run cut short reports as far as it came.
+ * The walk of one repository: its tags, then every manifest below them once, then every config and layer once. Its findings
+ * are available at any time, so that a run cut short reports what it has found so far.
  */
 export class RepositoryWalk {
   readonly #client: RegistryClient;
@@ -88,24 +88,24 @@ export class RepositoryWalk {
   readonly #repository: string;
   readonly #options: RepositoryOptions;
   readonly #graph: Graph = emptyGraph();
-  /** Manifests to be read, or to be looked below. */
+  /** Manifests to be read, or whose references are to be followed. */
   readonly #pending: ManifestNode[] = [];
-  /** The listed tags that hold what refers to a manifest, by its fallback tag; null where no tags were listed. */
+  /** The listed tags that hold referrers of a manifest, by fallback tag; null if no tags were listed. */
   #fallbackTags: Map<string, string[]> | null = null;
-  /** Tags that were asked for, where not all are. */
+  /** Tags that were requested, if not all are. */
   #asked = new Set<string>();
   #checkedTags = 0;
   readonly #tagFaults = new Map<string, Fault>();
   readonly #faults = new Map<Referenced, Fault>();
-  /** Descriptors that contradict one another, or the object: told only where nothing worse is. */
+  /** Descriptors that contradict one another or the object: reported only if there is no graver fault. */
   readonly #conflicts = new Map<Referenced, Fault>();
   #checkedBlobs = 0;
-  /** Layers that may be held elsewhere only. */
+  /** Layers that may be stored elsewhere only. */
   readonly #foreign = new Set<number>();
   #referrersSeen = 0;
   #repositoryFault: Fault | null = null;
   #warning: Warning | null = null;
-  /** Something that is no failure could not be asked for. */
+  /** A request failed in a way that is not a failure of an object. */
   #incomplete = false;
 
   constructor(
@@ -122,7 +122,7 @@ export class RepositoryWalk {
     this.#options = options;
   }
 
-  /** Walks to the end. @throws ExchangeError `cancelled`, or RegistryError when the registry as a whole is gone */
+  /** Walks to the end. @throws ExchangeError `cancelled`, or RegistryError when the registry as a whole is unavailable */
   async run(): Promise<void> {
     const { selection } = this.#options;
     if (selection.kind === "named") for (const digest of selection.digests ?? []) this.#addRoot(digest);
@@ -143,7 +143,7 @@ export class RepositoryWalk {
 
   /** Whether everything so far was reached. */
   get complete(): boolean {
-    // A list that failed may hide tags; one that is missing, with the whole repository, hides none.
+    // A failed tag list may hide tags; a missing one, with the whole repository, hides none.
     const listed = this.#repositoryFault === null || this.#repositoryFault.reason === "missing";
     return listed && !this.#incomplete && ![...this.#tagFaults.values(), ...this.#faults.values()].some(isUncertain);
   }
@@ -153,7 +153,7 @@ export class RepositoryWalk {
     return this.#warning;
   }
 
-  /** Which of the images that were walked can be pulled. */
+  /** Which of the walked images can be pulled. */
   images(): Images {
     const repository = this.#repository;
     const { whole, broken } = imagesOf(repository, this.#graph, (object) => this.#faultOf(object) !== null);
@@ -161,7 +161,7 @@ export class RepositoryWalk {
     return { whole, broken: [...broken, ...lost] };
   }
 
-  /** What each tag and digest that was asked for came to, after the walk has come to its end. */
+  /** The result for each requested tag and digest; complete once the walk has ended. */
   asked(): AskedImage[] {
     const lost = [...this.#tagFaults].map(([tag, fault]) => {
       return { tags: [tag], digest: null, manifests: [], state: stateOfFault(fault) };
@@ -169,13 +169,13 @@ export class RepositoryWalk {
     return [...askedImages(this.#graph, (object) => this.#faultOf(object)), ...lost];
   }
 
-  /** What is wrong with an object, where something here needs it. */
+  /** The fault of an object, if something here needs the object. */
   #faultOf(object: Referenced): Fault | null {
     const fault = this.#faults.get(object) ?? this.#conflicts.get(object);
     return fault === undefined || this.#isExcused(object, fault) ? null : fault;
   }
 
-  /** What is broken, each object once, unsorted. */
+  /** The broken objects, each once, unsorted. */
   failures(): Failure[] {
     const repository = this.#repository;
     const own = (object: "repository" | "tag", tags: string[], fault: Fault): Failure => {
@@ -196,7 +196,7 @@ export class RepositoryWalk {
     return failures;
   }
 
-  /** Whether a manifest is missing that nothing needs here: of a platform that was not asked for. */
+  /** Whether a missing manifest is not needed here, because its platform was not selected. */
   #isExcused(object: Referenced, { reason }: Fault): boolean {
     return typeof object !== "number" && !object.required && reason === "missing";
   }
@@ -226,7 +226,7 @@ export class RepositoryWalk {
     return names;
   }
 
-  /** @param isKnown whether the tag was named or listed, so that it is a failure when it is missing */
+  /** @param isKnown whether the tag was named or listed, so that a missing one is a failure */
   async #readTag(tag: string, isKnown = true): Promise<void> {
     let answer: Answer;
     try {
@@ -261,7 +261,7 @@ export class RepositoryWalk {
     this.#queue(node);
   }
 
-  /** Reads a manifest by its digest, unless it was read. */
+  /** Reads a manifest by its digest, unless it has been read. */
   async #readManifest(node: ManifestNode): Promise<void> {
     if (node.read) return;
     node.read = true;
@@ -282,12 +282,12 @@ export class RepositoryWalk {
     else this.#fail(node, this.#upstream(answer) ?? check.fault);
   }
 
-  /** What a pull-through cache passes on from its upstream, or says of it. */
+  /** The fault that a pull-through cache passes on from its upstream or reports about it. */
   #upstream(answer: Answer): Fault | null {
     return this.#options.role === "proxy" ? upstreamFault(answer) : null;
   }
 
-  /** Whether a pull-through cache merely lacks the manifest: its upstream has lost it, or cannot be asked now. */
+  /** Whether a pull-through cache merely lacks the manifest: its upstream has lost it, or is unavailable. */
   #mayLack(answer: Answer): boolean {
     const fault = upstreamFault(answer);
     if (fault !== null && isUncertain(fault)) this.#incomplete = true;
@@ -335,7 +335,7 @@ export class RepositoryWalk {
     this.#countReferrers(descriptors.length);
   }
 
-  /** Without the referrers API, what refers to a manifest has tags; where all tags are walked, so are these. */
+  /** Without the referrers API, referrers of a manifest have tags; where all tags are walked, these are included already. */
   async #readFallbackTags(subject: Digest): Promise<void> {
     if (this.#options.selection.kind === "all") return;
     const tag = fallbackTag(subject);
@@ -355,7 +355,7 @@ export class RepositoryWalk {
     this.#repositoryFault ??= { reason: "malformed", status: 200, detail };
   }
 
-  /** Whether a child of an index has to be there; an index within it holds what the outer one is asked for. */
+  /** Whether a child of an index must be present; so must a nested index, which may hold the selected platforms. */
   #mustHave(descriptor: Descriptor): boolean {
     const { platforms } = this.#options;
     if (platforms.length === 0) return true;
@@ -388,7 +388,7 @@ export class RepositoryWalk {
     return blob;
   }
 
-  /** A layer with urls may be held elsewhere only, but where another manifest has it without. */
+  /** A layer with urls may be stored elsewhere only, unless another manifest names it without urls. */
   #layer({ digest, size, urls }: Descriptor): number {
     const known = this.#graph.blobs.count;
     const blob = this.#blob(digest, size);
@@ -401,7 +401,7 @@ export class RepositoryWalk {
     return typeof object === "number" ? this.#graph.blobs.digest(object) : object.digest;
   }
 
-  /** Notes a description that contradicts the first one. */
+  /** Records a descriptor that contradicts the first one. */
   #compareSizes(object: Referenced, size: number | null): void {
     const first = typeof object === "number" ? this.#graph.blobs.size(object) : object.size;
     if (size !== null && first !== null && size !== first && !this.#conflicts.has(object)) {
@@ -425,7 +425,7 @@ export class RepositoryWalk {
   async #checkBlobs(): Promise<void> {
     const { blobs } = this.#graph;
     let left = blobs.count;
-    // A million of them are counted down, not listed.
+    // Counted down rather than listed, because there may be a million.
     const pending = {
       get length() {
         return left;
@@ -435,7 +435,7 @@ export class RepositoryWalk {
     await drain(pending, this.#client.concurrency, async (blob) => {
       const description = { digest: blobs.digest(blob), size: blobs.size(blob) };
       const fault = await this.#blobs.check(this.#repository, description);
-      // It is kept elsewhere, and may never have been here.
+      // It is stored elsewhere, and may never have been here.
       if (fault?.reason === "missing" && this.#foreign.has(blob)) return;
       this.#checkedBlobs++;
       if (fault !== null) this.#fail(blob, fault);

@@ -1,19 +1,19 @@
 import { type Answer, ExchangeError } from "./http";
 
-/** How an attempt ended: with an answer, or with none. */
+/** How an attempt ended: with an answer, or without one. */
 export type Outcome = Answer | ExchangeError;
 
 /** Milliseconds: the first pause, doubled for each further one up to the longest. */
 const FIRST_PAUSE = 250;
 const LONGEST_BACKOFF = 30_000;
-/** The longest pause that a Retry-After may ask for: somebody waits for the report. Milliseconds. */
+/** The longest pause honored from a Retry-After, because someone is waiting for the report. Milliseconds. */
 const LONGEST_PAUSE = 300_000;
-/** Where the registry is well and the object is not: thousands may be broken, and a new connection is what matters. */
+/** For a healthy registry with a broken object: thousands may be broken, and all a retry needs is a new connection. */
 const SHORT_PAUSE = 25;
 
 /**
- * How many attempts an outcome is worth. A 500 is tried once more, because a registry answers it for real damage; a cut
- * body is believed when it repeats on new connections.
+ * How many attempts an outcome is worth. A 500 is retried once only, because registries also use it for real damage; a
+ * truncated body is believed when it repeats on new connections.
  */
 const attemptsFor = (outcome: Outcome): number => {
   if (outcome instanceof ExchangeError) {
@@ -44,16 +44,16 @@ const attemptsFor = (outcome: Outcome): number => {
   }
 };
 
-/** Whether somebody was asked too often: 429 (RFC 6585), and 503 as nginx's limit_req answers. */
+/** Whether the request was throttled: 429 (RFC 6585), or 503 as nginx's limit_req answers. */
 export const isThrottled = (outcome: Outcome): outcome is Answer =>
   !(outcome instanceof ExchangeError) && (outcome.status === 429 || outcome.status === 503);
 
-/** Whether the outcome speaks of the object that was asked for: a lost blob is cut short, a broken link answers 500. */
+/** Whether the outcome is about the requested object: a lost blob is cut short, a broken link answers 500. */
 const isOfTheObject = (outcome: Outcome): boolean =>
   outcome instanceof ExchangeError ? outcome.fault === "cut" : outcome.status === 500;
 
 /**
- * Milliseconds that an answer's Retry-After asks for (RFC 9110, section 10.2.3); null without a readable one.
+ * The milliseconds that an answer's Retry-After asks for (RFC 9110, section 10.2.3); null without a valid one.
  *
  * @param now milliseconds since 1970
  */
@@ -67,12 +67,12 @@ export const retryAfter = ({ headers }: Pick<Answer, "headers">, now = Date.now(
 };
 
 /**
- * How long to wait before the next attempt: exponential backoff with jitter, or what Retry-After asks for.
+ * How long to wait before the next attempt: exponential backoff with jitter, or the Retry-After.
  *
- * @param attempt of the attempt that ended, from 1
+ * @param attempt the number of the attempt that ended, from 1
  * @param random in [0, 1)
  * @param now milliseconds since 1970
- * @returns milliseconds, or null when the outcome stands
+ * @returns milliseconds, or null when the outcome is final
  */
 export const retryDelay = (outcome: Outcome, attempt: number, random: number, now: number): number | null => {
   if (attempt >= attemptsFor(outcome)) return null;

@@ -17,26 +17,26 @@ export interface WalkOptions {
   blobs: BlobCheck;
   /** With the check "head": the blobs whose turn it is are checked by their last byte. @default none */
   turn?: Turn;
-  /** Of an index only the children of these platforms have to be there. @default all */
+  /** Platforms whose children of an index must be present. @default all */
   platforms?: readonly string[];
   /** Whether the catalog is read. */
   catalog: boolean;
-  /** Walked beside what the catalog lists. */
+  /** Walked in addition to the repositories in the catalog. */
   repositories: readonly string[];
-  /** The tags of each repository: the same of all, or of each its own. */
+  /** Which tags of each repository are walked: the same selection for all, or one for each. */
   selection: TagSelection | ((repository: string) => TagSelection);
   /** Whether credentials were given for this registry: an authoritative one must then ask for them. */
   credentialsGiven: boolean;
-  /** Which part of the repositories is walked, when several walks share them. @default all */
+  /** The part of the repositories to walk, when several walks share them. @default all */
   shard?: Shard;
   /** Cuts the walk short; the reason is in the report. */
   signal?: AbortSignal;
-  /** Ends with the catalog: nothing that it lists is asked for. @default false */
+  /** Ends after the catalog, without requesting anything that it lists. @default false */
   catalogOnly?: boolean;
-  /** Called once the catalog was read to its end. */
+  /** Called once the catalog has been read to its end. */
   onCatalog?: () => void;
   onProgress?: (progress: Progress) => void;
-  /** Takes what each tag and digest of a repository came to, of each that was walked to its end. */
+  /** Receives the result for each requested tag and digest of every repository that was walked to its end. */
   onImages?: (repository: string, images: AskedImage[]) => void;
 }
 
@@ -48,9 +48,9 @@ export interface Shard {
 }
 
 export interface Progress {
-  /** Walked to their end. */
+  /** Repositories walked to their end. */
   repositories: number;
-  /** To be walked in all. */
+  /** Repositories to walk in total. */
   of: number;
   requests: number;
 }
@@ -62,14 +62,14 @@ export interface Counts extends RepositoryCounts {
   bytes: number;
 }
 
-/** Why a walk ended before its end. */
+/** Why a walk ended early. */
 export interface Stop {
   code: string;
   message: string;
   hint: string;
 }
 
-/** What a walk found. The fields are a contract: they are never renamed. */
+/** The result of a walk. The fields are a contract: they are never renamed. */
 export interface Report {
   /** The registry's origin. */
   registry: string;
@@ -85,26 +85,26 @@ export interface Report {
   warnings: Warning[];
   /** Which images can be pulled, and on which platforms. */
   images: Images;
-  /** What was proved of configs and layers. */
+  /** What was verified about configs and layers. */
   blobs: BlobsChecked;
-  /** Null when the walk came to its end. */
+  /** Null when the walk was completed. */
   stopped: Stop | null;
   /** Whether the catalog was read to its end. */
   catalogRead: boolean;
 }
 
-/** Whether a repository belongs to the shard: names are spread by their hash. */
+/** Whether a repository belongs to the shard: repositories are distributed by the hash of their name. */
 export const isInShard = (repository: string, { index, count }: Shard): boolean =>
   count === 1 || Number.parseInt(sha256(repository).slice(-8), 16) % count === index;
 
-/** By repository, then from the outside in, then by name: the same order on every run. */
+/** By repository, then from the outermost object inwards, then by name: the same order on every run. */
 const compareFailures = (a: Failure, b: Failure): number =>
   compareText(a.repository, b.repository) ||
   OBJECTS.indexOf(a.object) - OBJECTS.indexOf(b.object) ||
   compareText(a.digest ?? "", b.digest ?? "") ||
   compareText(a.tags[0] ?? "", b.tags[0] ?? "");
 
-/** Why the signal cut the run short; its reason, where it says so itself. */
+/** Why the signal cut the run short, taken from its reason if that is one of ours. */
 const stopOf = (signal: AbortSignal | undefined): Stop => {
   if ((signal?.reason as Error | undefined)?.name === "TimeoutError") {
     return {
@@ -116,7 +116,7 @@ const stopOf = (signal: AbortSignal | undefined): Stop => {
   return { code: "interrupted", message: "the walk was interrupted", hint: "run it again" };
 };
 
-/** What is said instead of walking when the registry refuses its catalog or has none. */
+/** The error that replaces a walk when the registry refuses its catalog or has none. */
 export const catalogRefused = (host: string, fault: Fault): RegistryError | null => {
   const { reason, status } = fault;
   const absent = reason === "missing" || status === 405 || status === 501;
@@ -132,7 +132,7 @@ export const catalogRefused = (host: string, fault: Fault): RegistryError | null
   return null;
 };
 
-/** Errors that invalidate the walk instead of ending it early: every answer so far would lie, or said nothing. */
+/** Errors that invalidate the walk instead of ending it early: the answers so far cannot be trusted, or contain nothing. */
 const NO_WALK: readonly RegistryErrorCode[] = ["accept-dropped", "unauthorized"];
 
 class RegistryWalk {
@@ -155,7 +155,7 @@ class RegistryWalk {
   readonly #images: Images = { whole: 0, broken: [] };
   readonly #listed = new Set<string>();
   readonly #coverage: string[] = [];
-  /** The repositories under way. */
+  /** The repositories being walked. */
   readonly #active = new Set<RepositoryWalk>();
   #total: number | null = null;
   #catalogRead = false;
@@ -188,7 +188,7 @@ class RegistryWalk {
       ) {
         this.#coverage.push(`no repository has the tag ${selection.tags.join(" or ")}`);
       }
-      // A pull-through cache may be open to all.
+      // A pull-through cache may allow anonymous access.
       if (this.#options.role === "private" && this.#options.credentialsGiven && !this.#client.challenged) {
         this.#coverage.push("it never asked for the credentials that were given");
       }
@@ -236,7 +236,7 @@ class RegistryWalk {
       this.#complete = false;
       if (this.#shard.index === 0) this.#failures.push(catalogFailure(fault));
     } else if (names.length === 0 && this.#options.role === "private") {
-      // A pull-through cache that nobody has pulled through yet is empty; an authoritative registry is not.
+      // A pull-through cache may be empty before its first pull; an authoritative registry should not be.
       this.#coverage.push("the catalog is empty");
     }
     return names;
@@ -256,7 +256,7 @@ class RegistryWalk {
     this.#options.onProgress?.({ repositories, of: this.#total ?? 0, requests: this.#client.traffic.requests });
   }
 
-  /** Takes over what a repository's walk has found, so that its memory can go. */
+  /** Takes over the findings of a repository's walk, so that its memory can be freed. */
   #take(walk: RepositoryWalk): void {
     this.#active.delete(walk);
     const counts = walk.counts;
@@ -273,7 +273,7 @@ class RegistryWalk {
     if (walk.warning !== null) this.#warnings.push(walk.warning);
   }
 
-  /** Ends the walk early with what it has found; throws what is no such end, or came before anything was walked. */
+  /** Ends the walk early and keeps its findings; rethrows errors that invalidate it, or that came before it began. */
   #stop(error: unknown): void {
     const cut = error instanceof ExchangeError && error.fault === "cancelled";
     const gone = error instanceof RegistryError && !NO_WALK.includes(error.code) && this.#total !== null;
@@ -283,7 +283,7 @@ class RegistryWalk {
       : stopOf(this.#options.signal);
     for (const walk of this.#active) this.#take(walk);
     if (!gone) return;
-    // That the registry is gone is one fault: the objects that were asked for meanwhile are not accused.
+    // An unavailable registry is one fault: the objects requested meanwhile are not reported.
     const kept = this.#failures.filter(({ reason }) => reason !== "unreachable" && reason !== "timeout");
     this.#failures.splice(0, this.#failures.length, ...kept);
   }
@@ -292,7 +292,7 @@ class RegistryWalk {
 /**
  * Walks a registry and reports every broken object once.
  *
- * @throws RegistryError when the registry as a whole cannot be reached, entered or listed, so that no walk began
+ * @throws RegistryError when the registry as a whole is unreachable, refuses access or cannot be listed, so that no walk began
  */
 export const walk = async (client: RegistryClient, options: WalkOptions): Promise<Report> => {
   const registryWalk = new RegistryWalk(client, options);
