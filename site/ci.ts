@@ -15,23 +15,23 @@ const builtImage = record({
   repository: matching(/^[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/, REPOSITORY),
   /** Moving tags, pushed with every build. */
   tags: z.array(matching(/^\w[\w.-]{0,127}$/, TAG), { error: "allowed is a list of tags" }),
-  /** The commit's first characters are a tag too, so that each build can be named. */
+  /** The leading characters of the commit hash become a tag too, so that each build can be named. */
   commitCharacters: count(7, 40),
   dockerfile: matching(/^(?!\/)(?!.*(^|\/)\.\.(\/|$))[\w.-]+(\/[\w.-]+)*$/, RELATIVE_PATH),
   branch: matching(/^(?!.*(\.\.|\/\/))[A-Za-z0-9_][\w./-]*$/, BRANCH),
 });
 
-/** The pipelines that use the registries: how an image is built again is in the documents. */
+/** The pipelines that use the registries; the documents describe how to rebuild an image. */
 const fields = record({
   system: oneOf(["github", "forgejo", "woodpecker"]),
   /**
-   * The plugin of Woodpecker that builds and pushes; the CI runs it privileged, so it has to be trusted there by name and version. Where it
-   * is left out, the pipeline only verifies: the operator has a build of their own before it.
+   * The Woodpecker plugin that builds and pushes. The CI runs it privileged, so Woodpecker must trust it by name and version.
+   * Without it, the pipeline only verifies, and the operator runs a build of their own before it.
    */
   buildPlugin: image.optional(),
-  /** The label of the runners that build, of GitHub and Forgejo. Default: "ubuntu-24.04" at GitHub, "docker" at Forgejo. */
+  /** The label of the runners that build, on GitHub and Forgejo. Default: "ubuntu-24.04" on GitHub, "docker" on Forgejo. */
   runner: line.optional(),
-  /** Names of the CI's secrets with the registry's account; never the values. */
+  /** Names of the CI secrets that hold the registry account; never the values. */
   secrets: record({ username: line, password: line }),
   images: z.array(builtImage, { error: "allowed is a list of images" }).min(1, {
     error: "allowed is at least one image: leave ci out where there is none",

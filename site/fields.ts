@@ -2,17 +2,17 @@ import { isAbsolute, normalize } from "node:path/posix";
 import * as z from "zod";
 
 /**
- * The vocabulary of a site: each field says in its error what is allowed and, where it is not obvious, the hint. The
- * loader puts the path and the value that was given in front.
+ * The vocabulary of a site: the error of each field says what is allowed and, if it is not obvious, the hint. The loader
+ * prepends the path and the given value.
  */
 
 const text = (allowed: string) => z.string({ error: `allowed is ${allowed}` });
 
-/** Text of a form, refused with what is allowed. */
+/** Text that matches a pattern; otherwise an error says what is allowed. */
 export const matching = (pattern: RegExp, allowed: string) =>
   text(allowed).regex(pattern, { error: `allowed is ${allowed}` });
 
-/** An RFC 1123 label, the form of Kubernetes, compose and host names. */
+/** An RFC 1123 label, as used for Kubernetes, compose and host names. */
 export const label = matching(
   /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
   'a DNS label: lower-case letters, digits and inner hyphens, at most 63, for example "registry-vm"',
@@ -33,7 +33,7 @@ export const address = text(ADDRESS).refine(
 
 const ABSOLUTE_PATH = 'an absolute path in its shortest form, for example "/opt/registry"';
 
-/** No control character, because a path ends up in line-based files (systemd units, nginx). */
+/** No control characters, because paths are written to line-based files (systemd units, nginx). */
 export const absolutePath = text(ABSOLUTE_PATH).refine(
   (value) =>
     isAbsolute(value) && normalize(value) === value && value !== "/" && !/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(value),
@@ -42,12 +42,12 @@ export const absolutePath = text(ABSOLUTE_PATH).refine(
 
 const WORKSTATION_PATH = 'an absolute path or one below "~/", for example "~/.ssh/id_ed25519"';
 
-/** A path on the operator's machine. No character in it is changed by a shell, and the tilde is left to be expanded. */
+/** A path on the operator's machine. No character in it is special to a shell, except the tilde, which is expanded. */
 export const workstationPath = matching(/^(~\/|\/)[^\s"'$%`\\\p{Cc}\p{Cs}]+$/u, WORKSTATION_PATH);
 
 const FREE_TEXT = "a line of text that is not empty";
 
-/** One line for whoever reads it: a terminal, a unit of systemd, a YAML file, JavaScript. Half a character is no text. */
+/** One line that is safe in a terminal, a systemd unit, a YAML file and JavaScript. Lone surrogates are rejected. */
 export const line = text(FREE_TEXT).refine(
   (value) => value.trim() !== "" && !/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(value),
   { error: `allowed is ${FREE_TEXT}` },
@@ -59,7 +59,7 @@ const whole = (minimum: number, maximum: number, what: string) =>
     .min(minimum, { error: `allowed is ${what}, ${minimum} to ${maximum}` })
     .max(maximum, { error: `allowed is ${what}, ${minimum} to ${maximum}` });
 
-/** A whole number that has no upper end. */
+/** A whole number without an upper limit. */
 export const wholeNumber = (minimum: number, allowed: string) =>
   z.int({ error: `allowed is ${allowed}` }).min(minimum, { error: `allowed is ${allowed}` });
 
@@ -70,15 +70,15 @@ export const count = (minimum: number, maximum: number) => whole(minimum, maximu
 
 const PERIODS = [5, 10, 15, 20, 30, 60] as const;
 
-/** What cron and systemd timers can repeat evenly: every hour starts with a run. */
+/** Periods that cron and systemd timers can repeat evenly: every hour starts with a run. */
 export const periodMinutes = z.literal(PERIODS, { error: `allowed is one of ${PERIODS.join(", ")} (minutes)` });
 
-/** An http(s) base URL without credentials, query or fragment: a credential in a URL would reach the plan and the logs. */
+/** An http(s) base URL without credentials, query or fragment: a credential in a URL would end up in plans and logs. */
 export const baseUrl = (protocols: ("http" | "https")[]) => {
   const allowed = `a URL of ${protocols.join(" or ")} without credentials, query or fragment`;
   return text(allowed).refine(
     (value) => {
-      // The URL standard takes line breaks and tabs out, and the text goes on with them to configuration files.
+      // The URL standard strips line breaks and tabs, but it is the original text that reaches the configuration files.
       if (!/^[\x21-\x7e]+$/.test(value) || !URL.canParse(value)) return false;
       const url = new URL(value);
       const bare = url.username === "" && url.password === "" && url.search === "" && url.hash === "";
@@ -95,14 +95,14 @@ export const pushgatewayUrl = baseUrl(["http", "https"]).refine(
 );
 
 /**
- * A value that is one of a fixed set. Written out, because the default message of an enum does not name the hint.
+ * A value from a fixed set. Written out, because zod's default message does not include the hint.
  */
 export const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, { error: `allowed is ${values.map((value) => JSON.stringify(value)).join(" or ")}` });
 
 /**
- * A field that people reach for and that must not be set. It is declared, so that it is refused with its reason instead
- * of as an unknown field, and so that TypeScript refuses it already in the editor.
+ * A field that people may try to set and that must not be set. It is declared so that the error gives the reason instead
+ * of calling it unknown, and so that TypeScript already rejects it in the editor.
  */
 export const refused = (reason: string) =>
   z
@@ -115,10 +115,10 @@ export const isRefused = (field: unknown): boolean =>
   field instanceof z.ZodOptional && field.def.innerType instanceof z.ZodUnknown;
 
 /**
- * An object without unknown fields. A mistyped optional field would otherwise be dropped in silence. Unlike
- * z.strictObject it goes on after an unknown field, so that the mistakes of the other fields are reported too.
+ * An object without unknown fields. A mistyped optional field would otherwise be dropped silently. Unlike z.strictObject it
+ * continues after an unknown field, so that mistakes in the other fields are reported too.
  *
- * @param allowed what the error says is allowed; default: the fields by name
+ * @param allowed the allowed values named in the error; default: the field names
  */
 export const record = <Shape extends z.ZodRawShape>(shape: Shape, allowed?: string) => {
   const known = Object.keys(shape);
@@ -137,7 +137,7 @@ export const record = <Shape extends z.ZodRawShape>(shape: Shape, allowed?: stri
     }) as unknown as z.ZodObject<Shape, z.core.$strict>;
 };
 
-/** The values that occur more than once, in their first order. */
+/** The values that occur more than once, in order of first occurrence. */
 export const duplicates = <T>(values: readonly T[]): T[] => [
   ...new Set(values.filter((value, index) => values.indexOf(value) !== index)),
 ];

@@ -36,11 +36,11 @@ const domains = z
   .array(domainName, { error: "allowed is a list of domain names" })
   .min(1, { error: 'allowed is at least one domain name, for example "example.lan": short internal names need it' });
 
-/** Whether a deploy also lets the primary fall silent for a few seconds, to see that the fallback answers. */
+/** Whether a deploy also blocks the primary for a few seconds, to verify that the fallback answers. */
 const failoverTest = z.boolean({ error: "allowed is true or false" }).default(true);
 
 /**
- * glibc alone: /etc/resolv.conf is a plain file that nothing manages.
+ * Only glibc: /etc/resolv.conf is a plain file that no service manages.
  * resolv.conf(5): at most three nameservers (MAXNS), timeout at most 30 s, attempts at most 5.
  */
 const plainResolver = record({
@@ -66,19 +66,19 @@ const interfaceName = (what: string) =>
 const NETWORK_FILE = 'the name of the file that configures the interface, for example "10-eth0.network"';
 
 /**
- * systemd-resolved, whose link netplan or systemd-networkd configures. One list says it all: the global drop-in asks the primary only, with the search
- * domains, and the link gets every server, without search. It is the only arrangement that fails over, leaks no
- * internal name to the fallback and recovers by itself.
+ * systemd-resolved, with a link configured by netplan or systemd-networkd. Both parts come from one list: the global drop-in
+ * has only the primary, with the search domains, and the link has every server, without search domains. No other arrangement
+ * fails over, keeps internal names from the fallback and recovers without intervention.
  */
 const resolvedFields = record({
   kind: z.literal("systemd-resolved"),
   search: domains,
   nameservers: nameservers(8, "a lookup that has to pass more takes longer than any client waits"),
   failoverTest,
-  /** File name below /etc/systemd/resolved.conf.d, without the ending. */
+  /** File name in /etc/systemd/resolved.conf.d, without the extension. */
   dropIn: label,
   netplan: record({
-    /** The file that already defines the interface: lists of another file are appended, not overridden. */
+    /** The file that already defines the interface: lists in a second file are appended instead of replacing it. */
     file: absolutePath.refine((path) => path.startsWith("/etc/netplan/") && path.endsWith(".yaml"), {
       error: 'allowed is the file that defines the interface, for example "/etc/netplan/50-cloud-init.yaml"',
     }),
@@ -90,7 +90,7 @@ const resolvedFields = record({
       "allowed is to leave it out: with a search list on the link, internal names are asked of the fallback too",
     ),
   }).optional(),
-  /** Of a host without netplan: the link gets its servers by a drop-in of its file. */
+  /** For a host without netplan: the link gets its servers from a drop-in for its file. */
   networkd: record({
     network: matching(/^[A-Za-z0-9][\w.@-]*\.network$/, NETWORK_FILE),
     interface: interfaceName("the name of the interface"),
@@ -127,12 +127,12 @@ const hostKey = z
 
 const connection = record({
   port: port.default(22),
-  /** Any other than root needs sudo without a password. */
+  /** Users other than root need passwordless sudo. */
   user,
-  /** Private key on the workstation; the SSH agent is used where it is left out. */
+  /** Private key on the workstation. Default: the SSH agent. */
   identityFile: workstationPath.optional(),
   hostKey,
-  /** The host in between, reached with the same key or agent. */
+  /** The jump host, reached with the same key or agent. */
   jump: record({ address, port: port.default(22), user, hostKey }).optional(),
 });
 
@@ -167,7 +167,7 @@ export type ResolvedResolver = z.output<typeof resolvedResolver>;
 /** What configures the link of a host with systemd-resolved, and where. */
 export interface Link {
   readonly manager: "netplan" | "networkd";
-  /** The path of netplan's file; of networkd's, its name. */
+  /** For netplan the path of its file; for networkd the file's name. */
   readonly file: string;
   readonly interface: string;
 }
@@ -175,17 +175,17 @@ export interface Link {
 export const linkOf = ({ netplan, networkd }: ResolvedResolver): Link => {
   if (netplan !== undefined) return { manager: "netplan", file: netplan.file, interface: netplan.interface };
   if (networkd !== undefined) return { manager: "networkd", file: networkd.network, interface: networkd.interface };
-  // The schema refuses a resolver in which this could happen.
+  // The schema rejects a resolver without one.
   throw new Error("the resolver has no link");
 };
 
 export type Ssh = z.output<typeof ssh>;
 
-/** A host that changes are sent to: it runs the registries, or its names come from the site, or both. */
+/** A host that the site manages: it runs the registries, or the site configures its DNS, or both. */
 export type ManagedHost = Host & { deferred?: undefined };
-/** A managed host whose names come from the site. */
+/** A managed host whose DNS the site configures. */
 export type DnsHost = ManagedHost & { resolver: NonNullable<Host["resolver"]> };
-/** A host that is in the model only. */
+/** A host that exists in the model only. */
 export type DeferredHost = Host & { deferred: NonNullable<Host["deferred"]> };
 
 export const isManaged = (candidate: Host): candidate is ManagedHost => candidate.deferred === undefined;

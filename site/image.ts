@@ -9,8 +9,8 @@ const TAG = 'a tag that holds a complete version, for example "2.8.3" or "26.9.0
 export const completeVersion = /(^|[^0-9])\d+[.-]\d+[.-]\d+/;
 
 /**
- * A pinned container image. A floating tag is refused even beside a digest, because a reader and an update tool take
- * the version from the tag.
+ * A pinned container image. A floating tag is rejected even with a digest, because people and update tools read the
+ * version from the tag.
  *
  * Grammar: https://github.com/distribution/reference (repository, tag and digest)
  */
@@ -33,6 +33,6 @@ export const image = record({
 
 export type Image = z.output<typeof image>;
 
-/** `repository:tag`, with `@digest` where the pin has one. */
+/** `repository:tag`, followed by `@digest` if the pin has one. */
 export const imageReference = ({ repository, tag, digest }: Image): string =>
   `${repository}:${tag}${digest === undefined ? "" : `@${digest}`}`;

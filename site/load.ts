@@ -4,10 +4,10 @@ import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
 import { type Site, siteSchema } from "./schema";
 
-/** Everything that is wrong with a site, one line each. */
+/** Every mistake in a site, one line each. */
 export class SiteError extends Error {
   readonly code = "bad-site";
-  /** What the operator can do about it; each mistake names its own hint. */
+  /** What the operator can do about it; each mistake has its own hint. */
   readonly hint = "correct the site, or name another with --site or WARDEN_SITE";
 
   constructor(readonly mistakes: readonly string[]) {
@@ -16,7 +16,7 @@ export class SiteError extends Error {
   }
 }
 
-/** `hosts[0].resolver.nameservers`, as one would write it in the site's file. */
+/** `hosts[0].resolver.nameservers`, as written in the site's file. */
 const field = (path: readonly PropertyKey[]): string =>
   path.reduce<string>(
     (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`),
@@ -28,7 +28,7 @@ const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
 
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Long values are cut: the path says where to find them. Functions and the like have no JSON form. */
+/** Long values are truncated: the path says where to find them. Functions and the like have no JSON form. */
 const given = (value: unknown): string => {
   if (value === undefined) return "nothing";
   const text = JSON.stringify(value) ?? String(value);
@@ -37,19 +37,19 @@ const given = (value: unknown): string => {
 
 const mistake = (input: unknown, issue: z.core.$ZodIssue): string => {
   const value = valueAt(input, issue.path);
-  // A rule over an object names what it found; the whole object would drown it.
+  // The message of a rule over an object names what it found; printing the whole object would obscure that.
   const ruleOverObject = issue.code === "custom" && isObject(value);
   return `${field(issue.path)}: ${ruleOverObject ? "" : `given ${given(value)}; `}${issue.message}`;
 };
 
-/** A name where the site gives itself none: it has to be the same on every machine. */
+/** The name of a site that has none: it must be the same on every machine. */
 const UNNAMED = "site";
 
 /**
  * Turns an operator's input into a site.
  *
- * @param name of a site that gives itself none; default: "site"
- * @throws SiteError with every mistake, each with its path, what was given, what is allowed and the hint
+ * @param name for a site without one; default: "site"
+ * @throws SiteError with every mistake, each with its path, the given value, what is allowed and the hint
  */
 export const parseSite = (input: unknown, name: string = UNNAMED): Site => {
   const result = siteSchema.safeParse(input);
@@ -59,13 +59,13 @@ export const parseSite = (input: unknown, name: string = UNNAMED): Site => {
 
 const root = resolve(__dirname, "..");
 
-/** What a fork adds at the top of its checkout: upstream never touches it. */
+/** What a fork adds at the top of its checkout; upstream never has this file. */
 const OWN = "site.ts";
 
 /** The site that ships with the product. */
 export const REFERENCE = resolve(root, "site/reference.ts");
 
-/** How a site was selected: by --site, by WARDEN_SITE, by being there, or by nobody. */
+/** How a site was selected: by --site, by WARDEN_SITE, by the presence of `site.ts`, or by default. */
 export type SelectedBy = "option" | "environment" | "own-file" | "nobody";
 
 export interface Selection {
@@ -74,10 +74,10 @@ export interface Selection {
   readonly by: SelectedBy;
 }
 
-/** Every variable of the environment that begins like ours. */
+/** Every environment variable with our prefix. */
 const VARIABLES = ["WARDEN_SITE", "WARDEN_LAB"];
 
-/** Insertions, deletions and replacements of a character that lead from one text to the other. */
+/** Insertions, deletions and replacements of a character that turn one text into the other. */
 const distance = (one: string, other: string): number => {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (const [line, character] of [...one].entries()) {
@@ -97,7 +97,7 @@ const distance = (one: string, other: string): number => {
 
 const plainName = (name: string): string => name.toUpperCase().replace(/[^A-Z]/g, "");
 
-/** A variable that was meant to select a site: it would be as if nobody had. */
+/** Misspelled variables that were meant to select a site and would be ignored silently. */
 const mistypedVariables = (environment: NodeJS.ProcessEnv): string[] =>
   Object.keys(environment)
     .filter((name) => !VARIABLES.includes(name))
@@ -112,10 +112,10 @@ const mistypedVariables = (environment: NodeJS.ProcessEnv): string[] =>
 const isOwn = (name: string): boolean => /^sites?\.(ts|mts|cts|tsx|js|mjs|cjs|json)$/i.test(name);
 
 /**
- * Which site is meant: the argument (`--site`), WARDEN_SITE, `site.ts` at the top of the checkout, or the reference site,
- * in this order.
+ * The site to use: the argument (`--site`), WARDEN_SITE, `site.ts` at the top of the checkout, or the reference site, in
+ * this order.
  *
- * @throws SiteError where a site seems to be meant that would not be read
+ * @throws SiteError when the operator seems to mean a site that would not be read
  */
 export const selectSite = (
   option?: string,
@@ -140,13 +140,13 @@ export const selectSite = (
 /** The file of the selected site: see selectSite. */
 export const siteFile = (option?: string): string => selectSite(option).file;
 
-/** A file as it is named from the working directory. */
+/** A file's path relative to the working directory. */
 export const shownFile = (file: string): string => {
   const path = relative(process.cwd(), file);
   return path.startsWith("..") || path === "" ? file : path;
 };
 
-/** `small` for examples/small/site.ts, `home` for sites/home.ts: nothing of the machine is in it. */
+/** `small` for examples/small/site.ts, `home` for sites/home.ts; independent of the machine. */
 const nameOf = (file: string): string => {
   const own = basename(file, extname(file));
   const name = own === "site" && dirname(file) !== root ? basename(dirname(file)) : own;
@@ -158,11 +158,11 @@ const nameOf = (file: string): string => {
   return label || UNNAMED;
 };
 
-/** Where in the file, if anything says so: `site.ts:3:5`. */
+/** The position in the file, if one is known: `site.ts:3:5`. */
 const position = (file: string, line: number | string, column: number | string): string =>
   `${shownFile(file)}:${line}:${column}`;
 
-/** Line and column of a character of a text, both from 1. */
+/** Line and column of a character in a text, both from 1. */
 const positionIn = (text: string, index: number): [line: number, column: number] => {
   const before = text.slice(0, index).split("\n");
   return [before.length, (before.at(-1) ?? "").length + 1];
@@ -182,11 +182,11 @@ const readJson = (file: string): unknown => {
   }
 };
 
-/** The reason in the words of whoever read the file, and the place that they name. */
+/** The reason as the parser put it, and the position that it names. */
 const unreadable = (file: string, error: unknown): SiteError => {
   const message = error instanceof Error ? error.message : String(error);
   const stack = error instanceof Error ? (error.stack ?? "") : "";
-  // esbuild, by which tsx reads TypeScript, and swc, by which the tests do.
+  // esbuild, with which tsx reads TypeScript, and swc, with which the tests do.
   const [, source, line, column, reason] = /^\s*(.+):(\d+):(\d+): ERROR: (.+)$/m.exec(message) ?? [];
   const known =
     source !== undefined && line !== undefined && column !== undefined && reason !== undefined
@@ -197,7 +197,7 @@ const unreadable = (file: string, error: unknown): SiteError => {
   ]);
 };
 
-/** The first line of a stack that is of the file; of a syntax error it is the first line of all. */
+/** The first stack line that is in the file; for a syntax error, the very first line. */
 const thrownAt = (file: string, stack: string): string | undefined => {
   const [, line, column] =
     new RegExp(`${file.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}:(\\d+)(?::(\\d+))?`).exec(stack) ?? [];
@@ -226,7 +226,7 @@ const exported = (file: string, module: unknown): unknown => {
 /**
  * Loads and parses a site: a TypeScript or JavaScript module with the site as its default export, or JSON.
  *
- * @throws SiteError also where the file cannot be read
+ * @throws SiteError also if the file cannot be read
  */
 export const loadSite = (file: string = siteFile()): Site => {
   if (!existsSync(file)) throw new SiteError([absent(file)]);

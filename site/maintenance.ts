@@ -13,10 +13,10 @@ import {
 } from "./fields";
 import { rule } from "./rule";
 
-/** In the order of systemd and of a week. */
+/** In the order of systemd and of the week. */
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 
-/** A time of some days of the week. */
+/** A time of day on some days of the week. */
 export const weekly = record({
   days: z
     .array(oneOf(DAYS), { error: "allowed is a list of days" })
@@ -24,41 +24,41 @@ export const weekly = record({
   at: matching(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day from "00:00" to "23:59"'),
 });
 
-/** By the clock of the host. */
+/** In the host's time zone. */
 const schedule = z
   .array(weekly, { error: "allowed is a list of days and times" })
   .min(1, { error: "allowed is at least one run: leave the job out where there is none" });
 
-/** The jobs that have a time of day. They run one at a time: the next waits. */
+/** The jobs with a schedule. They run one at a time; the next one waits. */
 const JOBS = ["cleanUp", "caches", "scan", "scrub"] as const;
 
-/** What keeps the registries small and whole, on their host. */
+/** Jobs that keep the registries on their host small and intact. */
 const fields = record({
   /**
    * The operator's env file on the host, mode 0600, with REG_USER='…' and REG_PASS='…' of an account that may push. Without
-   * the quotes compose would replace what follows a dollar.
+   * the quotes, compose would expand everything after a dollar sign.
    */
   credentialsFile: absolutePath,
   /**
-   * The Pushgateway as the host reaches it: a name within the cluster means nothing there. Default: that of the monitoring,
-   * where it is not in a cluster.
+   * The Pushgateway as the host reaches it; a cluster-internal name does not resolve there. Default: the one of the
+   * monitoring, if that is not in a cluster.
    */
   pushgateway: pushgatewayUrl.optional(),
-  /** Of each private registry: what its retention does not keep goes, and its bytes with it. */
+  /** For each private registry: removes what its retention does not keep, and frees the space. */
   cleanUp: schedule.optional(),
-  /** Of each cache: bytes that nothing refers to any more go. What was not asked for in a week the cache drops itself. */
+  /** For each cache: removes unreferenced data. A cache itself drops what was not requested for a week. */
   caches: schedule.optional(),
-  /** Of every registry: what is broken on its disk. */
+  /** For every registry: finds damage on its disk. */
   scan: schedule.optional(),
-  /** Of every registry: whether each blob on its disk still is what its name says, some hours of it a run. Default: weekly. */
+  /** For every registry: verifies the digest of each blob on its disk, a few hours' worth in each run. Default: weekly. */
   scrub: schedule.default([{ days: ["sat"], at: "04:40" }]),
-  /** The space that is left for the data. */
+  /** The free space of the data's file system. */
   disk: record({
     everyMinutes: periodMinutes,
-    /** Less than this is an alert. */
+    /** Less than this triggers an alert. */
     minimumFreePercent: count(1, 50),
   }),
-  /** Cron entries whose command contains one of these are disabled, beside those that collect garbage. */
+  /** Cron entries whose command contains one of these are disabled, in addition to those that collect garbage. */
   replaces: z.array(line, { error: "allowed is a list of texts of commands" }).default([]),
   deleteUntagged: refused(
     "allowed is to leave it out: garbage-collect -m deletes the parts of tagged images on this version of the registry, and nothing here needs it",
@@ -82,7 +82,7 @@ const MINUTE = 60;
 const DAY = 24 * 60 * MINUTE;
 const WEEK = DAYS.length * DAY;
 
-/** Seconds since the beginning of the week. */
+/** Seconds since the start of the week. */
 const moments = (schedule: Schedule): number[] =>
   schedule
     .flatMap(({ days, at }) => {
@@ -91,7 +91,7 @@ const moments = (schedule: Schedule): number[] =>
     })
     .sort((a, b) => a - b);
 
-/** How long the longest wait between two runs is (seconds). */
+/** The longest interval between two runs (seconds). */
 export const longestWait = (schedule: Schedule): number => {
   const all = moments(schedule);
   return Math.max(...all.map((moment, index) => (all[index + 1] ?? (all[0] ?? 0) + WEEK) - moment));

@@ -33,12 +33,12 @@ const kubernetesLabels = z.record(
   { error: "allowed is an object of Kubernetes labels" },
 );
 
-/** A Secret with the keys REG_USER and REG_PASS that exists already. */
+/** An existing Secret with the keys REG_USER and REG_PASS. */
 const fromExistingSecret = record({ from: z.literal("existing-secret"), secret: label });
 
 /**
  * A Secret that the stack creates from ephemeral Terraform variables, through write-only attributes: the values are in no
- * plan and in no state. They are sent again when the revision is raised.
+ * plan and no state. Raising the revision sends them again.
  */
 const fromVariables = record({ from: z.literal("variables"), secret: label, revision: count(1, 1_000_000) });
 
@@ -48,8 +48,8 @@ const credentials = z.discriminatedUnion(
     fromExistingSecret,
     fromVariables,
     /**
-     * The operator's env file on the registry host, mode 0600, with REG_USER='…' and REG_PASS='…'. Without the quotes compose
-     * would replace what follows a dollar.
+     * The operator's env file on the registry host, mode 0600, with REG_USER='…' and REG_PASS='…'. Without the quotes, compose
+     * would expand everything after a dollar sign.
      */
     record({ from: z.literal("file"), file: absolutePath }),
   ],
@@ -71,7 +71,7 @@ const certificateAuthority = z.union(
   { error: "allowed is a private CA, { configMap, key } in the cluster or { file } on the registry host" },
 );
 
-/** What a period has to hold besides the walk: the pod's start, the push and the way to the next run. */
+/** Time within a period that is not available to the walk: pod startup, the push and the gap before the next run. */
 const STARTUP_SECONDS = 60;
 
 const RATE = "allowed is a number of requests a second from 0.1 to 10000";
@@ -85,10 +85,10 @@ const REPOSITORY = 'allowed is a repository, for example "team/app"';
 const PLATFORM_NAME = /^(?=.{1,64}$)[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 const PLATFORM = 'allowed is a platform, for example "linux/amd64"';
 
-/** Characters that a CronJob's name may have. */
+/** Maximum length of a CronJob's name. */
 const MOST_OF_A_NAME = 52;
 
-/** How a probe walks that does not say otherwise. */
+/** Defaults of how a probe walks. */
 export const PROBE_DEFAULTS = {
   concurrency: 8,
   repositories: [] as string[],
@@ -102,44 +102,41 @@ const probe = record({
   name: label.refine((name) => name.length <= MOST_OF_A_NAME, {
     error: `allowed are at most ${MOST_OF_A_NAME} characters: Kubernetes appends 11 to name the Jobs of a CronJob`,
   }),
-  /** What it looks at: one of registry.services, or of externalRegistries. */
+  /** What it monitors: one of registry.services or of externalRegistries. */
   service: label,
-  /**
-   * A CronJob in the cluster, or a systemd timer on the host of the registries. Default: in the cluster where the site has
-   * one.
-   */
+  /** A CronJob in the cluster, or a systemd timer on the registry host. Default: in the cluster if the site has one. */
   runsOn: oneOf(["cluster", "registry-host"]).optional(),
   periodMinutes,
-  /** A run that is not done by then reports what it has and stops. */
+  /** A run that takes longer reports what it has and stops. */
   deadlineSeconds: seconds(60, 3600),
   credentials: credentials.optional(),
-  /** The private CA of the registry's certificate; the public CAs are trusted where it is left out. */
+  /** The private CA of the registry's certificate. Default: the public CAs. */
   certificateAuthority: certificateAuthority.optional(),
-  /** Requests under way at once, over all shards. */
+  /** Concurrent requests, over all shards. */
   concurrency: count(1, 8).default(PROBE_DEFAULTS.concurrency),
-  /** Requests a second, over all shards, for a registry that limits them; as many as it answers where it is left out. */
+  /** Requests a second, over all shards, for a registry with a rate limit. Default: as fast as it answers. */
   rate: z.number({ error: RATE }).min(0.1, { error: RATE }).max(10_000, { error: RATE }).optional(),
-  /** For a registry without a catalog: what is walked. The catalog is asked for where it is left out. */
+  /** What to walk in a registry without a catalog. Default: the catalog is read. */
   repositories: z
     .array(z.string({ error: REPOSITORY }).regex(REPOSITORY_NAME, { error: REPOSITORY }), {
       error: "allowed is a list of repositories",
     })
     .default(PROBE_DEFAULTS.repositories),
-  /** For a mirror of some platforms: of an index only these have to be there. All where it is left out. */
+  /** For a mirror of only some platforms: those that must be present in every index. Default: all. */
   platforms: z
     .array(z.string({ error: PLATFORM }).regex(PLATFORM_NAME, { error: PLATFORM }), {
       error: "allowed is a list of platforms",
     })
     .default(PROBE_DEFAULTS.platforms),
   /**
-   * Whether it verifies, too, every image of the registry that pods and CronJobs of its cluster need, by what really runs,
-   * and reports that in the registry where it has an account to push with (the Secret of its credentials, `-push` behind
-   * it): what a clean-up must keep. It may then list the pods and CronJobs of the cluster.
+   * Whether it also verifies every image of the registry that the pods and CronJobs of its cluster use, and reports these
+   * images in the registry, so that a clean-up keeps them. The report needs an account that may push (the Secret named after
+   * that of its credentials, with `-push` appended). The probe may then list the cluster's pods and CronJobs.
    */
   workloads: flag.default(false),
-  /** Pods that share one walk, each with its part of the repositories: for a registry that one cannot walk in time. */
+  /** Pods that share a walk, each with its part of the repositories, for a registry that a single pod cannot walk in time. */
   shards: count(1, 8).default(PROBE_DEFAULTS.shards),
-  /** Objects that exist already and are taken over instead of created. */
+  /** Existing objects that are taken over instead of created. */
   adopt: z
     .array(
       z.literal("cron-job", {
@@ -169,26 +166,26 @@ const shardsHaveRequests = rule(
 );
 
 /**
- * What a registry that is reached over HTTP alone does not keep: a CronJob removes it. How it is asked (the private CA, the
- * rate, the repositories where there is no catalog) is as the probe of the registry does.
+ * What to remove from a registry that is reached over HTTP only; a CronJob removes it. The connection settings (private CA,
+ * rate, the repositories if there is no catalog) are those of the registry's probe.
  */
 const cleanUp = record({
   /** In UTC. */
   schedule: weekly,
   retention,
-  /** Of an account that may push and delete. */
+  /** For an account that may push and delete. */
   credentials: z.discriminatedUnion("from", [fromExistingSecret, fromVariables], {
     error: 'allowed are credentials from an "existing-secret" or from "variables"',
   }),
-  /** A PersistentVolumeClaim that exists already: the journal by which it can be undone is there. */
+  /** An existing PersistentVolumeClaim for the journals, from which a clean-up can be undone. */
   journalClaim: label,
-  /** Whether it waits until somebody has looked at its plan. */
+  /** Whether the CronJob is suspended, until someone has reviewed its plan. */
   suspend: flag.default(true),
 });
 
-/** A registry that the site does not run, as its clients reach it: a Forgejo, a Harbor. */
+/** A registry that the site does not run, as its clients reach it, such as Forgejo or Harbor. */
 const externalRegistry = record({
-  /** What a probe names it by. */
+  /** The name by which a probe refers to it. */
   name: label,
   url: baseUrl(["https", "http"]).refine(
     (url) => !URL.canParse(url) || /[^\x21-\x7e]/.test(url) || url === new URL(url).origin,
@@ -196,16 +193,16 @@ const externalRegistry = record({
       error: 'allowed is a registry without a path, for example "https://git.example.org"',
     },
   ),
-  /** Of a proxy only the catalog is asked for. */
+  /** For a proxy, only the catalog is requested. */
   role: oneOf(["private", "proxy"]),
-  /** Default: nothing is removed from it. */
+  /** Default: nothing is removed. */
   cleanUp: cleanUp.optional(),
 });
 
 const rules = z.discriminatedUnion(
   "delivery",
   [
-    /** A PrometheusRule, by a Helm release of the local chart. The labels have to match the operator's ruleSelector. */
+    /** A PrometheusRule, installed by a Helm release of the local chart. The labels must match the operator's ruleSelector. */
     record({
       delivery: z.literal("prometheus-rule"),
       labels: kubernetesLabels.default({}),
@@ -213,19 +210,19 @@ const rules = z.discriminatedUnion(
     }),
     /** A plain rules file in a ConfigMap, for a Prometheus without the operator. */
     record({ delivery: z.literal("rules-file"), labels: kubernetesLabels.default({}), adopt: flag.default(false) }),
-    /** By the operator: `warden rules` prints them, as a file for a Prometheus wherever it runs. */
+    /** Installed by hand: `warden rules` prints them as a file for any Prometheus. */
     record({ delivery: z.literal("by-hand") }),
   ],
   { error: 'allowed is the delivery "prometheus-rule", "rules-file" or "by-hand"' },
 );
 
-/** A Pushgateway that is no one's yet: a service beside the registries, in their compose project. */
+/** A new Pushgateway: a service in the compose project of the registries. */
 const ownPushgateway = record({
   image,
   port,
   /**
-   * The address of the host at which it can be reached. It asks nobody for a password: whoever reaches it can silence every
-   * alert. Default: the host alone; "0.0.0.0" is every address.
+   * The host address on which it listens. It has no authentication: anyone who can reach it can silence every alert.
+   * Default: the host itself; "0.0.0.0" means every address.
    */
   listen: address.default("127.0.0.1"),
 });
@@ -237,24 +234,23 @@ const kubernetes = record({
 
 const fields = record({
   /**
-   * Label of everything that is reported and of every alert, where several clusters share a Pushgateway, a Prometheus or
-   * an Alertmanager.
+   * A label on every metric and alert, for a Pushgateway, a Prometheus or an Alertmanager that several clusters share.
    */
   cluster: label.optional(),
-  /** The cluster that runs the probes and gets the rules. Default: none; the probes run on the registry host. */
+  /** The cluster that runs the probes and receives the rules. Default: none; the probes run on the registry host. */
   kubernetes: kubernetes.optional(),
-  /** Of everything in the cluster. Where it is to be created it may exist already, and it is never deleted. */
+  /** For everything in the cluster. With `create` it may already exist, and it is never deleted. */
   namespace: record({ name: label, create: flag.default(false) }).optional(),
-  /** One that runs already, by its URL as the probes reach it, or one beside the registries. */
+  /** An existing one, by its URL as the probes reach it, or a new one beside the registries. */
   pushgateway: z.union([pushgatewayUrl, ownPushgateway], {
     error: "allowed is the URL of a Pushgateway that runs already, or { image, port } for one beside the registries",
   }),
   rules,
-  /** A Grafana dashboard as a ConfigMap, with the labels that Grafana's sidecar looks for; none where it is left out. */
+  /** A Grafana dashboard as a ConfigMap, with the labels that Grafana's sidecar looks for. Default: none. */
   dashboard: record({ labels: kubernetesLabels, adopt: flag.default(false) }).optional(),
-  /** The pages of the alerts are below this address, one named after each. */
+  /** Base URL of the alert pages, one for each alert, named after it. */
   runbooks: baseUrl(["https", "http"]),
-  /** A stock Node image for the probes in the cluster; the program comes from a ConfigMap. */
+  /** A stock Node image for the probes in the cluster; their program comes from a ConfigMap. */
   probeImage: image.optional(),
   externalRegistries: z
     .array(externalRegistry, { error: "allowed is a list of registries that the site does not run" })
@@ -273,7 +269,7 @@ const distinctProbes = rule(fields, ["probes.name", "probes.service"], ({ probes
     : `probe or service ${twice.join(", ")} is declared more than once; allowed is one probe of a name and of a service: rename or remove one`;
 });
 
-/** What makes sense in a cluster alone, and what a cluster cannot do without. */
+/** The parts that need a cluster, and the parts that a cluster needs. */
 const partsOfTheCluster = rule(
   fields,
   ["kubernetes?", "namespace?", "dashboard?", "rules.delivery"],
@@ -308,7 +304,7 @@ const partsOfTheCluster = rule(
 
 type Where = "cluster" | "registry-host";
 
-/** Where a probe runs unless it says otherwise. */
+/** The default place of a probe. */
 const whereProbesRun = (kubernetes: unknown): Where => (kubernetes === undefined ? "registry-host" : "cluster");
 
 const mistakesOfProbe = (
@@ -371,10 +367,10 @@ const probesFitWhereTheyRun = rule(
 /** The name of the CronJob that cleans up an external registry. */
 export const cleanUpName = (registry: { readonly name: string }): string => `${registry.name}-clean-up`;
 
-/** Where a clean-up finds the volume of its journals. */
+/** Where a clean-up's journal volume is mounted. */
 export const CLEAN_UP_JOURNALS = "/var/lib/registry-warden";
 
-/** A clean-up is known, verified and reached by what the probe of its registry says. */
+/** A clean-up uses the name, the CA and the connection settings of its registry's probe. */
 const cleanUpsHaveTheirProbe = rule(
   fields,
   [
@@ -436,7 +432,7 @@ export type Probe = Monitoring["probes"][number];
 export type ExternalRegistry = Monitoring["externalRegistries"][number];
 export type CleanUp = NonNullable<ExternalRegistry["cleanUp"]>;
 export type RulesDelivery = Monitoring["rules"];
-/** Rules that are an object of a cluster. */
+/** Rules delivered as an object in a cluster. */
 export type ClusterRulesDelivery = Extract<RulesDelivery, { labels: unknown }>;
 export type OwnPushgateway = z.output<typeof ownPushgateway>;
 
@@ -450,17 +446,17 @@ export type ClusterProbe = Probe & {
   readonly certificateAuthority?: Exclude<Authority, { file: string }>;
 };
 
-/** A probe that is a timer of systemd. */
+/** A probe that is a systemd timer. */
 export type HostProbe = Probe & {
   readonly runsOn: "registry-host";
   readonly credentials?: Extract<Credentials, { from: "file" }>;
   readonly certificateAuthority?: Extract<Authority, { file: string }>;
 };
 
-/** The name under which the cluster of a site reports what runs in it. */
+/** The name under which a site's cluster reports its workloads. */
 export const reportName = ({ cluster = "cluster" }: { readonly cluster?: string }): string => cluster;
 
-// The schema refuses a probe with what is not where it runs.
+// The schema rejects a probe whose settings do not fit where it runs.
 export const isClusterProbe = (probe: Probe): probe is ClusterProbe => probe.runsOn === "cluster";
 export const isInCluster = (rules: RulesDelivery): rules is ClusterRulesDelivery => "labels" in rules;
 export const isHostProbe = (probe: Probe): probe is HostProbe => probe.runsOn === "registry-host";

@@ -1,21 +1,21 @@
 import type { Probe } from "./monitoring";
 
-/** The name of the ClusterRole, and of its binding, by which a probe may see what runs. */
+/** The name of the ClusterRole, and of its binding, that lets a probe list the workloads. */
 export const workloadRole = (namespace: string, probe: string): string => `${namespace}-${probe}`;
 
-/** The Secret of the account by which a probe may push, beside that of its own: renewing one loses nothing of the other. */
+/** The Secret of a probe's push account, separate from its own: each can be renewed without the other. */
 export const pushSecret = ({ secret }: { readonly secret: string }): string => `${secret}-push`;
 
 const MINUTES_A_DAY = 24 * 60;
 
 /**
- * How a probe walks its registry, as the variables of its program.
+ * How a probe walks its registry, as environment variables of its program.
  *
  * A private registry of the site keeps no blob descriptors in memory, so it answers HEAD from the file itself, at less than
- * half the cost of a last byte; what only reading shows (permissions, bad sectors) each blob is asked for once a day, in its
- * turn. What other registries keep in memory nobody knows: they are asked for every last byte.
+ * half the cost of a last byte; errors that only reading reveals (permissions, bad sectors) are found by reading each blob
+ * once a day, in its turn. Other registries may cache descriptors, so every last byte is requested from them.
  *
- * @param isOwn whether the site runs the registry, and it is no pull-through cache
+ * @param isOwn whether the site runs the registry, and it is not a pull-through cache
  */
 export const walkVariables = (
   {

@@ -1,12 +1,12 @@
 import { defineSite } from "./schema";
 
-// Values that two hosts share. A value of the site is written once, here or below, and nowhere else.
+// Values that two hosts share. Each value of the site is written exactly once, here or below.
 const publicResolver = "94.140.14.14";
 const internalDomain = "viktorbarzin.lan";
 const tls = "/opt/registry/tls";
 const node = { repository: "node", tag: "26.9.0-slim" };
 
-/** The site that ships with the product: its example, its test input and the default where none is selected. */
+/** The site that ships with the product: its example, its test input, and the default if no site is selected. */
 export default defineSite({
   name: "reference",
   state: { backend: "local", directory: "state" },
@@ -83,7 +83,7 @@ export default defineSite({
     offsiteCopy: { title: "Synology", maximumAgeHours: 24 },
     maintenance: {
       credentialsFile: "/opt/registry/maintenance.env",
-      // A name that the host can look up; the one of monitoring.pushgateway exists within the cluster only.
+      // A name that the host can resolve; the one of monitoring.pushgateway resolves in the cluster only.
       pushgateway: `http://pushgateway.${internalDomain}:9091`,
       cleanUp: [{ days: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], at: "02:00" }],
       caches: [{ days: ["sun"], at: "03:00" }],

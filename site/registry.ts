@@ -30,19 +30,19 @@ const lockstep = refused(
 
 /** Where a service keeps its images. */
 const data = {
-  /** A directory of the host. @default `<directory>/data/<name>` */
+  /** A directory on the host. @default `<directory>/data/<name>` */
   data: absolutePath.optional(),
-  /** A named volume of Docker's that exists already, as a stack that is taken over may have it. */
+  /** An existing named Docker volume, for example of a stack that is taken over. */
   volume: matching(
     /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/,
     'the name of a Docker volume, as "docker volume ls" prints it, for example "registry_data"',
   ).optional(),
 };
 
-/** Publishes the registry's own debug address: /metrics, and /debug/pprof, which asks for no password either. */
+/** Publishes the registry's debug address: /metrics, and also /debug/pprof, neither with authentication. */
 const metrics = {
   metricsPort: port.optional(),
-  /** The address of the host on which that port is open. The default keeps it on the host itself. */
+  /** The host address on which that port listens. The default is reachable from the host only. */
   metricsAddress: address.default("127.0.0.1"),
 };
 
@@ -70,7 +70,7 @@ const privateService = record({
   ...metrics,
   /** The name in the certificate; clients reach the registry as `<serverName>:<port>`. */
   serverName: domainName,
-  /** The operator's files on the host, never read into a plan. */
+  /** The operator's files on the host; their contents are never read into a plan. */
   tls: record({ certificate: absolutePath, key: absolutePath }),
   htpasswd: absolutePath,
   purgeUploadsAfterHours: hours(1, 8760),
@@ -82,16 +82,16 @@ const privateService = record({
   ),
 });
 
-/** The account that probes have by default. The reverse proxy of a private registry lets it read, and nothing else. */
+/** The default account of the probes. The reverse proxy of a private registry grants it read access only. */
 export const PROBE_ACCOUNT = "registry-probe";
 
-/** Where the files of the stack are on its host. */
+/** Paths of the stack's files on its host. */
 export const registryPaths = (directory: string) => ({
   compose: join(directory, "docker-compose.yml"),
   nginx: join(directory, "nginx.conf"),
   config: (name: string) => join(directory, `config-${name}.yml`),
   retention: (name: string) => join(directory, `retention-${name}.json`),
-  /** A label has no dot, so none of these is a file of another service. */
+  /** A label contains no dot, so this cannot be the file of another service. */
   readOnlyConfig: (name: string) => join(directory, `config-${name}.read-only.yml`),
   readOnlyCompose: (name: string) => join(directory, `docker-compose.${name}.read-only.yml`),
   warden: join(directory, "warden.mjs"),
@@ -105,16 +105,16 @@ const fields = record({
   /** The host that runs the stack. */
   host: label,
   directory: absolutePath,
-  /** systemd unit that brings the stack up at boot. */
+  /** systemd unit that starts the stack at boot. */
   unit: z
     .string({ error: 'allowed is a service unit, for example "docker-compose-registry.service"' })
     .regex(/^[A-Za-z0-9][\w.@-]*\.service$/, {
       error: 'allowed is a service unit, for example "docker-compose-registry.service"',
     }),
-  /** Compose project and its bridge network: kept when an existing stack is taken over. */
+  /** Compose project and its bridge network; unchanged when an existing stack is taken over. */
   project: label,
   network: label,
-  /** `node` is a stock Node image, on which warden runs on the host. */
+  /** `node` is a stock Node image, in which warden runs on the host. */
   images: record({ registry: image, nginx: image, ui: image.optional(), node: image.optional() }),
   services: z
     .array(
@@ -125,13 +125,13 @@ const fields = record({
     )
     .min(1, { error: "allowed is at least one service" }),
   ui: record({ port, browses: matching(/^[a-z0-9-]+$/, "the name of a service") }).optional(),
-  /** A copy of the data on another machine, made by the operator: what a restore starts from. */
+  /** The operator's copy of the data on another machine, from which a restore starts. */
   offsiteCopy: record({
     title: line,
-    /** How old it may be, and so how much of the newest pushes a restore loses. */
+    /** How old the copy may be, and thus how many hours of pushes a restore may lose. */
     maximumAgeHours: hours(1, 8760),
   }).optional(),
-  /** None where it is left out: then nothing is ever removed. */
+  /** Default: none, so nothing is ever removed. */
   maintenance: maintenance.optional(),
 });
 
@@ -157,7 +157,7 @@ const oneStoreEach = rule(
     const undecided = services.filter(({ data, volume }) => data !== undefined && volume !== undefined);
     if (undecided.length > 0)
       return `service ${undecided.map(({ name }) => name).join(", ")} has both data and volume; allowed is one of the two: name where its images are`;
-    // Of one name there may be one service only, which is another rule.
+    // Duplicate names are reported by another rule.
     const different = services.filter(({ name }, index) => services.findIndex((each) => each.name === name) === index);
     const twice = duplicates(different.map((service) => dataDirectory({ directory }, service)));
     return twice.length === 0
@@ -280,10 +280,10 @@ export type Service = Registry["services"][number];
 export type ProxyService = Extract<Service, { role: "proxy" }>;
 export type PrivateService = Extract<Service, { role: "private" }>;
 
-/** What Docker's "local" driver keeps its volumes in, unless the daemon has another `data-root`. */
+/** Where Docker's "local" driver stores its volumes, unless the daemon has another `data-root`. */
 const VOLUMES = "/var/lib/docker/volumes";
 
-/** Where the images of a service are on the host: the folder that holds `docker/registry/v2`. */
+/** Where a service's images are on the host: the folder that contains `docker/registry/v2`. */
 export const dataDirectory = (
   { directory }: { readonly directory: string },
   { name, data, volume }: { readonly name: string; readonly data?: string; readonly volume?: string },

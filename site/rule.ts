@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-/** A field of a value by its path: `hosts.ssh.port`. A list has no step of its own, and a field of one choice is a field. */
+/** The path of a field in a value: `hosts.ssh.port`. List indexes are left out, and so are the branches of a union. */
 export type FieldPath<Value> = Value extends readonly (infer Element)[]
   ? FieldPath<Element>
   : Value extends object
@@ -9,13 +9,13 @@ export type FieldPath<Value> = Value extends readonly (infer Element)[]
       }[keyof Value & string]
     : never;
 
-/** A field of which only matters whether it is there: `hosts.resolver?`. It may be malformed. */
+/** A field, or only its presence: `hosts.resolver?`. In the latter case it may be malformed. */
 type Asked<Path extends string> = Path | `${Path}?`;
 
 type Head<Path> = Path extends `${infer First}.${string}` ? First : Path extends `${infer Field}?` ? Field : Path;
 type Tail<Path, Key extends string> = Path extends `${Key}.${infer Rest}` ? Rest : never;
 
-/** What is left of a value when only the fields of these paths are looked at. */
+/** The part of a value that consists of the fields with these paths. */
 export type Picked<Value, Path extends string> = Value extends readonly (infer Element)[]
   ? Picked<Element, Path>[]
   : Value extends object
@@ -32,7 +32,7 @@ type Schema = z.core.$ZodType;
 
 const headOf = (path: string): string => path.split(".", 1)[0]?.replace(/\?$/, "") ?? "";
 
-/** The paths below a field; none where the whole field is meant. */
+/** The paths below a field; undefined if the whole field is meant. */
 const below = (paths: readonly string[], field: string): string[] | undefined =>
   paths.includes(field)
     ? undefined
@@ -42,7 +42,7 @@ const heads = (paths: readonly string[]): string[] => [...new Set(paths.map(head
 
 const has = (schema: Schema, field: string): boolean => schema instanceof z.ZodObject && field in schema.shape;
 
-/** Of a schema what it says of the fields of these paths: no mistake of another field is a mistake of this. */
+/** The part of a schema that concerns the fields with these paths, so that mistakes in other fields do not matter. */
 const narrowed = (schema: Schema, paths: readonly string[]): z.ZodType => {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
     return z.optional(narrowed(schema.def.innerType, paths));
@@ -77,20 +77,20 @@ const narrowed = (schema: Schema, paths: readonly string[]): z.ZodType => {
 
 /** What is wrong with a part of the object that a rule is about. */
 export interface Broken {
-  /** From the object on, for example `["hosts", 1]`. */
+  /** Relative to the object, for example `["hosts", 1]`. */
   readonly path: readonly PropertyKey[];
   /** One sentence that ends with the hint. */
   readonly message: string;
 }
 
 /**
- * A rule over several fields. It names those that it looks at, by the schema's own names, and is checked as soon as they
+ * A rule over several fields. It lists the fields that it uses, by their names in the schema, and is checked as soon as these
  * are well-formed: a mistake elsewhere in the same object must not hide it.
  *
  * @param schema of the object that the rule is about
- * @param paths the fields that it looks at; one that the schema does not have is a type error. With a question mark behind it,
- *   only whether it is there
- * @param broken what is wrong with the object as a whole, or with parts of it; undefined where nothing is
+ * @param paths the fields that it uses; one that is not in the schema is a type error. With a trailing question mark, only
+ *   the presence of the field is used
+ * @param broken what is wrong with the object as a whole, or with parts of it; undefined if nothing is
  */
 export const rule = <S extends z.ZodType, const Path extends Asked<FieldPath<z.output<S>>>>(
   schema: S,

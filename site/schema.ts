@@ -20,21 +20,21 @@ import { type PrivateService, type Registry, registry, type Service } from "./re
 import { type Broken, rule } from "./rule";
 import { state } from "./state";
 
-/** One description of everything; each value is in it once, and what a site lacks is left out. */
+/** The description of everything. Each value occurs once, and whatever a site does not have is left out. */
 const fields = record({
-  /** What the states of its stacks are named after. Default: the name of its file. */
+  /** The name used in the states of its stacks. Default: the name of its file. */
   name: label.optional(),
   state,
-  /** Whom the documents name to whoever is on call. */
+  /** The contacts that the documents give to the person on call. */
   contact: record({
-    /** Who answers for what the site describes: a person, a team, a channel. */
+    /** Who is responsible for everything in the site: a person, a team, a channel. */
     owner: line,
-    /** Whom to wake when that is not enough. Default: nobody is named. */
+    /** Whom to call next. Default: no one. */
     escalation: line.optional(),
   }).optional(),
-  /** Names by which the hosts verify what they resolve: beside hosts with a resolver. */
+  /** Names with which the hosts verify their resolution; required when hosts have a resolver. */
   dns: record({
-    /** A name that the primary resolvers alone know, and its address. */
+    /** A name that only the primary resolvers know, and its address. */
     internal: record({ name: domainName, address }),
     /** A name that every resolver knows. */
     external: domainName,
@@ -56,7 +56,7 @@ const describesSomething = rule(fields, ["hosts?", "registry?", "monitoring?"], 
     : undefined,
 );
 
-/** Two sites of one shared store would take each other's resources for their own. */
+/** Two sites with a shared state store would take over each other's resources. */
 const sharedStateHasName = rule(fields, ["name", "state.backend"], ({ name, state }): Broken[] =>
   name === undefined && state.backend !== "local"
     ? [
@@ -151,7 +151,7 @@ const portsOfTheHostAreFree = rule(
   },
 );
 
-/** What a probe on the registry host and a Pushgateway beside the registries cannot do without. */
+/** What a probe on the registry host and a Pushgateway beside the registries require. */
 const monitoringHasItsHost = rule(
   fields,
   ["registry.host", "monitoring.kubernetes?", "monitoring.pushgateway", "monitoring.probes.runsOn"],
@@ -184,7 +184,7 @@ const monitoringHasItsHost = rule(
   },
 );
 
-/** The name within a cluster means nothing on a host. */
+/** A cluster-internal name does not resolve on a host. */
 const maintenanceReportsSomewhere = rule(
   fields,
   ["registry.maintenance.pushgateway?", "monitoring.kubernetes?", "monitoring.pushgateway"],
@@ -226,7 +226,7 @@ const probesKnownServices = rule(
   },
 );
 
-/** A cache holds what its upstream has. A report that no clean-up waits for would protect nothing. */
+/** A cache holds only what its upstream has, and a report that no clean-up reads would protect nothing. */
 const workloadsAreOfPrivateRegistries = rule(
   fields,
   [
@@ -270,7 +270,7 @@ const workloadsAreOfPrivateRegistries = rule(
     }),
 );
 
-/** Metrics and alerts tell registries apart by where clients reach them. */
+/** Metrics and alerts identify registries by the address under which clients reach them. */
 const externalRegistriesAreOthers = rule(
   fields,
   [
@@ -317,7 +317,7 @@ const programsRunOnImagesFromElsewhere = rule(
   },
 );
 
-/** A container runs warden on the registry host: the runbooks' commands, the maintenance, the probe. */
+/** On the registry host warden runs in a container: the runbooks' commands, the maintenance, the probe. */
 const hostHasImageOfNode = rule(
   fields,
   [
@@ -381,27 +381,27 @@ export type Site = z.output<typeof siteSchema> & { readonly name: string };
 
 /** A site with registries of its own. */
 export type RegistrySite = Site & { readonly registry: Registry };
-/** A site that watches registries. */
+/** A site that monitors registries. */
 export type MonitoredSite = Site & { readonly monitoring: Monitoring };
-/** A site that has something in a cluster. */
+/** A site that uses a cluster. */
 export type ClusterSite = Site & {
   readonly monitoring: Monitoring & {
     readonly kubernetes: Kubernetes;
     readonly namespace: NonNullable<Monitoring["namespace"]>;
   };
 };
-/** The names by which hosts verify their own resolvers. */
+/** The names with which hosts verify their own resolvers. */
 export type Dns = NonNullable<Site["dns"]>;
-/** A site that says where hosts look names up. */
+/** A site that configures DNS. */
 export type DnsSite = Site & { readonly dns: Dns };
 
 export const hasRegistry = (site: Site): site is RegistrySite => site.registry !== undefined;
 export const isMonitored = (site: Site): site is MonitoredSite => site.monitoring !== undefined;
-// The schema refuses a cluster without a namespace, and a resolver without dns.
+// The schema rejects a cluster without a namespace, and a resolver without dns.
 export const hasCluster = (site: Site): site is ClusterSite => site.monitoring?.kubernetes !== undefined;
 export const hasDns = (site: Site): site is DnsSite => site.dns !== undefined;
 
-/** Gives an operator's file the type of a site. Nothing is checked here: the loader does, and reports all at once. */
+/** Types an operator's file as a site. Nothing is checked here: the loader checks it and reports all mistakes together. */
 export const defineSite = (site: SiteInput): SiteInput => site;
 
 export const managedHosts = (site: Site): ManagedHost[] => site.hosts.filter(isManaged);
@@ -409,7 +409,7 @@ export const dnsHosts = (site: Site): DnsHost[] => managedHosts(site).filter(has
 export const deferredHosts = (site: Site) => site.hosts.filter(isDeferred);
 
 const known = <T>(found: T | undefined, what: string): T => {
-  // The schema refuses a site in which this could happen.
+  // The schema rejects a site in which this could happen.
   if (found === undefined) throw new Error(`the site has no ${what}`);
   return found;
 };
@@ -425,11 +425,11 @@ export const registryHost = (site: RegistrySite): ManagedHost =>
 export const runsRegistry = (site: Site, { name }: { readonly name: string }): site is RegistrySite =>
   site.registry?.host === name;
 
-/** The image on which warden runs on the registry host. */
+/** The image in which warden runs on the registry host. */
 export const wardenImage = ({ registry, monitoring }: RegistrySite): Image =>
   known(registry.images.node ?? monitoring?.probeImage, "image of Node");
 
-/** What a probe looks at: a service of the site's own, or a registry that somebody else runs. */
+/** What a probe monitors: one of the site's own services, or an external registry. */
 export type ProbedService = Service | ExternalRegistry;
 
 export const isExternal = (service: ProbedService): service is ExternalRegistry => "url" in service;
@@ -453,11 +453,11 @@ const isEveryAddress = (address: string): boolean => address === "0.0.0.0" || ad
 
 const inUrl = (address: string): string => (address.includes(":") ? `[${address}]` : address);
 
-/** The Pushgateway that the site brings along, where it does. */
+/** The Pushgateway that is part of the site, if any. */
 export const ownPushgateway = ({ monitoring }: Site): OwnPushgateway | undefined =>
   typeof monitoring?.pushgateway === "object" ? monitoring.pushgateway : undefined;
 
-/** Base URL of the Pushgateway as it is reached from elsewhere: from the cluster, and by whoever scrapes it. */
+/** Base URL of the Pushgateway for everything outside its host: the cluster, and Prometheus. */
 export const pushgatewayUrl = (site: MonitoredSite): string => {
   const { pushgateway } = site.monitoring;
   if (typeof pushgateway === "string") return pushgateway;
@@ -475,7 +475,7 @@ export const pushgatewayUrlOnHost = (site: Site): string => {
   return `http://${isEveryAddress(listen) ? (listen === "::" ? "[::1]" : "127.0.0.1") : inUrl(listen)}:${port}`;
 };
 
-/** Base URL of the Pushgateway as a host reaches it; undefined where the site has none that it does. */
+/** Base URL of the Pushgateway as a host reaches it; undefined if the host cannot reach one. */
 export const pushgatewayUrlFrom = (site: Site, host: ManagedHost): string | undefined => {
   const { registry, monitoring } = site;
   const own = ownPushgateway(site);
@@ -486,20 +486,20 @@ export const pushgatewayUrlFrom = (site: Site, host: ManagedHost): string | unde
   return isMonitored(site) && !isLoopback(own.listen) ? pushgatewayUrl(site) : undefined;
 };
 
-/** How clients outside the host reach a service: `host:port`, the value of the label `instance` of its metrics too. */
+/** How clients outside the host reach a service: `host:port`, which is also the label `instance` of its metrics. */
 export const serviceInstance = (site: Site, service: ProbedService): string => {
   if (isExternal(service)) return new URL(service.url).host;
   const host = known(hasRegistry(site) ? registryHost(site) : undefined, "host of the registries");
   return `${inUrl(service.role === "private" ? service.serverName : host.address)}:${service.port}`;
 };
 
-/** By which image references know a service: by how clients reach it, and by the address of its host. */
+/** The hosts under which image references name a service: the address that clients use, and that of its host. */
 export const imageHosts = (site: Site, service: Service): string[] => {
   const host = known(hasRegistry(site) ? registryHost(site) : undefined, "host of the registries");
   return [...new Set([serviceInstance(site, service), `${inUrl(host.address)}:${service.port}`])];
 };
 
-/** Whether the clean-up of what a probe looks at waits for the probe's report of what runs. */
+/** Whether the clean-up of a probe's registry depends on the probe's workload report. */
 export const mustReport = (site: Site, probe: Probe): boolean => {
   if (!probe.workloads) return false;
   const service = probedService(site, probe);
@@ -507,14 +507,14 @@ export const mustReport = (site: Site, probe: Probe): boolean => {
   return service.role === "private" && service.retention?.protectInUse !== undefined;
 };
 
-/** An external registry that is cleaned up, and the probe that watches it. */
+/** An external registry that is cleaned up, and the probe that monitors it. */
 export interface CleanedUp {
   readonly service: ExternalRegistry;
   readonly cleanUp: CleanUp;
   readonly probe: ClusterProbe;
 }
 
-/** What is cleaned up over HTTP. */
+/** The registries that are cleaned up over HTTP. */
 export const cleanUps = (site: Site): CleanedUp[] =>
   (site.monitoring?.externalRegistries ?? []).flatMap((service) => {
     const { name, cleanUp } = service;

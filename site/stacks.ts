@@ -4,7 +4,7 @@ import { deferredHosts, dnsHosts, hasCluster, hasRegistry, type Site } from "./s
 export const STACKS = ["dns", "registry-vm", "monitoring"] as const;
 export type StackName = (typeof STACKS)[number];
 
-/** The stacks of a site, in the order in which they are deployed: one that would be empty is none. */
+/** The stacks of a site, in the order in which they are deployed, without empty ones. */
 export const stacksOf = (site: Site): StackName[] => {
   const has: Record<StackName, boolean> = {
     dns: dnsHosts(site).length + deferredHosts(site).length > 0,
@@ -14,7 +14,7 @@ export const stacksOf = (site: Site): StackName[] => {
   return STACKS.filter((stack) => has[stack]);
 };
 
-/** Where the state of a stack is kept, as its backend names it. The site's name is in it: those of two sites never meet. */
+/** Where a stack's state is stored, as its backend names it. Contains the site's name, so that two sites never collide. */
 export const stateKey = ({ name, state }: Site, stack: string): string => {
   switch (state.backend) {
     case "local":

@@ -8,33 +8,33 @@ const bucket = z.string({ error: "allowed is the name of a bucket" }).regex(/^[a
 });
 
 /**
- * Where Terraform keeps the state of the stacks. Credentials of a backend come from its environment variables, never
+ * Where Terraform stores the state of the stacks. Credentials of a backend come from its environment variables, never
  * from here.
  */
 export const state = z.discriminatedUnion(
   "backend",
   [
-    /** One operator: a directory of the checkout, in it one for each site, one file a stack. */
+    /** For a single operator: a folder in the checkout, with a folder for each site and a file for each stack. */
     record({
       backend: z.literal("local"),
       directory: z
         .string({ error: `allowed is ${DIRECTORY}` })
         .regex(/^(?!cdktf\.out(\/|$))[\w-][\w.-]*(\/[\w-][\w.-]*)*$/, { error: `allowed is ${DIRECTORY}` }),
     }),
-    /** A Secret a stack. https://developer.hashicorp.com/terraform/language/backend/kubernetes */
+    /** A Secret for each stack. https://developer.hashicorp.com/terraform/language/backend/kubernetes */
     record({ backend: z.literal("kubernetes"), namespace: label }),
     record({
       backend: z.literal("s3"),
       bucket,
       region: z.string({ error: "allowed is a region" }).regex(/^[a-z0-9-]+$/, { error: "allowed is a region" }),
-      /** Of a self-hosted store that speaks S3. */
+      /** For a self-hosted S3-compatible store. */
       endpoint: baseUrl(["https", "http"]).optional(),
-      /** What the keys begin with: `<keyPrefix>/<name of the site>/<stack>.tfstate`. Default: nothing. */
+      /** Prefix of the keys: `<keyPrefix>/<name of the site>/<stack>.tfstate`. Default: none. */
       keyPrefix: matching(
         /^[\w-][\w.-]*(\/[\w-][\w.-]*)*$/,
         'the beginning of a key, for example "terraform"',
       ).optional(),
-      /** Whether two at once are kept apart by an object beside the state, which not every store can write: it needs If-None-Match. */
+      /** Whether concurrent runs are prevented by a lock object beside the state; the store must support If-None-Match. */
       lockfile: z.boolean({ error: "allowed is true or false" }).default(true),
     }),
     /** `<address>/<name of the site>/<stack>`, locked with LOCK and UNLOCK. */
