@@ -4,7 +4,7 @@ import type { StoreReader } from "./reader";
 
 /** A part that a manifest cannot be pushed without. */
 export interface Part extends Pick<Descriptor, "digest" | "mediaType" | "urls"> {
-  /** Bytes; null where only schema 1 names it. */
+  /** Bytes; null if only schema 1 names it. */
   size: number | null;
   isManifest: boolean;
 }
@@ -18,7 +18,7 @@ export const partsOf = (manifest: Manifest): Part[] => {
   }));
 };
 
-/** What the data of a store would make, whatever has become of its links. Each blob is read at most once. */
+/** What the data of a store amounts to, regardless of its links. Each blob is read at most once. */
 export class StoreContents {
   readonly #complete = new Map<Digest, boolean>();
   readonly #healable = new Map<Digest, boolean>();
@@ -27,7 +27,7 @@ export class StoreContents {
 
   constructor(readonly reader: StoreReader) {}
 
-  /** Whether a manifest and all that it cannot be pushed without are there, every byte. */
+  /** Whether a manifest and everything needed to push it are present, byte for byte. */
   isComplete(digest: Digest): boolean {
     return once(this.#complete, digest, () => {
       const stored = this.reader.manifest(digest);
@@ -35,7 +35,7 @@ export class StoreContents {
     });
   }
 
-  /** Whether it would be complete if every lost byte came back: not where what was pushed is wrong itself. */
+  /** Whether restoring lost bytes would make it complete; not if what was pushed is itself wrong. */
   isHealable(digest: Digest): boolean {
     return once(this.#healable, digest, () => {
       const stored = this.reader.manifest(digest);
@@ -44,7 +44,7 @@ export class StoreContents {
     });
   }
 
-  /** Everything that manifests name, themselves and through the manifests that they name. */
+  /** Everything that the manifests name, directly or through other manifests. */
   below(digests: Iterable<Digest>, found: Set<Digest> = new Set()): Set<Digest> {
     for (const digest of digests) {
       const stored = this.reader.manifest(digest);
@@ -58,7 +58,7 @@ export class StoreContents {
     return found;
   }
 
-  /** The tags by which a manifest is reached that says another size of an intact blob than it has. */
+  /** The tags that lead to a manifest which states a wrong size for an intact blob. */
   tagsMisdescribing(repository: string, tags: readonly string[], digest: Digest): string[] {
     const { reader } = this;
     const layout = reader.layout.repository(repository);
@@ -77,7 +77,7 @@ export class StoreContents {
     });
   }
 
-  /** The manifests of a repository that name a digest, and those that name these, and so on; what names others first. */
+  /** The manifests of a repository that name a digest, those that name these, and so on; topmost first. */
   naming(repository: string, digest: Digest): Digest[] {
     let parents = this.#parents.get(repository);
     if (parents === undefined) {
@@ -120,7 +120,7 @@ export class StoreContents {
 
   #hasPart({ digest, size, urls, isManifest }: Part): boolean {
     if (isManifest) return this.isComplete(digest);
-    // A layer with urls is fetched from there.
+    // A layer with urls is downloaded from there.
     if (urls !== undefined) return true;
     return (size === null || this.reader.blobSize(digest) === size) && this.isIntact(digest);
   }

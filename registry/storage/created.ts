@@ -2,15 +2,15 @@ import type { Digest } from "../oci/digest";
 import { type Manifest, platformName } from "../oci/manifest";
 import type { StoreReader } from "./reader";
 
-/** An index in an index in an index says nothing more of its date. */
+/** Indexes nested deeper than this are not searched for a date. */
 const DEEPEST = 3;
 
 /** Configs are small. Bytes. */
 const CONFIG_LIMIT = 1024 * 1024;
 
 /**
- * When images were made, by what they say of themselves: the annotation `org.opencontainers.image.created`, the config's
- * `created`, or that of the first platform. Milliseconds since the epoch; null where they do not say.
+ * When images were created, according to themselves: the annotation `org.opencontainers.image.created`, the config's
+ * `created`, or that of the first platform. Milliseconds since the epoch; null if they do not say.
  */
 export const createdDates = (reader: StoreReader): ((digest: Digest) => number | null) => {
   const known = new Map<Digest, number | null>();

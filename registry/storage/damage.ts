@@ -8,10 +8,10 @@ import { StorageRefusal } from "./refusal";
 import type { RepositoryPlan } from "./retention";
 
 /**
- * What is damaged in a store that is going to be pruned: what could still be healed is lost forever once its configs and
- * layers are collected, and the collection itself sweeps what a broken manifest can no longer name.
+ * The damage in a store that is about to be pruned. Whatever could still be repaired is lost for good once its configs and
+ * layers are collected, and the collection itself removes what a broken manifest can no longer name.
  *
- * Not damage: what no tag leads to and the plan does not keep, such as a leftover, or a manifest that goes anyway.
+ * Not damage: anything that no tag leads to and the plan does not keep, such as a leftover, or a manifest that goes anyway.
  */
 export const damageIn = (findings: Finding[], plans: RepositoryPlan[]): Finding[] => {
   const kept = new Set(plans.flatMap(({ name, keptManifests }) => keptManifests.map((each) => key(name, each))));
@@ -22,8 +22,8 @@ export const damageIn = (findings: Finding[], plans: RepositoryPlan[]): Finding[
 };
 
 /**
- * The blobs with data that damaged repositories need: what their tags and manifests lead to, also where a link on the way
- * is lost; where a manifest on the way cannot be read, or none is known, everything they link.
+ * The blobs with data that damaged repositories need: everything their tags and manifests lead to, even past a lost link.
+ * If a manifest along the way is unreadable, or none is known, everything the repository links.
  */
 export const neededBy = (reader: StoreReader, graphs: RepositoryGraph[]): Set<Digest> => {
   const needed = new Set<Digest>();
@@ -50,8 +50,8 @@ export const neededBy = (reader: StoreReader, graphs: RepositoryGraph[]): Set<Di
 };
 
 /**
- * The blobs that the registry's garbage collection leaves when a plan is done: it looks at the repositories that have
- * `_layers`, and marks each manifest with a link and what that names.
+ * The blobs that the registry's garbage collection keeps after a plan is done: it visits the repositories that have
+ * `_layers`, and marks every linked manifest and what that names.
  */
 export const markedBy = (reader: StoreReader, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Set<Digest> => {
   const marked = new Set<Digest>();
@@ -65,7 +65,7 @@ export const markedBy = (reader: StoreReader, graphs: RepositoryGraph[], plans: 
   return marked;
 };
 
-/** @throws StorageRefusal `damaged`, where the damage cannot be left aside */
+/** @throws StorageRefusal `damaged`, if the damage cannot be excluded from the clean-up */
 export const refuseDamage = (root: string, damage: Finding[]): never => {
   const [first] = damage;
   const names = [first?.repository, first?.digest, ...(first?.tags ?? [])].filter((name) => name != null).join(" ");
@@ -77,9 +77,9 @@ export const refuseDamage = (root: string, damage: Finding[]): never => {
 };
 
 /**
- * Refuses to prune what the registry's garbage collection would take although it is kept. It looks into revisions only,
- * and goes by the digests that manifests name: it takes what a manifest names that is served by a layer link alone, and a
- * blob that is named by another digest (sha512) than the one it is stored under. Seen on 2.8.3 and 3.0.0.
+ * Refuses to prune when the registry's garbage collection would remove something that is to be kept. The collection looks
+ * at revisions only, and goes by the digests that manifests name: it removes what is named by a manifest that is served
+ * through a layer link only, and a blob named by another digest (sha512) than its own. Seen on 2.8.3 and 3.0.0.
  *
  * @throws StorageRefusal `damaged`
  */

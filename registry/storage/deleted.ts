@@ -5,19 +5,19 @@ import { createdDates } from "./created";
 import type { Link, StoreReader } from "./reader";
 import { type TagPush, tagHistory } from "./tag-history";
 
-/** An image that no tag leads to any more, and all of whose bytes are there. */
+/** An image that no tag leads to any more, but whose bytes are all present. */
 export interface DeletedImage {
   repository: string;
   digest: Digest;
-  /** When it was made, in milliseconds since the epoch; null where it does not say. */
+  /** When it was created, in milliseconds since the epoch; null if it does not say. */
   createdAt: number | null;
-  /** When its link was removed, in milliseconds since the epoch; null where it is still there, and only its tags went. */
+  /** When its link was removed, in milliseconds since the epoch; null if the link still exists and only its tags are gone. */
   deletedAt: number | null;
-  /** The tags that it had, as far as that can be told, in ascending order. */
+  /** The tags that it had, as far as known, in ascending order. */
   tags: string[];
 }
 
-/** A push of a tag, by the registry's log. */
+/** A push of a tag, from the registry's log. */
 export interface LoggedPush {
   repository: string;
   tag: string;
@@ -25,16 +25,16 @@ export interface LoggedPush {
   at: number;
 }
 
-/** A registry logs a push when it has written it. Milliseconds. */
+/** A registry logs a push after writing it; the two times differ by at most this. Milliseconds. */
 const LOG_TOLERANCE = 2000;
 
 /**
- * What a deletion through the API has left on the disk, until the next garbage collection: `DELETE` takes away a
- * manifest's link and the tags that point at it, and leaves the folder of the link and all data. Where a registry removes
- * one tag, the manifest's link stays too; then an image is distinguished from one that a later push took the tag of by the history
- * of the tags that there are.
+ * What a deletion through the API has left on the disk, until the next garbage collection: `DELETE` removes a manifest's link
+ * and the tags that point at it, but not the link's folder and no data. If the registry deletes single tags, the
+ * manifest's link stays too; the history of the remaining tags then distinguishes a deleted image from one whose tag was
+ * overwritten by a later push.
  *
- * @param pushes of the registry's log, which may tell the tags
+ * @param pushes from the registry's log, which may reveal the tags
  */
 export const deletedImages = (reader: StoreReader, pushes: readonly LoggedPush[] = []): DeletedImage[] => {
   const contents = new StoreContents(reader);
@@ -50,7 +50,7 @@ export const deletedImages = (reader: StoreReader, pushes: readonly LoggedPush[]
       // Replaced by a later push, or a signature, which has no tag of its own.
       return !isLinked || !(replaced.has(digest) || hasSubject(reader, digest));
     });
-    // A part of an image that is there, or comes back with it, is not one of its own.
+    // A part of an image that is present, or restored together with it, is not an image of its own.
     const parts = contents.below([...tagged, ...candidates]);
     const roots = candidates.filter((digest) => !parts.has(digest));
     const histories = new Map(tags.map((tag) => [tag, tagHistory(reader, name, tag)]));
@@ -76,11 +76,11 @@ export const deletedImages = (reader: StoreReader, pushes: readonly LoggedPush[]
   });
 };
 
-/** The pushes that no tag that is there remembers. */
+/** The pushes that are not in the history of any existing tag. */
 const unexplained = (pushes: readonly LoggedPush[], histories: ReadonlyMap<string, readonly TagPush[]>): LoggedPush[] =>
   pushes.filter(({ tag, at }) => !histories.get(tag)?.some((push) => isThen(at, push.at)));
 
-/** The tags that images were pushed with when their data was written; a push that may be of two images tells nothing. */
+/** The tags with which images were pushed, by when their data was written; a push that matches two images is ignored. */
 const tagsTold = (
   reader: StoreReader,
   roots: readonly Digest[],
@@ -103,14 +103,14 @@ const hasSubject = (reader: StoreReader, digest: Digest): boolean => {
   return stored.state === "whole" && stored.manifest.subject !== undefined;
 };
 
-/** A line of a registry's log about a request: logfmt, JSON, and the combined format of its access log. */
+/** A registry's log line about a request: logfmt, JSON, or the combined format of its access log. */
 const PUSH = /\bPUT\b.*?\/v2\/([^\s"?]+)\/manifests\/([\w][\w.-]{0,127})(?=[\s"?])/;
 const REVERSED_PUSH = /\/v2\/([^\s"?]+)\/manifests\/([\w][\w.-]{0,127})(?=[\s"?]).*?\bPUT\b/;
 const RFC3339 = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/;
 /** https://httpd.apache.org/docs/2.4/logs.html#combined */
 const COMBINED = /\[(\d\d)\/([A-Z][a-z]{2})\/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)\]/;
 
-/** The pushes of tags in a registry's log; whatever else is in it is passed over. */
+/** The pushes of tags in a registry's log; other lines are skipped. */
 export const pushesIn = (log: string): LoggedPush[] =>
   log.split("\n").flatMap((line) => {
     const [, repository, tag] = PUSH.exec(line) ?? REVERSED_PUSH.exec(line) ?? [];

@@ -8,11 +8,11 @@ import type { RepositoryLayout, StorageLayout } from "./layout";
 import type { StoreReader } from "./reader";
 
 /**
- * Moves the links of an image that is given up into a journal, what refers before what is referred to: its tags, itself,
- * then what of it is broken and nobody else needs, which the registry's own DELETE leaves behind and its garbage
- * collection stumbles over. Everything is looked at once more right before.
+ * Moves the links of a discarded image into a journal, in the order of references: its tags, then the image itself, then its
+ * broken parts that nothing else needs, which the registry's own DELETE leaves behind and its garbage collection trips
+ * over. Everything is checked again immediately before.
  *
- * @param all that is discarded
+ * @param all everything that is discarded
  */
 export const discardOnDisk = (
   { repository: name, digest, tags }: Discard,
@@ -28,7 +28,7 @@ export const discardOnDisk = (
   }
   for (const tag of tags) {
     const link = storage.link(repository.tagLink(tag));
-    // Pushed meanwhile: it is another image now.
+    // Pushed again in the meantime: it is another image now.
     if (isDigest(link) && link !== digest) continue;
     journal.remove(repository.tag(tag));
   }
@@ -42,7 +42,7 @@ export const discardOnDisk = (
   }
 };
 
-/** The links of what is not there as its name says; of what is whole meanwhile nothing goes. */
+/** Removes the links whose data does not match their digest; keeps those that are intact by now. */
 const removeBrokenLinks = (
   digest: Digest,
   repository: RepositoryLayout,
@@ -55,11 +55,11 @@ const removeBrokenLinks = (
   }
   const layer = storage.linkTo(repository.layerLink(digest), digest);
   if (layer !== "absent" && !(isDigest(layer) && storage.isIntact(layer))) journal.remove(repository.layer(digest));
-  // A registry keeps what it has under a digest: while this lies there, no push brings the right bytes.
+  // A registry never overwrites the data of a digest: as long as this file exists, no push can replace it.
   if (storage.sizeNow(digest) !== null && !storage.isIntact(digest)) journal.remove(storage.layout.blob(digest));
 };
 
-/** A repository that lost its folders is one without tags then: what was pushed into it goes as its policy says. */
+/** Turns a repository that lost its folders into one without tags: its contents are then removed according to the policy. */
 const makeVisible = (layout: StorageLayout, { folder, manifests }: RepositoryLayout): void => {
   for (const [parent, name] of [
     [folder, "_layers"],
@@ -72,7 +72,7 @@ const makeVisible = (layout: StorageLayout, { folder, manifests }: RepositoryLay
       if (held.stat(name) !== null) return;
       held.makeFolder(name);
       const { uid, gid } = held.stats();
-      // A registry that is not root has to write into it.
+      // A registry that does not run as root must be able to write to it.
       lchownSync(held.at(name), uid, gid);
     });
   }

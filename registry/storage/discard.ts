@@ -11,29 +11,29 @@ import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 
 /**
- * What is given up: a tag or a digest; without both the tag `latest`, or a repository that has lost its folders. The digest
- * may be cut short, as the tables print it.
+ * What to discard: a tag or a digest; without either, the tag `latest` or a repository that has lost its folders. The digest
+ * may be abbreviated, as in the tables.
  */
 export type DiscardTarget = Pick<ImageTarget, "repository" | "tag" | "digest">;
 
-/** An image to remove because nothing heals it. */
+/** An image to remove because nothing can repair it. */
 export interface Discard {
   repository: string;
-  /** Null where nothing tells what the tag points at, and for a repository. */
+  /** Null if the tag's target is unknown, and for a repository. */
   digest: Digest | null;
-  /** Every tag that goes with it, in ascending order. */
+  /** Every tag that is removed with it, in ascending order. */
   tags: string[];
 }
 
-/** What is known to be wrong. */
+/** The known damage. */
 export interface Broken {
-  /** Of the registry. */
+  /** From the registry. */
   failures: Failure[];
-  /** Of its storage; empty where that is not known. */
+  /** From its storage; empty if that is not known. */
   findings: Finding[];
 }
 
-/** The digest that is named, in full where it was cut short. @throws StorageRefusal when it is not there, or not the only one */
+/** The full digest for one that may be abbreviated. @throws StorageRefusal when it does not exist, or is ambiguous */
 export const wholeDigest = (
   { repository, digest }: DiscardTarget,
   { failures, findings }: Broken,
@@ -60,8 +60,8 @@ export const wholeDigest = (
  * Works out what is removed with an image.
  *
  * @param together every digest of the repository that is discarded with it
- * @param storage of the registry, where it is known: it tells what tags point at that the registry cannot serve
- * @throws StorageRefusal when the image is whole, others need it, or it is not there
+ * @param storage of the registry, if known: it shows what tags point at that the registry cannot serve
+ * @throws StorageRefusal when the image is intact, needed by others, or does not exist
  */
 export const planDiscard = async (
   { repository, tag: named, digest: given }: DiscardTarget,
@@ -97,7 +97,7 @@ export const planDiscard = async (
   return { repository, digest, tags };
 };
 
-/** Whether a finding is about an image, or about a part of it. */
+/** Whether a finding is about an image or a part of it. */
 const isBrokenBy = (
   finding: Finding,
   { tags, digest }: Pick<Discard, "tags" | "digest">,
@@ -123,7 +123,7 @@ const absent = (name: string): StorageRefusal => {
 const isLinked = (storage: StoreReader | null, repository: string, digest: Digest): boolean =>
   storage !== null && storage.link(storage.layout.repository(repository).revisionLink(digest)) !== "absent";
 
-/** A manifest that an index names cannot go alone: the index would be broken then. */
+/** A manifest named by an index cannot be removed alone: that would break the index. */
 const refusePart = (
   repository: string,
   digest: Digest,
@@ -137,7 +137,7 @@ const refusePart = (
   throw new StorageRefusal("needed", `${repository}@${digest} is part of ${users.join(", ")}`, "discard that");
 };
 
-/** What a tag points at, by the registry or by its storage. */
+/** The target of a tag, according to the registry or its storage. */
 const digestOf = async (
   client: RegistryClient,
   storage: StoreReader | null,
@@ -169,9 +169,9 @@ const tagsOf = async (client: RegistryClient, repository: string): Promise<strin
   (await readListing("tags", isTag, (next) => client.tags(repository, next))).names;
 
 /**
- * Removes an image through the registry, by its digest. A tag whose manifest is lost cannot be removed so, and 2.8.3
- * removes none by name: such a tag is first pointed at an empty index of its own, which is then removed with it. Nor does
- * 2.8.3 remove a manifest whose data or link is broken: that needs the storage.
+ * Removes an image through the registry, by its digest. A tag whose manifest is lost cannot be removed that way, and 2.8.3
+ * does not delete tags by name: such a tag is first pointed at an empty index created for it, which is then removed along
+ * with the tag. 2.8.3 also cannot remove a manifest whose data or link is broken: that requires the storage.
  *
  * @throws WriteRefused when the registry refuses
  */
@@ -182,7 +182,7 @@ export const discardByApi = async (
 ): Promise<void> => {
   if (digest !== null) {
     const { status } = await writer.remove(repository, digest);
-    // 400, 404 and 500: the registry cannot even look at it; its tags can go all the same.
+    // 400, 404 and 500: the registry cannot even read it, but its tags can be removed nevertheless.
     if (![202, 400, 404, 500].includes(status)) throw new WriteRefused(status, `removing ${digest}`);
   }
   const left = new Set(await tagsOf(client, repository));

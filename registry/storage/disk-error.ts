@@ -1,13 +1,13 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { type RefusalCode, StorageRefusal } from "./refusal";
 
-/** A path that does not exist, also because something on the way is not a folder. */
+/** A path that does not exist, also because a component of it is not a folder. */
 export const isAbsence = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
   return code === "ENOENT" || code === "ENOTDIR";
 };
 
-/** This user may not look: nobody can tell what is there. */
+/** The user lacks permission, so the contents are unknown. */
 export const isForbidden = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
   return code === "EACCES" || code === "EPERM";
@@ -18,7 +18,7 @@ const FOREIGN: Answer = ["look at what is there, and move it out of the store", 
 
 type Answer = [hint: string, code: RefusalCode];
 
-/** What to do about each answer of a disk, errno(3), with the code for programs. */
+/** What to do about each error of a disk, errno(3), with the code for programs. */
 const ANSWERS: Record<string, Answer> = {
   EROFS: ["mount it read-write, and run this again: it goes on where it ended", "read-only"],
   ENOSPC: ["the disk is full: free some space, and run this again: it goes on where it ended", "disk"],
@@ -38,7 +38,7 @@ const ANSWERS: Record<string, Answer> = {
   ENFILE: ["raise the limit of open files (fs.file-max), and run this again", "disk"],
 };
 
-/** A disk did not let something be changed. */
+/** The disk refused a change. */
 export class DiskRefusal extends StorageRefusal {
   constructor(
     /** What was tried, with the error: `rename … failed (EROFS)`. */
@@ -49,7 +49,7 @@ export class DiskRefusal extends StorageRefusal {
   }
 }
 
-/** Changes something on a disk. @throws DiskRefusal of one line for what the disk answers */
+/** Makes a change on a disk. @throws DiskRefusal with one line for the disk's error */
 export const onDisk = <T>(path: string, act: () => T): T => {
   try {
     return act();
@@ -61,7 +61,7 @@ export const onDisk = <T>(path: string, act: () => T): T => {
   }
 };
 
-/** What to do about something that cannot be read, by what the disk answers now. One line. */
+/** What to do about something unreadable, given the disk's current error. One line. */
 export const hintForReading = (path: string): string => {
   try {
     closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));

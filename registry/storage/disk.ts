@@ -16,25 +16,25 @@ import { isAbsence, isForbidden } from "./disk-error";
 import type { StorageLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
 
-/** What an entry of a folder is; `other` is a FIFO, a socket or a device. */
+/** The type of a folder's entry; `other` is a FIFO, a socket or a device. */
 export type EntryKind = "file" | "folder" | "link" | "other";
 
-/** A symbolic link, a FIFO, a socket or a device that was met below `repositories` or `blobs`. */
+/** A symbolic link, a FIFO, a socket or a device below `repositories` or `blobs`. */
 export interface Strange {
   path: string;
   kind: Exclude<EntryKind, "file" | "folder">;
-  /** Whether following it would never end: it leads to itself, or to a folder that it lies in. */
+  /** Whether following it would never end: it leads to itself, or to a folder that contains it. */
   endless: boolean;
 }
 
 export interface FolderListing {
-  /** Names of the folders, in no order. */
+  /** Names of the folders, in no particular order. */
   folders: string[];
   /** Everything else, by name. */
   others: ReadonlyMap<string, EntryKind>;
 }
 
-/** This user may not look: nobody can tell what is there. What fails otherwise fails for the registry too. */
+/** The user lacks permission, so the contents are unknown. Any other error would hit the registry too. */
 export class Unreadable extends StorageRefusal {
   constructor(
     readonly path: string,
@@ -44,36 +44,36 @@ export class Unreadable extends StorageRefusal {
   }
 }
 
-/** Without O_NONBLOCK the opening of a FIFO waits for a writer; with O_NOFOLLOW a symbolic link is not opened. */
+/** Without O_NONBLOCK, opening a FIFO waits for a writer; with O_NOFOLLOW, a symbolic link is not opened. */
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** No path begins so. */
+/** No path starts with this. */
 const NOWHERE = "\0";
 
 const EMPTY: FolderListing = { folders: [], others: new Map() };
 
 /**
- * The reading door to a store: every file and folder of it is read through here. It opens regular files and folders only,
- * and follows no symbolic link below `repositories` and `blobs`. These two, and the folders above them, may be links: they
- * are the operator's layout, such as blobs on another volume. A link anywhere else is absent to every reader, and a
+ * All read access to a store: every file and folder is read through here. It opens only regular files and folders, and
+ * follows no symbolic link below `repositories` and `blobs`. These two, and the folders above them, may be links: they are
+ * the operator's layout, such as blobs on another volume. A link anywhere else appears absent to every reader, and is a
  * finding of the scan.
  *
- * Synchronous, because a scan is a million small system calls. What it knows of a folder it does not ask again: one Disk
- * is for one look. What is changed goes through Folder, which relies on nothing that was seen before.
+ * Synchronous, because a scan makes a million small system calls. What it knows about a folder it does not read again, so
+ * use a new Disk for each pass. Changes go through Folder, which does not rely on anything seen before.
  */
 export class Disk {
-  /** Folders that could not be listed, so that what is below them is unknown: a look with any is not complete. */
+  /** Folders that could not be listed, so their contents are unknown and the pass is incomplete. */
   readonly unreadable: string[] = [];
 
-  /** Of each folder that was listed, what is not a folder in it. */
+  /** The entries of each listed folder that are not folders. */
   readonly #known = new Map<string, FolderListing["others"]>();
   readonly #anchors: ReadonlySet<string>;
-  /** The folder of the blobs, with a slash. */
+  /** The folder of the blobs, with a trailing slash. */
   readonly #blobs: string;
-  /** What is no folder among the blobs, where they need not be listed. */
+  /** The entries among the blobs that are not folders, if the blobs need not be listed. */
   #strangers: ReadonlySet<string> | undefined;
   #strange: Strange[] = [];
-  /** A folder that holds folders alone, with a slash: that of the last file. */
+  /** A listed folder that contains only folders, with a trailing slash: the one above the folder of the last file. */
   #plain = NOWHERE;
 
   constructor({ root, registry, repositories, blobs }: StorageLayout) {
@@ -82,15 +82,15 @@ export class Disk {
   }
 
   /**
-   * Tells what was seen where the blobs were listed, so that this Disk does not list them again.
+   * Passes on what was seen when the blobs were listed, so that this Disk does not list them again.
    *
-   * @param strangers paths of everything that is no folder, down to the folders of single blobs
+   * @param strangers paths of all entries that are not folders, down to the folders of single blobs
    */
   knowBlobs(strangers: readonly string[]): void {
     this.#strangers ??= new Set(strangers);
   }
 
-  /** What a folder holds; nothing of one that is absent. Where it cannot be listed, it is added to `unreadable`. */
+  /** The contents of a folder; empty for an absent one. If it cannot be listed, it is added to `unreadable`. */
   list(folder: string): FolderListing {
     if (!this.isFolder(folder)) {
       if (isLost(folder)) this.unreadable.push(folder);
@@ -126,7 +126,7 @@ export class Disk {
     this.#strange.push({ path, kind, endless: kind === "link" && isEndless(path) });
   }
 
-  /** What strange things were met at or below a path since they were last asked for. */
+  /** The strange entries met at or below a path since the last call. */
   takeStrange(path: string): Strange[] {
     const isHere = (each: Strange) => each.path === path || each.path.startsWith(`${path}/`);
     const here = this.#strange.filter(isHere);
@@ -134,25 +134,25 @@ export class Disk {
     return here;
   }
 
-  /** Whether there is a folder, reached through no symbolic link. @throws Unreadable */
+  /** Whether the folder exists and is reached without a symbolic link. @throws Unreadable */
   isFolder(folder: string): boolean {
     if (this.#anchors.has(folder)) return isFolderAt(folder);
     return this.#isReal(parentOf(folder)) && lookAt(folder)?.isDirectory() === true;
   }
 
-  /** What an entry is, looked at now; null where there is none. @throws Unreadable */
+  /** The current state of an entry; null if there is none. @throws Unreadable */
   stat(path: string): Stats | null {
     return this.#isInReal(path) ? lookAt(path) : null;
   }
 
-  /** Bytes of a regular file; null without one. @throws Unreadable */
+  /** Size of a regular file in bytes; null if there is none. @throws Unreadable */
   size(path: string): number | null {
     return sizeOf(this.stat(path));
   }
 
   /**
-   * As `size`, of a file `folder/<one of many>/<file>` where most of the many are going to be asked for: they are listed
-   * once, which costs less than a look at each.
+   * Like `size`, for a file `folder/<one of many>/<file>` when most of the many will be requested: they are listed once,
+   * which is cheaper than a stat of each.
    */
   sizeAmongMany(path: string): number | null {
     if (this.#strangers === undefined) {
@@ -163,21 +163,21 @@ export class Disk {
   }
 
   /**
-   * Lets a regular file be read.
+   * Opens a regular file for reading.
    *
-   * @returns null where there is nothing, or it lies behind a symbolic link; "special" for what is there and is no regular
-   *   file; what `read` returns otherwise
-   * @throws Unreadable, and what the disk answers
+   * @returns null if nothing is there, or it lies behind a symbolic link; "special" if it is not a regular file; otherwise
+   *   what `read` returns
+   * @throws Unreadable, and errors of the disk
    */
   open<T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" {
     return this.#isInReal(path) ? openRegular(path, read) : null;
   }
 
   /**
-   * Reads the beginning of a file that says what it is by what it holds, as a link does: of a FIFO or a device nothing that
-   * passes for it is read. Saves a call of the system for each of a million.
+   * Reads the beginning of a file whose content shows what it is, such as a link: nothing read from a FIFO or a device could
+   * pass for one. Saves one system call for each of a million files.
    *
-   * @returns the bytes read; as `open` where there is no file
+   * @returns the number of bytes read; as `open` if there is no file
    */
   readBeginning(path: string, buffer: Uint8Array, length: number): number | null | "special" {
     const file = this.#isInReal(path) ? openFile(path) : null;
@@ -189,7 +189,7 @@ export class Disk {
     }
   }
 
-  /** Where a path leads in the end; null where it leads nowhere. Nothing there is read. */
+  /** Where a path finally leads; null if nowhere. Nothing is read there. */
   targetOf(path: string): string | null {
     try {
       return realpathSync(path);
@@ -198,7 +198,7 @@ export class Disk {
     }
   }
 
-  /** The bytes of a regular file, piece by piece, each valid until the next is asked for; nothing without one. */
+  /** The bytes of a regular file, piece by piece, each valid until the next is requested; none if there is no file. */
   *pieces(path: string, length: number): Generator<Uint8Array> {
     const file = this.#isInReal(path) ? openFile(path) : null;
     if (typeof file !== "number") return;
@@ -211,7 +211,7 @@ export class Disk {
     }
   }
 
-  /** Whether a folder that is going to be read below is one, as far as can be told without a look at what was listed. */
+  /** Whether a folder to be read is a real one, as far as known without another stat of what was listed. */
   #isReal(folder: string): boolean {
     const parent = parentOf(folder);
     const others = this.#known.get(parent);
@@ -225,14 +225,14 @@ export class Disk {
     return this.#isReal(parent) && lookAt(folder)?.isDirectory() === true;
   }
 
-  /** As isReal, of the folder that an entry lies in. Nearly every link is answered by where the last one was. */
+  /** Like isReal, for the folder that contains an entry. Nearly every link is in the same folder as the last one. */
   #isInReal(path: string): boolean {
     if (this.#strangers?.size === 0 && path.startsWith(this.#blobs)) return true;
     if (path.startsWith(this.#plain) && path.indexOf("/", this.#plain.length) === path.lastIndexOf("/")) return true;
     return this.#isReal(parentOf(path));
   }
 
-  /** Whether a folder of blobs, or one above it, is known to be none. */
+  /** Whether a blob folder, or one above it, is known not to be a folder. */
   #isStranger(folder: string): boolean {
     return folder.length > this.#blobs.length && (this.#strangers?.has(folder) || this.#isStranger(parentOf(folder)));
   }
@@ -260,7 +260,7 @@ const kindOf = (entry: Dirent | Stats): EntryKind => {
   return entry.isSymbolicLink() ? "link" : "other";
 };
 
-/** Opens what is a regular file at this moment. @returns as Disk.open */
+/** Opens what is currently a regular file. @returns as Disk.open */
 export const openRegular = <T>(path: string, read: (file: number, stats: Stats) => T): T | null | "special" => {
   const file = openFile(path);
   if (typeof file !== "number") return file;
@@ -272,7 +272,7 @@ export const openRegular = <T>(path: string, read: (file: number, stats: Stats) 
   }
 };
 
-/** A descriptor, also of a FIFO or a folder: what it is of has to be asked. */
+/** A descriptor, possibly of a FIFO or a folder: the caller must check its type. */
 const openFile = (path: string): number | null | "special" => {
   try {
     return openSync(path, READ);
@@ -286,7 +286,7 @@ const openFile = (path: string): number | null | "special" => {
   }
 };
 
-/** Reads a file from its beginning into the buffer, until that is full; returns the bytes that were read. */
+/** Reads a file from its start into the buffer, until the buffer is full; returns the part that was filled. */
 export const readInto = (file: number, buffer: Uint8Array): Uint8Array => {
   let filled = 0;
   while (filled < buffer.length) {
@@ -307,7 +307,7 @@ const lookAt = (path: string): Stats | null => {
   }
 };
 
-/** Whether a symbolic link leads to itself, or to a folder that it lies in: following that would never end. */
+/** Whether a symbolic link leads to itself, or to a folder that contains it: following it would never end. */
 const isEndless = (path: string): boolean => {
   try {
     return `${realpathSync(parentOf(path))}/`.startsWith(`${realpathSync(path)}/`);
@@ -316,7 +316,7 @@ const isEndless = (path: string): boolean => {
   }
 };
 
-/** Whether it is a symbolic link to itself: nobody can tell what was there. */
+/** Whether it is a symbolic link to itself, so that the original content is unknown. */
 const isLost = (path: string): boolean => {
   try {
     statSync(path, { throwIfNoEntry: false });
@@ -326,7 +326,7 @@ const isLost = (path: string): boolean => {
   }
 };
 
-/** Whether there is a folder, also behind a symbolic link: of what the operator gives or lays out. @throws Unreadable */
+/** Whether the folder exists, possibly behind a symbolic link; for paths given or laid out by the operator. @throws Unreadable */
 export const isFolderAt = (path: string): boolean => {
   try {
     return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;

@@ -1,9 +1,9 @@
 import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
 
-/** What can be wrong with a store. Where several fit one object, the first of this list is reported. */
+/** What can be wrong with a store. If several apply to one object, the first in this list is reported. */
 export const KINDS = [
-  /** The data of a manifest is there and is no manifest: cut off, not JSON, unreadable. HTTP answers 500. */
+  /** The data of a manifest exists but is not a manifest: cut off, not JSON, unreadable. HTTP answers 500. */
   "unreadable-manifest",
   /** The link of a revision or a layer is empty or not a digest (HTTP answers 500), or leads to nothing. */
   "broken-link",
@@ -15,62 +15,62 @@ export const KINDS = [
   "missing-config",
   /** A layer of a served manifest is not served. */
   "missing-layer",
-  /** A blob has another size than the manifest that names it says. */
+  /** The size of a blob differs from the one in the manifest that names it. */
   "size-mismatch",
   /** A blob does not hash to its name. */
   "digest-mismatch",
   /** A layer link without data that no served manifest needs. The only kind that a scan may remove. */
   "orphan-layer-link",
-  /** There are files of a repository that the registry does not show: not in the catalog, or without a list of tags. */
+  /** A repository has files but is invisible to clients: it is not in the catalog, or has no list of tags. */
   "hidden-repository",
   /** A repository that was never tagged: images pushed by digest alone, or a push that ended early. No error. */
   "untagged-repository",
-  /** What no registry wrote and its garbage collection stops at, or goes wrong by; or a symbolic link, which is not followed. */
+  /** An entry that no registry wrote and that derails its garbage collection; or a symbolic link, which is not followed. */
   "foreign-entry",
-  /** An upload that nobody will end. */
+  /** An upload that will never be finished. */
   "stale-upload",
 ] as const;
 
 export type Kind = (typeof KINDS)[number];
 
-/** Whether a finding says that something is wrong, and not only what is there. */
+/** Whether a finding is an error rather than merely an observation. */
 export const isError = ({ kind }: Pick<Finding, "kind">): boolean => kind !== "untagged-repository";
 
 export interface Finding {
-  /** The store's folder, where a folder of stores is scanned. */
+  /** The store's folder, if a folder of stores is scanned. */
   store?: string;
   /** Null for a blob that no repository links. */
   repository: string | null;
   kind: Kind;
-  /** Null where no digest is known: a tag without a readable link, a repository, an upload. */
+  /** Null if no digest is known: a tag without a readable link, a repository, an upload. */
   digest: Digest | null;
-  /** The manifest that names it, on the shortest way from a tag. */
+  /** The manifest that names it, on the shortest path from a tag. */
   parent: Digest | null;
   /** Every tag that leads to it, in ascending order. */
   tags: string[];
-  /** `os/architecture[/variant]` on the way from `parent`, or of `parent` itself. */
+  /** `os/architecture[/variant]` on the path from `parent`, or of `parent` itself. */
   platform: string | null;
   /** Whether there is data under its digest. */
   blobPresent: boolean;
-  /** Whether its link is there, whatever it says. */
+  /** Whether its link exists, whatever its content. */
   linkPresent: boolean;
-  /** Whether the data is there and hashes to the digest, so that only the links have to be put back. */
+  /** Whether the data exists and hashes to the digest, so that only the links have to be restored. */
   repairable: boolean;
-  /** The upload's id, of a stale upload. */
+  /** The id of a stale upload. */
   upload?: string;
-  /** Of a foreign entry. */
+  /** Path of a foreign entry. */
   path?: string;
-  /** Of a foreign entry: what it does, in one line. */
+  /** The effect of a foreign entry, in one line. */
   effect?: string;
 }
 
 export const precedence = (kind: Kind): number => KINDS.indexOf(kind);
 
-/** Identifies a finding over two looks at the same store. */
+/** Identifies a finding across two passes over the same store. */
 export const findingKey = ({ repository, kind, digest, tags, upload, path }: Finding): string =>
   JSON.stringify([repository, kind, digest, digest === null ? tags : [], upload, path]);
 
-/** The order of a report: by store and repository, then the gravest first. */
+/** The order in a report: by store and repository, then most severe first. */
 export const compareFindings = (left: Finding, right: Finding): number =>
   compareText(left.store ?? "", right.store ?? "") ||
   compareText(left.repository ?? "", right.repository ?? "") ||

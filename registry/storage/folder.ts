@@ -25,11 +25,11 @@ const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
- * The changing door to a store: a folder of it that is held open. Everything is done to the folder that was opened, not to
- * whatever has its name by then, and no symbolic link is followed: a path is walked one descriptor after the other, as
- * openat(2) with O_NOFOLLOW does, through /proc/self/fd (proc(5)). Names are entries of it: never a path.
+ * All write access to a store: a folder of it that is held open. Changes are made to the folder that was opened, even if
+ * another one has its name by then, and no symbolic link is followed: a path is walked one descriptor at a time, as
+ * openat(2) with O_NOFOLLOW does, through /proc/self/fd (proc(5)). Names are those of entries, never paths.
  *
- * Every method throws StorageRefusal for what a disk answers (disk-error.ts).
+ * Every method throws StorageRefusal for errors of the disk (disk-error.ts).
  */
 export class Folder {
   readonly #descriptor: number;
@@ -44,8 +44,8 @@ export class Folder {
   /**
    * Opens a folder at or below a store's root. `docker/registry/v2`, its `repositories` and `blobs` may be symbolic links.
    *
-   * @returns null where there is none
-   * @throws StorageRefusal where a symbolic link, or something else that is no folder, is on the way
+   * @returns null if it does not exist
+   * @throws StorageRefusal if a symbolic link, or something else that is not a folder, is on the path
    */
   static open(layout: StorageLayout, path: string): Folder | null {
     let folder = Folder.root(layout);
@@ -58,7 +58,7 @@ export class Folder {
     return folder;
   }
 
-  /** As open, and makes the folders that are missing. */
+  /** Like open, but creates missing folders. */
   static make(layout: StorageLayout, path: string): Folder {
     let folder = Folder.root(layout);
     for (const name of namesBelow(layout.root, path)) {
@@ -86,36 +86,36 @@ export class Folder {
     closeSync(this.#descriptor);
   }
 
-  /** A folder in it; null without one. @param follow whether it may be a symbolic link. @default false */
+  /** A folder in it; null if there is none. @param follow whether it may be a symbolic link. @default false */
   folder(name: string, follow = false): Folder | null {
     const path = `${this.path}/${name}`;
     return onDisk(path, () => {
       try {
         return new Folder(path, openSync(this.at(name), follow ? FOLDER : FOLDER | constants.O_NOFOLLOW));
       } catch (error) {
-        // ENOTDIR: it is there, and is a link or a file.
+        // ENOTDIR: it exists, but is a link or a file.
         if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
         throw error;
       }
     });
   }
 
-  /** Names of what it holds. */
+  /** The names of its entries. */
   names(): string[] {
     return onDisk(this.path, () => readdirSync(`/proc/self/fd/${this.#descriptor}`));
   }
 
-  /** What an entry is; a symbolic link is itself. Null without it. */
+  /** The state of an entry; symbolic links are not followed. Null if there is none. */
   stat(name: string): Stats | null {
     return onDisk(`${this.path}/${name}`, () => lstatSync(this.at(name), { throwIfNoEntry: false }) ?? null);
   }
 
-  /** Of the folder itself. */
+  /** The state of the folder itself. */
   stats(): Stats {
     return fstatSync(this.#descriptor);
   }
 
-  /** The beginning of a regular file; null where there is none, or something else. @param most bytes */
+  /** The beginning of a regular file; null if there is none. @param most bytes */
   read(name: string, most: number): Buffer | null {
     return onDisk(`${this.path}/${name}`, () => {
       const read = openRegular(this.at(name), (file, { size }) => readInto(file, Buffer.alloc(Math.min(size, most))));
@@ -123,7 +123,7 @@ export class Folder {
     });
   }
 
-  /** Tells two mounts apart, also two of one file system: a rename from one to the other fails (rename(2), EXDEV). */
+  /** Identifies the mount, also for two mounts of one file system: a rename between them fails (rename(2), EXDEV). */
   mount(): string {
     return /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${this.#descriptor}`, "latin1"))?.[1] ?? "";
   }
@@ -138,7 +138,7 @@ export class Folder {
     });
   }
 
-  /** Writes a file that was not there. @param like whose mode and owner it gets. @default this user's */
+  /** Writes a new file. @param like the file whose mode and owner it gets. @default this user's */
   writeNew(name: string, pieces: Iterable<string | Uint8Array>, like?: Pick<Stats, "mode" | "uid" | "gid">): void {
     onDisk(`${this.path}/${name}`, () => {
       const file = openSync(this.at(name), NEW_FILE, 0o644);
@@ -147,7 +147,7 @@ export class Folder {
         if (like !== undefined) {
           fchmodSync(file, like.mode & 0o7777);
           fchownSync(file, like.uid, like.gid);
-          // It is going to replace what is there.
+          // It is about to replace an existing file.
           fsyncSync(file);
         }
       } finally {
@@ -156,7 +156,7 @@ export class Folder {
     });
   }
 
-  /** Moves an entry, replacing a file of that name. @returns false where it is gone */
+  /** Moves an entry, replacing a file of that name. @returns false if it does not exist any more */
   move(name: string, to: Folder, as: string = name): boolean {
     return onDisk(`${this.path}/${name}`, () => {
       try {
@@ -169,7 +169,7 @@ export class Folder {
     });
   }
 
-  /** Removes an entry that is no folder. What is gone already is as good as removed. */
+  /** Removes an entry that is not a folder, or does nothing if it is already gone. */
   removeFile(name: string): void {
     onDisk(`${this.path}/${name}`, () => {
       try {
@@ -180,7 +180,7 @@ export class Folder {
     });
   }
 
-  /** Removes an empty folder. @returns whether it is gone */
+  /** Removes a folder if it is empty. @returns whether it is gone */
   removeEmpty(name: string): boolean {
     return onDisk(`${this.path}/${name}`, () => {
       try {
@@ -195,7 +195,7 @@ export class Folder {
     });
   }
 
-  /** Removes an entry with all it holds; a symbolic link is removed, not followed. */
+  /** Removes an entry and everything in it; a symbolic link is removed, not followed. */
   removeAll(name: string): void {
     if (this.stat(name)?.isDirectory()) {
       const folder = this.folder(name);
@@ -210,7 +210,7 @@ export class Folder {
     }
   }
 
-  /** The path of an entry for a call of the system: it goes through the open descriptor. */
+  /** The path of an entry for a system call, through the open descriptor. */
   at(name: string): string {
     if (name === "" || name === "." || name === ".." || name.includes("/")) {
       throw new Error(`${JSON.stringify(name)} is no entry of a folder`);
@@ -225,10 +225,10 @@ export const changed = (path: string): StorageRefusal => {
   return new StorageRefusal("registry-running", `${path} was changed meanwhile`, hint);
 };
 
-/** Whether both are of one file or folder. */
+/** Whether both refer to the same file or folder. */
 export const isSame = (one: Stats, other: Stats): boolean => one.ino === other.ino && one.dev === other.dev;
 
-/** Opens a folder for as long as it is used. */
+/** Keeps a folder open while it is used. */
 export const within = <T>(folder: Folder, use: (folder: Folder) => T): T => {
   try {
     return use(folder);
@@ -238,8 +238,8 @@ export const within = <T>(folder: Folder, use: (folder: Folder) => T): T => {
 };
 
 /**
- * Whether those of the paths that are there are folders on one mount, so that a rename goes from each to each. Where a
- * store cannot be changed anyway, they are.
+ * Whether those of the paths that exist are folders on one mount, so that a rename works between any two. Also true if the
+ * store cannot be changed anyway.
  */
 export const onSameMount = (layout: StorageLayout, paths: string[]): boolean => {
   if (process.platform !== "linux") return true;
@@ -261,7 +261,7 @@ const namesBelow = (root: string, path: string): string[] => {
   return path.slice(root.length + 1).split("/");
 };
 
-/** What the operator may lay out by symbolic links: `docker` to `v2`, `repositories` and `blobs`. */
+/** The folders that the operator may replace with symbolic links: `docker` to `v2`, `repositories` and `blobs`. */
 const isOperators = ({ registry, repositories, blobs }: StorageLayout, path: string): boolean =>
   registry.startsWith(`${path}/`) || [registry, repositories, blobs].includes(path);
 

@@ -5,29 +5,29 @@ import type { Finding } from "./finding";
 import { ALGORITHMS, OF_A_REPOSITORY } from "./layout";
 import type { StoreReader } from "./reader";
 
-/** What no registry wrote, and what it does. Each was tried on registry 2.8.3. */
+/** An entry that no registry wrote, and its effect. Each was tried on registry 2.8.3. */
 export interface ForeignEntry {
   path: string;
-  /** The repository that it lies in; null where it lies in none. */
+  /** The repository that contains it; null if none does. */
   repository: string | null;
   effect: string;
 }
 
 const STOPS = "the registry's garbage collection stops at it";
 /**
- * The walk of 2.8.3 takes such a file for a folder to pass over, and with it passes over all that comes after it in that
- * folder: to the collection these repositories do not exist.
+ * 2.8.3 mistakes such a file for a folder to skip, and then also skips everything after it in the containing folder: the
+ * garbage collection never sees those repositories.
  */
 export const HIDES = "the registry's garbage collection takes everything after it in this folder for garbage";
 const NOT_FOLLOWED = "a symbolic link: the registry follows it, warden does not";
 
-/** What a link, a FIFO, a socket or a device in a store does. */
+/** The effect of a link, a FIFO, a socket or a device in a store. */
 const effectOf = ({ kind, endless }: Strange): string => {
   if (kind === "link") return endless ? `a loop of symbolic links: ${STOPS}` : NOT_FOLLOWED;
   return "neither a file nor a folder: whatever opens it may hang";
 };
 
-/** What lies beside and above the repositories, and in the folder of each. */
+/** The entries beside and above the repositories, and in each repository's folder. */
 export const foreignAmongRepositories = function* (reader: StoreReader): Generator<ForeignEntry> {
   yield* foreignBelow(reader, "");
 };
@@ -58,10 +58,10 @@ const foreignBelow = function* (reader: StoreReader, parent: string): Generator<
   }
 };
 
-/** What every ext4 has at its root, where repositories or blobs are a volume of their own. */
+/** The folder at the root of every ext4 file system, if repositories or blobs are on a volume of their own. */
 const LOST_AND_FOUND = "lost+found";
 
-/** A name that is only too long to be asked for stops nothing. */
+/** Whether each part of a path is a valid repository name; a name that is merely too long does no harm. */
 const isRepositoryPath = (name: string): boolean => name.split("/").every(isRepository);
 
 const holdsLayers = (reader: StoreReader, folder: string): boolean => {
@@ -69,7 +69,7 @@ const holdsLayers = (reader: StoreReader, folder: string): boolean => {
   return folders.includes("_layers") || folders.some((name) => holdsLayers(reader, `${folder}/${name}`));
 };
 
-/** What lies in the folders of a repository that were read, and among its revisions. */
+/** The entries in the folders of a repository that were read, and among its revisions. */
 export const foreignInRepository = (reader: StoreReader, name: string): ForeignEntry[] => {
   const repository = reader.layout.repository(name);
   const revisions = reader.list(repository.revisions).folders.flatMap((algorithm) => {
@@ -92,11 +92,11 @@ export const foreignInRepository = (reader: StoreReader, name: string): ForeignE
 interface BlobFolder {
   blobs: Digest[];
   foreign: ForeignEntry[];
-  /** Paths of what is no folder. */
+  /** Paths of the entries that are not folders. */
   strangers: string[];
 }
 
-/** The blobs of a folder `blobs/<algorithm>/<first two>`, and what lies among them. */
+/** The blobs in a folder `blobs/<algorithm>/<first two>`, and the foreign entries among them. */
 export const readBlobFolder = (reader: StoreReader, folder: string): BlobFolder => {
   const [algorithm = "", start = ""] = folder.slice(reader.layout.blobs.length + 1).split("/");
   const { folders, others } = reader.list(folder);
@@ -110,7 +110,7 @@ export const readBlobFolder = (reader: StoreReader, folder: string): BlobFolder 
   return { blobs, foreign: foreign.map((path) => amongBlobs(reader, path)), strangers };
 };
 
-/** What lies above the blobs: other algorithms, other names. */
+/** The foreign entries above the blobs: other algorithms, other names. */
 export const foreignAboveBlobs = function* (reader: StoreReader): Generator<ForeignEntry> {
   const { blobs } = reader.layout;
   const { folders, others } = reader.list(blobs);
@@ -128,7 +128,7 @@ export const foreignAboveBlobs = function* (reader: StoreReader): Generator<Fore
   }
 };
 
-/** Paths of what is no folder there, and of the folders in which no blob is looked for. */
+/** Paths of the entries there that are not folders, and of the folders that are not searched for blobs. */
 export const strangersAboveBlobs = (reader: StoreReader): string[] => {
   const { blobs } = reader.layout;
   const { folders, others } = reader.list(blobs);

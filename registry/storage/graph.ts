@@ -4,26 +4,26 @@ import { createdDates } from "./created";
 import type { RepositoryLayout } from "./layout";
 import type { StoreReader } from "./reader";
 
-/** Everything a repository links, and what of it refers to what. */
+/** Everything a repository links, and the references between these objects. */
 export interface RepositoryGraph {
   name: string;
   tags: Map<string, Tag>;
-  /** By digest: every revision with a link, also one that cannot be read and so refers to nothing that is known. */
+  /** By digest: every linked revision, including unreadable ones, whose references are unknown. */
   manifests: Map<Digest, LinkedManifest>;
   /** The configs and layers it may serve, with the blob that each leads to. */
   layerLinks: Map<Digest, Digest>;
   /**
-   * Manifests that a tag or an index names and no revision links. A registry may serve one by a layer link of its digest,
-   * and then collects what it names as garbage.
+   * Manifests that a tag or an index names but no revision links. A registry may serve such a manifest through a layer link
+   * with its digest, and then collects what it names as garbage.
    */
   unlinked: Set<Digest>;
-  /** What an earlier run has removed, or was about to when it ended: what refers to it goes with it. @default nothing */
+  /** What an interrupted earlier run removed, or was about to: what refers to it goes with it. @default nothing */
   removed?: ReadonlySet<Digest>;
-  /** Whether it has no folder of tags: nothing in it was ever tagged, or its tags are lost. @default false */
+  /** Whether it has no tags folder: either nothing in it was ever tagged, or its tags are lost. @default false */
   untagged?: boolean;
-  /** When an image was made, by what it says itself, in milliseconds since the epoch. @default nobody knows */
+  /** When an image was created according to itself, in milliseconds since the epoch. @default unknown */
   createdAt?(digest: Digest): number | null;
-  /** When a layer link was written, in milliseconds since the epoch. @default nobody knows */
+  /** When a layer link was written, in milliseconds since the epoch. @default unknown */
   layerLinkedAt?(digest: Digest): number;
 }
 
@@ -31,20 +31,20 @@ export interface Tag {
   digest: Digest;
   /** When the tag was last pushed, in milliseconds since the epoch: when its link was last written. */
   pushedAt: number;
-  /** Every digest it was ever pushed with. */
+  /** Every digest it ever pointed at. */
   history: Digest[];
 }
 
 export interface LinkedManifest {
-  /** When the repository last got it, in milliseconds since the epoch. */
+  /** When it was last pushed to the repository, in milliseconds since the epoch. */
   linkedAt: number;
-  /** Manifests, config and layers it names. */
+  /** The manifests, config and layers it names. */
   references: Digest[];
-  /** What it is about, of a signature or an attestation; it may be absent. */
+  /** The subject of a signature or an attestation; it may be absent from the store. */
   subject: Digest | null;
 }
 
-/** Reads a repository for retention. What is broken is left out: a scan has to come first. */
+/** Reads a repository for retention. Broken objects are left out, so the store must be scanned first. */
 export const readGraph = (reader: StoreReader, repository: RepositoryLayout, intern: Interner): RepositoryGraph => {
   const tags = new Map<string, Tag>();
   for (const tag of reader.tags(repository)) {
@@ -89,7 +89,7 @@ export const readGraph = (reader: StoreReader, repository: RepositoryLayout, int
   };
 };
 
-/** Gives the same string for the same digest, so that a digest that is named a thousand times is held once. */
+/** Returns the same string for equal digests, so that a digest named a thousand times is stored once. */
 export type Interner = (digest: Digest) => Digest;
 
 export const digestInterner = (): Interner => {

@@ -3,8 +3,8 @@ import type { Finding, Kind } from "./finding";
 import type { StoreReader } from "./reader";
 
 /**
- * What is lost or broken on the disk and no walk finds: a registry that remembers a blob, and 3.0.0 a manifest, serves it without its
- * link until it restarts. As failures, so that a repair heals it too.
+ * Losses and damage on the disk that no walk finds: a registry with a blob (3.0.0 also a manifest) in its cache serves it
+ * without its link until it restarts. Returned as failures, so that a repair fixes them too.
  *
  * @param failures of a walk over the same registry
  */
@@ -23,7 +23,7 @@ export const hiddenLosses = (
     ({ repository, kind, digest, parent, tags, platform, linkPresent, repairable }): Failure[] => {
       if (repository === null || digest === null || tags.length === 0) return [];
       if (!LOSSES.includes(kind) && (repairable || !BROKEN_DATA.includes(kind))) return [];
-      // What lies below a lost manifest is healed with that.
+      // Repairing a lost manifest also repairs what lies below it.
       if ([digest, parent].some((each) => failed.has(`${repository}@${each}`))) return [];
       if (tags.every((tag) => failedTags.has(`${repository}:${tag}`))) return [];
       const object = objectOf(
@@ -37,7 +37,7 @@ export const hiddenLosses = (
   );
 };
 
-/** A walk cannot tell whether a listed repository ever had tags; where the disk has lost a folder of it, it had. */
+/** A walk cannot tell whether a listed repository ever had tags; if the disk has lost one of its folders, it had. */
 export const lostFolders = (warnings: readonly Warning[], findings: readonly Finding[]): Failure[] =>
   warnings
     .filter(({ repository }) =>
@@ -50,7 +50,7 @@ export const lostFolders = (warnings: readonly Warning[], findings: readonly Fin
 
 const LOSSES: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];
 
-/** Where the bytes are whole, what names them is wrong. */
+/** If the bytes are intact, it is the referring manifest that is wrong. */
 const BROKEN_DATA: readonly Kind[] = ["unreadable-manifest", "size-mismatch", "digest-mismatch"];
 
 const objectOf = (kind: Kind, isRevision: boolean): FailedObject => {

@@ -9,10 +9,10 @@ import type { Link, StoreReader } from "./reader";
 import { isFirstPush, readUploads, type Upload, wasNeverTagged } from "./upload";
 
 export interface InspectionCounts {
-  /** 1, or 0 of a folder in which nothing was ever pushed. */
+  /** 1, or 0 for a folder into which nothing was ever pushed. */
   repositories: number;
   tags: number;
-  /** Manifests the repository links, indexes included. */
+  /** Manifests that the repository links, including indexes. */
   revisions: number;
   indexes: number;
   layerLinks: number;
@@ -25,15 +25,15 @@ export interface Inspection {
 
 export interface InspectionOptions {
   role: Role;
-  /** Blobs that are known not to hash to their name. */
+  /** Blobs known not to hash to their name. */
   corrupt: ReadonlySet<Digest>;
   /** The time of the scan, in milliseconds since the epoch. */
   now: number;
 }
 
 /**
- * Inspects one repository. What refers is read before what is referred to (tags, then manifests, then what they name),
- * because a push writes in the opposite order: a push in flight is then not seen as damage.
+ * Inspects one repository. Referrers are read before what they refer to (tags, then manifests, then what they name),
+ * because a push writes in the opposite order: a push in progress is then not mistaken for damage.
  */
 export const inspectRepository = (
   reader: StoreReader,
@@ -41,16 +41,16 @@ export const inspectRepository = (
   options: InspectionOptions,
 ): Inspection => new RepositoryInspector(reader, repository, options).inspect();
 
-/** What the registry makes of a manifest in this repository; `lost`: the link is there and the data is not. */
+/** How the registry treats a manifest in this repository; `lost`: the link exists but the data does not. */
 interface KnownManifest {
   state: "served" | "absent" | "lost" | "broken" | "unreadable" | "altered";
-  /** Bytes of its data; 0 without. */
+  /** Size of its data in bytes; 0 if there is none. */
   size: number;
 }
 
 interface LayerLink {
   link: Link;
-  /** Whether a manifest names it and its blob is as that says: then it need not be checked again. */
+  /** Whether a manifest names it and its blob matches: then it need not be checked again. */
   isGood: boolean;
 }
 
@@ -121,7 +121,7 @@ class RepositoryInspector {
     return { link: this.#reader.linkTo(this.#repository.layerLink(digest), digest), isGood: false };
   }
 
-  /** A layer link as it was read; one that appeared since, as in a push, is read now. */
+  /** A layer link from the first reading; one that has appeared since, for example by a push, is read now. */
   #layerLink(digest: Digest): LayerLink {
     return this.#layers.get(digest) ?? this.#readLayerLink(digest);
   }
@@ -134,7 +134,7 @@ class RepositoryInspector {
     return link;
   }
 
-  /** Looks a manifest up as the registry would. The first time it is read, and what it names is checked. */
+  /** Looks up a manifest as the registry would. The first lookup reads it and checks what it names. */
   #manifest(digest: Digest): KnownManifest {
     const known = this.#manifests.get(digest);
     if (known !== undefined) return known;
@@ -196,7 +196,7 @@ class RepositoryInspector {
   #blobProblem({ digest, size, urls }: Blob, link: Link, missing: Kind): Kind | null {
     const { role, corrupt } = this.#options;
     if (link === "broken") return "broken-link";
-    // A foreign layer is fetched from its urls.
+    // A foreign layer is downloaded from its urls.
     if (link === "absent") return role === "proxy" || urls !== undefined ? null : missing;
     const stored = this.#reader.blobSize(link);
     if (stored === null) return role === "proxy" ? null : missing;
@@ -227,14 +227,14 @@ class RepositoryInspector {
     }
   }
 
-  /** A revision that neither a tag nor an index names, and that leads to nothing. */
+  /** Revisions that neither a tag nor an index names, and that lead to nothing. */
   #checkUnreferenced(): void {
     for (const [digest, { state }] of this.#manifests) {
       if (state === "lost" && !this.#problems.has(digest)) this.#reportLost(digest, "broken-link");
     }
   }
 
-  /** A cache fetches again what it lacks, and its manifests expire before the tags that point at them. */
+  /** A cache fetches what it lacks again, and its manifests expire before the tags that point at them. */
   #reportLost(digest: Digest, kind: Kind): void {
     if (this.#options.role === "private") this.#report(digest, kind, this.#manifest(digest).state === "lost");
   }
@@ -302,5 +302,5 @@ class RepositoryInspector {
   }
 }
 
-/** What a manifest says of a config or a layer; schema 1 says no size. */
+/** What a manifest says about a config or a layer; schema 1 gives no size. */
 type Blob = Pick<Descriptor, "digest" | "urls" | "platform"> & { size?: number };

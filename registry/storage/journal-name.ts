@@ -1,10 +1,10 @@
 const NAME = /^\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z$/;
 
-/** Whether a name in the folder of the journals is that of one; what else lies there is not ours. In their order they are sorted. */
+/** Whether a name in the journals folder is that of a journal; other entries are not ours. The names sort by age. */
 export const isJournalName = (name: string): boolean => NAME.test(name);
 
 /**
- * The name of a new journal: the time, or the next millisecond that no journal has.
+ * The name of a new journal: the time, or the next free millisecond.
  *
  * @param now milliseconds since the epoch
  */

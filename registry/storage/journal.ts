@@ -5,25 +5,25 @@ import { changed, Folder, isSame, within } from "./folder";
 import { freeJournalName, isJournalName } from "./journal-name";
 import type { StorageLayout } from "./layout";
 
-/** What a journal holds beside the removed links. */
+/** A journal's file with the plan, beside the removed links. */
 const PLAN = "plan.json";
-/** The blobs that only removed links lead to and that had data then, one a line: a collection takes just these. */
+/** The blobs that only removed links lead to and that had data, one a line: exactly what a collection removes. */
 const GARBAGE = "garbage";
-/** Written when everything was removed; without it the run that began the journal was ended early. */
+/** Written when everything has been removed; if it is missing, the run that began the journal was interrupted. */
 const COMPLETE = "complete";
 
 /** Bytes; a store of a million blobs has 72 MB of digests. */
 const MOST_GARBAGE = 1024 * 1024 * 1024;
 
 /**
- * Where removed links go: a folder of the same shape as the store's root, so that copying it over the root puts every
- * link back, times included. Each removal is one rename: it happened or it did not, whenever the process ends.
+ * Where removed links go: a folder with the same structure as the store's root, so that copying it over the root restores
+ * every link, including its times. Each removal is a single rename, so it is atomic even if the process is killed.
  *
- * A run that was ended early is continued in its journal, so that there is one undo for all of it.
+ * An interrupted run is continued in its own journal, so that one undo covers all of it.
  */
 export class Journal {
   readonly #layout: StorageLayout;
-  /** The folders in it that are open, by the path below the store's root. */
+  /** The open folders in the journal, by their path relative to the store's root. */
   readonly #made = new Map<string, Folder>();
   #earlier = 0;
 
@@ -36,8 +36,8 @@ export class Journal {
   }
 
   /**
-   * @param now milliseconds since the epoch, of the folder's name
-   * @param garbage the blobs with data that nothing leads to when the plan is done
+   * @param now milliseconds since the epoch, for the folder's name
+   * @param garbage the blobs with data that nothing leads to after the plan
    */
   static begin(layout: StorageLayout, now: number, plan: unknown, garbage: Iterable<Digest>): Journal {
     return within(Folder.make(layout, journalsOf(layout)), (journals) => {
@@ -51,7 +51,7 @@ export class Journal {
     });
   }
 
-  /** The journal of a run that was ended early; null where none was. */
+  /** The journal of an interrupted run; null if there is none. */
   static unfinished(layout: StorageLayout): Journal | null {
     const journals = Folder.open(layout, journalsOf(layout));
     if (journals === null) return null;
@@ -62,10 +62,10 @@ export class Journal {
   }
 
   /**
-   * Takes an entry out of its folder. What is gone already is as good as removed.
+   * Moves an entry out of its folder; does nothing if it is already gone.
    *
    * @param path of a folder of links
-   * @param from the folder that it is in, held open. @default the one its path names now
+   * @param from the folder that contains it, held open. @default the folder at its path
    */
   remove(path: string, from?: Folder): void {
     const slash = path.lastIndexOf("/");
@@ -81,7 +81,7 @@ export class Journal {
 
   #take(folder: Folder, name: string, below: string): void {
     const target = this.#at(below);
-    // Pushed and removed once more since an earlier run: the last state is what an undo puts back.
+    // Pushed and removed again since an earlier run: an undo restores the last state.
     if (target.stat(name) !== null) {
       if (folder.stat(name) === null) return;
       within(Folder.make(this.#layout, `${this.folder}/earlier`), (earlier) => {
@@ -92,7 +92,7 @@ export class Journal {
       });
     }
     if (folder.stat(name)?.isFile()) {
-      // Somebody's, where a folder of links should be.
+      // Not a folder of links, but something else in its place.
       folder.move(name, target);
       return;
     }
@@ -110,14 +110,14 @@ export class Journal {
   #at(below: string): Folder {
     const known = this.#made.get(below);
     if (known !== undefined) return known;
-    // Few are open at a time: removals come folder by folder.
+    // Keeps few folders open: removals come folder by folder.
     this.#closeFolders();
     const made = Folder.make(this.#layout, `${this.folder}/${below}`);
     this.#made.set(below, made);
     return made;
   }
 
-  /** Everything was removed. */
+  /** Marks the journal as finished: everything has been removed. */
   complete(): void {
     this.close();
     within(openFolder(this.#layout, this.folder), (folder) => writeFirst(folder, COMPLETE, [""]));
@@ -133,13 +133,13 @@ export class Journal {
   }
 }
 
-/** The shell command that puts back what a journal took out, and replaces nothing. */
+/** The shell command that restores what a journal took out, without replacing anything. */
 export const undoCommand = (root: string, journal: string): string =>
   `cp --archive --no-clobber ${shellWord(`${journal}/docker`)} ${shellWord(root)}`;
 
 /**
- * Drops the journals after which a garbage collection has run: their links lead nowhere. That shows in blobs that were
- * left to it, had data and have none now.
+ * Deletes the journals that a garbage collection has made useless, because their links lead nowhere now. This is detected
+ * by blobs listed as garbage that had data and have none now.
  *
  * @param hasData whether a blob has data
  */
@@ -149,7 +149,7 @@ export const dropCollectedJournals = (layout: StorageLayout, hasData: (digest: D
   within(journals, (folder) => {
     const names = namesOf(folder);
     const last = names.findLastIndex((name) => within(folderIn(folder, name), (each) => isCollected(each, hasData)));
-    // A collection takes what every journal before it has left.
+    // A collection also removes the garbage of all earlier journals.
     for (const name of names.slice(0, last + 1)) folder.removeAll(name);
   });
 };
@@ -166,7 +166,7 @@ const unfinishedIn = (journals: Folder): string | null => {
   return namesOf(journals).findLast(isUnfinished) ?? null;
 };
 
-/** The journals, the oldest first; what else lies there is not ours. */
+/** The journals, oldest first; other entries are not ours. */
 const namesOf = (journals: Folder): string[] =>
   journals
     .names()
@@ -185,10 +185,10 @@ const openFolder = (layout: StorageLayout, path: string): Folder => {
   return folder;
 };
 
-/** Of a run that is continued the first stays: its plan holds all of it. */
+/** Writes a file unless it exists: when a run is continued, its first plan covers everything. */
 const writeFirst = (folder: Folder, name: string, pieces: Iterable<string>): void => {
   if (folder.stat(name) !== null) return;
-  // Whole or not at all, also when the process is killed.
+  // Atomic, even if the process is killed.
   folder.removeFile(`${name}.new`);
   folder.writeNew(`${name}.new`, pieces);
   folder.move(`${name}.new`, folder, name);

@@ -4,11 +4,11 @@ import type { RepositoryLayout } from "./layout";
 import type { StoreReader } from "./reader";
 
 /**
- * Removes a layer link whose blob has no data, after looking at both once more. The registry writes the data before the
- * link, so a push that comes in between is seen by looking at the data again afterwards: the link is then put back.
+ * Removes a layer link whose blob has no data, after checking both again. The registry writes the data before the link, so a
+ * concurrent push is detected by checking the data once more afterwards: the link is then restored.
  *
  * @returns whether it was removed
- * @throws StorageRefusal where the disk does not let it
+ * @throws StorageRefusal if the disk refuses
  */
 export const removeOrphanLayerLink = (reader: StoreReader, repository: RepositoryLayout, digest: Digest): boolean => {
   const link = reader.link(repository.layerLink(digest));
@@ -21,7 +21,7 @@ export const removeOrphanLayerLink = (reader: StoreReader, repository: Repositor
     if (before === null || folder.read("link", link.length + 1)?.toString("latin1") !== link) return false;
     folder.removeFile("link");
     if (reader.sizeNow(link) === null) return true;
-    // Unless the push has written it by now.
+    // Unless a push has written it in the meantime.
     if (folder.stat("link") === null) folder.writeNew("link", [link], before);
     return false;
   });

@@ -1,8 +1,8 @@
 import type { Digest } from "../oci/digest";
 
 /**
- * Where distribution's filesystem driver keeps everything, below the folder that is mounted at /var/lib/registry. Every
- * path of the program is derived from here.
+ * Where distribution's filesystem driver stores everything, below the folder mounted at /var/lib/registry. All paths in the
+ * program are derived from here.
  *
  *     docker/registry/v2/
  *       blobs/<algorithm>/<first two>/<encoded>/data
@@ -13,7 +13,7 @@ import type { Digest } from "../oci/digest";
  *         _manifests/tags/<tag>/index/<algorithm>/<encoded>/link   everything it ever pointed at
  *         _uploads/<id>/{data,startedat,hashstates}
  *
- * A link is a file that holds a digest and nothing else. A manifest is served when its revision link, or a layer link of
+ * A link is a file that contains a digest and nothing else. A manifest is served when its revision link, or a layer link with
  * the same digest, and the blob's data exist; a layer when its layer link and the data exist. Identical in 2.8.3 and
  * 3.0.0: registry/storage/paths.go of distribution.
  */
@@ -28,12 +28,12 @@ export class StorageLayout {
     this.blobs = `${this.registry}/blobs`;
   }
 
-  /** What a pull-through cache writes, and no other registry does: when each cached object expires. */
+  /** Written only by a pull-through cache: when each cached object expires. */
   get schedulerState(): string {
     return `${this.root}/scheduler-state.json`;
   }
 
-  /** Ours: the lock and the journals of prune. The registry never looks there; on the same disk, so a rename is enough. */
+  /** Ours: prune's lock and journals. The registry never looks there; it is on the same disk, so a rename suffices. */
   get warden(): string {
     return `${this.root}/registry-warden`;
   }
@@ -107,17 +107,17 @@ export class RepositoryLayout {
     return `${this.uploads}/${id}`;
   }
 
-  /** Holds when the upload began, RFC 3339. */
+  /** Contains the time when the upload began, RFC 3339. */
   uploadStarted(id: string): string {
     return `${this.upload(id)}/startedat`;
   }
 }
 
-/** Folders of links are nested by algorithm: `_layers/sha256/<encoded>`. */
+/** Link folders are nested by algorithm: `_layers/sha256/<encoded>`. */
 const entry = (folder: string, digest: Digest): string => `${folder}/${digest.replace(":", "/")}`;
 
-/** The folders by which a repository is recognised. */
+/** The folders that identify a repository. */
 export const OF_A_REPOSITORY: readonly string[] = ["_layers", "_manifests", "_uploads"];
 
-/** What the registry's libraries know: go-digest. */
+/** The algorithms that the registry's library knows: go-digest. */
 export const ALGORITHMS: readonly string[] = ["sha256", "sha384", "sha512"];

@@ -7,10 +7,10 @@ import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 
 /**
- * The repositories that are not what they look like, each with the reason: two names of one folder, a symbolic link in it,
- * another file system. What is removed by one name is gone for the other.
+ * The repositories that do not exclusively own their folders, each with the reason: two names for one folder, a symbolic link
+ * in it, another file system. Anything removed under one name would be gone under the other.
  *
- * @throws StorageRefusal `damaged` where the registry's collection would not see what is kept
+ * @throws StorageRefusal `damaged` if the registry's collection would miss objects that are to be kept
  */
 export const notItsOwn = (reader: StoreReader, findings: Finding[]): Map<string, string> => {
   const { layout } = reader;
@@ -48,11 +48,11 @@ const refuseHiding = (foreign: Finding[]): void => {
   throw new StorageRefusal("damaged", `${hiding.path}: ${HIDES}`, `mv ${shellWord(hiding.path)} SOMEWHERE-ELSE`);
 };
 
-/** Whether one of two folders is, or lies in, the other. */
+/** Whether the folders are the same, or one contains the other. */
 const overlap = (one: string, other: string): boolean =>
   `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`);
 
-/** Pairs of repositories of which a folder is the same: bind mounts. */
+/** Pairs of repositories that share a folder: bind mounts. */
 const twins = (reader: StoreReader, repositories: RepositoryLayout[]): [RepositoryLayout, RepositoryLayout][] => {
   const known = new Map<string, RepositoryLayout>();
   const found: [RepositoryLayout, RepositoryLayout][] = [];

@@ -5,7 +5,7 @@ import { StorageRefusal } from "./refusal";
 
 /** Held as long as this process lives, however it ends. */
 export interface Lock {
-  /** @throws StorageRefusal `locked` when somebody removed it, or its folder, under us */
+  /** @throws StorageRefusal `locked` when the lock or its folder was removed while held */
   check(): void;
   release(): Promise<void>;
 }
@@ -13,16 +13,16 @@ export interface Lock {
 const NAME = "lock";
 
 /**
- * Locks a folder: one process at a time, also over containers that share it, and never a lock that outlives its holder.
- * That is what a listening Unix socket is, unix(7): who finds it and cannot connect finds a leftover.
+ * Locks a folder for one process at a time, also across containers that share it; the lock never outlives its holder. It is a
+ * listening Unix socket, unix(7): one that refuses connections is a leftover.
  *
- * @param folder must exist, be writable and be no symbolic link
- * @throws StorageRefusal `locked`, or what the disk answers
+ * @param folder must exist, be writable and not be a symbolic link
+ * @throws StorageRefusal `locked`, or for an error of the disk
  */
 export const lockFolder = async (folder: string): Promise<Lock> => {
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
   const directory = onDisk(folder, () => openSync(folder, flags));
-  // A socket's path is at most 107 characters long, so it is reached through the open folder.
+  // A socket's path is limited to 107 characters, so it is reached through the open folder.
   const path = `/proc/self/fd/${directory}/${NAME}`;
   try {
     refuseForeign(path, folder);
@@ -56,14 +56,14 @@ const refuse = (folder: string): never => {
   );
 };
 
-/** What somebody else put in the lock's place is neither asked nor removed. */
+/** Anything else in the lock's place is neither connected to nor removed. */
 const refuseForeign = (path: string, folder: string): void => {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined || found.isSocket()) return;
   throw new StorageRefusal("locked", `${folder}/${NAME} is not a lock of warden`, "look at what it is, and remove it");
 };
 
-/** The listening socket, or null where there already is one. */
+/** The listening socket; null if there already is one. */
 const listen = (path: string, folder: string): Promise<Server | null> =>
   new Promise((resolve, reject) => {
     const server = createServer((connection) => connection.destroy());
@@ -72,7 +72,7 @@ const listen = (path: string, folder: string): Promise<Server | null> =>
       else reject(asRefusal(error, `${folder}/${NAME}`));
     });
     server.listen(path, () => {
-      // The lock does not keep the program from ending.
+      // The lock must not keep the process alive.
       server.unref();
       resolve(server);
     });
@@ -88,11 +88,11 @@ const asRefusal = (error: Error, path: string): unknown => {
   }
 };
 
-/** Removes a leftover; null where its holder is alive. */
+/** Removes a leftover; returns null if its holder is alive. */
 const takeOver = async (path: string, folder: string): Promise<Server | null> => {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (await isHeld(path)) return null;
-  // Another process may have taken it over meanwhile.
+  // Another process may have taken over in the meantime.
   if (found !== undefined && isSame(found, lstatSync(path, { throwIfNoEntry: false }))) {
     onDisk(`${folder}/${NAME}`, () => unlinkSync(path));
   }
@@ -106,6 +106,6 @@ const isHeld = (path: string): Promise<boolean> =>
       connection.destroy();
       resolve(true);
     });
-    // Only that nobody listens makes it a leftover; what cannot be asked may be held.
+    // It is a leftover only if nothing listens; if that is unknown, it may be held.
     connection.on("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
   });

@@ -5,12 +5,12 @@ import type { StorageLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
 
 /**
- * Makes sure that a registry writes nothing: nobody listens at its address, or it answers an upload with 405, which is
- * its read-only mode. Whatever else it answers, it may write.
+ * Ensures that a registry does not write: either nothing listens at its address, or it answers an upload with 405, as in
+ * read-only mode. After any other answer it may be writing.
  *
- * @param repository one it has. A registry that ends an upload leaves its folder behind: that is removed from the disk
+ * @param repository an existing one. A registry that cancels an upload leaves its folder behind, which is removed from the disk
  * @returns which of the two it is
- * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be told
+ * @throws StorageRefusal `registry-running`, or `registry-unknown` when its state cannot be determined
  */
 export const requireNoWrites = async (
   writer: RegistryWriter,
@@ -56,9 +56,9 @@ const removeEnded = (layout: StorageLayout, repository: string, id: string): voi
     const uploads = Folder.open(layout, layout.repository(repository).uploads);
     if (uploads !== null) within(uploads, () => uploads.removeAll(id));
   } catch {
-    // That the registry runs is what has to be told.
+    // What has to be reported is that the registry is running.
   }
 };
 
-/** In place of a status: nobody listens. */
+/** Stands for a status when nothing listens. */
 const DOWN = 0;

@@ -2,7 +2,7 @@ import type * as z from "zod";
 import { type RetentionPolicy, retention } from "../../site/retention";
 import { StorageRefusal } from "./refusal";
 
-/** Keeps the newest tags of every repository, and those of the patterns. @throws StorageRefusal `policy` */
+/** Keeps the newest tags of every repository, and those that match the patterns. @throws StorageRefusal `policy` */
 export const keepNewest = (newest: number, keep: string[]): RetentionPolicy =>
   parsePolicy({ rules: [{ repositories: "**", keepNewest: newest, ...(keep.length > 0 ? { keep } : {}) }] });
 
@@ -24,7 +24,7 @@ const describe = (issue: z.core.$ZodIssue): string => {
   return `${where} is ${JSON.stringify(issue.input) ?? "missing"}: ${issue.message}`;
 };
 
-/** Whether a name is one of a pattern's: `*` is any text without a slash, `**` any text. */
+/** Whether a name matches a pattern: `*` is any text without a slash, `**` any text. */
 export const matchesPattern = (pattern: string, name: string): boolean => {
   const source = pattern
     .split(/(\*+)/)

@@ -6,7 +6,7 @@ import { undoCommand } from "./journal";
 import type { PruneReport, RemovedInUse, RetentionReport } from "./prune";
 import type { Doubt } from "./tag-age";
 
-/** The plan for people: what stays and why, what goes and why, what is freed, what to do next. Lines without a line end. */
+/** The plan as text: what stays and why, what goes and why, what is freed, what to do next. Lines without line endings. */
 export const pruneTable = (report: PruneReport): string[] => {
   const { root, keep, remove, kept, applied, journal, inUse } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
@@ -36,7 +36,7 @@ export const pruneTable = (report: PruneReport): string[] => {
     : [...lines, `next      ${collect}`, `undo      until then: ${undoCommand(root, journal)}`];
 };
 
-/** To go on after the reason why a manifest goes. */
+/** Appended to the reason why a manifest goes. */
 export const runsIn = (removed: RemovedInUse | undefined): string =>
   removed === undefined ? "" : `; it runs in ${removed.clusters.join(", ")}`;
 
@@ -47,7 +47,7 @@ const DOUBTS: Record<Doubt, string> = {
   "no-date": "have an image that does not say when it was made",
 };
 
-/** Tags whose times say nothing. */
+/** Tags whose times are not reliable. */
 export const doubtLine = ({ repository, doubt, tags }: RetentionReport["doubts"][number]): string => {
   const instead = doubt === "no-date" ? "" : " (--order created goes by the dates of the images)";
   return `times     ${repository}: ${plural(tags, "tag")} ${DOUBTS[doubt]}: nothing goes by that${instead}`;
@@ -61,7 +61,7 @@ const remarks = ({ skipped, doubts, foreign, inUse }: PruneReport): string[] => 
   ...foreign.map((path) => `foreign   ${path}: warden scan tells what it does, and what to do`),
 ];
 
-/** What runs, by the clusters' reports, and whether it stays. */
+/** What is in use, according to the clusters' reports, and whether it stays. */
 export const inUseLines = (inUse: RetentionReport["inUse"]): string[] => {
   const running = inUse.removed.length;
   return [

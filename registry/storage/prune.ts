@@ -22,21 +22,21 @@ import { storedReports } from "./stored-reports";
 import type { Doubt } from "./tag-age";
 import { protectedInUse, usedIn } from "./used";
 
-/** What a plan says of a registry, however it was read. */
+/** A plan for a registry, regardless of how the registry was read. */
 export interface RetentionReport {
   policy: RetentionPolicy;
   applied: boolean;
   /** The tags that stay. */
   kept: TagOfRepository[];
-  /** Repositories of which nothing goes, with the reason. */
+  /** Repositories that are left alone, with the reason. */
   skipped: { repository: string; reason: string }[];
-  /** Tags of which nobody can tell when they were pushed, and that therefore decided nothing. */
+  /** Tags whose push time is unknown, and that therefore did not count in any decision. */
   doubts: { repository: string; doubt: Doubt; tags: number }[];
-  /** What clusters say runs in them, by the reports that the registry holds. */
+  /** What is in use according to the clusters' reports in the registry. */
   inUse: {
     /** By cluster. */
     reports: ClusterInUse[];
-    /** What goes although it runs: nothing protects it. */
+    /** What goes although it is in use, because nothing protects it. */
     removed: RemovedInUse[];
   };
 }
@@ -47,24 +47,24 @@ export interface PruneReport extends RetentionReport {
   remove: {
     tags: TagOfRepository[];
     manifests: { repository: string; digest: Digest }[];
-    /** What the registry's garbage collection will free, with the garbage that is there already. */
+    /** Blobs that the registry's garbage collection will free, including existing garbage. */
     blobs: number;
     bytes: number;
   };
-  /** Paths of what lies in the store and stops the registry's garbage collection, or is not followed. */
+  /** Paths of entries in the store that stop the registry's garbage collection, or that are not followed. */
   foreign: string[];
-  /** The folder the removed links are in until the garbage collection ran; null where nothing was removed. */
+  /** The folder with the removed links, until the garbage collection has run; null if nothing was removed. */
   journal: string | null;
 }
 
 export interface ClusterInUse {
   cluster: string;
-  /** When the cluster was asked: ISO 8601, UTC; null where its report cannot be gone by. */
+  /** When the cluster was queried: ISO 8601, UTC; null if its report is unusable. */
   time: string | null;
   digests: number;
   /** Whether the policy protects what runs there. */
   protected: boolean;
-  /** Why the report cannot be gone by; null where it can. */
+  /** Why the report is unusable; null if it is usable. */
   problem: string | null;
 }
 
@@ -80,7 +80,7 @@ export interface TagOfRepository {
   reason: string;
 }
 
-/** What a registry keeps, worked out from what its store holds. */
+/** What a registry keeps, worked out from the contents of its store. */
 interface Prune {
   layout: StorageLayout;
   /** In the order of the plans. */
@@ -99,13 +99,13 @@ export const planPrune = async (root: string, policy: RetentionPolicy, now: numb
   (await plan(root, policy, now)).report;
 
 /**
- * Removes what the plan says. It may be ended at any moment: each removal is one rename, no manifest goes before those
- * that name it, and the same call does the rest. Only links are removed: the blobs are left to the registry's own
- * garbage collection, until which the journal can put everything back.
+ * Carries out the plan. It may be interrupted at any time: each removal is a single rename, no manifest goes before those
+ * that name it, and running it again completes the work. Only links are removed: the blobs are left to the registry's own
+ * garbage collection, and until that runs, everything can be restored from the journal.
  *
- * @param requireQuiet throws a StorageRefusal when something may write to the store; asked before each batch, with a
- *   repository that is there
- * @throws StorageRefusal as planPrune, and when the store is locked, cannot be written or something may write to it
+ * @param requireQuiet throws a StorageRefusal when something may write to the store; called before each batch, with an
+ *   existing repository
+ * @throws StorageRefusal as planPrune, and when the store is locked, is not writable, or something may write to it
  */
 export const applyPrune = async (
   root: string,
@@ -155,7 +155,7 @@ const locked = async (
   }
 };
 
-/** Removals between two looks at the registry; some milliseconds. */
+/** Removals between two checks that the registry is quiet; takes some milliseconds. */
 const BATCH = 100;
 
 const plan = async (root: string, policy: RetentionPolicy, now: number): Promise<Prune> => {
@@ -178,7 +178,7 @@ const plan = async (root: string, policy: RetentionPolicy, now: number): Promise
   return { layout, graphs, plans, report: { ...report, inUse: describeInUse(policy, reports, graphs, plans) } };
 };
 
-/** What a plan is made by. */
+/** The input of a plan. */
 interface Wanted {
   policy: RetentionPolicy;
   now: number;
@@ -186,10 +186,10 @@ interface Wanted {
 }
 
 /**
- * Plans with everything left alone that has to be: what is not its own, and what is damaged, together with what shares its
- * blobs, so that the collection takes nothing of it.
+ * Plans while leaving alone what must not be touched: repositories that share folders, and damaged ones, together with
+ * everything that shares their blobs, so that the collection removes none of it.
  *
- * @throws StorageRefusal `damaged` where the collection would take some of it all the same
+ * @throws StorageRefusal `damaged` if the collection would remove some of it nevertheless
  */
 const planAround = (
   root: string,
@@ -237,13 +237,13 @@ const privateStore = (root: string): StorageLayout => {
   return store.layout;
 };
 
-/** One of its repositories; of an empty store any name. */
+/** Any of its repositories; for an empty store an arbitrary name. */
 const aRepository = (layout: StorageLayout): string => {
   const [first] = new StoreReader(layout).repositories();
   return first?.name ?? "warden";
 };
 
-/** One warden at a time. */
+/** Only one warden at a time may change a store. */
 export const lockStore = async (layout: StorageLayout): Promise<Lock> => {
   Folder.make(layout, layout.warden).close();
   const lock = await lockFolder(layout.warden);
@@ -251,7 +251,7 @@ export const lockStore = async (layout: StorageLayout): Promise<Lock> => {
     check: () => lock.check(),
     async release() {
       await lock.release();
-      // Unless it holds a journal.
+      // Stays if it contains a journal.
       within(Folder.root(layout), (root) => root.removeEmpty(layout.warden.slice(layout.root.length + 1)));
     },
   };
@@ -316,7 +316,7 @@ export const describeDoubts = (plans: readonly RepositoryPlan[]): RetentionRepor
     Object.entries(doubts).map(([doubt, tags]) => ({ repository: name, doubt: doubt as Doubt, tags })),
   );
 
-/** What clusters say, and what of it goes. @param graphs in the order of the plans */
+/** The clusters' reports, and what goes although it is in use. @param graphs in the order of the plans */
 export const describeInUse = (
   { protectInUse }: RetentionPolicy,
   reports: readonly FoundReport[],

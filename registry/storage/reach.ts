@@ -7,14 +7,14 @@ export interface Way {
   platform: string | null;
 }
 
-/** A way with the tag it begins at; empty where no tag leads to the object. */
+/** A path with the tag it starts from; empty if no tag leads to the object. */
 interface TaggedWay extends Way {
   tag: string;
 }
 
 const NO_WAY: Way = { parent: null, platform: null };
 
-/** Which tags lead to an object, and by which way. Only the references that were told are known. */
+/** Which tags lead to an object, and along which path, given the references that were added. */
 export class Reach {
   readonly #tags = new Map<Digest, string[]>();
   readonly #references = new Map<Digest, { parent: Digest; platform: string | null }[]>();
@@ -47,8 +47,8 @@ export class Reach {
   }
 
   /**
-   * The shortest way from a tag, or from an index that no tag leads to; of several as short that from the lowest tag, then
-   * by the lowest parent. To be asked when everything was told.
+   * The shortest path from a tag, or from an index that no tag leads to; among equally short ones that from the lowest tag,
+   * then by the lowest parent. To be called after all references were added.
    */
   wayTo(digest: Digest): Way {
     this.#ways ??= this.#findWays();

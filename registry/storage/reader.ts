@@ -15,31 +15,31 @@ import { Disk, type FolderListing, readInto, type Strange, Unreadable } from "./
 import { ALGORITHMS, OF_A_REPOSITORY, type RepositoryLayout, type StorageLayout } from "./layout";
 
 /**
- * What a link file says: the digest it leads to; that there is none; or that it is there and the registry answers 500 for
- * it, because it is empty, not exactly a digest (one newline is enough), or a disk that fails.
+ * The content of a link file: the digest it leads to; that it does not exist; or that it exists but the registry answers
+ * 500, because it is empty, not exactly a digest (an extra newline is enough), or on a failing disk.
  */
 export type Link = Digest | "absent" | "broken";
 
-/** What a blob holds where a manifest should be. */
+/** The content of a blob where a manifest is expected. */
 export type StoredManifest =
   | { state: "absent" }
-  /** There is data, and it is no manifest: cut off, not JSON, unreadable. The registry answers 500. */
+  /** There is data, but it is not a manifest: cut off, not JSON, unreadable. The registry answers 500. */
   | { state: "unreadable"; size: number }
-  /** A manifest, but not that whose digest it is stored under; the registry serves it without a word. */
+  /** A manifest, but with another digest than the one it is stored under; the registry serves it without complaint. */
   | { state: "altered"; size: number }
   | { state: "whole"; size: number; manifest: Manifest };
 
-/** No digest is longer (registry/oci/digest.ts), so a longer file is no link. */
+/** No digest is longer (registry/oci/digest.ts), so a longer file is not a link. */
 const LINK_BYTES = 257;
 
-/** What a registry accepts at most as a manifest: `maxManifestBodySize` of distribution. */
+/** The largest manifest that a registry accepts: `maxManifestBodySize` of distribution. */
 export const MANIFEST_BYTES = 4 * 1024 * 1024;
 
 const HASH_BYTES = 1024 * 1024;
 
 /**
- * One look at a store, whatever its state: what is absent, empty, cut off or broken is an answer here, and the only
- * exception is Unreadable. Synchronous, because a scan is a million small system calls and a promise for each costs more than the call.
+ * One pass over a store in any condition: absent, empty, truncated or broken files are ordinary results here, and the only
+ * exception is Unreadable. Synchronous, because a scan makes a million small system calls, and promises cost more than these.
  */
 export class StoreReader {
   readonly #disk: Disk;
@@ -50,12 +50,12 @@ export class StoreReader {
     this.#disk = new Disk(layout);
   }
 
-  /** Folders that could not be listed, so that what is below them is unknown: a look with any is not complete. */
+  /** Folders that could not be listed, so their contents are unknown and the pass is incomplete. */
   get unreadable(): string[] {
     return this.#disk.unreadable;
   }
 
-  /** Every repository on the disk, also those the catalog hides, in ascending order. */
+  /** Every repository on the disk, including those hidden from the catalog, in ascending order. */
   *repositories(): Generator<RepositoryLayout> {
     yield* this.#repositoriesBelow("");
   }
@@ -72,18 +72,18 @@ export class StoreReader {
     }
   }
 
-  /** Every digest that has a folder in a folder of links; anything else in there is not the registry's. */
+  /** Every digest that has a folder in a link folder; other entries there are not the registry's. */
   *digests(folder: string): Generator<Digest> {
     for (const algorithm of this.#folders(folder)) yield* this.#digestsIn(algorithm, `${folder}/${algorithm}`);
   }
 
-  /** Every tag; a file among them is listed by the registry too, as a tag that leads nowhere. */
+  /** Every tag; the registry also lists a file among them, as a tag that leads nowhere. */
   tags(repository: RepositoryLayout): string[] {
     const { folders, others } = this.#disk.list(repository.tags);
     return [...folders, ...others.keys()].filter((name) => TAG.test(name) && others.get(name) !== "link");
   }
 
-  /** What lies among the tags and cannot be one; the registry lists it all the same. */
+  /** Entries among the tags that are not valid tags; the registry lists them nevertheless. */
   foreignTags(repository: RepositoryLayout): string[] {
     const { folders, others } = this.#disk.list(repository.tags);
     return [...folders, ...others.keys()].filter((name) => !TAG.test(name));
@@ -93,7 +93,7 @@ export class StoreReader {
     return this.#folders(repository.uploads);
   }
 
-  /** The folders that hold blobs, `blobs/<algorithm>/<first two>`. */
+  /** The folders that contain blobs, `blobs/<algorithm>/<first two>`. */
   *blobFolders(): Generator<string> {
     for (const algorithm of this.#folders(this.layout.blobs)) {
       if (!ALGORITHMS.includes(algorithm)) continue;
@@ -103,7 +103,7 @@ export class StoreReader {
     }
   }
 
-  /** As Disk.knowBlobs. */
+  /** Like Disk.knowBlobs. */
   knowBlobs(strangers: readonly string[]): void {
     this.#disk.knowBlobs(strangers);
   }
@@ -114,7 +114,7 @@ export class StoreReader {
     }
   }
 
-  /** @param expected what it should say, which then is not parsed */
+  /** @param expected the likely content, which then need not be parsed */
   link(path: string, expected?: Digest): Link {
     let text: string;
     try {
@@ -128,11 +128,11 @@ export class StoreReader {
     return text === expected || (LINKED.test(text) && isDigest(text)) ? (text as Digest) : "broken";
   }
 
-  /** A link that has to lead to a digest: one to another digest of the same algorithm serves the wrong content. */
+  /** A link that must lead to a digest: one to another digest of the same algorithm serves the wrong content. */
   linkTo(path: string, digest: Digest): Link {
     const link = this.link(path, digest);
     if (link === "absent" || link === "broken") return link;
-    // The same string, so that it is held once.
+    // The caller's string, so that only one copy stays in memory.
     if (link === digest) return digest;
     return algorithmOf(link) === algorithmOf(digest) ? "broken" : link;
   }
@@ -143,7 +143,7 @@ export class StoreReader {
     return link === "absent" ? this.linkTo(repository.layerLink(digest), digest) : link;
   }
 
-  /** Bytes of a blob's data, or null without it. Each blob is looked at once in a look. */
+  /** Size of a blob's data in bytes; null if there is none. Cached for the whole pass. */
   blobSize(digest: Digest): number | null {
     const known = this.#sizes.get(digest);
     if (known !== undefined) return known;
@@ -153,10 +153,10 @@ export class StoreReader {
   }
 
   /**
-   * Reads a blob as a manifest and checks that it hashes to its name.
+   * Reads a blob as a manifest and verifies its digest.
    *
-   * @param digest the name it is asked for by
-   * @param target where its link leads: another digest where the client named it by an algorithm other than sha256
+   * @param digest the name by which it is requested
+   * @param target where its link leads: a different digest if the client named it by an algorithm other than sha256
    */
   manifest(digest: Digest, target: Digest = digest): StoredManifest {
     let size = 0;
@@ -182,7 +182,7 @@ export class StoreReader {
     }
   }
 
-  /** Whether a blob's data is there and hashes to its name; read piece by piece. */
+  /** Whether a blob's data exists and hashes to its name; read piece by piece. */
   isIntact(digest: Digest): boolean {
     const hash = hasherFor(digest);
     try {
@@ -200,17 +200,17 @@ export class StoreReader {
     }
   }
 
-  /** The bytes of a blob, piece by piece, each valid until the next is asked for; nothing of one that is not there. */
+  /** The bytes of a blob, piece by piece, each valid until the next is requested; none if it does not exist. */
   pieces(digest: Digest, length: number = HASH_BYTES): Generator<Uint8Array> {
     return this.#disk.pieces(this.layout.blobData(digest), length);
   }
 
-  /** Bytes of a blob's data at this moment, or null without it. */
+  /** Current size of a blob's data in bytes; null if there is none. */
   sizeNow(digest: Digest): number | null {
     return this.#disk.size(this.layout.blobData(digest));
   }
 
-  /** The beginning of a file that is neither a link nor a blob, as text; empty without it, or where it is not a file. */
+  /** The beginning of a file other than a link or a blob, as text; empty if it is not a file or does not exist. */
   text(path: string, most = 1024): string {
     try {
       const bytes = this.#disk.open(path, (file) => readInto(file, Buffer.alloc(most)));
@@ -220,12 +220,12 @@ export class StoreReader {
     }
   }
 
-  /** When a file was last written, or a folder got or lost an entry, in milliseconds since the epoch; null without it. */
+  /** When a file was last written, or a folder's entries last changed, in milliseconds since the epoch; null if it is absent. */
   changedAt(path: string): number | null {
     return this.#disk.stat(path)?.mtimeMs ?? null;
   }
 
-  /** Whether something exists at that path. One that is not UTF-8 cannot be asked for, and is looked for among its neighbours. */
+  /** Whether something exists at that path. A name that is not UTF-8 is sought in the folder's listing instead. */
   isThere(path: string): boolean {
     if (this.changedAt(path) !== null) return true;
     const slash = path.lastIndexOf("/");
@@ -235,7 +235,7 @@ export class StoreReader {
     return folders.includes(name) || others.has(name);
   }
 
-  /** When it was made, in milliseconds since the epoch; 0 where the file system does not tell, or nothing is there. */
+  /** When it was created, in milliseconds since the epoch; 0 if it does not exist or the file system does not record it. */
   bornAt(path: string): number {
     return this.#disk.stat(path)?.birthtimeMs ?? 0;
   }
@@ -244,7 +244,7 @@ export class StoreReader {
     return this.#disk.isFolder(path);
   }
 
-  /** What a folder holds. */
+  /** The contents of a folder. */
   list(folder: string): FolderListing {
     return this.#disk.list(folder);
   }
@@ -253,18 +253,18 @@ export class StoreReader {
     return this.#disk.stat(path)?.isSymbolicLink() ?? false;
   }
 
-  /** Where a path leads in the end; null where it leads nowhere. */
+  /** Where a path finally leads; null if nowhere. */
   targetOf(path: string): string | null {
     return this.#disk.targetOf(path);
   }
 
-  /** Tells two folders apart, whatever their names; null without one. */
+  /** Identifies a folder, whatever its name; null if there is none. */
   identityOf(folder: string): string | null {
     const found = this.#disk.stat(folder);
     return found?.isDirectory() ? `${found.dev}:${found.ino}` : null;
   }
 
-  /** What strange things were met at or below a path since they were last asked for. */
+  /** The strange entries met at or below a path since the last call. */
   takeStrange(path: string): Strange[] {
     return this.#disk.takeStrange(path);
   }
@@ -281,7 +281,7 @@ export class StoreReader {
 /** https://distribution.github.io/distribution/spec/api/: a tag is at most 128 characters. */
 const TAG = /^\w[\w.-]{0,127}$/;
 
-/** What the registry takes for a digest in a link: go-digest knows no other algorithm, and answers 500. */
+/** The digests that the registry accepts in a link: go-digest knows no other algorithm, and the registry answers 500. */
 const LINKED = /^sha(?:256|384|512):/;
 
 const SERVED_TYPES: unknown[] = [undefined, "", OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];

@@ -1,4 +1,4 @@
-/** The work could not be done, or would do harm: nothing was changed. A command ends with exit code 2. */
+/** The work could not be done, or would do harm: nothing was changed. The command exits with code 2. */
 export class StorageRefusal extends Error {
   override readonly name = "StorageRefusal";
 

@@ -6,16 +6,16 @@ import type { RepositoryLayout, StorageLayout } from "./layout";
 import { StorageRefusal } from "./refusal";
 import type { RepositoryPlan } from "./retention";
 
-/** A folder of links that goes. */
+/** A link folder that is removed. */
 export interface Removal {
   path: string;
-  /** The link that it was chosen by, below it, and when that was written, in milliseconds since the epoch. */
+  /** The link inside it, for which it was chosen, and when that was written, in milliseconds since the epoch. */
   link: string;
   writtenAt: number | null;
 }
 
 /**
- * Every folder of links to remove, what refers before what is referred to: tags, manifests, then configs and layers.
+ * All link folders to remove, referrers before what they refer to: tags, manifests, then configs and layers.
  *
  * @param graphs in the order of the plans
  */
@@ -48,7 +48,7 @@ export const removalsOf = (layout: StorageLayout, graphs: RepositoryGraph[], pla
 
 const unstamped = (path: string): Removal => ({ path, link: "link", writtenAt: null });
 
-/** Removals by the folder they are in, in their order. */
+/** Removals grouped by their parent folder, in their order. */
 const byParent = function* (removals: readonly Removal[]): Generator<[parent: string, removals: Removal[]]> {
   let group: Removal[] = [];
   let parent = "";
@@ -67,8 +67,8 @@ const byParent = function* (removals: readonly Removal[]): Generator<[parent: st
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
 
 /**
- * Makes sure, before anything is changed, that each removal can be one rename: from a folder of the store, reached through
- * no symbolic link, to the journal on the same mount.
+ * Ensures, before anything is changed, that each removal can be a single rename: from a folder of the store, reached without
+ * a symbolic link, to the journal on the same mount.
  *
  * @throws StorageRefusal
  */
@@ -89,7 +89,7 @@ export const refuseOtherMounts = (layout: StorageLayout, removals: readonly Remo
 };
 
 /**
- * Takes some folders of links out of a store, each after a last look: what was written since the plan stays.
+ * Moves link folders out of a store, each after a final check: what was written since the plan stays.
  *
  * @throws StorageRefusal when something else is changing the store
  */
@@ -114,13 +114,13 @@ const refuseChanged = (parent: Folder, { path, link, writtenAt }: Removal): void
     folder?.close();
     folder = below;
   }
-  // Gone already: there is nothing to lose.
+  // Already gone, so there is nothing to remove.
   if (folder === null) return;
   const found = within(folder, () => folder?.stat("link") ?? null);
   if (found !== null && found.mtimeMs !== writtenAt) throw changed(path);
 };
 
-/** The blobs that only what goes leads to. @param graphs in the order of the plans */
+/** The blobs that only removed links lead to. @param graphs in the order of the plans */
 export const garbageOf = (
   graphs: RepositoryGraph[],
   plans: RepositoryPlan[],

@@ -9,7 +9,7 @@ import { Folder, within } from "./folder";
 import { StorageRefusal } from "./refusal";
 import type { RepairSources, RepairStep } from "./repair-plan";
 
-/** A step that did not succeed, and why, in one line. */
+/** A step that failed, and why, in one line. */
 export interface RepairProblem {
   repository: string;
   digest: Digest | null;
@@ -17,9 +17,9 @@ export interface RepairProblem {
 }
 
 /**
- * Does the steps in their order, each as a push that the registry checks. A step that fails does not stop the others.
+ * Carries out the steps in order, each as a push that the registry verifies. A failed step does not stop the others.
  *
- * @throws StorageRefusal when the registry takes no pushes at all
+ * @throws StorageRefusal when the registry accepts no pushes at all
  */
 export const applyRepair = async (
   steps: RepairStep[],
@@ -37,7 +37,7 @@ export const applyRepair = async (
   return problems;
 };
 
-/** What one object met with, at the registry or on a disk. @throws what concerns all: no pushes are taken, a fault of ours */
+/** The error of one object, from the registry or a disk. @throws errors that affect everything: no pushes accepted, or a bug */
 export const explain = (error: unknown, { host }: URL): string => {
   if (error instanceof WriteRefused && error.status === 405) {
     const hint =
@@ -57,7 +57,7 @@ export const explain = (error: unknown, { host }: URL): string => {
   throw error;
 };
 
-/** The bytes are no longer what the plan saw. */
+/** The bytes are no longer those that the plan saw. */
 class NotIntact extends Error {
   override readonly name = "NotIntact";
 }
@@ -72,8 +72,8 @@ const pushManifest = async (
     replaceBroken(storage, digest, path);
   });
   await writer.pushManifest(repository, tag ?? digest, bytes, mediaType);
-  // A registry whose memory still has what its disk has lost answers 201 and stores nothing: blobStore.Put of
-  // distribution. For an upload it looks at the disk: blobWriter.moveBlob.
+  // A registry whose cache still has what its disk has lost answers 201 and stores nothing: blobStore.Put of
+  // distribution. After an upload it checks the disk: blobWriter.moveBlob.
   if (matches(bytes, digest) && !(await writer.serves(repository, digest))) {
     await writer.pushBlob(repository, digest, [bytes]);
   }
@@ -97,10 +97,10 @@ const pushBlob = async (
 };
 
 /**
- * Replaces broken data, in one rename. A registry keeps what it has under a digest, whatever that is, so a push alone
- * would be taken and change nothing.
+ * Replaces broken data, in a single rename. A registry never overwrites the data of a digest, so a push alone would be
+ * accepted and change nothing.
  *
- * @param path of a file that hashes to the digest
+ * @param path a file that hashes to the digest
  */
 const replaceBroken = (storage: RepairSources["storage"], digest: Digest, path: string): void => {
   if (storage === null) return;
@@ -109,7 +109,7 @@ const replaceBroken = (storage: RepairSources["storage"], digest: Digest, path: 
   within(folder, () => {
     const broken = folder.stat("data");
     if (broken === null || storage.isIntact(digest)) return;
-    // Of a run that was killed.
+    // Left by a run that was killed.
     folder.removeFile(BESIDE);
     try {
       folder.writeNew(BESIDE, piecesOf(path), broken);
@@ -120,10 +120,10 @@ const replaceBroken = (storage: RepairSources["storage"], digest: Digest, path: 
   });
 };
 
-/** Where the new data of a blob is written before it replaces the old. */
+/** Name of the new file with a blob's data, before it replaces the old one. */
 const BESIDE = "data.warden";
 
-/** Pulls a blob into a file, so that every byte is hashed before the first is pushed. @throws NotIntact */
+/** Pulls a blob into a file, so that it is verified completely before any of it is pushed. @throws NotIntact */
 const pullBlob = async (
   { repository, digest, size }: RepairStep & { kind: "blob" },
   from: NonNullable<RepairSources["from"]>,
@@ -131,7 +131,7 @@ const pullBlob = async (
 ): Promise<void> => {
   let hash = hasherFor(digest);
   const { status } = await from.blobWhole(repository, digest, size ?? Number.POSITIVE_INFINITY, () => {
-    // Afresh for each attempt.
+    // Each attempt starts with an empty file.
     writeFileSync(path, "");
     const fresh = hasherFor(digest);
     hash = fresh;

@@ -9,7 +9,7 @@ import { partsOf } from "./contents";
 import { type Link, MANIFEST_BYTES, type StoreReader } from "./reader";
 import { tagHistory } from "./tag-history";
 
-/** Where lost things may still be. */
+/** Where lost objects may still exist. */
 export interface RepairSources {
   /** The registry's own storage. */
   storage: StoreReader | null;
@@ -17,10 +17,10 @@ export interface RepairSources {
   from: RegistryClient | null;
 }
 
-/** How the registry's blobs are checked: every byte, or only that the last one comes. */
+/** How the registry's blobs are checked: every byte, or only that the last one arrives. */
 export type RepairCheck = Extract<BlobCheck, "last-byte" | "hash">;
 
-/** Something to push again; in a plan each comes after everything it needs. */
+/** Something to push again; a plan orders the steps so that each comes after everything it needs. */
 export type RepairStep = BlobStep | ManifestStep;
 
 interface Step {
@@ -31,7 +31,7 @@ interface Step {
 
 export interface BlobStep extends Step {
   kind: "blob";
-  /** Bytes; null where only schema 1 names it. */
+  /** Bytes; null if only schema 1 names it. */
   size: number | null;
 }
 
@@ -39,21 +39,21 @@ export interface ManifestStep extends Step {
   kind: "manifest";
   bytes: Uint8Array;
   mediaType: string;
-  /** The tag to push it to; null: to its digest. */
+  /** The tag to push it to; null to push it to its digest. */
   tag: string | null;
 }
 
 export interface RepairPlan {
   steps: RepairStep[];
-  /** What no source can heal. */
+  /** What no source can repair. */
   remaining: Failure[];
 }
 
 /**
- * Works out what heals the failures of a walk: for a manifest also all that it needs and that went with it, because a
- * registry takes no manifest whose configs, layers or children it lacks.
+ * Works out what repairs the failures of a walk. For a manifest that includes everything it needs and that was lost with it,
+ * because a registry rejects a manifest whose configs, layers or children it lacks.
  *
- * @throws RegistryError when a registry as a whole is gone
+ * @throws RegistryError when a registry as a whole is unavailable
  */
 export const planRepair = async (
   failures: Failure[],
@@ -73,9 +73,9 @@ class RepairPlanner {
   readonly #target: RegistryClient;
   readonly #sources: RepairSources;
   readonly steps: RepairStep[] = [];
-  /** Whether an object is, or after the steps so far will be, served. */
+  /** Whether an object is served, now or after the steps so far. */
   readonly #served = new Map<string, boolean>();
-  /** What failed: a registry that remembers it may serve it all the same. */
+  /** Objects that failed: a registry may still serve them from its cache. */
   readonly #failed: ReadonlySet<string>;
   readonly #kept: BlobChecker;
   readonly #offered: BlobChecker | null;
@@ -96,25 +96,25 @@ class RepairPlanner {
     if (object === "tag" && tag !== undefined) return this.#healTag(repository, tag);
     if (digest === null) return false;
     if (object === "manifest") {
-      // Whole, and named with another size: what names it is wrong, and has a digest too.
+      // Intact, but described with another size: the manifest that names it is wrong, and fixing that changes its own digest.
       if (reason === "size-mismatch" && (await pull(this.#target, repository, digest)) !== null) return false;
       return this.#manifest(repository, digest);
     }
-    // What names a config or a layer knows its size.
+    // The manifest that names a config or a layer states its size.
     const parent = path.at(-2);
     if (parent !== undefined) await this.#manifest(repository, parent);
-    // Not a part of it, as a layer with urls that was pushed nevertheless.
+    // Not part of the pull, such as a layer with urls that was pushed nevertheless.
     return this.#served.get(key(repository, digest)) ?? this.#blob(repository, { digest, size: null });
   }
 
-  /** Only the storage knows what a tag that is not served pointed at. */
+  /** Only the storage knows the target of a tag that is not served. */
   async #healTag(name: string, tag: string): Promise<boolean> {
     const { storage } = this.#sources;
     if (storage === null) return false;
     const repository = storage.layout.repository(name);
     const link = storage.link(repository.tagLink(tag));
     const pushed = tagHistory(storage, name, tag).map(({ digest }) => digest);
-    // A push writes down the digest before it points the tag there: another one was never pushed.
+    // A push records the digest in the tag's index before it updates the tag: any other target was never pushed.
     if (isDigest(link) && (pushed.length === 0 || pushed.includes(link))) return this.#manifest(name, link);
     const [last = null] = pushed;
     if (last === null || !(await this.#manifest(name, last))) return false;
@@ -139,7 +139,7 @@ class RepairPlanner {
   async #everyReference(repository: string, manifest: Manifest): Promise<boolean> {
     let all = true;
     for (const part of partsOf(manifest)) {
-      // A layer with urls is fetched from there.
+      // A layer with urls is downloaded from there.
       if (part.urls !== undefined) continue;
       const served = part.isManifest
         ? await this.#manifest(repository, part.digest)
@@ -159,7 +159,7 @@ class RepairPlanner {
       const isBroken = storage !== null && this.#failed.has(key(repository, digest)) && !storage.isIntact(digest);
       if (isKept && !isBroken && (await this.#kept.check(repository, blob)) === null) return true;
       if (storage?.isIntact(digest)) {
-        // Whole, and named with another size.
+        // Intact, but described with another size.
         if (size !== null && storage.blobSize(digest) !== size) return false;
         this.steps.push({ kind: "blob", repository, ...blob, source: "storage" });
         return true;
@@ -170,7 +170,7 @@ class RepairPlanner {
     });
   }
 
-  /** Whether the disk has it too, where that is known: a registry serves what it remembers although the link is lost. */
+  /** Whether the disk has it too, if known: a registry serves what it has cached even when the link is lost. */
   #isKept(linkIn: (storage: StoreReader) => Link): boolean {
     const { storage } = this.#sources;
     if (storage === null) return true;
@@ -186,7 +186,7 @@ class RepairPlanner {
     return pulled === null ? null : { source: "from", ...pulled };
   }
 
-  /** The bytes under a digest in the storage where they are that manifest. */
+  /** The bytes stored under a digest, if they are that manifest. */
   #stored(digest: Digest): Uint8Array | null {
     const { storage } = this.#sources;
     return storage?.manifest(digest).state === "whole"
@@ -211,7 +211,7 @@ interface FoundManifest {
 
 const key = (repository: string, digest: Digest): string => `${repository}@${digest}`;
 
-/** A manifest that hashes to its digest; null where the registry has none. */
+/** A manifest with a verified digest; null if the registry does not serve it. */
 const pull = async (client: RegistryClient, repository: string, digest: Digest) => {
   try {
     const answer = await client.manifest(repository, digest);
@@ -223,7 +223,7 @@ const pull = async (client: RegistryClient, repository: string, digest: Digest) 
   }
 };
 
-/** Points a tag at a manifest that the storage has. */
+/** Points a tag at a manifest that is in the storage. */
 export const tagStep = (storage: StoreReader, repository: string, digest: Digest, tag: string): ManifestStep => {
   const bytes = Buffer.concat([...storage.pieces(digest, MANIFEST_BYTES)]);
   return manifestStep(repository, digest, { source: "storage", bytes, manifest: parseManifest(bytes) }, tag);

@@ -4,7 +4,7 @@ import { nameOf, shortDigest } from "../report/names";
 import { undoCommand } from "./journal";
 import type { RepairReport } from "./repair";
 
-/** The report for people: what is done, what stays broken, what to do next. Lines without a line end. */
+/** The report as text: what is done, what stays broken, what to do next. Lines without line endings. */
 export const repairTable = (report: RepairReport): string[] => {
   const { registry, actions, remaining, applied, problems, journal } = report;
   const lines = [

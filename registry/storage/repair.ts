@@ -21,12 +21,12 @@ export interface RepairReport {
   /** The registry's origin. */
   registry: string;
   actions: RepairAction[];
-  /** What the plan does not heal; with `applied`, what is broken still. */
+  /** What the plan does not repair; with `applied`, what is still broken. */
   remaining: Failure[];
   applied: boolean;
-  /** Actions that did not succeed; empty without `applied`. */
+  /** Actions that failed; empty without `applied`. */
   problems: RepairProblem[];
-  /** The folder that the links of discarded images are in until the next garbage collection, where some went there. */
+  /** The folder with the links of discarded images, until the next garbage collection; absent if no link was moved. */
   journal?: string;
 }
 
@@ -37,28 +37,28 @@ export interface RepairAction {
   digest: Digest | null;
   /** Where the bytes come from: the storage's folder, or the other registry. Null for a discard. */
   source: string | null;
-  /** The tags that are put back, or go. */
+  /** The tags that are restored or removed. */
   tags: string[];
 }
 
 export interface RepairOptions {
   sources: RepairSources;
-  /** Only these, whether the registry lists them or not; all where there is none. @default all */
+  /** Only these, even if the catalog does not list them; all if there are none. @default all */
   repositories?: readonly string[];
-  /** Images to remove where nothing heals them. */
+  /** Images to remove if nothing can repair them. */
   discard: DiscardTarget[];
   /** @default "last-byte" */
   blobs?: RepairCheck;
-  /** Does it, instead of planning only. */
+  /** Applies the plan; null to plan only. */
   writer: RegistryWriter | null;
 }
 
 /**
- * Heals a registry: pushes again what is still on its disk, copies what is lost from another registry, removes what
- * neither has. Everything goes through the registry itself, which hashes it again; afterwards it is verified.
+ * Repairs a registry: pushes again what is still on its disk, copies what is lost from another registry, and removes what
+ * neither has. Everything goes through the registry itself, which verifies its digest; afterwards the result is verified.
  *
- * @throws RegistryError when a registry as a whole cannot be asked
- * @throws StorageRefusal when an image to discard is whole or needed, or the registry takes no pushes
+ * @throws RegistryError when a registry as a whole is unavailable
+ * @throws StorageRefusal when an image to discard is intact or needed, or the registry accepts no pushes
  */
 export const repair = async (client: RegistryClient, options: RepairOptions): Promise<RepairReport> => {
   const { sources, writer, repositories = [], blobs = "last-byte" } = options;
@@ -85,7 +85,7 @@ export const repair = async (client: RegistryClient, options: RepairOptions): Pr
   return { registry, actions, remaining, applied: true, problems, ...(journal !== null && { journal }) };
 };
 
-/** @returns the journal's folder; null where the registry itself removes, or nothing is discarded */
+/** @returns the journal's folder; null if the registry itself removes the images, or none is discarded */
 const applyDiscards = async (
   discards: readonly Discard[],
   findings: readonly Finding[],
@@ -131,7 +131,7 @@ const applyDiscards = async (
   }
 };
 
-/** @param only the repositories that count; all where there is none */
+/** @param only the repositories to consider; empty for all */
 const brokenIn = async (
   client: RegistryClient,
   { storage }: RepairSources,
@@ -139,7 +139,7 @@ const brokenIn = async (
   only: readonly string[],
 ): Promise<Broken> => {
   const all = only.length === 0;
-  // The catalog hides what has lost its folders.
+  // The catalog does not list repositories that have lost their folders.
   const stored = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
   const repositories = all ? stored : only;
   const found = await walked(client, { blobs, catalog: all, repositories, selection: { kind: "all" } });
@@ -151,7 +151,7 @@ const brokenIn = async (
   return { failures: [...failures, ...hiddenLosses(storage, findings, failures)], findings };
 };
 
-/** What a walk over a private registry found. @throws RegistryError when it cannot be asked to the end */
+/** The result of a walk over a private registry. @throws RegistryError when it cannot be completed */
 export const walked = async (
   client: RegistryClient,
   scope: Pick<WalkOptions, "blobs" | "catalog" | "repositories" | "selection">,
@@ -165,7 +165,7 @@ export const walked = async (
   return report;
 };
 
-/** @param broken what this repair does not heal. @param failures all, for what is no image of its own */
+/** @param broken what this repair does not fix. @param failures all, for manifests that are not images of their own */
 const planDiscards = async (
   client: RegistryClient,
   broken: Broken,
@@ -194,7 +194,7 @@ const planDiscards = async (
       client,
       storage,
     );
-    // Two tags of one image are one.
+    // Two tags of one image are one discard.
     discards.set(JSON.stringify([repository, planned.digest ?? planned.tags]), planned);
   }
   return [...discards.values()];
@@ -216,7 +216,7 @@ const discarding = ({ repository, digest, tags }: Discard): RepairAction => ({
   tags,
 });
 
-/** Whether a repair of the failures that do not remain heals what a finding is about. */
+/** Whether what a finding is about is fixed by repairing the failures that do not remain. */
 const isHealed = (
   { repository, digest, tags }: Finding,
   failures: readonly Failure[],
@@ -228,7 +228,7 @@ const isHealed = (
   return failures.some(isAbout) && !remaining.some(isAbout);
 };
 
-/** Whether the failure goes with the images: nothing else leads to it. */
+/** Whether the failure disappears with the images, because nothing else leads to it. */
 const isCovered = ({ repository, object, tags, path }: Failure, discards: readonly Discard[]): boolean => {
   const own = discards.filter((discard) => discard.repository === repository);
   if (object === "repository") return own.some((discard) => discard.digest === null && discard.tags.length === 0);

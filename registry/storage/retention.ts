@@ -9,13 +9,13 @@ import { matchesPattern } from "./policy";
 import { agesOf, type Doubt, reasonOfDoubt, type TagAge } from "./tag-age";
 import { usedIn } from "./used";
 
-/** What becomes of one repository. */
+/** The plan for one repository. */
 export interface RepositoryPlan {
   name: string;
   keptTags: TagDecision[];
   removedTags: TagDecision[];
   keptManifests: Digest[];
-  /** In the order in which they may go: each before those it names, so that no manifest ever lacks one of its own. */
+  /** In a safe order of removal: each before those it names, so that no manifest ever lacks a part. */
   removedManifests: Digest[];
   /** What kept tags once pointed at and is removed. */
   removedHistory: { tag: string; digest: Digest }[];
@@ -23,17 +23,17 @@ export interface RepositoryPlan {
   removedLayerLinks: Digest[];
   /** Every blob that the repository still needs. */
   keptBlobs: Digest[];
-  /** Tags whose times say nothing, and that therefore decided nothing. */
+  /** Tags whose times are not reliable and that therefore did not count in any decision. */
   doubts: Partial<Record<Doubt, number>>;
 }
 
-/** What a plan has to leave as it is. */
+/** What a plan must not touch. */
 export interface LeftAlone {
-  /** Repositories of which nothing goes, with the reason. */
+  /** Repositories from which nothing is removed, with the reason. */
   repositories: ReadonlyMap<string, string>;
-  /** Blobs that some of these need: what holds them in other repositories stays. */
+  /** Blobs that some of these need: whatever names them in other repositories stays. */
   blobs: ReadonlySet<Digest>;
-  /** Manifests of each repository that stay, without a tag as they are: parts of a push that may not be done. @default none */
+  /** Manifests of each repository that stay even without a tag, because they may belong to a push in progress. @default none */
   manifests?: ReadonlyMap<string, ReadonlySet<Digest>>;
 }
 
@@ -45,14 +45,14 @@ export interface TagDecision {
 }
 
 /**
- * Decides what a registry keeps: of each repository the tags its rule names, everything they lead to, what refers to any
- * of that (`subject`), and the fallback tags of all that is kept. The rest goes. What runs is kept with its tags, whatever
- * the rule says, and so is every report of what runs; only reports that another has taken the place of go.
+ * Decides what a registry keeps: in each repository the tags selected by its rule, everything they lead to, everything that
+ * refers to any of that (`subject`), and the fallback tags of everything kept. The rest is removed. What is in use is kept with
+ * its tags, whatever the rule says, and so are the reports of what is in use, except those that have been replaced.
  *
- * What is kept is closed: nothing kept names anything that is not, if it was there.
+ * The result is closed: nothing that is kept names anything that is removed.
  *
  * @param now milliseconds since the epoch
- * @param inUse what stays because it runs
+ * @param inUse what stays because it is in use
  */
 export const planRetention = (
   graphs: RepositoryGraph[],
@@ -63,7 +63,7 @@ export const planRetention = (
 ): RepositoryPlan[] => {
   const keepers = graphs.map((graph) => new RepositoryKeeper(graph, policy, now, leftAlone, inUse));
   const present = new Set(graphs.flatMap(subjectsIn));
-  // A kept signature may have signatures of its own, also in another repository: until nothing more is kept.
+  // A kept signature may itself have signatures, also in another repository: repeat until nothing more is kept.
   let kept = -1;
   for (let before = -2; kept > before; ) {
     before = kept;
@@ -80,11 +80,11 @@ class RepositoryKeeper {
   /** Kept tags, with the reason. */
   readonly tags = new Map<string, string>();
   readonly #rule: RetentionRule | undefined;
-  /** Tags that refer to a digest, with the key of that. */
+  /** Tags with referrers of a digest, by the key of that digest. */
   readonly #fallbackTags = new Map<string, string>();
   readonly #present: ReadonlySet<string>;
   readonly #referrers = new Map<Digest, Digest[]>();
-  /** Whether nothing goes. */
+  /** Whether nothing is removed. */
   readonly #everything: boolean;
   readonly #youngLayerLinks = new Set<Digest>();
   readonly #ages: ReadonlyMap<string, TagAge>;
@@ -136,7 +136,7 @@ class RepositoryKeeper {
       if (isYoung(linkedAt, rule.untaggedOlderThanHours, now)) this.#keep(digest);
     }
     if (this.#graph.untagged !== true) return;
-    // A push by digest may be half done.
+    // A push by digest may be incomplete.
     for (const digest of this.#graph.layerLinks.keys()) {
       if (isYoung(this.#graph.layerLinkedAt?.(digest) ?? now, rule.untaggedOlderThanHours, now)) {
         this.#youngLayerLinks.add(digest);
@@ -144,7 +144,7 @@ class RepositoryKeeper {
     }
   }
 
-  /** Keeps what runs, and what leads to it, with its tags. */
+  /** Keeps what is in use, and what leads to it, with its tags. */
   #keepUsed(inUse: InUse): void {
     const used = usedIn(this.#graph, inUse);
     for (const digest of used.keys()) this.#keep(digest);
@@ -154,7 +154,7 @@ class RepositoryKeeper {
     }
   }
 
-  /** Keeps what names one of the blobs, with its tags. */
+  /** Keeps every manifest that names one of the blobs, with its tags. */
   #keepHolders(blobs: ReadonlySet<Digest>): void {
     if (blobs.size === 0) return;
     for (const [digest, { references }] of this.#graph.manifests) {
@@ -167,8 +167,8 @@ class RepositoryKeeper {
   }
 
   /**
-   * Keeps the fallback tags of what is kept here or, for a subject that is not here, in another repository; and those of
-   * what this registry never had, because nobody here can tell whether their subject is still wanted.
+   * Keeps the fallback tags of what is kept here or, if the subject is not here, in another repository; also those of subjects
+   * that this registry never had, because whether these are still wanted cannot be determined here.
    */
   keepFallbackTags(keptAnywhere: ReadonlySet<string>, presentAnywhere: ReadonlySet<string>): void {
     const kept = new Set([...this.manifests].map(fallbackTag));
@@ -186,7 +186,7 @@ class RepositoryKeeper {
     this.#keep(pushed.digest);
   }
 
-  /** Keeps a manifest with all it leads to and all that is about it. */
+  /** Keeps a manifest, everything it leads to, and everything that refers to it. */
   #keep(digest: Digest): void {
     const pending = [digest];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -253,7 +253,7 @@ class RepositoryKeeper {
   }
 }
 
-/** The fallback tags of all that is here, or was until a clean-up began. */
+/** The fallback tags of everything that is here, or was when a clean-up began. */
 const subjectsIn = ({ manifests, removed = new Set() }: RepositoryGraph): string[] =>
   [...manifests.keys(), ...removed].map(fallbackTag);
 
@@ -277,8 +277,8 @@ const isYoung = (since: number, hours: number | undefined, now: number): boolean
   hours !== undefined && since > now - hours * 3_600_000;
 
 /**
- * So many of the newest, with all that are as old as the last of them: after a copy nobody can tell which is newer. Those of
- * which nobody can tell how old they are are not counted.
+ * The newest `count` tags, and any others as old as the last of them: after a copy their order is unknown. Tags of unknown age
+ * are not counted.
  */
 const newestOf = (tags: ReadonlyMap<string, TagAge>, count: number): Set<string> => {
   const known = [...tags].flatMap(([tag, { at }]) => (at === null ? [] : [{ tag, at }]));
@@ -286,7 +286,7 @@ const newestOf = (tags: ReadonlyMap<string, TagAge>, count: number): Set<string>
   return new Set(known.filter(({ at }) => at >= last).map(({ tag }) => tag));
 };
 
-/** Why nothing of a repository goes, whatever its tags are; null where its rule decides. */
+/** Why nothing is removed from a repository, whatever its tags are; null if its rule decides. */
 const reasonForAll = ({ untagged }: RepositoryGraph, rule: RetentionRule | undefined): string | null => {
   if (rule === undefined) return "no rule is for this repository";
   return untagged === true && rule.untaggedOlderThanHours === undefined ? "it was never tagged" : null;

@@ -6,8 +6,8 @@ import { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 
 /**
- * Makes sure that what answers is the registry of a store: it serves the repositories and the tags that are on the disk,
- * and no others. A mirror and a copy are read-only too, and say nothing of who writes to this store.
+ * Ensures that the registry that answers is the one of this store: it serves exactly the repositories and tags on the disk.
+ * A mirror and a copy are read-only too, but say nothing about who writes to this store.
  *
  * @throws StorageRefusal `registry-unknown`
  */
@@ -21,12 +21,12 @@ export const requireSameRegistry = async (client: RegistryClient, layout: Storag
       readListing("repositories", isText, (next) => client.catalog(next)),
     ),
   );
-  // It follows links that a reader does not.
+  // The registry follows links that a reader does not.
   const foreign = [...served].find((name) => !isFolderAt(layout.repository(name).folder));
   if (foreign !== undefined) throw other(host, `it serves ${foreign}, which is not in ${layout.root}`);
   for (const repository of reader.repositories()) {
     const tags = reader.tags(repository);
-    // The catalog lists what has layers; newer registries what has tags.
+    // The catalog lists repositories with layers; in newer registries, those with tags.
     if (tags.length === 0 || !reader.isFolder(repository.layers)) continue;
     const { name } = repository;
     if (!served.has(name)) throw other(host, `it does not serve ${name}, which is in ${layout.root}`);

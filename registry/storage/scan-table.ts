@@ -5,7 +5,7 @@ import { nameOf, shortDigest } from "../report/names";
 import { type Finding, isError, type Kind } from "./finding";
 import type { ScanReport } from "./scan";
 
-/** The report for people: what was looked at, the findings, what to do next. Lines without a line end. */
+/** The report as text: what was scanned, the findings, what to do next. Lines without line endings. */
 export const scanTable = (report: ScanReport): string[] => {
   const { root, role, counts, findings, fixed, unreadable } = report;
   const checked = [
@@ -65,7 +65,7 @@ const WITHOUT_DIAGNOSIS: readonly Kind[] = [
   "foreign-entry",
 ];
 
-/** What to do about the findings, with why; most useful first. */
+/** What to do about the findings, and why; most useful first. */
 const nextCommands = ({ root, findings }: ScanReport): [string, string][] => {
   const orphans = findings.some(({ kind }) => kind === "orphan-layer-link");
   const broken = findings.some(({ kind }) => !WITHOUT_DIAGNOSIS.includes(kind));

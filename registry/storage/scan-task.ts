@@ -5,32 +5,32 @@ import { type Inspection, type InspectionOptions, inspectRepository } from "./in
 import { StorageLayout } from "./layout";
 import { StoreReader } from "./reader";
 
-/** A piece of a look at a store that can be done beside others, in any order. Plain data, so that it can go to a thread. */
+/** A part of a scan that can run in parallel with others, in any order. Plain data, so that it can be sent to a thread. */
 export type ScanTask =
   | { kind: "inspect"; root: string; repository: string; options: InspectionOptions; strangers: readonly string[] }
   /** Lists the blobs of one folder, `blobs/<algorithm>/<first two>`. */
   | { kind: "blobs"; root: string; folder: string; hash: boolean };
 
 export interface ScanResult {
-  /** Of `inspect`; null where this user may not read the repository. */
+  /** The result of `inspect`; null if this user may not read the repository. */
   inspection: Inspection | null;
-  /** Of `blobs`; null of `inspect`. */
+  /** The result of `blobs`; null for `inspect`. */
   blobs: ListedBlobs | null;
   /** Folders that could not be listed, and what may not be read. */
   unreadable: string[];
 }
 
-/** What a folder of blobs holds. */
+/** The contents of a blob folder. */
 export interface ListedBlobs {
   count: number;
   foreign: ForeignEntry[];
-  /** Paths of what is no folder: `inspect` is told all of them, so that nobody lists the blobs a second time. */
+  /** Paths of the entries that are not folders: `inspect` receives all of them, so that the blobs are listed only once. */
   strangers: string[];
-  /** Where they were hashed: the blobs that do not hash to their name. */
+  /** If they were hashed: the blobs that do not hash to their name. */
   corrupt: Digest[];
 }
 
-/** Does tasks one after the other; what it learned of a blob it knows for the next task. */
+/** Runs tasks one after the other; what it learns about a blob is reused in later tasks. */
 export class ScanTaskRunner {
   readonly #readers = new Map<string, StoreReader>();
 
@@ -41,7 +41,7 @@ export class ScanTaskRunner {
       return { ...result, unreadable: reader.unreadable.splice(0) };
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      // What is not known is no finding.
+      // Something unknown is not a finding.
       return { inspection: null, blobs: null, unreadable: [...reader.unreadable.splice(0), error.path] };
     }
   }

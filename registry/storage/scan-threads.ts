@@ -2,34 +2,34 @@ import { realpathSync } from "node:fs";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { type ScanResult, type ScanTask, ScanTaskRunner } from "./scan-task";
 
-/** Does the tasks of a scan. */
+/** Runs the tasks of a scan. */
 export interface ScanRunner {
-  /** @returns a result for each task, in their order */
+  /** @returns a result for each task, in the same order */
   run(tasks: readonly ScanTask[]): Promise<ScanResult[]>;
   close(): Promise<void>;
 }
 
 const SCAN_THREAD = "registry-warden-scan";
 
-/** Whether this thread was started by a ScanThreads; the program then only calls serveScan. */
+/** Whether this thread was started by a ScanThreads; the program must then only call serveScan. */
 export const isScanThread: boolean = !isMainThread && workerData === SCAN_THREAD;
 
-/** The other end of ScanThreads. */
+/** The thread's side of ScanThreads. */
 export const serveScan = (): void => {
   const runner = new ScanTaskRunner();
   parentPort?.on("message", (work: Work) => parentPort?.postMessage(takePart(runner, work)));
 };
 
-/** Tasks that several threads do together. */
+/** Tasks shared by several threads. */
 interface Work {
   tasks: readonly ScanTask[];
-  /** How many were taken: one number, in memory that the threads share. */
+  /** How many were taken: one number, in shared memory. */
   taken: Int32Array;
 }
 
 type Done = { at: number; result: ScanResult };
 
-/** Does tasks until all are taken. Nobody hands them out, so no thread waits for another that is busy. */
+/** Runs tasks until all are taken. There is no dispatcher, so no thread waits for another that is busy. */
 const takePart = (runner: ScanTaskRunner, { tasks, taken }: Work): Done[] => {
   const done: Done[] = [];
   for (;;) {
@@ -41,14 +41,14 @@ const takePart = (runner: ScanTaskRunner, { tasks, taken }: Work): Done[] => {
 };
 
 /**
- * Reads with several threads, this one among them. The program is one file wherever it runs, so a thread runs that same
- * file, which must call serveScan where isScanThread says so.
+ * Scans with several threads, including this one. The program is a single file wherever it runs, so a thread runs that same
+ * file, which must call serveScan if isScanThread is true.
  */
 export class ScanThreads implements ScanRunner {
   readonly #runner = new ScanTaskRunner();
   readonly #others: Thread[];
 
-  /** @param program the program's file; default: the one this process runs */
+  /** @param program the program's file; default: the one that this process runs */
   constructor(count: number, program?: string) {
     this.#others = Array.from({ length: count - 1 }, () => new Thread(program ?? realpathSync(process.argv[1] ?? "")));
   }
@@ -70,11 +70,11 @@ class Thread {
   readonly #failed: Promise<never>;
 
   constructor(program: string) {
-    // In a checkout the program is TypeScript, and a thread does not inherit what lets this one run it.
+    // In a checkout the program is TypeScript, and a thread does not inherit the loader.
     const execArgv = program.endsWith(".ts") ? ["--require", require.resolve("tsx/cjs")] : undefined;
     this.#worker = new Worker(program, { workerData: SCAN_THREAD, execArgv });
     this.#failed = new Promise((_, reject) => this.#worker.once("error", reject));
-    // Whoever waits for it is told.
+    // The error is delivered to whoever awaits the promise; this only prevents an unhandled rejection.
     this.#failed.catch(() => {});
   }
 

@@ -18,30 +18,30 @@ import { type ScanRunner, ScanThreads } from "./scan-threads";
 import { findStores, roleOf, type Store } from "./store";
 
 export interface ScanOptions {
-  /** Default: what the files of each store tell. */
+  /** Default: determined from the files of each store. */
   role?: Role;
-  /** Hash every blob; default: only manifests, and what is found wrong. */
+  /** Whether to hash every blob; default: only manifests, and blobs in findings. */
   hash?: boolean;
-  /** Remove the orphan layer links that are found; nothing else is ever changed. Default: change nothing. */
+  /** Whether to remove the orphan layer links found; nothing else is ever changed. Default: change nothing. */
   fixLayerLinks?: boolean;
-  /** Threads that read a large store; default 1: this one. More need a program that calls serveScan. */
+  /** Threads for a large store; default 1: this one. More need a program that calls serveScan. */
   threads?: number;
-  /** What does the reading; default: as many threads as the store is worth. */
+  /** What runs the tasks; default: as many threads as the store is worth. */
   runner?: ScanRunner;
 }
 
 export interface ScanReport {
-  /** As it was given. */
+  /** As given. */
   root: string;
-  /** `mixed` where the stores of a folder have different roles. */
+  /** `mixed` if the stores in a folder have different roles. */
   role: Role | "mixed";
   counts: ScanCounts;
   findings: Finding[];
   /** Layer links removed. */
   fixed: number;
-  /** Folders that could not be listed, and what may not be read: with any, the scan is not complete. */
+  /** Folders that could not be listed, and what may not be read: if there are any, the scan is incomplete. */
   unreadable: string[];
-  /** Stores without any repository, as after a wrong mount: absent where there is none. With any, nobody can tell that all is well. */
+  /** Stores without any repository, as after a wrong mount; absent if there are none. With any, the scan proves nothing. */
   empty?: string[];
 }
 
@@ -49,12 +49,12 @@ export interface ScanCounts extends InspectionCounts {
   blobs: number;
 }
 
-/** A file that a registry writes in place is whole again after this; milliseconds. */
+/** A file that a registry is writing in place is complete again after this; milliseconds. */
 const BETWEEN_LOOKS = 300;
 
 /**
- * Scans one store, or each store of a folder, and reports what is wrong. The registry may be running: what is found is
- * looked at again a moment later, and reported only where it is still so.
+ * Scans one store, or each store in a folder, and reports what is wrong. The registry may be running: each finding is checked
+ * again a moment later, and reported only if it persists.
  *
  * @throws StorageRefusal when there is no store
  */
@@ -84,17 +84,17 @@ const emptyOf = (reports: StoreReport[]): Pick<ScanReport, "empty"> => {
 
 type StoreReport = Omit<ScanReport, "root" | "role"> & { role: Role };
 
-/** What a store looked like once. */
+/** The result of one pass over a store. */
 interface Look extends Omit<StoreReport, "fixed" | "empty"> {
   store: Store;
   inspection: InspectionOptions;
   isEmpty: boolean;
 }
 
-/** Blobs from which on a store is read by several threads: below, they take longer to start than they save. */
+/** Number of blobs from which a store is read by several threads: below, starting them takes longer than they save. */
 const LARGE = 10_000;
 
-/** Blobs are spread evenly over their folders. */
+/** Estimates from one folder, because blobs are distributed evenly over their folders. */
 const isLarge = (reader: StoreReader, folders: string[]): boolean => {
   const [first] = folders;
   return first !== undefined && readBlobFolder(reader, first).blobs.length * folders.length >= LARGE;
@@ -151,7 +151,7 @@ const secondLook = ({ store, inspection, isEmpty, ...look }: Look, { fixLayerLin
   };
 };
 
-/** Looks again, at the repositories and the blobs where the first look found something. */
+/** Checks again the repositories and the blobs with findings in the first pass. */
 const confirm = (layout: StorageLayout, first: InspectionOptions, found: Finding[]): Finding[] => {
   const reader = new StoreReader(layout);
   const corrupt = new Set([...first.corrupt].filter((digest) => isCorrupt(reader, digest)));
@@ -166,7 +166,7 @@ const confirm = (layout: StorageLayout, first: InspectionOptions, found: Finding
   return [...findings, ...[...corrupt].filter((digest) => !reported.has(digest)).map(corruptWithoutRepository)];
 };
 
-/** The next push of this digest would be told that it is there already. */
+/** Matters because the next push of this digest would skip the upload. */
 const corruptWithoutRepository = (digest: Digest): Finding => ({
   repository: null,
   kind: "digest-mismatch",
@@ -188,7 +188,7 @@ const removeOrphans = (layout: StorageLayout, findings: Finding[]): number =>
       removeOrphanLayerLink(new StoreReader(layout), layout.repository(repository), digest),
   ).length;
 
-/** Adds counts of the same names. */
+/** Adds counts with the same names. */
 const sum = <Counts extends { [Name in keyof Counts]: number }>(left: Counts, right: Counts): Counts => {
   const names = Object.keys(left) as (keyof Counts)[];
   return Object.fromEntries(names.map((name) => [name, left[name] + right[name]])) as Counts;

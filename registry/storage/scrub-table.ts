@@ -4,7 +4,7 @@ import type { ScrubReport } from "./scrub";
 
 const MEBIBYTE = 1024 * 1024;
 
-/** The report for people: how far it came, what is rotten, what heals it. Lines without a line end. */
+/** The report as text: progress, corrupt blobs, how to repair them. Lines without line endings. */
 export const scrubTable = ({ root, complete, progress, counts, corrupt }: ScrubReport): string[] => {
   const { blobs, bytes, ofBlobs, ofBytes } = counts;
   const size = (count: number) => Math.round(count / MEBIBYTE).toLocaleString("en");

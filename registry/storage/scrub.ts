@@ -10,36 +10,36 @@ import { StorageRefusal } from "./refusal";
 import type { Store } from "./store";
 
 export interface ScrubOptions {
-  /** Bytes a second that are read at most, over any longer while. */
+  /** Maximum average read rate in bytes a second. */
   rate: number;
-  /** A folder in which it writes down how far it is, to go on from there. @default it begins at the beginning */
+  /** A folder in which it records its progress, to continue from there. @default it starts from the beginning */
   state?: string;
-  /** Ends it early; it goes on there the next time. */
+  /** Ends it early; the next run continues. */
   signal?: AbortSignal;
   onProgress?: (report: ScrubReport) => void;
 }
 
-/** How far a scrub is, and what is corrupt, as it has found by then. */
+/** The progress of a scrub, and the corrupt blobs found so far. */
 export interface ScrubReport {
   root: string;
   /** Whether every blob was read. */
   complete: boolean;
-  /** Of the bytes that are to be read, from 0 to 1. */
+  /** Fraction of the bytes to read, from 0 to 1. */
   progress: number;
   counts: { blobs: number; bytes: number; ofBlobs: number; ofBytes: number };
-  /** Blobs that do not hash to their name, or that the disk does not give, in ascending order. */
+  /** Blobs that do not hash to their name, or that the disk cannot read, in ascending order. */
   corrupt: Digest[];
 }
 
-/** Read at once, so that the rate is even and a stop is not waited for. */
+/** Bytes read at once, small so that the rate is even and a stop takes effect soon. */
 const PIECE = 1024 * 1024;
 
 const FILE = "scrub.json";
 
-/** What a scrub that ended early left behind; version 1. */
+/** The state of an interrupted scrub; version 1. */
 const remembered = z.object({
   version: z.literal(1),
-  /** The folder of blobs that was read last, as `<algorithm>/<first two>`. */
+  /** The last blob folder that was read, as `<algorithm>/<first two>`. */
   after: z.string(),
   blobs: z.number(),
   bytes: z.number(),
@@ -51,10 +51,10 @@ type Remembered = z.output<typeof remembered>;
 const BEGINNING: Remembered = { version: 1, after: "", blobs: 0, bytes: 0, corrupt: [] };
 
 /**
- * Reads every blob of a store against its name: what nobody asks for rots unseen. Only the store's disk is asked, and
- * nothing of it is changed; the registry may run.
+ * Reads every blob of a store and verifies its digest: data that is never requested can rot unnoticed. Only the store's disk is
+ * read, and nothing in it is changed; the registry may be running.
  *
- * @throws StorageRefusal `locked` where another one is running with the same state
+ * @throws StorageRefusal `locked` if another scrub is running with the same state
  */
 export const scrub = async ({ layout }: Store, options: ScrubOptions): Promise<ScrubReport> => {
   const { state } = options;
@@ -76,7 +76,7 @@ const read = async (reader: StoreReader, from: Remembered, options: ScrubOptions
   );
   const whole = { ofBlobs: sizes.length, ofBytes: sizes.reduce((sum, size) => sum + size, 0) };
   const pace = new Pace(options.rate, signal);
-  // What was found before counts until it is healed or gone, which is looked at first.
+  // Earlier findings count until the blob is repaired or gone, which is checked first.
   let at = {
     ...from,
     corrupt: from.corrupt.filter((digest) => reader.sizeNow(digest) !== null && !reader.isIntact(digest)),
@@ -101,7 +101,7 @@ const read = async (reader: StoreReader, from: Remembered, options: ScrubOptions
     onProgress?.(report(false));
     if (state !== undefined) remember(state, at, report(false));
   }
-  // The next one begins at the beginning.
+  // The next run starts from the beginning.
   if (state !== undefined) remember(state, { ...BEGINNING, corrupt: at.corrupt }, report(true));
   if (reader.unreadable[0] !== undefined) {
     throw new StorageRefusal(
@@ -113,13 +113,13 @@ const read = async (reader: StoreReader, from: Remembered, options: ScrubOptions
   return report(true);
 };
 
-/** As blobFolders has it. */
+/** The blob folder of a digest, as in blobFolders. */
 const shelfOf = (digest: Digest): string => {
   const [algorithm = "", encoded = ""] = digest.split(":");
   return `${algorithm}/${encoded.slice(0, 2)}`;
 };
 
-/** Reads one blob; one that was removed meanwhile is none. */
+/** Reads one blob; one that was removed in the meantime counts as intact. */
 const readBlob = async (reader: StoreReader, digest: Digest, pace: Pace, signal: AbortSignal | undefined) => {
   const hash = hasherFor(digest);
   let bytes = 0;
@@ -132,15 +132,15 @@ const readBlob = async (reader: StoreReader, digest: Digest, pace: Pace, signal:
     }
   } catch (error) {
     if (error instanceof StorageRefusal) throw error;
-    // The disk does not give it: EIO.
+    // The disk cannot read it: EIO.
     return { bytes, intact: false };
   }
   const isGone = bytes === 0 && reader.sizeNow(digest) === null;
-  // Looked at again: a blob may have been replaced while it was read.
+  // Checked again, because a blob may have been replaced while it was read.
   return { bytes, intact: isGone || hash === null || hash.digest() === digest || reader.isIntact(digest) };
 };
 
-/** Keeps reading below a rate. */
+/** Limits the read rate. */
 class Pace {
   readonly #rate: number;
   readonly #signal: AbortSignal | undefined;
@@ -155,7 +155,7 @@ class Pace {
   async spend(bytes: number): Promise<void> {
     this.#spent += bytes;
     const ahead = (this.#spent / this.#rate) * 1000 - (performance.now() - this.#began);
-    // Shorter ones cost more than they save.
+    // Shorter pauses cost more than they save.
     if (ahead > 10) await pause(ahead, undefined, { signal: this.#signal }).catch(() => {});
   }
 }
@@ -168,7 +168,7 @@ const recall = (state: string): Remembered => {
   }
 };
 
-/** Whole or not at all, also when the process is killed. The report is for who looks at it meanwhile. */
+/** Atomic, even if the process is killed. The report is for anyone who looks at it in the meantime. */
 const remember = (state: string, at: Remembered, { progress, corrupt }: ScrubReport): void => {
   const path = join(state, FILE);
   writeFileSync(`${path}.new`, `${JSON.stringify({ ...at, progress, corruptBlobs: corrupt.length }, null, 2)}\n`);

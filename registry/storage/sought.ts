@@ -4,26 +4,26 @@ import type { Failure } from "../oci/failure";
 import { Folder, within } from "./folder";
 import type { StorageLayout } from "./layout";
 
-/** What a repair looked for in another registry, in vain: advice that was followed is not given again. */
+/** What a repair looked for in another registry without success, so that advice already followed is not repeated. */
 const record = z.object({
   /** Milliseconds since the epoch. */
   at: z.number(),
   /** The other registry's origin. */
   from: z.string(),
-  /** `repository@digest`; of what has no digest `repository:tag`. */
+  /** `repository@digest`; for objects without a digest `repository:tag`. */
   names: z.array(z.string()),
 });
 
 type Sought = z.output<typeof record>;
 
 const FILE = "sought.json";
-/** A hundred thousand names. */
+/** Enough for a hundred thousand names. */
 const MOST_BYTES = 32 * 1024 * 1024;
 
-/** Tomorrow another registry may have it. */
+/** After a day, another registry may have it. */
 const FORGOTTEN_AFTER = 24 * 3_600_000;
 
-/** Writes down what a repair with another registry has left broken; of the last one only. */
+/** Records what the last repair from another registry left broken. */
 export const rememberSought = (
   layout: StorageLayout,
   from: string,
@@ -41,7 +41,7 @@ export const rememberSought = (
   });
 };
 
-/** Where an object was looked for in vain within a day; null where it was not. */
+/** The registry where an object was looked for within a day without success; null if it was not looked for. */
 export const soughtIn = (
   layout: StorageLayout,
   now: number,
@@ -59,7 +59,7 @@ const read = (layout: StorageLayout): Sought | null => {
     const bytes = folder === null ? null : within(folder, () => folder.read(FILE, MOST_BYTES));
     return bytes === null ? null : record.parse(JSON.parse(bytes.toString("utf8")));
   } catch {
-    // Somebody wrote something else there: the advice then is to look.
+    // The file has been overwritten with something else: the advice then is to look again.
     return null;
   }
 };

@@ -9,18 +9,18 @@ import { StorageRefusal } from "./refusal";
 
 /** One registry's data. */
 export interface Store {
-  /** Its folder's name below the folder of stores that was given; null where the store itself was given. */
+  /** Its folder's name in the given folder of stores; null if the store itself was given. */
   readonly name: string | null;
   readonly layout: StorageLayout;
 }
 
 /**
- * The stores at a path: the folder that a registry has mounted at /var/lib/registry, or a folder of such folders.
+ * The stores at a path: the folder that a registry mounts at /var/lib/registry, or a folder of such folders.
  *
- * @throws StorageRefusal when there is none, or something that is not distribution's layout
+ * @throws StorageRefusal when there is none, or the layout is not distribution's
  */
 export const findStores = (path: string): Store[] => {
-  // An empty word, as of a variable that is not set, would be the working directory.
+  // An empty string, as from an unset variable, would mean the working directory.
   if (path === "") throw new StorageRefusal("not-found", "the storage root is empty", `give ${WANTED}`);
   const root = resolve(path);
   if (!isFolderAt(root)) {
@@ -34,7 +34,7 @@ export const findStores = (path: string): Store[] => {
   return stores;
 };
 
-/** The one store at a path. @throws StorageRefusal when there is none, or a folder of several */
+/** The only store at a path. @throws StorageRefusal when there is none, or a folder of several */
 export const oneStore = (path: string): Store => {
   const [store, other] = findStores(path);
   if (store !== undefined && other === undefined && store.name === null) return store;
@@ -45,7 +45,7 @@ export const oneStore = (path: string): Store => {
   );
 };
 
-/** The role its files tell: only a pull-through cache keeps a schedule of what expires. */
+/** The role according to its files: only a pull-through cache has a schedule of expiry times. */
 export const roleOf = ({ layout }: Store): Role =>
   new StoreReader(layout).changedAt(layout.schedulerState) === null ? "private" : "proxy";
 
@@ -66,7 +66,7 @@ const storesIn = (root: string): Store[] => {
     .map((name) => ({ name, layout: new StorageLayout(join(root, name)) }));
 };
 
-/** Blobs that no repository could name would all pass for garbage. */
+/** Without repositories, all blobs would look like garbage. */
 const refuseForeign = ({ registry, repositories, blobs }: StorageLayout): void => {
   if (isFolderAt(blobs) && !isFolderAt(repositories)) {
     throw new StorageRefusal(

@@ -4,9 +4,9 @@ import { type Digest, isDigest, matches } from "../oci/digest";
 import type { StoreReader } from "./reader";
 
 /**
- * What each cluster says runs in it, as the store holds it: of those that are named, and of others that have a tag.
+ * Each cluster's report of what is in use, from the store: for the named clusters, and for others with a tag.
  *
- * @param named the clusters that are to be there
+ * @param named the clusters that are expected
  * @param now milliseconds since the epoch
  */
 export const storedReports = (reader: StoreReader, named: readonly string[], now: number): FoundReport[] => {

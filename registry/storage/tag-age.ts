@@ -1,45 +1,45 @@
 import type { RetentionRule } from "../../site/retention";
 import type { RepositoryGraph, Tag } from "./graph";
 
-/** How old a tag is, as far as that can be told. */
+/** The age of a tag, as far as known. */
 export interface TagAge {
-  /** Milliseconds since the epoch, only to be compared with the others of the repository; null where nobody can tell. */
+  /** Milliseconds since the epoch, comparable only with other tags of the repository; null if unknown. */
   at: number | null;
   doubt: Doubt | null;
 }
 
-/** Why the time of a tag's link says nothing of when it was pushed. */
+/** Why the time of a tag's link does not show when the tag was pushed. */
 export type Doubt =
-  /** It was written by a copy that kept no times: all that is known is that the push was before. */
+  /** It was written by a copy that did not preserve times: the push was some time before. */
   | "copied"
-  /** It lies in the future: a clock was ahead, now or then. */
+  /** It is in the future: a clock was or is wrong. */
   | "future"
-  /** It lies before the image was made. */
+  /** It is before the image was created. */
   | "before-image"
-  /** Of `order: "created"`: the image does not say when it was made. */
+  /** With `order: "created"`: the image does not say when it was created. */
   | "no-date";
 
 const SECOND = 1000;
 
-/** Clocks of two machines may differ by so much. */
+/** The clocks of two machines may differ by this much. */
 const AHEAD = 300 * SECOND;
 
-/** A push this long before its image was made has lost its time; time zones and clocks of builders are less wrong. */
+/** If a push is this long before its image's creation, its time is wrong; time zones and builders' clocks differ by less. */
 const BEFORE_IMAGE = 86_400 * SECOND;
 
-/** Pushes, or copied files, so close to one another belong together. */
+/** Pushes, or copied files, that are this close together form a group. */
 const TOGETHER = 60 * SECOND;
 
-/** Links are copied faster than that, one after the other. */
+/** Consecutive links are copied within this time. */
 const COPYING = 0.5 * SECOND;
 
-/** Of neighbors in time, how many may be in another order elsewhere: pushes go on side by side, images are tagged again. */
+/** The fraction of neighbors in time that may be out of order: pushes run in parallel, and images are tagged again. */
 const STRAYS = 0.2;
 
 /**
  * The ages by which the tags of a repository are compared.
  *
- * @param order by when they were pushed, or by when their images were made
+ * @param order by push time, or by creation time of the images
  * @param now milliseconds since the epoch
  */
 export const agesOf = (graph: RepositoryGraph, order: RetentionRule["order"], now: number): Map<string, TagAge> =>
@@ -67,14 +67,14 @@ const byPush = (graph: RepositoryGraph, now: number): Map<string, TagAge> => {
     const last = group.at(-1)?.[1].pushedAt ?? 0;
     const copied = isCopied(graph, group);
     for (const [tag, { pushedAt }] of group) {
-      // Whatever was copied was pushed before, and nobody knows in which order.
+      // Everything copied was pushed earlier, in an unknown order.
       ages.set(tag, copied ? { at: last, doubt: "copied" } : { at: pushedAt, doubt: null });
     }
   }
   return ages;
 };
 
-/** Tags in the order of their times, in groups with a pause between them. */
+/** Tags ordered by time, in groups separated by pauses. */
 const together = (tags: [string, Tag][]): [string, Tag][][] => {
   const groups: [string, Tag][][] = [];
   let before = Number.NEGATIVE_INFINITY;
@@ -88,15 +88,15 @@ const together = (tags: [string, Tag][]): [string, Tag][][] => {
 };
 
 /**
- * Whether the times of tags that lie close together are those of a copy.
+ * Whether a group of tags that are close together in time was written by a copy.
  *
- * A push writes the manifest's link and then the tag's: in the order of time the two alternate, and the manifests come in
- * the order of their tags. A copy goes folder by folder: all manifests, then all tags, or the other way round, and each in
- * the order of its names. Where the links of the manifests tell nothing, the dates of the images do.
+ * A push writes the manifest's link and then the tag's: ordered by time the two alternate, and the manifests have the same order
+ * as their tags. A copy goes folder by folder: all manifests, then all tags, or vice versa, each in the order of their names. If
+ * the manifests' links are inconclusive, the creation dates of the images decide.
  */
 const isCopied = (graph: RepositoryGraph, group: [string, Tag][]): boolean => {
   const [first, last] = [group[0]?.[1].pushedAt ?? 0, group.at(-1)?.[1].pushedAt ?? 0];
-  // Of one moment they are of one age, whoever wrote them.
+  // Tags with the same time have the same age, whoever wrote them.
   if (first === last) return false;
   const lastPushes = new Map<string, number>();
   for (const { digest, pushedAt } of graph.tags.values()) {
@@ -107,7 +107,7 @@ const isCopied = (graph: RepositoryGraph, group: [string, Tag][]): boolean => {
   const linked = pushes
     .map(([, { digest, pushedAt }]) => ({ tag: pushedAt, other: graph.manifests.get(digest)?.linkedAt ?? null }))
     .filter(hasOther)
-    // Later it was pushed again by its digest.
+    // A later link was written by another push of the digest.
     .filter(({ other }) => other <= last + TOGETHER);
   if (linked.length >= 2 && linked.length * 2 >= pushes.length) {
     const links = linked.map(({ other }) => other);
@@ -124,8 +124,8 @@ const isCopied = (graph: RepositoryGraph, group: [string, Tag][]): boolean => {
 };
 
 /**
- * Whether the link of a manifest that has several tags is not where the push of the last of them wrote it: after the tag
- * before, and before its own. Where it is of one moment with its own, as files are that are written quickly, the pace tells.
+ * Whether the link of a manifest with several tags was not written by the push of the last tag, that is, between the previous
+ * tag's link and its own. If it has the same time as the last tag's, as files written in quick succession do, the pace decides.
  */
 const isCopiedWithTags = (
   graph: RepositoryGraph,
@@ -145,7 +145,7 @@ interface Times {
 
 const hasOther = (times: { tag: number; other: number | null }): times is Times => times.other !== null;
 
-/** Whether what is in the order of the tags is in no order otherwise. */
+/** Whether objects ordered by their tags' times are unordered otherwise. */
 const isOtherOrder = (times: Times[]): boolean => {
   const turned = times.filter(({ other }, at) => other < (times[at - 1]?.other ?? Number.NEGATIVE_INFINITY)).length;
   return turned > (times.length - 1) * STRAYS;
@@ -158,5 +158,5 @@ const WORDS: Record<Doubt, string> = {
   "no-date": "its image does not say when it was made",
 };
 
-/** Why a tag stays that a doubt keeps. */
+/** The reason for keeping a tag because of a doubt. */
 export const reasonOfDoubt = (doubt: Doubt): string => `${WORDS[doubt]}, so nobody can tell how old it is`;

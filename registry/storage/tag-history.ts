@@ -1,14 +1,14 @@
 import type { Digest } from "../oci/digest";
 import type { StoreReader } from "./reader";
 
-/** Something that a tag was pushed with. */
+/** A digest that a tag was pushed with. */
 export interface TagPush {
   digest: Digest;
-  /** When it was first pushed so, in milliseconds since the epoch; 0 where that cannot be told. */
+  /** When the tag was first pushed with it, in milliseconds since the epoch; 0 if unknown. */
   at: number;
 }
 
-/** Everything that a tag was ever pushed with, by what it remembers (`tags/<tag>/index`); the last first. */
+/** Everything that a tag was ever pushed with, from its index (`tags/<tag>/index`); most recent first. */
 export const tagHistory = (reader: StoreReader, name: string, tag: string): TagPush[] => {
   const repository = reader.layout.repository(name);
   return [...reader.digests(repository.tagHistory(tag))]

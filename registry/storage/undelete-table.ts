@@ -4,7 +4,7 @@ import { commandLine } from "../../text/shell-word";
 import { shortDigest } from "../report/names";
 import type { UndeletedImage, UndeleteReport } from "./undelete";
 
-/** The report for people: what can be put back, or was, and what to do next. Lines without a line end. */
+/** The report as text: what can be or was restored, and what to do next. Lines without line endings. */
 export const undeleteTable = ({ registry, root, images, applied, problems, remaining }: UndeleteReport): string[] => {
   const restored = images.filter(({ deletedAt, restoredTags }) => deletedAt !== null || restoredTags.length > 0);
   const lines = [

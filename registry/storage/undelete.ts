@@ -9,7 +9,7 @@ import { walked } from "./repair";
 import { applyRepair, type RepairProblem } from "./repair-apply";
 import { planRepair, type RepairStep, tagStep } from "./repair-plan";
 
-/** What is to be put back: all of a repository, or one image, under a tag where one is named. */
+/** What to restore: everything in a repository, or one image, optionally under a given tag. */
 export interface UndeleteTarget {
   repository: string;
   tag: string | null;
@@ -22,32 +22,32 @@ export interface UndeleteReport {
   root: string;
   images: UndeletedImage[];
   applied: boolean;
-  /** Steps that did not succeed; empty without `applied`. */
+  /** Steps that failed; empty without `applied`. */
   problems: RepairProblem[];
-  /** What is broken of these images afterwards; empty without `applied`. */
+  /** What is still broken in these images afterwards; empty without `applied`. */
   remaining: Failure[];
 }
 
 export interface UndeletedImage extends DeletedImage {
-  /** The tags that are put back: those that the repository does not have by now. */
+  /** The tags that are restored: those that the repository no longer has. */
   restoredTags: string[];
 }
 
 export interface UndeleteOptions {
   storage: StoreReader;
-  /** @default everything that can be put back */
+  /** @default everything that can be restored */
   targets: readonly UndeleteTarget[];
-  /** Of the registry's log. */
+  /** From the registry's log. */
   pushes: readonly LoggedPush[];
-  /** Does it, instead of planning only. */
+  /** Applies the plan; null to plan only. */
   writer: RegistryWriter | null;
 }
 
 /**
- * Puts back images that were deleted through the API, by digest and by tag. Everything goes through the registry itself,
- * which hashes it again; a tag that it has by now is left where it points. Afterwards the images are verified.
+ * Restores images that were deleted through the API, by digest and by tag. Everything goes through the registry itself, which
+ * verifies its digest; a tag that exists again is not moved. Afterwards the images are verified.
  *
- * @throws StorageRefusal `not-found` where a target is not among what can be put back
+ * @throws StorageRefusal `not-found` if a target cannot be restored
  */
 export const undelete = async (client: RegistryClient, options: UndeleteOptions): Promise<UndeleteReport> => {
   const { storage, targets, pushes, writer } = options;
@@ -95,7 +95,7 @@ const chosenFrom =
     return chosen.map(withTags(storage, tag));
   };
 
-/** @param named the tag to put back instead of those that it had */
+/** @param named the tag to restore instead of the original ones */
 const withTags =
   (storage: StoreReader, named: string | null) =>
   (image: DeletedImage): UndeletedImage => {
@@ -103,7 +103,7 @@ const withTags =
     return { ...image, restoredTags: (named === null ? image.tags : [named]).filter((tag) => !there.has(tag)) };
   };
 
-/** Every part that is not served, before what needs it; then the tags. */
+/** Every part that is not served, each before what needs it; then the tags. */
 const stepsFor = async (
   images: readonly UndeletedImage[],
   client: RegistryClient,

@@ -3,7 +3,7 @@ import type { StoreReader } from "./reader";
 
 export interface Upload {
   id: string;
-  /** Begun so long ago that nobody will end it. */
+  /** Started so long ago that it will never be finished. */
   stale: boolean;
 }
 
@@ -12,19 +12,19 @@ const HOUR = 3_600_000;
 /** No upload takes a day; the registry itself waits a week before it purges (`storage.maintenance.uploadpurging.age`). */
 const STALE_AFTER_HOURS = 24;
 
-/** The uploads a repository holds, each a folder; the registry removes ended ones. */
+/** The uploads of a repository, a folder each; the registry removes finished ones. */
 export const readUploads = (reader: StoreReader, repository: RepositoryLayout, now: number): Upload[] =>
   reader.uploads(repository).map((id) => {
     const began = startedAt(reader, repository, id);
     return { id, stale: began !== null && began < now - STALE_AFTER_HOURS * HOUR };
   });
 
-/** A client that is silent for so long has given up its push. */
+/** A client that has been silent for this long has given up its push. */
 const GIVEN_UP_AFTER_HOURS = 1;
 
 /**
- * Whether a repository that has no tags may be one whose first push goes on: an upload is open, or the last blob or
- * manifest came lately.
+ * Whether a repository without tags may be receiving its first push: an upload is open, or the last blob or manifest arrived
+ * recently.
  */
 export const isFirstPush = (
   reader: StoreReader,
@@ -42,9 +42,9 @@ export const isFirstPush = (
 };
 
 /**
- * Whether a repository without a folder of tags never had one. A push makes `revisions` in `_manifests`, and `tags` after
- * it; what was there and is gone has changed the folder that held it after the first manifest came. Where `_manifests` is
- * missing, the same goes for the repository's folder, unless its last change was that something in it was made.
+ * Whether a repository without a tags folder never had one. A push creates `revisions` in `_manifests`, and `tags` after it;
+ * removing an entry later changed the time of its parent folder after the first manifest arrived. If `_manifests` is missing,
+ * the same applies to the repository's folder, unless its last change was the creation of an entry.
  */
 export const wasNeverTagged = (reader: StoreReader, repository: RepositoryLayout): boolean => {
   const manifests = reader.changedAt(repository.manifests);
@@ -55,10 +55,10 @@ export const wasNeverTagged = (reader: StoreReader, repository: RepositoryLayout
   return born.some((time) => Math.abs(time - changed) < SAME_MOMENT);
 };
 
-/** Milliseconds; the clock of a file system goes in steps. */
+/** Milliseconds; timestamps of file systems have a limited resolution. */
 const SAME_MOMENT = 20;
 
-/** A folder of links with everything below it, down to the folder of each link. */
+/** A link folder and everything below it, down to the folder of each link. */
 const linksOf = (reader: StoreReader, folder: string): string[] => {
   const algorithms = subfolders(reader, folder);
   return [folder, ...algorithms, ...algorithms.flatMap((each) => subfolders(reader, each))];
@@ -73,7 +73,7 @@ const latest = (reader: StoreReader, folders: string[]): number =>
 const subfolders = (reader: StoreReader, folder: string): string[] =>
   reader.list(folder).folders.map((name) => `${folder}/${name}`);
 
-/** What the upload says of itself, else when its folder last changed; null when it is gone meanwhile. */
+/** When the upload began according to its own file, else when its folder last changed; null if it has just disappeared. */
 const startedAt = (reader: StoreReader, repository: RepositoryLayout, id: string): number | null => {
   const said = Date.parse(reader.text(repository.uploadStarted(id)));
   if (!Number.isNaN(said)) return said;

@@ -6,10 +6,10 @@ import type { RepositoryGraph } from "./graph";
 import { StorageRefusal } from "./refusal";
 
 /**
- * What a clean-up has to keep because it runs, by the reports that the policy waits for.
+ * What a clean-up must keep because it is in use, from the reports that the policy requires.
  *
  * @param now milliseconds since the epoch
- * @throws StorageRefusal `in-use` where what runs is not known
+ * @throws StorageRefusal `in-use` if it is not known what is in use
  */
 export const protectedInUse = (
   { protectInUse }: RetentionPolicy,
@@ -22,7 +22,7 @@ export const protectedInUse = (
 };
 
 /**
- * The manifests of a repository that run, and every one that leads to them, with the clusters that say so. A node may
+ * The manifests of a repository that are in use, and all those that lead to them, with the clusters that report them. A node may
  * name the image of its platform instead of the index that was pulled, or only its config.
  */
 export const usedIn = ({ manifests }: Pick<RepositoryGraph, "manifests">, inUse: InUse): InUse => {
