@@ -2,65 +2,65 @@ import { basename } from "node:path";
 import { commandLine } from "../text/shell-word";
 import type { Digest } from "./oci/digest";
 
-/** What is done about a finding. */
+/** The remedy for a finding. */
 export type Remedy =
-  /** This disk heals it: the bytes are there. */
+  /** This disk can repair it: the bytes are present. */
   | "relink"
-  /** A registry that has the same image heals it, and this disk does not. */
+  /** Another registry with the same image can repair it; this disk cannot. */
   | "copy"
-  /** Nothing heals the image: it is built again, or given up. */
+  /** Nothing can repair the image: it has to be rebuilt or discarded. */
   | "give-up"
-  /** No tag leads to it: it goes. */
+  /** No tag leads to it: it is discarded. */
   | "discard"
-  /** Links that nothing needs go. */
+  /** Unneeded links are removed. */
   | "drop-links"
-  /** Files that nothing needs are removed. */
+  /** Unneeded files are removed. */
   | "remove"
-  /** What no registry wrote is moved out of its sight. */
+  /** An entry that no registry wrote is moved out of its way. */
   | "set-aside"
-  /** The registry forgets what it remembers wrongly. */
+  /** A restart clears what the registry has cached wrongly. */
   | "restart"
-  /** The registry of this store is to be asked instead. */
+  /** The address of this store's registry has to be given instead. */
   | "other-address"
-  /** Nobody knows before it answers. */
+  /** Unknown until the registry answers. */
   | "ask-again";
 
-/** A finding, as far as its advice goes. */
+/** The parts of a finding that its advice depends on. */
 export interface Ailment {
   remedy: Remedy;
   /** Null for a blob that no repository links. */
   repository: string | null;
   /** The tags whose images it breaks. */
   tags: string[];
-  /** The manifests without a tag that it breaks, what names others first; then the broken object. */
+  /** The untagged manifests that it breaks, topmost first; then the broken object. */
   untagged: Digest[];
-  /** What on the disk the remedy is for. */
+  /** The paths on the disk to which the remedy applies. */
   paths: string[];
-  /** Whether only hashing finds it. */
+  /** Whether only hashing reveals it. */
   needsHash: boolean;
-  /** The registry where it was looked for lately, in vain. */
+  /** The registry where it was recently looked for without success. */
   notAt: string | null;
 }
 
 export interface Advice {
-  /** One command; words in capitals are the operator's to fill in. */
+  /** One command; words in capitals are placeholders for the operator. */
   next: string;
-  /** What it leads to, in one line. */
+  /** What it achieves, in one line. */
   why: string;
-  /** What gives the image up, where this disk does not heal it; null otherwise. */
+  /** The command that discards the image, if this disk cannot repair it; null otherwise. */
   giveUp: string | null;
 }
 
 export interface Surroundings {
   /** The registry's origin. */
   registry: string;
-  /** The storage root as it was given. */
+  /** The storage root as given. */
   root: string;
   /** Whether something exists at that path. */
   isTaken: (path: string) => boolean;
 }
 
-/** The step that comes next. Whoever follows it and asks again comes to an end: healed, or nothing left but giving up. */
+/** The next step. Following it and asking again always terminates: repaired, or with nothing left but to discard the image. */
 export const advise = (ailment: Ailment, { registry, root, isTaken }: Surroundings): Advice => {
   const only = (why: string, ...words: string[]): Advice => ({ next: commandLine(...words), why, giveUp: null });
   const repair = (...words: string[]): string =>
@@ -110,14 +110,14 @@ export const advise = (ailment: Ailment, { registry, root, isTaken }: Surroundin
   }
 };
 
-/** The images as `warden repair --discard` takes them; of a repository that lost its folders, its name. */
+/** The images as arguments of `warden repair --discard`; for a repository that lost its folders, its name. */
 const namesToDiscard = ({ repository, tags, untagged }: Ailment, registry: string): string[] => {
   const name = `${new URL(registry).host}/${repository}`;
   if (tags.length > 0) return tags.map((tag) => `${name}:${tag}`);
   return untagged.length === 0 ? [name] : untagged.map((digest) => `${name}@${digest}`);
 };
 
-/** Into the storage root, beside the folder that is the registry's, under a name that nothing has there. */
+/** Moves an entry into the storage root, next to the registry's folder, under an unused name. */
 const setAside = (root: string, path: string, isTaken: Surroundings["isTaken"]): string[] => {
   const name = `${root.replace(/\/+$/, "")}/set-aside-${basename(path)}`;
   let free = name;

@@ -8,36 +8,36 @@ import { tagHistory } from "./storage/tag-history";
 
 /** What has happened to an object. */
 export type Cause =
-  /** Its link is gone or unreadable, and the data is there. */
+  /** Its link is missing or unreadable, but the data is present. */
   | "lost link"
   /** Its data, or that of a part of it, is gone, as after a garbage collection. */
   | "swept blob"
-  /** The beginning of its data is there. */
+  /** Only the beginning of its data is present. */
   | "truncated data"
   /** There is other data under its digest. */
   | "altered data"
-  /** The manifest that names it was pushed with another size than it has. */
+  /** The manifest that names it was pushed with a wrong size for it. */
   | "wrong size in the manifest"
-  /** It is stored as it was pushed, and is no manifest by the specification. */
+  /** It is stored as it was pushed, but is not a valid manifest. */
   | "malformed manifest"
-  /** Its files are whole, and the registry does not serve it. */
+  /** Its files are intact, but the registry does not serve it. */
   | "refused by the registry"
-  /** The registry's memory, or a cache in front, answers otherwise than the disk. */
+  /** The registry's cache, or one in front of it, disagrees with the disk. */
   | "stale blob cache"
-  /** What answers is another registry than that of this storage. */
+  /** The registry that answers is not the one of this storage. */
   | "another registry"
-  /** Neither its link nor its data is there; of a tag, nothing that a push leaves. */
+  /** Neither its link nor its data exists; for a tag, no trace of a push. */
   | "never pushed"
-  /** A folder of the repository is gone, and with it the names of what it held. */
+  /** A folder of the repository is gone, and with it the names of its contents. */
   | "lost folder"
-  /** Something that no registry wrote. */
+  /** An entry that no registry wrote. */
   | "foreign entry"
-  /** Nobody will end it. */
+  /** It will never be finished. */
   | "abandoned upload"
-  /** It could not be asked for over HTTP, and the disk is well. */
+  /** It could not be requested over HTTP, and is intact on the disk. */
   | "not reached";
 
-/** What both views say of one object. */
+/** What both views say about one object. */
 export interface Pair {
   failure: Failure | null;
   finding: Finding | null;
@@ -48,7 +48,7 @@ export interface Judgement {
   remedy: Remedy;
 }
 
-/** Works out what has happened to an object, and whether this disk, a copy or nothing heals it. */
+/** Determines what happened to an object, and whether this disk, a copy or nothing can repair it. */
 export const judge = (pair: Pair, contents: StoreContents, role: Role | "mixed"): Judgement => {
   const { finding } = pair;
   if (finding === null) return judgeBesideWholeDisk(pair, contents);
@@ -63,7 +63,7 @@ export const judge = (pair: Pair, contents: StoreContents, role: Role | "mixed")
       return { cause: "lost folder", remedy: remedyOfHidden(finding, contents) };
     default: {
       const judgement = judgeObject(pair, finding, contents);
-      // A cache fetches again what it does not have.
+      // A cache fetches what it lacks again.
       if (role === "proxy" || finding.repository === null) return { ...judgement, remedy: "remove" };
       return finding.tags.length > 0 ? judgement : { ...judgement, remedy: "discard" };
     }
@@ -80,21 +80,21 @@ const judgeBesideWholeDisk = ({ failure }: Pair, contents: StoreContents): Judge
   if ((object !== "config" && object !== "layer") || digest === null) {
     return { cause: "refused by the registry", remedy: "give-up" };
   }
-  // A scan looks at sizes only.
+  // A scan checks sizes only.
   if (!contents.isIntact(digest)) return { cause: "altered data", remedy: "copy" };
   return reason === "size-mismatch" && contents.tagsMisdescribing(repository, tags, digest).length > 0
     ? { cause: "wrong size in the manifest", remedy: "give-up" }
     : { cause: "stale blob cache", remedy: "restart" };
 };
 
-/** Something that has a digest, or a tag that nobody can tell the digest of. */
+/** For an object with a digest, or a tag whose digest is unknown. */
 const judgeObject = (pair: Pair, finding: Finding, contents: StoreContents): Judgement => {
   const { digest, repository } = finding;
   const pushed =
     isOfTag(finding) && repository !== null
       ? finding.tags.flatMap((tag) => tagHistory(contents.reader, repository, tag))
       : [];
-  // A push writes down the digest before it points the tag there: another one was never pushed.
+  // A push records the digest in the tag's index before it updates the tag: any other target was never pushed.
   if (digest === null || (pushed.length > 0 && !pushed.some((push) => push.digest === digest))) {
     const [last] = pushed;
     if (last === undefined) return { cause: "never pushed", remedy: "give-up" };
@@ -121,18 +121,18 @@ const judgeManifest = (pair: Pair, digest: Digest, finding: Finding, contents: S
   }
   if (contents.isIntact(digest)) return { cause: "malformed manifest", remedy: "give-up" };
   const described = sizeDescribed(finding, contents);
-  // Where nothing says its size: unfinished JSON.
+  // If nothing states its size: unfinished JSON.
   const cut = described === null ? stored.state === "unreadable" : isCut(stored.size, described);
   return { cause: cut ? "truncated data" : "altered data", remedy: "copy" };
 };
 
-/** Of a manifest that has to be pushed again. */
+/** The remedy for a manifest that has to be pushed again. */
 const remedyOfManifest = (digest: Digest, contents: StoreContents): Remedy => {
   if (contents.isComplete(digest)) return "relink";
   return contents.isHealable(digest) ? "copy" : "give-up";
 };
 
-/** Its images heal by a repair of their parts, as far as tags tell what they are. */
+/** The remedy for a hidden repository: its images are repaired through their parts, if tags show what these are. */
 const remedyOfHidden = ({ repository }: Finding, contents: StoreContents): Remedy => {
   const { reader } = contents;
   const layout = reader.layout.repository(repository ?? "");
@@ -145,14 +145,14 @@ const remedyOfHidden = ({ repository }: Finding, contents: StoreContents): Remed
   return tagged.length > 0 ? "copy" : "give-up";
 };
 
-/** There is no data. A registry that remembers it answers all the same. */
+/** The cause of missing data. A registry that has it cached answers nevertheless. */
 const causeOfAbsence = ({ failure }: Pair, { tags, linkPresent }: Finding): Cause => {
   const announced = failure?.status === 200 || failure?.status === 206;
   if (announced || (failure === null && tags.length > 0)) return "stale blob cache";
   return linkPresent ? "swept blob" : "never pushed";
 };
 
-/** Whether the finding is about what a tag points at itself. */
+/** Whether the finding is about the direct target of a tag. */
 export const isOfTag = ({ parent, tags }: Finding): boolean => tags.length > 0 && parent === null;
 
 const isManifest = ({ kind, repository, digest }: Finding, { reader }: StoreContents): boolean => {
@@ -161,7 +161,7 @@ const isManifest = ({ kind, repository, digest }: Finding, { reader }: StoreCont
   return reader.link(reader.layout.repository(repository).revisionLink(digest)) !== "absent";
 };
 
-/** Bytes that the manifest says which names it; null where none does. */
+/** Size in bytes according to the manifest that names it; null if none does. */
 const sizeDescribed = ({ parent, digest }: Finding, { reader }: StoreContents): number | null => {
   const stored = parent === null ? null : reader.manifest(parent);
   if (stored?.state !== "whole") return null;

@@ -3,7 +3,7 @@ import { plural } from "../text/plural";
 import type { Diagnosis, DiagnosisReport } from "./diagnose";
 import { nameOf, shortDigest } from "./report/names";
 
-/** The report for people: each finding with its cause, then every step once. Lines without a line end. */
+/** The report as text: each finding with its cause, then every step once. Lines without line endings. */
 export const diagnosisTable = ({ registry, root, complete, findings }: DiagnosisReport): string[] => {
   const found = findings.length === 0 ? "nothing wrong" : plural(findings.length, "finding");
   const lines = [
@@ -30,7 +30,7 @@ export const diagnosisTable = ({ registry, root, complete, findings }: Diagnosis
   ];
 };
 
-/** Each step once, with what it leads to on the line above; then what gives up the images that a copy may yet heal. */
+/** Each step once, preceded by a line with what it achieves; then how to discard images that a copy might still repair. */
 const steps = (findings: Diagnosis[]): string[] => {
   const next = new Map(findings.map(({ next, why }) => [next, why]));
   const givenUp = new Set(findings.flatMap(({ giveUp }) => giveUp ?? []).filter((command) => !next.has(command)));

@@ -18,9 +18,9 @@ export interface Diagnosis extends Advice {
   tags: string[];
   digest: Digest | null;
   platform: string | null;
-  /** What is wrong over HTTP; null when nothing is. */
+  /** What is wrong over HTTP; null if nothing is. */
   http: { object: FailedObject; reason: Reason; status: number | null } | null;
-  /** What is wrong on the disk; null when nothing is. */
+  /** What is wrong on the disk; null if nothing is. */
   disk: { kind: Kind; blobPresent: boolean; linkPresent: boolean; repairable: boolean } | null;
   cause: Cause;
   remedy: Remedy;
@@ -34,16 +34,16 @@ export interface DiagnosisReport {
   findings: Diagnosis[];
 }
 
-/** What else is known of registry and storage. */
+/** What else is known about the registry and the storage. */
 export interface DiagnosisContext {
-  /** What only one of them has: with anything, it is the storage of another registry. @default nothing */
+  /** What only one of them has: if there is anything, the storage belongs to another registry. @default nothing */
   differences?: readonly Pick<Diagnosis, "repository" | "tags">[];
-  /** The registry where a lost object was looked for lately, in vain; null where it was not. @default it was not */
+  /** The registry where a lost object was recently looked for without success; null if it was not. @default null */
   notAt?: (repository: string, digest: Digest | null, tags: readonly string[]) => string | null;
 }
 
 /**
- * Joins what a registry answers with what is on its disk. Each object is reported once, with the cause and what to do next.
+ * Combines what a registry answers with what is on its disk. Each object is reported once, with its cause and the next step.
  *
  * @param reader of the same store, for what the two reports leave open
  */
@@ -108,14 +108,14 @@ const pairsOf = (failures: readonly Failure[], findings: readonly Finding[]): Pa
   const told = new Set<Finding>();
   for (const failure of failures) {
     const finding = findings.find((each) => isSame(failure, each)) ?? null;
-    // Several tags fail for one manifest.
+    // Several tags may fail because of one manifest.
     if (finding === null || !told.has(finding)) pairs.push({ failure, finding });
     if (finding !== null) told.add(finding);
   }
   return [...pairs, ...findings.filter((each) => !told.has(each)).map((finding) => ({ failure: null, finding }))];
 };
 
-/** A walk does not know what a broken tag points at, nor the disk what a walk calls a repository that failed. */
+/** A walk does not know a broken tag's target, and the disk does not know a failure of a whole repository. */
 const isSame = (failure: Failure, finding: Finding): boolean => {
   if (failure.repository !== finding.repository) return false;
   switch (failure.object) {
@@ -146,7 +146,7 @@ const describe = ({ failure, finding }: Pair): Omit<Diagnosis, "cause" | "remedy
 
 const ANOTHER: Judgement = { cause: "another registry", remedy: "other-address" };
 
-/** A registry that reads this disk would list what is there: an empty catalog, or no list of tags, is not of this one. */
+/** A registry of this disk would list what is on it: an empty catalog, or a missing list of tags, is from another one. */
 const isOfAnother = ({ failure, finding }: Pair, reader: StoreReader): boolean => {
   if (failure === null || finding !== null) return false;
   const { object, reason, repository } = failure;
@@ -156,11 +156,11 @@ const isOfAnother = ({ failure, finding }: Pair, reader: StoreReader): boolean =
   );
 };
 
-/** What another registry answers says nothing about this disk, and nothing is repaired through it. */
+/** Another registry's answers say nothing about this disk, and nothing can be repaired through it. */
 const atAnother = ({ cause }: Judgement, { finding }: Pair): Judgement =>
   finding === null ? ANOTHER : { cause, remedy: ANOTHER.remedy };
 
-/** Manifests without a tag that the object breaks, what names others first, then the object itself. */
+/** The untagged manifests that the object breaks, topmost first, then the object itself. */
 const untaggedTo = (
   { repository, tags, digest }: Pick<Diagnosis, "repository" | "tags" | "digest">,
   contents: StoreContents,
@@ -169,7 +169,7 @@ const untaggedTo = (
   return [...contents.naming(repository, digest), digest];
 };
 
-/** What a finding is about on the disk, where that is not one image. */
+/** The paths on the disk that a finding is about, if that is not one image. */
 const pathsOf = ({ failure, finding }: Pair, reader: StoreReader): string[] => {
   const { layout } = reader;
   if (finding === null) {

@@ -2,18 +2,18 @@ import { hash, truncates } from "bcryptjs";
 import { RegistryError } from "./oci/errors";
 
 /**
- * What a registry can be asked with by a person: it computes the hash on every request, so each step of the cost halves how
- * many it answers. The lowest that bcrypt knows is enough for a password that cannot be guessed.
+ * bcrypt's cost: the registry computes the hash on every request, so each step halves the number it can answer. bcrypt's lowest
+ * cost is enough for a random password that cannot be guessed.
  */
 export const COST = { person: 10, random: 4 } as const;
 
-/** A user name as HTTP's Basic scheme and the file take it: RFC 7617, section 2; a line that begins with "#" is a comment. */
+/** A user name that is valid in HTTP Basic and in the file: RFC 7617, section 2; a line that starts with "#" is a comment. */
 export const isUser = (text: string): boolean => /^[^\s:#\p{Cc}][^\s:\p{Cc}]*$/u.test(text);
 
 /**
- * One line of an htpasswd file, with a bcrypt hash: the registry knows no other kind.
+ * One line of an htpasswd file, with a bcrypt hash: the registry supports no other kind.
  *
- * @throws RegistryError `bad-input` for a password that bcrypt would cut, or that no client can send
+ * @throws RegistryError `bad-input` for a password that bcrypt would truncate, or that no client can send
  */
 export const htpasswdLine = async (user: string, password: string, cost: number): Promise<string> => {
   const refusal = refusedPassword(password);

@@ -15,10 +15,10 @@ import { StorageRefusal } from "../storage/refusal";
 import { type CleanUpSettings, cleanUpSettings } from "./environment";
 import { isDone, pushOf } from "./samples";
 
-/** Takes a line for the log; no secret is in it. */
+/** Receives a line of the log; it contains no secret. */
 type Log = (line: string) => void;
 
-/** What asks the registry and what changes it, for one run. */
+/** The reading and the writing client of the registry, for one run. */
 const withRegistry = async <T>(
   { registry, credentials, rate, caFile }: CleanUpSettings,
   act: (client: RegistryClient, writer: RegistryWriter, listing: PackageListing) => Promise<T>,
@@ -38,7 +38,7 @@ const withRegistry = async <T>(
   }
 };
 
-/** Says what goes and why before anything does, and what came of it. */
+/** Logs what is removed and why before anything is done, and then the result. */
 const remove = (settings: CleanUpSettings, out: Log): Promise<RemotePruneReport> => {
   const { policy, repositories, journals } = settings;
   const tell = (lines: readonly string[]) => {
@@ -63,14 +63,14 @@ const push = async ({ pushgateway, instance, cluster }: CleanUpSettings, ended: 
   }
 };
 
-/** Removes what the policy does not keep, and tells the Pushgateway how that went, also where it did not. */
+/** Removes what the policy does not keep, and reports the result to the Pushgateway, also after a failure. */
 const cleanUpRegistry = async (settings: CleanUpSettings, out: Log, err: Log): Promise<0 | 1 | 2> => {
   const started = performance.now();
   let report: RemotePruneReport | null = null;
   try {
     report = await remove(settings, out);
   } catch (error) {
-    // First of all: the Pushgateway may not be there either.
+    // Before anything else: the Pushgateway may be unavailable too.
     err(lineOf(error));
   } finally {
     const duration = (performance.now() - started) / 1000;
@@ -95,11 +95,11 @@ const undoCleanUp = async (settings: CleanUpSettings, folder: string, out: Log):
 };
 
 /**
- * One run of the clean-up of a registry over HTTP, configured by the environment.
+ * One run of the clean-up of a registry over HTTP, configured by environment variables.
  *
  * @param environment see CLEAN_UP_VARIABLES
- * @param err takes the one line that says why the run could not do its work
- * @returns the exit code: 0 when all was done, 1 when something remains, 2 when it refused or could not
+ * @param err receives the one line that says why the run could not do its work
+ * @returns the exit code: 0 when all was done, 1 when something remains, 2 when it refused or failed
  */
 export const cleanUp = async (environment: NodeJS.ProcessEnv, out: Log, err: Log): Promise<0 | 1 | 2> => {
   try {
@@ -113,7 +113,7 @@ export const cleanUp = async (environment: NodeJS.ProcessEnv, out: Log, err: Log
   }
 };
 
-/** Why a run could not do its work. @throws what is a fault of ours */
+/** Why a run could not do its work. @throws anything that is a bug */
 const lineOf = (error: unknown): string => {
   if (error instanceof RegistryError || error instanceof StorageRefusal) return `${error.message}; ${error.hint}`;
   if (error instanceof PushFailed) return `${error.message}; check PUSHGATEWAY and that it runs`;

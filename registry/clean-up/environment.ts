@@ -5,7 +5,7 @@ import { isRepository, parseRegistry } from "../oci/reference";
 import { parsePushgateway, Variables } from "../probe/variables";
 import { parsePolicy } from "../storage/policy";
 
-/** What one run of the clean-up does. */
+/** The settings of one run of the clean-up. */
 export interface CleanUpSettings {
   registry: URL;
   /** Value of the label `instance`. */
@@ -15,7 +15,7 @@ export interface CleanUpSettings {
   caFile: string | null;
   /** Requests a second; null without a limit. */
   rate: number | null;
-  /** Cleaned up instead of what the catalog lists; none: the catalog is asked for. */
+  /** Cleaned up instead of the repositories in the catalog; empty: the catalog is read. */
   repositories: string[];
   policy: RetentionPolicy;
   /** The folder of the journals. */
@@ -23,11 +23,11 @@ export interface CleanUpSettings {
   pushgateway: URL;
   /** Value of the label `cluster`; null without it. */
   cluster: string | null;
-  /** The journal of the run that is undone; null: the registry is cleaned up. */
+  /** The journal of the run to undo; null: the registry is cleaned up. */
   undo: string | null;
 }
 
-/** Every variable that the clean-up reads, with what it is set to, its default and what it says. */
+/** Every variable that the clean-up reads, with its values, its default and its meaning. */
 export const CLEAN_UP_VARIABLES = {
   REGISTRY: "required: the registry, as a url or host:port",
   REGISTRY_INSTANCE: "value of the label instance; default: the registry's host",
@@ -46,7 +46,7 @@ export const CLEAN_UP_VARIABLES = {
 /**
  * Reads the settings of the clean-up from environment variables: see CLEAN_UP_VARIABLES.
  *
- * @throws RegistryError `bad-input` that names every mistake; no value of a secret is repeated
+ * @throws RegistryError `bad-input` that names every mistake; no secret is repeated
  */
 export const cleanUpSettings = (environment: NodeJS.ProcessEnv): CleanUpSettings => {
   const variables = new Variables<keyof typeof CLEAN_UP_VARIABLES>(environment);

@@ -4,7 +4,7 @@ import type { RemotePruneReport } from "../remote/prune";
 
 /** How a run ended. */
 export interface Ended {
-  /** Null where it refused or failed before it knew what it had done. */
+  /** Null if it refused or failed before it knew its result. */
   report: RemotePruneReport | null;
   /** Seconds. */
   duration: number;
@@ -12,13 +12,13 @@ export interface Ended {
   at: number;
 }
 
-/** Whether everything that was to go is gone or needed again, and what is left is whole. */
+/** Whether everything to be removed is gone or needed again, and what is left is intact. */
 export const isDone = ({ problems, remaining }: Pick<RemotePruneReport, "problems" | "remaining">): boolean =>
   problems.length + remaining.length === 0;
 
 type Values = [CleanUpMetricName, number][];
 
-/** How a run went. What it does not know stays as an earlier one has told it: the last success above all. */
+/** The metrics of a run. Unknown ones keep the value of an earlier run, above all the last success. */
 export const pushOf = ({ report, duration, at }: Ended): Push => {
   const success = report !== null && isDone(report);
   const values: Values = [

@@ -3,19 +3,19 @@ import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
 import { IN_USE_REPOSITORY, type InUseReport } from "./report";
 
-/** What a registry holds under the tag of a cluster: a report, or why there is none to go by. */
+/** What the registry has under a cluster's tag: a report, or why it has no usable one. */
 export type FoundReport = { cluster: string } & (
   | { report: InUseReport; problem: null }
-  /** To go on after "the report of what runs in home". */
+  /** Completes "the report of what runs in home …". */
   | { report: null; problem: string }
 );
 
-/** By digest, the clusters that say that it runs in them, sorted. */
+/** For each digest the clusters that report it as in use, sorted. */
 export type InUse = ReadonlyMap<Digest, readonly string[]>;
 
 export const NOTHING_IN_USE: InUse = new Map();
 
-/** What clusters say. */
+/** The digests in the clusters' reports. */
 export const inUseOf = (found: readonly FoundReport[]): InUse => {
   const clusters = new Map<Digest, string[]>();
   for (const { cluster, report } of found.toSorted((a, b) => compareText(a.cluster, b.cluster))) {
@@ -28,7 +28,7 @@ export const inUseOf = (found: readonly FoundReport[]): InUse => {
   return clusters;
 };
 
-/** Why a clean-up may not go by what is known of the clusters. */
+/** Why a clean-up must not rely on what is known about the clusters. */
 export interface Mistrust {
   message: string;
   hint: string;
@@ -37,8 +37,8 @@ export interface Mistrust {
 const HOUR = 3_600_000;
 
 /**
- * Why what runs is not known well enough to remove anything; null where it is, or nothing asks for it. There is no guess:
- * one cluster whose report is missing, malformed or too old is enough.
+ * Why too little is known about what is in use to remove anything; null if enough is known, or the policy does not ask for it.
+ * There is no guessing: a single missing, malformed or outdated report is enough.
  *
  * @param now milliseconds since the epoch
  */
@@ -60,7 +60,7 @@ export const mistrustOf = (
   return null;
 };
 
-/** Of the clusters that nobody named, so many are read: nothing depends on them. */
+/** How many reports of clusters not in the policy are read: nothing depends on them. */
 export const MOST_UNNAMED = 20;
 
 export const MISSING = `is missing: ${IN_USE_REPOSITORY} has no such tag`;

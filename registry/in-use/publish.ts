@@ -3,14 +3,14 @@ import type { RegistryWriter } from "../oci/push";
 import { IN_USE_REPOSITORY, type InUseReport, inUseArtifact } from "./report";
 import { servedReport } from "./served-reports";
 
-/** A report that says the same is renewed when it is so old: each one leaves its predecessor behind. Milliseconds. */
+/** An identical report is renewed at this age, but not earlier: each push leaves its predecessor behind. Milliseconds. */
 const RENEWED_AFTER = 30 * 60 * 1000;
 
 /**
- * Pushes what runs in a cluster, unless the registry holds a young report that says the same.
+ * Pushes what is in use in a cluster, unless the registry has a recent report with the same content.
  *
  * @returns whether it was pushed
- * @throws WriteRefused, ExchangeError or RegistryError where the registry does not take it
+ * @throws WriteRefused, ExchangeError or RegistryError if the registry does not accept it
  */
 export const publishReport = async (
   client: RegistryClient,

@@ -1,7 +1,7 @@
 import { type Digest, isDigest, sha256 } from "../oci/digest";
 import { type Descriptor, type Manifest, OCI_MANIFEST } from "../oci/manifest";
 
-/** Where each cluster says what runs in it: one tag a cluster. */
+/** Where each cluster reports what is in use: one tag for each cluster. */
 export const IN_USE_REPOSITORY = "registry-warden/in-use";
 
 /** Type of the artifact and of its one layer. */
@@ -11,31 +11,31 @@ export const IN_USE_TYPE = "application/vnd.registry-warden.in-use.v1+json";
 const EMPTY_TYPE = "application/vnd.oci.empty.v1+json";
 const EMPTY = Buffer.from("{}");
 
-/** No cluster runs more images of one registry; a report that says so is forged, or a fault of ours. */
+/** No cluster uses more images from one registry; a report that says so is forged, or a bug of ours. */
 export const MOST_DIGESTS = 20_000;
-/** What so many take, the longest of them too. Bytes. */
+/** Enough for that many digests of the longest kind. Bytes. */
 export const MOST_BYTES = 4 * 1024 * 1024;
 
-/** The clock of a cluster may be ahead of ours by so much. Milliseconds. */
+/** A cluster's clock may be ahead of ours by this much. Milliseconds. */
 const SKEW = 15 * 60 * 1000;
 
-/** What runs in a cluster, of one registry. */
+/** The images from one registry that are in use in a cluster. */
 export interface InUseReport {
   cluster: string;
-  /** When the cluster was asked, in milliseconds since the epoch. */
+  /** When the cluster was queried, in milliseconds since the epoch. */
   time: number;
-  /** Of manifests and, where a node tells only those, of configs. Sorted. */
+  /** Digests of manifests or, if a node reports only those, of configs. Sorted. */
   digests: readonly Digest[];
 }
 
-/** What has to be pushed: the blobs, then the manifest under the tag of the cluster. */
+/** What to push: the blobs, then the manifest under the cluster's tag. */
 export interface InUseArtifact {
   blobs: readonly { digest: Digest; bytes: Buffer }[];
   manifest: Buffer;
   mediaType: string;
 }
 
-/** A report as it is stored in a registry. The same report gives the same bytes. */
+/** A report in the form stored in a registry. The same report always results in the same bytes. */
 export const inUseArtifact = ({ cluster, time, digests }: InUseReport): InUseArtifact => {
   const document = { version: 1, cluster, time: new Date(time).toISOString(), digests };
   const layer = Buffer.from(`${JSON.stringify(document)}\n`);
@@ -54,12 +54,12 @@ export const inUseArtifact = ({ cluster, time, digests }: InUseReport): InUseArt
   };
 };
 
-/** What the tag of a cluster leads to is no report of it; the message says why, to go on after "the report". */
+/** The cluster's tag does not lead to a valid report; the message completes "the report …". */
 export class MalformedReport extends Error {
   override readonly name = "MalformedReport";
 }
 
-/** The layer that holds a report. @throws MalformedReport where the manifest is of something else */
+/** The layer with the report. @throws MalformedReport if the manifest is not that of a report */
 export const layerOfReport = (manifest: Manifest): Descriptor => {
   if (manifest.kind !== "image" || manifest.artifactType !== IN_USE_TYPE)
     throw new MalformedReport(`is not of the artifact type ${IN_USE_TYPE}`);
@@ -73,7 +73,7 @@ export const layerOfReport = (manifest: Manifest): Descriptor => {
 /**
  * Reads the layer of a report.
  *
- * @param cluster that it was found under: another cluster's report says nothing about this one
+ * @param cluster under whose tag it was found: another cluster's report says nothing about this one
  * @param now milliseconds since the epoch
  * @throws MalformedReport
  */
@@ -97,7 +97,7 @@ const objectIn = (bytes: Uint8Array): Record<string, unknown> => {
     const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     if (typeof json === "object" && json !== null) return json as Record<string, unknown>;
   } catch {
-    // Told as what it is: no object.
+    // Reported below: it is not an object.
   }
   throw new MalformedReport("is no json object");
 };

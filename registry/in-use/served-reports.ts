@@ -9,11 +9,11 @@ import { type FoundReport, MISSING, MOST_UNNAMED } from "./protection";
 import { IN_USE_REPOSITORY, layerOfReport, MalformedReport, MOST_BYTES, parseReport } from "./report";
 
 /**
- * What each cluster says runs in it, as a registry serves it: of those that are named, and of others that have a tag.
+ * Each cluster's report of what is in use, as served by a registry: for the named clusters, and for others with a tag.
  *
- * @param named the clusters that are to be there
+ * @param named the clusters that are expected
  * @param now milliseconds since the epoch
- * @throws RegistryError where the registry as a whole cannot be asked
+ * @throws RegistryError when the registry as a whole is unavailable
  */
 export const servedReports = async (
   client: RegistryClient,
@@ -27,10 +27,10 @@ export const servedReports = async (
 };
 
 /**
- * What a cluster says runs in it, as a registry serves it.
+ * A cluster's report of what is in use, as served by a registry.
  *
  * @param now milliseconds since the epoch
- * @throws RegistryError where the registry as a whole cannot be asked
+ * @throws RegistryError when the registry as a whole is unavailable
  */
 export const servedReport = async (client: RegistryClient, cluster: string, now: number): Promise<FoundReport> => {
   try {

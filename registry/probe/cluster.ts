@@ -5,15 +5,15 @@ import { type Answer, addressOf, ExchangeError, Transport } from "../oci/http";
 import { retryDelay } from "../oci/retry";
 import { NoWorkloads, readWorkloads, together, type Workloads } from "../workloads/workloads";
 
-/** Where a pod finds the API server of its cluster, and what it may ask it with. */
+/** Where a pod finds its cluster's API server, and its credentials. */
 export interface ClusterAccess {
   /** Base URL. */
   api: URL;
-  /** The folder that holds `token` and `ca.crt`. https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
+  /** The folder with `token` and `ca.crt`. https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
   serviceAccount: string;
 }
 
-/** The cluster did not tell what runs in it; the message says why, in one line. */
+/** The cluster did not report its workloads; the message gives the reason in one line. */
 export class ClusterSilent extends Error {
   override readonly name = "ClusterSilent";
 }
@@ -23,17 +23,17 @@ const POD_FILTER = encodeURIComponent("status.phase!=Succeeded,status.phase!=Fai
 /** https://kubernetes.io/docs/reference/kubernetes-api/ */
 const LISTS = [`/api/v1/pods?fieldSelector=${POD_FILTER}&limit=500`, "/apis/batch/v1/cronjobs?limit=500"];
 
-/** A pod is at most 1.5 MB in etcd, and nearly always some KB. Bytes of a page. */
+/** A pod takes at most 1.5 MB in etcd, and nearly always a few KB. Bytes of a page. */
 const PAGE_LIMIT = 256 * 1024 * 1024;
-/** No cluster has more of either; a list without an end ends here. */
+/** No cluster has more pages of either; an endless list is cut off here. */
 const MOST_PAGES = 1000;
 /** Seconds without a byte. */
 const TIMEOUT = 30;
-/** The place to go on from is forgotten after minutes: the list begins again. */
+/** The continue token expires after minutes: the list then has to be read from the start. */
 const GONE = 410;
 
 /**
- * Asks the cluster that the program runs in for its pods and CronJobs, page by page.
+ * Lists the pods and CronJobs of the cluster in which the program runs, page by page.
  *
  * @throws ClusterSilent
  */

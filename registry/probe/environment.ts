@@ -10,7 +10,7 @@ import { isRegistryName, registryNames } from "../workloads/image-reference";
 import type { ClusterAccess } from "./cluster";
 import { parsePushgateway, Variables } from "./variables";
 
-/** What one run of the probe does. */
+/** The settings of one run of the probe. */
 export interface ProbeSettings {
   registry: URL;
   /** Value of the label `instance`. */
@@ -28,33 +28,33 @@ export interface ProbeSettings {
   /** Requests a second; null without a limit. */
   rate: number | null;
   blobs: BlobCheck;
-  /** In how many runs a day each blob has its turn to be asked for its last byte; null: in none. */
+  /** The number of runs a day among which the blobs are divided for reading their last byte; null: none is read. */
   turns: number | null;
-  /** All where there is none. */
+  /** All if empty. */
   platforms: string[];
-  /** Seconds without a byte that end a request. */
+  /** Seconds without a byte after which a request is aborted. */
   timeout: number;
-  /** Seconds for the whole run, the push included; null without a limit. */
+  /** Seconds for the whole run, including the push; null for no limit. */
   deadline: number | null;
-  /** Walked instead of what the catalog lists; none: the catalog is asked for. */
+  /** Walked instead of the repositories in the catalog; empty: the catalog is read. */
   repositories: string[];
   shard: Shard;
-  /** What runs in the cluster is verified too; null: it is not. */
+  /** Settings for verifying the cluster's workloads too; null: they are not verified. */
   workloads: WorkloadSettings | null;
 }
 
-/** How the probe looks at what runs in its cluster. */
+/** How the probe verifies the workloads of its cluster. */
 export interface WorkloadSettings extends ClusterAccess {
-  /** By which image references know the registry. */
+  /** The names under which image references know the registry. */
   names: string[];
-  /** Where what runs is reported in the registry, and by whom; null: it is not. */
+  /** The cluster's name and the account for the report in the registry; null: nothing is reported. */
   report: { cluster: string; credentials: Credentials } | null;
 }
 
-/** What the blobs of each role are checked by unless told otherwise: asking a pull-through cache would fill it. */
+/** The default blob check for each role: requesting blobs from a pull-through cache would fill it. */
 export const defaultBlobCheck = (role: Role): BlobCheck => (role === "proxy" ? "none" : "last-byte");
 
-/** Every variable that the probe reads, with what it is set to, its default and what it says. */
+/** Every variable that the probe reads, with its values, its default and its meaning. */
 export const PROBE_VARIABLES = {
   REGISTRY: "required: the registry, as a url or host:port",
   REGISTRY_INSTANCE: "value of the label instance; default: the registry's host",
@@ -94,7 +94,7 @@ type Variable = keyof typeof PROBE_VARIABLES;
 /**
  * Reads the probe's settings from environment variables: see PROBE_VARIABLES.
  *
- * @throws RegistryError `bad-input` that names every mistake; no value of a secret is repeated
+ * @throws RegistryError `bad-input` that names every mistake; no secret is repeated
  */
 export const probeSettings = (environment: NodeJS.ProcessEnv): ProbeSettings => {
   const variables = new Variables<Variable>(environment);

@@ -11,36 +11,36 @@ import { type GroupingKey, groupingKey, PUSH_TIMEOUT, PushFailed, Pushgateway } 
 import { CATALOG_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
 import { probeWorkloads } from "./workloads";
 
-/** The part of the deadline that is kept for the report, and its most. Seconds. */
+/** The fraction of the deadline that is reserved for the report, and its maximum. Seconds. */
 const RESERVE = { part: 0.2, most: 30 };
 /**
- * How long a catalog that cannot be read is asked for again: for minutes, so that one run can be certain, where that leaves
- * the walk its own minutes; otherwise for a part of the deadline. Seconds.
+ * How long to retry an unreadable catalog: for minutes, so that a single run can be certain, if that leaves the walk enough
+ * time; otherwise for a fraction of the deadline. Seconds.
  */
 const PATIENCE = { most: 300, left: 300, part: 0.1, partMost: 60 };
-/** Between two attempts at a catalog that cannot be read. Seconds. */
+/** Time between two attempts to read the catalog. Seconds. */
 const PAUSE = 5;
 const DAY = 24 * 60 * 60 * 1000;
-/** A log is read by people. */
+/** Logs should stay readable. */
 const MOST_ROWS = 100;
 
-/** How long the walk may take of the whole, so that what it found can still be pushed. Seconds. */
+/** The time limit of the walk, which leaves enough time to push its results. Seconds. */
 export const walkDeadline = (deadline: number): number => deadline - Math.min(RESERVE.most, RESERVE.part * deadline);
 
-/** How long a catalog that cannot be read is asked for again. Seconds; none without a deadline. */
+/** How long to retry an unreadable catalog. Seconds; 0 without a deadline. */
 export const patience = (deadline: number | null): number => {
   if (deadline === null) return 0;
   const part = Math.min(PATIENCE.partMost, PATIENCE.part * deadline);
   return Math.max(part, Math.min(PATIENCE.most, deadline - PATIENCE.left));
 };
 
-/** Whose turn it is at a time, in milliseconds since 1970: the day has as many parts as there are turns. */
+/** The turn at a given time, in milliseconds since 1970: the day is divided into as many parts as there are turns. */
 export const turnNow = (of: number, now: number): Turn => ({ index: Math.floor(((now % DAY) * of) / DAY), of });
 
-/** Where the repositories are named there may be no catalog. */
+/** If the repositories are configured, the registry may have no catalog. */
 const asksCatalog = ({ role, repositories }: ProbeSettings): boolean => role === "proxy" || repositories.length === 0;
 
-/** What one attempt at a walk came to, and why there was none. */
+/** The result of one attempt at a walk, and the error if there was none. */
 type Attempt = Pick<Run, "report" | "catalogAccessible" | "certificateExpiry"> & {
   traffic: Readonly<Traffic>;
   why: string | null;
@@ -66,7 +66,7 @@ const attemptWalk = async (
       turn: turns === null ? undefined : turnNow(turns, Date.now()),
       platforms: settings.platforms,
       catalog: isCache || repositories.length === 0,
-      // A cache may lack anything, and what it is asked for it fetches.
+      // A cache may lack anything, and requests would make it fetch.
       catalogOnly: isCache,
       repositories: isCache ? [] : repositories,
       selection: { kind: "all" },
@@ -78,7 +78,7 @@ const attemptWalk = async (
     return ended(report, asksCatalog(settings) ? report.catalogRead : null, null);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
-    // The reverse proxy changes what is asked, yet the catalog was read.
+    // The reverse proxy alters requests, but the catalog was read.
     const accessible = asksCatalog(settings) ? error.code === "accept-dropped" : null;
     return ended(null, accessible, `no walk: ${error.message}; ${error.hint}`);
   } finally {
@@ -87,8 +87,8 @@ const attemptWalk = async (
 };
 
 /**
- * Verifies what runs, then walks as far as the deadline lets it. A catalog that cannot be read is asked for again for a
- * while: one report stays until the next run, so a registry that only restarts must not be reported as gone.
+ * Verifies the workloads, then walks until the deadline. An unreadable catalog is retried for a while: a report stays until
+ * the next run, so a registry that is merely restarting must not be reported as gone.
  */
 const runWalk = async (
   settings: ProbeSettings,
@@ -100,7 +100,7 @@ const runWalk = async (
   const signal = deadline === null ? undefined : AbortSignal.timeout(walkDeadline(deadline) * 1000);
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
-  // What runs is the least that has to be known: a walk that takes too long must not keep it from being verified.
+  // The workloads are the most important part: a walk that takes too long must not prevent their verification.
   const workloads = await probeWorkloads({ settings, ca, signal }, log);
   const traffic: Traffic = { requests: 0, bytes: 0, ...workloads?.traffic };
   for (;;) {
@@ -132,7 +132,7 @@ const runWalk = async (
   }
 };
 
-/** The Pushgateway, and the registry's place in it. */
+/** The Pushgateway, and the registry's group in it. */
 class Reports {
   readonly #settings: ProbeSettings;
   readonly #gateway: Pushgateway;
@@ -146,8 +146,8 @@ class Reports {
   }
 
   /**
-   * Takes back at once that the catalog cannot be read: a walk may take so long that the last run's word would count for
-   * more than a period. Where it cannot be told, the report at the end will tell, or fail.
+   * Withdraws the report of an unreadable catalog at once: a walk may take so long that the last run's report would stand for
+   * more than a period. If this fails, the report at the end will do it, or fail too.
    */
   async catalogIsBack(): Promise<void> {
     try {
@@ -159,10 +159,10 @@ class Reports {
   }
 
   /**
-   * Tells what a run has found, and pushes it.
+   * Logs and pushes the result of a run.
    *
-   * @param tell is given the run before it is pushed, with what it was shown less of than the last one: a Pushgateway that is
-   *   not there must not swallow it
+   * @param tell receives the run before the push, including any loss of coverage since the last run: an unavailable Pushgateway
+   *   must not hide the result
    */
   async push(run: Run, tell: (run: Run) => void): Promise<void> {
     const { shard, role } = this.#settings;
@@ -186,11 +186,11 @@ const logOf = ({ role, report, catalogAccessible }: Run): string[] => {
 };
 
 /**
- * One run of the in-cluster probe: walks the registry that the environment names and pushes what it found.
+ * One run of the in-cluster probe: walks the configured registry and pushes the result.
  *
  * @param environment see probeSettings
- * @param out takes a line for the log; no secret is in it
- * @param err takes the one line that says why the run could not do its work
+ * @param out receives a line of the log; it contains no secret
+ * @param err receives the one line that says why the run could not do its work
  * @returns the exit code: 0 when the metrics were pushed, whatever they say; 2 otherwise
  */
 export const probe = async (
@@ -207,7 +207,7 @@ export const probe = async (
       const reports = new Reports(settings, transport, signal);
       let told: Promise<void> | undefined;
       const run = await runWalk(settings, ca, () => (told = reports.catalogIsBack()), out);
-      // The last word is the report's.
+      // The report must come last.
       await told;
       await reports.push(run, (judged) => {
         for (const line of logOf(judged)) out(line);

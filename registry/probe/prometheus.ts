@@ -1,21 +1,21 @@
 import type { Report } from "../oci/walk";
 import { exposition, NOTHING_STORED, pushOf } from "./samples";
 
-/** What a walk knows beside its report. */
+/** What a walk knows in addition to its report. */
 export interface Circumstances {
   /** Value of the label `instance`. */
   instance: string;
-  /** Whether the catalog was asked for. */
+  /** Whether the catalog was requested. */
   catalog: boolean;
-  /** Unix time of its end, in seconds. */
+  /** Unix time of the walk's end, in seconds. */
   ended: number;
   /** Unix time, in seconds; null without TLS. */
   certificateExpiry: number | null;
 }
 
 /**
- * The report as Prometheus text, with the metrics of the probe: for the textfile collector of a node exporter, where there
- * is no Pushgateway.
+ * The report as Prometheus text, with the metrics of the probe: for the textfile collector of a node exporter, if there is no
+ * Pushgateway.
  *
  * https://github.com/prometheus/node_exporter#textfile-collector
  */
@@ -23,7 +23,7 @@ export const prometheus = (report: Report, circumstances: Circumstances): string
   const { instance, catalog, ended, certificateExpiry } = circumstances;
   const { catalogRead, durationSeconds, counts } = report;
   const { requests, bytes } = counts;
-  // Of a cache the probe tells less, because it walks less.
+  // For a cache the probe reports less, but only because it does not walk it.
   const role = "private";
   const run = {
     role,

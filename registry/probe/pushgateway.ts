@@ -6,30 +6,30 @@ import { retryDelay } from "../oci/retry";
 import type { Shard } from "../oci/walk";
 import { exposition, NOTHING_STORED, type Push, type Stored } from "./samples";
 
-/** The labels that a group of metrics is stored under. */
+/** The labels of a group of metrics. */
 export interface GroupingKey {
   job: string;
   instance: string;
-  /** Only where several clusters share the Pushgateway. */
+  /** Only if several clusters share the Pushgateway. */
   cluster?: string;
-  /** Only where several walks share the registry. */
+  /** Only if several walks share the registry. */
   shard?: string;
 }
 
-/** The Pushgateway did not take the metrics: they are lost for this run. */
+/** The Pushgateway did not accept the metrics: this run's are lost. */
 export class PushFailed extends Error {
   override readonly name = "PushFailed";
 }
 
-/** Seconds without a byte that end a request to the Pushgateway, which answers at once or not at all. */
+/** Seconds without a byte after which a request to the Pushgateway is aborted; it answers quickly or not at all. */
 export const PUSH_TIMEOUT = 10;
 
 const ANSWER_LIMIT = 64 * 1024 * 1024;
 
-/** What was read back from a Pushgateway has its labels in another order. */
+/** Fixes the order of the labels, which differs in groups read back from a Pushgateway. */
 const pathOf = ({ job, instance, cluster, shard }: GroupingKey): string => groupPath({ job, instance, cluster, shard });
 
-/** The group of one walk; a registry walked by one alone has no shard. */
+/** The group of one walk; without a shard label if a single walk covers the registry. */
 export const groupingKey = (
   job: string,
   instance: string,
@@ -42,12 +42,12 @@ export const groupingKey = (
   ...(shard.count === 1 ? {} : { shard: String(shard.index) }),
 });
 
-/** A probe of another name that has not been heard of for so long is no more. Seconds. */
+/** A probe with another name that has not reported for this long no longer exists. Seconds. */
 const FORGOTTEN = 24 * 60 * 60;
 
 /**
- * Whether a group is of this registry, but of no shard that there is now, or of a probe of a former name: one that has
- * reported nothing for a day, because two probes may look at the same registry.
+ * Whether a group belongs to this registry, but to a shard that no longer exists, or to a former name of the probe: one that has
+ * not reported for a day, because two probes may monitor the same registry.
  *
  * @param silent seconds since the group's last report
  */
@@ -67,7 +67,7 @@ export const isStale = (
   return count === 1 || !/^\d+$/.test(shard) || Number(shard) >= count;
 };
 
-/** A group as the Pushgateway's API tells it. https://github.com/prometheus/pushgateway#query-api */
+/** A group in the Pushgateway's API. https://github.com/prometheus/pushgateway#query-api */
 interface Group {
   labels: Record<string, string>;
   [metric: string]: unknown;
@@ -90,7 +90,7 @@ const valueIn = (group: Group, metric: MetricName): number | null => {
   return Number.isNaN(value) ? null : value;
 };
 
-/** Seconds since a probe's last report; none for a group that is of no probe. */
+/** Seconds since a probe's last report; 0 for a group without one, which is therefore never stale. */
 const silence = (group: Group): number => {
   const last = valueIn(group, "registry_manifest_integrity_last_run_timestamp");
   return last === null ? 0 : Date.now() / 1000 - last;
@@ -118,7 +118,7 @@ export class Pushgateway {
   readonly #signal: AbortSignal | undefined;
   readonly #base: URL;
 
-  /** @param base may have a path of its own, with or without a slash at its end */
+  /** @param base may have a path, with or without a trailing slash */
   constructor(base: URL, transport: Transport, signal?: AbortSignal) {
     this.#transport = transport;
     this.#signal = signal;
@@ -126,7 +126,7 @@ export class Pushgateway {
     this.#base = new URL(base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`, base);
   }
 
-  /** What is stored of earlier runs, and the groups of shards and of names that are no more; null when it cannot be read. */
+  /** The stored results of earlier runs, and the groups of former shards and names; null when they cannot be read. */
   async read(key: GroupingKey, shard: Shard): Promise<{ stored: Stored; stale: GroupingKey[] } | null> {
     const groups = groupsIn(await this.#send({ method: "GET", path: "api/v1/metrics" }));
     if (groups === null) return null;

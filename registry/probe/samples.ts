@@ -12,27 +12,27 @@ export interface Sample {
   value: number;
 }
 
-/** What a run of the probe has to tell, whether it walked or could not. */
+/** The result of a run of the probe, with or without a walk. */
 export interface Run {
   role: Role;
   /** Null when no walk began. */
   report: Report | null;
-  /** Null where the catalog is not asked for. */
+  /** Null if the catalog was not requested. */
   catalogAccessible: boolean | null;
   /** Seconds. */
   duration: number;
   requests: number;
   /** Body bytes received. */
   bytes: number;
-  /** Unix time of its end, in seconds. */
+  /** Unix time of the run's end, in seconds. */
   ended: number;
   /** Unix time, in seconds; null without TLS. */
   certificateExpiry: number | null;
-  /** What runs in the cluster; null where nobody asks. */
+  /** The images in use in the cluster; null if they are not verified. */
   workloads: Pick<WorkloadRun, "images" | "known"> | null;
 }
 
-/** What the Pushgateway still holds of earlier runs; null where it holds nothing. */
+/** What the Pushgateway still has from earlier runs; null if it has nothing. */
 export interface Stored {
   catalogAccessible: number | null;
   failures: number | null;
@@ -49,7 +49,7 @@ export const NOTHING_STORED: Stored = {
   lastSuccess: null,
 };
 
-/** A catalog that cannot be read has a metric of its own; it is no broken object. */
+/** An unreadable catalog has a metric of its own; it is not a broken object. */
 const countsAsFailure = ({ object, reason }: Failure): boolean => object !== "catalog" || reason === "coverage";
 
 const failureSamples = (report: Report): Sample[] => {
@@ -69,10 +69,10 @@ const catalogSamples = (accessible: boolean, inaccessible: number): Sample[] => 
   { name: "registry_manifest_integrity_catalog_inaccessible_seconds", value: inaccessible },
 ];
 
-/** What is known of any registry, whatever it holds. */
+/** Metrics that apply to any registry, whatever it contains. */
 const availabilitySamples = (run: Run): Sample[] => {
   const samples: Sample[] = [
-    // A run that could not read the catalog did nothing but ask for it.
+    // A run that could not read the catalog did nothing but request it.
     ...(run.catalogAccessible === null
       ? []
       : catalogSamples(run.catalogAccessible, run.catalogAccessible ? 0 : run.duration)),
@@ -88,7 +88,7 @@ const availabilitySamples = (run: Run): Sample[] => {
   return samples;
 };
 
-/** Of images that nobody knows nothing is said: what an alert has said of them goes on. */
+/** For unknown images nothing is pushed, so that existing alerts about them continue. */
 const workloadSamples = (workloads: Run["workloads"]): Sample[] => {
   if (workloads === null) return [];
   const { images, known } = workloads;
@@ -113,20 +113,20 @@ const coverageSamples = ({ counts, warnings }: Report): Sample[] => [
   { name: "registry_manifest_integrity_repositories_without_tags", value: warnings.length },
 ];
 
-/** What is sent to the Pushgateway: instead of everything that it holds of the registry, or beside it. */
+/** What is sent to the Pushgateway: replacing everything in the registry's group, or adding to it. */
 export interface Push {
   method: "PUT" | "POST";
   samples: Sample[];
 }
 
-/** What a walk that has only begun may say already: the catalog can be read again. */
+/** What a walk can report as soon as it has begun: the catalog is readable again. */
 export const CATALOG_IS_BACK: Push = { method: "POST", samples: catalogSamples(true, 0) };
 
 /**
- * A complete walk replaces everything. An incomplete one adds how the run went, and may raise the number of failures but
- * never lower it: one time-out must not look like a repair, and a first walk that did not see everything must not say that
- * nothing is broken. Of a cache, which is not walked, there is only whether it
- * answers: no number of failures, which would say that something was looked at.
+ * A complete walk replaces everything. An incomplete one adds how the run went, and may raise the number of failures but never
+ * lower it: a single time-out must not look like a repair, and a first walk that did not see everything must not report that
+ * nothing is broken. A cache is not walked, so the only result is whether it answers: a number of failures would suggest that
+ * its contents had been checked.
  *
  * @param stored null when it could not be read
  */
@@ -152,10 +152,10 @@ export const pushOf = (run: Run, stored: Stored | null): Push => {
   return { method: "PUT", samples };
 };
 
-/** A registry goes on listing a repository whose tags are gone; tags come and go, but not half of them between two runs. */
+/** A registry keeps listing a repository whose tags are gone; tags come and go, but not half of them between two runs. */
 const TAGS_LOST = 0.5;
 
-/** A complete walk that saw less than the last one did has been shown less: a finding of its own. */
+/** A complete walk that saw much less than the last one reports this loss of coverage as a failure. */
 export const withCoverage = (report: Report, stored: Stored | null): Report => {
   if (!report.complete || stored === null) return report;
   const { repositories, tags } = report.counts;

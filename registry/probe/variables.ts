@@ -2,7 +2,7 @@ import type { Credentials } from "../oci/credentials";
 
 const LARGEST = 1_000_000;
 
-/** Reads variables one by one and keeps every mistake, so that all are told at once. */
+/** Reads variables one by one and collects every mistake, so that all are reported together. */
 export class Variables<Variable extends string> {
   readonly #environment: NodeJS.ProcessEnv;
   readonly mistakes: string[] = [];
@@ -11,7 +11,7 @@ export class Variables<Variable extends string> {
     this.#environment = environment;
   }
 
-  /** An empty variable counts as not set. */
+  /** An empty variable counts as unset. */
   text(name: Variable): string | null {
     return this.#environment[name] || null;
   }
@@ -32,7 +32,7 @@ export class Variables<Variable extends string> {
     return fallback;
   }
 
-  /** The names of a list that is separated by commas. */
+  /** The names in a comma-separated list. */
   list(name: Variable, is: (text: unknown) => text is string, what: string): string[] {
     const names = (this.text(name) ?? "").split(",").flatMap((each) => each.trim() || []);
     for (const each of names) {
@@ -51,7 +51,7 @@ export class Variables<Variable extends string> {
     return value ?? fallback;
   }
 
-  /** A user name and its password; null where neither is set. */
+  /** A user name and its password; null if neither is set. */
   account(user: Variable, pass: Variable): Credentials | null {
     const [username, password] = [this.text(user), this.text(pass)];
     if (username !== null && password !== null) return { kind: "password", username, password };
@@ -72,7 +72,7 @@ export class Variables<Variable extends string> {
   }
 }
 
-/** @throws Error where a text is no base URL of a Pushgateway */
+/** @throws Error if the text is not the base URL of a Pushgateway */
 export const parsePushgateway = (text: string): URL => {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !["http:", "https:"].includes(url.protocol)) {

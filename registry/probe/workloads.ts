@@ -11,19 +11,19 @@ import { imagesFrom, type UsedImage } from "../workloads/workloads";
 import { askCluster, ClusterSilent } from "./cluster";
 import type { ProbeSettings, WorkloadSettings } from "./environment";
 
-/** What a run learned of the workloads of its cluster. */
+/** What a run found out about the workloads of its cluster. */
 export interface WorkloadRun {
-  /** How many images are in each state; null where the cluster did not tell what runs. */
+  /** How many images are in each state; null if the cluster did not report its workloads. */
   images: Record<ImageState, number> | null;
-  /** Whether every image is known and, where the probe may push, reported. */
+  /** Whether every image is known and, if the probe may push, reported. */
   known: boolean;
   traffic: Traffic;
 }
 
-/** A log is read by people. */
+/** Logs should stay readable. */
 const MOST_ROWS = 100;
 
-/** How the registry is asked. */
+/** How to reach the registry. */
 interface Reach {
   settings: ProbeSettings;
   ca: string | undefined;
@@ -31,10 +31,10 @@ interface Reach {
 }
 
 /**
- * Verifies what runs in the cluster, and reports it to the registry: what a clean-up must keep.
+ * Verifies the images in use in the cluster, and reports them to the registry, so that a clean-up keeps them.
  *
- * @param log takes a line; no secret is in it
- * @returns null where the probe is not to look at workloads
+ * @param log receives a line; it contains no secret
+ * @returns null if the probe is not configured to verify workloads
  */
 export const probeWorkloads = async (reach: Reach, log: (line: string) => void): Promise<WorkloadRun | null> => {
   const { workloads: wanted, registry } = reach.settings;
@@ -58,7 +58,7 @@ export const probeWorkloads = async (reach: Reach, log: (line: string) => void):
   return { images: countStates(images), known, traffic };
 };
 
-/** What keeps a part of the work from being done is reported, and the rest goes on; null then. */
+/** Runs a part of the work; logs an expected error and returns null, so that the rest continues. */
 const tellingWhy = async <T>(log: (line: string) => void, work: () => Promise<T>): Promise<T | null> => {
   try {
     return await work();
@@ -90,7 +90,7 @@ const verify = async (
   }
 };
 
-/** Reports what runs; nothing is done where it is not to be reported. @throws where that is not taken */
+/** Reports the images in use, if that is configured. @throws if the registry does not accept the report */
 const publish = async (
   { settings: { registry: url, timeout }, ca, signal }: Reach,
   { report }: WorkloadSettings,

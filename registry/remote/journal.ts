@@ -20,13 +20,13 @@ import { freeJournalName, isJournalName } from "../storage/journal-name";
 import { type Lock, lockFolder } from "../storage/lock";
 import { StorageRefusal } from "../storage/refusal";
 
-/** A manifest that is about to be removed, or was. */
+/** A manifest that is about to be removed, or was removed. */
 export interface Removal {
   repository: string;
   digest: Digest;
-  /** As it was served. */
+  /** The media type with which it was served. */
   mediaType: string;
-  /** The tags that go with it. */
+  /** The tags that are removed with it. */
   tags: string[];
 }
 
@@ -38,20 +38,20 @@ export interface JournalPlan {
   manifests: Record<string, Digest[]>;
 }
 
-/** Written when everything was removed; without it the run that began the journal was ended early. */
+/** Written when everything has been removed; if it is missing, the run that began the journal was interrupted. */
 const COMPLETE = "complete";
 const REMOVED = "removed.jsonl";
 const MANIFESTS = "manifests";
 const PLAN = /^plan-\d+\.json$/;
 
 /**
- * What is removed over HTTP, kept in a local folder so that it can be put back: the bytes of each manifest under its
- * digest, and a line for each removal. Both are on the disk before the registry is asked to delete, whenever the process
- * ends. A run that was ended early is continued in its journal.
+ * What is removed over HTTP, kept in a local folder so that it can be restored: the bytes of each manifest under its digest, and
+ * a line for each removal. Both are on the disk before the deletion is requested, so an interruption loses nothing. An
+ * interrupted run is continued in its own journal.
  */
 export class RemoteJournal {
   readonly #lock: Lock;
-  /** Whether an earlier run has begun it. */
+  /** Whether an earlier run began it. */
   readonly #isContinued: boolean;
   // biome-ignore lint/style/useConsistentMemberAccessibility: a constructor has no name for #
   private constructor(
@@ -64,11 +64,11 @@ export class RemoteJournal {
   }
 
   /**
-   * Opens the journal of a registry: that of the run that was ended early, else a new one.
+   * Opens the journal of a registry: that of an interrupted run, or a new one.
    *
-   * @param base where the journals of all registries are
-   * @param now milliseconds since the epoch, of the folder's name
-   * @throws StorageRefusal `locked`, or what the disk answers
+   * @param base the folder with the journals of all registries
+   * @param now milliseconds since the epoch, for the folder's name
+   * @throws StorageRefusal `locked`, or for an error of the disk
    */
   static async open(base: string, registry: URL, now: number): Promise<RemoteJournal> {
     const parent = journalsOfRegistry(base, registry);
@@ -86,7 +86,7 @@ export class RemoteJournal {
     }
   }
 
-  /** Manifests of each repository that an earlier run was about to remove, and did not come to its end. */
+  /** Manifests of each repository that an interrupted earlier run was about to remove. */
   static orphans(base: string, registry: URL): Map<string, Set<Digest>> {
     const parent = journalsOfRegistry(base, registry);
     const name = unfinishedIn(parent);
@@ -105,7 +105,7 @@ export class RemoteJournal {
   #prepare(): void {
     this.#disk(() => {
       mkdirSync(join(this.folder, MANIFESTS), { recursive: true, mode: 0o700 });
-      // The end of a line that was cut short.
+      // Terminates a line that was cut short.
       const file = openSync(join(this.folder, REMOVED), "a+", 0o600);
       try {
         const text = readFileSync(file);
@@ -117,13 +117,13 @@ export class RemoteJournal {
     });
   }
 
-  /** Writes down what is about to go. */
+  /** Records what is about to be removed. */
   begin(plan: JournalPlan): void {
     const number = readdirSync(this.folder).filter((name) => PLAN.test(name)).length;
     this.#write(`plan-${number}.json`, `${JSON.stringify({ version: 1, ...plan }, null, 2)}\n`);
   }
 
-  /** Keeps a manifest that is to be removed next. @param bytes that hash to its digest */
+  /** Keeps a manifest that is about to be removed. @param bytes that hash to its digest */
   keep(removal: Removal, bytes: Uint8Array): void {
     this.#lock.check();
     const { digest } = removal;
@@ -140,12 +140,12 @@ export class RemoteJournal {
     });
   }
 
-  /** Everything was removed. */
+  /** Marks the journal as finished: everything has been removed. */
   complete(): void {
     this.#write(COMPLETE, "");
   }
 
-  /** Removes a journal of which nothing was removed, unless an earlier run has begun it. */
+  /** Deletes a journal without any removals, unless an earlier run began it. */
   discard(): void {
     if (!this.#isContinued) this.#disk(() => rmSync(this.folder, { recursive: true }));
   }
@@ -154,7 +154,7 @@ export class RemoteJournal {
     await this.#lock.release();
   }
 
-  /** Whole or not at all, and there after a power cut. */
+  /** Atomic, and durable across a power failure. */
   #write(name: string, content: string | Uint8Array): void {
     this.#disk(() => {
       const path = join(this.folder, name);
@@ -176,14 +176,14 @@ export class RemoteJournal {
   }
 }
 
-/** A journal as it is read to put back what is in it. */
+/** A journal that is read in order to restore its contents. */
 export interface ReadJournal {
   registry: string;
-  /** In the order of the removals; a manifest that was removed several times is the last of them, with all its tags. */
+  /** In the order of the removals; a manifest that was removed several times appears last, with all its tags. */
   removals: (Removal & { bytes: Buffer })[];
 }
 
-/** @throws StorageRefusal `not-found` where the folder is no journal, or is not what was written */
+/** @throws StorageRefusal `not-found` if the folder is not a journal, or its contents are not what was written */
 export const readJournal = (folder: string): ReadJournal => {
   const refuse = (why: string) =>
     new StorageRefusal("not-found", `${folder} ${why}`, "give the folder that the clean-up has named as its journal");
@@ -204,7 +204,7 @@ export const readJournal = (folder: string): ReadJournal => {
   return { registry: plan.registry, removals: [...removals.values()] };
 };
 
-/** What was put back is not to go in the next run. */
+/** Marks a journal as finished, so that the next run does not remove again what was restored. */
 export const finishJournal = (folder: string): void => {
   onDisk(folder, () => closeSync(openSync(join(folder, COMPLETE), "a", 0o600)));
 };

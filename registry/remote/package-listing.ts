@@ -6,26 +6,26 @@ import { type Answer, Transport } from "../oci/http";
 import type { WriterOptions } from "../oci/push";
 import { isTag } from "../oci/reference";
 
-/** What a repository holds by its maker's own listing, with when each was pushed last, in milliseconds since the epoch. */
+/** A repository in the registry's own listing, with the last push of each item, in milliseconds since the epoch. */
 export interface Listed {
   tags: Map<string, number>;
   /** Manifests that were pushed by digest, and so may have no tag. */
   digests: Map<Digest, number>;
 }
 
-/** How an owner's packages were listed. */
+/** The listing of an owner's packages. */
 type Listing = ReadonlyMap<string, Listed> | "refused" | null;
 
-/** Of an answer, in bytes: 50 packages with their owners take some 100 kB. */
+/** Size limit of an answer, in bytes: 50 packages with their owners take some 100 kB. */
 const PAGE_LIMIT = 8 * 1024 * 1024;
-/** The most that Gitea gives unless it is configured otherwise (api.MAX_RESPONSE_ITEMS). */
+/** Gitea's default maximum (api.MAX_RESPONSE_ITEMS). */
 const PAGE = 50;
-/** No owner has more; a listing without an end stops here. */
+/** No owner has more; an endless listing is cut off here. */
 const MOST_PAGES = 20_000;
 
 /**
- * What Gitea and Forgejo list of an owner's packages, which is the only way to learn of manifests without a tag: the
- * distribution specification has none. https://docs.gitea.com/api/#tag/package/operation/listPackages
+ * An owner's packages as listed by Gitea and Forgejo. This is the only way to find manifests without a tag: the distribution
+ * specification has none. https://docs.gitea.com/api/#tag/package/operation/listPackages
  */
 export class PackageListing {
   readonly #transport: Transport;
@@ -39,7 +39,7 @@ export class PackageListing {
     this.#origin = url.origin;
     this.#gate = gate ?? new Gate({ concurrency: 1, rate });
     this.#transport = new Transport({ timeout: timeout * 1000, ca, insecureSkipTlsVerify });
-    // It takes no token of the registry's token service.
+    // The API does not accept tokens from the registry's token service.
     this.#headers = credentials?.kind === "password" ? { authorization: basicHeader(credentials) } : {};
   }
 
@@ -48,7 +48,7 @@ export class PackageListing {
   }
 
   /**
-   * What is listed of a repository; "refused" where the registry has such a listing and does not show it; null where it has none.
+   * The listing of a repository; "refused" if the registry has one but denies access; null if it has none.
    *
    * @throws ExchangeError when there is no answer, RegistryError when the listing ends early
    */
@@ -102,7 +102,7 @@ interface Version {
   at: number;
 }
 
-/** Null where the answer is no such list. */
+/** Null if the answer is not such a list. */
 const versionsIn = ({ status, body }: Answer): Version[] | null => {
   if (status !== 200) return null;
   try {

@@ -22,15 +22,15 @@ export interface RemotePlanOptions {
   policy: RetentionPolicy;
   /** Milliseconds since the epoch. */
   now: number;
-  /** Only these, listed or not. @default all that the catalog lists */
+  /** Only these, even if the catalog does not list them. @default all in the catalog */
   repositories?: readonly string[];
-  /** Manifests of each repository that may have lost their tags to a run that was ended early. @default none */
+  /** Manifests of each repository that may have lost their tags to an interrupted run. @default none */
   orphans?: ReadonlyMap<string, ReadonlySet<Digest>>;
   /** @default the registry has no listing of its own */
   listing?: PackageListing;
 }
 
-/** What becomes of one repository, with what it was worked out from. */
+/** The plan for one repository, with its input. */
 export interface PlannedRepository {
   remote: RemoteRepository;
   look: RepositoryState;
@@ -40,28 +40,28 @@ export interface PlannedRepository {
 
 export interface RemotePlan {
   repositories: PlannedRepository[];
-  /** Repositories of which nothing goes, with the reason. */
+  /** Repositories from which nothing is removed, with the reason. */
   skipped: ReadonlyMap<string, string>;
-  /** Whether the registry tells what no tag leads to. */
+  /** Whether the registry lists manifests without tags. */
   untagged: Untagged;
-  /** What clusters say runs in them. */
+  /** What the clusters report as in use. */
   reports: FoundReport[];
 }
 
-/** "hidden": the registry has no such list; "refused": it has one that is not shown to this account. */
+/** "hidden": the registry has no such listing; "refused": it has one, but denies this account access. */
 export type Untagged = "listed" | "hidden" | "refused";
 
 /**
- * How long a manifest stays that only the registry's own listing knows, where the rule says nothing: what no tag leads to
- * may be the beginning of a push, and nobody stops the pushes here.
+ * How long a manifest stays that is only in the registry's own listing, if the rule does not say: a manifest without tags may
+ * belong to a push in progress, and pushes are not stopped here.
  */
 const UNFINISHED_PUSH_HOURS = 24;
 
 /**
- * Plans what a registry keeps and what goes, as far as it tells over HTTP.
+ * Plans what a registry keeps and what goes, as far as HTTP reveals it.
  *
- * @throws RegistryError when the registry as a whole cannot be asked
- * @throws StorageRefusal `policy` where it asks for what the registry does not tell, `in-use` where what runs is not known
+ * @throws RegistryError when the registry as a whole is unavailable
+ * @throws StorageRefusal `policy` if it requires what the registry does not reveal, `in-use` if it is not known what is in use
  */
 export const planRemote = async (client: RegistryClient, options: RemotePlanOptions): Promise<RemotePlan> => {
   await client.ping();
@@ -71,7 +71,7 @@ export const planRemote = async (client: RegistryClient, options: RemotePlanOpti
   const names = repositories.length > 0 ? [...new Set(repositories)] : await catalog(client);
   const referrers = new ReferrersApi(client);
   const skipped = new Map<string, string>();
-  // Before the tags: what is pushed meanwhile has a tag by then, and is no orphan.
+  // Before the tags: what is pushed in the meantime then has a tag, and is not an orphan.
   const { untagged, listed } = await listingOf(names, listing);
   const manifests = new Map<string, ReadonlySet<Digest>>();
   const read: { remote: RemoteRepository; look: RepositoryState; graph: RepositoryGraph }[] = [];
@@ -113,7 +113,7 @@ export const planRemote = async (client: RegistryClient, options: RemotePlanOpti
   };
 };
 
-/** What the registry's own listing holds: of all repositories, or it does not count. */
+/** The registry's own listing, provided that it covers all repositories. */
 const listingOf = async (
   names: readonly string[],
   listing: PackageListing | undefined,
@@ -153,9 +153,9 @@ const lookAt = async (remote: RemoteRepository, skipped: Map<string, string>): P
 };
 
 /**
- * Reads all that tags lead to, and what may have no tag.
+ * Reads everything that tags lead to, and what may have no tag.
  *
- * @returns why nothing of the repository may go; null where all of it was read
+ * @returns why nothing may be removed from the repository; null if all of it was read
  */
 const readAll = async (
   remote: RemoteRepository,
@@ -174,7 +174,7 @@ const readAll = async (
   return null;
 };
 
-/** What was read, as the planner takes it. Times are those of the listing, else those of the images. */
+/** The repository's contents in the planner's form. Times are those of the listing or, without one, of the images. */
 const graphOf = async (
   remote: RemoteRepository,
   look: RepositoryState,
@@ -210,10 +210,10 @@ const graphOf = async (
   };
 };
 
-/** The client lets so many through anyway. */
+/** The client admits no more anyway. */
 const CONFIGS_AT_ONCE = 8;
 
-/** When a manifest was last pushed by itself or with a tag that leads to it. */
+/** When a manifest was last pushed, directly or with a tag that leads to it. */
 const lastUse = (
   remote: RemoteRepository,
   tags: ReadonlyMap<string, Tag>,
@@ -226,7 +226,7 @@ const lastUse = (
   return times;
 };
 
-/** What only the listing knows and may be the beginning of a push; where nothing is tagged, all of it. */
+/** Manifests that only the listing has and that may belong to a push in progress; if nothing is tagged, all of them. */
 const unfinished = (
   remote: RemoteRepository,
   { tags }: RepositoryState,
@@ -241,7 +241,7 @@ const unfinished = (
   );
 };
 
-/** Manifests with all below them, all that refers to any of these and what they refer to, as far as it was read. */
+/** Manifests with everything below them, all referrers of any of these, and what those refer to, as far as it was read. */
 export const closure = (remote: RemoteRepository, digests: Iterable<Digest>): Set<Digest> => {
   const found = new Set<Digest>();
   const pending = [...digests];
@@ -255,7 +255,7 @@ export const closure = (remote: RemoteRepository, digests: Iterable<Digest>): Se
   return found;
 };
 
-/** The policy with what the registry does not tell left out. */
+/** The policy without the parts that depend on what the registry does not reveal. */
 const asFarAsKnown = (policy: RetentionPolicy, listed: boolean): RetentionPolicy =>
   listed ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order: "created" })) };
 

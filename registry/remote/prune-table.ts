@@ -7,7 +7,7 @@ import type { Untagged } from "./plan";
 import type { RemotePruneReport } from "./prune";
 import type { RemoteUndoReport } from "./undo";
 
-/** The plan for people: what stays and why, what goes and why, and what came of it. Lines without a line end. */
+/** The plan as text: what stays and why, what goes and why, and the result. Lines without line endings. */
 export const remotePruneTable = (report: RemotePruneReport): string[] => {
   const { registry, keep, remove, kept, applied, inUse } = report;
   const goes = [plural(remove.tags.length, "tag"), plural(remove.manifests.length, "manifest")];
@@ -35,7 +35,7 @@ export const remotePruneTable = (report: RemotePruneReport): string[] => {
   ];
 };
 
-/** What came of a plan that was printed before. Lines without a line end. */
+/** The result of a plan that has been printed already. Lines without line endings. */
 export const remoteOutcome = (report: RemotePruneReport): string[] => {
   const { journal } = report;
   const rows = outcomeRows(report);
@@ -45,7 +45,7 @@ export const remoteOutcome = (report: RemotePruneReport): string[] => {
   ];
 };
 
-/** What stayed although the plan names it, what did not succeed and what is broken. */
+/** What stayed although the plan names it, what failed and what is broken. */
 const outcomeRows = ({ spared, problems, remaining }: RemotePruneReport): string[][] => [
   ...spared.map(({ repository, tag, digest, reason }) => [
     "spared",
@@ -77,7 +77,7 @@ const remarks = ({ untagged, inUse, skipped, doubts }: RemotePruneReport): strin
   ];
 };
 
-/** What was put back. Lines without a line end. */
+/** What was restored. Lines without line endings. */
 export const remoteUndoTable = ({ registry, journal, restored, left, problems }: RemoteUndoReport): string[] => {
   const rows = [
     ...restored.map(({ repository, digest, tags }) => [

@@ -22,28 +22,28 @@ import { type RemovalProblem, type RemovalRun, RepositoryRemoval, type Spared } 
 export interface RemotePruneReport extends RetentionReport {
   /** The registry's origin. */
   registry: string;
-  /** Whether the registry tells what no tag leads to, and when tags were pushed; else the dates of the images decide. */
+  /** Whether the registry lists manifests without tags, and push times; if not, the images' creation dates decide. */
   untagged: Untagged;
   keep: { tags: number; manifests: number };
   remove: {
     tags: RemovedTag[];
     manifests: { repository: string; digest: Digest }[];
-    /** What the registry can free of what was read, by the descriptors: an upper limit, where other repositories share it. */
+    /** What the registry can free, according to the descriptors: an upper limit, as other repositories may share blobs. */
     blobs: number;
     bytes: number;
   };
   /** What stays although the plan names it, with the reason; empty without `applied`. */
   spared: Spared[];
-  /** Removals that did not succeed; empty without `applied`. */
+  /** Removals that failed; empty without `applied`. */
   problems: RemovalProblem[];
-  /** What is broken afterwards in the repositories from which something went; empty without `applied`. */
+  /** What is broken afterwards in the repositories with removals; empty without `applied`. */
   remaining: Failure[];
-  /** The folder that holds what was removed; null where nothing was. */
+  /** The folder with everything that was removed; null if nothing was. */
   journal: string | null;
 }
 
 export interface RemovedTag extends TagOfRepository {
-  /** "tag": its manifest stays, so that it goes only where the registry can delete a tag alone. */
+  /** "tag": its manifest stays, so it can be removed only if the registry can delete a single tag. */
   by: "digest" | "tag";
 }
 
@@ -51,7 +51,7 @@ export interface RemotePruneOptions {
   policy: RetentionPolicy;
   /** Milliseconds since the epoch. */
   now: number;
-  /** Only these, listed or not. @default all that the catalog lists */
+  /** Only these, even if the catalog does not list them. @default all in the catalog */
   repositories?: readonly string[];
   listing: PackageListing;
   /** The folder of the journals. */
@@ -60,11 +60,11 @@ export interface RemotePruneOptions {
 
 export interface RemoteApplyOptions extends RemotePruneOptions {
   writer: RegistryWriter;
-  /** Is told the plan before anything of it is done. @default nobody is */
+  /** Receives the plan before any of it is carried out. @default none */
   onPlan?: (report: RemotePruneReport) => void;
   /**
-   * How long to wait before the last look, in milliseconds: a push that the registry had found in order before something of
-   * it went is under its tag by then. @default 3000
+   * How long to wait before the final check, in milliseconds: a push whose parts the registry had checked before some of them
+   * were removed has written its tag by then. @default 3000
    */
   settle?: number;
 }
@@ -79,10 +79,10 @@ export const planRemotePrune = async (
 };
 
 /**
- * Removes what the plan says, while others may push. It may be ended at any moment: no manifest goes before those that name
- * it, each is in the journal before it goes, and the same call does the rest.
+ * Carries out the plan, while others may push. It may be interrupted at any time: no manifest is removed before those that name
+ * it, each is in the journal before its removal, and running it again completes the work.
  *
- * @throws as planRemote; StorageRefusal when the registry takes no deletions, or another run is active
+ * @throws as planRemote; StorageRefusal when the registry does not support deletion, or another run is active
  */
 export const applyRemotePrune = async (
   client: RegistryClient,
@@ -137,7 +137,7 @@ export const applyRemotePrune = async (
 
 const SETTLE = 3000;
 
-/** Whether the plan has looked at all of a repository. */
+/** Whether the plan covers all of a repository. */
 const isPlanned = ({ repositories, skipped }: RemotePlan, name: string): boolean =>
   !skipped.has(name) && repositories.some(({ remote }) => remote.name === name);
 

@@ -9,37 +9,37 @@ import type { RemoteJournal, Removal } from "./journal";
 import { closure, type PlannedRepository } from "./plan";
 import { type RepositoryState, Unlisted, type Unresolved } from "./repository";
 
-/** What the plan had named and stays all the same. */
+/** Something that the plan names but that stays. */
 export interface Spared {
   repository: string;
-  /** Null where a manifest stays. */
+  /** Null if it is a manifest that stays. */
   tag: string | null;
   digest: Digest;
   reason: string;
 }
 
-/** What did not succeed, in one line. */
+/** A failed removal, in one line. */
 export interface RemovalProblem {
   repository: string;
   digest: Digest;
   message: string;
 }
 
-/** What one run shares over its repositories. */
+/** What the removals of one run share across repositories. */
 export interface RemovalRun {
   client: RegistryClient;
   writer: RegistryWriter;
   journal: RemoteJournal;
-  /** Whether the registry forgets the blobs of a manifest with it, as Gitea does: they are then held for an undo. */
+  /** Whether the registry drops the blobs together with a manifest, as Gitea does: they are then held for an undo. */
   holdsBlobs: boolean;
-  /** Null as long as nobody has tried. */
+  /** Null until the first attempt. */
   deletesTags: boolean | null;
 }
 
-/** Requests for tags that each removal may cost beside its own; every tag is asked for at least as often as that allows. */
+/** Tag requests that each removal may cost beyond its own; every tag is read as often as this budget allows. */
 const TAGS_A_REMOVAL = 32;
 
-/** A tag is written in a moment. Milliseconds. */
+/** Delays between reads while a tag is being written. Milliseconds. */
 const WRITING = [20, 100, 500];
 
 const TAGS_ALONE = "this registry deletes no tag without its manifest";
@@ -50,30 +50,30 @@ interface Removed {
 }
 
 /**
- * Removes what the plan says from one repository while others may push to it.
+ * Removes from one repository what the plan says, while others may push to it.
  *
- * Before each removal the list of tags is read, and every tag as often as TAGS_A_REMOVAL allows, at best each time. A tag
- * that is new or was moved keeps all that it leads to; what of that is gone already is put back, parts before what names
- * them. A deletion takes every tag of its manifest, also one that came after the last look: a tag that vanishes with it,
- * although it led elsewhere, had been moved there, and is put back with it.
+ * Before each removal the list of tags is read, and every tag as often as TAGS_A_REMOVAL allows, ideally each time. A tag that is
+ * new or was moved protects everything it leads to; parts of that which are already gone are restored, children first. A
+ * deletion removes every tag of its manifest, even one that was written after the last check: a tag that disappears with it,
+ * although it pointed elsewhere before, had been moved there, and is restored with it.
  */
 export class RepositoryRemoval {
   readonly #run: RemovalRun;
   readonly #planned: PlannedRepository;
   readonly problems: RemovalProblem[] = [];
   readonly #toRemove: ReadonlySet<Digest>;
-  /** In the journal, and not asked to be removed yet. */
+  /** In the journal, but not yet requested to be deleted. */
   readonly #written = new Map<Digest, Removed>();
   readonly #removed = new Map<Digest, Removed>();
   readonly #putBack = new Map<Digest, Removed>();
   readonly #held = new Set<Digest>();
   #hasRemoved = false;
   readonly #spared = new Map<Digest, string>();
-  /** Where the tags led when they were last read. */
+  /** The target of each tag when it was last read. */
   #tags: Map<string, Digest>;
-  /** Tags of the plan that are not to go any more, with the reason. */
+  /** Tags in the plan that must stay now, with the reason. */
   readonly #keptTags = new Map<string, string>();
-  /** Removed since every tag was read, the last one at the end. */
+  /** Removed since all tags were read, most recent last. */
   #recent: Digest[] = [];
   /** Removed since the names of the tags were read. */
   #last: Digest | null = null;
@@ -90,12 +90,12 @@ export class RepositoryRemoval {
     return this.#planned.remote.name;
   }
 
-  /** Whether the registry has deleted anything, or was asked to and has not said what it did. */
+  /** Whether the registry has deleted anything, or was asked to and the result is unknown. */
   get hasRemoved(): boolean {
     return this.#hasRemoved;
   }
 
-  /** @throws StorageRefusal when the registry deletes nothing at all, RegistryError when it cannot be asked any more */
+  /** @throws StorageRefusal when the registry deletes nothing at all, RegistryError when it becomes unavailable */
   async apply(): Promise<void> {
     try {
       await this.look();
@@ -111,7 +111,7 @@ export class RepositoryRemoval {
     }
   }
 
-  /** Looks once more when everything is done, at what was pushed meanwhile. */
+  /** Checks once more at the end for anything pushed in the meantime. */
   async settle(): Promise<void> {
     try {
       await this.look();
@@ -120,7 +120,7 @@ export class RepositoryRemoval {
     }
   }
 
-  /** What of the plan is there still, and why. */
+  /** What is still there although the plan names it, and why. */
   spared(): Spared[] {
     const manifests = [...this.#spared].filter(([digest]) => !this.#removed.has(digest));
     const tags = this.#planned.plan.removedTags.flatMap(({ tag }): Spared[] => {
@@ -132,7 +132,7 @@ export class RepositoryRemoval {
     return [...tags, ...manifests.map(([digest, reason]) => ({ repository: this.name, tag: null, digest, reason }))];
   }
 
-  /** Reads every tag, and keeps what it leads to where that is news. */
+  /** Reads every tag, and protects what new and moved tags lead to. */
   async look(): Promise<void> {
     const { remote } = this.#planned;
     let look = await remote.look();
@@ -146,8 +146,8 @@ export class RepositoryRemoval {
   }
 
   /**
-   * Reads the names of the tags, and those that are new, or outlived their manifest. Much cheaper than a look, and so done
-   * right before each removal.
+   * Reads the names of the tags, and those tags that are new or outlived their manifest. Much cheaper than a look, and therefore
+   * done right before each removal.
    */
   async #glance(): Promise<void> {
     const { remote } = this.#planned;
@@ -161,7 +161,7 @@ export class RepositoryRemoval {
       const known = this.#tags.get(tag);
       if (known !== undefined && !this.#removed.has(known)) continue;
       const found = await remote.resolve(tag);
-      // It came, or came again, while its manifest was removed, or is being written.
+      // It appeared or came back while its manifest was removed, or is being written.
       if (typeof found !== "string") return this.look();
       this.#tags.set(tag, found);
       await this.#keep(found, moved(tag));
@@ -169,13 +169,13 @@ export class RepositoryRemoval {
     this.#last = null;
   }
 
-  /** A tag is gone that did not lead to what was removed. */
+  /** Handles the disappearance of a tag that did not lead to what was removed. */
   async #miss(tag: string, digest: Digest): Promise<void> {
     const taken = this.#last;
-    // With its own manifest somebody else has removed it.
+    // If its own manifest is gone too, someone else removed it.
     if (taken === null || !(await this.#isThere(digest))) return;
     await this.#keep(taken, moved(tag));
-    // Pushed once more since, it is another's.
+    // If it has been pushed again since, it belongs to that push.
     const found = await this.#planned.remote.resolve(tag);
     if (typeof found === "string") {
       this.#tags.set(tag, found);
@@ -184,7 +184,7 @@ export class RepositoryRemoval {
     if (await this.#push(taken, tag)) this.#tags.set(tag, taken);
   }
 
-  /** Puts back what tags need that are listed and lead nowhere: they came while their manifests were removed. */
+  /** Restores what is needed by listed tags that lead nowhere: they were written while their manifests were removed. */
   async #restoreUnread(look: RepositoryState): Promise<RepositoryState> {
     const { remote } = this.#planned;
     const tags = new Map(look.tags);
@@ -195,7 +195,7 @@ export class RepositoryRemoval {
         continue;
       }
       if (now.reason !== "missing") throw new Unlisted(`its tag ${tag} cannot be read: ${now.detail}`);
-      // A tag may be written long after its manifest was found in order, and after looks at the tags.
+      // A tag may be written long after the registry checked its manifest, and after the tags were read.
       const candidates = now.leadsTo === null ? this.#recent.toReversed() : [now.leadsTo];
       for (const digest of candidates) {
         await this.#keep(digest, moved(tag));
@@ -208,7 +208,7 @@ export class RepositoryRemoval {
     return { tags, unread: new Map() };
   }
 
-  /** What a tag leads to when it is no longer being written: in the middle of that, 2.8.3 answers 500. */
+  /** The target of a tag once it is completely written: in the middle of a write, 2.8.3 answers 500. */
   async #settled(tag: string): Promise<Digest | Unresolved> {
     const { remote } = this.#planned;
     for (const pause of WRITING) {
@@ -220,7 +220,7 @@ export class RepositoryRemoval {
   }
 
   /**
-   * Keeps a manifest with all below it and all that refers to it, and puts back what of that is gone.
+   * Protects a manifest, everything below it and all its referrers, and restores parts of that which are gone.
    *
    * @throws Unlisted when not all of it can be read
    */
@@ -236,7 +236,7 @@ export class RepositoryRemoval {
     for (const each of kept) {
       for (const part of [each, ...(remote.manifests.get(each)?.children ?? [])]) {
         const fault = remote.faults.get(part);
-        // What it leads to is not known, so nothing more may go. What is missing was not there to go.
+        // Its children are unknown, so nothing more may be removed. A missing one was not there in the first place.
         if (fault !== undefined && fault.reason !== "missing")
           throw new Unlisted(`${part} cannot be read: ${fault.detail}`);
       }
@@ -255,7 +255,7 @@ export class RepositoryRemoval {
     return [...order];
   }
 
-  /** Puts back a manifest that was removed, or a tag of one. @returns whether that succeeded */
+  /** Restores a manifest that was removed, or a tag of one. @returns whether that succeeded */
   async #push(digest: Digest, tag: string | null): Promise<boolean> {
     const removed = this.#removed.get(digest) ?? this.#putBack.get(digest);
     if (removed === undefined) return false;
@@ -294,7 +294,7 @@ export class RepositoryRemoval {
     }
   }
 
-  /** Whether something refers to it that the plan does not know, which keeps it. */
+  /** Whether something that the plan does not know refers to it, which protects it. */
   async #hasNewReferrer(digest: Digest): Promise<boolean> {
     const { remote } = this.#planned;
     const referrers = await remote.listReferrers(digest);
@@ -311,7 +311,7 @@ export class RepositoryRemoval {
     await this.#keep(digest, why);
   }
 
-  /** @returns after how many milliseconds it may be tried again where it came too soon; null otherwise */
+  /** @returns the milliseconds after which to try again if it was throttled; null otherwise */
   async #delete(digest: Digest, attempt: number): Promise<number | null> {
     let why: string;
     try {
@@ -326,13 +326,13 @@ export class RepositoryRemoval {
       if (!(error instanceof ExchangeError) || error.fault === "cancelled") throw error;
       why = `its removal ended without an answer: ${error.message}`;
     }
-    // It may be done, or half done: where a tag is being written, 2.8.3 removes the manifest, answers 500 and leaves its tags.
+    // It may be done or half done: if a tag is being written, 2.8.3 removes the manifest, answers 500 and leaves its tags.
     if ((await this.#run.client.manifest(this.name, digest)).status === 404) this.#noteRemoved(digest);
     else await this.#giveUp(digest, why);
     return null;
   }
 
-  /** Asks for a deletion. @throws StorageRefusal when the registry takes none, or none from this account */
+  /** Requests a deletion. @throws StorageRefusal when the registry accepts none, or none from this account */
   async #ask(reference: string, attempt = 1): Promise<{ status: number; again: number | null }> {
     const before = this.#hasRemoved;
     this.#hasRemoved = true;
@@ -348,14 +348,14 @@ export class RepositoryRemoval {
     const kept = this.#written.get(digest);
     if (kept !== undefined) this.#removed.set(digest, kept);
     this.#written.delete(digest);
-    // They went with it; one that is still listed leads elsewhere by now.
+    // They were deleted with it; one that is still listed points elsewhere by now.
     for (const [tag, each] of [...this.#tags]) if (each === digest) this.#tags.delete(tag);
     this.#recent.push(digest);
     this.#last = digest;
     this.#hasRemoved = true;
   }
 
-  /** Keeps a manifest's bytes before it goes. @returns whether it is there to go */
+  /** Saves a manifest's bytes before its removal. @returns whether it exists and can be removed */
   async #journal(removal: Omit<Removal, "mediaType">): Promise<boolean> {
     const { digest } = removal;
     const answer = await this.#run.client.manifest(this.name, digest);
@@ -382,7 +382,7 @@ export class RepositoryRemoval {
     return true;
   }
 
-  /** Tags that go while their manifest stays. */
+  /** Removes the tags whose manifest stays. */
   async #removeTags(): Promise<void> {
     for (const { tag } of this.#planned.plan.removedTags) {
       const digest = this.#planned.look.tags.get(tag);
@@ -406,13 +406,13 @@ export class RepositoryRemoval {
     }
     this.#keptTags.set(tag, TAGS_ALONE);
     if (status >= 300) return;
-    // It took the manifest with the tag.
+    // The registry removed the manifest along with the tag.
     this.#noteRemoved(digest);
     if (!(await this.#push(digest, null))) return;
     for (const each of [...others, tag]) await this.#push(digest, each);
   }
 
-  /** Ends the work on this repository, but not that on the others. */
+  /** Ends the work on this repository, but not on the others. */
   #give(error: unknown): void {
     const isOwn = error instanceof Unlisted || (error instanceof ExchangeError && error.fault !== "cancelled");
     if (!isOwn) throw error;

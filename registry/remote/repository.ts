@@ -11,45 +11,45 @@ import { isTag } from "../oci/reference";
 import type { ReferrersApi } from "../oci/referrers";
 import { referencesOf } from "../storage/graph";
 
-/** What is known of a manifest that was read. */
+/** What is known about a manifest that was read. */
 export interface RemoteManifest {
-  /** Manifests, config and layers it names. */
+  /** The manifests, config and layers it names. */
   references: Digest[];
   /** Those of the references that are manifests. */
   children: Digest[];
   subject: Digest | null;
-  /** When it was made, by its annotation, in milliseconds since the epoch. */
+  /** Its creation date from the annotation, in milliseconds since the epoch. */
   annotated: number | null;
   /** Null for an index. */
   config: Digest | null;
-  /** Children that are images of a platform, which tell when an index without a date was made. */
+  /** Children that are images for a platform; they give the creation date of an index without one. */
   images: Digest[];
 }
 
-/** Why nobody can tell what a tag leads to. */
+/** Why the target of a tag is unknown. */
 export interface Unresolved extends Fault {
-  /** What it leads to, where the registry names it although it is gone, as distribution 2 does; else null. */
+  /** Its target, if the registry names it although it is gone, as distribution 2 does; otherwise null. */
   leadsTo: Digest | null;
 }
 
 /** The tags of a repository at one moment. */
 export interface RepositoryState {
   tags: Map<string, Digest>;
-  /** Tags that are listed and could not be read. */
+  /** Tags that are listed but could not be read. */
   unread: Map<string, Unresolved>;
 }
 
-/** An index in an index in an index says nothing more of its date. */
+/** Indexes nested deeper than this are not searched for a date. */
 const DEEPEST = 3;
 
-/** A registry's repository as it is read over HTTP: every manifest once, whatever leads to it. */
+/** A repository as read over HTTP: every manifest once, whatever leads to it. */
 export class RemoteRepository {
   readonly #client: RegistryClient;
   readonly #referrersApi: ReferrersApi;
   readonly manifests = new Map<Digest, RemoteManifest>();
   /** What could not be read. */
   readonly faults = new Map<Digest, Fault>();
-  /** Bytes of configs, layers and manifests, by their descriptors. */
+  /** Sizes of configs, layers and manifests in bytes, by their descriptors. */
   readonly sizes = new Map<Digest, number>();
   readonly #referrers = new Map<Digest, Set<Digest>>();
   readonly #dates = new Map<Digest, number | null>();
@@ -63,16 +63,16 @@ export class RemoteRepository {
     this.#referrersApi = referrersApi;
   }
 
-  /** The names of the tags. @throws Unlisted when they are not told */
+  /** The names of the tags. @throws Unlisted when they cannot be listed */
   async names(): Promise<string[]> {
     const { names, fault } = await readListing("tags", isTag, (next) => this.#client.tags(this.name, next));
     if (fault === null) return names;
-    // Nothing is tagged, or not any more.
+    // Nothing is tagged, or nothing any more.
     if (fault.reason === "missing" && names.length === 0) return [];
     throw new Unlisted(`its list of tags cannot be read: ${fault.detail}`);
   }
 
-  /** Every tag as it is now. @throws Unlisted */
+  /** The current target of every tag. @throws Unlisted */
   async look(): Promise<RepositoryState> {
     const look: RepositoryState = { tags: new Map(), unread: new Map() };
     const names = await this.names();
@@ -84,7 +84,7 @@ export class RemoteRepository {
     return look;
   }
 
-  /** What a tag leads to now, or why nobody can tell. */
+  /** The current target of a tag, or why it is unknown. */
   async resolve(tag: string): Promise<Digest | Unresolved> {
     try {
       const answer = await this.#client.manifest(this.name, tag);
@@ -98,7 +98,7 @@ export class RemoteRepository {
   }
 
   /**
-   * Reads manifests with all below them and, where the registry tells, what refers to them. What cannot be read is in
+   * Reads manifests with everything below them and, if the registry supports it, their referrers. What cannot be read is in
    * `faults` afterwards.
    */
   async readBelow(digests: Iterable<Digest>): Promise<void> {
@@ -113,7 +113,7 @@ export class RemoteRepository {
     });
   }
 
-  /** What refers to a manifest by the registry's API, as it is now; none where it has no such API. */
+  /** The current referrers of a manifest from the registry's API; none if it has no such API. */
   async listReferrers(subject: Digest): Promise<Digest[]> {
     const listed = await this.#referrersApi.of(this.name, subject);
     if (listed === null) return [];
@@ -122,12 +122,12 @@ export class RemoteRepository {
     return listed.descriptors.map(({ digest }) => digest);
   }
 
-  /** What is known to refer to a manifest. */
+  /** The known referrers of a manifest. */
   referrersOf(subject: Digest): Digest[] {
     return [...(this.#referrers.get(subject) ?? [])];
   }
 
-  /** When an image was made, by what it says itself, in milliseconds since the epoch; null where it does not say. */
+  /** When an image was created according to itself, in milliseconds since the epoch; null if it does not say. */
   async created(digest: Digest, depth = 0): Promise<number | null> {
     const before = this.#dates.get(digest);
     if (before !== undefined) return before;
@@ -201,7 +201,7 @@ export class RemoteRepository {
   }
 }
 
-/** The manifest that a registry does not find under a tag; null where it does not say. */
+/** The digest of the manifest that a registry fails to find for a tag; null if it does not say. */
 const revisionIn = ({ status, body }: Answer): Digest | null => {
   if (status !== 404) return null;
   try {
@@ -213,12 +213,12 @@ const revisionIn = ({ status, body }: Answer): Digest | null => {
   }
 };
 
-/** Something of a repository cannot be read that has to be known; the message says why in one line. */
+/** Something required from a repository cannot be read; the message gives the reason in one line. */
 export class Unlisted extends Error {
   override readonly name = "Unlisted";
 }
 
-/** Passes over what could not be learned, but not over the end of the run. */
+/** The fault of a failed exchange; rethrows what ends the run. */
 const faultOf = (error: unknown): Fault => {
   if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
   throw error;

@@ -13,9 +13,9 @@ export interface RemoteUndoReport {
   /** The registry's origin. */
   registry: string;
   journal: string;
-  /** What was put back, with the tags that were. */
+  /** What was restored, with the tags that were restored. */
   restored: { repository: string; digest: Digest; tags: string[] }[];
-  /** Tags that lead to something else by now, and were left there. */
+  /** Tags that point to something else by now, and were left alone. */
   left: { repository: string; tag: string; digest: Digest }[];
   problems: RemovalProblem[];
 }
@@ -23,10 +23,10 @@ export interface RemoteUndoReport {
 type Kept = ReadJournal["removals"][number];
 
 /**
- * Puts back what a clean-up removed, by digest and by tag, parts before what names them. A tag that is there by now is left
- * where it points. May be ended at any moment and run again.
+ * Restores what a clean-up removed, by digest and by tag, children first. A tag that exists again is not moved. It may be
+ * interrupted at any time and run again.
  *
- * @throws StorageRefusal when the registry takes no pushes
+ * @throws StorageRefusal when the registry accepts no pushes
  */
 export const undoRemotePrune = async (
   client: RegistryClient,
@@ -77,7 +77,7 @@ const putBack = async (
     await writer.pushManifest(repository, tag, bytes, mediaType);
     restored.push(tag);
   }
-  // With a tag it is there; pushed by its digest too, it would have a version of its own on Gitea.
+  // The tag already makes it available; pushed by digest too, it would get a version of its own on Gitea.
   const isThere = (await client.manifest(repository, digest)).status === 200;
   if (!isThere) await writer.pushManifest(repository, digest, bytes, mediaType);
   if (!isThere || restored.length > 0) report.restored.push({ repository, digest, tags: restored });

@@ -24,14 +24,14 @@ code, pre { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 pre { background: var(--soft); border-radius: .4rem; overflow-x: auto; padding: .7rem; }
 [hidden] { display: none; }`;
 
-/** So many failures are shown open; of more, only those that the reader opens. */
+/** Up to this many failures are expanded; if there are more, all are collapsed. */
 const MOST_OPEN = 10;
-/** A browser opens a page of so many; the others are counted. */
+/** As many as a browser can handle in one page; the others are only counted. */
 const MOST_SHOWN = 2000;
-/** Tags that are named of one object. */
+/** Maximum number of tags shown for an object. */
 const MOST_TAGS = 20;
 
-/** Shows the failures whose text has every word of the search. */
+/** Shows the failures whose text contains every word of the search. */
 const SCRIPT = `
 const search = document.querySelector("input");
 const failures = [...document.querySelectorAll("details.failure")];
@@ -81,7 +81,7 @@ const failureItem = (failure: Failure, open: boolean): string => {
   ].join("\n");
 };
 
-/** The failures of one repository, under a heading that folds them. */
+/** The failures of one repository, under a collapsible heading. */
 const group = (name: string, failures: readonly Failure[], shown: number, open: boolean): string => {
   const count = `${plural(failures.length, "failure")}`;
   return [
@@ -93,7 +93,7 @@ const group = (name: string, failures: readonly Failure[], shown: number, open: 
   ].join("\n");
 };
 
-/** The failures by repository, as many as a browser can show. */
+/** The failures by repository, as many as a browser can handle. */
 const groups = (failures: readonly Failure[]): string => {
   let left = MOST_SHOWN;
   const parts: string[] = [];
@@ -136,7 +136,7 @@ const imageList = ({ whole, broken }: Report["images"]): string => {
   ].join("\n");
 };
 
-/** The report as one page that needs nothing else: no network, and no script but for the search. */
+/** The report as one self-contained page: no network access, and no script except for the search. */
 export const page = (report: Report, about: About): string => {
   const { registry, counts, failures, images, complete, durationSeconds } = report;
   const verdict =

@@ -4,7 +4,7 @@ import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
 import type { About } from "./about";
 
-/** What reads such a file keeps it in memory: so many cases of each kind. */
+/** Maximum number of cases of each kind, because readers of such files keep them in memory. */
 const MOST_CASES = 5000;
 
 /** `latest (+2)`: the first tag, and how many more there are. */
@@ -36,7 +36,7 @@ const failureCase = (failure: Failure): string => {
   });
 };
 
-/** An image that cannot be pulled, or a platform of one: a case each, so that what can be pulled is reported too. */
+/** One case for each platform of an image that cannot be pulled, so that the intact ones are reported too. */
 const imageCases = (image: BrokenImage): string[] => {
   const { repository, digest, platforms } = image;
   const name = `image ${tagsOf(image) || digest}`;
@@ -50,7 +50,7 @@ const imageCases = (image: BrokenImage): string[] => {
 const property = (name: string, value: unknown): string =>
   `      <property name="${markup(name)}" value="${markup([value].flat().join(" "))}"/>`;
 
-/** A part of the cases, and one more that says how many were left out. */
+/** The first cases, and one more that says how many were left out. */
 const cut = (cases: string[], count: number, what: string): string[] => {
   if (count <= MOST_CASES) return cases;
   const message = `${count - MOST_CASES} more of ${count} ${what}`;

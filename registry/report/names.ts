@@ -1,4 +1,4 @@
-/** The algorithm and the first 12 digits, enough to find it by. */
+/** The algorithm and the first 12 digits, enough to identify it. */
 export const shortDigest = (digest: string | null): string =>
   digest === null ? "-" : digest.replace(/^([^:]+:[^:]{12}).*$/s, "$1");
 

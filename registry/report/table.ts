@@ -30,7 +30,7 @@ const nameOf = ({ repository, tags }: Pick<Failure, "repository" | "tags">): str
   return `${shorten(`${repository}:${first}`)}${tags.length > 1 ? ` (+${tags.length - 1})` : ""}`;
 };
 
-/** Worst first: by reason, then by how many tags an object takes with it, then as in the report. */
+/** Worst first: by reason, then by the number of affected tags, then as in the report. */
 export const worstFirst = (failures: readonly Failure[]): Failure[] =>
   [...failures].sort((a, b) => REASONS.indexOf(a.reason) - REASONS.indexOf(b.reason) || b.tags.length - a.tags.length);
 
@@ -52,7 +52,7 @@ export const nextCommands = ({ registry, failures }: Report): string[] => {
   return next;
 };
 
-/** Failures by their repositories: the repository with the worst one first, and in each the worst first. */
+/** Failures by repository: the repository with the worst one first, and worst first in each. */
 export const byRepository = (failures: readonly Failure[]): Map<string, Failure[]> => {
   const groups = new Map<string, Failure[]>();
   for (const failure of worstFirst(failures)) {
@@ -69,7 +69,7 @@ const platformNames = ({ platforms }: BrokenImage, whole: boolean): string => {
   return platforms.length === 0 && !whole ? "all of it" : "-";
 };
 
-/** Which images cannot be pulled, on which platforms: what whoever reads a report asks first. */
+/** Which images cannot be pulled, on which platforms: the first question of every reader. */
 const imageLines = ({ images }: Report, mostRows: number): string[] => {
   const shown = images.broken.slice(0, mostRows);
   if (shown.length === 0) return [];
@@ -95,21 +95,21 @@ const failureLines = ({ failures }: Report, mostRows: number): string[] => {
   ]);
   const lines = ["", ...columns([["REASON", "OBJECT", "NAME", "PLATFORM", "DIGEST", "DETAIL"], ...rows])];
   if (shown.length < failures.length) lines.push(moreOf(failures.length - shown.length, "failure"));
-  // The top of a long list has left the screen.
+  // The start of a long list has scrolled off the screen.
   if (shown.length > SCREEN)
     lines.push("", `${plural(failures.length, "failure")} in ${plural(groups.size, "repository", "repositories")}`);
   return lines;
 };
 
-/** Rows that are on the screen together with the top of the report. */
+/** Rows that fit on the screen together with the start of the report. */
 const SCREEN = 20;
 
-/** A report is read by people: rows of each of its lists. */
+/** Reports should stay readable: maximum rows in each list. */
 const MOST_ROWS = 1000;
 
 /**
- * The report for people: what was checked, which images cannot be pulled, the failures, what to do next. Lines without a
- * line end.
+ * The report as text: what was checked, which images cannot be pulled, the failures, what to do next. Lines without line
+ * endings.
  */
 export const table = (report: Report, mostRows = MOST_ROWS): string[] => {
   const { registry, counts, durationSeconds, failures, images, warnings, blobs, complete, stopped } = report;

@@ -1,24 +1,24 @@
 import { type Digest, isDigest } from "../oci/digest";
 import { isRepository, isTag } from "../oci/reference";
 
-/** An image as a container runtime reads the name of it. */
+/** An image reference as a container runtime interprets it. */
 export interface ImageReference {
-  /** In lower case, with its port where that is not 443: `registry.example.org:5000`. */
+  /** In lower case, with the port unless that is 443: `registry.example.org:5000`. */
   host: string;
   repository: string;
-  /** Null only where there is a digest, which decides alone. */
+  /** Null only if there is a digest, which takes precedence. */
   tag: string | null;
   digest: Digest | null;
 }
 
 const DOCKER_HUB = "docker.io";
 
-/** Longer than any that a registry could have. Characters. */
+/** Longer than that of any registry. Characters. */
 const LONGEST = 1024;
 
 const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?$/;
 
-/** The name of a registry as image references have it: case and the port of HTTPS do not count. Null for what is no host. */
+/** A registry's name as in image references: without case and HTTPS's default port. Null if it is not a host. */
 export const registryName = (host: string): string | null => {
   const name = host.toLowerCase();
   return HOST.test(name) ? name.replace(/:443$/, "") : null;
@@ -27,7 +27,7 @@ export const registryName = (host: string): string | null => {
 export const isRegistryName = (text: unknown): text is string =>
   typeof text === "string" && registryName(text) !== null;
 
-/** By which names image references know a registry: those that are given, else that of its address. */
+/** The names under which image references know a registry: the given ones, else that of its address. */
 export const registryNames = (given: readonly string[], url: URL): string[] =>
   given.length > 0 ? given.map((name) => registryName(name) ?? name) : [registryNameOf(url)];
 
@@ -36,12 +36,12 @@ export const registryNameOf = ({ protocol, hostname, port }: URL): string =>
   `${hostname.toLowerCase()}:${port || (protocol === "http:" ? "80" : "443")}`.replace(/:443$/, "");
 
 /**
- * Reads the image of a container: the first part is a host where it has a dot, a port or a capital, or is `localhost`;
- * otherwise the image is of Docker Hub. Without tag and digest the tag is `latest`.
+ * Parses the image of a container: the first part is a host if it contains a dot, a port or a capital letter, or is `localhost`;
+ * otherwise the image is on Docker Hub. Without tag and digest, the tag is `latest`.
  *
- * https://github.com/distribution/reference (what kubelet and every runtime go by)
+ * https://github.com/distribution/reference (used by kubelet and every runtime)
  *
- * @returns null for what no runtime could pull
+ * @returns null for a reference that no runtime could pull
  */
 export const parseImageReference = (text: unknown): ImageReference | null => {
   if (typeof text !== "string" || text.length > LONGEST) return null;
@@ -67,18 +67,18 @@ const parseName = (text: string): Omit<ImageReference, "host"> | null => {
   return { repository, tag: tag ?? "latest", digest: null };
 };
 
-/** What a node says that it runs. */
+/** The image that a node reports as running. */
 export interface RunningImage {
   digest: Digest;
-  /** Whether it is that of a manifest, by which a registry can be asked; otherwise perhaps only that of a config. */
+  /** Whether the digest is that of a manifest, which can be requested from a registry; otherwise it may be that of a config. */
   isManifest: boolean;
 }
 
 /**
- * Reads the `imageID` of a container's status: `registry.example.org/app@sha256:…`, with `docker-pullable://` before it from
- * dockershim's days, or a digest alone where the node knows the image by no registry.
+ * Parses the `imageID` of a container's status: `registry.example.org/app@sha256:…`, with the prefix `docker-pullable://` from
+ * dockershim, or a bare digest if the node knows no registry for the image.
  *
- * @returns null where nothing runs yet
+ * @returns null if nothing is running yet
  */
 export const parseImageId = (text: unknown): RunningImage | null => {
   if (typeof text !== "string" || text.length > LONGEST) return null;

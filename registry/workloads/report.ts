@@ -4,35 +4,35 @@ import { shortDigest } from "../report/names";
 import { countStates, SEVERITY, type VerifiedImage } from "./verify";
 
 export interface WorkloadCounts {
-  /** Containers of pods that have not ended, and of CronJobs, whatever registry they pull from. */
+  /** Containers of unfinished pods and of CronJobs, whatever registry they pull from. */
   containers: number;
   /** Pods and CronJobs that could not be read. */
   unreadable: number;
-  /** Those of this registry, each once. */
+  /** Distinct images from this registry. */
   images: number;
   intact: number;
   /** A part is lost or damaged. */
   broken: number;
   /** The tag or the manifest is gone. */
   missing: number;
-  /** It could not be asked for. */
+  /** It could not be requested. */
   unknown: number;
 }
 
-/** What workloads need from a registry, and what it has of it. */
+/** The images that workloads need from a registry, and their state. */
 export interface WorkloadsReport {
   /** The registry's origin. */
   registry: string;
-  /** By which image references know it. */
+  /** The names under which image references know it. */
   names: readonly string[];
-  /** Whether the cluster told everything, and every image could be asked for. */
+  /** Whether the cluster reported everything, and every image could be requested. */
   complete: boolean;
   counts: WorkloadCounts;
   /** Sorted by repository, tag and digest. */
   images: VerifiedImage[];
 }
 
-/** A report of what a cluster has told. */
+/** The report for a cluster's workloads. */
 export const workloadsReport = (
   registry: string,
   names: readonly string[],
@@ -46,10 +46,10 @@ export const workloadsReport = (
 const MOST_WORKLOADS = 3;
 
 /**
- * For people: what cannot be pulled again first. Lines without a line end.
+ * The report as text: images that cannot be pulled again come first. Lines without line endings.
  *
- * @param report of which only a part of the images may be left
- * @param most rows; default: all
+ * @param report may contain only some of the images
+ * @param most maximum number of rows; default: all
  */
 export const workloadsTable = (report: WorkloadsReport, most = Number.POSITIVE_INFINITY): string[] => {
   const { registry, names, counts, images } = report;

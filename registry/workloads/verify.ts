@@ -4,23 +4,23 @@ import type { AskedImage, ImageState } from "../oci/images";
 import { type WalkOptions, walk } from "../oci/walk";
 import type { UsedImage } from "./workloads";
 
-/** An image that workloads need, with what the registry has of it. */
+/** An image that workloads need, and its state in the registry. */
 export interface VerifiedImage extends UsedImage {
-  /** The worse of what they ask for and of what runs. */
+  /** The worse of the states of the requested and the running image. */
   state: ImageState;
-  /** What the tag leads to now; null where a digest is asked for, or it leads nowhere. */
+  /** The tag's current target; null if a digest is requested, or the tag leads nowhere. */
   now: Digest | null;
-  /** Whether what runs is neither what the tag leads to now nor a part of it. */
+  /** Whether the running image is neither the tag's current target nor a part of it. */
   moved: boolean;
 }
 
-/** From the worst on: what is certain before what is not. */
+/** Worst first: certain states before uncertain ones. */
 export const SEVERITY: readonly ImageState[] = ["missing", "broken", "unknown", "intact"];
 
-/** How they are checked, as by any other walk. */
+/** How they are checked; as in any other walk. */
 export type WorkloadCheck = Pick<WalkOptions, "role" | "blobs" | "platforms" | "credentialsGiven" | "signal">;
 
-/** What was asked for of a registry, by repository. */
+/** The results of the requests to a registry, by repository. */
 class Answers {
   readonly #repositories = new Map<string, readonly AskedImage[]>();
 
@@ -38,9 +38,9 @@ class Answers {
 }
 
 /**
- * Verifies images that workloads need: by what they ask for, and by what runs, whatever its tag has become.
+ * Verifies images that workloads need: both the requested image and the running one, even if its tag has moved.
  *
- * @throws RegistryError where the registry as a whole cannot be asked
+ * @throws RegistryError when the registry as a whole is unavailable
  */
 export const verifyImages = async (
   client: RegistryClient,
@@ -96,7 +96,7 @@ const judged = (image: UsedImage, answers: Answers): VerifiedImage => {
   };
 };
 
-/** Images that were not verified, because the registry could not be asked. */
+/** Images that were not verified, because the registry was unavailable. */
 export const unverified = (images: readonly UsedImage[]): VerifiedImage[] =>
   images.map((image) => ({ ...image, state: "unknown", now: null, moved: false }));
 
@@ -107,7 +107,7 @@ export const countStates = (images: readonly VerifiedImage[]): Record<ImageState
   return counts;
 };
 
-/** What a registry must not lose of them: what runs, and what the next start would pull. Sorted. */
+/** The digests that a registry must not lose: the running images, and those that the next start would pull. Sorted. */
 export const digestsOf = (images: readonly VerifiedImage[]): Digest[] => {
   const all = images.flatMap(({ digest, running, imageId, now }) => [digest, running, imageId, now]);
   return [...new Set(all)].filter((digest) => digest !== null).sort();

@@ -2,31 +2,31 @@ import { compareText } from "../../text/compare-text";
 import type { Digest } from "../oci/digest";
 import { type ImageReference, parseImageId, parseImageReference } from "./image-reference";
 
-/** A container of a pod, or of a template of pods. */
+/** A container of a pod, or of a pod template. */
 export interface Container {
-  /** Who needs it: `default/web-7c9f`, `cronjob default/backup`, `deployment default/web`. */
+  /** The workload that needs it: `default/web-7c9f`, `cronjob default/backup`, `deployment default/web`. */
   workload: string;
   image: string;
-  /** As the node tells it; null where it has not started one, and of a template. */
+  /** As reported by the node; null if it has not been started, and for a template. */
   imageId: string | null;
 }
 
-/** What a cluster has told of what runs in it. */
+/** The workloads that a cluster reported. */
 export interface Workloads {
   containers: readonly Container[];
-  /** Objects that could not be read: what they run is unknown. */
+  /** Objects that could not be read, so that their images are unknown. */
   unreadable: number;
 }
 
 /** An image that workloads need from one registry. */
 export interface UsedImage {
   repository: string;
-  /** What they ask for: a tag, or a digest. */
+  /** What they request: a tag, or a digest. */
   tag: string | null;
   digest: Digest | null;
-  /** The manifest that runs, where a node names it. */
+  /** The running manifest, if a node names it. */
   running: Digest | null;
-  /** Where a node names no manifest: what it calls the image, which may be the digest of its config. */
+  /** If a node names no manifest: its id of the image, which may be the digest of its config. */
   imageId: Digest | null;
   /** Sorted. */
   workloads: readonly string[];
@@ -36,17 +36,17 @@ type Json = Readonly<Record<string, unknown>>;
 
 const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Lists of a pod, and where their status is. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
+/** The lists of a pod's containers and statuses. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
 const LISTS = [
   ["containers", "containerStatuses"],
   ["initContainers", "initContainerStatuses"],
   ["ephemeralContainers", "ephemeralContainerStatuses"],
 ] as const;
 
-/** It has ended, and is never started again. */
+/** Phases of pods that have ended and are never restarted. */
 const ENDED: readonly unknown[] = ["Succeeded", "Failed"];
 
-/** Where what makes pods has its template. Scaled down, or suspended, it has no pod that would name its images. */
+/** The path of the pod template in each kind of controller. Scaled down or suspended, it has no pod that names its images. */
 const TEMPLATES: ReadonlyMap<string, readonly string[]> = new Map([
   ["CronJob", ["jobTemplate", "spec", "template", "spec"]],
   ["DaemonSet", ["template", "spec"]],
@@ -55,18 +55,18 @@ const TEMPLATES: ReadonlyMap<string, readonly string[]> = new Map([
   ["StatefulSet", ["template", "spec"]],
 ]);
 
-/** What came is no list of pods, or of what makes them. */
+/** The input is not a list of pods or of controllers. */
 export class NoWorkloads extends Error {
   override readonly name = "NoWorkloads";
 }
 
-/** A list that may be left out; null where there is something else. */
+/** A list that may be absent; null if the field is something else. */
 const listIn = (fields: Json, name: string): readonly unknown[] | null => {
   const list = fields[name] ?? [];
   return Array.isArray(list) ? list : null;
 };
 
-/** The containers of a pod, or of the template of one; null where it cannot be read. */
+/** The containers of a pod or a pod template; null if it cannot be read. */
 const containersOf = (workload: string, spec: unknown, status: unknown): Container[] | null => {
   if (!isJson(spec)) return null;
   const known = isJson(status) ? status : {};
@@ -91,7 +91,7 @@ const nameOf = (metadata: unknown): string | null => {
   return typeof namespace === "string" && typeof name === "string" ? `${namespace}/${name}` : null;
 };
 
-/** Of one object; none of a pod that has ended, null where it cannot be read. */
+/** The containers of one object; empty for a pod that has ended, null if it cannot be read. */
 const containersIn = (object: unknown, kind: unknown): Container[] | null => {
   if (!isJson(object)) return null;
   const name = nameOf(object.metadata);
@@ -106,10 +106,10 @@ const containersIn = (object: unknown, kind: unknown): Container[] | null => {
 };
 
 /**
- * Reads pods and what makes them, as the API or `kubectl get --output json` lists them. The items of the API's own lists do
- * not say what they are: a PodList does.
+ * Reads pods and their controllers from a list of the API or of `kubectl get --output json`. Items in the API's own lists have no
+ * kind; it follows from that of the list, such as PodList.
  *
- * @throws NoWorkloads where it is no list of them
+ * @throws NoWorkloads if it is not such a list
  */
 export const readWorkloads = (list: unknown): Workloads => {
   const items = isJson(list) ? list.items : undefined;
@@ -121,16 +121,16 @@ export const readWorkloads = (list: unknown): Workloads => {
   };
 };
 
-/** What several lists tell. */
+/** The union of several lists. */
 export const together = (all: readonly Workloads[]): Workloads => ({
   containers: all.flatMap(({ containers }) => containers),
   unreadable: all.reduce((sum, { unreadable }) => sum + unreadable, 0),
 });
 
 /**
- * The images that workloads need from a registry, each once: by what is asked for and what runs.
+ * The images that workloads need from a registry, each once: those requested and those running.
  *
- * @param names by which image references know the registry, as registryName gives them
+ * @param names under which image references know the registry, as returned by registryName
  */
 export const imagesFrom = ({ containers }: Workloads, names: readonly string[]): UsedImage[] => {
   const images = new Map<string, { image: UsedImage; workloads: Set<string> }>();
