@@ -127,7 +127,7 @@ const hostKey = z
 
 const connection = record({
   port: port.default(22),
-  /** Users other than root need passwordless sudo. */
+  /** Users other than root need sudo without a password. */
   user,
   /** Private key on the workstation. Default: the SSH agent. */
   identityFile: workstationPath.optional(),
