@@ -5,10 +5,10 @@ import { type BundledPackage, bundledPackages, noticesComment } from "./notices"
 
 const root = resolve(__dirname, "..");
 
-/** Packages in CommonJS form ask for Node's own modules with `require`, which an ES module does not have. */
+/** Bundled CommonJS packages load Node's own modules with `require`, which ES modules do not define. */
 const REQUIRE = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
 
-/** What every program of ours is bundled as: one file for the oldest Node, with an account of what went into it. */
+/** How all our programs are bundled: into one file for the oldest supported Node, with a list of its inputs. */
 export const ES_MODULE = {
   absWorkingDir: root,
   bundle: true,
@@ -20,17 +20,17 @@ export const ES_MODULE = {
 } as const;
 
 /**
- * Bundles a program and all it imports into the text of one ES module for Node 20. The same sources give the same
- * bytes on every machine and from every working directory. The package holds the bundle instead of the sources, beside
+ * Bundles a program and all its imports into the text of one ES module for Node 20. The same sources give the same bytes on
+ * every machine and from every working directory. The npm package contains the bundle in place of the sources, next to
  * where they would be.
  *
  * @param entry path relative to the checkout
- * @throws Error with the first mistake where the program cannot be bundled
+ * @throws Error with the first mistake if the program cannot be bundled
  */
 export const bundle = (entry: string): string => {
   const shipped = join(root, entry.replace(/\.ts$/, ".mjs"));
   if (existsSync(shipped)) return readFileSync(shipped, "utf8");
-  // Not at the top: whoever uses the package has no bundler.
+  // Not at the top: users of the npm package have no bundler.
   const { buildSync } = require("esbuild") as typeof import("esbuild");
   try {
     const result = buildSync({
@@ -39,7 +39,7 @@ export const bundle = (entry: string): string => {
       outfile: entry.replace(/\.ts$/, ".mjs"),
       minify: true,
       banner: { js: REQUIRE },
-      // Nothing of the environment of whoever synthesises: an operator's tsconfig or log settings.
+      // Ignores the environment of the machine, such as an operator's tsconfig or log settings.
       tsconfigRaw: {},
       logLevel: "silent",
     });
@@ -51,14 +51,14 @@ export const bundle = (entry: string): string => {
 
 const programs = new Map<string, string>();
 
-/** As `bundle`, once in a process: the parts of a site are asked more than once what they deliver. */
+/** Like `bundle`, but once in a process: several parts of a site need the same program. */
 export const programOf = (entry: string): string => {
   const program = programs.get(entry) ?? bundle(entry);
   programs.set(entry, program);
   return program;
 };
 
-/** What esbuild made of one entry: its text, with the notices of the packages in it at its end. */
+/** The text of a bundled entry, followed by the notices of the packages in it. */
 export const complete = ({
   outputFiles: [output],
   metafile,

@@ -17,19 +17,19 @@ import { CONFIGURATION, DATA, HTPASSWD, registryConfiguration } from "./registry
 
 export const NGINX = "nginx";
 export const UI = "registry-ui";
-/** The service of profile `maintenance`; it is run, never up. */
+/** The service with the profile `maintenance`; it is started with `run`, never with `up`. */
 export const WARDEN = "warden";
 const UI_PORT = 80;
 
-/** What is used here of a service. https://github.com/compose-spec/compose-spec/blob/main/spec.md */
+/** The fields of a service that are used here. https://github.com/compose-spec/compose-spec/blob/main/spec.md */
 export interface ComposeService {
   readonly image: string;
-  /** Of what is up; whatever is run gets a name of its own. */
+  /** For services started with `up`; a container started with `run` gets a name of its own. */
   readonly container_name?: string;
   readonly command?: readonly string[];
   readonly restart: "unless-stopped" | "no";
   readonly networks: readonly string[];
-  /** Without one a service is always up. */
+  /** A service without a profile is always started. */
   readonly profiles?: readonly ["maintenance"];
   readonly entrypoint?: readonly string[];
   readonly read_only?: boolean;
@@ -37,7 +37,7 @@ export interface ComposeService {
   readonly cap_drop?: readonly ["ALL"];
   readonly cap_add?: readonly string[];
   readonly security_opt?: readonly ["no-new-privileges:true"];
-  /** "[<address>:]<published>:<within the container>", both TCP. */
+  /** "[<address>:]<published>:<container port>", both TCP. */
   readonly ports?: readonly string[];
   /** `<name>=<address>` */
   readonly extra_hosts?: readonly string[];
@@ -55,7 +55,7 @@ export interface ComposeService {
   };
 }
 
-/** A source that does not exist is an error; in the short form Docker would make a directory of it. */
+/** A missing source is an error; with the short syntax, Docker would create a directory there. */
 export interface BindMount {
   readonly type: "bind";
   readonly source: string;
@@ -64,7 +64,7 @@ export interface BindMount {
   readonly bind: { readonly create_host_path: false };
 }
 
-/** A volume of Docker's, by its name in the file. */
+/** A Docker volume, by its name in the file. */
 export interface VolumeMount {
   readonly type: "volume";
   readonly source: string;
@@ -75,7 +75,7 @@ export interface VolumeMount {
 export interface ComposeFile {
   readonly name: string;
   readonly services: Readonly<Record<string, ComposeService>>;
-  /** Volumes that are there already: compose neither makes nor removes them. */
+  /** Existing volumes: compose neither creates nor removes them. */
   readonly volumes?: Readonly<Record<string, { readonly external: true; readonly name: string }>>;
   readonly networks: Readonly<Record<string, { readonly driver: "bridge" }>>;
 }
@@ -88,7 +88,7 @@ export const bind = (source: string, target: string, access: "read" | "write" = 
   bind: { create_host_path: false },
 });
 
-/** Where a service keeps its images, as one of its mounts. */
+/** The mount with a service's images. */
 const dataMount = (
   registry: Registry,
   service: Service,
@@ -100,7 +100,7 @@ const dataMount = (
     : { type: "volume", source: service.volume, target, read_only: access === "read" };
 
 /**
- * What a container may not do: write to its image, use a capability of root, gain one. Its log is cut, because one that
+ * Restrictions for every container: a read-only image, no capabilities, no new privileges. Logs are rotated, because a log that
  * grows forever fills the disk of the registries.
  */
 const HARDENED = {
@@ -110,7 +110,7 @@ const HARDENED = {
   logging: { driver: "json-file", options: { "max-size": "10m", "max-file": "5" } },
 } as const satisfies Partial<ComposeService>;
 
-/** An address before a port. */
+/** An address in the form that precedes a port. */
 const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
 
 const publishedMetrics = ({ metricsPort, metricsAddress }: Service): Pick<ComposeService, "ports"> =>
@@ -120,14 +120,14 @@ const publishedMetrics = ({ metricsPort, metricsAddress }: Service): Pick<Compos
         ports: [`${bracketed(metricsAddress)}:${metricsPort}:${metricsPort}`],
       };
 
-/** Compose sees changes of its own file only: a digest of what is mounted makes it recreate exactly what changed. */
+/** Compose only notices changes in its own file: a digest of the mounted files makes it recreate exactly what changed. */
 const configurationLabel = (content: string) => ({
   "registry-warden.configuration": `sha256:${createHash("sha256").update(content).digest("hex")}`,
 });
 
 /**
- * A pull-through registry has to answer 200; a private one may answer anything, because it asks for credentials. wget
- * is busybox's, which the image brings.
+ * A pull-through registry must answer 200; a private one may answer anything, because it asks for credentials. wget is the
+ * busybox version in the image.
  */
 const healthcheck = ({ role, port }: Service): NonNullable<ComposeService["healthcheck"]> => {
   const url = `http://127.0.0.1:${port}/v2/`;
@@ -148,7 +148,7 @@ const registryService = (registry: Registry, service: Service): ComposeService =
   return {
     image: imageReference(registry.images.registry),
     container_name: containerName(service),
-    // Said, because the image of version 3 looks elsewhere by itself, and finds a configuration that asks for no password.
+    // Set explicitly, because the version 3 image defaults to another path, with a configuration that requires no password.
     command: [CONFIGURATION],
     restart: "unless-stopped",
     networks: [registry.network],
@@ -168,12 +168,12 @@ const registryService = (registry: Registry, service: Service): ComposeService =
 };
 
 /**
- * The reverse proxy waits for nobody: it starts without its upstreams and answers 502 for those that are missing.
+ * The reverse proxy depends on no other service: it starts without its upstreams and answers 502 for missing ones.
  */
 const nginxService = (registry: Registry): ComposeService => ({
   image: imageReference(registry.images.nginx),
   container_name: "registry-nginx",
-  // Its log is open before it reads that it goes to standard error: the one that it was built with cannot be written.
+  // nginx opens its log before it reads that it should use standard error: the compiled-in path is not writable.
   command: ["nginx", "-e", "stderr", "-g", "daemon off;"],
   restart: "unless-stopped",
   networks: [registry.network],
@@ -210,7 +210,7 @@ const uiService = (registry: Registry, title: string): Record<string, ComposeSer
         DELETE_IMAGES: "false",
       },
       ...HARDENED,
-      // It writes its configuration into its own image when it starts, over files of nginx's user, and runs its workers as
+      // At startup it writes its configuration into its own image, over files of nginx's user, and it runs its workers as
       // that user.
       read_only: false,
       cap_add: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
@@ -218,7 +218,7 @@ const uiService = (registry: Registry, title: string): Record<string, ComposeSer
   };
 };
 
-/** The Pushgateway of the project, where the site brings one, and how the containers of the project reach it. */
+/** The project's own Pushgateway, if the site has one, as the project's containers reach it. */
 export const PUSHGATEWAY = {
   service: "pushgateway",
   container: "registry-pushgateway",
@@ -227,7 +227,7 @@ export const PUSHGATEWAY = {
 const PUSHGATEWAY_PORT = 9091;
 
 /**
- * It keeps nothing on a disk: every report comes again within its period. wget is busybox's, which the image brings.
+ * It stores nothing on disk: every report is repeated within its period. wget is the busybox version in the image.
  *
  * https://github.com/prometheus/pushgateway#configuration
  */
@@ -258,15 +258,15 @@ export const pushgatewayService = (
 
 const PROGRAM = "/opt/warden.mjs";
 
-/** Where the data of a service and its policy are within the container of warden. */
+/** The paths of a service's data and policy in the warden container. */
 export const wardenPaths = (name: string) => ({
   data: `/data/${name}`,
   retention: `/etc/warden/retention-${name}.json`,
 });
 
 /**
- * warden on a stock Node image, so that the host needs no Node. It may do nothing but read the data and, of a private
- * registry, change it; root without any capability owns those files. The account is the operator's.
+ * warden in a stock Node image, so that the host needs no Node. It can only read the data and, for a private registry, change it;
+ * root without any capability owns those files. The account is the operator's.
  */
 const wardenService = (registry: Registry): Record<string, ComposeService> => {
   const { images, maintenance, network, services } = registry;
@@ -290,13 +290,13 @@ const wardenService = (registry: Registry): Record<string, ComposeService> => {
         ]),
       ],
       ...HARDENED,
-      // repair keeps there what it fetches from another registry, until it is whole.
+      // repair stores here what it fetches from another registry, until it is complete.
       tmpfs: ["/tmp"],
     },
   };
 };
 
-/** What makes a private registry read-only, to be read by compose after the file of all services. */
+/** Makes a private registry read-only; compose reads it after the main file. */
 export const readOnlyOverride = (registry: Registry, service: PrivateService) => ({
   services: {
     [containerName(service)]: {
@@ -306,11 +306,11 @@ export const readOnlyOverride = (registry: Registry, service: PrivateService) =>
   },
 });
 
-/** The private registries that a clean-up makes read-only. */
+/** The private registries that become read-only during a clean-up. */
 export const cleanedUp = (registry: Registry): PrivateService[] =>
   registry.maintenance?.cleanUp === undefined ? [] : privateServices(registry);
 
-/** The services that are up. */
+/** The services that run permanently. */
 export const servicesUp = ({ services }: ComposeFile): Record<string, ComposeService & { container_name: string }> =>
   Object.fromEntries(
     Object.entries(services).flatMap(([name, service]) =>
@@ -326,10 +326,10 @@ const externalVolumes = ({ services }: Registry): Pick<ComposeFile, "volumes"> =
 };
 
 /**
- * The services of the registry host: the registries, their browser, the reverse proxy and, for the maintenance, warden.
+ * The services of the registry host: the registries, their web UI, the reverse proxy and, for the maintenance, warden.
  *
- * @param title what the browser calls itself
- * @param more services beside them; default: none
+ * @param title of the web UI
+ * @param more additional services; default: none
  */
 export const composeFile = (
   registry: Registry,
@@ -350,7 +350,7 @@ export const composeFile = (
   ...externalVolumes(registry),
 });
 
-/** Compose replaces `$name` in every value; `$$` is a dollar. */
+/** Compose expands `$name` in every value; `$$` is a literal dollar sign. */
 const withoutInterpolation = (value: unknown): unknown => {
   if (typeof value === "string") return value.replaceAll("$", () => "$$");
   if (Array.isArray(value)) return value.map(withoutInterpolation);
@@ -359,6 +359,6 @@ const withoutInterpolation = (value: unknown): unknown => {
   return value;
 };
 
-/** A compose file, or what overrides one, as YAML. A block of a blank line would be read without its spaces, so there is none. */
+/** A compose file or an override, as YAML. Without block scalars, in which a value of blanks would lose its spaces. */
 export const renderCompose = (file: ComposeFile | ReturnType<typeof readOnlyOverride>): string =>
   `${GENERATED}\n${stringify(withoutInterpolation(file), { lineWidth: 0, blockQuote: false })}`;

@@ -7,55 +7,55 @@ import { quote } from "../text/shell-word";
 import { GENERATED } from "./generated";
 import { assignments, type Settings } from "./shell";
 
-/** A file that is ours as a whole, owned by root. */
+/** A file that is managed as a whole and owned by root. */
 export interface DeliveredFile {
   readonly path: string;
   /** Octal, for example "0644". */
   readonly mode: string;
   readonly content: string;
   /**
-   * How the plan shows the content. A bundle is no text that anybody reads: its digest stands for it, in the state too.
+   * How the plan shows the content. A bundle is not readable, so the plan and the state contain only its digest.
    * @default "text"
    */
   readonly shown?: "text" | "digest";
 }
 
-/** A symbolic link that is ours. */
+/** A symbolic link that is managed. */
 export interface DeliveredLink {
   readonly path: string;
   readonly target: string;
 }
 
-/** What one transaction brings to one host. */
+/** What one transaction delivers to one host. */
 export interface Delivery {
   /** Its name on the host: the state is in /var/lib/registry-warden/<name>. */
   readonly name: "dns" | "registry";
   readonly host: ManagedHost;
-  /** In the order in which they are put in place. */
+  /** In the order of installation. */
   readonly files: readonly DeliveredFile[];
   readonly links: readonly DeliveredLink[];
-  /** Made where they do not exist, and never removed once there is something in them. */
+  /** Created if missing, and removed only while empty. */
   readonly directories: readonly string[];
-  /** Where the archives of what was there before go: `<backups>-YYYYMMDD-HHMMSS.tar.gz`, in UTC. */
+  /** Path of the archives with the previous files: `<backups>-YYYYMMDD-HHMMSS.tar.gz`, in UTC. */
   readonly backups: string;
-  /** Parts of files that belong to the host, by what the plan calls them. They are edited, never replaced. */
+  /** Managed parts of files that belong to the host, by their name in the plan. They are edited, never replaced. */
   readonly parts: Readonly<Record<string, string>>;
-  /** What the program below has to know. */
+  /** The settings of the program below. */
   readonly settings: Settings;
-  /** The shell files beside this one that know how to check, activate and verify: see transaction.sh for their functions. */
+  /** The shell files in this folder that check, activate and verify: see transaction.sh for their functions. */
   readonly programs: readonly string[];
 }
 
-/** A part of the script: literal text, one of the inputs, or the digest of them all in hexadecimal digits. */
+/** A part of the script: literal text, one of the inputs, or the hexadecimal digest of all inputs. */
 export type ScriptPart =
   | { readonly text: string }
   | { readonly input: string; readonly as: "text" | "base64" }
   | { readonly digest: "inputs" };
 
-/** The text of a shell file beside this one. */
+/** The text of a shell file in this folder. */
 const shellFile = (name: string): string => readFileSync(join(__dirname, name), "utf8");
 
-/** A program for a host: the shell files beside this one, in the order given, after what all of them have in common. */
+/** A program for a host: shell files from this folder in the given order, after their common part. */
 export const hostProgram = (...names: readonly string[]): string => ["core.sh", ...names].map(shellFile).join("\n");
 
 const program = (delivery: Delivery): string => hostProgram("transaction.sh", ...delivery.programs);
@@ -68,8 +68,8 @@ const PROGRAM = "program";
 const VERSION = "version";
 
 /**
- * Everything that decides what the host gets, as the plan shows it: the settings and the content of each file as text, a
- * bundle and the program as their digests. A change of any is delivered again.
+ * Everything that determines what the host gets, as shown in the plan: the settings and the contents of each file as text,
+ * bundles and the program as digests. A change to any of these triggers a new delivery.
  */
 export const deliveryInputs = (delivery: Delivery): Record<string, string> => ({
   ...Object.fromEntries(
@@ -92,19 +92,19 @@ export const deliveryInputs = (delivery: Delivery): Record<string, string> => ({
   [VERSION]: version,
 });
 
-/** What delivers once more, also where Terraform sees no change: a host says it after it went back. */
+/** The command that forces a new delivery even if Terraform sees no change; a host prints it after a rollback. */
 export const deliverAgain = ({ name, host }: Pick<Delivery, "name" | "host">): string =>
   `warden deliver ${host.name} ${name}`;
 
-/** The content of a file in base64: from the inputs, unless they have but its digest. */
+/** The content of a file in base64: from the inputs, unless they contain only its digest. */
 const contentOf = ({ path, content, shown }: DeliveredFile): ScriptPart =>
   shown === "digest" ? { text: Buffer.from(content).toString("base64") } : { input: path, as: "base64" };
 
-/** The digest that the plan shows of a bundle; nothing of any other file. */
+/** The digest of a bundle as shown in the plan; empty for any other file. */
 const digestOf = ({ path, shown }: DeliveredFile): ScriptPart =>
   shown === "digest" ? { input: path, as: "text" } : { text: "" };
 
-/** A bash array; no piece holds a quote. */
+/** A bash array; the items must not contain quotes. */
 const list = (name: string, items: readonly ScriptPart[]): ScriptPart[] => [
   { text: `\n${name}=(\n` },
   ...items.flatMap((item): ScriptPart[] => [{ text: "  '" }, item, { text: "'\n" }]),
@@ -112,12 +112,12 @@ const list = (name: string, items: readonly ScriptPart[]): ScriptPart[] => [
 ];
 
 /**
- * The script that runs on the host, complete in itself once the inputs are put in. Nothing is written twice: Terraform
- * puts them in from the plan, assembleScript from the delivery.
+ * The script that runs on the host; self-contained once the inputs are inserted. There is one source for each value: Terraform
+ * inserts the inputs from the plan, assembleScript from the delivery.
  */
 export const deliveryScript = (delivery: Delivery): ScriptPart[] => [
   {
-    // Its main calls by name what it is asked for.
+    // Its main calls functions by the name that it is given.
     text: `#!/usr/bin/env bash\n${GENERATED}\n# shellcheck disable=SC2317,SC2329\n`,
   },
   { input: SETTINGS, as: "text" },
@@ -128,15 +128,15 @@ export const deliveryScript = (delivery: Delivery): ScriptPart[] => [
   { digest: "inputs" },
   ...list("CONTENTS", delivery.files.map(contentOf)),
   ...list("DIGESTS", delivery.files.map(digestOf)),
-  // One line: bash reads a script while it runs it, and another may be uploaded over it by the time it ends.
+  // One line, because bash reads a script while running it, and another may have been uploaded over it by the time it ends.
   { text: `\n${program(delivery)}\nmain "$@"; exit\n` },
 ];
 
-/** The script with everything put in. */
+/** The script with all inputs inserted. */
 export const assembleScript = (delivery: Delivery): string =>
   assembled(deliveryScript(delivery), deliveryInputs(delivery));
 
-/** The script without the bundles: it can look and confirm, and of a bundle it compares the digest. */
+/** The script without the bundles: it can inspect and confirm, and compares bundles by digest. */
 export const inspectionScript = (delivery: Delivery): string => {
   const files = delivery.files.map((file) => (file.shown === "digest" ? { ...file, content: "" } : file));
   return assembled(deliveryScript({ ...delivery, files }), deliveryInputs(delivery));
@@ -153,10 +153,10 @@ const assembled = (pieces: readonly ScriptPart[], inputs: Readonly<Record<string
     .join("");
 
 /**
- * Runs a script as a program of its own: one that comes by standard input, as from `runOnHost`, cannot keep itself.
+ * Saves a script as a file and runs it: a script read from standard input, as from `runOnHost`, cannot keep a copy of itself.
  *
- * @param command of the script, with its arguments as words of a shell
- * @param left where an earlier delivery left its program, which then does it; default: none is asked
+ * @param command for the script: its arguments as shell words
+ * @param left path where an earlier delivery left its program, which is then used instead; default: none
  */
 export const asProgram = (script: string, command: string, left = ""): string => `program=${quote(left)}
 if [ ! -f "$program" ]; then

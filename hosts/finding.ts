@@ -1,19 +1,19 @@
-/** Something about a host that is not as the site has it. */
+/** A difference between a host and the site. */
 export interface HostFinding {
   readonly what: string;
   readonly expected: string;
   readonly actual: string;
 }
 
-/** What was found of one host. */
+/** The findings on one host. */
 export interface HostReport {
   readonly host: string;
   readonly findings: readonly HostFinding[];
-  /** Why nothing was asked, of a host that is deferred. */
+  /** Why a deferred host was not inspected. */
   readonly deferred?: string;
 }
 
-/** What a host printed, read: what it says to people, and what it found. */
+/** A host's output, parsed: its messages and its findings. */
 export interface Findings {
   readonly said: readonly string[];
   readonly findings: readonly HostFinding[];
@@ -21,12 +21,12 @@ export interface Findings {
 
 const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");
 
-/** Whether a line is for people, and none of the protocol. */
+/** Whether a line is a message rather than part of the protocol. */
 export const isSaid = (line: string): boolean => !/^findings? /.test(line);
 
 /**
- * Reads the protocol of core.sh: a line "finding", what, expected and actual, the three in base64, for each; at last a line
- * "findings" and their number. Undefined where that did not come, so that not all was checked.
+ * Parses the protocol of core.sh: for each finding a line "finding" with what, expected and actual in base64, and at the end a
+ * line "findings" with their number. Undefined if that line is missing, so the inspection was incomplete.
  */
 export const findingsIn = (printed: string): Findings | undefined => {
   const lines = printed.split("\n").filter((line) => line !== "");

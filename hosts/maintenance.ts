@@ -11,14 +11,14 @@ import { assignments, type Settings } from "./shell";
 import { type TaskUnit, taskService, taskTimer, UNITS, unitOf } from "./systemd-unit";
 import { wardenProgram } from "./warden-program";
 
-/** A task of the maintenance, with how old its last success may become (seconds). */
+/** A maintenance task, with the maximum age of its last success (seconds). */
 interface Task extends TaskUnit {
   readonly allowedAge: number;
 }
 
 const MINUTE = 60;
 
-/** systemd.time(7): `Mon,Sun *-*-* 02:00:00`; the days in the order of a week, as systemd writes them. */
+/** systemd.time(7): `Mon,Sun *-*-* 02:00:00`; the days in weekly order, as systemd writes them. */
 const calendarEvents = (schedule: Schedule): string[] =>
   schedule.map(
     ({ days, at }) => `${days.map((day) => `${day.charAt(0).toUpperCase()}${day.slice(1)}`).join(",")} *-*-* ${at}:00`,
@@ -29,7 +29,7 @@ const scheduled = (task: string, description: string, schedule: Schedule | undef
     ? []
     : [{ task, description, onCalendar: calendarEvents(schedule), allowedAge: allowedAge(schedule) }];
 
-/** The tasks of a site's maintenance, in the order in which a runbook names them. */
+/** The tasks of a site's maintenance, in the order of the runbooks. */
 export const maintenanceTasks = ({ cleanUp, caches, scan, scrub, disk }: Maintenance): Task[] => [
   ...scheduled("clean-up", "Cleans up the private registries", cleanUp),
   ...scheduled("caches", "Collects the garbage of the pull-through caches", caches),
@@ -58,7 +58,7 @@ const METRICS = {
   DISK_SIZE: "registry_maintenance_disk_size_bytes",
 } as const satisfies Record<string, MaintenanceMetricName>;
 
-/** Of the host, and of its tasks. */
+/** The settings of the host and its tasks. */
 const settings = (site: RegistrySite, maintenance: Maintenance): Settings => ({
   HOST: registryHost(site).name,
   PROJECT: site.registry.project,
@@ -73,7 +73,7 @@ const settings = (site: RegistrySite, maintenance: Maintenance): Settings => ({
   ...Object.fromEntries(Object.entries(METRICS).map(([name, metric]) => [`METRIC_${name}`, metric])),
 });
 
-/** Of one registry of it; empty is what its role does not have. */
+/** The settings of one registry; empty for what its role does not have. */
 const serviceSettings = (site: RegistrySite, service: Service): Settings => {
   const paths = registryPaths(site.registry.directory);
   const isPrivate = service.role === "private";
@@ -86,7 +86,7 @@ const serviceSettings = (site: RegistrySite, service: Service): Settings => {
     STORE: wardenPaths(service.name).data,
     POLICY: isPrivate ? wardenPaths(service.name).retention : "",
     READ_ONLY_FILE: isPrivate ? paths.readOnlyCompose(service.name) : "",
-    // The program puts the task behind it.
+    // The program appends the task.
     METRICS_URL: `${reportUrl(pushgatewayUrlOnHost(site), {
       job: MAINTENANCE_JOB,
       instance: serviceInstance(site, service),
@@ -95,10 +95,10 @@ const serviceSettings = (site: RegistrySite, service: Service): Settings => {
   };
 };
 
-/** Texts of the commands, of cron or of systemd, that the maintenance is in place of. */
+/** Parts of the cron and systemd commands that the maintenance replaces. */
 const replacedBy = ({ replaces }: Maintenance): string[] => ["garbage-collect", ...replaces];
 
-/** What the registries' delivery has to bring for their maintenance. */
+/** The part of the registries' delivery for their maintenance. */
 export interface MaintenanceDelivery {
   readonly files: readonly DeliveredFile[];
   readonly links: readonly DeliveredLink[];
@@ -109,7 +109,7 @@ export interface MaintenanceDelivery {
 
 const NOTHING: MaintenanceDelivery = { files: [], links: [], parts: {}, secrets: [], replaced: [] };
 
-/** The program, what it runs, what it reads, and the timers that start it. */
+/** The program, the commands it runs, its settings, and the timers that start it. */
 export const maintenanceDelivery = (site: RegistrySite): MaintenanceDelivery => {
   const { registry } = site;
   const { maintenance, directory, services, unit } = registry;

@@ -1,10 +1,10 @@
 import { containerName, PROBE_ACCOUNT, type PrivateService, type Registry, type Service } from "../site/registry";
 import { GENERATED } from "./generated";
 
-/** Docker's own DNS server, the same in every container of a user-defined network. */
+/** Docker's own DNS server, at the same address in every container of a user-defined network. */
 const DOCKER_DNS = "127.0.0.11";
 
-/** Where the reverse proxy finds the certificate and key of a private registry within its container. */
+/** The paths of a private registry's certificate and key in the reverse proxy's container. */
 export const tlsPaths = (service: Pick<PrivateService, "name">) => ({
   certificate: `/etc/nginx/tls/${containerName(service)}/certificate.pem`,
   key: `/etc/nginx/tls/${containerName(service)}/key.pem`,
@@ -15,8 +15,8 @@ const indented = (text: string): string => text.replace(/^(?=.)/gm, "  ");
 const block = (head: string, ...body: string[]): string => `${head} {\n${indented(body.join("\n"))}\n}`;
 
 /**
- * The name is resolved while nginx runs: a recreated container is found at its new address within two seconds, its
- * connections are kept alive all the same, and a name that is not there (yet) keeps nothing from starting.
+ * The name is resolved at run time: a recreated container is found at its new address within two seconds, while connections are
+ * still kept alive, and a name that does not resolve (yet) does not prevent nginx from starting.
  * https://nginx.org/en/docs/http/ngx_http_upstream_module.html#resolve (since 1.27.3)
  */
 const upstream = (service: Service): string =>
@@ -28,14 +28,14 @@ const upstream = (service: Service): string =>
   );
 
 /**
- * An empty variable behind a path: nginx then reads the file with each handshake instead of when it starts. A certificate
- * that is broken or missing fails the handshakes of its own port, and keeps no cache from being served. Without the
- * variable nginx checks the pair when it reads its configuration, which a delivery has it do before it is put in place.
+ * An empty variable appended to a path makes nginx read the file in each handshake instead of at startup. A certificate that is
+ * broken or missing then fails the handshakes on its own port, but does not stop the caches from being served. Without the
+ * variable, nginx checks the pair when it loads its configuration, which a delivery does before it installs the files.
  * https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_certificate
  */
 export const READ_LATE = "read_late";
 
-/** What of TLS is the same for every private registry: forward secrecy and authenticated encryption, nothing older. */
+/** TLS settings common to all private registries: forward secrecy and authenticated encryption, nothing older. */
 const TLS = [
   "ssl_protocols TLSv1.2 TLSv1.3;",
   `ssl_ciphers ${["ECDSA", "RSA"]
@@ -50,8 +50,8 @@ const TLS = [
 ];
 
 /**
- * An htpasswd file knows no rights, so whoever learns any password of it may push and delete. The probe's is in one more
- * place than the others, and it only ever reads.
+ * An htpasswd file has no permissions, so anyone with a password from it could push and delete. The probe's password is stored in
+ * one more place than the others, and the probe only ever reads.
  */
 const READ_ONLY = [
   'map "$remote_user $request_method" $read_only {',
@@ -74,7 +74,7 @@ const tls = (service: PrivateService): string[] => {
   ];
 };
 
-/** What nginx writes while it serves, all in the one place where its container may write. */
+/** The temporary files of nginx, all in the only place where its container may write. */
 const TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path /tmp/${kind};`);
 
 const server = (service: Service): string =>
@@ -86,8 +86,8 @@ const server = (service: Service): string =>
   );
 
 /**
- * The reverse proxy of all registries: a port each, TLS for the private ones. It caches nothing: a cached blob is served without
- * credentials and hides that the registry has lost it, and a pull-through registry is itself the cache.
+ * The reverse proxy of all registries: one port each, with TLS for the private ones. It caches nothing: a cached blob would be
+ * served without credentials and hide its loss in the registry, and a pull-through registry is itself a cache.
  */
 export const nginxConfiguration = ({ services }: Registry): string =>
   `${[

@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Metafile } from "esbuild";
 
-/** A package of somebody else's that a program contains. */
+/** A third-party package in a program. */
 export interface BundledPackage {
   readonly name: string;
   readonly version: string;
-  /** SPDX expression, as its package.json has it. */
+  /** SPDX expression from its package.json. */
   readonly license: string;
-  /** The text of its licence, and of its notice where it has one. */
+  /** The text of its license, and of its notice if it has one. */
   readonly text: string;
 }
 
@@ -16,10 +16,10 @@ const PACKAGE_FOLDER = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/;
 const LICENSE_FILE = /^(licen[cs]e|copying|notice)([.-].*)?$/i;
 
 /**
- * The packages whose code is in a bundle, in ascending order of their names.
+ * The packages whose code is in a bundle, sorted by name.
  *
  * @param root the folder that the paths of the metafile are relative to
- * @throws Error for a package without a licence text: it may not be passed on
+ * @throws Error for a package without a license text, which must not be redistributed
  */
 export const bundledPackages = (metafile: Metafile, root: string): BundledPackage[] => {
   const folders = Object.values(metafile.outputs).flatMap(({ inputs }) =>
@@ -38,13 +38,13 @@ const describe = (folder: string): BundledPackage => {
   return { name, version, license, text: text.join("\n\n") };
 };
 
-/** The notices that the licences of the packages ask for, as plain text. */
+/** The notices that the packages' licenses require, as plain text. */
 export const noticesOf = (packages: readonly BundledPackage[]): string =>
   packages
     .map(({ name, version, license, text }) => `${name} ${version} (${license})\n\n${text}\n`)
     .join(`\n${"-".repeat(78)}\n\n`);
 
-/** The same as a comment at the end of a program, so that a file which travels alone carries them. */
+/** The same as a comment at the end of a program, so that a single file carries them. */
 export const noticesComment = (packages: readonly BundledPackage[]): string =>
   packages.length === 0
     ? ""

@@ -20,26 +20,26 @@ import type { DeliveredFile, DeliveredLink } from "./delivery";
 import { GENERATED } from "./generated";
 import { taskTimer, UNITS, unitArgument, unitOf } from "./systemd-unit";
 
-/** The program of the CronJob, relative to the checkout: one for both places. */
+/** The probe's program, relative to the checkout: the same in the cluster and on the host. */
 const ENTRY = "cli/probe.ts";
 
-/** The task of a probe on the registry host, beside those of the maintenance. */
+/** The task of a probe on the registry host, in addition to those of the maintenance. */
 const taskOf = ({ name }: { readonly name: string }): string => `probe-${name}`;
 
-/** The timer and the service of a probe on the registry host, without the ending. */
+/** The timer and the service of a probe on the registry host, without the extension. */
 export const probeUnit = (name: string): string => unitOf(taskOf({ name }));
 
 const PROGRAM = "/opt/probe.mjs";
 const AUTHORITY = "/etc/registry-warden/ca.pem";
 
-/** What the program reads; see probeSettings. */
+/** The environment of the program; see probeSettings. */
 const environment = (site: RegistrySite, probe: HostProbe): Record<string, string> => {
   const service = probedService(site, probe);
   return {
     REGISTRY: serviceUrl(site, service),
     REGISTRY_INSTANCE: serviceInstance(site, service),
     REGISTRY_ROLE: service.role,
-    // One of the project is reached by its name there: it may be published on loopback alone.
+    // The project's own Pushgateway is reached by its service name: it may be published on loopback only.
     PUSHGATEWAY: ownPushgateway(site) === undefined ? pushgatewayUrlOnHost(site) : PUSHGATEWAY.url,
     PUSHGATEWAY_JOB: probe.name,
     ...(site.monitoring?.cluster === undefined ? {} : { CLUSTER: site.monitoring.cluster }),
@@ -49,7 +49,7 @@ const environment = (site: RegistrySite, probe: HostProbe): Record<string, strin
   };
 };
 
-/** The name in the certificate leads to the host itself, whatever the resolver knows of it. */
+/** Maps the name in the certificate to the host itself, whatever the resolver answers. */
 const knownHosts = (site: RegistrySite, probe: HostProbe): Pick<ComposeService, "extra_hosts"> => {
   const service = probedService(site, probe);
   return !isExternal(service) && service.role === "private"
@@ -79,11 +79,11 @@ const probeService = (site: RegistrySite, probe: HostProbe): ComposeService => {
   };
 };
 
-/** The probes that run on the registry host, as services that are run and never up. */
+/** The probes on the registry host, as services that are started with `run`, never with `up`. */
 export const probeServices = (site: RegistrySite): Record<string, ComposeService> =>
   Object.fromEntries(hostProbes(site).map((probe) => [taskOf(probe), probeService(site, probe)]));
 
-/** A run that hangs is ended in time for the next; what it left behind would keep that from its name. */
+/** A hanging run is killed before the next one; its leftover container would block the name. */
 const unit = ({ registry }: RegistrySite, probe: HostProbe): string => {
   const container = `registry-warden-${taskOf(probe)}`;
   const compose = `/usr/bin/env docker compose --project-name ${registry.project} --file ${unitArgument(registryPaths(registry.directory).compose)}`;
@@ -107,16 +107,16 @@ SyslogIdentifier=registry-probe
 const onCalendar = ({ periodMinutes }: HostProbe): string =>
   periodMinutes === 60 ? "*-*-* *:00:00" : `*-*-* *:00/${periodMinutes}:00`;
 
-/** What the registries' delivery has to bring for the probes on their host. */
+/** The part of the registries' delivery for the probes on their host. */
 export interface ProbeDelivery {
   readonly files: readonly DeliveredFile[];
   readonly links: readonly DeliveredLink[];
   readonly secrets: readonly string[];
-  /** The operator's files that hold no secret. */
+  /** The operator's files that contain no secret. */
   readonly certificates: readonly string[];
 }
 
-/** The program and the timers of the probes that run on the registry host. */
+/** The program and the timers of the probes on the registry host. */
 export const probeDelivery = (site: RegistrySite): ProbeDelivery => {
   const probes = hostProbes(site);
   const file = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });

@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import type { ProxyService, Service } from "../site/registry";
 import { GENERATED } from "./generated";
 
-/** Where the image listens with the configuration that it brings, for those who start it without ours. */
+/** The port of the image's own configuration, for those who run it without ours. */
 export const REGISTRY_PORT = 5000;
 export const HTPASSWD = "/auth/htpasswd";
 export const DATA = "/var/lib/registry";
@@ -10,7 +10,7 @@ export const CONFIGURATION = "/etc/docker/registry/config.yml";
 
 const DESCRIPTOR_CACHE = { cache: { blobdescriptor: "inmemory" } };
 
-/** Whether a registry takes pushes. Without writers nothing but the maintenance changes its storage. */
+/** Whether a registry accepts pushes. If not, only the maintenance changes its storage. */
 type Access = "read-write" | "read-only";
 
 const storageMaintenance = (hours: number, access: Access) => ({
@@ -21,8 +21,8 @@ const storageMaintenance = (hours: number, access: Access) => ({
 });
 
 /**
- * A private registry has no cache of blob descriptors: with one, a blob that was lost is still announced, and pushing it
- * again is answered with success and stores nothing. A pull-through registry fetches it again either way.
+ * A private registry has no cache of blob descriptors: with a cache, a lost blob would still be announced, and pushing it again
+ * would succeed without storing anything. A pull-through registry fetches it again either way.
  */
 const storage = (service: Service, access: Access) => ({
   filesystem: { rootdirectory: DATA },
@@ -32,8 +32,8 @@ const storage = (service: Service, access: Access) => ({
 });
 
 /**
- * Each registry listens within its container on the port that is published for it, which is no other one's. A reverse proxy that
- * still has the address of a container that is gone finds nobody there, instead of another registry.
+ * In its container, each registry listens on its published port, which no other registry uses. A reverse proxy that still has the
+ * address of a removed container then finds nothing there instead of another registry.
  */
 const http = ({ port, metricsPort }: Service) => ({
   addr: `:${port}`,

@@ -11,20 +11,20 @@ import { isWatchedWithNames, reportsOf, WITH_REGISTRIES, watchDelivery } from ".
 
 const readable = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });
 
-/** Files of the operator that a service needs: with a secret in it, only root may read one. */
+/** The operator's files that a service needs: those with a secret must be readable by root only. */
 const secretsOf = (service: Service): string[] => {
   if (service.role === "private") return [service.htpasswd, service.tls.key];
   return service.credentialsFile === undefined ? [] : [service.credentialsFile];
 };
 
-/** Everything that the compose project of a site has. */
+/** The whole compose project of a site. */
 export const composeOf = (site: RegistrySite): ComposeFile =>
   composeFile(site.registry, registryHost(site).title, {
     ...pushgatewayService(site.registry, ownPushgateway(site)),
     ...probeServices(site),
   });
 
-/** The registries of the site, their reverse proxy, their browser and their maintenance, on the host that runs them. */
+/** The registries of the site, their reverse proxy, web UI and maintenance, on the host that runs them. */
 export const registryDelivery = (site: RegistrySite): Delivery => {
   const { registry } = site;
   const { directory, services, unit } = registry;
@@ -34,7 +34,7 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
   const up = servicesUp(compose);
   const maintenance = maintenanceDelivery(site);
   const probes = probeDelivery(site);
-  // The delivery of its names brings it where there is one.
+  // Part of the delivery of the host's DNS, if there is one.
   const watch = isWatchedWithNames(site, host)
     ? undefined
     : watchDelivery(host, WITH_REGISTRIES, reportsOf(site, host));
@@ -55,7 +55,7 @@ export const registryDelivery = (site: RegistrySite): Delivery => {
       ...probes.files,
       ...(watch?.files ?? []),
     ],
-    // What `systemctl enable` would make.
+    // What `systemctl enable` would create.
     links: [
       { path: `${UNITS}/multi-user.target.wants/${unit}`, target: `../${unit}` },
       ...maintenance.links,

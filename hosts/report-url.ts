@@ -1,5 +1,5 @@
 import { groupPath } from "../text/group-path";
 
-/** Where a host pushes its reports. @param pushgateway base URL @param labels see groupPath */
+/** The URL to which a host pushes its reports. @param pushgateway base URL @param labels see groupPath */
 export const reportUrl = (pushgateway: string, labels: Readonly<Record<string, string | undefined>>): string =>
   `${pushgateway.replace(/\/$/, "")}/${groupPath(labels)}`;

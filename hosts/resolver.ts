@@ -7,7 +7,7 @@ import { type HostReports, reportsOf, WITH_NAMES, watchDelivery } from "./watch"
 
 const lines = (...each: string[]): string => `${each.join("\n")}\n`;
 
-/** /etc/resolv.conf for glibc alone; resolv.conf(5). */
+/** /etc/resolv.conf for a host that uses only glibc; resolv.conf(5). */
 export const resolvConf = (resolver: PlainResolver): DeliveredFile => ({
   path: "/etc/resolv.conf",
   mode: "0644",
@@ -20,8 +20,8 @@ export const resolvConf = (resolver: PlainResolver): DeliveredFile => ({
 });
 
 /**
- * The global scope of systemd-resolved asks the primary only, so that no internal name goes elsewhere and a primary that
- * comes back is used at once. FallbackDNS= is inert beside DNS=: the servers of the link do the failover.
+ * The global scope of systemd-resolved has only the primary, so that no internal name leaks and a primary that is back is used at
+ * once. FallbackDNS= has no effect alongside DNS=: the link's servers provide the failover.
  * resolved.conf(5)
  */
 export const resolvedDropIn = ({ dropIn, nameservers, search }: ResolvedResolver): DeliveredFile => {
@@ -40,8 +40,8 @@ export const resolvedDropIn = ({ dropIn, nameservers, search }: ResolvedResolver
 };
 
 /**
- * cloud-init writes its netplan file again when the instance id changes, as it does with a changed cloud-init drive. This
- * keeps the edit. https://docs.cloud-init.io/en/latest/reference/network-config.html
+ * cloud-init rewrites its netplan file when the instance id changes, for example with a changed cloud-init drive. This preserves
+ * the edit. https://docs.cloud-init.io/en/latest/reference/network-config.html
  */
 export const cloudInitGuard: DeliveredFile = {
   path: "/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg",
@@ -49,7 +49,7 @@ export const cloudInitGuard: DeliveredFile = {
   content: lines(GENERATED, "network: {config: disabled}"),
 };
 
-/** The servers of the link, the only node of the host's netplan file that is ours; netplan-yaml(5). */
+/** The link's servers, the only managed node in the host's netplan file; netplan-yaml(5). */
 const netplanNode = (resolver: ResolvedResolver): Record<string, string> => {
   const { manager, file, interface: name } = linkOf(resolver);
   if (manager !== "netplan") return {};
@@ -58,8 +58,8 @@ const netplanNode = (resolver: ResolvedResolver): Record<string, string> => {
 };
 
 /**
- * The same for a link of systemd-networkd: an empty value takes back what the file of the link says, and nothing that a
- * router or a lease offers is taken. systemd.network(5)
+ * The same for a link of systemd-networkd: an empty value resets what the link's file sets, and servers offered by a router or a
+ * lease are ignored. systemd.network(5)
  */
 const networkDropIn = (resolver: ResolvedResolver): DeliveredFile[] => {
   const { manager, file } = linkOf(resolver);
@@ -85,24 +85,24 @@ const filesOf = (resolver: PlainResolver | ResolvedResolver): DeliveredFile[] =>
     ? [resolvConf(resolver)]
     : [resolvedDropIn(resolver), ...networkDropIn(resolver), cloudInitGuard];
 
-/** What the DNS of one host is made of: no other part of a site has a part in it. */
+/** Everything that determines a host's DNS; no other part of a site affects it. */
 export interface HostNames {
   readonly host: DnsHost;
-  /** The names by which the host itself verifies that it can resolve. */
+  /** The names with which the host verifies its own resolution. */
   readonly names: Dns;
   /**
-   * The names of the private registries that it pulls from, which it is to resolve too.
+   * The names of the private registries that it pulls from, which must resolve too.
    * @default none
    */
   readonly registries?: readonly string[];
   /**
-   * Where the host reports whether its resolvers answer and its files are as delivered.
-   * @default nothing watches it
+   * Where the host reports whether its resolvers answer and its files are unchanged.
+   * @default it is not monitored
    */
   readonly reports?: HostReports;
 }
 
-/** What the DNS of a host of a site is made of. */
+/** The DNS input of a site's host. */
 export const hostNames = (site: DnsSite, host: DnsHost): HostNames => ({
   host,
   names: site.dns,
@@ -110,7 +110,7 @@ export const hostNames = (site: DnsSite, host: DnsHost): HostNames => ({
   reports: reportsOf(site, host),
 });
 
-/** The DNS configuration of a host, with the names by which the host itself verifies it. */
+/** The DNS configuration of a host, including the names with which the host verifies it. */
 export const namesDelivery = ({ host, names, registries = [], reports }: HostNames): Delivery => {
   const { resolver } = host;
   const { nameservers } = resolver;
@@ -140,5 +140,5 @@ export const namesDelivery = ({ host, names, registries = [], reports }: HostNam
   };
 };
 
-/** As namesDelivery, for a host of a site. */
+/** Like namesDelivery, for a host of a site. */
 export const dnsDelivery = (site: DnsSite, host: DnsHost): Delivery => namesDelivery(hostNames(site, host));

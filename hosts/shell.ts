@@ -11,11 +11,11 @@ const assignment = (name: string, value: Value): string => {
   if (typeof value === "string") return `${name}=${quote(value)}\n`;
   if (isList(value)) return `${name}=(${value.map(quote).join(" ")})\n`;
   const entries = Object.entries(value).map(([key, each]) => `[${quote(key)}]=${quote(each)}`);
-  // Whoever reads them in a function wants them beyond it, like the others.
+  // Global, so that the program can also be sourced from within a function.
   return `declare -gA ${name}=(${entries.join(" ")})\n`;
 };
 
-/** In the order given, each on a line of its own; bash(1), "Parameters" and "Arrays". */
+/** In the given order, one on each line; bash(1), "Parameters" and "Arrays". */
 export const assignments = (settings: Settings): string =>
   Object.entries(settings)
     .map(([name, value]) => assignment(name, value))

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Host, Ssh } from "../site/host";
 import { quote } from "../text/shell-word";
 
-/** A host that could not be asked. */
+/** A host that could not be reached or did not do its work. */
 export class HostError extends Error {
   constructor(
     /** A short word for programs. */
@@ -19,7 +19,7 @@ export class HostError extends Error {
   }
 }
 
-/** What a command on a host printed, and its exit code. */
+/** The output of a command on a host, and its exit code. */
 export interface HostOutput {
   readonly status: number;
   readonly stdout: string;
@@ -28,7 +28,7 @@ export interface HostOutput {
 
 /** How long a host may take to answer, in seconds. */
 const CONNECT_TIMEOUT = 10;
-/** ssh(1), "Exit status": an error of its own. */
+/** The exit code of ssh's own errors; ssh(1), "Exit status". */
 const SSH_FAILED = 255;
 
 const pinned = (address: string, { port, hostKey }: Pick<Ssh, "port" | "hostKey">): string[] =>
@@ -36,7 +36,7 @@ const pinned = (address: string, { port, hostKey }: Pick<Ssh, "port" | "hostKey"
     ? []
     : [`[${address}]:${port} ${hostKey}\n`, ...(port === 22 ? [`${address} ${hostKey}\n`] : [])];
 
-/** The pinned keys of a host and of the jump host before it, as a file of known hosts; sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". */
+/** The pinned keys of a host and its jump host, as a known hosts file; sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". */
 export const knownHosts = ({ address, ssh }: Pick<Host, "address" | "ssh">): string =>
   [...pinned(address, ssh), ...(ssh.jump === undefined ? [] : pinned(ssh.jump.address, ssh.jump))].join("");
 
@@ -45,7 +45,7 @@ const identityOptions = ({ identityFile }: Ssh): string[] =>
     ? []
     : ["-i", identityFile.replace(/^~(?=\/)/, () => homedir()), "-o", "IdentitiesOnly=yes"];
 
-/** A key that is not pinned is taken at the first connection, and has to stay the same from then on. */
+/** Without a pinned key, the first one is trusted and must not change afterwards. */
 const trust = (hostKey: string | undefined, knownHostsFile: string): string[] =>
   hostKey === undefined
     ? ["-o", "StrictHostKeyChecking=accept-new"]
@@ -56,11 +56,11 @@ const trust = (hostKey: string | undefined, knownHostsFile: string): string[] =>
 
 const COMMON = [
   ...["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", `ConnectTimeout=${CONNECT_TIMEOUT}`],
-  // A host that falls silent ends the connection.
+  // Ends the connection when a host stops responding.
   ...["-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"],
 ];
 
-/** ssh gives the command to a shell after it has replaced its own tokens; ssh_config(5), "TOKENS". */
+/** ssh expands its own tokens before it passes the command to a shell; ssh_config(5), "TOKENS". */
 const jumpCommand = (ssh: Ssh, jump: NonNullable<Ssh["jump"]>, knownHostsFile: string): string =>
   [
     ...["ssh", ...COMMON, ...identityOptions(ssh), ...trust(jump.hostKey, knownHostsFile), "-p", String(jump.port)].map(
@@ -70,7 +70,7 @@ const jumpCommand = (ssh: Ssh, jump: NonNullable<Ssh["jump"]>, knownHostsFile: s
     quote(`${jump.user}@${jump.address}`),
   ].join(" ");
 
-/** The arguments with which ssh runs a command on a host as root, in the way that Terraform reaches it too. */
+/** The arguments for ssh to run a command on a host as root, over the same route as Terraform. */
 export const sshArguments = (
   host: Pick<Host, "address" | "ssh">,
   command: string,
@@ -87,19 +87,19 @@ export const sshArguments = (
   ];
 };
 
-/** Says that the far end is gone, not why. */
+/** Lines that say the connection ended, but not why. */
 const PARTING = /^(Connection (to \S+ )?(closed|reset)|kex_exchange_identification|client_loop|ssh: |\s*$)/;
 
-/** The line of ssh that says why it failed: with a jump host the last one does not. */
+/** The line of ssh's output with the reason of a failure: with a jump host it is not the last one. */
 const sshError = (stderr: string): string => {
   const lines = stderr.trim().split("\n");
   return (lines.findLast((line) => !PARTING.test(line)) ?? lines.at(-1) ?? "").trim();
 };
 
-/** Printed before a script begins: what comes before it is what the host says to everybody who logs in. */
+/** Printed before a script begins: everything before it is the host's login output. */
 const BEGIN = "registry-warden begins";
 
-/** Why a host began no script, by what it said in its place, and what can be done about it. */
+/** Why a host did not run the script, judging by its output, and what to do about it. */
 const HINTS: readonly [said: RegExp, hint: string][] = [
   [/sudo/, "let the user of ssh.user become root by sudo without a password"],
   [/sftp/i, "set ssh.user to one whom sshd lets run commands, not only transfer files"],
@@ -113,13 +113,13 @@ const notBegun = ({ name, ssh }: Host, { stdout, stderr }: HostOutput): HostErro
   return new HostError("failed", `${name} runs no command for ${ssh.user} (${said})`, hint);
 };
 
-/** What the script itself prints, out of all that comes; whole lines before it are dropped. */
+/** The script's own output; preceding lines are dropped. */
 const fromTheBeginning = (printed: string): string | undefined => {
   const at = printed.indexOf(`${BEGIN}\n`);
   return at < 0 ? undefined : printed.slice(at + BEGIN.length + 1);
 };
 
-/** Passes on what the script prints, once it has begun. */
+/** Passes on the output of the script from its beginning. */
 const onceBegun = (onOutput: (text: string) => void): ((text: string) => void) => {
   let waiting: string | undefined = "";
   return (text) => {
@@ -136,15 +136,15 @@ const onceBegun = (onOutput: (text: string) => void): ((text: string) => void) =
 export interface RunOptions {
   /** Arguments of the script. */
   readonly args?: readonly string[];
-  /** Gets what the script prints, as it does. */
+  /** Receives the script's output as it is printed. */
   readonly onOutput?: (text: string) => void;
 }
 
 /**
- * Runs a bash script on a host as root. The script travels by standard input, so that nothing of it is in any argv. What
- * the host's shell says before it begins is left out.
+ * Runs a bash script on a host as root. The script is passed on standard input, so that it never appears in an argument list.
+ * Login output before it is left out.
  *
- * @throws HostError `unreachable` where ssh itself fails, `failed` where the host runs no command
+ * @throws HostError `unreachable` when ssh itself fails, `failed` when the host does not run the command
  */
 export const runOnHost = async (host: Host, script: string, options: RunOptions = {}): Promise<HostOutput> => {
   const directory = mkdtempSync(join(tmpdir(), "warden-ssh-"));
@@ -180,7 +180,7 @@ const execute = (args: string[], input: string, onOutput?: (text: string) => voi
     }
     child.on("error", () => reject(new HostError("failed", "ssh cannot be run", "install an OpenSSH client")));
     child.on("close", (status) => resolve({ status: status ?? SSH_FAILED, ...output }));
-    // A host that closes the connection early makes the rest of the script undeliverable; its exit code tells.
+    // If the host closes the connection early, the rest of the script cannot be sent; the exit code reports it.
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
   });

@@ -1,6 +1,6 @@
 import { GENERATED } from "./generated";
 /**
- * One argument of a command line in a unit, whatever is in it but control characters.
+ * One argument of a command line in a unit; it may contain anything except control characters.
  *
  * Source: systemd.service(5) "Command lines", systemd.unit(5) "Specifiers"
  */
@@ -10,7 +10,7 @@ export const unitArgument = (text: string): string =>
     .replaceAll("%", "%%")
     .replaceAll("$", () => "$$")}"`;
 
-/** The service that brings a compose project up at boot, and down in time at shutdown. */
+/** The service that starts a compose project at boot and stops it in time at shutdown. */
 export const composeUnit = (composeFile: string): string => {
   const compose = `/usr/bin/env docker compose --file ${unitArgument(composeFile)}`;
   return `${GENERATED}
@@ -34,13 +34,13 @@ WantedBy=multi-user.target
 
 export const UNITS = "/etc/systemd/system";
 
-/** Beginning of the names of the units that the maintenance has. */
+/** Prefix of the names of the maintenance units. */
 export const MAINTENANCE_UNIT = "registry-maintenance";
 
-/** A task of the maintenance: a service that its timer starts. */
+/** A maintenance task: a service started by its timer. */
 export interface TaskUnit {
   readonly task: string;
-  /** Ends a sentence that has no subject: "Cleans up …". */
+  /** A sentence without its subject: "Cleans up …". */
   readonly description: string;
   /** systemd.time(7) "Calendar events". */
   readonly onCalendar: readonly string[];
@@ -50,7 +50,7 @@ export const unitOf = (task: string): string => `${MAINTENANCE_UNIT}-${task}`;
 
 /**
  * @param program path of the maintenance's program
- * @param after the unit that brings the registries up
+ * @param after the unit that starts the registries
  */
 export const taskService = ({ task, description }: TaskUnit, program: string, after: string): string => {
   const run = `/usr/bin/env bash ${unitArgument(program)}`;
@@ -84,10 +84,10 @@ AccuracySec=1s
 WantedBy=timers.target
 `;
 
-/** Beginning of the names of the units that watch a host. */
+/** Prefix of the names of the units that monitor a host. */
 export const WATCH_UNIT = "registry-watch";
 
-/** @param program path of what looks at the host and reports */
+/** @param program path of the program that checks the host and reports */
 export const watchService = (program: string): string => `${GENERATED}
 [Unit]
 Description=Reports whether this host is as delivered and its resolvers answer
@@ -100,7 +100,7 @@ ExecStart=/usr/bin/env bash ${unitArgument(program)}
 TimeoutStartSec=5min
 `;
 
-/** @param minutes between two looks; hosts do not report all at once */
+/** @param minutes between two checks; spread so that hosts do not all report at once */
 export const watchTimer = (minutes: number): string => `${GENERATED}
 [Unit]
 Description=Looks at this host every ${minutes} minutes

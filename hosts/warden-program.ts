@@ -4,8 +4,8 @@ import { programOf } from "./bundle";
 const ENTRY = "cli/maintenance.ts";
 
 /**
- * What the registry host gets as warden.mjs.
+ * The file warden.mjs on the registry host.
  *
- * @throws Error where it cannot be bundled
+ * @throws Error if it cannot be bundled
  */
 export const wardenProgram = (): string => programOf(ENTRY);

@@ -15,7 +15,7 @@ const METRICS = {
   LAST_RUN: "registry_warden_host_last_run_timestamp_seconds",
 } as const satisfies Record<string, HostMetricName>;
 
-/** Where what watches a host reports, and as part of which cluster. */
+/** Where a host's monitoring reports, and as part of which cluster. */
 export interface HostReports {
   /** Base URL of the Pushgateway, as the host reaches it. */
   readonly pushgateway: string;
@@ -26,7 +26,7 @@ export interface HostReports {
   readonly cluster?: string;
 }
 
-/** The resolvers that a host is to ask, and the names by which it does. */
+/** The resolvers that a host checks, and the names with which it does. */
 export interface WatchedNames {
   readonly nameservers: readonly string[];
   readonly names: Dns;
@@ -51,33 +51,33 @@ const settings = (
   ),
 });
 
-/** The timer and the service that come with a host's names, and with its registries; without the ending. */
+/** The timer and the service that are delivered with a host's DNS or with its registries; without the extension. */
 export const WITH_NAMES = `${WATCH_UNIT}-host`;
 export const WITH_REGISTRIES = unitOf("watch");
 
-/** Whether the delivery of its names brings what watches a host; otherwise that of the registries does. */
+/** Whether the delivery of a host's DNS includes its monitoring; otherwise the delivery of the registries does. */
 export const isWatchedWithNames = (site: Site, host: ManagedHost): boolean => hasDns(site) && hasResolver(host);
 
-/** The timer and the service that watch a host, without the ending: their delivery knows them by how the name begins. */
+/** The timer and the service that monitor a host, without the extension; the name's prefix assigns them to a delivery. */
 export const watchUnit = (site: Site, host: ManagedHost): string =>
   isWatchedWithNames(site, host) ? WITH_NAMES : WITH_REGISTRIES;
 
-/** What a delivery brings to watch a host. */
+/** The part of a delivery that monitors a host. */
 export interface WatchDelivery {
   readonly files: readonly DeliveredFile[];
   readonly links: readonly DeliveredLink[];
 }
 
-/** Where a host of a site reports; nowhere where no Pushgateway takes its reports. */
+/** Where a site's host reports; undefined if there is no Pushgateway for it. */
 export const reportsOf = (site: Site, host: ManagedHost): HostReports | undefined => {
   const pushgateway = pushgatewayUrlFrom(site, host);
   return pushgateway === undefined ? undefined : { pushgateway, cluster: site.monitoring?.cluster };
 };
 
 /**
- * The program that looks at a host, what it reads, and its timer; nothing where nobody takes its reports.
+ * The program that checks a host, its settings and its timer; empty if its reports would go nowhere.
  *
- * @param unit without the ending
+ * @param unit without the extension
  */
 export const watchDelivery = (
   host: ManagedHost,

@@ -11,7 +11,7 @@ export interface AlertingRule {
   readonly alert: string;
   /** PromQL. */
   readonly expr: string;
-  /** How long the expression has to hold, for example "30m". */
+  /** How long the expression must hold, for example "30m". */
   readonly for: string;
   readonly labels: { readonly severity: Severity } & Readonly<Record<string, string>>;
   readonly annotations: {
@@ -28,14 +28,14 @@ export interface RuleGroup {
   readonly rules: readonly AlertingRule[];
 }
 
-/** What an alert is about: one of these for each series that can make it fire. */
+/** What an alert is about: one for each series that can trigger it. */
 export type Subject =
   | { readonly kind: "service"; readonly service: Service; readonly probe: Probe | undefined }
   | { readonly kind: "external"; readonly service: ExternalRegistry; readonly probe: Probe }
   | { readonly kind: "clean-up"; readonly service: ExternalRegistry; readonly probe: Probe }
   | { readonly kind: "host"; readonly host: ManagedHost };
 
-/** An alert before it is known where its page is. */
+/** An alert without the address of its page. */
 export interface Alert {
   readonly name: string;
   readonly severity: Severity;
@@ -45,7 +45,7 @@ export interface Alert {
   readonly summary: string;
   readonly description: string;
   /**
-   * What Alertmanager has to know and the series do not say.
+   * What Alertmanager needs to know beyond the labels of the series.
    * @default nothing
    */
   readonly labels?: Readonly<Record<string, string>>;
@@ -53,9 +53,9 @@ export interface Alert {
   readonly about: readonly Subject[];
 }
 
-/** Alerts that belong together: one group of rules. A family without an alert in a site has no group. */
+/** Related alerts: one group of rules. A family without alerts in a site has no group. */
 export interface Family {
-  /** Of the group. */
+  /** The name of the group. */
   readonly name: string;
   readonly alerts: (site: MonitoredSite) => readonly Alert[];
 }
@@ -64,10 +64,10 @@ export const MINUTE = 60;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * 60 * MINUTE;
 
-/** What tells the series and the alerts of this site from another's, where several clusters share what keeps them. */
+/** Distinguishes the series and alerts of this site from another's, if several clusters share the monitoring. */
 export const clusterLabel = ({ monitoring: { cluster } }: MonitoredSite): Readonly<Record<string, string>> =>
   cluster === undefined ? {} : { cluster };
 
-/** Tells Alertmanager which alerts are about what runs on the registry host, and so have a cause in common with its own. */
+/** Tells Alertmanager which alerts concern the registry host, and so share a cause with the host's own alerts. */
 export const hostLabel = (site: MonitoredSite): Readonly<Record<string, string>> =>
   hasRegistry(site) ? { host: registryHost(site).name } : {};

@@ -2,7 +2,7 @@ import type { RuleGroup } from "./alert";
 import type { Dashboard } from "./dashboard";
 import { syntaxError } from "./promql";
 
-/** The mistake of an expression, if it has one. */
+/** The syntax error of an expression, if any. */
 const expressionMistake = (where: string, expression: string): string[] => {
   const position = syntaxError(expression);
   return position === undefined
@@ -15,7 +15,7 @@ const expressionMistakes = (groups: readonly RuleGroup[]): string[] =>
     rules.flatMap(({ alert, expr }) => expressionMistake(`alert ${alert} of ${name}`, expr)),
   );
 
-/** A duration of Prometheus, which is not empty: https://prometheus.io/docs/prometheus/latest/configuration/configuration/ */
+/** A non-empty Prometheus duration: https://prometheus.io/docs/prometheus/latest/configuration/configuration/ */
 const DURATION = /^(?=.)(0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$/;
 
 /** https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels */
@@ -40,10 +40,10 @@ const shapeMistakes = (groups: readonly RuleGroup[]): string[] =>
   );
 
 /**
- * Refuses rules that Prometheus or its operator would refuse, before anything is written: Terraform plans them all the
- * same, and a rules file with one mistake is not loaded at all.
+ * Rejects rules that Prometheus or its operator would reject, before anything is written: Terraform would apply them anyway, and
+ * Prometheus does not load a rules file with a single mistake.
  *
- * @throws Error with one line a mistake
+ * @throws Error with one line for each mistake
  */
 export const checkRules = (groups: readonly RuleGroup[]): void => {
   const mistakes = [...expressionMistakes(groups), ...shapeMistakes(groups)];
@@ -51,9 +51,9 @@ export const checkRules = (groups: readonly RuleGroup[]): void => {
 };
 
 /**
- * Refuses a dashboard with a query that Prometheus would refuse: Grafana shows nothing in its place.
+ * Rejects a dashboard with a query that Prometheus would reject: Grafana would show an empty panel.
  *
- * @throws Error with one line a mistake
+ * @throws Error with one line for each mistake
  */
 export const checkDashboard = ({ title, panels }: Dashboard): void => {
   const mistakes = panels.flatMap((panel) =>

@@ -27,20 +27,20 @@ import { PanelBuilder as TimeseriesBuilder } from "@grafana/grafana-foundation-s
 import { DASHBOARD } from "./dashboard-identity";
 import type { CleanUpMetricName, HostMetricName, MaintenanceMetricName, MetricName } from "./metrics";
 
-/** A query of ours: what it asks and what its lines are called are always said. */
+/** A query of ours: its expression and its legend are always set. */
 export type Query = Dataquery & Required<Pick<Dataquery, "refId" | "expr" | "legendFormat">>;
 
-/** A panel of ours: it has a place and an explanation, and asks Prometheus alone. */
+/** A panel of ours: it has a position and a description, and only queries Prometheus. */
 export type Panel = Omit<GrafanaPanel, "targets"> &
   Required<Pick<GrafanaPanel, "id" | "title" | "description" | "gridPos">> & { targets: Query[] };
 
-/** A dashboard of Grafana, as far as this product uses one. */
+/** A Grafana dashboard, as far as this product uses its features. */
 export type Dashboard = Omit<GrafanaDashboard, "panels"> &
   Required<Pick<GrafanaDashboard, "uid" | "title">> & { panels: Panel[] };
 
 interface Threshold {
   readonly color: "green" | "orange" | "red";
-  /** From this value on; null for the lowest. */
+  /** Lower bound of the color; null for the lowest. */
   readonly value: number | null;
 }
 
@@ -51,7 +51,7 @@ interface View {
   /** https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts */
   readonly unit: "none" | "s" | "reqps" | "short" | "bytes" | "percentunit";
   readonly thresholds?: readonly Threshold[];
-  /** Words for values. */
+  /** Texts shown in place of values. */
   readonly words?: Readonly<Record<string, string>>;
 }
 
@@ -62,16 +62,16 @@ type OfRegistry = MetricName | MaintenanceMetricName | CleanUpMetricName;
 /** The series of the registries that are selected at the top of the dashboard. */
 const chosen = (metric: OfRegistry): string => `${metric}{instance=~"$instance"}`;
 
-/** Of all shards of a registry, the one that is furthest behind; in milliseconds, as Grafana reads a time. */
+/** For all shards of a registry, the time of the one that is furthest behind; in milliseconds, as Grafana expects. */
 const since = (metric: MetricName): string => `1000 * min by (instance) (${chosen(metric)})`;
 
-/** Of all shards of a registry, the one that says the least good. */
+/** For all shards of a registry, the worst value. */
 const least = (metric: OfRegistry): string => `min by (instance) (${chosen(metric)})`;
 
-/** Of each task of the maintenance, whatever pod its report came through. */
+/** For each maintenance task, whichever Pushgateway pod its report went through. */
 const ofTask = (metric: MaintenanceMetricName): string => `max by (instance, task) (${chosen(metric)})`;
 
-/** Of all shards of a registry together. */
+/** The sum over all shards of a registry. */
 const total = (metric: MetricName): string => `sum by (instance) (${chosen(metric)})`;
 
 const bad = (from: number): Threshold[] => [
@@ -84,7 +84,7 @@ const good = (from: number): Threshold[] => [
   { color: "green", value: from },
 ];
 
-/** Of an age. Where nothing is said Grafana paints everything from 80 on red. */
+/** Thresholds for an age. By default Grafana paints everything from 80 on red. */
 const late = (orange: number, red: number): Threshold[] => [
   { color: "green", value: null },
   { color: "orange", value: orange },
@@ -95,7 +95,7 @@ const INSTANCE = "{{instance}}";
 const HOUR = 60 * 60;
 const DAY = 24 * 60 * 60;
 
-/** What a person who was woken asks first, in this order. */
+/** What a person on call wants to know first, in this order. */
 const ANSWERS: readonly View[] = [
   {
     title: "Intact?",
@@ -204,7 +204,7 @@ const HISTORY: readonly View[] = [
   },
 ];
 
-/** What is left of each registry's runs, one row a registry. */
+/** The last values of each registry's runs, one row for each registry. */
 const LAST_RUNS: readonly { readonly title: string; readonly expr: string; readonly unit: string }[] = [
   { title: "last report", expr: since("registry_manifest_integrity_last_run_timestamp"), unit: "dateTimeFromNow" },
   {
@@ -223,10 +223,10 @@ const LAST_RUNS: readonly { readonly title: string; readonly expr: string; reado
   { title: "bytes", expr: total("registry_manifest_integrity_run_bytes"), unit: "bytes" },
 ];
 
-/** Images that run and cannot be pulled again. */
+/** Images that are in use and cannot be pulled again. */
 const LOST = `${"registry_workload_images" satisfies MetricName}{instance=~"$instance",state=~"broken|missing"}`;
 
-/** Whether what runs in a cluster can be pulled again, and is kept. */
+/** Whether the images in use in a cluster can be pulled again, and are kept. */
 const WORKLOADS: readonly View[] = [
   {
     title: "Can be pulled again?",
@@ -265,7 +265,7 @@ const IMAGES_THAT_RUN: View = {
   unit: "short",
 };
 
-/** Whether the storage stays small and whole by itself. */
+/** Whether the maintenance keeps the storage small and intact. */
 const MAINTENANCE: readonly View[] = [
   {
     title: "Maintenance",
@@ -285,7 +285,7 @@ const MAINTENANCE: readonly View[] = [
       },
     ],
     unit: "s",
-    // The longest schedule is a week; the alert knows each.
+    // The longest schedule is a week; the alerts know each one exactly.
     thresholds: late(8 * DAY, 9 * DAY),
   },
   {
@@ -313,7 +313,7 @@ const MAINTENANCE: readonly View[] = [
   },
 ];
 
-/** Whether what the registries run on is as it was delivered. */
+/** Whether the hosts of the registries are in the delivered state. */
 const HOSTS: readonly View[] = [
   {
     title: "Hosts as delivered?",
@@ -346,7 +346,7 @@ const HOSTS: readonly View[] = [
   },
 ];
 
-/** Grafana's grid is 24 wide. */
+/** Grafana's grid has 24 columns. */
 const WIDTH = 24;
 
 const refId = (index: number): string => String.fromCharCode("A".charCodeAt(0) + index);
@@ -354,7 +354,7 @@ const refId = (index: number): string => String.fromCharCode("A".charCodeAt(0) +
 const query = (expr: string, index: number): DataqueryBuilder =>
   new DataqueryBuilder().refId(refId(index)).expr(expr).datasource(SOURCE);
 
-/** What a panel of either kind shows. */
+/** The settings common to both kinds of panels. */
 const shown = <Builder extends StatBuilder | TimeseriesBuilder>(
   builder: Builder,
   { title, description, queries, unit, thresholds, words }: View,
@@ -374,7 +374,7 @@ const shown = <Builder extends StatBuilder | TimeseriesBuilder>(
   return builder;
 };
 
-/** What is known now, and nothing else: a value of an hour ago would look current. */
+/** Only the current value: one from an hour ago would look current. */
 const stat = (view: View, gridPos: GridPos): StatBuilder =>
   shown(new StatBuilder(), view)
     .targets(view.queries.map(({ expr, legend }, index) => query(expr, index).legendFormat(legend).instant()))
@@ -438,14 +438,14 @@ const panels = (): Panel[] => {
       ...inOneRow(HOSTS, maintenance + 5),
       lastRuns(maintenance + 10),
     ]
-      // All that is required of a panel here was given to its builder.
+      // The builders set everything that is required of a panel here.
       .map((builder, index) => builder.id(index + 1).build() as Panel)
   );
 };
 
 const REGISTRIES: MetricName = "registry_manifest_integrity_last_run_timestamp";
 
-/** The dashboard of every registry that is probed. It holds nothing of a site: which registries there are, the metrics say. */
+/** The dashboard of all monitored registries. It is independent of the site: the metrics show which registries there are. */
 export const integrityDashboard = (): Dashboard => {
   const dashboard = new DashboardBuilder(DASHBOARD.title)
     .uid(DASHBOARD.uid)

@@ -2,31 +2,31 @@ import { duration } from "./promql";
 import { firing, REGISTRY, reported, type Watch } from "./watched";
 
 /**
- * A value stays in the Pushgateway until the next run replaces it. Time is counted in fifteenths of a period, so that the
- * same numbers hold for every period: one report stands for fifteen of them.
+ * A value stays in the Pushgateway until the next run replaces it. Time is counted in fifteenths of a period, so that the same
+ * numbers apply to every period: one report counts for fifteen of them.
  */
 const PARTS = 15;
 
-/** How many runs back a fault is remembered. */
+/** How many runs a fault is remembered for. */
 export const RUNS_BACK = 6;
-/** How many good runs in a row end an alert. */
+/** How many consecutive good runs end an alert. */
 const GOOD_RUNS = 3;
 
-/** The values of an expression in the last runs. */
+/** The values of an expression during the last runs. */
 const lately = ({ period }: Watch, expression: string, runs: number): string =>
   `(${expression})[${duration(runs * period)}:${duration(period / PARTS)}]`;
 
-/** What is reported when all is well; with anything else it tells a fault. */
+/** The value that is reported when all is well; any other reports a fault. */
 interface Signal {
-  /** One series of each shard. */
+  /** One series for each shard. */
   readonly series: (watch: Watch) => string;
   readonly well: "== 0" | "== 1";
   readonly fault: "> 0" | "== 0";
-  /** What counts where two series are about the same, as for a while after the Pushgateway has become another pod. */
+  /** Which of two series about the same shard counts, such as after a Pushgateway has moved to another pod. */
   readonly worst: "max" | "min";
 }
 
-/** Of each shard that reports the fault. */
+/** One series for each shard that reports the fault. */
 const faulty = (watch: Watch, { series, fault }: Signal): string =>
   `max by (${REGISTRY}, shard) (${series(watch)} ${fault})`;
 
@@ -34,19 +34,19 @@ const faulty = (watch: Watch, { series, fault }: Signal): string =>
 const reports = (watch: Watch, signal: Signal): string =>
   `max by (${REGISTRY}, shard) (${reported(watch, "registry_manifest_integrity_last_run_timestamp")}) and ${faulty(watch, signal)}`;
 
-/** The registries all of whose shards report that all is well, and nothing else says otherwise. */
+/** The registries for which all shards report that all is well, and nothing contradicts them. */
 const well = (watch: Watch, { series, well, worst }: Signal): string =>
   watch.shards === 1
     ? `${worst} by (${REGISTRY}) (${series(watch)}) ${well}`
     : `count by (${REGISTRY}) (${worst} by (${REGISTRY}, shard) (${series(watch)}) ${well}) == ${watch.shards}`;
 
 /**
- * The registries of which two of the last six runs reported a fault, one after the other or not, until three good runs in
- * a row said otherwise. A single bad report does not count, unless nothing newer comes for a whole period more: it stands
- * for one period, give or take the length of a walk, hence both the runs and the time. Where nothing is reported any more,
- * what fires goes on: a gap is no all-clear.
+ * The registries for which two of the last six runs reported a fault, consecutive or not, until three consecutive good runs.
+ * A single bad report does not count, unless no newer one arrives for another whole period: a report stands for one period,
+ * give or take the length of a walk, hence both the runs and the time. If nothing is reported any more, a firing alert keeps
+ * firing: a gap is not an all-clear.
  *
- * @param alertname of the alert that this is the condition of
+ * @param alertname of the alert with this condition
  */
 export const repeatedly = (
   watch: Watch,

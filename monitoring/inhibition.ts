@@ -1,18 +1,18 @@
-/** An inhibition of Alertmanager. https://prometheus.io/docs/alerting/latest/configuration/#inhibit_rule */
+/** An inhibition rule of Alertmanager. https://prometheus.io/docs/alerting/latest/configuration/#inhibit_rule */
 export interface InhibitRule {
   readonly source_matchers: readonly string[];
   readonly target_matchers: readonly string[];
   readonly equal: readonly string[];
 }
 
-/** An alert that is the cause, what follows from it, and by which labels one knows that it is the same cause. */
+/** An alert that is the cause, the alerts that follow from it, and the labels that identify a common cause. */
 interface Cause {
   readonly cause: string;
   readonly effects: readonly string[];
   readonly same: "registry" | "host" | "everything";
 }
 
-/** Every one has the cluster: what goes wrong in one says nothing about another. A label that neither has is equal. */
+/** All include the cluster: a problem in one says nothing about another. A label that is absent from both is equal. */
 const EQUAL = {
   registry: ["cluster", "instance"],
   host: ["cluster", "host"],
@@ -22,7 +22,7 @@ const EQUAL = {
 /** One cause, one page. A warning never mutes a critical alert. */
 export const CAUSES: readonly Cause[] = [
   {
-    // What the last walk found is no news while nothing can be read.
+    // The results of the last walk are not news while nothing can be read.
     cause: "RegistryCatalogInaccessible",
     effects: [
       "RegistryManifestIntegrityFailure",
@@ -38,7 +38,7 @@ export const CAUSES: readonly Cause[] = [
     ],
     same: "registry",
   },
-  // It refuses as long as nobody knows what runs.
+  // A clean-up refuses as long as the images in use are unknown.
   { cause: "RegistryWorkloadsUnknown", effects: ["RegistryCleanUpFailed"], same: "registry" },
   // A host that is down runs no maintenance.
   {
@@ -52,7 +52,7 @@ export const CAUSES: readonly Cause[] = [
     same: "registry",
   },
   { cause: "RegistryMassLoss", effects: ["RegistryIntegrityCoverageLost"], same: "registry" },
-  // The maintenance stops where something is broken, and a scan finds the same.
+  // The maintenance stops at damage that a scan finds as well.
   { cause: "RegistryManifestIntegrityFailure", effects: ["RegistryMaintenanceFailed"], same: "registry" },
   { cause: "RegistryIntegrityWalkIncomplete", effects: ["RegistryIntegrityProbeSlow"], same: "registry" },
   { cause: "RegistryCertificateExpiryImminent", effects: ["RegistryCertificateExpiresSoon"], same: "registry" },
@@ -93,7 +93,7 @@ export const CAUSES: readonly Cause[] = [
   },
 ];
 
-/** To be copied into the configuration of Alertmanager. */
+/** To be copied into Alertmanager's configuration. */
 export const INHIBIT_RULES: readonly InhibitRule[] = CAUSES.map(({ cause, effects, same }) => ({
   source_matchers: [`alertname="${cause}"`],
   target_matchers: [`alertname=~"${effects.join("|")}"`],

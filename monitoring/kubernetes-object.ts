@@ -1,4 +1,4 @@
-/** A Kubernetes object as the API takes it. */
+/** A Kubernetes object in the form of the API. */
 export interface KubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;

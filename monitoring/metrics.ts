@@ -1,7 +1,7 @@
 /**
- * Every metric the product exports, by name: rules, dashboards and the probe all take a name from here, so a typo is a
- * type error and a renamed metric cannot leave a rule behind. The first six are the origin's names, kept because
- * dashboards of others are built on them.
+ * Every metric that the product exports, by name: rules, dashboards and the probe all take the names from here, so a typo is a
+ * type error and a renamed metric cannot leave a rule behind. The first six names are those of the original program, kept
+ * because existing dashboards use them.
  *
  * Naming: https://prometheus.io/docs/practices/naming/
  */
@@ -37,7 +37,7 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS;
 
 /**
- * Metrics that a Pushgateway adds to each group of its own accord.
+ * Metrics that a Pushgateway itself adds to each group.
  *
  * https://github.com/prometheus/pushgateway#about-metric-inconsistencies
  */
@@ -48,12 +48,12 @@ export const PUSHGATEWAY_METRICS = {
 
 export type PushgatewayMetricName = keyof typeof PUSHGATEWAY_METRICS;
 
-/** The Pushgateway's job of everything below, with the labels `instance` and `task`. */
+/** The Pushgateway job of the following metrics, with the labels `instance` and `task`. */
 export const MAINTENANCE_JOB = "registry-maintenance";
 
 /**
- * What the maintenance on the registry host reports of each registry and task. The host pushes everything again with each
- * look at the disk, so that a Pushgateway that forgot it learns it again.
+ * What the maintenance on the registry host reports about each registry and task. The host pushes everything again with each check
+ * of the disk, so that a Pushgateway that lost its data gets it back.
  */
 export const MAINTENANCE_METRICS = {
   registry_maintenance_success: "1 when the last run did all of its work, 0 otherwise",
@@ -74,7 +74,7 @@ export const MAINTENANCE_METRICS = {
 
 export type MaintenanceMetricName = keyof typeof MAINTENANCE_METRICS;
 
-/** The Pushgateway's job of everything below, with the label `instance`. */
+/** The Pushgateway job of the following metrics, with the label `instance`. */
 export const CLEAN_UP_JOB = "registry-clean-up";
 
 /** What the clean-up of a registry over HTTP reports. */
@@ -94,17 +94,17 @@ export const CLEAN_UP_METRICS = {
 
 export type CleanUpMetricName = keyof typeof CLEAN_UP_METRICS;
 
-/** The Pushgateway's job of everything below, with the label `host`. */
+/** The Pushgateway job of the following metrics, with the label `host`. */
 export const HOST_JOB = "registry-warden-host";
 
-/** What each managed host reports of itself. */
+/** What each managed host reports about itself. */
 export const HOST_METRICS = {
   registry_warden_host_as_delivered: "1 when the host is as the delivery left it, 0 otherwise",
   registry_warden_resolver_up: "1 when the resolver answered this host for the names of the site, 0 otherwise",
   registry_warden_host_last_run_timestamp_seconds: "unix time of the last look at the host (seconds)",
 } as const;
 
-/** Between two reports of a host. */
+/** Time between two reports of a host. */
 export const HOST_WATCH_MINUTES = 10;
 
 export type HostMetricName = keyof typeof HOST_METRICS;

@@ -1,2 +1,2 @@
-/** Name of the Helm release that makes the namespace, and holds nothing. */
+/** Name of the otherwise empty Helm release that creates the namespace. */
 export const NAMESPACE_RELEASE = "registry-warden-namespace";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { KubernetesObject } from "./kubernetes-object";
 
-/** Something about an object that is not as the site has it. */
+/** A difference between an object and the site. */
 export interface ObjectDifference {
   /** The field, for example "spec.schedule". */
   readonly field: string;
@@ -11,7 +11,7 @@ export interface ObjectDifference {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What the API server or Terraform's provider fills in where nothing is said. */
+/** The defaults that the API server or Terraform's provider fills in. */
 const DEFAULTS: Fields = {
   defaultMode: 420,
   dnsPolicy: "ClusterFirst",
@@ -22,17 +22,17 @@ const DEFAULTS: Fields = {
   terminationMessagePolicy: "File",
 };
 
-/** What the server keeps to itself, and an old name of `serviceAccountName` that it repeats. */
+/** Fields that the server manages, and the former name of `serviceAccountName`, which it repeats. */
 const IGNORED: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
 const ALIASES: ReadonlySet<string> = new Set(["serviceAccount"]);
 
-/** A longer text was not written by hand. */
+/** Longer texts are not hand-written. */
 const LONGEST_TEXT = 16 * 1024;
 
 const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Whether a value says no more than if it were left out. */
+/** Whether a value is equivalent to leaving it out. */
 const saysNothing = (value: unknown, key: string): boolean => {
   if (value === undefined || value === null || value === false || value === "") return true;
   if (Array.isArray(value)) return value.length === 0;
@@ -48,13 +48,13 @@ const shown = (value: unknown): string => {
   return `${Math.ceil(Buffer.byteLength(text) / 1024)} KiB of SHA-256 ${digest}`;
 };
 
-/** The names of a list's members, where each has one of its own. */
+/** The names of a list's members, if each has a unique one. */
 const namesOf = (list: readonly unknown[]): readonly string[] | undefined => {
   const names = list.flatMap((each) => (isFields(each) && typeof each.name === "string" ? [each.name] : []));
   return names.length === list.length && new Set(names).size === list.length ? names : undefined;
 };
 
-/** A list as a map, by the members' names or by their places. */
+/** A list as a map, keyed by the members' names or positions. */
 const keyed = (list: readonly unknown[], byName: boolean): Fields =>
   Object.fromEntries(list.map((each, index) => [byName ? (each as { name: string }).name : index, each]));
 
@@ -80,10 +80,10 @@ const content = (object: Fields): Fields =>
   Object.fromEntries(Object.entries(object).filter(([field]) => !IGNORED.has(field)));
 
 /**
- * What of an object in the cluster is not as the site has it, field by field. Labels that somebody adds are theirs; any
- * other field that is not at its default is a difference, also where the site does not mention it.
+ * The differences between an object in the cluster and the site, field by field. Additional labels are ignored; any other field
+ * without its default value is a difference, even if the site does not mention it.
  *
- * @param actual the object as the API server answers it
+ * @param actual the object as returned by the API server
  */
 export const objectDifferences = (expected: KubernetesObject, actual: KubernetesObject): ObjectDifference[] => {
   const labels = Object.entries(expected.metadata.labels ?? {}).flatMap(([label, value]) =>

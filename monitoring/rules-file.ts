@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import type { RuleGroup } from "./alert";
 
 /**
- * The rules as a file for Prometheus' `rule_files`, in YAML.
+ * The rules as a YAML file for Prometheus' `rule_files`.
  *
  * https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/#configuring-rules
  */

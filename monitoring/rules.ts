@@ -11,7 +11,7 @@ import { probeAlerts } from "./families/probe";
 import { workloadAlerts } from "./families/workloads";
 import { duration } from "./promql";
 
-/** Every family, in the order in which their alerts are documented. */
+/** All families, in the order of their documentation. */
 const FAMILIES: readonly Family[] = [
   damageAlerts,
   workloadAlerts,
@@ -43,8 +43,8 @@ const ruleOf = (
 });
 
 /**
- * One rule of what differs in its condition alone: two with the same name and labels would be one alert with two
- * conditions, and promtool warns of them.
+ * Merges rules that differ only in their condition: two with the same name and labels would be one alert with two conditions, and
+ * promtool warns about them.
  */
 const merged = (alerts: readonly Alert[]): Alert[] => {
   const known = new Map<string, Alert>();
@@ -69,18 +69,18 @@ export interface Documented {
 const documentedFamilies = (site: MonitoredSite): { readonly name: string; readonly documented: Documented[] }[] =>
   FAMILIES.map(({ name, alerts }) => ({
     name,
-    // What a site has nothing of cannot go wrong there.
+    // What a site does not have cannot fail.
     documented: merged(alerts(site).filter(({ about }) => about.length > 0)).map((alert) => ({
       rule: ruleOf(site, alert),
       about: alert.about,
     })),
   }));
 
-/** Every rule of a site, with what it is about. */
+/** All rules of a site, with what they are about. */
 export const documentedRules = (site: MonitoredSite): Documented[] =>
   documentedFamilies(site).flatMap(({ documented }) => documented);
 
-/** The alerts of a site: one group for each family that has any. */
+/** The alerts of a site: one group for each family with alerts. */
 export const rulesFor = (site: MonitoredSite): RuleGroup[] =>
   documentedFamilies(site)
     .map(({ name, documented }) => ({ name, rules: documented.map(({ rule }) => rule) }))

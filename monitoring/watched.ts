@@ -4,30 +4,30 @@ import { type Alert, clusterLabel, MINUTE, type Subject } from "./alert";
 import type { MetricName, PushgatewayMetricName } from "./metrics";
 import { anyOf, duration, type Matcher, matchers, selector } from "./promql";
 
-/** A registry that is probed, as the rules about it need it. */
+/** A monitored registry, as its rules need it. */
 export interface Watched {
   readonly probe: Probe;
   readonly service: ProbedService;
   /** Label of its metrics. */
   readonly instance: string;
-  /** What its metrics have besides, where several clusters share a Prometheus: one is not to hide what another lacks. */
+  /** An additional label of its metrics, if several clusters share a Prometheus: one must not hide gaps in another. */
   readonly cluster: Readonly<Record<string, string>>;
 }
 
 /**
- * Probed registries that the same rule can be about: it differs in their names alone. Every duration is a multiple of the
- * period, because a pushed value stays until the next run replaces it: what holds for two periods was seen by two runs.
+ * Monitored registries that share a rule, which differs in their names only. Every duration is a multiple of the period, because
+ * a pushed value stays until the next run replaces it: a condition that holds for two periods was seen by two runs.
  */
 export interface Watch {
   /** At least one. */
   readonly registries: readonly Watched[];
   /** Seconds between two runs. */
   readonly period: number;
-  /** Pods that report, each with a part of the registry. */
+  /** Pods that report, each about its part of the registry. */
   readonly shards: number;
 }
 
-/** What tells one registry from another, whatever pod or Pushgateway its report came through. */
+/** Identifies a registry, whichever pod or Pushgateway its report went through. */
 export const REGISTRY = "cluster, job, instance";
 
 const watched = (site: MonitoredSite): Watched[] =>
@@ -47,23 +47,23 @@ const grouped = (registries: readonly Watched[]): Watch[] => {
   return [...watches.values()];
 };
 
-/** Every registry that is probed. */
+/** All monitored registries. */
 export const watchesOf = (site: MonitoredSite, isMeant: (each: Watched) => boolean = () => true): Watch[] =>
   grouped(watched(site).filter(isMeant));
 
-/** Of those, the ones that are asked over HTTPS. */
+/** Those of them that are reached over HTTPS. */
 export const encryptedWatchesOf = (site: MonitoredSite): Watch[] =>
   watchesOf(site, ({ service }) =>
     isExternal(service) ? service.url.startsWith("https:") : service.role === "private",
   );
 
-/** The registries that are authoritative for what they hold: a cache may lack anything. */
+/** The registries that are authoritative for their contents: a cache may lack anything. */
 export const authoritativeWatchesOf = (
   site: MonitoredSite,
   isMeant: (each: Watched) => boolean = () => true,
 ): Watch[] => watchesOf(site, (each) => each.service.role === "private" && isMeant(each));
 
-/** What every alert about a watch says besides: its registries, and how often they are looked at. */
+/** Common parts of all alerts about a watch: its registries, and how often they are checked. */
 export const aboutEach = ({ registries, period }: Watch): Pick<Alert, "about" | "labels"> => ({
   labels: { every: duration(period) },
   about: registries.map(subjectOf),
@@ -72,11 +72,11 @@ export const aboutEach = ({ registries, period }: Watch): Pick<Alert, "about" | 
 export const subjectOf = ({ probe, service }: Watched): Subject =>
   isExternal(service) ? { kind: "external", service, probe } : { kind: "service", service, probe };
 
-/** The shards that there are now: what others have left in the Pushgateway is of nobody. */
+/** The current shards: groups that former shards left in the Pushgateway are ignored. */
 const shardsOf = ({ probe: { shards } }: Watched): Matcher =>
   shards === 1 ? "" : anyOf(Array.from({ length: shards }, (_, index) => String(index)));
 
-/** By the probe too: what a probe of another name has left there is of nobody either. */
+/** Includes the probe's name: groups that a probe with a former name left there are ignored. */
 const labelsOf = (each: Watched): Record<string, Matcher> => ({
   ...each.cluster,
   job: each.probe.name,
@@ -85,10 +85,10 @@ const labelsOf = (each: Watched): Record<string, Matcher> => ({
 });
 
 /**
- * What the probes of a watch report of a metric.
+ * What the probes of a watch report for a metric.
  *
- * @param over what to take of each series; default: its value now
- * @param labels that tell its series apart; default: all of them
+ * @param over what to do with each series; default: use its current value
+ * @param labels select among its series; default: all of them
  */
 export const reported = (
   { registries }: Watch,
@@ -100,11 +100,11 @@ export const reported = (
   return selectors.length === 1 ? selectors.join() : `(${selectors.join(" or ")})`;
 };
 
-/** One series, with the labels of the registry, for each that reports no value of a metric. */
+/** For each registry that reports no value of a metric, one series with the registry's labels. */
 export const unreported = ({ registries }: Watch, metric: MetricName): string =>
   registries.map((each) => `absent(${selector(metric, labelsOf(each))})`).join(" or ");
 
-/** Those of a watch for which an alert is firing. */
+/** The registries of a watch for which an alert is firing. */
 export const firing = ({ registries }: Watch, alertname: string): string => {
   const selectors = registries.map(
     ({ probe, instance, cluster }) =>

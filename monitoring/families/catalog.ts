@@ -3,12 +3,12 @@ import { type Alert, type Family, hostLabel, MINUTE } from "../alert";
 import { repeatedly } from "../evidence";
 import { aboutEach, REGISTRY, reported, type Watch, watchesOf } from "../watched";
 
-/** A run that has asked in vain for so long is as good as two that did not. Seconds. */
+/** A run that has retried for this long without success is as conclusive as two that did not. Seconds. */
 export const CERTAIN = 4 * MINUTE;
 
 const NAME = "RegistryCatalogInaccessible";
 
-/** @param labels what else goes down with the registry */
+/** @param labels mark what else goes down with the registry */
 const inaccessible = (watch: Watch, labels: Alert["labels"]): Alert => ({
   name: NAME,
   severity: "critical",

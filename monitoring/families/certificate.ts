@@ -5,7 +5,7 @@ import { aboutEach, encryptedWatchesOf, REGISTRY, reported, type Watch } from ".
 const EXPIRY = "registry_manifest_integrity_certificate_expiry_timestamp_seconds";
 
 const alertsAbout = (watch: Watch): Alert[] => {
-  // Of each shard, and of each pod before it: whoever saw the new certificate last.
+  // Over all shards, and Pushgateway pods: the most recently seen certificate expires last.
   const expiry = lastKnown((over) => `max by (${REGISTRY}) (${reported(watch, EXPIRY, over)})`);
   return [
     {
@@ -31,7 +31,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
   ];
 };
 
-/** Whether the certificate that a registry serves is renewed in time. */
+/** Whether a registry's certificate is renewed in time. */
 export const certificateAlerts: Family = {
   name: "registry-certificate",
   alerts: (site) => encryptedWatchesOf(site).flatMap(alertsAbout),

@@ -4,7 +4,7 @@ import { type Alert, clusterLabel, type Family, HOUR } from "../alert";
 import { CLEAN_UP_JOB, type CleanUpMetricName } from "../metrics";
 import { lastKnown, selector } from "../promql";
 
-/** What one report is about: of the cluster the selector says enough. */
+/** Identifies a report; the selector already fixes the cluster. */
 const REPORT = "job, instance";
 
 const LAST_SUCCESS = "registry_clean_up_last_success_timestamp_seconds";
@@ -24,14 +24,14 @@ const alertsAbout = (site: MonitoredSite, { service, cleanUp, probe }: CleanedUp
       "The last clean-up of {{ $labels.instance }} did not do all of its work. It removes nothing where it does not know what runs, and its log says why.",
     about,
   };
-  // Nobody waits for one that is suspended.
+  // A suspended clean-up is not expected to succeed.
   if (cleanUp.suspend) return [failed];
   return [
     failed,
     {
       name: "RegistryCleanUpStale",
       severity: "warning",
-      // A Pushgateway that forgot it is told by the next run.
+      // After a Pushgateway lost its data, the next run reports again.
       expr: `time() - max by (${REPORT}) (last_over_time(${of(LAST_SUCCESS)}[1d])) > ${age}`,
       after: HOUR,
       summary: "A registry was not cleaned up for longer than its schedule allows",
@@ -43,7 +43,7 @@ const alertsAbout = (site: MonitoredSite, { service, cleanUp, probe }: CleanedUp
       name: "RegistryCleanUpAbsent",
       severity: "warning",
       expr: `absent(${of("registry_clean_up_last_run_timestamp_seconds")})`,
-      // The first run is as far away as the schedule says.
+      // The first run may be as far away as the schedule allows.
       after: age,
       summary: "The clean-up of a registry does not report",
       description:
@@ -53,7 +53,7 @@ const alertsAbout = (site: MonitoredSite, { service, cleanUp, probe }: CleanedUp
   ];
 };
 
-/** Whether what is cleaned up over HTTP is, in time. */
+/** Whether the clean-ups over HTTP succeed, and in time. */
 export const cleanUpAlerts: Family = {
   name: "registry-clean-up",
   alerts: (site) => cleanUps(site).flatMap((each) => alertsAbout(site, each)),

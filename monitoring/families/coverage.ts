@@ -7,13 +7,13 @@ import { aboutEach, authoritativeWatchesOf, firing, REGISTRY, reported, type Wat
 const LOSS = "RegistryMassLoss";
 
 /**
- * How long what was there counts as what should be there. A registry of our own goes on listing a repository whose tags
- * are gone, so that one that is missing was lost: a loss on a Friday is still open on Monday. Elsewhere it may have been
- * deleted by whoever owns it, and nothing tells: that is news for a day.
+ * How long the previous contents count as expected. A registry of our own keeps listing a repository whose tags are gone, so a
+ * missing one was lost: a loss on a Friday is still open on Monday. Elsewhere the owner may have deleted it, which cannot be
+ * distinguished: there it is news for a day.
  */
 const MEMORY = { own: "7d", elsewhere: "1d" } as const;
 
-/** How a registry may come to hold less without a loss. */
+/** How the contents of a registry may shrink without a loss. */
 type Kind = "cleaned-up" | "own" | "elsewhere";
 
 const kindOf = (site: MonitoredSite, { service }: Watched): Kind => {
@@ -28,11 +28,11 @@ const seen = (watch: Watch, metric: MetricName): string => {
   return `(sum by (${REGISTRY}) (${each}) and count by (${REGISTRY}) (${each}) == ${watch.shards})`;
 };
 
-/** The same, and while nothing is reported what was reported last. */
+/** The same, or the last reported value as long as nothing is reported. */
 const known = (watch: Watch, metric: MetricName): string =>
   `(${seen(watch, metric)} or last_over_time((${seen(watch, metric)})[1d:${duration(watch.period)}]))`;
 
-/** What the clean-up says of the registries of a watch: its job is another, so that it has to be matched by instance. */
+/** The clean-up's reports about the registries of a watch: its job differs, so they are matched by instance. */
 const cleanUp = (
   { registries }: Watch,
   metric: MaintenanceMetricName,
@@ -43,12 +43,12 @@ const cleanUp = (
   return `max by (cluster, instance) (${over(reports)})`;
 };
 
-/** What is counted of a registry. */
+/** What is counted in a registry. */
 interface Part {
   readonly what: "repositories" | "tags";
   readonly seen: MetricName;
   readonly left: MaintenanceMetricName;
-  /** As a part of what was there: what may be missing without a word. Tags come and go. */
+  /** The fraction of the previous contents that may be missing without an alert. Tags come and go. */
   readonly tolerated: number;
 }
 
@@ -67,20 +67,20 @@ const PARTS: readonly Part[] = [
   },
 ];
 
-/** As a part of what was there: with more missing than that, most is. */
+/** The fraction of the previous contents above which most of it is missing. */
 const MOST = 0.5;
 
-/** How much is missing, where it is more than a part of what was there. */
+/** How much is missing, if it is more than a fraction of the previous contents. */
 const missing = (watch: Watch, part: Part, was: string, tolerated: number): string =>
   `${was} - ${known(watch, part.seen)} > ${tolerated} * ${was}`;
 
-/** The most that was there within the memory, whatever happened since. */
+/** The most that existed within the memory, whatever happened since. */
 const remembered = (watch: Watch, { seen: metric }: Part, memory: string, since = ""): string =>
   `max_over_time((${seen(watch, metric)}${since})[${memory}:${duration(2 * watch.period)}])`;
 
 /**
- * What should be there, in one way or another: the most that was seen within the memory, and where there is a clean-up the
- * most since then, and what it said that it left.
+ * What is expected, by either measure: the most that was seen within the memory or, with a clean-up, the most since its last run,
+ * and what that run reported to have left.
  */
 const expected = (watch: Watch, part: Part, kind: Kind, memory: string): string[] => {
   if (kind !== "cleaned-up") return [remembered(watch, part, memory)];
@@ -89,7 +89,7 @@ const expected = (watch: Watch, part: Part, kind: Kind, memory: string): string[
     "registry_maintenance_last_run_timestamp_seconds",
     (series) => `last_over_time(${series}[${memory}] @ end())`,
   );
-  // What the Pushgateway holds then is of a walk that began after the clean-up.
+  // From then on, the Pushgateway has the result of a walk that began after the clean-up.
   const since = ` unless on (cluster, instance) ${ended} > time() - ${2 * watch.period}`;
   const left = `(0 * ${known(watch, part.seen)} + on (cluster, instance) group_left () ${cleanUp(watch, part.left)})`;
   return [remembered(watch, part, memory, since), left];
@@ -104,7 +104,7 @@ const alertsAbout = (watch: Watch, kind: Kind): Alert[] => {
   const [repositories] = PARTS as [Part];
   return [
     {
-      // A reverse proxy that talks to another registry answers 200 with an empty list: no failure anywhere.
+      // A reverse proxy that forwards to the wrong registry answers 200 with an empty list, so nothing else fails.
       name: "RegistryCatalogEmpty",
       severity: "critical",
       expr: `${known(watch, repositories.seen)} == 0 and ${remembered(watch, repositories, MEMORY.own)} > 0`,
@@ -125,7 +125,7 @@ const alertsAbout = (watch: Watch, kind: Kind): Alert[] => {
         {
           name: LOSS,
           severity: "critical",
-          // A clean-up does not end it: what is missing is missing still.
+          // A clean-up does not resolve it: what is missing is still missing.
           expr: [...long.map((each) => missing(watch, part, each, MOST)), firingStill].join(" or "),
           after,
           summary: "Most of what the registry held is gone",
@@ -144,7 +144,7 @@ const alertsAbout = (watch: Watch, kind: Kind): Alert[] => {
       ];
     }),
     {
-      // A push that ends early, or images that nobody tags, leave such a repository behind: nothing is lost then.
+      // An aborted push, or images that are never tagged, leave such a repository behind without any loss.
       name: "RegistryRepositoriesWithoutTags",
       severity: "warning",
       expr: `${known(watch, "registry_manifest_integrity_repositories_without_tags")} > 0`,
@@ -157,7 +157,7 @@ const alertsAbout = (watch: Watch, kind: Kind): Alert[] => {
   ];
 };
 
-/** Whether all that a registry held is still there. */
+/** Whether everything that a registry held is still there. */
 export const coverageAlerts: Family = {
   name: "registry-coverage",
   alerts: (site) =>

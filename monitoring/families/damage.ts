@@ -7,7 +7,7 @@ import { aboutEach, authoritativeWatchesOf, reported, type Watch } from "../watc
 const DAMAGE = "RegistryManifestIntegrityFailure";
 const INCOMPLETE = "RegistryIntegrityWalkIncomplete";
 
-/** A query in a description, about the registry of the alert: the most that its shards reported lately. */
+/** A query for a description, about the alert's registry: the most that its shards reported recently. */
 const most = (metric: MetricName, by: string, window: string): string =>
   `printf "sum by (${by}) (max by (${by}, shard) (max_over_time(${metric}{cluster=%q,job=%q,instance=%q}[${window}]))) > 0" $labels.cluster $labels.job $labels.instance | query`;
 
@@ -60,7 +60,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
   ];
 };
 
-/** Whether what a registry holds can be pulled. */
+/** Whether the contents of a registry can be pulled. */
 export const damageAlerts: Family = {
   name: "registry-damage",
   alerts: (site) => authoritativeWatchesOf(site).flatMap(alertsAbout),

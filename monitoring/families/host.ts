@@ -8,7 +8,7 @@ const PERIOD = HOST_WATCH_MINUTES * MINUTE;
 
 const aHost = (host: ManagedHost): Subject => ({ kind: "host", host });
 
-/** What goes wrong with a host itself, and is seen by nobody until it matters: a fallback that died, a file that was edited. */
+/** Problems of a host itself that stay unnoticed until it matters: a dead fallback resolver, an edited file. */
 export const hostAlerts: Family = {
   name: "registry-hosts",
   alerts: (site) => {

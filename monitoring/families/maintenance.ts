@@ -6,10 +6,10 @@ import { anyOf, lastKnown, selector } from "../promql";
 
 const LAST_SUCCESS = "registry_maintenance_last_success_timestamp_seconds";
 
-/** Less than this part of a disk is as good as nothing. */
+/** A disk with less free space than this fraction is as good as full. */
 const FULL = 0.02;
 
-/** What one report is about. */
+/** Identifies a report. */
 const REPORT = "cluster, job, instance, task";
 
 const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance): Alert[] => {
@@ -29,9 +29,9 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
   const full = Math.min(FULL, low / 2);
   const about = services.map((service): Subject => ({ kind: "service", service, probe: undefined }));
   const labels = hostLabel(site);
-  // In what it says an alert knows the labels of its series alone.
+  // The description of an alert can only use the labels of its series.
   const host = registryHost(site).name;
-  /** All registries of the host that a condition holds for: one alert for all, because the cause is one. */
+  /** The registries on the host that meet a condition, in one alert, because they share the cause. */
   const listed = (condition: string, row: string): string =>
     `{{ range query ${JSON.stringify(condition)} | sortByLabel "instance" }}${row}{{ end }}`;
   return [
@@ -102,8 +102,8 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
 };
 
 /**
- * What goes wrong with the maintenance of the site's own registries. The host pushes every report again with each look at
- * the disk: a Pushgateway that forgot them knows them after one.
+ * Problems with the maintenance of the site's own registries. The host pushes every report again with each check of the disk, so a
+ * Pushgateway that lost its data has them again after one check.
  */
 export const maintenanceAlerts: Family = {
   name: "registry-maintenance",

@@ -7,16 +7,16 @@ import { aboutEach, REGISTRY, reported, subjectOf, unreported, type Watch, watch
 const LAST_RUN = "registry_manifest_integrity_last_run_timestamp";
 const LAST_SUCCESS = "registry_maintenance_last_success_timestamp_seconds";
 
-/** A probe that has been silent for longer than this is dead. Seconds. */
+/** A probe that has not reported for this long is dead. Seconds. */
 const DEAD = 3 * HOUR;
 
-/** No report of a registry, or of a part of it: an expression without series is silent. */
+/** No report from a registry, or from one of its shards: an expression without series never fires. */
 const missing = (watch: Watch): string =>
   watch.shards === 1
     ? unreported(watch, LAST_RUN)
     : `count by (${REGISTRY}) (max by (${REGISTRY}, shard) (${reported(watch, LAST_RUN)})) < ${watch.shards} or ${unreported(watch, LAST_RUN)}`;
 
-/** Of the shard that is furthest behind; by what was reported last where nothing is any more. */
+/** The time since the report of the shard that is furthest behind; the last known one if there is none now. */
 const late = (watch: Watch): string =>
   `time() - min by (${REGISTRY}) (max by (${REGISTRY}, shard) (${reported(watch, LAST_RUN, (series) => `last_over_time(${series}[1d])`)})) > ${4 * watch.period}`;
 
@@ -79,7 +79,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
   ];
 };
 
-/** What is wrong with every report at once, because there is one thing to be changed. */
+/** Problems that affect every report at once, because there is one thing to fix. */
 const ofAll = (site: MonitoredSite): Alert[] => {
   const watches = watchesOf(site);
   if (watches.length === 0) return [];
@@ -108,7 +108,7 @@ const ofAll = (site: MonitoredSite): Alert[] => {
       expr: reporters
         .map(([metric, job]) => `absent(${selector(metric, { ...clusterLabel(site), job })})`)
         .join(" and on () "),
-      // A little earlier than what it is the cause of.
+      // A little earlier than the alerts that it explains.
       after: 2 * period - period / 15,
       summary: "Nothing is known about any registry",
       description:
@@ -118,7 +118,7 @@ const ofAll = (site: MonitoredSite): Alert[] => {
   ];
 };
 
-/** Whether what the other alerts are made of still arrives. */
+/** Whether the data behind the other alerts still arrives. */
 export const probeAlerts: Family = {
   name: "registry-probe",
   alerts: (site) => [...ofAll(site), ...watchesOf(site).flatMap(alertsAbout)],

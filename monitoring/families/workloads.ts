@@ -13,12 +13,12 @@ const LOST = "broken|missing";
 const lost = (watch: Watch): string =>
   `sum by (${REGISTRY}, shard) (${reported(watch, IMAGES, undefined, { state: { pattern: LOST } })})`;
 
-/** A query in a description: the most that was reported lately, by state. */
+/** A query for a description: the highest numbers reported recently, by state. */
 const counts = (window: string): string =>
   `printf "sum by (state) (max_over_time(${IMAGES}{cluster=%q,job=%q,instance=%q,state=~\\"${LOST}\\"}[${window}])) > 0" $labels.cluster $labels.job $labels.instance | query | sortByLabel "state"`;
 
 const alertsAbout = (watch: Watch): Alert[] => {
-  // One pod alone asks the cluster.
+  // Only one pod queries the cluster.
   const one = { ...watch, shards: 1 };
   const window = duration(RUNS_BACK * watch.period);
   return [
@@ -48,7 +48,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
   ];
 };
 
-/** Whether what runs in the cluster can be pulled again. */
+/** Whether the images in use in the cluster can be pulled again. */
 export const workloadAlerts: Family = {
   name: "registry-workloads",
   alerts: (site) => authoritativeWatchesOf(site, ({ probe }) => probe.workloads).flatMap(alertsAbout),
