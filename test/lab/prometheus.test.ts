@@ -1,7 +1,15 @@
 import { readFileSync, rmSync } from "node:fs";
 import { Agent } from "undici";
 import { integrityDashboard } from "../../monitoring/dashboard";
-import { HOST_JOB, HOST_METRICS, MAINTENANCE_JOB, MAINTENANCE_METRICS } from "../../monitoring/metrics";
+import {
+  CLEAN_UP_JOB,
+  CLEAN_UP_METRICS,
+  HOST_JOB,
+  HOST_METRICS,
+  MAINTENANCE_JOB,
+  MAINTENANCE_METRICS,
+  type MetricName,
+} from "../../monitoring/metrics";
 import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
 import { describeWith } from "./components";
@@ -109,14 +117,17 @@ describeWith(
       const queries = integrityDashboard().panels.flatMap(({ title, targets }) =>
         targets.map(({ expr }) => ({ title, expr: expr.replaceAll("$instance", ".+") })),
       );
-      // What the registry host would report.
-      const reported = async (group: string, metrics: readonly string[]): Promise<void> => {
-        const body = metrics.map((metric) => `# TYPE ${metric} gauge\n${metric} 1\n`).join("");
+      /** What others would report than the probe that runs here. */
+      const reported = async (group: string, metrics: readonly string[], labels = ""): Promise<void> => {
+        const body = metrics.map((metric) => `# TYPE ${metric} gauge\n${metric}${labels} 1\n`).join("");
         expect(await fetch(`${pushgateway.url}/metrics/job/${group}`, { method: "PUT", body })).toMatchObject({
           status: 200,
         });
       };
       await reported(`${HOST_JOB}/host/registry-vm`, Object.keys(HOST_METRICS));
+      await reported(`${CLEAN_UP_JOB}/instance/registry`, Object.keys(CLEAN_UP_METRICS));
+      const workloads = ["registry_workload_images", "registry_workload_known"] satisfies MetricName[];
+      await reported("a-probe-in-a-cluster/instance/registry", workloads, '{state="missing"}');
       await reported(`${MAINTENANCE_JOB}/instance/registry/task/disk`, Object.keys(MAINTENANCE_METRICS));
       await waitFor("the maintenance", async () => (await seriesOf("registry_maintenance_success")) > 0, PATIENCE);
       for (const { title, expr } of queries)
