@@ -7,7 +7,7 @@ import { RegistryError } from "../registry/oci/errors";
 import { isRepository } from "../registry/oci/reference";
 import { printError } from "./output";
 
-/** How a command reaches a registry. */
+/** The options that determine how a command reaches a registry. */
 export interface AccessOptions {
   username?: string;
   passwordFile?: string;
@@ -18,11 +18,11 @@ export interface AccessOptions {
   verbose?: true;
 }
 
-/** What a client of the registry is made with. */
+/** The arguments for a client of the registry. */
 export interface Access {
   url: URL;
   credentials: Credentials | null;
-  /** Whether they were given for this run. */
+  /** Whether the credentials were given for this run. */
   credentialsGiven: boolean;
   timeout: number;
   rate?: number;
@@ -42,9 +42,9 @@ export const addAccessOptions = (command: Command): Command =>
     .option("-v, --verbose", "a line on standard error for each request: method, url, status, bytes, milliseconds");
 
 /**
- * The credentials of the options, else of REG_USER and REG_PASS, else what `docker login` left for the registry.
+ * The credentials in the options, else in REG_USER and REG_PASS, else those that `docker login` left for the registry.
  *
- * @throws RegistryError when a half of them is missing, or a file cannot be read
+ * @throws RegistryError when a user name or password is missing, or a file cannot be read
  */
 export const accessTo = async (url: URL, options: AccessOptions, environment: NodeJS.ProcessEnv): Promise<Access> => {
   const { username, passwordFile, caFile, timeout, rate, verbose, insecureSkipTlsVerify } = options;
@@ -63,7 +63,7 @@ export const accessTo = async (url: URL, options: AccessOptions, environment: No
   };
 };
 
-/** A pair of which both or neither is given. @throws RegistryError `bad-credentials` */
+/** Credentials, if both parts are given; neither is fine too. @throws RegistryError `bad-credentials` */
 export const credentialsOf = (
   user: string | undefined,
   password: string | undefined,
@@ -83,7 +83,7 @@ const readPassword = (path: string): string => {
   }
 };
 
-/** Reads an option's number; commander tells which option it was. */
+/** Parses a number; commander adds the name of the option to the error. */
 export const number =
   (least: number, most: number, whole: boolean): ((text: string) => number) =>
   (text) => {
@@ -92,7 +92,7 @@ export const number =
     throw new InvalidArgumentError(`give a ${whole ? "whole number" : "number"} from ${least} to ${most}`);
   };
 
-/** Collects a repeatable option whose values are of a kind. */
+/** Collects the values of a repeatable option and checks their form. */
 export const collect =
   (is: (text: unknown) => text is string, what: string): ((text: string, before: string[]) => string[]) =>
   (text, before) => {

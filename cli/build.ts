@@ -12,9 +12,9 @@ import { commitOf } from "./version";
 const root = resolve(__dirname, "..");
 
 /**
- * What a module of CommonJS form expects around it. $CHECKOUT is the folder above that of the program: what a command
- * reads beside its own code (the site, the shell files of a delivery) it reads there. esbuild does not know these names:
- * they are none that a module has at its top.
+ * What a CommonJS module expects around it. $CHECKOUT is the parent of the program's folder: that is where a command reads the files
+ * beside its own code (the site, the shell files of a delivery). esbuild does not handle these names, because they are not
+ * global variables.
  */
 const SURROUNDINGS = `#!/usr/bin/env node
 import { createRequire as $requireFrom } from "node:module";
@@ -23,7 +23,7 @@ import { fileURLToPath as $pathOf } from "node:url";
 const require = $requireFrom(import.meta.url);
 const $CHECKOUT = $folderOf($folderOf($pathOf(import.meta.url)));`;
 
-/** Gives each of our modules the folder that it came from, which a bundle forgets. */
+/** Restores each module's original folder, which bundling loses. */
 const originalFolders: Plugin = {
   name: "original folders",
   setup({ onLoad }) {
@@ -38,8 +38,8 @@ const originalFolders: Plugin = {
 };
 
 /**
- * Writes warden.mjs, with every command, probe.mjs and clean-up.mjs, the programs that the CronJobs run, and
- * maintenance.mjs, what the registry host gets.
+ * Writes warden.mjs, with every command; probe.mjs and clean-up.mjs, the programs of the CronJobs; and maintenance.mjs, the
+ * program of the registry host.
  *
  * @param directory default: dist/
  */
@@ -58,8 +58,8 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
       banner: { js: SURROUNDINGS },
       define: { COMMIT: JSON.stringify(commitOf(root) ?? null) },
       plugins: [originalFolders],
-      // What only a command of the checkout needs is found there when it is wanted.
-      // What knows CDKTF is no part of the program: it lies beside it in a checkout and in the package.
+      // Dependencies that only a command in a checkout needs are resolved at run time. The code that depends on CDKTF is not bundled:
+      // it is next to the program in a checkout and in the package.
       external: ["tsx/cjs/api", "esbuild", "../stacks/manifests"],
       logLevel: "error",
     }),
@@ -67,7 +67,7 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
   const file = join(directory, "warden.mjs");
   writeFileSync(file, program);
   chmodSync(file, 0o755);
-  // These programs contain nothing that warden does not.
+  // The other programs contain nothing that warden does not.
   writeFileSync(join(directory, "THIRD_PARTY_NOTICES"), noticesOf(packages));
 };
 

@@ -7,7 +7,7 @@ import { runScript } from "./script";
 import { requireChosen } from "./selected-site";
 import { requireStateAccess } from "./state-access";
 
-/** Commands of cdktf that run the app, and those of them that change what is deployed. */
+/** The cdktf commands that run the app; below, those that change a deployment, deploy, and read the state. */
 const OF_A_SITE = ["deploy", "apply", "destroy", "watch", "diff", "plan", "synth", "synthesize", "list", "output"];
 const CHANGES = ["deploy", "apply", "destroy", "watch"];
 const DEPLOYS = ["deploy", "apply"];
@@ -15,7 +15,7 @@ const READS_STATE = [...CHANGES, "diff", "plan", "output"];
 
 const root = join(__dirname, "..");
 
-/** Takes --site out of the arguments, which cdktf does not know. */
+/** Removes --site from the arguments, because cdktf does not know it. */
 const withoutSite = (args: readonly string[]): { option: string | undefined; rest: string[] } => {
   const index = args.findIndex((arg) => arg === "--site" || arg.startsWith("--site="));
   const given = args[index];
@@ -26,7 +26,7 @@ const withoutSite = (args: readonly string[]): { option: string | undefined; res
 };
 
 /**
- * `npm run cdktf`: the pinned cdktf-cli, every part of which sees the one site that was chosen.
+ * `npm run cdktf`: the pinned cdktf-cli, all parts of which use the one selected site.
  *
  * @param program default: the wrapper of cdktf-cli
  * @returns the exit code of cdktf
@@ -44,7 +44,7 @@ export const cdktf = async (args: readonly string[], program = join(root, "tools
     if (DEPLOYS.includes(command)) await preflight(site, parameters);
     environment.WARDEN_SITE = selection.file;
   }
-  // An interrupt reaches cdktf by itself: it decides what becomes of a deploy that is under way.
+  // cdktf receives the interrupt itself, and decides what to do with a deploy in progress.
   const leaveToCdktf = () => {};
   process.on("SIGINT", leaveToCdktf);
   try {

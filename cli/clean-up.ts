@@ -4,7 +4,7 @@ import { messageOf, print, printError } from "./output";
 
 suitEngineToWalk();
 
-/** The program of the CronJob that cleans up a registry over HTTP, configured by environment variables alone. */
+/** The program of the CronJob that cleans up a registry over HTTP; configured by environment variables only. */
 cleanUp(process.env, print, printError).then(
   (code) => {
     process.exitCode = code;

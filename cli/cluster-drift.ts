@@ -6,7 +6,7 @@ import { Kubectl } from "./kubectl";
 import { manifestsOf } from "./manifests";
 import { type OperatorObject, operatorObjects } from "./operator-objects";
 
-/** How kubectl calls the kinds that the site delivers. */
+/** kubectl's names of the kinds in a site. */
 const RESOURCES: Readonly<Record<string, string>> = {
   ClusterRole: "clusterrole.rbac.authorization.k8s.io",
   ClusterRoleBinding: "clusterrolebinding.rbac.authorization.k8s.io",
@@ -19,7 +19,7 @@ const RESOURCES: Readonly<Record<string, string>> = {
 
 const missing = (what: string): HostFinding => ({ what, expected: "present", actual: "missing" });
 
-/** One line for each key whose value is not empty: the values themselves are for nobody here. */
+/** One line for each key with a non-empty value: the values themselves must not be printed. */
 const KEYS = '{{range $key, $value := .data}}{{if $value}}{{$key}}{{"\\n"}}{{end}}{{end}}';
 
 const findingsOfKeys = async (kubectl: Kubectl, { kind, name, keys }: OperatorObject): Promise<HostFinding[]> => {
@@ -35,7 +35,7 @@ const findingsOfObject = async (kubectl: Kubectl, expected: KubernetesObject): P
   const what = `${kind} ${metadata.name}`;
   const found = await kubectl.get(RESOURCES[kind] ?? kind, metadata.name, "json");
   if (found === undefined) return [missing(what)];
-  // The definition itself is gone, and every object of its kind with it.
+  // The CRD itself is missing, and with it every object of its kind.
   if (typeof found !== "string") return [missing(`kind ${kind}`)];
   return objectDifferences(expected, JSON.parse(found) as KubernetesObject).map(({ field, ...values }) => ({
     what: `${what}: ${field}`,
@@ -44,9 +44,9 @@ const findingsOfObject = async (kubectl: Kubectl, expected: KubernetesObject): P
 };
 
 /**
- * What of the cluster is not as the site has it. It only reads, and of Secrets only the names of the keys.
+ * The differences between the cluster and the site. Read-only, and reads only the names of the keys in Secrets.
  *
- * @throws ClusterError where the cluster cannot be asked
+ * @throws ClusterError when the cluster is not reachable
  */
 export const clusterReport = async (site: ClusterSite): Promise<HostReport> => {
   const { monitoring } = site;

@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 
-/** An option as the help tells it. */
+/** An option as described in the help. */
 export interface DescribedOption {
   /** As in the help: `-n, --newest <n>`. */
   readonly flags: string;
   /** Every form of it: `--newest`, `-n`. */
   readonly names: readonly string[];
   readonly takesValue: boolean;
-  /** The values that are allowed; empty where any is. */
+  /** The allowed values; empty if any is. */
   readonly choices: readonly string[];
   readonly description: string;
 }
@@ -19,7 +19,7 @@ export interface DescribedArgument {
   readonly description: string;
 }
 
-/** A command as plain data, for what is written from all of them: completions, a reference, a manual page. */
+/** A command as plain data, for completions, the reference and the manual page. */
 export interface DescribedCommand {
   /** `warden dns verify`. */
   readonly name: string;
@@ -28,12 +28,12 @@ export interface DescribedCommand {
   readonly usage: string;
   readonly arguments: readonly DescribedArgument[];
   readonly options: readonly DescribedOption[];
-  /** Lines of the help's examples: what is typed, and what it does. */
+  /** The examples in the help: the command, and what it does. */
   readonly examples: readonly { readonly run: string; readonly does: string }[];
   readonly commands: readonly DescribedCommand[];
 }
 
-/** The whole help, which alone has what `addHelpText` puts behind it. */
+/** The complete help, because only that includes what `addHelpText` adds. */
 const helpOf = (command: Command): string => {
   const parts: string[] = [];
   command.configureOutput({ writeOut: (part) => void parts.push(part) }).outputHelp();
@@ -51,7 +51,7 @@ const examplesOf = (command: Command): DescribedCommand["examples"] => {
     });
 };
 
-/** Describes a command and all below it. @param parent `warden` for the commands at the top */
+/** Describes a command and everything below it. @param parent `warden` for the top-level commands */
 export const describeCommand = (command: Command, parent?: string): DescribedCommand => {
   const name = parent === undefined ? command.name() : `${parent} ${command.name()}`;
   return {
@@ -82,7 +82,7 @@ export const describeCommand = (command: Command, parent?: string): DescribedCom
   };
 };
 
-/** A command and all below it. */
+/** A command and everything below it. */
 export const allBelow = (command: DescribedCommand): DescribedCommand[] => [
   command,
   ...command.commands.flatMap(allBelow),

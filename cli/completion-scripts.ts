@@ -4,12 +4,12 @@ import { allBelow, type DescribedCommand, type DescribedOption } from "./command
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type ShellName = (typeof SHELLS)[number];
 
-/** What a program is called by: the package gives it two names. */
+/** The names of the program: the package installs it under both. */
 const PROGRAMS = ["warden", "registry-warden"];
 
 const lastWord = (name: string): string => name.split(" ").pop() ?? "";
 
-/** What may follow a command but for its options: the commands below it, and the values of its arguments. */
+/** What may follow a command, apart from its options: subcommands, and the values of its arguments. */
 const followers = ({ commands, arguments: given }: DescribedCommand): { word: string; description: string }[] => [
   ...commands.map(({ name, description }) => ({ word: lastWord(name), description })),
   ...given.flatMap(({ choices, description }) => choices.map((word) => ({ word, description }))),
@@ -18,7 +18,7 @@ const followers = ({ commands, arguments: given }: DescribedCommand): { word: st
 const words = (command: DescribedCommand): string =>
   [...followers(command).map(({ word }) => word), ...command.options.flatMap(({ names }) => names)].join(" ");
 
-/** One arm of a `case` of a shell. */
+/** One branch of a shell's `case`. */
 const arm = (patterns: readonly string[], action: string): string =>
   `    ${patterns.map(quote).join(" | ")}) ${action} ;;`;
 
@@ -58,7 +58,7 @@ const zsh = (root: DescribedCommand): string => {
   const steps = commands.flatMap((command) =>
     command.commands.map(({ name }) => arm([name], `command=${quote(name)}`)),
   );
-  // A colon separates a word from what is said about it.
+  // A colon separates a word from its description.
   const described = (word: string, description: string): string =>
     quote(`${word.replaceAll(":", "\\:")}:${description}`);
   const candidates = (command: DescribedCommand): string =>
@@ -99,7 +99,7 @@ _warden "$@"
 `;
 };
 
-/** https://fishshell.com/docs/current/completions.html: in single quotes only the quote and the backslash mean anything. */
+/** https://fishshell.com/docs/current/completions.html: in single quotes only the quote and the backslash are special. */
 const fishQuote = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
 
 const fish = (root: DescribedCommand): string => {
@@ -135,6 +135,6 @@ end
 `;
 };
 
-/** The script that teaches a shell the commands and options of warden. */
+/** The completion script of a shell for the commands and options of warden. */
 export const completionScript = (shell: ShellName, root: DescribedCommand): string =>
   ({ bash, zsh, fish })[shell](root);

@@ -3,7 +3,7 @@ import type { DescribedCommand } from "./command-tree";
 import { completionScript, SHELLS, type ShellName } from "./completion-scripts";
 import { printDocument } from "./output";
 
-/** `warden completion`. @param describe describes the whole program, which is loaded for nothing else */
+/** `warden completion`. @param describe describes the whole program, which only this command needs */
 export const completionCommand = (describe: () => DescribedCommand): Command =>
   new Command("completion")
     .description("print the script that teaches a shell the commands and options")

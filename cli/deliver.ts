@@ -37,7 +37,7 @@ const delivered = ({ name, host }: Delivery, output: HostOutput): void => {
 const deliver = async (delivery: Delivery): Promise<void> => {
   const { host } = delivery;
   delivered(delivery, await runOnHost(host, asProgram(assembleScript(delivery), "apply"), { onOutput: printText }));
-  // From a connection of its own: it proves that the host can still be reached, or the host rolls back.
+  // A new connection proves that the host is still reachable; otherwise the host rolls back.
   delivered(delivery, await runOnHost(host, inspectionScript(delivery), { args: ["confirm"], onOutput: printText }));
 };
 
@@ -54,7 +54,7 @@ const run = async (name: string, only: string | undefined, { dryRun, site: optio
   for (const delivery of deliveries) await deliver(delivery);
 };
 
-/** `warden deliver`: what the site has for a host, once more, where Terraform sees no change. */
+/** `warden deliver`: repeats a delivery to a host when Terraform sees no change. */
 export const deliverCommand = (): Command =>
   new Command("deliver")
     .description(

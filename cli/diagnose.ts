@@ -27,7 +27,7 @@ const run = async (registry: string, root: string, options: DiagnoseOptions): Pr
       role,
       blobs: role === "private" ? "last-byte" : "none",
       catalog: true,
-      // A registry hides what has lost its folders, and another registry what it does not have.
+      // The catalog does not list repositories that have lost their folders, nor another registry those that it does not have.
       repositories: [...reader.repositories()].map(({ name }) => name),
       selection: { kind: "all" },
       credentialsGiven: access.credentials !== null,
@@ -45,7 +45,7 @@ const run = async (registry: string, root: string, options: DiagnoseOptions): Pr
   }
 };
 
-/** `warden diagnose`: joins what a registry answers with what is on its disk, and names the cause of each difference. */
+/** `warden diagnose`: combines a registry's answers with what is on its disk, and gives the cause of each difference. */
 export const diagnoseCommand = (): Command => {
   const command = new Command("diagnose")
     .description("find the cause of everything that is broken, and the command that comes next")

@@ -35,7 +35,7 @@ const run = async (
   const script = assembleScript(dnsDelivery(site, host));
   const mode = withoutFailoverTest ? "quiet" : "full";
   if (!json) print(`site: ${file}`);
-  // A silent primary takes half a minute: what is known is said at once.
+  // With a blocked primary this takes half a minute, so results are printed as they come.
   const { findings } = await findingsOn(host, script, ["verify", mode, "findings"], json ? undefined : print);
   const report = { host: name, findings };
   if (json) await printJson(report);
@@ -43,7 +43,7 @@ const run = async (
   process.exitCode = Number(findings.length > 0);
 };
 
-/** `warden dns verify`: whether names resolve on a host, also while its primary is silent. */
+/** `warden dns verify`: whether names resolve on a host, even while its primary does not answer. */
 export const dnsCommand = (): Command =>
   new Command("dns")
     .description("ask a host for the names of the site, also while its primary resolver is silent")

@@ -18,11 +18,11 @@ interface DocsOptions {
 
 const DOCS = "docs";
 
-/** What the files of docs/ are, compared with what they should be. */
+/** The differences between docs/ and what it should contain. */
 interface Difference {
-  /** Generated files that are missing or differ, with their content. */
+  /** Generated files that are missing or outdated, with their expected content. */
   readonly stale: ReadonlyMap<string, string>;
-  /** Files that were generated once and are not any more. */
+  /** Files that were generated once and no longer are. */
   readonly obsolete: readonly string[];
 }
 
@@ -49,10 +49,10 @@ const update = (directory: string, { stale, obsolete }: Difference): void => {
   for (const path of obsolete) rmSync(join(directory, path));
 };
 
-/** The documents of the example that ships are in docs/; upstream never writes to where those of another site go. */
+/** docs/ has the documents of the shipped example; those of another site go where upstream never writes. */
 const outputOf = ({ file }: Selection): string => (file === REFERENCE ? DOCS : "site-docs");
 
-/** How a page leads to those that people wrote: they are in the checkout. */
+/** The relative path from a page to the hand-written ones: these are in the checkout. */
 const handwrittenFrom = (output: string): string => {
   const path = relative(output, DOCS);
   return path.startsWith(join("..", "..", "..")) ? "" : path;
@@ -79,7 +79,7 @@ const docs = (commands: DescribedCommand, { site: option, output: given, check }
   }
 };
 
-/** `warden docs`. @param describe describes the whole program, of which the handbook has a page */
+/** `warden docs`. @param describe describes the whole program, for a page of the handbook */
 export const docsCommand = (describe: () => DescribedCommand): Command =>
   new Command("docs")
     .description("write the handbook of the site: runbooks, a page for each alert, the service catalog")

@@ -25,7 +25,7 @@ const reportOn = async (site: Site, host: Host): Promise<HostReport> => {
   return { host: host.name, findings };
 };
 
-/** What brings a host back to what the site has; Terraform compares with what it once delivered, and sees no change. */
+/** What restores a host; Terraform only compares with its last delivery, and sees no change. */
 const nextOf = ({ host, findings }: HostReport, siteArgument: readonly string[]): string[] =>
   findings.length === 0
     ? []
@@ -33,7 +33,7 @@ const nextOf = ({ host, findings }: HostReport, siteArgument: readonly string[])
         `next      ${["warden deliver", host, ...siteArgument].join(" ")}    makes it as the site has it; --dry-run shows how`,
       ];
 
-/** Several hosts that could not be asked, as one error. */
+/** Several unreachable hosts, as one error. */
 const together = (errors: readonly unknown[]): unknown => {
   const [first] = errors;
   if (errors.length < 2 || !errors.every((error) => error instanceof HostError)) return first;
@@ -65,7 +65,7 @@ const run = async (
   const reports = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
   const found = reports.some(({ findings }) => findings.length > 0);
-  // A host that cannot be asked hides nothing that was found of the others.
+  // An unreachable host must not hide the findings on the others.
   if (!json)
     print([`site: ${file}`, ...reports.flatMap((report) => [...hostTable(report), ...nextOf(report, argument)])]);
   if (errors.length > 0 && !found) throw together(errors);
@@ -75,7 +75,7 @@ const run = async (
   process.exitCode = Number(found);
 };
 
-/** `warden drift`: what of the hosts is not as the site has it. It only reads. */
+/** `warden drift`: the differences between the hosts and the site. Read-only. */
 export const driftCommand = (): Command =>
   new Command("drift")
     .description("compare the hosts, or the objects in the Kubernetes cluster, with the site")

@@ -1,5 +1,5 @@
 import { isScanThread, serveScan } from "../registry/storage/scan-threads";
 
-// Where the bundle begins: a thread of a scan loads no command, which would take longer than a small store.
+// Entry point of the bundle: a scan's thread loads no commands, which would take longer than scanning a small store.
 if (isScanThread) serveScan();
 else require("./warden");

@@ -8,7 +8,7 @@ import { plural } from "../text/plural";
 const quoted = (names: readonly string[]): string => names.map((name) => JSON.stringify(name)).join(", ");
 
 /**
- * A host of the site by its name.
+ * A host of the site, by name.
  *
  * @throws HostError `unknown-host`
  */
@@ -23,9 +23,9 @@ export const hostOf = (site: Site, name: string): Host => {
 };
 
 /**
- * A host to which something is sent.
+ * A host that accepts deliveries.
  *
- * @throws HostError `unknown-host`, or `deferred` for one of which the site says that nothing is
+ * @throws HostError `unknown-host`, or `deferred` if the site defers the host
  */
 export const managedHost = (site: Site, name: string): ManagedHost => {
   const host = hostOf(site, name);
@@ -37,11 +37,11 @@ export const managedHost = (site: Site, name: string): ManagedHost => {
   );
 };
 
-/** Why a script on a host failed: the first line that it said of it. */
+/** Why a script on a host failed: the first line of its error output. */
 export const scriptError = ({ stderr }: HostOutput): string =>
   stderr.trim().split("\n", 1)[0] || "the output is incomplete";
 
-/** Passes on each line for people as soon as it is whole. */
+/** Passes on each complete line that is a message. */
 const linesFor = (onSaid: (line: string) => void): ((text: string) => void) => {
   let waiting = "";
   return (text) => {
@@ -52,11 +52,11 @@ const linesFor = (onSaid: (line: string) => void): ((text: string) => void) => {
 };
 
 /**
- * What a script on a host finds; see findingsIn.
+ * The findings of a script on a host; see findingsIn.
  *
- * @param args of the script, which make it collect findings
- * @param onSaid gets each line that it says to people, as it does; default: nobody waits for them
- * @throws HostError where not all could be asked
+ * @param args of the script, such that it collects findings
+ * @param onSaid receives each message as it is printed; default: messages are not passed on
+ * @throws HostError if not everything could be inspected
  */
 export const findingsOn = async (
   host: ManagedHost,
@@ -76,7 +76,7 @@ export const findingsOn = async (
 
 const isText = (value: string): boolean => value.includes("\n");
 
-/** A text of several lines as a difference, from one to the other. */
+/** A multi-line text as a difference between two versions. */
 const difference = (what: string, from: readonly [string, string], to: readonly [string, string]): string[] => [
   `  ${what}:`,
   ...[`--- ${from[0]}`, `+++ ${to[0]}`, ...lineDiff(from[1], to[1]).lines].map((line) => `    ${line}`),
@@ -87,20 +87,20 @@ const described = ({ what, expected, actual }: HostFinding): string[] =>
     ? difference(what, ["the site", expected], ["the host", actual])
     : [`  ${what}: ${isText(expected) ? "" : `expected ${expected || "nothing"}, `}is ${actual}`];
 
-/** The same, seen from what the host has to what it gets. */
+/** The same, from what the host has to what it will get. */
 const changed = ({ what, expected, actual }: HostFinding): string[] => {
   if (isText(expected) && isText(actual)) return difference(what, ["the host", actual], ["the site", expected]);
   return [`  ${what}: is ${actual}${isText(expected) ? "" : `, should be ${expected || "nothing"}`}`];
 };
 
-/** What was found of a host, for people: a text of several lines as a difference, from what is expected to what is. */
+/** The findings on a host as text: a multi-line text is shown as a difference between expected and actual. */
 export const hostTable = ({ host, findings, deferred }: HostReport): string[] => {
   if (deferred !== undefined) return [`${host}: deferred: ${deferred}`];
   if (findings.length === 0) return [`${host}: as the site has it`];
   return [`${host}: ${plural(findings.length, "finding")}`, ...findings.flatMap(described)];
 };
 
-/** What a delivery would change on a host, for people. */
+/** What a delivery would change on a host, as text. */
 export const changeTable = (delivery: string, { host, findings }: HostReport): string[] =>
   findings.length === 0
     ? [`${host}: ${delivery} is as the site has it`]

@@ -25,7 +25,7 @@ const user = (text: string): string => {
   throw new InvalidArgumentError("give a name without white space and colons that does not begin with #");
 };
 
-/** The site, where the program has one: it also runs outside a checkout, and needs it for advice alone. */
+/** The site, if the program has one: it also runs outside a checkout, and needs the site only for its advice. */
 const siteIfAny = (option: string | undefined): Site | undefined => {
   if (option !== undefined || process.env.WARDEN_SITE) return selectedSite(option).site;
   try {
@@ -35,7 +35,7 @@ const siteIfAny = (option: string | undefined): Site | undefined => {
   }
 };
 
-/** Where the line goes; on standard error, so that the line can be sent there. */
+/** Where to put the line; printed to standard error, so that standard output can be redirected to the file. */
 const whereLineGoes = (site: Site | undefined): string[] => {
   if (site === undefined || !hasRegistry(site))
     return ["add the line to the htpasswd file of the registry, into the same file, mode 0600"];
@@ -91,7 +91,7 @@ const run = async (given: string | undefined, options: HtpasswdOptions, command:
   printError(advice);
 };
 
-/** `warden htpasswd`: a line for the file with the accounts of a private registry. */
+/** `warden htpasswd`: a line for the accounts file of a private registry. */
 export const htpasswdCommand = (): Command =>
   new Command("htpasswd")
     .description(

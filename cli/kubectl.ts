@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import type { ClusterSite } from "../site/schema";
 
-/** The cluster could not be asked. */
+/** The cluster was not reachable or refused. */
 export class ClusterError extends Error {
   override readonly name = "ClusterError";
 
@@ -24,7 +24,7 @@ export class ClusterError extends Error {
   }
 }
 
-/** Answers of kubectl that have a message of their own; the rest is passed on. */
+/** Errors of kubectl that get a message of their own; any other is passed on. */
 const CAUSES: readonly { readonly pattern: RegExp; readonly error: (line: string) => ClusterError }[] = [
   {
     pattern: /context .*(does not exist|was not found)/,
@@ -52,19 +52,19 @@ const CAUSES: readonly { readonly pattern: RegExp; readonly error: (line: string
 
 const NO_SUCH_KIND = /the server doesn't have a resource type/;
 
-/** Long enough for a server that is far away, and a wrong address must not hold up the command. */
+/** Long enough for a distant server, but short enough that a wrong address does not block the command. */
 const TIMEOUT = "15s";
-/** Of thousands of pods. */
+/** For thousands of pods. */
 const LONG_TIMEOUT = "60s";
 
 const explained = (stderr: string): ClusterError => {
-  // The last line is the verdict; the ones before it are kubectl's attempts.
+  // The last line is the final error; the lines before are kubectl's attempts.
   const line = (stderr.trim().split("\n").at(-1) ?? "").replace(/^error: /, "") || "kubectl does not say why";
   const cause = CAUSES.find(({ pattern }) => pattern.test(line));
   return cause?.error(line) ?? new ClusterError("failed", line, "try the same with kubectl get");
 };
 
-/** Which cluster kubectl is to ask. */
+/** The cluster that kubectl connects to. */
 interface Cluster {
   readonly kubeconfig?: string;
   readonly context?: string;
@@ -75,7 +75,7 @@ const argumentsOf = ({ kubeconfig, context }: Cluster): string[] => [
   ...(context === undefined ? [] : [`--context=${context}`]),
 ];
 
-/** Asks the cluster of a site, with kubectl and its credentials. */
+/** Queries a site's cluster, with kubectl and its credentials. */
 export class Kubectl {
   readonly #arguments: readonly string[];
   readonly #kubeconfig: string;
@@ -90,12 +90,12 @@ export class Kubectl {
   }
 
   /**
-   * What kubectl prints of an object.
+   * kubectl's output for an object.
    *
    * @param resource for example "cronjob.batch"
    * @param output value of --output
-   * @returns undefined where there is no such object; `{ kind: "unknown" }` where the cluster does not know its kind
-   * @throws ClusterError where the cluster cannot be asked
+   * @returns undefined if there is no such object; `{ kind: "unknown" }` if the cluster does not know its kind
+   * @throws ClusterError when the cluster is not reachable
    */
   async get(resource: string, name: string, output: string): Promise<string | undefined | { kind: "unknown" }> {
     if (!existsSync(this.#kubeconfig))
@@ -113,11 +113,11 @@ export class Kubectl {
 }
 
 /**
- * Every object of a kind, in all namespaces, as JSON.
+ * All objects of a kind, in all namespaces, as JSON.
  *
  * @param resource for example "pods"
- * @param cluster what kubectl goes by where they are left out
- * @throws ClusterError where the cluster cannot be asked
+ * @param cluster default: as configured for kubectl
+ * @throws ClusterError when the cluster is not reachable
  */
 export const listEverywhere = async (resource: string, cluster: Cluster): Promise<string> => {
   const { code, stdout, stderr } = await run([

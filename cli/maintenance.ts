@@ -9,7 +9,7 @@ import { scrubCommand } from "./scrub";
 import { undeleteCommand } from "./undelete";
 import { verifyCommand } from "./verify";
 
-/** The commands of warden that look after one registry and its storage: what the registry host gets, as warden.mjs. */
+/** The commands for one registry and its storage: the program warden.mjs on the registry host. */
 const commands = (): Command[] => [
   verifyCommand(),
   scanCommand(),

@@ -6,7 +6,7 @@ import { operatorObjects } from "./operator-objects";
 import { printDocument } from "./output";
 import { selectedClusterSite } from "./selected-site";
 
-/** The program runs without CDKTF, but for what its constructs say. */
+/** Only commands that use the constructs need CDKTF. */
 class MissingPackageError extends Error {
   override readonly name = "MissingPackageError";
   readonly code = "missing-package";
@@ -14,9 +14,9 @@ class MissingPackageError extends Error {
 }
 
 /**
- * The objects of a site in its cluster, from the constructs that Terraform gets them from.
+ * The objects of a site in its cluster, from the same constructs that Terraform uses.
  *
- * @throws MissingPackageError where CDKTF is not installed
+ * @throws MissingPackageError if CDKTF is not installed
  */
 export const manifestsOf = (site: ClusterSite): KubernetesObject[] => {
   try {
@@ -28,7 +28,7 @@ export const manifestsOf = (site: ClusterSite): KubernetesObject[] => {
   }
 };
 
-/** What the objects need and no manifest holds, as comments. */
+/** What the objects need but no manifest contains, as comments. */
 const notes = (site: ClusterSite): string[] =>
   operatorObjects(site).map(({ job, isNeeded, kind, name, keys, content }) => {
     const object = `${kind} ${site.monitoring.namespace.name}/${name}`;

@@ -2,7 +2,7 @@ import { code, type Document, heading, paragraph, table } from "../handbook/docu
 import { md, plain } from "../handbook/prose";
 import { allBelow, type DescribedCommand } from "./command-tree";
 
-/** What a command ends with: the same for all of them. */
+/** The exit codes, which are the same for all commands. */
 export const EXIT_CODES: readonly (readonly [number, string])[] = [
   [0, "all well"],
   [1, "there are findings, or failures"],
@@ -13,7 +13,7 @@ export const EXIT_CODES: readonly (readonly [number, string])[] = [
 const synopsis = ({ name, usage, options, commands }: DescribedCommand): string =>
   [name, options.length > 0 ? "[options]" : "", commands.length > 0 ? "<command>" : usage].filter(Boolean).join(" ");
 
-/** The page of docs/ that lists every command with its options. */
+/** The page of docs/ with every command and its options. */
 export const commandReference = (root: DescribedCommand): Document => ({
   path: "commands.md",
   title: md`Commands`,
@@ -58,7 +58,7 @@ export const commandReference = (root: DescribedCommand): Document => ({
   ],
 });
 
-/** groff_man(7): a backslash and what begins a line with a dot or a quote mean something else. */
+/** groff_man(7): a backslash is special, and so are a dot or a quote at the start of a line. */
 const roff = (text: string): string =>
   text
     .replaceAll("\\", "\\e")

@@ -2,16 +2,16 @@ import { cleanUpName } from "../site/monitoring";
 import { pushSecret } from "../site/probe-walk";
 import { type ClusterSite, cleanUps, clusterProbes, mustReport } from "../site/schema";
 
-/** An object that no stack delivers: the operator makes it, for a probe or a clean-up. */
+/** An object that no stack delivers: the operator creates it, for a probe or a clean-up. */
 export interface OperatorObject {
   readonly kind: "Secret" | "ConfigMap" | "PersistentVolumeClaim";
   readonly name: string;
   readonly keys: readonly string[];
   /** The name of the CronJob. */
   readonly job: string;
-  /** Whether the CronJob does not run without it. */
+  /** Whether the CronJob cannot run without it. */
   readonly isNeeded: boolean;
-  /** What is in it, where its keys do not say so. */
+  /** Its content, if that is not obvious from its keys. */
   readonly content?: string;
 }
 
@@ -55,5 +55,5 @@ const ofProbes = (site: ClusterSite): OperatorObject[] =>
     ];
   });
 
-/** The operator's own objects that the probes and the clean-ups of a site read in its cluster. */
+/** The operator's own objects in the cluster that a site's probes and clean-ups read. */
 export const operatorObjects = (site: ClusterSite): OperatorObject[] => [...ofProbes(site), ...ofCleanUps(site)];

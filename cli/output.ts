@@ -3,47 +3,47 @@ import { styleText } from "node:util";
 import { isNativeError } from "node:util/types";
 import { printable, printableJson, printableText } from "../text/printable";
 
-/** Of every JSON document: fields may be added under it, and are never renamed. */
+/** The version of all JSON documents: fields may be added, but are never renamed. */
 export const JSON_VERSION = 1;
 
-/** Collected to this length before they are written. Characters. */
+/** Output is buffered up to this length. Characters. */
 const CHUNK = 64 * 1024;
 
 const ALWAYS = { validateStream: false };
 
 type Lines = string | readonly string[];
 
-/** Lines as they may be shown: what came from outside cannot move the cursor, forge a line or hide what follows. */
+/** Lines made safe to print: external text cannot move the cursor, forge a line or hide what follows. */
 const shown = (lines: Lines): string =>
   [lines]
     .flat()
     .map((line) => `${printable(line)}\n`)
     .join("");
 
-/** Prints a line, or several. */
+/** Prints one or more lines. */
 export const print = (lines: Lines): void => {
   process.stdout.write(shown(lines));
 };
 
-/** As print, of a text that has lines of its own. No line end is added. */
+/** Like print, for a text that contains its own line endings. */
 export const printText = (text: string): void => {
   process.stdout.write(printableText(text));
 };
 
-/** Prints a document of ours for a program that reads it: not a character of it may change. */
+/** Prints a document for another program: not a single character may change. */
 export const printDocument = (text: string): void => {
   process.stdout.write(text);
 };
 
-/** What a line begins with that is more than a note, and its colour. */
+/** Prefixes of lines that are more than a note, with their colors. */
 const MARKS = { error: "red", warning: "yellow" } as const;
 
 /**
- * Prints a line, or several, on the standard error. On a terminal the word that an error or a warning begins with has a
- * colour, unless NO_COLOR is set: https://no-color.org/
+ * Prints one or more lines to standard error. On a terminal the leading word of an error or a warning is colored, unless NO_COLOR
+ * is set: https://no-color.org/
  */
 export const printError = (lines: Lines): void => {
-  // The stream itself reads NO_COLOR, FORCE_COLOR and TERM; one that is no terminal has no such method.
+  // The stream itself respects NO_COLOR, FORCE_COLOR and TERM; one that is not a terminal has no such method.
   const text = shown(lines);
   process.stderr.write(
     process.stderr.isTTY && process.stderr.hasColors()
@@ -52,19 +52,19 @@ export const printError = (lines: Lines): void => {
   );
 };
 
-/** Asks a question on the standard error: the answer follows on the same line. */
+/** Prints a question to standard error: the answer follows on the same line. */
 export const ask = (question: string): void => {
   process.stderr.write(printable(question));
 };
 
-/** What was thrown, in words. */
+/** The message of whatever was thrown. */
 export const messageOf = (error: unknown): string =>
   error instanceof Error || isNativeError(error) ? error.message : String(error);
 
 const isRecord = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !("toJSON" in value);
 
-/** A value as JSON.stringify with an indentation of 2 writes it, one element of a list after the other. */
+/** A value as formatted by JSON.stringify with an indentation of 2, one list element at a time. */
 const piecesOf = function* (value: unknown, margin = ""): Generator<string> {
   const inner = `${margin}  `;
   if (Array.isArray(value) && value.length > 0) {
@@ -87,7 +87,7 @@ const piecesOf = function* (value: unknown, margin = ""): Generator<string> {
   yield `\n${margin}}`;
 };
 
-/** Until the reader has taken what was written, or has gone. */
+/** Waits until the reader has consumed the output, or is gone. */
 const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
   if (stream.errored !== null || stream.destroyed) return;
   const ended = new AbortController();
@@ -97,8 +97,8 @@ const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
 };
 
 /**
- * Prints one JSON document with its version. It is never held as a whole: a report of hundreds of thousands of failures
- * takes no more memory than its reader is slow.
+ * Prints one JSON document with its version. It is never in memory as a whole, so a report of hundreds of thousands of failures only
+ * takes as much memory as the reader lags behind.
  */
 export const printJson = async (document: object): Promise<void> => {
   let chunk = "";
@@ -111,7 +111,7 @@ export const printJson = async (document: object): Promise<void> => {
   process.stdout.write(`${chunk}\n`);
 };
 
-/** Prints documents of the same kind as one JSON list, each with its version. */
+/** Prints documents of the same kind as a JSON list, each with its version. */
 export const printJsonList = (documents: readonly object[]): void => {
   const list = documents.map((document) => ({ version: JSON_VERSION, ...document }));
   process.stdout.write(`${printableJson(JSON.stringify(list, null, 2))}\n`);

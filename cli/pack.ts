@@ -7,8 +7,8 @@ import { messageOf, printError } from "./output";
 import { describeWarden } from "./warden";
 
 /**
- * `npm pack`: completes lib/, which is what the package ships, after the compiler wrote the modules into it. The folders
- * are those of the checkout, so that a module finds what it reads where it has always been.
+ * `npm pack`: completes lib/, the contents of the package, after the compiler has written the modules into it. The folders are those
+ * of the checkout, so that modules find their files at the same relative paths.
  */
 const pack = async (): Promise<void> => {
   const root = resolve(__dirname, "..");

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { RegistryError } from "../registry/oci/errors";
 import { ask, printError } from "./output";
 
-/** Takes what readline would echo. */
+/** Swallows what readline would echo. */
 const silence = () => new Writable({ write: (_chunk, _encoding, done) => done() });
 
 /** Asks twice. The terminal echoes nothing from before the first question until after the last answer. */
@@ -28,9 +28,9 @@ const typedTwice = async (): Promise<string> => {
 };
 
 /**
- * A new password: the standard input without the line feed at its end, or on a terminal what is typed, unseen.
+ * A new password: standard input without its trailing line feed, or typed on a terminal without echo.
  *
- * @throws RegistryError `bad-input` where there is none
+ * @throws RegistryError `bad-input` if there is none
  */
 export const newPassword = async (): Promise<string> =>
   process.stdin.isTTY ? typedTwice() : (await text(process.stdin)).replace(/\r?\n$/, "");

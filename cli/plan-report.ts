@@ -20,13 +20,13 @@ interface PlanReportOptions {
 
 const run = promisify(execFile);
 
-/** Environment variables whose names say that they hold a secret: a value of one must not be shown. */
+/** Names of environment variables that hold a secret, whose value must not be shown. */
 const SECRET_VARIABLE = /^TF_VAR_|PASS|SECRET|TOKEN|CREDENTIAL|PRIVATE|_KEY$/i;
 
 const secretsOfEnvironment = (environment: NodeJS.ProcessEnv): string[] =>
   Object.entries(environment).flatMap(([name, value]) => (value && SECRET_VARIABLE.test(name) ? [value] : []));
 
-/** The commit of the checkout; undefined where there is none. */
+/** The checkout's commit; undefined if there is none. */
 const headCommit = (): Promise<string | undefined> =>
   run("git", ["rev-parse", "--verify", "HEAD"]).then(
     ({ stdout }) => stdout.trim(),
@@ -44,7 +44,7 @@ const readPlan = (file: string): PlanJson => {
   return parsePlan(text, file);
 };
 
-/** `cdktf.out/stacks/dns/plan.json` and `dns.json` are plans of the stack dns. */
+/** `cdktf.out/stacks/dns/plan.json` and `dns.json` are plans of the dns stack. */
 const stackOf = (file: string): string => {
   const name = basename(file, ".json");
   return name === "plan" ? basename(dirname(resolve(file))) : name;
@@ -64,13 +64,13 @@ const planOf = async (terraform: string | undefined, { stack, directory }: Outpu
   return { plan: parsePlan(stdout, `the plan of ${stack}`) };
 };
 
-/** What the stacks of files do. The construct's paths are those of the output, where there is one. */
+/** The plans in files. Construct paths come from the output, if it exists. */
 const fromFiles = (files: readonly string[], output: string): StackInput[] => {
   let stacks: OutputStack[] = [];
   try {
     stacks = readOutput(output);
   } catch {
-    // Plans from another machine have no output beside them: their addresses have to do.
+    // Plans from another machine come without an output: addresses have to suffice.
   }
   return files.map((file) => {
     const stack = stackOf(file);
@@ -79,7 +79,7 @@ const fromFiles = (files: readonly string[], output: string): StackInput[] => {
   });
 };
 
-/** What each stack of the output does, by a plan, or where that needs a state that is not here, by comparison. */
+/** The changes of each stack in the output: from a plan or, if that needs an unavailable state, by comparison. */
 const fromOutput = async (
   output: string,
   base: string | undefined,

@@ -16,9 +16,9 @@ const resourceCount = (directory: string): number => {
 };
 
 /**
- * Synthesises a site and plans every stack, side by side. The plan's text is left beside the plan as plan.txt.
+ * Synthesizes a site and plans all stacks in parallel. The text of each plan is written next to it as plan.txt.
  *
- * @param terraform terraform or tofu; default: the first on the PATH; with none the stacks are only synthesised
+ * @param terraform terraform or tofu; default: the first on the PATH; without either, the stacks are only synthesized
  * @throws StateAccessError
  */
 export const planStacks = async (

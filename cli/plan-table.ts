@@ -16,14 +16,14 @@ import {
 import { columns } from "../text/columns";
 import { plural } from "../text/plural";
 
-/** What became of one stack. */
+/** The result for one stack. */
 export interface StackReport {
   readonly stack: string;
-  /** Resources in the synthesised JSON. */
+  /** Resources in the synthesized JSON. */
   readonly resources: number;
-  /** Folder of the JSON and the plan, as the reader would type it. */
+  /** Folder of the JSON and the plan, as the user would type it. */
   readonly directory: string;
-  /** Undefined where there is no Terraform to plan with. */
+  /** Undefined if there is no Terraform to plan with. */
   readonly plan: PlanOutcome | undefined;
 }
 
@@ -78,7 +78,7 @@ const describeProbes = (site: MonitoredSite): string[] =>
       `probe     ${probe.name}: ${serviceInstance(site, probedService(site, probe))} every ${probe.periodMinutes} minutes${probe.runsOn === "cluster" ? "" : `, on ${site.registry?.host}`}`,
   );
 
-/** What a site deploys, for a reader who sees it for the first time. */
+/** What a site deploys, for a first-time reader. */
 export const describeSite = (site: Site): string[] => [
   ...managedHosts(site).map(({ title, name, address }) => `host      ${name} (${title}, ${address})`),
   ...deferredHosts(site).map(

@@ -1,19 +1,19 @@
 import { type ClusterSite, hasCluster, type Site } from "../site/schema";
 import { ClusterError, Kubectl } from "./kubectl";
 
-/** Whether cdktf was asked for the stack: by its name, or by a pattern. */
+/** Whether cdktf was given the stack, by name or by a pattern. */
 const isNamed = (stack: string, args: readonly string[]): boolean =>
   args.some((arg) => !arg.startsWith("-") && (arg === stack || arg.includes("*")));
 
 /**
- * What the cluster of a site lacks, before anything is sent to it.
+ * Checks that a site's cluster has what it needs, before anything is sent to it.
  *
  * @throws ClusterError with the first thing that is missing
  */
 const checkCluster = async (site: ClusterSite): Promise<void> => {
   const kubectl = new Kubectl(site.monitoring);
   const { namespace, rules } = site.monitoring;
-  // Asked for in any case: it tells whether the cluster can be reached at all.
+  // Queried in any case, because it shows whether the cluster is reachable at all.
   const found = await kubectl.get("namespace", namespace.name, "name");
   if (!namespace.create && found === undefined)
     throw new ClusterError(
@@ -34,10 +34,10 @@ const checkCluster = async (site: ClusterSite): Promise<void> => {
 };
 
 /**
- * Before `cdktf deploy`: an error of one line where the cluster cannot take what is to be deployed. Terraform would say it in
- * the middle of the deploy, and at length. Terraform needs no kubectl, so that without one it is left to find out.
+ * Before `cdktf deploy`: a one-line error if the cluster cannot accept the deployment. Terraform would report it in the middle of
+ * the deploy, at length. Terraform does not need kubectl, so without kubectl the check is skipped.
  *
- * @param args those of `cdktf deploy`
+ * @param args of `cdktf deploy`
  * @throws ClusterError
  */
 export const preflight = async (site: Site, args: readonly string[]): Promise<void> => {
@@ -45,7 +45,7 @@ export const preflight = async (site: Site, args: readonly string[]): Promise<vo
   try {
     await checkCluster(site);
   } catch (error) {
-    // Who may deploy need not be allowed to read what all namespaces share.
+    // A deployer need not have access to cluster-wide objects.
     const unable = error instanceof ClusterError && (error.code === "no-kubectl" || error.code === "unauthorized");
     if (!unable) throw error;
   }

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { probe } from "../registry/probe/probe";
 import { print, printError } from "./output";
 
-/** `warden probe`: what the CronJob runs (see cli/probe.ts), for a try by hand. */
+/** `warden probe`: the program of the CronJob (see cli/probe.ts), for running it by hand. */
 export const probeCommand = (): Command =>
   new Command("probe")
     .description("walk the registry that the environment names and push the result to a Pushgateway")

@@ -4,7 +4,7 @@ import { messageOf, print, printError } from "./output";
 
 suitEngineToWalk();
 
-/** The program of the CronJob: configured by environment variables alone (see probeSettings), it writes nothing to disk. */
+/** The program of the CronJob: configured by environment variables only (see probeSettings), it writes nothing to disk. */
 probe(process.env, print, printError).then(
   (code) => {
     process.exitCode = code;

@@ -45,7 +45,7 @@ const count = (text: string): number => {
   throw new InvalidArgumentError("give a whole number from 1: a repository never loses every tag");
 };
 
-/** Options that a target of the other kind has, by how they are written. */
+/** Options that only apply to storage, as they are written. */
 const OF_STORAGE = { registry: "--registry", offline: "--offline" } as const;
 const OF_REGISTRY = { repository: "--repository", journal: "--journal" } as const;
 
@@ -78,9 +78,9 @@ const refuseConflicts = (
 };
 
 /**
- * Whether a target is a registry's storage or a registry. A url is a registry, and what has a slash or is a dot is a path;
- * a bare name is a registry where it looks like a host, unless there is something of that name, and one of the site where
- * there is nothing of that name.
+ * Whether a target is a registry's storage or a registry. A url is a registry; anything with a slash, or only dots, is a path.
+ * A bare name that looks like a host is a registry, and an error if a file has that name too. Any other name is storage if a
+ * file has it, and a registry of the site otherwise.
  */
 const kindOf = (target: string, command: Command): "storage" | "registry" | "site" => {
   if (/^https?:\/\//i.test(target)) return "registry";
@@ -116,7 +116,7 @@ const readPolicy = (path: string): RetentionPolicy => {
   return parsePolicy(json);
 };
 
-/** @param order instead of that of the rules */
+/** @param order replaces that of the rules */
 const orderedBy = (order: RetentionRule["order"], policy: RetentionPolicy): RetentionPolicy =>
   order === undefined ? policy : { ...policy, rules: policy.rules.map((rule) => ({ ...rule, order })) };
 
@@ -136,11 +136,11 @@ const apply = async (root: string, policy: RetentionPolicy, options: PruneOption
   }
 };
 
-/** Where the journals are unless told otherwise: https://specifications.freedesktop.org/basedir-spec/latest/ */
+/** The default folder of the journals: https://specifications.freedesktop.org/basedir-spec/latest/ */
 const journalFolder = ({ XDG_STATE_HOME }: NodeJS.ProcessEnv): string =>
   join(XDG_STATE_HOME || join(homedir(), ".local/state"), "registry-warden/journal");
 
-/** Access to a registry at one rate for whatever asks it. */
+/** Access to a registry, with one rate for all of its clients. */
 const pacedAccess = async (registry: string, options: PruneOptions) => {
   const access = await accessTo(parseRegistry(registry), options, process.env);
   return { ...access, gate: new Gate({ concurrency: DEFAULT_CONCURRENCY, rate: access.rate }) };
@@ -180,7 +180,7 @@ const undo = async (folder: string, options: PruneOptions): Promise<void> => {
   }
 };
 
-/** What was asked for, else what the site keeps. */
+/** The policy in the options, else that of the site. */
 const policyOf = (
   { policy, keepNewest: newest, keep }: PruneOptions,
   named: SiteRegistry | undefined,
@@ -190,7 +190,7 @@ const policyOf = (
   return keepNewest(newest ?? 1, keep);
 };
 
-/** Asked as the probe of the site asks it, unless told otherwise. */
+/** Uses the connection settings of the site's probe as defaults. */
 const asSiteHas = (options: PruneOptions, named: SiteRegistry | undefined): PruneOptions => {
   if (named === undefined) return options;
   const repository = options.repository.length > 0 ? options.repository : [...named.repositories];
@@ -232,7 +232,7 @@ const run = async (
   process.exitCode = options.exitCode && !options.apply && !isEmpty(report) ? 1 : 0;
 };
 
-/** What to do after a plan, and how to take back what was done. */
+/** What to do after a plan, and how to undo what was done. */
 const nextStep = ({ applied, journal }: RemotePruneReport): string[] => {
   if (!applied) return ["next      the same with --apply"];
   return journal === null ? [] : [`undo      ${commandLine("warden", "prune", "--undo", journal)}`];
@@ -241,13 +241,13 @@ const nextStep = ({ applied, journal }: RemotePruneReport): string[] => {
 const isEmpty = ({ remove }: { remove: { tags: unknown[]; manifests: unknown[] } }): boolean =>
   remove.tags.length + remove.manifests.length === 0;
 
-/** Finds a registry by its name in the site. */
+/** Finds a registry of the site by its name. */
 type RegistryBySite = (name: string, option: string | undefined, changes: boolean) => SiteRegistry;
 
 /**
- * `warden prune`: removes the tags that a policy does not keep, and all that only they need, from a registry or its storage.
+ * `warden prune`: removes the tags that a policy does not keep, and what only they need, from a registry or its storage.
  *
- * @param bySite default: no registry is known by a name, as on the registry host, which has no site
+ * @param bySite default: no registry is known by name, as on the registry host, which has no site
  */
 export const pruneCommand = (bySite?: RegistryBySite): Command => {
   const command = new Command("prune")

@@ -24,12 +24,12 @@ interface RepairOptions extends AccessOptions {
   json?: true;
 }
 
-/** A digest as the tables print it: the algorithm and the first digits. */
+/** A digest as abbreviated in the tables: the algorithm and the first digits. */
 const CUT_DIGEST = /@([a-z0-9]+:[0-9a-f]{8,63})$/;
 
 /**
- * An image of the registry that is repaired, by any name that is printed of it: with or without the registry, with ` (+2)`
- * for the tags beside the first, with a digest that is cut short.
+ * An image in the registry to repair, in any printed form: with or without the registry, with ` (+2)` for further tags, with an
+ * abbreviated digest.
  */
 const imageOf = (text: string, registry: URL): DiscardTarget => {
   const name = text.replace(/ \(\+\d+\)$/, "");
@@ -53,7 +53,7 @@ const imageOf = (text: string, registry: URL): DiscardTarget => {
   );
 };
 
-/** The other registry, with credentials of its own: FROM_USER and FROM_PASS, else what `docker login` left. */
+/** The other registry, with its own credentials: FROM_USER and FROM_PASS, else those that `docker login` left. */
 const clientOf = async (
   from: string,
   options: AccessOptions,
@@ -93,7 +93,7 @@ const run = async (registry: string, options: RepairOptions): Promise<void> => {
   }
 };
 
-/** `warden repair`: heals a registry from its own disk or from another registry, and removes what nothing heals. */
+/** `warden repair`: repairs a registry from its own disk or from another registry, and removes what cannot be repaired. */
 export const repairCommand = (): Command => {
   const command = new Command("repair")
     .description("plan what heals a registry; with --apply, do it and verify")

@@ -16,15 +16,15 @@ interface RollbackOptions {
   site?: string;
 }
 
-/** An archive on a host, which a delivery made before it changed anything. */
+/** An archive on a host, made by a delivery before it changed anything. */
 interface Backup {
   readonly delivery: Delivery;
   readonly path: string;
   /** YYYYMMDD-HHMMSS, UTC, by the host's clock. */
   readonly stamp: string;
-  /** Its place among all backups of the host; 0 where it was made before they were recorded. */
+  /** Its position among all backups of the host; 0 if it was made before positions were recorded. */
   readonly place: number;
-  /** In words; empty where that was not recorded. */
+  /** In words; empty if that was not recorded. */
   readonly holds: string;
 }
 
@@ -32,7 +32,7 @@ const STAMP = /-(\d{8}-\d{6})\.tar\.gz$/;
 
 const decoded = (text = ""): string => Buffer.from(text, "base64").toString("utf8");
 
-/** Of one delivery, as its program prints them; see backups in transaction.sh. */
+/** The backups of one delivery, as printed by its program; see backups in transaction.sh. */
 const backupsOf = async (host: ManagedHost, delivery: Delivery): Promise<Backup[]> => {
   const output = await runOnHost(host, inspectionScript(delivery), { args: ["backups"] });
   if (output.status !== 0) throw failed(host.name, output);
@@ -49,7 +49,7 @@ const backupsOf = async (host: ManagedHost, delivery: Delivery): Promise<Backup[
     });
 };
 
-/** Newest first. The clock may have been wrong; it decides only where nothing else was recorded. */
+/** Newest first. The clock may have been wrong, so it only decides if no position was recorded. */
 const backupsOn = async (host: ManagedHost, deliveries: readonly Delivery[]): Promise<Backup[]> => {
   const all: Backup[] = [];
   for (const delivery of deliveries) all.push(...(await backupsOf(host, delivery)));
@@ -81,8 +81,8 @@ const chosen = (host: ManagedHost, backups: readonly Backup[], name: string | un
 };
 
 /**
- * The program that the delivery left on the host knows how to go back, whatever the site says now. A rollback to before the
- * first delivery removed it: then that of the site does it.
+ * The program that the delivery left on the host can roll back, whatever the site says now. If a rollback to before the first
+ * delivery has removed it, the site's program does it.
  */
 const program = ({ delivery, path }: Backup, command: "difference" | "rollback"): string =>
   asProgram(
@@ -113,7 +113,7 @@ const run = async (name: string, { to, dryRun, site: option }: RollbackOptions):
   if (dryRun && output.stdout === "") print(`${name}: nothing would change`);
 };
 
-/** `warden rollback`: a host as it was before its last delivery, or before an earlier one. */
+/** `warden rollback`: restores a host to its state before its last delivery, or before an earlier one. */
 export const rollbackCommand = (): Command =>
   new Command("rollback")
     .description("show what changes, and put a host back to before its last delivery, or to a named backup")

@@ -3,14 +3,14 @@ import { version } from "../package.json";
 import { messageOf, printError, printJson, printText } from "./output";
 import { versionText } from "./version";
 
-/** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; wrong usage is reported by commander. */
+/** A command sets process.exitCode to 0 or 1 and throws an OperationalError for 2; commander reports wrong usage. */
 const EXIT = { failed: 2, usage: 64 } as const;
 
 const HELP = "warden --help lists the commands and their options";
 
 /**
- * An error that says what the operator can do about it. Every domain has its own class; they are known by this shape.
- * Anything else that is thrown is a fault of ours.
+ * An error that says what the operator can do about it. Every domain has its own class; they are recognized by this shape. Anything
+ * else that is thrown is a bug.
  */
 interface OperationalError extends Error {
   /** A short word for programs, such as `unreachable`. */
@@ -28,27 +28,27 @@ const describe = (error: unknown): { code: string; message: string; hint: string
   return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
 };
 
-/** Several mistakes are numbered: a line end is no separator in one line. */
+/** Numbers several mistakes, because a line break cannot separate them in one line. */
 const inOneLine = (message: string): string => {
   const mistakes = message.split("\n").filter((line) => line.trim() !== "");
   if (mistakes.length < 2) return message;
   return `${mistakes.length} mistakes: ${mistakes.map((mistake, index) => `(${index + 1}) ${mistake}`).join("; ")}`;
 };
 
-/** As commander has it, but for the default of what can be repeated, which is nothing. */
+/** As in commander, but without the default of repeatable options, which is empty. */
 const optionDescription = (option: Option): string => {
   const { defaultValue, description } = option;
   if (Array.isArray(defaultValue) && defaultValue.length === 0) return description;
   return Help.prototype.optionDescription(option);
 };
 
-/** All of warden with the commands that are given. @param args only --version asks git for the commit of a checkout */
+/** All of warden with the given commands. @param args only --version asks git for the commit of a checkout */
 export const program = (commands: readonly Command[], [first = ""]: readonly string[] = []): Command => {
   const warden = new Command("warden")
     .description("Finds, explains, heals and prevents the loss of images in container registries")
     .version(/^(-V|--version)$/.test(first) ? versionText() : version)
     .exitOverride()
-    // What was mistyped is repeated, and may hold anything.
+    // Error messages repeat what was mistyped, which may contain anything.
     .configureOutput({ writeOut: printText, writeErr: (text) => printError(text.trimEnd().split("\n")) })
     .configureHelp({ optionDescription })
     .showHelpAfterError(`(${HELP})`);
@@ -78,7 +78,7 @@ export const run = async (commands: readonly Command[], args: readonly string[])
       return EXIT.usage;
     }
     const described = describe(error);
-    // What a program that asked for JSON reads instead of the result.
+    // A program that requested JSON reads this instead of the result.
     if (json) await printJson({ error: described });
     const line = `${inOneLine(described.message)}; ${described.hint}`.replace(/\s+/g, " ");
     printError(`error: ${line}`);
@@ -88,9 +88,9 @@ export const run = async (commands: readonly Command[], args: readonly string[])
   }
 };
 
-/** Runs one command as the program that this process is. */
+/** Runs one command as the main program of this process. */
 export const start = (commands: readonly Command[]): void => {
-  // Whoever reads the output may have seen enough of it, as head has; what is left goes nowhere.
+  // The reader may close the pipe early, as head does; the rest of the output is discarded.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
   });

@@ -15,10 +15,10 @@ interface ScanOptions {
   json?: true;
 }
 
-/** More threads than these wait for the same disk. */
+/** More threads would only wait for the same disk. */
 const MOST_THREADS = 4;
 
-/** 1 with a finding that is an error, even of an incomplete scan; 2 for an incomplete scan without one. */
+/** 1 if a finding is an error, even in an incomplete scan; 2 for an incomplete scan without one. */
 const exitCode = ({ findings, unreadable, empty }: ScanReport): 0 | 1 | 2 => {
   if (findings.some(isError)) return 1;
   return unreadable.length === 0 && empty === undefined ? 0 : 2;

@@ -1,11 +1,11 @@
 import { messageOf, printError } from "./output";
 
-/** What a script of package.json does with its arguments. @returns the exit code */
+/** A script in package.json, given its arguments. @returns the exit code */
 type Script = (args: readonly string[]) => number | Promise<number>;
 
 /**
- * The exit code of a script; what it throws is reported in one line each, without a stack of our own code, and is 2, or 64 for
- * wrong usage (EX_USAGE, sysexits.h).
+ * The exit code of a script. An error is reported in one line, without a stack of our own code, and the code is then 2, or 64 for wrong
+ * usage (EX_USAGE, sysexits.h).
  */
 export const exitCodeOf = async (script: Script, args: readonly string[]): Promise<number> => {
   try {
@@ -18,7 +18,7 @@ export const exitCodeOf = async (script: Script, args: readonly string[]): Promi
   }
 };
 
-/** Runs a script as the program that this process is. */
+/** Runs a script as the main program of this process. */
 export const runScript = async (script: Script): Promise<void> => {
   process.exitCode = await exitCodeOf(script, process.argv.slice(2));
 };

@@ -23,7 +23,7 @@ const positive = (text: string): number => {
   throw new InvalidArgumentError("give a number above 0");
 };
 
-/** Reads only when nobody else does: ionice(1), for this thread and those that it starts. */
+/** Reads only when the disk is otherwise idle: ionice(1), for this thread and those that it starts. */
 const yieldToOthers = (): void => {
   setPriority(19);
   const { status } = spawnSync("ionice", ["-c", "idle", "-p", String(process.pid)], { stdio: "ignore" });
@@ -55,7 +55,7 @@ const run = async (root: string, { state, rate, hours, json }: ScrubCommandOptio
   }
 };
 
-/** `warden scrub`: reads every blob on the disk against its name. */
+/** `warden scrub`: reads every blob on the disk and verifies its digest. */
 export const scrubCommand = (): Command =>
   new Command("scrub")
     .description("read every blob on a registry's disk against its name, slowly, and go on where it stopped")

@@ -1,7 +1,7 @@
 import { loadSite, REFERENCE, type Selection, SiteError, selectSite, shownFile } from "../site/load";
 import { type ClusterSite, hasCluster, isMonitored, type MonitoredSite, type Site } from "../site/schema";
 
-/** A bundle has no main module, and Node 20 does not read TypeScript: tsx, of the checkout or of the app, teaches it. */
+/** A bundle has no main module, and Node 20 cannot load TypeScript: the tsx of the checkout or the app can. */
 const readTypeScript = (file: string): void => {
   try {
     require("tsx/cjs/api").register();
@@ -17,7 +17,7 @@ const load = ({ file }: Selection): Site => {
   return loadSite(file);
 };
 
-/** The shipped example is complete, and its addresses are somebody else's. */
+/** The shipped example is complete, but its addresses are someone else's. */
 class UnchosenSite extends Error {
   readonly code = "unchosen-site";
   readonly hint: string;
@@ -29,7 +29,7 @@ class UnchosenSite extends Error {
 }
 
 /**
- * Refuses to change anything by a site that nobody chose.
+ * Refuses to change anything according to a site that was not selected explicitly.
  *
  * @throws UnchosenSite
  */
@@ -37,20 +37,20 @@ export const requireChosen = ({ by }: Selection): void => {
   if (by === "nobody") throw new UnchosenSite();
 };
 
-/** A site, and the file that it is from, as it is named from the working directory. */
+/** A site and its file, relative to the working directory. */
 export interface SelectedSite {
   readonly site: Site;
   readonly file: string;
-  /** What chooses it again, to be put behind a command. */
+  /** The arguments that select it again, to be appended to a command. */
   readonly argument: readonly string[];
 }
 
 /**
- * The site that a command is about. A command that prints something for people says which file that was.
+ * The site for a command. A command with human-readable output prints which file it is.
  *
  * @param option the value of --site; default: see selectSite
- * @param changes whether the command changes something by it
- * @throws SiteError, and UnchosenSite where something would be changed by a site that nobody chose
+ * @param changes whether the command changes anything according to it
+ * @throws SiteError, and UnchosenSite if a change would be made according to a site that was not selected explicitly
  */
 export const selectedSite = (option: string | undefined, { changes = false } = {}): SelectedSite => {
   const selection = selectSite(option);
@@ -58,11 +58,11 @@ export const selectedSite = (option: string | undefined, { changes = false } = {
   return { site: load(selection), file: shownFile(selection.file), argument: siteArgument(selection) };
 };
 
-/** What chooses the same site again, to be put behind a command; nothing where it is found by itself. */
+/** The arguments that select the same site again, to be appended to a command; empty if it is the default. */
 export const siteArgument = ({ file, by }: Selection): string[] =>
   by === "own-file" ? [] : ["--site", shownFile(file)];
 
-/** As selectedSite, of a command that is about what watches the registries. */
+/** Like selectedSite, for a command about the monitoring. */
 export const selectedMonitoredSite = (option: string | undefined): MonitoredSite => {
   const { site } = selectedSite(option);
   if (isMonitored(site)) return site;
@@ -71,7 +71,7 @@ export const selectedMonitoredSite = (option: string | undefined): MonitoredSite
   ]);
 };
 
-/** As selectedSite, of a command that is about the cluster. */
+/** Like selectedSite, for a command about the cluster. */
 export const selectedClusterSite = (option: string | undefined): ClusterSite => {
   const { site } = selectedSite(option);
   if (hasCluster(site)) return site;

@@ -3,22 +3,22 @@ import type { RetentionPolicy } from "../site/retention";
 import { isMonitored, privateServices, type Site, serviceUrl } from "../site/schema";
 import { selectedSite } from "./selected-site";
 
-/** What a site says of a registry that can be cleaned up over HTTP. */
+/** A site's settings of a registry that can be cleaned up over HTTP. */
 export interface SiteRegistry {
   readonly url: string;
-  /** Undefined where the site says of nothing that it may go. */
+  /** Undefined if the site has no retention for it. */
   readonly retention: RetentionPolicy | undefined;
-  /** Empty where its catalog is asked for. */
+  /** Empty if its catalog is read. */
   readonly repositories: readonly string[];
   readonly rate: number | undefined;
 }
 
 /**
- * A registry of the site by its name there.
+ * A registry of the site, by name.
  *
  * @param option the value of --site
  * @param changes whether something is removed from it
- * @throws SiteError where the site has none of that name, and as selectedSite
+ * @throws SiteError if the site has no registry of that name, and as selectedSite
  */
 export const siteRegistry = (name: string, option: string | undefined, changes: boolean): SiteRegistry => {
   const { site, file } = selectedSite(option, { changes });

@@ -11,12 +11,12 @@ import { runScript } from "./script";
 import { siteArgument } from "./selected-site";
 
 /**
- * `npm start` and `npm run plan`: synthesise the selected site and plan every stack that can be planned here.
+ * `npm start` and `npm run plan`: synthesizes the selected site and plans every stack that can be planned here.
  *
  * - `--site FILE`: the site; default: see siteFile
  * - `--build`: write dist/ first, as `npm start` does
  * - `--show`: print the plans, as `npm run plan` does
- * - `--strict`: a stack that could not be planned for want of a provider or of Terraform is an error
+ * - `--strict`: a stack that could not be planned because a provider or Terraform is missing is an error
  */
 export const start = async (args: readonly string[]): Promise<number> => {
   const { values } = parseArgs({

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { State } from "../site/state";
 
-/** Nothing can be planned: every stack would fail by itself, each at length. */
+/** Nothing can be planned: every stack would fail on its own, each with a long message. */
 export class StateAccessError extends Error {
   readonly code = "no-state-credentials";
   readonly hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
@@ -11,7 +11,7 @@ export class StateAccessError extends Error {
 
 const KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] as const;
 
-/** What else names credentials. https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html */
+/** Other sources of credentials. https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html */
 const OTHERS = [
   "AWS_PROFILE",
   "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -24,7 +24,7 @@ const sharedFiles = (environment: NodeJS.ProcessEnv, home: string): string[] => 
   environment.AWS_CONFIG_FILE || join(home, ".aws/config"),
 ];
 
-/** A machine of EC2 has credentials of its own: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html */
+/** An EC2 instance has its own credentials: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html */
 const isEc2 = (): boolean => {
   try {
     return readFileSync("/sys/class/dmi/id/sys_vendor", "utf8").startsWith("Amazon");
@@ -34,9 +34,9 @@ const isEc2 = (): boolean => {
 };
 
 /**
- * Refuses where the credentials of the store of the state are plainly missing.
+ * Throws if the credentials for the state store are plainly missing.
  *
- * @param machine whether it gives its programs credentials, which only the store of AWS itself takes
+ * @param machine whether the machine provides credentials to its programs, which only AWS itself accepts
  * @throws StateAccessError
  */
 export const requireStateAccess = (

@@ -20,7 +20,7 @@ interface UndeleteCommandOptions extends AccessOptions {
   json?: true;
 }
 
-/** `repository[:tag][@digest]`, with or without the registry before it; the digest may be cut short. */
+/** `repository[:tag][@digest]`, optionally preceded by the registry; the digest may be abbreviated. */
 const targetOf = (text: string, registry: URL): UndeleteTarget => {
   const name = text.startsWith(`${registry.host}/`) ? text.slice(registry.host.length + 1) : text;
   const [, repository, tag = null, digest = null] =
@@ -61,7 +61,7 @@ const run = async (registry: string, images: string[], options: UndeleteCommandO
   }
 };
 
-/** `warden undelete`: puts back what was deleted through the API, until the next garbage collection. */
+/** `warden undelete`: restores what was deleted through the API, until the next garbage collection. */
 export const undeleteCommand = (): Command => {
   const command = new Command("undelete")
     .description("plan what a deletion left on the disk and can be put back; with --apply, put it back and verify it")

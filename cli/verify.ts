@@ -36,7 +36,7 @@ interface VerifyOptions extends AccessOptions {
 
 type Scope = Pick<WalkOptions, "catalog" | "repositories" | "selection">;
 
-/** What is walked, of the target and the options that narrow it. */
+/** What is walked, given the target and the options that narrow it. */
 const scopeOf = (target: Target, { repository, tag, newest }: VerifyOptions): Scope => {
   const narrowed = narrowedBy(tag, newest, target.kind === "image" || repository.length > 0);
   if (target.kind === "registry") {
@@ -45,7 +45,7 @@ const scopeOf = (target: Target, { repository, tag, newest }: VerifyOptions): Sc
   return { catalog: false, repositories: [target.repository], selection: imageSelection(target, narrowed) };
 };
 
-/** @param named whether the repositories were named, so that a tag that one lacks is a failure */
+/** @param named whether the repositories were named, so that a missing tag is a failure */
 const narrowedBy = (tags: string[], newest: number | undefined, named: boolean): TagSelection => {
   if (tags.length > 0) return { kind: named ? "named" : "present", tags };
   return newest === undefined ? { kind: "all" } : { kind: "newest", count: newest };
@@ -54,7 +54,7 @@ const narrowedBy = (tags: string[], newest: number | undefined, named: boolean):
 const imageSelection = (image: Target & { kind: "image" }, narrowed: TagSelection): TagSelection => {
   if (image.digest !== null) return { kind: "named", tags: [], digests: [image.digest] };
   if (image.tag !== null) return { kind: "named", tags: [image.tag] };
-  // As every other client reads an image without a tag.
+  // Like every other client, for an image without a tag.
   return narrowed.kind === "all" ? { kind: "named", tags: ["latest"] } : narrowed;
 };
 
@@ -68,7 +68,7 @@ const refuseConflicts = (command: Command, target: Target, { repository, tag, ne
   }
 };
 
-/** Shows how far the walk is, on a terminal only. @returns what takes the progress, and what ends the bar */
+/** Shows the progress of the walk, on a terminal only. @returns functions to update and to end the bar */
 const progressBar = (): { show: (progress: Progress) => void; end: () => void } => {
   if (!process.stderr.isTTY) return { show: () => {}, end: () => {} };
   const format = "{bar} {value}/{total} repositories, {requests} requests";
@@ -84,7 +84,7 @@ const progressBar = (): { show: (progress: Progress) => void; end: () => void } 
   };
 };
 
-/** Makes sure, before a walk that may take long, that its report can be written; a run without one leaves no file behind. */
+/** Ensures, before a walk that may take long, that its report can be written; without a report no file is left behind. */
 const expectWritable = (path: string | undefined): void => {
   if (path === undefined) return;
   const refuse = (why: string): never => {
@@ -104,13 +104,13 @@ const exitCode = ({ failures, complete }: Report): 0 | 1 | 2 => {
   return complete ? 0 : 2;
 };
 
-/** What was asked for, as a report tells it: no credentials, and no names of files. */
+/** The options as they appear in a report: no credentials, and no file names. */
 const asked = ({ role, blobs, repository, tag, newest, platform, concurrency, rate, timeout }: VerifyOptions) => {
   const check = blobs ?? defaultBlobCheck(role);
   return { role, blobs: check, repository, tag, newest, platform, concurrency, rate, timeout };
 };
 
-/** Aborts with Ctrl-C or a request to end, so that a report still says what was seen. */
+/** Aborts on Ctrl-C or a termination signal, so that a report still contains what was seen. */
 const interruptible = async <Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> => {
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
@@ -122,7 +122,7 @@ const interruptible = async <Result>(work: (signal: AbortSignal) => Promise<Resu
   }
 };
 
-/** What was walked, and when the certificate of the registry expires. */
+/** The result of a walk, and when the registry's certificate expires. */
 interface Walked {
   report: Report;
   certificateExpiry: number | null;
@@ -143,13 +143,13 @@ const walkTarget = (scope: Scope, { credentialsGiven, ...access }: Access, optio
     }
   });
 
-/** A collector that reads the file meanwhile sees the old one or the new one. */
+/** Atomic: a collector that reads the file concurrently sees either the old one or the new one. */
 const replaceFile = (path: string, text: string): void => {
   writeFileSync(`${path}.new`, text);
   renameSync(`${path}.new`, path);
 };
 
-/** Writes the report to each file that was asked for. */
+/** Writes the report to each requested file. */
 const writeReports = (
   { report, certificateExpiry }: Walked,
   about: About,

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { version } from "../package.json";
 
-/** Put in by the build of warden.mjs; null where that was no checkout of git. */
+/** Inserted by the build of warden.mjs; null if that was not in a git checkout. */
 declare const COMMIT: string | null | undefined;
 
-/** The commit of a checkout, with `-dirty` where it is not quite that; undefined outside one. */
+/** The commit of a checkout, with `-dirty` if there are changes; undefined outside a checkout. */
 export const commitOf = (checkout: string): string | undefined => {
   const { status, stdout } = spawnSync("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], {
     cwd: checkout,
@@ -19,5 +19,5 @@ export const versionText = (): string => {
   return commit ? `${version} (${commit})` : version;
 };
 
-/** Of a checkout that runs as it is. The other programs are bundled without a commit, so that only changes change them. */
+/** For a checkout that runs from its sources. Other programs are bundled without a commit, so only changes change them. */
 const sourceCommit = (): string | undefined => (typeof __dirname === "undefined" ? undefined : commitOf(__dirname));

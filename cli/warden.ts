@@ -3,7 +3,7 @@ import { isScanThread, serveScan } from "../registry/storage/scan-threads";
 import { type DescribedCommand, describeCommand } from "./command-tree";
 import { program, run, start } from "./run";
 
-/** In the order of the help. A command is loaded when it is wanted: all of them together take longer than a small walk. */
+/** In the order of the help. Commands are loaded on demand: loading all of them takes longer than a small walk. */
 const COMMANDS: Readonly<Record<string, () => Command>> = {
   verify: () => (require("./verify") as typeof import("./verify")).verifyCommand(),
   probe: () => (require("./probe-command") as typeof import("./probe-command")).probeCommand(),
@@ -29,7 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   completion: () => (require("./completion") as typeof import("./completion")).completionCommand(describeWarden),
 };
 
-/** The command that is named, or all where none is: for the help, and for who mistyped. */
+/** The named command, or all if none is named: for the help, and for a mistyped name. */
 const commands = ([name = ""]: readonly string[]): Command[] => {
   const named = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   return named === undefined ? Object.values(COMMANDS).map((load) => load()) : [named()];
@@ -38,9 +38,9 @@ const commands = ([name = ""]: readonly string[]): Command[] => {
 /** The program with all of its commands, as data. */
 export const describeWarden = (): DescribedCommand => describeCommand(program(commands([])));
 
-/** Runs one command of all. @param args without the program's name. @returns the exit code */
+/** Runs one of all commands. @param args without the program's name. @returns the exit code */
 export const main = (args: readonly string[]): Promise<number> => run(commands(args), args);
 
-// Inside a bundle there is no main module; a test that imports this file is one.
+// In a bundle there is no main module; a test that imports this file is the main module.
 if (isScanThread) serveScan();
 else if (require.main === undefined || require.main === module) start(commands(process.argv.slice(2)));

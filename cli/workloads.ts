@@ -18,7 +18,7 @@ interface WorkloadsOptions extends AccessOptions {
   json?: true;
 }
 
-/** More than any cluster tells; what goes on is no list of pods. Bytes. */
+/** More than the output of any cluster; a longer input is not a list of pods. Bytes. */
 const MOST_INPUT = 512 * 1024 * 1024;
 
 const STDIN_HINT = "give what this prints: kubectl get pods,cronjobs --all-namespaces --output json";
@@ -56,7 +56,7 @@ const workloadsOf = async (
   return together(await Promise.all(told));
 };
 
-/** 1 where something cannot be pulled again, 2 where that is not known of all. */
+/** 1 if something cannot be pulled again, 2 if that is unknown for some. */
 const exitCode = ({ complete, counts: { broken, missing } }: WorkloadsReport): 0 | 1 | 2 => {
   if (broken + missing > 0) return 1;
   return complete ? 0 : 2;
@@ -92,7 +92,7 @@ const run = async (
   }
 };
 
-/** `warden workloads`: whether what runs in a cluster can be pulled again. */
+/** `warden workloads`: whether the images in use in a cluster can be pulled again. */
 export const workloadsCommand = (): Command => {
   const command = new Command("workloads")
     .description("verify that what runs in a cluster can be pulled again from a registry")

@@ -7,6 +7,6 @@ const ENTRY = "cli/clean-up.ts";
 /**
  * The program of the clean-up's CronJob, `clean-up.mjs`.
  *
- * @throws Error where it cannot be bundled, or would not fit beside the rest of a ConfigMap
+ * @throws Error if it cannot be bundled, or is too large for a ConfigMap
  */
 export const cleanUpProgram = (): string => fitting(programOf(ENTRY), ENTRY);

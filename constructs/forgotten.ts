@@ -2,8 +2,8 @@ import { TerraformElement } from "cdktf";
 import type { Construct } from "constructs";
 
 /**
- * Stands where a resource stood, and lets Terraform forget the object instead of deleting it. Where no state knows the
- * resource it does nothing. `terraform destroy` does not look at it: it has to be applied before.
+ * Takes a resource's place and makes Terraform forget the object instead of deleting it. If the state does not contain the
+ * resource, it does nothing. `terraform destroy` ignores it, so it must be applied before.
  *
  * https://developer.hashicorp.com/terraform/language/block/removed
  */

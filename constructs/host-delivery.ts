@@ -8,30 +8,30 @@ import { literal } from "./literal";
 import { TerraformData } from "./terraform-data";
 
 export interface HostDeliveryProps {
-  /** What is brought to which host. */
+  /** What is delivered to which host. */
   readonly delivery: Delivery;
 }
 
-/** The directory on the host that receives the script; relative to the home of the user, who alone may read it. */
+/** The folder on the host that receives the script; relative to the user's home directory, and readable by that user only. */
 const INBOX = ".registry-warden";
 
 /**
- * Where Terraform puts the commands of a step, which it executes: /tmp may be mounted noexec. It leaves an empty file there.
+ * Where Terraform uploads the commands of a step, which it executes: /tmp may be mounted noexec. It leaves an empty file there.
  * https://developer.hashicorp.com/terraform/language/resources/provisioners/connection
  */
 const STEP = "./.registry-warden-step-%RAND%.sh";
 
-/** What an earlier run left: the empty files of its steps, and the script of one that was never confirmed. */
+/** Removes what earlier runs left: the empty files of their steps, and scripts of unconfirmed deliveries. */
 const forgetOld = `find . -maxdepth 1 -name '.registry-warden-step-*.sh' -size 0 -mmin +60 -delete; find ${INBOX} -name '*.sh' -mtime +7 -delete`;
 
-/** A string within an expression. */
+/** A string inside an expression. */
 const quoted = (text: string): string => literal(JSON.stringify(text));
 
 const key = (path: string): string => `file(pathexpand(${quoted(path)}))`;
 
 /**
- * A host key that matches no server: in place of the 32 bytes of an Ed25519 public key it has a digest, so nobody can know
- * the private half. Pinned keys are of another type.
+ * A host key that matches no server: a digest stands in place of the 32 bytes of an Ed25519 public key, so no one can know its
+ * private half. Pinned keys are of another type.
  */
 const keyThatMatchesNoHost = (): string => {
   const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([0, 0, 0, bytes.length]), bytes]);
@@ -41,14 +41,14 @@ const keyThatMatchesNoHost = (): string => {
 };
 
 /**
- * Before 1.15, Terraform compares the jump host's key with host_key too, and ignores bastion_host_key
- * (hashicorp/terraform#38318). It writes host_key into a file of known hosts, behind the address that it is about to
- * connect to: as several lines it can name the keys of both hosts, each with its address.
+ * Before 1.15, Terraform also compares the jump host's key with host_key, and ignores bastion_host_key
+ * (hashicorp/terraform#38318). It writes host_key to a known hosts file, after the address that it is about to connect to: with
+ * several lines, it can contain the keys of both hosts, each with its address.
  */
 const comparedKeys = (host: Pick<Host, "address" | "ssh">, hostKey: string): string =>
   host.ssh.jump === undefined ? hostKey : `${keyThatMatchesNoHost()}\n${knownHosts(host)}`;
 
-/** The private key is read when Terraform connects, so it is in no plan and in no state. */
+/** Terraform reads the private key when it connects, so the key is in no plan and no state. */
 const connection = ({ address, ssh }: Host): SSHProvisionerConnection => ({
   type: "ssh",
   host: address,
@@ -79,10 +79,10 @@ const expression = (piece: ScriptPart): string => {
 };
 
 /**
- * Brings files to a host in one transaction. The plan shows each file as a diff of its lines; whatever changes, the whole
- * delivery runs again, and does nothing on the host where nothing has to be done.
+ * Delivers files to a host in one transaction. The plan shows each file as a diff of its lines; on any change the whole delivery
+ * runs again, and leaves the host alone if nothing has to be done.
  *
- * Needs no provider but the built-in terraform_data.
+ * Needs no provider except the built-in terraform_data.
  */
 export class HostDelivery extends Construct {
   readonly resource: TerraformData;
@@ -96,7 +96,7 @@ export class HostDelivery extends Construct {
       triggersReplace: Object.fromEntries(inputs.map(([name, value]) => [literal(name), literal(value)])),
     });
 
-    // A name of its own for each run: two operators have two states, and so two ids.
+    // A unique name for each run: two operators have separate states, and therefore different ids.
     const script = `${INBOX}/${delivery.name}-\${self.id}.sh`;
     const run = (command: string) => `${host.ssh.user === "root" ? "" : "sudo -n "}bash '${script}' ${command}`;
     this.resource.connection = connection(host);
@@ -104,7 +104,7 @@ export class HostDelivery extends Construct {
       { type: "remote-exec", inline: [`install -d -m 0700 ${INBOX}`, forgetOld] },
       { type: "file", destination: script, content: deliveryScript(delivery).map(expression).join("") },
       { type: "remote-exec", inline: [run("apply")] },
-      // A connection of its own: it proves that the host can still be reached, or the host rolls back.
+      // A new connection proves that the host is still reachable; otherwise the host rolls back.
       { type: "remote-exec", inline: [`${run("confirm")} && rm -f '${script}'`] },
     ];
   }

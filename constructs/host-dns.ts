@@ -11,7 +11,7 @@ export const hostDnsOf = hostNames;
 
 /** The DNS configuration of one host. */
 export class HostDns extends Construct {
-  /** What the delivery to the host depends on, and what may depend on it. */
+  /** The delivery to the host, for dependencies in either direction. */
   readonly resource: TerraformData;
 
   constructor(scope: Construct, id: string, props: HostDnsProps) {

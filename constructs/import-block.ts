@@ -1,8 +1,8 @@
 import { TerraformElement, type TerraformResource } from "cdktf";
 
 /**
- * Takes over an object that exists already, at the first apply, instead of creating it. cdktf's own importFrom runs
- * `terraform version` at every synth, so that a site could not be synthesised where Terraform is not installed.
+ * Takes over an existing object in the first apply instead of creating it. cdktf's own importFrom runs `terraform version` in
+ * every synth, so a site could not be synthesized without Terraform.
  *
  * https://developer.hashicorp.com/terraform/language/import
  */
@@ -10,7 +10,7 @@ export class ImportBlock extends TerraformElement {
   readonly #resource: TerraformResource;
   readonly #objectId: string;
   /**
-   * @param resource what the object becomes
+   * @param resource the resource that the object becomes
    * @param objectId the object's id in the provider's terms, for Kubernetes `<namespace>/<name>`
    */
   constructor(resource: TerraformResource, objectId: string) {

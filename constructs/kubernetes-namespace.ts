@@ -9,13 +9,13 @@ export interface KubernetesNamespaceProps {
   readonly name: string;
 }
 
-/** A chart without any template: its release makes the namespace and nothing in it. */
+/** A chart without templates: its release creates only the namespace. */
 const CHART = resolve(__dirname, "..", "monitoring", "namespace-chart");
 
 /**
- * A namespace that exists after the first apply and is never deleted: not when it leaves the configuration, not by a
- * destroy, not by another name. Terraform's own resource deletes it with everything in it; Helm makes
- * the one of a release where it is missing, and leaves it alone from then on. One that exists already is as good.
+ * A namespace that exists after the first apply and is never deleted: not when it is removed from the configuration, not by a
+ * destroy, not by a rename. Terraform's own resource would delete it with everything in it; Helm creates a release's namespace if
+ * it is missing, and leaves it alone afterwards. An existing namespace is fine too.
  *
  * https://helm.sh/docs/helm/helm_install/ (--create-namespace)
  */
@@ -30,7 +30,7 @@ export class KubernetesNamespace extends Construct {
       namespace: name,
       createNamespace: true,
       chart: `./${chart.path}`,
-      // As for the alerts. Not upgradeInstall beside it: the provider asks the cluster about it at each plan.
+      // As for the alerts. No upgradeInstall in addition: with it, the provider queries the cluster in every plan.
       atomic: true,
     });
   }

@@ -2,14 +2,14 @@ import type { KubernetesObject } from "../monitoring/kubernetes-object";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A synthesised stack, as far as it says what is in the cluster. */
+/** The parts of a synthesized stack that describe objects in the cluster. */
 export interface SynthesisedObjects {
   readonly locals?: Readonly<Record<string, string>>;
   /** By type, then by Terraform's name. */
   readonly resource?: Readonly<Record<string, Readonly<Record<string, Fields>>>>;
 }
 
-/** What the Terraform provider calls otherwise than the API: lists are named in the singular. */
+/** Fields that the Terraform provider names differently from the API: its lists are in the singular. */
 const NAMES: Readonly<Record<string, string>> = {
   container: "containers",
   rule: "rules",
@@ -21,10 +21,10 @@ const NAMES: Readonly<Record<string, string>> = {
 
 const RBAC = "rbac.authorization.k8s.io/v1";
 
-/** Numbers that the provider takes as strings, because they may be left out. */
+/** Numbers that the provider takes as strings, because they are optional. */
 const NUMBERS: ReadonlySet<string> = new Set(["runAsUser", "runAsGroup", "fsGroup", "ttlSecondsAfterFinished"]);
 
-/** Maps whose keys are the operator's, not fields. */
+/** Maps whose keys are free-form rather than fields. */
 const FREE_FORM: ReadonlySet<string> = new Set(["data", "labels", "annotations", "requests", "limits"]);
 
 /** Terraform's own arguments of a resource. */
@@ -32,7 +32,7 @@ const META_ARGUMENTS: ReadonlySet<string> = new Set(["//", "depends_on", "lifecy
 
 const camelCase = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-/** What Terraform makes of a text without expressions; see literal. */
+/** What Terraform evaluates a text without expressions to; see literal. */
 const evaluated = (text: string): string => text.replace(/\$\$\{|%%\{/g, (escaped) => escaped.slice(1));
 
 const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null;
@@ -56,7 +56,7 @@ class Translation {
     });
   }
 
-  /** What Terraform makes of a text; the only expression is one that hides a long text from its plans. */
+  /** What Terraform evaluates a text to; the only expression hides a long text from its plans. */
   text(text: string): string {
     const hidden = /^\$\{sensitive\(local\.([\w-]+)\)\}$/.exec(text)?.[1];
     return evaluated(hidden === undefined ? text : (this.#stack.locals?.[hidden] ?? ""));
@@ -87,7 +87,7 @@ interface Release {
   readonly values?: readonly string[];
 }
 
-/** Which objects a release of our charts makes. */
+/** The objects created by a release of our charts. */
 const objectsOfRelease = (translation: Translation, release: Release): KubernetesObject[] => {
   const { name, namespace, values = [] } = release;
   const created: KubernetesObject[] =
@@ -110,8 +110,8 @@ const objectsOfRelease = (translation: Translation, release: Release): Kubernete
 };
 
 /**
- * The objects that Terraform's providers make of a synthesised stack, in an order in which they can be created. Secrets
- * are not among them: their values are in no stack.
+ * The objects that Terraform's providers create for a synthesized stack, in a valid order of creation. Secrets are left out: their
+ * values are in no stack.
  */
 export const objectsOf = (stack: SynthesisedObjects): KubernetesObject[] => {
   const translation = new Translation(stack);

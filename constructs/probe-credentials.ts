@@ -11,21 +11,20 @@ export interface ProbeCredentialsProps {
   readonly namespace: string;
   /** Name of the Secret. */
   readonly secret: string;
-  /** What the Terraform variables are named after: `<variables>_username` and `<variables>_password`. */
+  /** Prefix of the Terraform variables: `<variables>_username` and `<variables>_password`. */
   readonly variables: string;
-  /** The values are sent again when this number is raised: Terraform does not know the old ones. */
+  /** Raising this number sends the values again: Terraform does not know the old ones. */
   readonly revision: number;
   /**
-   * What has to exist before it.
+   * What must exist before it.
    * @default nothing
    */
   readonly dependsOn?: ITerraformDependable[];
 }
 
 /**
- * The credentials of a probe, from Terraform variables that are ephemeral, written to a Secret through write-only
- * attributes: no plan and no state holds them. A Secret that exists cannot be imported: the provider reads its values into
- * both.
+ * The credentials of a probe, from ephemeral Terraform variables, written to a Secret through write-only attributes: they are in no
+ * plan and no state. An existing Secret cannot be imported, because the provider would read its values into both.
  *
  * https://developer.hashicorp.com/terraform/language/manage-sensitive-data/ephemeral
  */

@@ -3,7 +3,7 @@ import { ProgramConfigMap, type ProgramProps } from "./program-config-map";
 
 /** The probe's program. */
 export class ProbeProgramConfigMap extends ProgramConfigMap {
-  /** The key, and the file's name where the ConfigMap is mounted. */
+  /** The key, and the file's name in the mounted ConfigMap. */
   static readonly FILE = "probe.mjs";
 
   constructor(scope: Construct, id: string, props: ProgramProps) {

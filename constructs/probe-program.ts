@@ -3,17 +3,17 @@ import { programOf } from "../hosts/bundle";
 /** The probe's entry, relative to the checkout. */
 const PROBE_ENTRY = "cli/probe.ts";
 
-/** A ConfigMap holds 1 MiB in all (KiB). https://kubernetes.io/docs/concepts/configuration/configmap/ */
+/** Maximum size (KiB); a ConfigMap holds 1 MiB in total. https://kubernetes.io/docs/concepts/configuration/configmap/ */
 const LIMIT = 700;
 
 /**
  * The program of the CronJob, `probe.mjs`.
  *
- * @throws Error where it cannot be bundled, or would not fit beside the rest of a ConfigMap
+ * @throws Error if it cannot be bundled, or is too large for a ConfigMap
  */
 export const probeProgram = (): string => fitting(programOf(PROBE_ENTRY), PROBE_ENTRY);
 
-/** @throws Error where a program is larger than 700 KiB */
+/** @throws Error if a program is larger than 700 KiB */
 export const fitting = (program: string, entry: string): string => {
   const size = Math.ceil(Buffer.byteLength(program) / 1024);
   if (size > LIMIT)

@@ -4,13 +4,13 @@ import { type ITerraformDependable, TerraformLocal } from "cdktf";
 import { Construct } from "constructs";
 import { literal } from "./literal";
 
-/** What a construct that needs a program in a cluster says about it. */
+/** The common props of constructs that need a program in a cluster. */
 export interface ProgramProps {
   readonly namespace: string;
   /** The text of the ES module. */
   readonly program: string;
   /**
-   * What has to exist before it.
+   * What must exist before it.
    * @default nothing
    */
   readonly dependsOn?: ITerraformDependable[];
@@ -18,20 +18,20 @@ export interface ProgramProps {
 
 /** Props of ProgramConfigMap. */
 export interface ProgramConfigMapProps extends ProgramProps {
-  /** What the name of the ConfigMap begins with. */
+  /** Prefix of the ConfigMap's name. */
   readonly prefix: string;
-  /** The key, and the file's name where the ConfigMap is mounted. */
+  /** The key, and the file's name in the mounted ConfigMap. */
   readonly file: string;
 }
 
 /**
- * A program as an immutable ConfigMap that is named by its content: a pod that runs keeps the program that it was started
- * with, and a changed program is a new object that exists before the CronJobs refer to it.
+ * A program as an immutable ConfigMap that is named after its content: a running pod keeps the program that it was started with, and
+ * a changed program is a new object that exists before the CronJobs refer to it.
  */
 export class ProgramConfigMap extends Construct {
   /** Name of the ConfigMap. */
   readonly name: string;
-  /** Name of the program's file where it is mounted. */
+  /** Name of the program's file in the mounted ConfigMap. */
   readonly file: string;
   readonly resource: ConfigMapV1;
 
@@ -42,7 +42,7 @@ export class ProgramConfigMap extends Construct {
     const text = new TerraformLocal(this, "Text", literal(program));
     this.resource = new ConfigMapV1(this, "Resource", {
       metadata: { name: this.name, namespace },
-      // No secret, but so that Terraform does not print all of it before it asks: the name tells one from another.
+      // Not a secret, but this keeps Terraform from printing all of it in a plan; the name shows that it changed.
       data: { [file]: `\${sensitive(local.${text.friendlyUniqueId})}` },
       immutable: true,
       lifecycle: { createBeforeDestroy: true },

@@ -13,17 +13,17 @@ export interface ProgramPodProps {
   readonly image: string;
   readonly program: ProgramConfigMap;
   readonly env: Env[];
-  /** What it may use at most. */
+  /** Memory limit. */
   readonly memory: string;
   readonly certificateAuthority?: ClusterProbe["certificateAuthority"];
   /**
-   * A PersistentVolumeClaim, and where the program finds it.
+   * A PersistentVolumeClaim, and where it is mounted.
    * @default the program writes nowhere
    */
   readonly claim?: { readonly name: string; readonly mountPath: string };
   /**
-   * By which it is known to the API server.
-   * @default it is not
+   * Its identity for the API server.
+   * @default none
    */
   readonly serviceAccountName?: string;
   readonly hostAliases?: PodSpec["hostAliases"];
@@ -35,12 +35,12 @@ const AUTHORITY = "/etc/registry-warden";
 /** The user `node` of the stock image. */
 const NODE_USER = "1000";
 
-/** Where a program finds the private CA of a registry. */
+/** The path of a registry's private CA in the pod. */
 export const authorityFile = (authority: ClusterProbe["certificateAuthority"]): string | undefined =>
   authority === undefined ? undefined : `${AUTHORITY}/${authority.key}`;
 
 /**
- * A pod that runs one of our programs once. It passes the Pod Security level `restricted`.
+ * A pod that runs one of our programs once. It satisfies the Pod Security level `restricted`.
  *
  * https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
  */
@@ -55,7 +55,7 @@ export const programPod = ({
   serviceAccountName,
   hostAliases,
 }: ProgramPodProps): PodSpec => ({
-  // The provider's default is Never, the API server's is not: said, so that both agree.
+  // The provider's default is Never, the API server's is not: set explicitly, so that they agree.
   restartPolicy: "Never",
   serviceAccountName,
   automountServiceAccountToken: serviceAccountName !== undefined,
@@ -64,7 +64,7 @@ export const programPod = ({
     runAsNonRoot: true,
     runAsUser: NODE_USER,
     runAsGroup: NODE_USER,
-    // A volume is root's alone otherwise.
+    // Otherwise only root could write to the volume.
     ...(claim === undefined ? {} : { fsGroup: NODE_USER }),
     seccompProfile: { type: "RuntimeDefault" },
   },
@@ -81,7 +81,7 @@ export const programPod = ({
         limits: { cpu: "1", memory },
       },
       securityContext: {
-        // Left out it would be sent as false, which overrides the pod's.
+        // If left out, it would be sent as false, which overrides the pod's value.
         runAsNonRoot: true,
         allowPrivilegeEscalation: false,
         readOnlyRootFilesystem: true,

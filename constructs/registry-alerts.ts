@@ -17,7 +17,7 @@ export interface RegistryAlertsProps {
   /** As a PrometheusRule, or as a plain rules file. */
   readonly delivery: ClusterRulesDelivery;
   /**
-   * What has to exist before it.
+   * What must exist before it.
    * @default nothing
    */
   readonly dependsOn?: ITerraformDependable[];
@@ -26,15 +26,15 @@ export interface RegistryAlertsProps {
 /** Name of the Helm release and of the PrometheusRule, or of the ConfigMap. */
 const NAME = "registry-alerts";
 
-/** The key of the ConfigMap, and the file's name where it is mounted. */
+/** The key of the ConfigMap, and the file's name in the mounted ConfigMap. */
 const FILE = "registry-alerts.rules.yaml";
 
 const CHART = resolve(__dirname, "..", "monitoring", "chart");
 
 /**
- * The alerts of a site, where its Prometheus reads them.
+ * The alerts of a site, delivered to where its Prometheus reads them.
  *
- * @throws Error where Prometheus would refuse a rule
+ * @throws Error if Prometheus would reject a rule
  */
 export class RegistryAlerts extends Construct {
   readonly resource: Release | ConfigMapV1;
@@ -46,8 +46,8 @@ export class RegistryAlerts extends Construct {
   }
 
   /**
-   * A Helm release, because Terraform's own manifest resource needs the cluster and the CRD to plan. The groups are
-   * JSON, so that a plan shows what changes in which rule.
+   * A Helm release, because Terraform's own manifest resource needs the cluster and the CRD in order to plan. The groups are JSON, so
+   * that a plan shows what changes in which rule.
    */
   #release({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): Release {
     const chart = new TerraformAsset(this, "Chart", { path: CHART, type: AssetType.DIRECTORY });
@@ -56,7 +56,7 @@ export class RegistryAlerts extends Construct {
       namespace,
       chart: `./${chart.path}`,
       values: [literal(JSON.stringify({ labels: delivery.labels, groups }))],
-      // Otherwise a first install that failed blocks the next one by its name.
+      // Otherwise a failed first install would block the next one, because its name is taken.
       atomic: true,
       ...(delivery.adopt ? { takeOwnership: true, upgradeInstall: true } : {}),
       dependsOn,

@@ -30,7 +30,7 @@ export interface CleanedUpRegistry
   readonly cluster?: string;
 }
 
-/** A registry that a site cleans up: it is asked as its probe asks it. */
+/** A registry that a site cleans up, with the connection settings of its probe. */
 export const cleanedUpRegistry = (site: Site, { service, cleanUp, probe }: CleanedUp): CleanedUpRegistry => ({
   ...cleanUp,
   name: cleanUpName(service),
@@ -53,16 +53,16 @@ export interface RegistryCleanUpProps {
   /** ConfigMap that holds the program. */
   readonly program: CleanUpProgramConfigMap;
   /**
-   * What has to exist before it.
+   * What must exist before it.
    * @default nothing
    */
   readonly dependsOn?: ITerraformDependable[];
 }
 
-/** A run that is ended is continued by the next one. Hours are for a registry of many thousand tags (seconds). */
+/** An interrupted run is continued by the next one. Hours are for a registry with many thousand tags (seconds). */
 const DEADLINE = 6 * 60 * 60;
 
-/** A run that could not start then would come at an hour that nobody chose (seconds). */
+/** A run that cannot start within this time is skipped, so that it does not run at another time of day (seconds). */
 const LATE = 60 * 60;
 
 const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
@@ -75,8 +75,8 @@ const cron = ({ days, at }: CleanUp["schedule"]): string => {
 };
 
 /**
- * A CronJob that removes from one registry, over HTTP, what its retention does not keep. It is suspended until the site
- * says otherwise. Its journal, by which a run can be undone, is on a volume that outlives it.
+ * A CronJob that removes from one registry, over HTTP, what its retention does not keep. It is suspended until the site says
+ * otherwise. Its journal, from which a run can be undone, is on a volume that outlives it.
  */
 export class RegistryCleanUp extends Construct {
   readonly resource: CronJobV1;
@@ -97,7 +97,7 @@ export class RegistryCleanUp extends Construct {
             dependsOn,
           })
         : undefined;
-    // It may be the one that the variables made, and the CronJob needs it.
+    // It may be the one created from the variables, and the CronJob needs it.
     if (secret === undefined) new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
 
     this.resource = new CronJobV1(this, "Resource", {
@@ -114,7 +114,7 @@ export class RegistryCleanUp extends Construct {
           metadata: { labels },
           spec: {
             activeDeadlineSeconds: DEADLINE,
-            // What refused once refuses again: the next run is the retry.
+            // A refusal would only be repeated: the next run is the retry.
             backoffLimit: 0,
             template: {
               metadata: { labels },
@@ -131,7 +131,7 @@ export class RegistryCleanUp extends Construct {
           },
         },
       },
-      // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
+      // It refers to both by name, which Terraform cannot see. An old program must outlive the update of the CronJob.
       dependsOn: [...dependsOn, program.resource, ...(secret === undefined ? [] : [secret.resource])],
     });
   }

@@ -10,24 +10,24 @@ import { literal } from "./literal";
 export interface RegistryDashboardProps {
   readonly namespace: string;
   readonly dashboard: Dashboard;
-  /** What the sidecar of Grafana looks for. */
+  /** The labels that Grafana's sidecar looks for. */
   readonly labels: Readonly<Record<string, string>>;
   /**
-   * The ConfigMap exists already and is taken over.
+   * Whether an existing ConfigMap is taken over.
    * @default false
    */
   readonly adopt?: boolean;
   /**
-   * What has to exist before it.
+   * What must exist before it.
    * @default nothing
    */
   readonly dependsOn?: ITerraformDependable[];
 }
 
 /**
- * A dashboard in a ConfigMap, from where the sidecar of Grafana loads it.
+ * A dashboard in a ConfigMap, from which Grafana's sidecar loads it.
  *
- * @throws Error where Prometheus would refuse one of its queries
+ * @throws Error if Prometheus would reject one of its queries
  */
 export class RegistryDashboard extends Construct {
   readonly resource: ConfigMapV1;

@@ -31,11 +31,11 @@ import { WorkloadAccess } from "./workload-access";
 
 /** The registry as the probe sees it. */
 export interface ProbedRegistry {
-  /** Base URL, with the name that its certificate has. */
+  /** Base URL, with the name in its certificate. */
   readonly url: string;
   /** Value of the label `instance` of its metrics. */
   readonly instance: string;
-  /** A private registry is walked; a cache is asked whether it answers. */
+  /** A private registry is walked; for a cache, only its availability is checked. */
   readonly role: "private" | "proxy";
   /** Whether the site runs it. */
   readonly isOwn: boolean;
@@ -45,25 +45,25 @@ export interface ProbedRegistry {
    */
   readonly cluster?: string;
   /**
-   * What is known of it by the clusters that use it, for a probe that verifies what runs.
-   * @default the probe does not
+   * Settings for verifying the images in use in the cluster.
+   * @default they are not verified
    */
   readonly workloads?: {
-    /** By which image references know it. @default as the URL has it */
+    /** The names under which image references know it. @default the one in the URL */
     readonly names?: readonly string[];
-    /** The tag under which it is reported. */
+    /** The tag for the report. */
     readonly report: string;
-    /** Whether a clean-up waits for the report. */
+    /** Whether a clean-up depends on the report. */
     readonly mustReport: boolean;
   };
   /**
    * The address of the name in the URL.
-   * @default the cluster's DNS knows it
+   * @default resolved by the cluster's DNS
    */
   readonly host?: { readonly name: string; readonly address: string };
 }
 
-/** The registry that a probe of a site walks. */
+/** The registry that a site's probe walks. */
 export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry => {
   const service = probedService(site, probe);
   return {
@@ -88,7 +88,7 @@ export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry 
 
 type Defaults = keyof typeof PROBE_DEFAULTS;
 
-/** Its name, schedule, deadline and credentials, and how it walks: a probe of a site is one. */
+/** Its name, schedule, deadline and credentials, and how it walks; a site's probe has all of these. */
 export type ProbeSettings = Pick<
   ClusterProbe,
   "name" | "periodMinutes" | "deadlineSeconds" | "credentials" | "certificateAuthority" | "rate"
@@ -107,7 +107,7 @@ export interface RegistryIntegrityProbeProps {
   /** ConfigMap that holds the program. */
   readonly program: ProbeProgramConfigMap;
   /**
-   * What has to exist before it.
+   * What must exist before it.
    * @default nothing
    */
   readonly dependsOn?: ITerraformDependable[];
@@ -116,12 +116,12 @@ export interface RegistryIntegrityProbeProps {
 /** https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/** Long enough to read the log of a run that failed in the night (one day, in seconds). */
+/** Long enough to read the log of a run that failed at night (one day, in seconds). */
 const KEEP_FINISHED = "86400";
 
 const everyMinutes = (period: number): string => (period === 60 ? "0 * * * *" : `*/${period} * * * *`);
 
-/** The next run is the retry. The index of a pod says which part of the repositories is its own. */
+/** The next run is the retry. A pod's index determines its part of the repositories. */
 const completion = (shards: number) =>
   shards === 1
     ? { completionMode: "NonIndexed", completions: 1, parallelism: 1, backoffLimit: 0 }
@@ -129,23 +129,23 @@ const completion = (shards: number) =>
         completionMode: "Indexed",
         completions: shards,
         parallelism: shards,
-        // One that fails must not end the others: it has no retry of its own, and all may fail.
+        // A failed pod must not end the others: there are no retries, and all may fail.
         backoffLimitPerIndex: 0,
         backoffLimit: shards,
-        // Left out, the provider sends 0: the first that fails would end all others.
+        // If left out, the provider sends 0: the first failure would end all the others.
         maxFailedIndexes: shards,
       };
 
 const JOB = "spec[0].job_template[0].spec[0]";
 
-/** What the provider changes only by deleting the CronJob, although Kubernetes would take it in place. */
+/** Attributes that the provider can only change by recreating the CronJob, although Kubernetes allows an update. */
 const CHANGED_BY_DELETION = ["completions", "completion_mode", "backoff_limit_per_index"].map(
   (field) => `${JOB}.${field}`,
 );
 
 /**
- * Whether a CronJob, as it will be after the apply, is of this many shards. One that kubectl made leaves out what it does
- * not need, which the provider reads as 0 or as an empty text.
+ * Whether a CronJob, in its state after the apply, has this many shards. One created with kubectl leaves out defaults, which the
+ * provider reads as 0 or as an empty text.
  */
 const isOfShards = (shards: number): string => {
   const job = `self.${JOB}`;
@@ -156,7 +156,7 @@ const isOfShards = (shards: number): string => {
   ].join(" && ")}}`;
 };
 
-/** The command that gives a CronJob its shards without deleting it. */
+/** The command that sets a CronJob's shards without deleting it. */
 const patchOf = (namespace: string, name: string, shards: number): string => {
   const { completionMode, completions, backoffLimitPerIndex = null } = completion(shards);
   const patch = JSON.stringify({
@@ -167,7 +167,7 @@ const patchOf = (namespace: string, name: string, shards: number): string => {
 
 type Probe = ProbeSettings & Pick<ClusterProbe, Defaults>;
 
-/** The Secrets of a probe whose credentials come from variables: its own, and the one it pushes its report with. */
+/** The Secrets of a probe with credentials from variables: its own, and that of the account for its report. */
 const secretsOf = (scope: Construct, { credentials, name }: Probe, props: RegistryIntegrityProbeProps) => {
   if (credentials?.from !== "variables") return [];
   const { namespace, registry, dependsOn = [] } = props;
@@ -179,7 +179,7 @@ const secretsOf = (scope: Construct, { credentials, name }: Probe, props: Regist
   return made.map(({ id, ...each }) => new ProbeCredentials(scope, id, { namespace, revision, dependsOn, ...each }));
 };
 
-/** When the CronJob runs, and what. @param serviceAccountName of a probe that asks what runs: no other is known to the API server */
+/** The CronJob's schedule and pod. @param serviceAccountName for a probe that verifies workloads; others have no API access */
 const cronJob = (
   probe: Probe,
   labels: Record<string, string>,
@@ -190,17 +190,17 @@ const cronJob = (
   const period = probe.periodMinutes * 60;
   return {
     schedule: everyMinutes(probe.periodMinutes),
-    // Two walks at once would push over each other and double the load.
+    // Two concurrent walks would overwrite each other's metrics and double the load.
     concurrencyPolicy: "Forbid",
-    // A run that starts later would not be done before the next is due.
+    // A run that starts later would not finish before the next one.
     startingDeadlineSeconds: period - probe.deadlineSeconds,
     successfulJobsHistoryLimit: 1,
     failedJobsHistoryLimit: 3,
     jobTemplate: {
       metadata: { labels },
       spec: {
-        // The program reports what it has at its own deadline: this one is for a pod that cannot even start, with
-        // the rest of the period shared between that and the way to the next run.
+        // The program reports what it has at its own deadline: this one is for a pod that cannot even start. It shares the rest of the
+        // period between that and the gap before the next run.
         activeDeadlineSeconds: Math.floor((probe.deadlineSeconds + period) / 2),
         ...completion(probe.shards),
         ttlSecondsAfterFinished: KEEP_FINISHED,
@@ -214,7 +214,7 @@ const cronJob = (
             memory: "256Mi",
             certificateAuthority: probe.certificateAuthority,
             serviceAccountName,
-            // The certificate names the registry, so it is asked by that name, wherever its address is known.
+            // The certificate contains the registry's name, so that name is used, even if only its address is known.
             hostAliases:
               registry.host === undefined
                 ? undefined
@@ -226,7 +226,7 @@ const cronJob = (
   };
 };
 
-/** The condition that holds after an apply: the CronJob is of as many shards as the probe. */
+/** The condition to check after an apply: the CronJob has as many shards as the probe. */
 const hasItsShards = (namespace: string, { name, shards }: Pick<Probe, "name" | "shards">) => ({
   condition: isOfShards(shards),
   errorMessage: literal(
@@ -246,7 +246,7 @@ export class RegistryIntegrityProbe extends Construct {
     const labels = { "app.kubernetes.io/name": name, "app.kubernetes.io/component": "registry-probe" };
 
     const secrets = secretsOf(this, probe, props);
-    // It may be the one that the variables made, and the CronJob needs it.
+    // It may be the one created from the variables, and the CronJob needs it.
     if (probe.credentials?.from === "existing-secret")
       new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
     const access =
@@ -258,7 +258,7 @@ export class RegistryIntegrityProbe extends Construct {
     this.resource = new CronJobV1(this, "Resource", {
       metadata: { name, namespace, labels },
       spec: cronJob(probe, labels, props, access && name),
-      // By name it refers to both without Terraform's knowing. An old program may go only after the CronJob has the new.
+      // It refers to both by name, which Terraform cannot see. An old program must outlive the update of the CronJob.
       dependsOn: [
         ...dependsOn,
         program.resource,
@@ -266,7 +266,7 @@ export class RegistryIntegrityProbe extends Construct {
         ...(access?.resources ?? []),
       ],
       lifecycle: {
-        // One that is taken over must not be deleted for what it leaves out; other shards replace it on purpose.
+        // A CronJob that is taken over must not be recreated because of defaults; a change of shards replaces it on purpose.
         ignoreChanges: CHANGED_BY_DELETION,
         replaceTriggeredBy: [`${shards.terraformResourceType}.${shards.friendlyUniqueId}`],
         postcondition: [hasItsShards(namespace, probe)],
@@ -282,7 +282,7 @@ const environment = (probe: Probe, { registry, pushgateway }: RegistryIntegrityP
   const authority = authorityFile(probe.certificateAuthority);
   const fromSecret = (key: string): Env[] =>
     credentials === undefined ? [] : [{ name: key, valueFrom: { secretKeyRef: { name: credentials.secret, key } } }];
-  /** Without it the probe still verifies: only a clean-up that waits for its report cannot do without. */
+  /** Optional, because the probe verifies without it; only a clean-up that depends on the report requires it. */
   const toPush = (name: string, key: string): Env[] =>
     credentials === undefined || workloads === undefined
       ? []

@@ -3,18 +3,18 @@ import type { Construct } from "constructs";
 
 export type TerraformDataProps =
   | {
-      /** A change of any value replaces the resource, which runs its provisioners again. The plan shows the values. */
+      /** A change to any value replaces the resource, which runs its provisioners again. The plan shows the values. */
       readonly triggersReplace: Readonly<Record<string, string>>;
     }
   | {
-      /** A change of it is an update, which another resource can follow by `replaceTriggeredBy`. */
+      /** A change is an update, to which another resource can react with `replaceTriggeredBy`. */
       readonly input: string | number;
     };
 
 /**
- * The built-in resource terraform_data, which needs no provider. cdktf's own DataResource runs `terraform version` at
- * every synth, so that a site could not be synthesised where Terraform is not installed; the version that is needed
- * is in the synthesised JSON, and Terraform itself refuses to be an older one.
+ * The built-in resource terraform_data, which needs no provider. cdktf's own DataResource runs `terraform version` in every synth,
+ * so a site could not be synthesized without Terraform; the required version is in the synthesized JSON, and an older Terraform
+ * rejects it.
  *
  * https://developer.hashicorp.com/terraform/language/resources/terraform-data
  */

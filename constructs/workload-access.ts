@@ -8,11 +8,11 @@ import { workloadRole } from "../site/probe-walk";
 /** Props of WorkloadAccess. */
 export interface WorkloadAccessProps {
   readonly namespace: string;
-  /** Of the service account; the role of the cluster has the namespace before it. */
+  /** For the service account; the cluster role's name is prefixed with the namespace. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   /**
-   * What has to exist before it.
+   * What must exist before it.
    * @default nothing
    */
   readonly dependsOn?: ITerraformDependable[];
@@ -21,8 +21,8 @@ export interface WorkloadAccessProps {
 const RBAC = "rbac.authorization.k8s.io";
 
 /**
- * A service account that may list the pods and the CronJobs of the cluster, and nothing else: no Secret, no log, no single
- * object, and no change. Whoever deploys it has to hold these rights: the API server gives nobody what he does not have.
+ * A service account that may list the cluster's pods and CronJobs, and nothing else: no Secrets, no logs, no single objects, and no
+ * changes. Whoever deploys it must have these rights: the API server prevents granting rights that one does not have.
  *
  * https://kubernetes.io/docs/reference/access-authn-authz/rbac/
  */
@@ -33,11 +33,11 @@ export class WorkloadAccess extends Construct {
     super(scope, id);
     const account = new ServiceAccountV1(this, "ServiceAccount", {
       metadata: { name, namespace, labels },
-      // A pod that is given it says so itself.
+      // The pod mounts it explicitly.
       automountServiceAccountToken: false,
       dependsOn,
     });
-    // It is the whole cluster's: the namespace keeps two sites apart.
+    // A cluster-wide object: the namespace in its name keeps two sites apart.
     const metadata = { name: workloadRole(namespace, name), labels };
     const role = new ClusterRoleV1(this, "ClusterRole", {
       metadata,

@@ -6,10 +6,10 @@ import { DnsStack } from "./dns-stack";
 import { MonitoringStack } from "./monitoring-stack";
 import { RegistryVmStack } from "./registry-vm-stack";
 
-/** cdktf-cli says where it wants the output; otherwise it is in the checkout, whatever the working directory is. */
+/** The output folder that cdktf-cli requests; otherwise the checkout's, independent of the working directory. */
 export const outputDirectory = (): string => process.env.CDKTF_OUTDIR ?? resolve(__dirname, "..", "cdktf.out");
 
-/** The folder of a synthesised stack. */
+/** The folder of a synthesized stack. */
 export const stackDirectory = (stack: StackName, output: string = outputDirectory()): string =>
   join(output, "stacks", stack);
 
@@ -19,7 +19,7 @@ const addStack = (app: App, stack: StackName, site: Site): TerraformStack | unde
   return hasCluster(site) ? new MonitoringStack(app, stack, { site }) : undefined;
 };
 
-/** The CDKTF app of a site, with the stacks that have something in them. Nothing is written before `synth`. */
+/** The CDKTF app of a site, with its non-empty stacks. Nothing is written before `synth`. */
 export const createApp = (site: Site, outdir: string = outputDirectory()): App => {
   const app = new App({ outdir });
   const added = new Map(stacksOf(site).map((stack) => [stack, addStack(app, stack, site)]));

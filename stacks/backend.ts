@@ -3,16 +3,16 @@ import { literal } from "../constructs/literal";
 import type { Site } from "../site/schema";
 import { stateKey } from "../site/stacks";
 
-/** Write-only attributes came with 1.11. https://developer.hashicorp.com/terraform/language/manage-sensitive-data */
+/** Write-only attributes require 1.11. https://developer.hashicorp.com/terraform/language/manage-sensitive-data */
 const REQUIRED_TERRAFORM = ">= 1.11";
 
-/** Arguments of the backend block of one stack. A shared store holds one object a stack. */
+/** Arguments of a stack's backend block. A shared store has one object for each stack. */
 const backendArguments = (site: Site, stack: string): Record<string, unknown> => {
   const { state } = site;
   const key = stateKey(site, stack);
   switch (state.backend) {
     case "local":
-      // Relative to cdktf.out/stacks/<stack>, where Terraform runs: the same on every machine, and outside cdktf.out.
+      // Relative to cdktf.out/stacks/<stack>, where Terraform runs: independent of the machine, and outside cdktf.out.
       return { path: `../../../${key}` };
     case "kubernetes":
       return { namespace: state.namespace, secret_suffix: key };
@@ -29,7 +29,7 @@ const backendArguments = (site: Site, stack: string): Record<string, unknown> =>
   }
 };
 
-/** A store that only speaks S3 has no account, no metadata service, no name for each bucket, and few take checksums in a trailer. */
+/** An S3-compatible store has no accounts, metadata service or bucket host names, and few accept checksums in a trailer. */
 const selfHosted = (endpoint: string | undefined) =>
   endpoint === undefined
     ? {}
@@ -43,14 +43,14 @@ const selfHosted = (endpoint: string | undefined) =>
         use_path_style: true,
       };
 
-/** A backend evaluates nothing, and Terraform refuses what looks like an expression. */
+/** A backend evaluates nothing, and Terraform rejects anything that looks like an expression. */
 const literalStrings = (value: unknown): unknown => {
   if (typeof value === "string") return literal(value);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, literalStrings(each)]));
 };
 
-/** One backend for all four kinds, because cdktf lacks the Kubernetes one. */
+/** One class for all four kinds, because cdktf has none for the Kubernetes backend. */
 class StateBackend extends TerraformBackend {
   readonly #stack: TerraformStack;
   readonly #site: Site;
@@ -71,8 +71,8 @@ class StateBackend extends TerraformBackend {
 }
 
 /**
- * Says where the state of a stack is kept and which Terraform can plan it. Without it cdktf writes an absolute path of
- * this machine into the synthesised JSON.
+ * Sets where the state of a stack is stored and which Terraform versions can plan it. Without it, cdktf writes an absolute path of
+ * this machine into the synthesized JSON.
  */
 export const useBackend = (stack: TerraformStack, site: Site): void => {
   new StateBackend(stack, site);

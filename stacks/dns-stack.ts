@@ -10,7 +10,7 @@ export interface DnsStackProps {
   readonly site: Site;
 }
 
-/** The DNS configuration of every host. A deferred host is shown with its reason, and nothing is sent to it. */
+/** The DNS configuration of every host. A deferred host is listed with its reason, and nothing is sent to it. */
 export class DnsStack extends TerraformStack {
   constructor(scope: Construct, id: string, props: DnsStackProps) {
     super(scope, id);

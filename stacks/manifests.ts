@@ -8,12 +8,12 @@ import type { ClusterSite } from "../site/schema";
 import { MonitoringStack } from "./monitoring-stack";
 
 /**
- * The Kubernetes objects that the stack `monitoring` of a site delivers, but for Secrets.
+ * The Kubernetes objects in a site's `monitoring` stack, except Secrets.
  *
  * @param program the text of the CronJobs' program; default: bundled from the sources
  */
 export const manifestsOf = (site: ClusterSite, program?: string): KubernetesObject[] => {
-  // An app makes its folder at once, and what is in cdktf.out is not ours to change here.
+  // An app creates its folder immediately, and this must not change cdktf.out.
   const outdir = mkdtempSync(join(tmpdir(), "registry-warden-"));
   try {
     const stack = new MonitoringStack(new App({ outdir }), "monitoring", { site, program });

@@ -34,7 +34,7 @@ export interface MonitoringStackProps {
   readonly program?: string;
   /**
    * The text of the clean-ups' program.
-   * @default bundled from the sources, where there is a clean-up
+   * @default bundled from the sources, if there is a clean-up
    */
   readonly cleanUpProgram?: string;
 }
@@ -52,10 +52,10 @@ export class MonitoringStack extends TerraformStack {
     };
 
     new KubernetesProvider(this, "kubernetes", cluster);
-    // Also where nothing of it is left: what a release holds is removed only as long as its provider is configured.
+    // Needed even when nothing is left: a release is only uninstalled while its provider is configured.
     new HelmProvider(this, "helm", { kubernetes: cluster });
 
-    // What an earlier version made, and a later one would delete with everything in it.
+    // Created by an earlier version; without this it would be deleted with everything in it.
     new Forgotten(this, "namespace", NamespaceV1.tfResourceType);
     const dependsOn = namespace.create
       ? [new KubernetesNamespace(this, "created-namespace", { name: namespace.name }).resource]
@@ -63,7 +63,7 @@ export class MonitoringStack extends TerraformStack {
     const common = { namespace: namespace.name, dependsOn };
 
     const probes = clusterProbes(site);
-    // The schema refuses a probe in the cluster without an image.
+    // The schema rejects a probe in the cluster without an image.
     if (probes.length > 0 && probeImage !== undefined) {
       const programConfigMap = new ProbeProgramConfigMap(this, "program", { ...common, program });
       for (const probe of probes)

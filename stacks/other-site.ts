@@ -4,13 +4,13 @@ import type { Site } from "../site/schema";
 import { STACKS } from "../site/stacks";
 import { outputDirectory, stackDirectory } from "./app";
 
-/** In the output: the name of the site that was synthesised last. */
+/** A file in the output with the name of the site that was synthesized last. */
 const LAST_SITE = "site";
 
 /**
- * Has Terraform use the state of this site where another one was synthesised to the same output before. It records in
- * each stack's folder which state it was initialised with, refuses any other, and suggests a migration, which would write
- * the state of one site over that of the other. Where one site changes its own backend, the refusal remains.
+ * Lets Terraform use this site's state after another site was synthesized to the same output. Terraform records in each stack's
+ * folder which state it was initialized with, rejects any other, and suggests a migration, which would overwrite one site's state
+ * with the other's. When a site changes its own backend, Terraform still rejects it.
  *
  * @param output default: see outputDirectory
  */

@@ -8,7 +8,7 @@ export interface RegistryVmStackProps {
   readonly site: RegistrySite;
 }
 
-/** What the registry host runs. Deploy it after the stack dns: the host pulls its images by name. */
+/** Everything on the registry host. Deploy it after the dns stack: the host pulls its images by name. */
 export class RegistryVmStack extends TerraformStack {
   constructor(scope: Construct, id: string, props: RegistryVmStackProps) {
     super(scope, id);
