@@ -3,27 +3,27 @@ import { type RegistrySite, type Site, serviceInstance } from "../site/schema";
 import { nameOf, type Target, verifyAll } from "./image-target";
 import { Shell, sh } from "./prose";
 
-/** Where a job runs that says nothing else: the label of a runner. */
+/** The default runner label. */
 const RUNNERS = { github: "ubuntu-24.04", forgejo: "docker" } as const;
 
-/** Renovate keeps it: the tag is a complete version. */
+/** Updated by Renovate, because the tag is a complete version. */
 const CHECKOUT = "actions/checkout@v4.2.2";
 
 const secret = (name: string): string => `\${{ secrets['${name.replaceAll("'", "''")}'] }}`;
 
 const account = ({ secrets }: Ci) => ({ REG_USER: secret(secrets.username), REG_PASS: secret(secrets.password) });
 
-/** The tag of the commit, in the shell of a step. */
+/** The tag of the commit, as shell text in a step. */
 const commitOf = ({ image }: Target): Shell => new Shell(`"$(printf %.${image.commitCharacters}s "$GITHUB_SHA")"`);
 
-/** The step that verifies what was pushed, by the actions of GitHub and of Forgejo. */
+/** The step that verifies what was pushed, using actions of GitHub and of Forgejo. */
 export const verifyStep = (site: Site, ci: Ci, target: Target) => ({
   name: "verify",
   env: account(ci),
   run: verifyAll(site, target, commitOf(target)).text,
 });
 
-/** Builds with the docker of the runner: nothing but checkout comes from somebody else. */
+/** Builds with the runner's docker: nothing except checkout is third-party. */
 const buildStep = (site: Site, ci: Ci, target: Target) => {
   const { dockerfile, tags } = target.image;
   const name = nameOf(site, target);
@@ -43,8 +43,8 @@ const buildStep = (site: Site, ci: Ci, target: Target) => {
 };
 
 /**
- * The workflow of one image: builds and pushes it, then verifies what the registry serves of it. The runner brings docker,
- * git and Node.
+ * The workflow of one image: builds and pushes it, then verifies what the registry serves. The runner must have docker, git and
+ * Node.
  *
  * https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax, https://forgejo.org/docs/latest/user/actions/
  */

@@ -36,17 +36,17 @@ import { TAG_DELETED } from "./undelete-runbook";
 import { bringWardenToAsk, deliverRegistries, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
 
-/** The registry that an alert is about, and who watches it. */
+/** The registry that an alert is about, and its probe. */
 export interface Watched {
   readonly site: RegistrySite & MonitoredSite;
-  /** Undefined where the maintenance reports. */
+  /** Undefined if the maintenance reports. */
   readonly probe: Probe | undefined;
   readonly service: Service;
 }
 
-/** What a person who was woken by an alert has to know. */
+/** What a person on call has to know about an alert. */
 export interface Advice {
-  /** Whether a clean-up would make it worse: it is stopped before anything else, and started last. */
+  /** Whether a clean-up would make it worse: it is stopped before anything else, and restarted last. */
   readonly stopsCleanUp?: true;
   readonly meaning: Prose;
   readonly impact: Prose;
@@ -54,7 +54,7 @@ export interface Advice {
   readonly mitigation: (watched: Watched) => Block[];
 }
 
-/** Of an alert about what a probe reports. */
+/** The probe behind an alert. */
 const probeOf = ({ probe }: Watched): Probe => {
   if (probe === undefined) throw new Error("an alert about a probe is about a registry without one");
   return probe;
@@ -64,7 +64,7 @@ const firstLook = (site: RegistrySite): Prose => link(md`First look`, `${runbook
 
 const brokenImage = link(md`An image cannot be pulled`, REBUILD);
 
-/** Prints nothing where there is none, which is not what is expected. */
+/** Prints nothing if there is none, which differs from the expected output. */
 const someRepositories = ({ site, service }: Watched): Block =>
   command(
     onHost(registryHost(site)),
@@ -72,7 +72,7 @@ const someRepositories = ({ site, service }: Watched): Block =>
     { expected: "repository …" },
   );
 
-/** Ends every mitigation: how one sees that it worked. */
+/** Ends every mitigation: how to see that it worked. */
 const verified = (watched: Watched): Block[] => [
   paragraph(
     md`Verify with a run of the probe now. What was seen by several runs ends after three good ones; anything else with the next evaluation:`,
@@ -100,7 +100,7 @@ const probeRuns = (watched: Watched): Block[] => [
   ...lastRun(watched.site, probeOf(watched)),
 ];
 
-/** A table would have "<none>" where an address could be, and look nearly the same. */
+/** The default table has "<none>" in place of an address, which looks nearly the same. */
 const READY = 'jsonpath={range .items[*].endpoints[?(@.conditions.ready==true)]}ready at {.addresses[0]}{"\\n"}{end}';
 
 const gateway = ({ site }: Watched): Block[] => {
@@ -132,7 +132,7 @@ const gateway = ({ site }: Watched): Block[] => {
       ];
 };
 
-/** Whether the API server lets the probe see what runs. */
+/** Whether the API server lets the probe list the workloads. */
 const mayList = ({ site, probe }: Watched): Block[] =>
   hasCluster(site) && probe !== undefined
     ? [
@@ -566,7 +566,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
 };
 
-/** What the blobs on the disk, every byte of them read, say of the images. */
+/** What the blobs on the disk, all of them hashed, mean for the images. */
 const imagesAffected = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   return [
@@ -591,7 +591,7 @@ const restoreTarget = (site: RegistrySite): string =>
 /**
  * What to do about an alert.
  *
- * @throws Error for an alert without a page: whoever adds one writes it here
+ * @throws Error for an alert without a page: whoever adds an alert also writes its page here
  */
 export const adviceFor = (alert: string): Advice => {
   const advice = ADVICE[alert];

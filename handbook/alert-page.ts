@@ -9,7 +9,7 @@ import { hostAdviceFor } from "./host-advice";
 import { startCleanUp, stopCleanUp } from "./maintenance";
 import { md, plain } from "./prose";
 
-/** A rule, and one thing that it is about. */
+/** A rule, and one of the things that it is about. */
 interface Firing {
   readonly site: MonitoredSite;
   readonly rule: AlertingRule;
@@ -19,17 +19,17 @@ interface Firing {
 const firings = (site: MonitoredSite): Firing[] =>
   documentedRules(site).flatMap(({ rule, about }) => about.map((subject) => ({ site, rule, subject })));
 
-/** @throws Error for an alert without a page: whoever adds one writes it in that file */
+/** @throws Error for an alert without a page: whoever adds an alert also writes its page in that file */
 const known = <Advice>(alert: string, advice: Advice | undefined, file: string): Advice => {
   if (advice === undefined) throw new Error(`the alert ${alert} has no page; write it in handbook/${file}`);
   return advice;
 };
 
-/** What the alert calls it. */
+/** Its name in the alert. */
 const nameOf = ({ site, subject }: Firing): string =>
   subject.kind === "host" ? subject.host.name : serviceInstance(site, subject.service);
 
-/** What to do about one firing: the one for what is ours, or for what somebody else runs. */
+/** What to do about one firing alert, for our own registries or for external ones. */
 const blocksOf = ({ site, rule, subject }: Firing, part: "diagnosis" | "mitigation"): Block[] => {
   switch (subject.kind) {
     case "service":
@@ -43,7 +43,7 @@ const blocksOf = ({ site, rule, subject }: Firing, part: "diagnosis" | "mitigati
   }
 };
 
-/** The blocks of each that the alert is about, under its name where they are not the same for all. */
+/** The blocks for everything that the alert is about, under separate headings if they differ. */
 const forEach = (all: readonly Firing[], part: "diagnosis" | "mitigation"): Block[] => {
   const each = all.map((firing) => ({ firing, own: blocksOf(firing, part) }));
   const different = new Set(each.map(({ own }) => JSON.stringify(own))).size > 1;
@@ -81,7 +81,7 @@ const page = (alert: string, all: readonly Firing[]): Document => {
   };
 };
 
-/** One page an alert, in the order of the rules. */
+/** One page for each alert, in the order of the rules. */
 export const alertPages = (site: MonitoredSite): Document[] => {
   const all = firings(site);
   const names = [...new Set(all.map(({ rule }) => rule.alert))];

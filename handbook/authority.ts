@@ -7,26 +7,26 @@ import { md, type Shell, sh } from "./prose";
 
 type Named = Pick<ProbedService, "name">;
 
-/** The private CA of a registry's certificate, as its probe knows it; undefined for one that everybody trusts. */
+/** The private CA of a registry's certificate, as configured for its probe; undefined for a publicly trusted one. */
 export const authorityOf = (site: Site, service: Named) =>
   site.monitoring?.probes.find((probe) => probe.service === service.name)?.certificateAuthority;
 
-/** Where it is on the workstation: beside the site, which git leaves alone. */
+/** Its path on the workstation: next to the site, and ignored by git. */
 const fileOf = ({ name }: Named): string => `${name}-ca.pem`;
 
-/** An option of a command on the workstation, with the file of the CA; nothing for a registry that everybody trusts. */
+/** An option with the CA file, for a command on the workstation; empty for a publicly trusted registry. */
 const option =
   (name: string) =>
   (site: Site, service: Named): Shell[] =>
     authorityOf(site, service) === undefined ? [] : [sh`${name} ${fileOf(service)}`];
 
-/** Has `warden` trust the registry. */
+/** Makes `warden` trust the registry. */
 export const caFile = option("--ca-file");
 
-/** Has curl trust the registry. */
+/** Makes curl trust the registry. */
 export const cacert = option("--cacert");
 
-/** Brings the CA to the workstation. */
+/** Copies the CA to the workstation. */
 export const fetchAuthority = (site: Site, service: Named): Block[] => {
   const authority = authorityOf(site, service);
   if (authority === undefined) return [];
@@ -38,14 +38,14 @@ export const fetchAuthority = (site: Site, service: Named): Block[] => {
   return print === false ? [] : [command(WORKSTATION, sh`${print} > ${fileOf(service)}`)];
 };
 
-/** Where it is on the registry host: the file of a probe that runs there, or what bringAuthority brings. */
+/** Its path on the registry host: the file of a probe there, or the one that bringAuthority copies. */
 export const authorityOnHost = (site: Site, service: Named): string | undefined => {
   const authority = authorityOf(site, service);
   if (authority === undefined) return undefined;
   return "file" in authority ? authority.file : join("/root", fileOf(service));
 };
 
-/** Brings it to the registry host, where it is not there. */
+/** Copies it to the registry host, if it is not there. */
 export const bringAuthority = (site: Site, service: Named): Block[] => {
   const path = authorityOnHost(site, service);
   const authority = authorityOf(site, service);
@@ -56,7 +56,7 @@ export const bringAuthority = (site: Site, service: Named): Block[] => {
   ];
 };
 
-/** Has Docker on the registry host trust it. https://docs.docker.com/engine/security/certificates/ */
+/** Makes Docker on the registry host trust it. https://docs.docker.com/engine/security/certificates/ */
 export const trustedByDocker = (site: Site, service: ProbedService): Block[] => {
   const path = authorityOnHost(site, service);
   if (path === undefined || !hasRegistry(site)) return [];

@@ -24,7 +24,7 @@ import { link, md, type Prose, plain } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
 import { TOPOLOGY } from "./topology";
 
-/** Who has what a service holds, when its disk is gone. */
+/** Who has a service's data when its disk is lost. */
 const owner = (site: RegistrySite, service: Service): Prose => {
   if (service.role === "proxy") return md`its upstream, ${service.upstream}: the data here are copies`;
   const copy = site.registry.offsiteCopy;
@@ -91,7 +91,7 @@ const hosts = (site: Site): Block[] =>
         ),
       ];
 
-/** Path of the dashboard's picture below docs/, which test/pictures/dashboard.ts takes. */
+/** Path below docs/ of the dashboard's picture, taken by test/pictures/dashboard.ts. */
 const PICTURE = "pictures/dashboard.png";
 
 const dashboard = ({ monitoring }: MonitoredSite): Block[] =>

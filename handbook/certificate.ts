@@ -7,15 +7,15 @@ import { md, type Prose, sh } from "./prose";
 
 export const ROTATION = "runbooks/rotate-credentials.md";
 
-/** The heading of how a certificate is renewed. */
+/** The heading of the section on renewing a certificate. */
 export const certificateHeading = (site: RegistrySite, service: PrivateService): Prose =>
   md`The certificate of ${serviceInstance(site, service)}`;
 
-/** Where that is, as a target of a link. */
+/** The link target of that section. */
 export const certificateSection = (site: RegistrySite, service: PrivateService): string =>
   `${ROTATION}#the-certificate-of-${serviceInstance(site, service).replace(/[^a-z0-9-]/g, "")}`;
 
-/** Says until when the certificate is good that is served; what it prints of one that has ended is not what is expected. */
+/** Prints how long the served certificate is valid; for an expired one the output differs from the expected one. */
 export const servedCertificate = (site: RegistrySite, service: PrivateService): Block =>
   command(
     WORKSTATION,
@@ -23,7 +23,7 @@ export const servedCertificate = (site: RegistrySite, service: PrivateService): 
     { expected: "notAfter=…\nCertificate will not expire" },
   );
 
-/** Whether a certificate was renewed on the disk and is not the one that is served, and what helps then. */
+/** Whether a certificate was renewed on the disk but is not the one being served, and what to do then. */
 export const certificateOnDisk = (site: RegistrySite, service: PrivateService): Block[] => [
   paragraph(md`The same of the file on the disk, which nginx reads with each new connection:`),
   command(onHost(registryHost(site)), sh`openssl x509 -noout -enddate -checkend 0 -in ${service.tls.certificate}`, {

@@ -10,7 +10,7 @@ import { link, md, type Prose, sh } from "./prose";
 /** The registry whose clean-up an alert is about. */
 export type WatchedCleanUp = Extract<Subject, { kind: "clean-up" }> & { readonly site: MonitoredSite };
 
-/** What a person who was woken by an alert about a clean-up has to know. */
+/** What a person on call has to know about an alert about a clean-up. */
 export interface CleanUpAdvice {
   readonly meaning: Prose;
   readonly impact: Prose;
@@ -20,7 +20,7 @@ export interface CleanUpAdvice {
 
 const runbook = link(md`its runbook`, CLEAN_UP);
 
-/** Whether it starts, and what it said. */
+/** Whether it starts, and its log. */
 const lastRuns = (watched: WatchedCleanUp): Block[] =>
   hasCluster(watched.site)
     ? [

@@ -10,7 +10,7 @@ import { workloadsHere } from "./workload-runbook";
 
 export const CLEAN_UP = "runbooks/clean-up.md";
 
-/** The words of the last runs. */
+/** The log of the last runs. */
 export const cleanUpLog = (site: ClusterSite, { service }: Pick<CleanedUp, "service">): Block =>
   logs(sh`${kubectl(site)} logs --selector ${`app.kubernetes.io/name=${cleanUpName(service)}`} --tail=-1`);
 
@@ -27,7 +27,7 @@ export const cleanUpNow = (site: ClusterSite, { service }: Pick<CleanedUp, "serv
   ];
 };
 
-/** Keeps it from starting, and ends one that is running. */
+/** Prevents new runs, and ends a running one. */
 export const stopCleanUps = (site: ClusterSite, { service }: Pick<CleanedUp, "service">): Block[] => {
   const name = cleanUpName(service);
   return [
@@ -99,7 +99,7 @@ const section = (site: ClusterSite, cleaned: CleanedUp): Block[] => {
   ];
 };
 
-/** How the clean-ups over HTTP are started, stopped and undone; undefined where there is none. */
+/** How to start, stop and undo the clean-ups over HTTP; undefined if there are none. */
 export const cleanUpRunbook = (site: Site): Document | undefined => {
   const cleaned = cleanUps(site);
   if (cleaned.length === 0 || !hasCluster(site)) return undefined;

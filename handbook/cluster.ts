@@ -7,17 +7,17 @@ import { Shell, sh } from "./prose";
 export const kubectl = ({ monitoring }: ClusterSite): Shell => {
   const { configPath, context } = monitoring.kubernetes;
   return sh`kubectl ${[
-    // The schema allows no character in it that a shell would change, and the tilde has to be expanded.
+    // The schema allows no character in it that is special to a shell, and the tilde has to be expanded.
     sh`--kubeconfig ${new Shell(configPath)}`,
     ...(context === undefined ? [] : [sh`--context ${context}`]),
     sh`--namespace ${monitoring.namespace.name}`,
   ]}`;
 };
 
-/** A command that asks the cluster. */
+/** A command that queries the cluster. */
 export const inCluster = (run: Shell, expected?: string): Command => command(WORKSTATION, run, { expected });
 
-/** What a pod wrote. */
+/** The log of a pod. */
 export const logs = (run: Shell): Command =>
   command(WORKSTATION, run, { notRun: "it needs a pod that has run, and the lab's cluster has no nodes" });
 

@@ -7,28 +7,28 @@ import { allowedAge } from "../site/maintenance";
 import { hasRegistry, type MonitoredSite } from "../site/schema";
 
 const MINUTE = 60;
-/** As the rules of the probe have it: silent for so many periods is late. */
+/** As in the probe's rules: this many periods without a report is late. */
 const LATE = 4;
 
-/** How soon an alert fires in the worst case. */
+/** The longest time until an alert fires. */
 export interface Delay {
   readonly alert: string;
   readonly severity: Severity;
-  /** What it is counted from. */
+  /** The event from which it is counted. */
   readonly from: string;
-  /** Seconds, but for one scrape and one evaluation. */
+  /** Seconds, except for one scrape and one evaluation. */
   readonly atMost: number;
 }
 
-/** What a delay is made of, all in seconds. */
+/** The parts of a delay, all in seconds. */
 interface Parts {
-  /** Between two reports. */
+  /** Time between two reports. */
   readonly period: number;
-  /** From the beginning of a fault to the report of the run that begins after it. */
+  /** From the beginning of a fault to the report of the run that starts after it. */
   readonly seen: number;
-  /** The same, of a catalog that cannot be read. */
+  /** The same, for an unreadable catalog. */
   readonly inaccessible: number;
-  /** How long the condition has to hold. */
+  /** How long the condition must hold. */
   readonly pending: number;
 }
 
@@ -37,9 +37,9 @@ const SILENCE = "the last report";
 const TOLD = "the report that is missing or refused";
 const TASK = "the end of the task";
 
-/** By the alert. */
+/** By alert name. */
 const DELAYS: Readonly<Record<string, readonly [from: string, atMost: (parts: Parts) => number]>> = {
-  // Two runs have to report it, which are a period apart.
+  // Two runs, one period apart, must report it.
   RegistryManifestIntegrityFailure: [FAULT, ({ seen, period }) => seen + period],
   RegistryIntegrityWalkIncomplete: [FAULT, ({ seen, period }) => seen + period],
   RegistryWorkloadImageMissing: [FAULT, ({ seen, period }) => seen + period],
@@ -74,7 +74,7 @@ const DELAYS: Readonly<Record<string, readonly [from: string, atMost: (parts: Pa
 
 const UNITS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: MINUTE };
 
-/** Seconds of a duration as the rules write it. */
+/** Seconds in a duration as written in the rules. */
 const secondsOf = (duration: string): number => {
   const [, count = "", unit = ""] = /^(\d+)(ms|s|m)$/.exec(duration) ?? [];
   const size = UNITS[unit];
@@ -102,7 +102,7 @@ const partsOf = (site: MonitoredSite, { for: pending }: AlertingRule, subject: S
   return {
     ...reports(period),
     seen: period + deadlineSeconds,
-    // One run is certain where it asks for long enough; otherwise there have to be two.
+    // One run is certain if it retries for long enough; otherwise two are needed.
     inaccessible: period + patient + (patient >= CERTAIN ? 0 : period),
   };
 };
@@ -119,7 +119,7 @@ const delayOf = (site: MonitoredSite, { rule, about }: Documented): Delay => {
   };
 };
 
-/** How soon each alert of a site fires in the worst case, over all that it is about; in the order of the rules. */
+/** The longest time until each of a site's alerts fires, over everything that it is about; in the order of the rules. */
 export const delaysOf = (site: MonitoredSite): Delay[] => {
   const delays = new Map<string, Delay>();
   for (const documented of documentedRules(site)) {

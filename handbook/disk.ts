@@ -4,7 +4,7 @@ import { type Block, command, paragraph } from "./document";
 import { onHost } from "./places";
 import { md, sh } from "./prose";
 
-/** The disk that holds the data, and what of them takes its space. */
+/** The disk with the data, and what takes up its space. */
 export const measured = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const data = site.registry.services.map((service) => dataDirectory(site.registry, service));
@@ -14,7 +14,7 @@ export const measured = (site: RegistrySite): Block[] => {
   ];
 };
 
-/** What can go at once, beginning with what nobody misses. A full disk breaks pushes, and does not break pulls. */
+/** What can be deleted immediately, least important first. A full disk breaks pushes, but not pulls. */
 export const firstAid = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const data = site.registry.services.map((service) => dataDirectory(site.registry, service));

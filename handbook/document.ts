@@ -4,18 +4,18 @@ import type { Prose, Shell } from "./prose";
 
 /** Where a command is typed. */
 export interface Place {
-  /** Ends a sentence that begins with "On": the workstation, or a host and how it is reached. */
+  /** Completes a sentence that begins with "On": the workstation, or a host and how to reach it. */
   readonly name: Prose;
   /** Name of the host in the site; undefined for the workstation. */
   readonly host: string | undefined;
 }
 
-/** A command of a runbook, with what it prints. */
+/** A command in a runbook, with its output. */
 export interface Command {
   readonly kind: "command";
   readonly place: Place;
   readonly run: Shell;
-  /** What it prints when all is well, "…" standing for anything; undefined where it prints nothing worth reading. */
+  /** Its output when all is well, with "…" for any text; undefined if there is nothing worth reading. */
   readonly expected: string | undefined;
   /** Why it cannot be run in the lab, so that only its syntax is tested; undefined for the others. */
   readonly notRun: string | undefined;
@@ -32,7 +32,7 @@ export type Block =
 
 /** A page of docs/. */
 export interface Document {
-  /** Below docs/, for example "runbooks/restore.md". */
+  /** Path below docs/, for example "runbooks/restore.md". */
   readonly path: string;
   readonly title: Prose;
   readonly body: readonly Block[];
@@ -55,14 +55,14 @@ export const command = (
   { expected, notRun }: { readonly expected?: string; readonly notRun?: string } = {},
 ): Command => ({ kind: "command", place, run, expected, notRun });
 
-/** The first line of every generated page: it says where to edit instead. */
+/** The first line of every generated page, which says where to edit instead. */
 export const GENERATED = "<!-- Generated from the site by `npm run docs`: edit the site, or handbook/. -->";
 
-/** Which pages are generated, and how those lead to the others. */
+/** Which pages are generated, and how these link to the others. */
 export interface Surroundings {
-  /** Paths of every file that is generated beside the page. */
+  /** Paths of all files that are generated together with the page. */
   readonly generated: ReadonlySet<string>;
-  /** The folder of the pages that people wrote, from that of the generated ones; "" where it is the same. */
+  /** Relative path from the generated pages to the hand-written ones; "" for the same folder. */
   readonly handwritten: string;
 }
 
@@ -102,7 +102,7 @@ const rendered = (block: Block): string => {
   }
 };
 
-/** Says where the commands are typed, once for those that follow one another under the same heading. */
+/** Says where commands are typed, once for consecutive commands under the same heading. */
 const withPlaces = (body: readonly Block[]): string[] => {
   let place: string | undefined;
   return body.flatMap((block) => {
@@ -113,10 +113,10 @@ const withPlaces = (body: readonly Block[]): string[] => {
   });
 };
 
-/** A document as Markdown, with a line feed at its end. */
+/** A document as Markdown, with a trailing line feed. */
 export const render = ({ path, title, body }: Document, surroundings: Surroundings = ALONE): string =>
   resolveLinks(`${[GENERATED, `# ${title.markdown}`, ...withPlaces(body)].join("\n\n")}\n`, path, surroundings);
 
-/** The commands of a document, in their order. */
+/** The commands in a document, in order. */
 export const commandsOf = ({ body }: Document): Command[] =>
   body.filter((block): block is Command => block.kind === "command");

@@ -1,18 +1,18 @@
-/** An incident of the lab that was worked on from the pages alone, and what that took. */
+/** An incident in the lab that was resolved using only the pages, and what that took. */
 interface Drilled {
-  /** Where it begins; that of a host is the same for each that has its names in resolv.conf. */
+  /** The page on which it starts; for a host, the same for every host with names in resolv.conf. */
   readonly page: string;
   readonly commands: number;
-  /** On two busy cores, typed without a pause. */
+  /** Measured on two busy cores, without pauses between commands. */
   readonly seconds: number;
-  /** Where the probe runs in a cluster, and nowhere else. */
+  /** Whether it needs a probe in a cluster. */
   readonly inCluster?: true;
 }
 
-/** Stands for the page of a host. */
+/** Placeholder for the page of a host. */
 export const HOST_PAGE = "runbooks/HOST.md";
 
-/** By the incident's name. The drills print what they take, and fail where it is not this many commands. */
+/** By name of the incident. The drills print their measurements, and fail if the number of commands differs. */
 export const DRILLS: Readonly<Record<string, Drilled>> = {
   "garbage-collect -m": { page: "runbooks/rebuild-image.md", commands: 22, seconds: 60 },
   "a deleted tag": { page: "runbooks/tag-deleted.md", commands: 8, seconds: 30 },

@@ -5,14 +5,14 @@ import { lastRun, runNow } from "./probe-runs";
 import { md } from "./prose";
 import { verifyRegistry } from "./warden";
 
-/** A registry that the site probes and does not run, and who watches it. */
+/** A registry that the site monitors but does not run, and its probe. */
 export interface WatchedElsewhere {
   readonly site: MonitoredSite;
   readonly probe: Probe;
   readonly service: ExternalRegistry;
 }
 
-/** Whatever the alert says of a registry of somebody else: what can be known from here. */
+/** The diagnosis for any alert about an external registry: what can be found out from here. */
 export const diagnosisElsewhere = ({ site, probe, service }: WatchedElsewhere): Block[] => [
   paragraph(md`This registry is not of this site: nothing here can be done to it. What did the probe say?`),
   ...lastRun(site, probe),

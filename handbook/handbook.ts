@@ -84,7 +84,7 @@ const contactOf = ({ contact }: Site): Block[] =>
         ),
       ];
 
-/** How long it may take: where a drill begins with the page. */
+/** How long it may take, if a drill starts with the page. */
 const drilled = (site: Site, { path }: Document): Block[] => {
   const isHost = dnsHosts(site).some((host) => host.resolver.kind === "resolv.conf" && runbookOf(host) === path);
   const all = Object.entries(DRILLS).filter(
@@ -99,14 +99,14 @@ const drilled = (site: Site, { path }: Document): Block[] => {
       ];
 };
 
-/** On top of what is read at three in the morning. */
+/** Added at the top of pages that are read at three in the morning. */
 const withHead = (site: Site, documents: readonly Document[]): readonly Document[] =>
   documents.map((document) => ({
     ...document,
     body: [...contactOf(site), ...drilled(site, document), ...document.body],
   }));
 
-/** The pages of a site's handbook. @param more pages about the program, which are linked beside those about the site */
+/** The pages of a site's handbook. @param more pages about the program, linked beside those about the site */
 export const documentsOf = (site: Site, more: readonly Document[] = []): Document[] => {
   const pipelines = imagePipelinesPage(site);
   const own = [pipelines, prometheusPage(site)].filter((page) => page !== undefined);
@@ -117,10 +117,10 @@ export const documentsOf = (site: Site, more: readonly Document[] = []): Documen
 };
 
 /**
- * Every generated file of a site's handbook, by its path.
+ * Every generated file of a site's handbook, by path.
  *
- * @param more pages beside those of the site
- * @param handwritten the folder of the pages that people wrote, from that of the generated ones; default: the same
+ * @param more pages in addition to those of the site
+ * @param handwritten relative path from the generated pages to the hand-written ones; default: the same folder
  */
 export const handbook = (site: Site, more: readonly Document[] = [], handwritten = ""): ReadonlyMap<string, string> => {
   const documents = documentsOf(site, more);

@@ -12,7 +12,7 @@ export interface WatchedHost {
   readonly host: ManagedHost;
 }
 
-/** What a person who was woken by an alert about a host has to know. */
+/** What a person on call has to know about an alert about a host. */
 export interface HostAdvice {
   readonly meaning: Prose;
   readonly impact: Prose;
@@ -25,7 +25,7 @@ const compareWithSite = ({ host }: WatchedHost): Block[] => [
   command(WORKSTATION, sh`${wardenHere} drift ${host.name}`, { expected: `site: …\n${host.name}: …` }),
 ];
 
-/** Ends every mitigation: the host looks at itself now, and not within minutes. */
+/** Ends every mitigation: the host checks itself now instead of within minutes. */
 const reportNow = ({ site, host }: WatchedHost): Block[] => [
   paragraph(md`Let the host report now. The alert ends with the next evaluation after it:`),
   command(onHost(host), sh`systemctl start ${`${watchUnit(site, host)}.service`}`),
@@ -74,7 +74,7 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
                   )
                 : command(
                     onHost(host),
-                    // What dig says of a server that is silent begins with a semicolon.
+                    // dig's message about an unresponsive server begins with a semicolon.
                     sh`dig +short +time=3 +tries=1 ${`@${server}`} ${site.dns?.external ?? ""} | grep -v '^;' && echo 'it answers'`,
                     { expected: "…it answers" },
                   ),
@@ -113,5 +113,5 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
   },
 };
 
-/** What to do about an alert about a host; undefined where it is about something else. */
+/** What to do about an alert about a host; undefined if it is about something else. */
 export const hostAdviceFor = (alert: string): HostAdvice | undefined => ADVICE[alert];

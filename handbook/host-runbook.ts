@@ -5,7 +5,7 @@ import { onHost, runbookOf, sshTo, WORKSTATION } from "./places";
 import { link, md, plain, sh } from "./prose";
 import { resolverSections } from "./resolver";
 
-/** The runbook of a host that only has its names from here. */
+/** The runbook of a host for which the site only configures DNS. */
 export const hostRunbook = (site: DnsSite, host: DnsHost): Document => ({
   path: runbookOf(host),
   title: md`Runbook: ${plain(host.title)}`,
@@ -24,7 +24,7 @@ export const hostRunbook = (site: DnsSite, host: DnsHost): Document => ({
   ],
 });
 
-/** The page of a host to which nothing is sent yet. */
+/** The page of a deferred host. */
 export const deferredRunbook = (host: DeferredHost): Document => ({
   path: runbookOf(host),
   title: md`Runbook: ${plain(host.title)} (deferred)`,

@@ -12,11 +12,11 @@ import { REBUILD } from "./rebuild-runbook";
 const FOLDER = "pipelines";
 export const IMAGE_PIPELINES = `${FOLDER}/README.md`;
 
-/** One line a command, and no anchors. */
+/** One line for each command, and no anchors. */
 const YAML = { lineWidth: 0, aliasDuplicateObjects: false } as const;
 
 /**
- * Woodpecker's pipeline of one image: builds and pushes it, then verifies what the registry serves of it.
+ * Woodpecker's pipeline for one image: builds and pushes it, then verifies what the registry serves.
  *
  * https://woodpecker-ci.org/docs/usage/workflow-syntax
  */
@@ -24,7 +24,7 @@ const woodpeckerPipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, ta
   const { branch, dockerfile, tags, commitCharacters } = target.image;
   const username = { from_secret: secrets.username };
   const password = { from_secret: secrets.password };
-  // Woodpecker puts the commit in before a plugin or a shell sees it.
+  // Woodpecker substitutes the commit before a plugin or a shell sees it.
   const commit = `\${CI_COMMIT_SHA:0:${commitCharacters}}`;
   return {
     when: [
@@ -105,7 +105,7 @@ const imageSection = (site: Site, ci: Ci, target: Target): Block[] => {
   ];
 };
 
-/** How CI builds, pushes and verifies images; undefined where it builds none. */
+/** How CI builds, pushes and verifies images; undefined if it builds none. */
 export const imagePipelinesPage = (site: Site): Document | undefined => {
   const { ci } = site;
   if (ci === undefined) return undefined;

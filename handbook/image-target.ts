@@ -5,7 +5,7 @@ import { privateServices, type Site, serviceInstance } from "../site/schema";
 import { authorityOf } from "./authority";
 import { type Shell, sh } from "./prose";
 
-/** An image, and the service it is pushed to. */
+/** An image, and the service to which it is pushed. */
 export interface Target {
   readonly image: BuiltImage;
   readonly service: PrivateService;
@@ -18,18 +18,18 @@ export const targetsOf = ({ ci, registry }: Site): Target[] =>
       .map((service) => ({ image, service })),
   );
 
-/** The program is beside the Dockerfile: with nothing to install, the step fails for no reason but the image. */
+/** The program is next to the Dockerfile: without an installation, the step can only fail because of the image. */
 export const programOf = ({ image }: Target): string => join(dirname(image.dockerfile), "warden.mjs");
 
-/** The image as clients name it, without a tag. */
+/** The image name that clients use, without a tag. */
 export const nameOf = (site: Site, { image, service }: Target): string =>
   `${serviceInstance(site, service)}/${image.repository}`;
 
-/** The file with the private CA of the registry, beside the program; undefined where everybody trusts it. */
+/** The file with the registry's private CA, next to the program; undefined for a publicly trusted one. */
 export const authorityInPipeline = (site: Site, { image, service }: Target): string | undefined =>
   authorityOf(site, service) === undefined ? undefined : join(dirname(image.dockerfile), "ca.pem");
 
-/** Verifies all that one build has pushed. @param commit what gives the tag of the commit in the shell of the CI */
+/** Verifies everything that a build pushed. @param commit shell text that yields the tag of the commit */
 export const verifyAll = (site: Site, target: Target, commit: Shell): Shell => {
   const tags = [commit, ...target.image.tags].map((tag) => sh`--tag ${tag}`);
   const authority = authorityInPipeline(site, target);
@@ -37,7 +37,7 @@ export const verifyAll = (site: Site, target: Target, commit: Shell): Shell => {
   return sh`node ${programOf(target)} verify ${nameOf(site, target)} ${options}`;
 };
 
-/** What an operator calls the CI, where its pipelines are, and how one is started by hand. */
+/** The CI's name, where its pipelines are, and how to start one by hand. */
 export const SYSTEMS: Readonly<
   Record<Ci["system"], { readonly title: string; readonly folder: string; readonly byHand: string }>
 > = {

@@ -16,7 +16,7 @@ export const INTERFACES = "interfaces.md";
 
 const ROOT = join(__dirname, "..");
 
-/** The JSON documents: the command that prints it, and the types that it is made of. */
+/** The JSON documents: the command that prints each, and the types that make it up. */
 const DOCUMENTS: readonly { readonly command: string; readonly file: string; readonly types: readonly string[] }[] = [
   { command: "warden verify --json", file: "registry/oci/walk.ts", types: ["Report"] },
   { command: "warden scan --json", file: "registry/storage/scan.ts", types: ["ScanReport"] },
@@ -39,7 +39,7 @@ interface Field {
   readonly meaning: string;
 }
 
-/** A member of an object type, as its source has it. */
+/** A member of an object type, as in its source. */
 interface Member {
   readonly name: string;
   readonly type: string;
@@ -49,7 +49,7 @@ interface Member {
 interface Declaration {
   readonly file: string;
   readonly inherited: readonly string[];
-  /** Of an interface what is between its braces, of an alias what it stands for. */
+  /** For an interface the text between its braces, for an alias its definition. */
   readonly text: string;
   readonly isInterface: boolean;
 }
@@ -57,7 +57,7 @@ interface Declaration {
 const COMMENT = /^\s*\/\*\*([\s\S]*?)\*\//;
 const MEMBER = /^\s*(?:readonly )?(\w+\??): /;
 
-/** The text up to the semicolon that ends it, those within braces left out. */
+/** The text up to the terminating semicolon, ignoring those within braces. */
 const statementIn = (text: string): string => {
   let depth = 0;
   for (const [at, character] of [...text].entries()) {
@@ -68,7 +68,7 @@ const statementIn = (text: string): string => {
   return text;
 };
 
-/** The members of an object type whose inside this is. Formatted code has one shape, so this is no parser of TypeScript. */
+/** The members of an object type, from the text between its braces. Not a parser: formatted code has only one shape. */
 const membersIn = (inside: string): Member[] => {
   const members: Member[] = [];
   let rest = inside;
@@ -92,7 +92,7 @@ const membersIn = (inside: string): Member[] => {
   return members;
 };
 
-/** Reads the fields of types out of the sources that declare them, those of the types they are made of below them. */
+/** Reads the fields of types from their sources, recursively. */
 class Types {
   readonly #sources = new Map<string, string>();
 
@@ -114,7 +114,7 @@ class Types {
     });
   }
 
-  /** The fields of what a type is made of: of an object, of the elements of a list, of what may be null as well. */
+  /** The fields below a type: of an object, of the elements of a list, or of a nullable type. */
   #below(file: string, type: string, path: string, within: readonly string[]): Field[] {
     const bare = type
       .replace(/^readonly /, "")
@@ -125,7 +125,7 @@ class Types {
     return /^\w+$/.test(bare) ? this.fieldsOf(file, bare, path, within) : [];
   }
 
-  /** A type as JSON knows it: an alias by what it stands for, the values of a choice one by one. */
+  /** A type in JSON terms: an alias is replaced with its definition, and a union is listed value by value. */
   #text(file: string, type: string): string {
     const values = /^\(typeof (\w+)\)\[number\]$/.exec(type)?.[1];
     if (values !== undefined) return this.#valuesOf(file, values);
@@ -187,7 +187,7 @@ const documents = (types: Types): Block[] =>
     ),
   ]);
 
-/** What other programs read of this one: none where the sources are not here, from which the page is made. */
+/** The interfaces for other programs; none if the sources are not available, from which the page is made. */
 export const interfaces = (): Document[] => {
   if (!existsSync(join(ROOT, "registry/oci/walk.ts"))) return [];
   const types = new Types();

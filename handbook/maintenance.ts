@@ -16,7 +16,7 @@ export const maintenanceSection = (site: RegistrySite): Prose =>
 /** `warden` on the registry host, as the maintenance runs it. */
 const wardenService = (site: RegistrySite): Shell => sh`${compose(site)} run --rm ${WARDEN}`;
 
-/** Where that sees the data of a service, and what it keeps. */
+/** The paths of a service's data and policy in its container. */
 const seenByWarden = (service: Service) => wardenPaths(service.name);
 
 const service = (task: string): string => `${unitOf(task)}.service`;
@@ -41,22 +41,22 @@ const WORK: Readonly<Record<string, Prose>> = {
   disk: md`the space that is left, and every report once more. It reclaims nothing, and puts back what a task that was killed left behind`,
 };
 
-/** When which task runs. */
+/** The schedule of the tasks. */
 export const maintenanceTable = (maintenance: Maintenance): Block =>
   table(
     [md`task`, md`when, by the clock of the host`, md`what it does`],
     Object.entries(schedules(maintenance)).map(([task, when]) => [md`${task}`, when, WORK[task] ?? md``]),
   );
 
-/** What a task has said lately. */
+/** The recent log of a task. */
 export const journalOf = (site: RegistrySite, task: string): Block =>
   command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 40 --unit ${service(task)}`);
 
-/** Runs a task now, and waits for its end. */
+/** Runs a task now, and waits until it has finished. */
 export const runTaskNow = (site: RegistrySite, task: string): Block =>
   command(onHost(registryHost(site)), sh`systemctl start ${service(task)}`);
 
-/** The tasks that work, for those who have to name each. */
+/** The tasks that do work, for pages that have to name each. */
 const workingTasks = (site: RegistrySite): string[] =>
   site.registry.maintenance === undefined
     ? []
@@ -67,7 +67,7 @@ const workingTasks = (site: RegistrySite): string[] =>
 export const listTimers = (site: RegistrySite): Block =>
   command(onHost(registryHost(site)), sh`systemctl list-timers --all --no-pager ${`${unitOf("*")}.timer`}`);
 
-/** What is not active does not start by itself. */
+/** An inactive timer does not start its task. */
 export const timersActive = (site: RegistrySite): Block => {
   const timers = (site.registry.maintenance === undefined ? [] : maintenanceTasks(site.registry.maintenance)).map(
     ({ task }) => `${unitOf(task)}.timer`,
@@ -77,7 +77,7 @@ export const timersActive = (site: RegistrySite): Block => {
   });
 };
 
-/** What a task that failed says, and what it means. */
+/** The messages of a failed task, and their meaning. */
 const failures = (): Block =>
   table(
     [md`it says`, md`it means`],
@@ -137,7 +137,7 @@ const failures = (): Block =>
     ],
   );
 
-/** Of the registry host's runbook; nothing for a site without maintenance. */
+/** The part of the registry host's runbook; empty for a site without maintenance. */
 export const maintenanceRunbook = (site: RegistrySite): Block[] => {
   const { maintenance, images } = site.registry;
   if (maintenance === undefined) return [];
@@ -172,7 +172,7 @@ export const maintenanceRunbook = (site: RegistrySite): Block[] => {
   ];
 };
 
-/** What ends the findings of a scan that are leftovers of deletions. */
+/** Resolves the findings of a scan that are leftovers of deletions. */
 const removeLayerLinks = (site: RegistrySite): Block[] => [
   paragraph(md`Remove layer links that lead nowhere, of each private registry; nothing else is changed:`),
   ...privateServices(site.registry).map((each) =>
@@ -180,7 +180,7 @@ const removeLayerLinks = (site: RegistrySite): Block[] => [
   ),
 ];
 
-/** How to free space, of each private registry and of the caches. */
+/** How to free space, for each private registry and for the caches. */
 export const reclaim = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   const privates = site.registry.services.filter(
@@ -217,15 +217,15 @@ export const reclaim = (site: RegistrySite): Block[] => {
   ];
 };
 
-/** What every task has said lately, and each of them now: for the pages of the alerts. */
+/** The recent log of every task: for the pages of the alerts. */
 export const journals = (site: RegistrySite): Block[] => workingTasks(site).map((task) => journalOf(site, task));
 export const tasksNow = (site: RegistrySite): Block[] => workingTasks(site).map((task) => runTaskNow(site, task));
 
-/** What collects what can still be put back; none where nothing collects garbage here. */
+/** The unit that collects data which could still be restored; undefined if nothing collects garbage here. */
 const cleanUpUnit = ({ registry }: RegistrySite): string | undefined =>
   registry.maintenance?.cleanUp === undefined ? undefined : unitOf("clean-up");
 
-/** First, before anything is put back. */
+/** The first step, before anything is restored. */
 export const stopCleanUp = (site: RegistrySite): Block[] => {
   const unit = cleanUpUnit(site);
   return [
@@ -239,7 +239,7 @@ export const stopCleanUp = (site: RegistrySite): Block[] => {
   ];
 };
 
-/** Last, when all is verified. */
+/** The last step, after everything is verified. */
 export const startCleanUp = (site: RegistrySite): Block[] => {
   const unit = cleanUpUnit(site);
   if (unit === undefined) return [];

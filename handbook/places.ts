@@ -6,21 +6,21 @@ import { type StackName, stacksOf } from "../site/stacks";
 import type { Place } from "./document";
 import { md, plain, Shell, sh } from "./prose";
 
-/** Where the site is checked out: every `npm` command is typed there. */
+/** The checkout of the site, where every `npm` command is typed. */
 export const WORKSTATION: Place = { name: md`the workstation, in the checkout`, host: undefined };
 
 /** Deploys stacks, and waits for the operator to approve the plan. */
 const deploy = (stacks: readonly StackName[]): Shell => sh`npm run cdktf -- deploy ${stacks}`;
 
-/** Deploys all that goes to hosts: one stack may need the one before it. */
+/** Deploys everything for hosts: one stack may need the one before it. */
 export const deployHosts = (site: Site): Shell => deploy(stacksOf(site).filter((stack) => stack !== "monitoring"));
 
-/** The words of an SSH connection to a host, without a remote command. */
+/** The arguments of an SSH connection to a host, without a remote command. */
 export const sshTo = ({ address, ssh }: Host): Shell => {
   const { port, user, identityFile, jump } = ssh;
   const options = [
     ...(port === 22 ? [] : [sh`-p ${port}`]),
-    // The schema allows no character in it that a shell would change, and the tilde has to be expanded.
+    // The schema allows no character in it that is special to a shell, and the tilde has to be expanded.
     ...(identityFile === undefined ? [] : [sh`-i ${new Shell(identityFile)}`]),
     ...(jump === undefined ? [] : [sh`-J ${`${jump.user}@${jump.address}:${jump.port}`}`]),
   ];
@@ -39,6 +39,6 @@ export const runbookOf = ({ name }: { readonly name: string }): string => `runbo
 /** The program that a delivery leaves on its host: it verifies and rolls back without the workstation. */
 export const deliveryProgram = (name: Delivery["name"]): string => `/var/lib/registry-warden/${name}/delivery.sh`;
 
-/** The compose command of the stack, with its file. */
+/** The stack's compose command, with its file. */
 export const compose = ({ registry }: RegistrySite): Shell =>
   sh`docker compose --file ${registryPaths(registry.directory).compose}`;

@@ -7,7 +7,7 @@ import { onHost } from "./places";
 import { md, sh } from "./prose";
 import { deliverRegistries } from "./warden";
 
-/** The last run of a probe, and its own words. */
+/** The last run of a probe, and its log. */
 export const lastRun = (site: Site, probe: Probe): Block[] => {
   const { name } = probe;
   if (isClusterProbe(probe))
@@ -27,11 +27,11 @@ const timerActive = (site: RegistrySite, name: string): Block =>
 const journal = (site: RegistrySite, name: string): Block =>
   command(onHost(registryHost(site)), sh`journalctl --no-pager --lines 20 --unit ${`${probeUnit(name)}.service`}`);
 
-/** The column that matters is SUSPEND: a run by hand works, and the alert ends, also while it is True. */
+/** The column that matters is SUSPEND: even if it is True, a run by hand works, and the alert ends. */
 const scheduled = (site: ClusterSite, name: string): Block =>
   inCluster(sh`${kubectl(site)} get cronjob ${name}`, `NAME…\n${name}…False…`);
 
-/** What starts the runs by themselves again, of a probe in the cluster: nothing else does it where it is suspended. */
+/** Resumes the scheduled runs of a probe in the cluster: if it is suspended, nothing else does. */
 export const resume = (site: Site, probe: Probe): Block[] =>
   isClusterProbe(probe) && hasCluster(site)
     ? [
@@ -45,7 +45,7 @@ export const resume = (site: Site, probe: Probe): Block[] =>
       ]
     : [];
 
-/** A run now, and its words. */
+/** A run now, and its log. */
 export const runNow = (site: Site, probe: Probe): Block[] => {
   const { name } = probe;
   if (isClusterProbe(probe))
@@ -70,7 +70,7 @@ export const runNow = (site: Site, probe: Probe): Block[] => {
   ];
 };
 
-/** Brings a probe back where its objects, or its timer, are gone. */
+/** Restores a probe whose objects or timer are gone. */
 export const deployProbe = (site: Site, { runsOn }: Probe): Block[] =>
   runsOn === "cluster"
     ? [paragraph(md`If objects are missing, deploy them again:`), deployMonitoring]

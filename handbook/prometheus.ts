@@ -26,16 +26,16 @@ const INHIBITIONS = "alertmanager.yaml";
 
 const YAML = { lineWidth: 0 };
 
-/** Whether the operator brings the rules to a Prometheus, wherever that runs. */
+/** Whether the operator installs the rules in a Prometheus by hand, wherever that runs. */
 const isByHand = (site: Site): site is MonitoredSite => isMonitored(site) && !isInCluster(site.monitoring.rules);
 
-/** The Pushgateway as a Prometheus reaches it: only one on the same host does where it listens on that host alone. */
+/** The Pushgateway as Prometheus reaches it: if it listens on loopback only, Prometheus must be on the same host. */
 const scraped = (site: MonitoredSite): URL => {
   const own = ownPushgateway(site);
   return new URL(own !== undefined && isLoopback(own.listen) ? pushgatewayUrlOnHost(site) : pushgatewayUrl(site));
 };
 
-/** What Prometheus reads: who is scraped, and which rules. */
+/** The configuration of Prometheus: scrape targets and rule files. */
 const scrape = (site: MonitoredSite): string => {
   const { protocol, host } = scraped(site);
   return stringify(
@@ -54,7 +54,7 @@ const scrape = (site: MonitoredSite): string => {
   );
 };
 
-/** The files for Prometheus, Alertmanager and Grafana, by their path; none where a cluster has them. */
+/** The files for Prometheus, Alertmanager and Grafana, by path; none if these are in a cluster. */
 export const prometheusFiles = (site: Site): ReadonlyMap<string, string> => {
   if (!isByHand(site)) return new Map();
   const dashboard = integrityDashboard();
@@ -85,7 +85,7 @@ const gateway = (site: MonitoredSite): Block[] => {
   ];
 };
 
-/** How a Prometheus outside a cluster gets what it needs; nothing where a cluster has it. */
+/** How to set up a Prometheus outside a cluster; undefined if it is in one. */
 export const prometheusPage = (site: Site): Document | undefined => {
   if (!isByHand(site)) return undefined;
   const { uid } = integrityDashboard();

@@ -1,7 +1,7 @@
 import { codeSpan } from "../text/markdown";
 import { shellWord } from "../text/shell-word";
 
-/** Markdown on one line. It is made by `md` alone, so that no value of a site is read as markup. */
+/** Markdown on one line. Only `md` creates it, so no value of a site is interpreted as markup. */
 export class Prose {
   constructor(readonly markdown: string) {}
 }
@@ -15,18 +15,18 @@ const prose = (value: ProseValue): string => {
   return value.map(prose).join(", ");
 };
 
-/** Prose with values in it: a string becomes a code span, a list is joined by commas, Prose stays. */
+/** Prose with interpolated values: a string becomes a code span, a list is joined by commas, and Prose stays as it is. */
 export const md = (parts: TemplateStringsArray, ...values: readonly ProseValue[]): Prose =>
   new Prose(parts.map((part, index) => (index === 0 ? part : `${prose(values[index - 1] ?? "")}${part}`)).join(""));
 
-/** Free text of a site, shown as it is and not as code. */
+/** Free text from a site, shown as text rather than code. */
 export const plain = (text: string): Prose => new Prose(text.replace(/[\\`*_{}[\]<>#|&~]/g, "\\$&"));
 
-/** A link to another document, by its path below docs/, with a heading of it after "#" where one is meant. */
+/** A link to another document, by its path below docs/, optionally with a heading after "#". */
 export const link = (label: string | Prose, target: string): Prose =>
   new Prose(`[${label instanceof Prose ? label.markdown : plain(label).markdown}](docs:${target})`);
 
-/** Shell text. It is made by `sh` alone, so that every value of a site is quoted. */
+/** Shell text. Only `sh` creates it, so every value of a site is quoted. */
 export class Shell {
   constructor(readonly text: string) {}
 }
@@ -38,7 +38,7 @@ const shell = (value: ShellValue): string => {
   return typeof value === "object" ? value.map(shell).join(" ") : shellWord(String(value));
 };
 
-/** A command with values in it: each becomes one word, a list several, an empty one none at all, Shell stays. */
+/** A command with interpolated values: each becomes one word, a list several, an empty list none; Shell stays as it is. */
 export const sh = (parts: TemplateStringsArray, ...values: readonly ShellValue[]): Shell =>
   new Shell(
     parts.reduce((before, part, index) => {

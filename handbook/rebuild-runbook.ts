@@ -23,7 +23,7 @@ export const REBUILD = "runbooks/rebuild-image.md";
 const imagesOf = ({ ci }: RegistrySite, { name }: PrivateService): BuiltImage[] =>
   (ci?.images ?? []).filter(({ service }) => service === name);
 
-/** The image as clients name it. */
+/** The image name that clients use. */
 const reference = (site: RegistrySite, service: PrivateService, { repository, tags }: BuiltImage): string =>
   `${serviceInstance(site, service)}/${repository}${tags[0] === undefined ? "" : `:${tags[0]}`}`;
 
@@ -105,7 +105,7 @@ const repair = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
-/** What is lost for good stops the maintenance, which changes nothing that is not whole. */
+/** Whatever is lost for good blocks the maintenance, which does not change a damaged store. */
 const giveUp = (site: RegistrySite, service: PrivateService): Block[] => {
   const host = registryHost(site);
   const url = serviceUrl(site, service);
@@ -227,7 +227,7 @@ const verify = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
-/** What to do when an image cannot be pulled; undefined where no registry holds images of its own. */
+/** What to do when an image cannot be pulled; undefined if no registry holds images of its own. */
 export const rebuildRunbook = (site: RegistrySite): Document | undefined => {
   const services = privateServices(site.registry);
   if (services.length === 0) return undefined;

@@ -13,7 +13,7 @@ import { link, md, plain, type Shell, sh } from "./prose";
 import { deliverAgainSteps, resolverSections, rollBack, toDeliverAgain } from "./resolver";
 import { bringWarden, STORE, verifyRegistry, wardenHere, wardenOnStore } from "./warden";
 
-/** What a service answers to a request without credentials when all is well. */
+/** A service's status for a request without credentials when all is well. */
 const status = (role: "private" | "proxy"): number => (role === "private" ? 401 : 200);
 
 const healthy = (site: RegistrySite): string => {
@@ -108,7 +108,7 @@ const oneService = (site: RegistrySite): Block[] => {
   ];
 };
 
-/** Tags of each repository, in the example of a plan. */
+/** Number of tags kept in each repository, in the example of a plan. */
 const KEPT = 10;
 
 const disk = (site: RegistrySite): Block[] => [
@@ -121,7 +121,7 @@ const disk = (site: RegistrySite): Block[] => [
   ),
 ];
 
-/** Of a site without maintenance. */
+/** For a site without maintenance. */
 const planByHand = (site: RegistrySite): Block[] =>
   privateServices(site.registry).flatMap((service) => [
     paragraph(

@@ -7,10 +7,10 @@ import { deliveryProgram, onHost, runbookOf, WORKSTATION } from "./places";
 import { link, md, type Prose, plain, sh } from "./prose";
 import { wardenHere } from "./warden";
 
-/** systemd-resolved gives a silent server up after five seconds (measured; 252, 255 and 257 agree). */
+/** systemd-resolved gives up on an unresponsive server after five seconds (measured; 252, 255 and 257 agree). */
 const RESOLVED_SECONDS = 5;
 
-/** What a host does while its primary resolver is silent. */
+/** What a host does while its primary resolver does not answer. */
 const outage = ({ resolver }: DnsHost): Block => {
   const [primary, fallback] = resolver.nameservers;
   return resolver.kind === "resolv.conf"
@@ -42,11 +42,11 @@ const look = (host: DnsHost): Block =>
 
 const DELIVERED: Readonly<Record<Delivery["name"], string>> = { dns: "names", registry: "registries" };
 
-/** Leads to what deliverAgain writes. */
+/** Links to the section written by deliverAgain. */
 export const toDeliverAgain = (host: ManagedHost, delivery: Delivery["name"]): Prose =>
   link(md`deliver them again`, `${runbookOf(host)}#deliver-the-${DELIVERED[delivery]}-again`);
 
-/** The commands that make a host as the site has it, also where Terraform sees no change. */
+/** The commands that restore the delivered state of a host, even if Terraform sees no change. */
 export const deliverAgainSteps = (host: ManagedHost, delivery: Delivery["name"]): Block[] => [
   heading(md`Deliver the ${plain(DELIVERED[delivery])} again`, 3),
   paragraph(
@@ -63,7 +63,7 @@ export const deliverAgainSteps = (host: ManagedHost, delivery: Delivery["name"])
   }),
 ];
 
-/** The commands that take the last delivery to a host back. */
+/** The commands that undo the last delivery to a host. */
 export const rollBack = (host: ManagedHost, delivery: Delivery["name"]): Block[] => [
   command(WORKSTATION, sh`${wardenHere} rollback ${host.name} --dry-run`, {
     expected: `${host.name}: has …\n${host.name}: would go back to …`,
@@ -79,7 +79,7 @@ export const rollBack = (host: ManagedHost, delivery: Delivery["name"]): Block[]
   }),
 ];
 
-/** The part of a host's runbook that is about its names. */
+/** The part of a host's runbook about its DNS. */
 export const resolverSections = (site: DnsSite, host: DnsHost): Block[] => {
   const { files, parts, backups } = dnsDelivery(site, host);
   const program = deliveryProgram("dns");

@@ -9,7 +9,7 @@ import { bringWarden, STORE, verifyRegistry, WHOLE_STORE, wardenHere, wardenOnSt
 
 const restoreHeading = (service: PrivateService): Prose => md`Restore ${containerName(service)}`;
 
-/** What is in no copy of the data and in no repository: the operator has each, and brings it. */
+/** What is in no copy of the data and in no repository: the operator has it, and installs it. */
 const broughtByOperator = (site: RegistrySite): Block => {
   const { services, maintenance } = site.registry;
   const builders = Object.values(site.ci?.secrets ?? {});
@@ -55,7 +55,7 @@ const broughtByOperator = (site: RegistrySite): Block => {
   );
 };
 
-/** A host that was installed again, before its data are put back. */
+/** Setting up a reinstalled host, before its data is restored. */
 const newHost = (site: RegistrySite): Block[] => {
   const host = registryHost(site);
   return [
@@ -107,7 +107,7 @@ const restore = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
-/** Restoring the data of the registries; undefined where there is no copy, or nothing that exists nowhere else. */
+/** Restoring the data of the registries; undefined if there is no copy, or nothing that exists only here. */
 export const restoreRunbook = (site: RegistrySite): Document | undefined => {
   const { offsiteCopy: copy } = site.registry;
   const services = privateServices(site.registry);

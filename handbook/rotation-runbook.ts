@@ -80,7 +80,7 @@ const passwords = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
-/** Asks for an account, and writes the Secret that a probe reads it from. */
+/** Prompts for an account, and writes the Secret from which a probe reads it. */
 const writeSecret = (site: ClusterSite, secret: string, done: "configured" | "â€¦"): Block[] => [
   askForAccount(WORKSTATION),
   inCluster(
@@ -89,7 +89,7 @@ const writeSecret = (site: ClusterSite, secret: string, done: "configured" | "â€
   ),
 ];
 
-/** What somebody may have done with a password: every account of an htpasswd file may do everything. */
+/** What someone may have done with a leaked password: every account in an htpasswd file can do everything. */
 const leaked = (site: RegistrySite): Block[] => [
   heading(md`A password leaked`),
   paragraph(
@@ -107,7 +107,7 @@ const leaked = (site: RegistrySite): Block[] => [
   ),
 ];
 
-/** Puts new credentials where a probe reads them. */
+/** Installs new credentials where a probe reads them. */
 const probeCredentials = (site: Site, probe: Probe): Block[] => {
   const { credentials } = probe;
   if (credentials?.from === "existing-secret" && hasCluster(site))
@@ -130,7 +130,7 @@ const probeCredentials = (site: Site, probe: Probe): Block[] => {
   ];
 };
 
-/** What runs is reported with an account that may push: the probe's own should not. */
+/** Workloads are reported with an account that may push: the probe's own account should not. */
 const pushAccount = (site: Site, probe: Probe): Block[] => {
   const { credentials, workloads } = probe;
   if (!workloads || credentials?.from !== "existing-secret" || !hasCluster(site)) return [];
@@ -179,7 +179,7 @@ const cleanUpAccount = (site: Site): Block[] => {
   ]);
 };
 
-/** Asks for an account, and writes the env file that compose reads it from. */
+/** Prompts for an account, and writes the env file from which compose reads it. */
 const writeAccountFile = (place: Place, file: string): Block[] => [
   askForAccount(place),
   command(
@@ -242,7 +242,7 @@ const certificate = (site: RegistrySite, service: PrivateService): Block[] => {
     paragraph(
       md`Put the new ones beside the old, as ${`${file}.new`} and ${`${key}.new`}, the certificate with its chain. Check the pair before it is used: its name, its end, and that both belong together:`,
     ),
-    // With -checkend, openssl looks at nothing else, and its exit code says nothing of a name.
+    // With -checkend, openssl checks nothing else, and its exit code does not cover the name.
     command(
       onHost(host),
       sh`chown root ${`${file}.new`} ${`${key}.new`} && chmod 600 ${`${key}.new`} && openssl x509 -noout -enddate -checkend 86400 -in ${`${file}.new`} && openssl x509 -noout -checkhost ${service.serverName} -in ${`${file}.new`} | grep 'does match'`,
@@ -280,7 +280,7 @@ const deployKey = (): Block[] => [
   ),
 ];
 
-/** Passwords, keys and certificates, one section each; undefined where the site has none. */
+/** Passwords, keys and certificates, one section each; undefined if the site has none. */
 export const rotationRunbook = (site: Site): Document | undefined => {
   const ofRegistry = (blocks: (given: RegistrySite) => Block[]): Block[] => (hasRegistry(site) ? blocks(site) : []);
   const sections = [

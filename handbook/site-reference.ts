@@ -4,21 +4,21 @@ import { siteSchema } from "../site/schema";
 import { type Block, type Document, heading, paragraph, table } from "./document";
 import { md, type Prose, plain } from "./prose";
 
-/** Path of the page. It is the same for every site: it comes from the schema. */
+/** Path of the page. It is the same for every site, because it comes from the schema. */
 export const SITE_REFERENCE = "site.md";
 
-/** A field as a reader looks it up. */
+/** A field of the reference. */
 interface Field {
-  /** `hosts[].ssh.port`; a choice is named by what tells it from the others: `state (backend "s3").bucket`. */
+  /** `hosts[].ssh.port`; a union member is named by its discriminator: `state (backend "s3").bucket`. */
   readonly path: string;
   readonly needed: Prose;
-  /** What the schema's own refusal says is allowed. */
+  /** What is allowed, according to the schema's own error message. */
   readonly allowed: string;
 }
 
 type Schema = z.core.$ZodType;
 
-/** The message that a schema was made with: its own, or that of its first check where it takes anything else. */
+/** The error message of a schema: its own, or that of its first check if it has none. */
 const messageOf = ({ _zod: { def } }: Schema): string => {
   const errors = [def, ...(def.checks ?? []).map((check) => check._zod.def)].map(({ error }) => error);
   const write = errors.find((error) => error !== undefined) as z.core.$ZodErrorMap | undefined;
@@ -31,7 +31,7 @@ const allowed = (schema: Schema): string =>
     ? JSON.stringify([...schema.values][0])
     : messageOf(schema).replace(/^allowed (is|are) /, "");
 
-/** The schema within what only says whether the field is needed. */
+/** The inner schema of one that only says whether the field is required. */
 const unwrapped = (schema: Schema): Schema => {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
     return unwrapped(schema.def.innerType);
@@ -46,7 +46,7 @@ const needed = (schema: Schema): Prose => {
   return md`yes`;
 };
 
-/** `(backend "s3")`: the field of one value that a choice is known by. */
+/** `(backend "s3")`: the field with a single value that identifies a union member. */
 const choice = (option: Schema): string => {
   const shape = option instanceof z.ZodObject ? option.shape : {};
   const [name, value] = Object.entries(shape).find(([, each]) => each instanceof z.ZodLiteral) ?? [];
@@ -92,7 +92,7 @@ const section = ([name, schema]: [string, Schema]): Block[] => [
   ),
 ];
 
-/** Every field of a site, by the schema's own words. */
+/** Every field of a site, in the schema's own words. */
 export const siteReference = (): Document => ({
   path: SITE_REFERENCE,
   title: md`The fields of a site`,

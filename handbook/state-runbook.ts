@@ -69,7 +69,7 @@ const hostsAgain = (site: Site): Block[] => {
     ),
     command(WORKSTATION, deployHosts(site), {
       expected: [
-        // The hosts are asked side by side, so none is named.
+        // The hosts are queried in parallel, so none is named.
         ...dnsHosts(site).map(() => "…: dns is as delivered, nothing to change"),
         ...(hasRegistry(site) ? ["…: registry is as delivered, nothing to change"] : []),
       ]
@@ -79,7 +79,7 @@ const hostsAgain = (site: Site): Block[] => {
   ];
 };
 
-/** The values of the site that let Terraform take over what is in the cluster. */
+/** The site's values that let Terraform take over what is in the cluster. */
 const adoptions = (site: ClusterSite): Prose[] => {
   const { rules, dashboard } = site.monitoring;
   return [
@@ -90,8 +90,8 @@ const adoptions = (site: ClusterSite): Prose[] => {
 };
 
 /**
- * What the deploy makes again: Secrets, because Terraform could not take one over without reading its values, and what a
- * probe may see what runs by, which holds nothing.
+ * What the deploy recreates: Secrets, because Terraform could not take one over without reading its values, and the permissions of
+ * probes to list workloads, which hold no data.
  */
 const recreated = (site: ClusterSite): Block[] => [
   ...clusterProbes(site).flatMap((probe): Block[] => {
@@ -132,7 +132,7 @@ const recreated = (site: ClusterSite): Block[] => [
     : []),
 ];
 
-/** What the names of the programs' ConfigMaps have in common. */
+/** The common prefix of the programs' ConfigMap names. */
 const programs = (site: ClusterSite): string =>
   cleanUps(site).length === 0 ? "registry-probe-program" : "registry-.*-program";
 
@@ -162,7 +162,7 @@ const clusterAgain = (site: ClusterSite): Block[] => [
   ),
 ];
 
-/** What to do when Terraform has forgotten what it made. */
+/** What to do when Terraform has lost track of what it created. */
 export const stateRunbook = (site: Site): Document => ({
   path: "runbooks/terraform-state.md",
   title: md`Runbook: the state of Terraform is lost`,

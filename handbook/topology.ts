@@ -39,7 +39,7 @@ const LONGEST = 39;
 
 const height = ({ lines }: Pick<Box, "lines">): number => lines.length * LINE + 2 * PADDING;
 
-/** A text in lines that fit a box: broken where a name or an address has a joint, as nothing of it may be missing. */
+/** Wraps a text so that it fits a box: breaks it where a name or an address has a separator, and cuts nothing off. */
 const wrapped = (text: string): string[] => {
   const characters = [...visible(text)];
   const lines: string[] = [];
@@ -50,7 +50,7 @@ const wrapped = (text: string): string[] => {
   return [...lines, characters.join("")];
 };
 
-/** Boxes below one another. */
+/** Boxes in a column. */
 const column = (index: number, top: number, boxes: readonly Omit<Box, "x" | "y">[]): Box[] => {
   let y = top;
   return boxes.map(({ kind, lines }) => {
@@ -75,7 +75,7 @@ const drawn = (box: Box): string => {
 
 const middle = (box: Box): number => box.y + height(box) / 2;
 
-/** The host around what runs on it, with its name above. */
+/** The host's frame around what runs on it, with its name at the top. */
 const frame = (title: readonly string[], boxes: readonly Box[]): string => {
   const left = Math.min(...boxes.map(({ x }) => x));
   const top = Math.min(...boxes.map(({ y }) => y)) - title.length * LINE;
@@ -85,7 +85,7 @@ const frame = (title: readonly string[], boxes: readonly Box[]): string => {
   ].join("\n");
 };
 
-/** From the right side of a box to the left side of one in the next column. */
+/** From the right edge of a box to the left edge of one in the next column. */
 const arrow = (from: Box | undefined, to: Box | undefined, kind: "first" | "fallback" = "first"): string => {
   if (from === undefined || to === undefined) return "";
   const [start, end] = [from.x + WIDTH, to.x];
@@ -102,15 +102,15 @@ const STYLE = `
   path { fill: none; stroke: #57606a; marker-end: url(#head); }
   .background { fill: #ffffff; stroke: none; }`;
 
-/** A part of the picture. */
+/** A section of the picture. */
 interface Band {
-  /** What lies behind the boxes. */
+  /** Drawn behind the boxes. */
   readonly frames: readonly string[];
   readonly boxes: readonly Box[];
   readonly arrows: readonly string[];
 }
 
-/** What a probe is, and where it tells what it found. */
+/** What a probe is, and where it reports. */
 const probeLines = (site: MonitoredSite, { name, runsOn, periodMinutes }: Probe): string[] => [
   name,
   `${runsOn === "cluster" ? `CronJob in ${site.monitoring.namespace?.name}` : `timer on ${site.registry?.host}`}, every ${periodMinutes} min`,
@@ -163,7 +163,7 @@ const registries = (site: Site): Band => {
   };
 };
 
-/** Hosts to the resolvers that they ask. */
+/** Hosts to the resolvers that they use. */
 const names = (site: Site, top: number): Band => {
   const hosts = column(
     0,
@@ -206,7 +206,7 @@ const names = (site: Site, top: number): Band => {
   };
 };
 
-/** Who talks to whom, as a picture. */
+/** A picture of what connects to what. */
 export const topology = (site: Site): string => {
   const above = registries(site);
   const below = names(site, above.boxes.length === 0 ? MARGIN : bottom(above.boxes) + 3 * GAP);

@@ -42,7 +42,7 @@ const putBack = (site: RegistrySite, service: PrivateService): Block[] => {
   ];
 };
 
-/** What to do when somebody deleted a tag or an image; undefined where no registry holds images of its own. */
+/** What to do when someone deleted a tag or an image; undefined if no registry holds images of its own. */
 export const undeleteRunbook = (site: RegistrySite): Document | undefined => {
   const services = privateServices(site.registry);
   if (services.length === 0) return undefined;

@@ -11,7 +11,7 @@ import { intact, verifyRegistry, wardenHere } from "./warden";
 /** The first release of the next major version whose clean-up is safe. https://github.com/distribution/distribution/releases */
 const NEXT = "3.0.0";
 
-/** A port of loopback alone, on which the new version is tried. */
+/** A port on loopback only, for trying the new version. */
 const TRIAL_PORT = 15000;
 
 const trial = (site: RegistrySite): Block[] =>

@@ -17,50 +17,50 @@ import { type Shell, sh } from "./prose";
 /** `warden` on the workstation. */
 export const wardenHere: Shell = sh`npm run -s warden --`;
 
-/** Brings the registries to their host again, where Terraform may see no change. */
+/** Delivers the registries to their host again, in case Terraform sees no change. */
 export const deliverRegistries = (site: RegistrySite): Block =>
   command(WORKSTATION, sh`${wardenHere} deliver ${registryHost(site).name} registry`, {
     expected: "…registry is delivered…",
   });
 
-/** Where the program is put on the host: Node comes from a container, so that the host needs none. */
+/** The program's path on the host: Node comes from a container, so the host needs none. */
 const PROGRAM = "/root/warden.mjs";
 
-/** Builds the program and brings it to the registry host. */
+/** Builds the program and copies it to the registry host. */
 export const bringWarden = (site: RegistrySite): Block => {
   const host = registryHost(site);
   return command(WORKSTATION, sh`npm run -s build && ${sshTo(host)} ${`cat > ${PROGRAM}`} < dist/warden.mjs`);
 };
 
-/** As bringWarden, to ask the registry too: with its private CA, and the account. */
+/** Like bringWarden, for commands that also connect to the registry: with its private CA, and the account. */
 export const bringWardenToAsk = (site: RegistrySite, ...services: readonly Service[]): Block[] => [
   bringWarden(site),
   ...services.flatMap((service) => bringAuthority(site, service)),
   askForAccount(onHost(registryHost(site))),
 ];
 
-/** The private CA of a registry within the container. */
+/** The path of a registry's private CA in the container. */
 const AUTHORITY = "/opt/ca.pem";
 
-/** What is seen of a store within the container. */
+/** The path of a store in the container. */
 export const STORE = "/store";
 
-/** What a scan of a store without any finding prints. */
+/** The output of a scan of a store without findings. */
 export const WHOLE_STORE = `store     ${STORE} (private)\nchecked   …\nresult    nothing wrong`;
 
-/** What a command on a store may do beside reading it. */
+/** What a command on a store may do besides reading it. */
 interface Access {
   /** Whether it changes the store; default: it cannot. */
   readonly write?: boolean;
-  /** Whether it asks the registry too, with the account of REG_USER and REG_PASS; default: it has no network. */
+  /** Whether it also connects to the registry, with the account in REG_USER and REG_PASS; default: it has no network. */
   readonly network?: boolean;
-  /** Whether it reads its standard input; default: it does not. */
+  /** Whether it reads standard input; default: it does not. */
   readonly input?: boolean;
-  /** Whether it asks another registry, with the account of FROM_USER and FROM_PASS; default: it does not. */
+  /** Whether it connects to another registry, with the account in FROM_USER and FROM_PASS; default: it does not. */
   readonly from?: boolean;
 }
 
-/** `warden` on the registry host, on the data of one service, which it sees as STORE. */
+/** `warden` on the registry host, with the data of one service mounted at STORE. */
 export const wardenOnStore = (
   site: RegistrySite,
   service: Service,
@@ -82,11 +82,11 @@ export const wardenOnStore = (
   ]} node ${program}`;
 };
 
-/** What a registry without any failure prints. */
+/** The output for a registry without any failure. */
 export const intact = (site: Site, service: ProbedService): string =>
   `registry  ${serviceUrl(site, service)}\nchecked   …\nresult    nothing broken`;
 
-/** Asks for the account, and walks the whole of a registry from the workstation. */
+/** Prompts for the account, and walks the whole registry from the workstation. */
 export const verifyRegistry = (site: Site, service: ProbedService): Block[] => [
   ...fetchAuthority(site, service),
   ...(service.role === "private" ? [askForAccount(WORKSTATION)] : []),
@@ -95,6 +95,6 @@ export const verifyRegistry = (site: Site, service: ProbedService): Block[] => [
   }),
 ];
 
-/** Asks for the account once, so that it is in no argument and in no history. */
+/** Prompts for the account once, so that it is in no argument list and in no history. */
 export const askForAccount = (place: Place): Block =>
   command(place, sh`read -rp 'user: ' REG_USER && read -rsp 'password: ' REG_PASS && export REG_USER REG_PASS`);

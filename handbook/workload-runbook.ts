@@ -25,7 +25,7 @@ const NEEDS_BOTH = {
   notRun: "it needs a cluster and the registry that it pulls from; the lab tries the same with both",
 };
 
-/** What runs, against the registry, from the workstation. */
+/** The images in use compared with the registry, from the workstation. */
 export const workloadsHere = (site: Site, probe: Probe): Block[] => {
   if (!isClusterProbe(probe) || !hasCluster(site)) return [];
   const service = probedService(site, probe);
@@ -49,7 +49,7 @@ const ofProbe = (site: RegistrySite, probe: Probe): Block[] => {
   ];
 };
 
-/** What to do when the registry has lost what still runs; undefined where nobody asks what runs. */
+/** What to do when the registry has lost an image that is still in use; undefined if no probe verifies workloads. */
 export const workloadRunbook = (site: RegistrySite): Document | undefined => {
   const probes = clusterProbes(site).filter((probe) => probe.workloads && !isExternal(probedService(site, probe)));
   const [first] = probes;

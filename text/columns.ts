@@ -1,6 +1,6 @@
 import { printable } from "./printable";
 
-/** Lines of a table for people, each column as wide as its widest cell. */
+/** Lines of a plain-text table, each column as wide as its widest cell. */
 export const columns = (table: readonly (readonly string[])[]): string[] => {
   const rows = table.map((row) => row.map(printable));
   const widths: number[] = [];

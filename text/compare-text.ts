@@ -1,4 +1,4 @@
-/** Strings in the order of their UTF-16 code units, the same on every machine. */
+/** Compares strings by their UTF-16 code units, with the same result on every machine. */
 export const compareText = (a: string, b: string): number => {
   if (a === b) return 0;
   return a < b ? -1 : 1;

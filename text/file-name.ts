@@ -1,6 +1,6 @@
 /**
- * The name of a file is bytes, and these need not be UTF-8. A byte that is none of it stands as half of a surrogate pair,
- * U+DC80 to U+DCFF, which no name has otherwise: https://peps.python.org/pep-0383/.
+ * A file name consists of bytes, which need not be UTF-8. A byte that is not part of valid UTF-8 becomes a lone surrogate, U+DC80 to
+ * U+DCFF, which occurs in no name otherwise: https://peps.python.org/pep-0383/.
  */
 export const fileName = (bytes: Uint8Array): string => {
   let name = "";
@@ -12,19 +12,19 @@ export const fileName = (bytes: Uint8Array): string => {
   return name;
 };
 
-/** The byte that such a half stands for; null for any other character. */
+/** The byte represented by such a surrogate; null for any other character. */
 export const byteOf = (character: string): number | null => {
   const code = character.charCodeAt(0);
   return code >= 0xdc80 && code <= 0xdcff ? code - 0xdc00 : null;
 };
 
-/** What Node puts in the place of such a byte; a name may have it, too. */
+/** What Node replaces such a byte with; a name may also contain it legitimately. */
 export const REPLACED = "\ufffd";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const MOST_BYTES = 4;
 
-/** The character that begins at a byte; null where none does. */
+/** The character that begins at a byte; null if none does. */
 const characterAt = (bytes: Uint8Array, at: number): string | null => {
   for (let length = 1; length <= MOST_BYTES; length++) {
     try {

@@ -1,4 +1,4 @@
-/** A label value that would change the path, or vanish from it, is sent in URL-safe base64. */
+/** A label value that would change the path, or disappear from it, is sent in URL-safe base64. */
 const segment = (name: string, value: string): string => {
   if (value === "") return `${name}@base64/=`;
   if (value.includes("/") || value === "." || value === "..") {
@@ -10,7 +10,7 @@ const segment = (name: string, value: string): string => {
 /**
  * The group that a Pushgateway stores under these labels, as the end of its URL: https://github.com/prometheus/pushgateway#url
  *
- * @param labels in their order, the job first; one without a value is left out
+ * @param labels in order, the job first; labels without a value are left out
  */
 export const groupPath = (labels: Readonly<Record<string, string | undefined>>): string =>
   [

@@ -1,20 +1,20 @@
 import { type StructuredPatchHunk, structuredPatch } from "diff";
 
-/** The difference of two texts, line by line. */
+/** The difference between two texts, line by line. */
 export interface LineDiff {
   readonly added: number;
   readonly removed: number;
-  /** Hunks in unified format, without the header of file names. */
+  /** Hunks in unified format, without the header with file names. */
   readonly lines: readonly string[];
 }
 
-/** Beyond so many edits the texts have little in common, and the search for the shortest script would take its square. */
+/** With more edits than this the texts have little in common, and the search, whose cost is quadratic, would take too long. */
 const MOST_EDITS = 1000;
 
 const hunksOf = (before: string, after: string): StructuredPatchHunk[] | undefined =>
   structuredPatch("", "", before, after, "", "", { context: 3, maxEditLength: MOST_EDITS })?.hunks;
 
-/** One text removed as a whole, the other added. */
+/** One text removed as a whole, and the other added. */
 const replaced = (before: string, after: string): StructuredPatchHunk[] => {
   const side = (text: string, mark: string): string[] =>
     text
@@ -29,10 +29,10 @@ const replaced = (before: string, after: string): StructuredPatchHunk[] => {
 
 const END = "\\ No newline at end of file";
 
-/** Source: POSIX.1-2017, diff, "Diff -u Output Format": an empty range stands behind the line before it. */
+/** Source: POSIX.1-2017, diff, "Diff -u Output Format": an empty range is placed after the line before it. */
 const range = (start: number, length: number): string => `${length === 0 ? start - 1 : start},${length}`;
 
-/** Compares two texts by lines. Equal texts have no lines. */
+/** Compares two texts by lines. The result for equal texts has no lines. */
 export const lineDiff = (before: string, after: string): LineDiff => {
   const hunks = hunksOf(before, after) ?? replaced(before, after);
   const marked = (mark: string): number =>

@@ -1,8 +1,8 @@
 import { markup } from "./markup";
 
 /**
- * Characters that a reader does not see, or that turn what follows around: in a review they could hide what is added.
- * Line feeds and tabs are left.
+ * Characters that are invisible, or that reverse the direction of the following text: in a review they could hide an addition. Line
+ * feeds and tabs are kept.
  *
  * https://trojansource.codes/
  */
@@ -14,9 +14,9 @@ export const visible = (text: string): string =>
     character === "\n" || character === "\t" ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`,
   );
 
-/** A text cut to a number of characters, with an ellipsis where something is missing. */
+/** A text cut to a number of characters, with an ellipsis if something is missing. */
 export const cut = (text: string, length: number): string =>
-  // Half a surrogate pair at the cut would be no character.
+  // A lone surrogate at the cut would not be a character.
   text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 
 const longestRun = (text: string): number => Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
@@ -24,7 +24,7 @@ const longestRun = (text: string): number => Math.max(0, ...[...text.matchAll(/`
 const LONGEST_SPAN = 300;
 
 /**
- * A code span that shows the text, whatever is in it, on one line.
+ * A code span that shows any text on one line.
  *
  * https://github.github.com/gfm/#code-spans
  */
@@ -36,7 +36,7 @@ export const codeSpan = (text: string): string => {
 };
 
 /**
- * A fenced code block that nothing in the text can close.
+ * A fenced code block that the text cannot close.
  *
  * https://github.github.com/gfm/#fenced-code-blocks
  */
@@ -49,7 +49,7 @@ export const fenced = (language: string, text: string): string => {
 export const html = (text: string): string => markup(cut(visible(text).replace(/\s+/g, " "), LONGEST_SPAN));
 
 /**
- * A folded block. The blank lines end the HTML blocks, so that the body is read as Markdown.
+ * A collapsible block. The blank lines end the HTML blocks, so that the body is interpreted as Markdown.
  *
  * @param summary HTML
  */

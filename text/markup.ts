@@ -7,7 +7,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Text as the content or a quoted attribute of HTML and XML. XML has no way to write most control characters.
+ * Text as the content or a quoted attribute of HTML and XML. XML cannot represent most control characters.
  *
  * https://www.w3.org/TR/xml/#charsets
  */

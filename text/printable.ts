@@ -1,9 +1,8 @@
 import { byteOf } from "./file-name";
 
 /**
- * What a terminal obeys or hides instead of showing: control characters, among them the escape that begins a sequence and
- * its 8-bit forms; characters that reverse the direction of what follows or have no width; separators of lines; halves of
- * surrogate pairs.
+ * Characters that a terminal obeys or hides instead of showing: control characters, including the escape that starts a sequence and
+ * its 8-bit forms; characters that reverse the text direction or have no width; line separators; lone surrogates.
  *
  * https://www.unicode.org/reports/tr44/#General_Category_Values
  */
@@ -14,14 +13,14 @@ const escaped = (character: string): string => {
   return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 };
 
-/** Text as one line that moves no cursor and hides nothing: `\x1b` and `\u{202e}` stand for what cannot be shown. */
+/** Text as one line that moves no cursor and hides nothing: unprintable characters become `\x1b` or `\u{202e}`. */
 export const printable = (text: string): string => text.replace(UNPRINTABLE, escaped);
 
-/** As printable, of a text that has lines and tabs of its own. */
+/** Like printable, for a text with its own line breaks and tabs. */
 export const printableText = (text: string): string =>
   text.replace(UNPRINTABLE, (character) => (/[\n\t]/.test(character) ? character : escaped(character)));
 
-/** Serialised JSON in which no such character is left; its value stays the same. JSON.stringify escapes only some. */
+/** Serialized JSON without such characters; its value stays the same. JSON.stringify escapes only some of them. */
 export const printableJson = (json: string): string =>
   json.replace(UNPRINTABLE, (character) => {
     if (character === "\n") return character;

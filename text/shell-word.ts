@@ -1,19 +1,18 @@
 import { byteOf } from "./file-name";
 
 /**
- * One shell word that stands for the text, whatever is in it. The text may hold anything but NUL, which no shell word
- * can.
+ * One shell word that evaluates to the text. The text may contain anything except NUL, which no shell word can contain.
  *
  * Source: POSIX.1-2017, Shell Command Language, 2.2.2 single-quotes
  */
 export const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** No shell changes a word of these: it is easier to read without quotes. */
+/** A word of these characters needs no quotes, and is easier to read without. */
 const PLAIN = /^[A-Za-z0-9@%+=:,./_-]+$/;
 
 /**
- * One word of a POSIX shell, whatever it holds: the commands that are printed are to be copied. What a terminal does not
- * show as it is (a line end, an escape, a byte that is not UTF-8) is written by its code, as bash, zsh and POSIX.1-2024 read it.
+ * One word for a POSIX shell: printed commands are meant to be copied. Anything that a terminal does not show literally (a line break,
+ * an escape, a byte that is not UTF-8) is written as a code that bash, zsh and POSIX.1-2024 understand.
  */
 export const shellWord = (text: string): string => {
   if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(text)) {
@@ -25,7 +24,7 @@ export const shellWord = (text: string): string => {
   return PLAIN.test(text) ? text : quote(text);
 };
 
-/** Its bytes, each of three digits, so that a digit that follows is none of it. */
+/** Its bytes in octal, three digits each, so that a digit that follows is not taken as part of them. */
 const octal = (character: string): string => {
   const byte = byteOf(character);
   return [...(byte === null ? Buffer.from(character) : [byte])]

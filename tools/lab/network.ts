@@ -1,6 +1,6 @@
 /**
- * Prints the addresses and names of the lab's network as assignments for tools/lab/hosts: those of the reference site,
- * which stand nowhere a second time. The lab boots one host of each kind.
+ * Prints the addresses and names of the lab's network as assignments for tools/lab/hosts: those of the reference site, which are
+ * not written anywhere else. The lab boots one host of each kind.
  */
 
 import { assignments } from "../../hosts/shell";
@@ -11,7 +11,7 @@ import type { Site } from "../../site/schema";
 
 type Resolver = NonNullable<Site["hosts"][number]["resolver"]>;
 
-/** The first managed host whose resolver is of a kind. */
+/** The first managed host with a resolver of this kind. */
 const hostOf = <Kind extends Resolver["kind"]>(site: Site, kind: Kind) => {
   for (const { address, resolver } of site.hosts) {
     if (resolver?.kind === kind) return { address, resolver: resolver as Extract<Resolver, { kind: Kind }> };
