@@ -1,6 +1,6 @@
 import type { ResourceChangeJson } from "./plan";
 
-/** What happens to a resource, the worst first, and how a sentence calls it. */
+/** What happens to a resource, worst first, with its wording in a sentence. */
 export const ACTIONS = {
   destroy: "destroy",
   replace: "replace",
@@ -20,8 +20,8 @@ const isMap = (value: unknown): boolean => typeof value === "object" && value !=
 const triggers = (values: unknown): unknown => (values as { triggers_replace?: unknown } | null)?.triggers_replace;
 
 /**
- * Whether a resource is files that are delivered to a host. Terraform can run the delivery again only by replacing the
- * resource, and nothing on the host is destroyed by that.
+ * Whether a resource is a delivery of files to a host. Terraform can only repeat the delivery by replacing the resource, which
+ * destroys nothing on the host.
  *
  * https://developer.hashicorp.com/terraform/language/resources/terraform-data#triggers_replace
  */
@@ -29,7 +29,7 @@ export const isDelivery = ({ type, change }: ResourceChangeJson): boolean =>
   type === "terraform_data" &&
   [change.before, change.after].filter((values) => isMap(values)).every((values) => isMap(triggers(values)));
 
-/** What a plan does to a resource, or undefined where it does nothing. */
+/** The action of a plan on a resource; undefined if there is none. */
 export const actionOf = (resource: ResourceChangeJson): Action | undefined => {
   const { actions, importing } = resource.change;
   const has = (action: string): boolean => actions.includes(action);
@@ -44,7 +44,7 @@ export const actionOf = (resource: ResourceChangeJson): Action | undefined => {
 };
 
 /**
- * Terraform's reasons in words; where an attribute cannot be changed in place, the attribute itself says more.
+ * Terraform's reasons in words; for an attribute that cannot be changed in place, the attribute itself is more informative.
  *
  * Source: https://developer.hashicorp.com/terraform/internals/json-format, "action_reason"
  */
@@ -60,5 +60,5 @@ const REASONS: Readonly<Record<string, string>> = {
   delete_because_no_move_target: "what it was moved to is not in the configuration",
 };
 
-/** Why a resource is destroyed or replaced, where Terraform names a reason other than an attribute. */
+/** Why a resource is destroyed or replaced, if Terraform gives a reason other than an attribute. */
 export const actionReason = ({ action_reason: reason = "" }: ResourceChangeJson): string | undefined => REASONS[reason];

@@ -1,11 +1,11 @@
 import type { ChangeJson } from "./plan";
 
-/** One end of a change of one attribute. */
+/** One side of a change to an attribute. */
 export type Shown =
   | { readonly kind: "absent" }
   | { readonly kind: "unknown" }
   | { readonly kind: "sensitive" }
-  /** A string, number or boolean, or a map or list without any attribute in it. */
+  /** A string, number or boolean, or a map or list without attributes. */
   | { readonly kind: "value"; readonly value: unknown };
 
 export type Path = readonly (string | number)[];
@@ -14,7 +14,7 @@ export interface AttributeChange {
   readonly path: Path;
   readonly before: Shown;
   readonly after: Shown;
-  /** Whether it is what forces a replacement. */
+  /** Whether it forces a replacement. */
   readonly forces: boolean;
 }
 
@@ -28,17 +28,17 @@ const keysOf = (value: unknown): (string | number)[] =>
 const at = (value: unknown, key: string | number): unknown =>
   isContainer(value) && Object.hasOwn(value, key) ? (value as Record<string | number, unknown>)[key] : undefined;
 
-/** A mark of true holds for everything below it. */
+/** A mark of true applies to everything below it. */
 const markAt = (mark: unknown, key: string | number): unknown => (mark === true ? true : at(mark, key));
 
 const sameKind = (a: unknown, b: unknown): boolean => Array.isArray(a) === Array.isArray(b);
 
-/** Terraform writes an attribute that is not set as null. */
+/** Terraform writes an unset attribute as null. */
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;
 
 const isEmpty = (value: unknown): boolean => isAbsent(value) || (isContainer(value) && keysOf(value).length === 0);
 
-/** Whether two JSON values are the same, whatever the order of their keys. */
+/** Whether two JSON values are equal, regardless of the order of their keys. */
 export const isEqual = (a: unknown, b: unknown): boolean => {
   if (!isContainer(a) || !isContainer(b)) return Object.is(a ?? null, b ?? null);
   const keys = keysOf(a);
@@ -83,7 +83,7 @@ const leaves = (node: Node): Leaf[] => {
     return keys.flatMap((key) => leaves(child(node, key)));
   }
   if (isEqual(before, after) || (isEmpty(before) && isEmpty(after))) return [];
-  // What was sensitive on one side is not shown on the other: the two may be the same secret.
+  // If one side is sensitive, the other is hidden too: both may be the same secret.
   return [{ path, before: shown(before, sensitive), after: shown(after, sensitive) }];
 };
 
@@ -91,8 +91,8 @@ const startsWith = (path: Path, prefix: Path): boolean =>
   prefix.every((key, index) => String(path[index]) === String(key));
 
 /**
- * What changes in a resource, attribute by attribute, in the order of its schema. A map or a list is taken apart, so that
- * each file of a map is an attribute of its own.
+ * The changes to a resource, attribute by attribute, in the order of its schema. Maps and lists are split, so that each file in a
+ * map is an attribute of its own.
  */
 export const attributeChanges = (change: ChangeJson): AttributeChange[] => {
   const forcing = change.replace_paths ?? [];
@@ -106,7 +106,7 @@ export const attributeChanges = (change: ChangeJson): AttributeChange[] => {
   }).map((leaf) => ({ ...leaf, forces: forcing.some((path) => startsWith(leaf.path, path)) }));
 };
 
-/** Every string and number that a value holds. */
+/** Every string and number in a value. */
 export const stringsOf = (value: unknown): string[] => {
   if (typeof value === "string") return [value];
   if (typeof value === "number") return [String(value)];
@@ -117,7 +117,7 @@ export const stringsOf = (value: unknown): string[] => {
 export const markedStrings = (value: unknown, mark: unknown): string[] =>
   mark === true ? stringsOf(value) : keysOf(value).flatMap((key) => markedStrings(at(value, key), at(mark, key)));
 
-/** `metadata[0].name`; a key that is no identifier is quoted. */
+/** `metadata[0].name`; a key that is not an identifier is quoted. */
 export const pathText = (path: Path): string =>
   path.reduce<string>((text, key) => {
     if (typeof key === "number") return `${text}[${key}]`;

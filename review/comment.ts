@@ -5,10 +5,10 @@ import { asTexts, attributeName, differences, digest, valueText } from "./differ
 import { fit, type Piece, type Section } from "./fit";
 import type { ResourceReview, StackReview } from "./review";
 
-/** GitHub refuses a comment of more. https://github.com/orgs/community/discussions/41331 */
+/** GitHub rejects longer comments. https://github.com/orgs/community/discussions/41331 */
 export const LIMIT = 65_536;
 
-/** Stands in every comment, invisible, so that a pipeline finds its own and updates it. */
+/** Invisible text in every comment, by which a pipeline finds and updates its own. */
 export const MARKER = "<!-- registry-warden plan-report -->";
 
 /** A stack that could not be reviewed. */
@@ -19,7 +19,7 @@ export interface UnreviewedStack {
 }
 
 export interface CommentInput {
-  /** In the order in which they are deployed. */
+  /** In the order of deployment. */
   readonly reviews: readonly StackReview[];
   readonly unreviewed: readonly UnreviewedStack[];
   /** Full hash of the commit that was planned; undefined outside a checkout. */
@@ -49,7 +49,7 @@ const why = (resource: ResourceReview): string => {
   return resource.forcedBy.length === 0 ? "" : `: forced by ${forcing(resource)}`;
 };
 
-/** An object that somebody made, and that is destroyed in the same step in which it is taken over. */
+/** An object that exists already, and that is destroyed in the same step in which it is taken over. */
 const taken = ({ importedId }: ResourceReview): string =>
   importedId === undefined ? "" : `; **what exists as ${codeSpan(importedId)} is imported and then destroyed**`;
 
@@ -100,7 +100,7 @@ const details = (resource: ResourceReview): string =>
     resource.action === "forget" ? ": Terraform forgets it, and it stays as it is" : "",
   ].join("");
 
-/** Why files are delivered again: Terraform's reason, or the names of those that changed. */
+/** Why files are delivered again: Terraform's reason, or the names of the changed files. */
 const delivered = ({ reason, attributes }: ResourceReview): string =>
   reason ??
   attributes
@@ -108,7 +108,7 @@ const delivered = ({ reason, attributes }: ResourceReview): string =>
     .map((attribute) => codeSpan(attributeName(attribute)))
     .join(", ");
 
-/** Those that are destroyed or replaced are at the top already. */
+/** Without those that are destroyed or replaced, which are listed at the top. */
 const addresses = (reviews: readonly StackReview[]): Section[] =>
   actionsOf(reviews)
     .filter((action) => action !== "destroy" && action !== "replace")
@@ -173,14 +173,14 @@ const notes = ({ reviews, unreviewed }: CommentInput): Section => ({
 const apply = (reviews: readonly StackReview[]): string => {
   const stacks = reviews.filter(hasChanges).map(({ stack }) => stack);
   if (stacks.length === 0) return "";
-  // cdktf refuses a stack without those that it depends on, also where nothing of theirs changes.
+  // cdktf rejects a stack without its dependencies, even if nothing in these changes.
   const options = stacks.length < reviews.length ? ["--ignore-missing-stack-dependencies"] : [];
   return `### Apply\n\n${fenced("sh", ["npm run cdktf -- deploy", ...stacks, ...options].join(" "))}`;
 };
 
 const hasChanges = ({ changes, outputs }: StackReview): boolean => changes.length + outputs.length > 0;
 
-/** A digest of everything that the plans say, the same for the same plans on every machine (12 hexadecimal digits). */
+/** A digest of the contents of the plans, equal for equal plans on every machine (12 hexadecimal digits). */
 export const fingerprint = ({ reviews, unreviewed }: Pick<CommentInput, "reviews" | "unreviewed">): string =>
   digest(JSON.stringify({ reviews, unreviewed }));
 
@@ -198,8 +198,8 @@ const headline = (reviews: readonly StackReview[]): string => {
 };
 
 /**
- * The comment on a pull request: what is lost first, then counts, addresses, differences, and how to apply it. It is
- * always shorter than 65,536 characters; what was left out for that is said at its end.
+ * The comment on a pull request: losses first, then counts, addresses, differences, and how to apply it. It is always shorter than
+ * 65,536 characters; its end says what was left out for that.
  */
 export const comment = (input: CommentInput): string => {
   const { reviews, unreviewed } = input;

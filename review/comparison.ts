@@ -2,7 +2,7 @@ import { isEqual } from "./attributes";
 import type { ChangeJson, PlanJson, ResourceChangeJson, ValuesJson } from "./plan";
 import type { ConstructPaths } from "./review";
 
-/** A synthesised stack: Terraform's JSON configuration with CDKTF's metadata under "//". */
+/** A synthesized stack: Terraform's JSON configuration with CDKTF's metadata under "//". */
 export interface SynthesisedStack {
   readonly resource?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly variable?: Readonly<Record<string, { readonly sensitive?: boolean; readonly default?: unknown }>>;
@@ -11,7 +11,7 @@ export interface SynthesisedStack {
 
 const METADATA = "//";
 
-/** How Terraform treats a resource, which is no attribute of it: a change of these alone changes nothing. */
+/** Terraform's own arguments of a resource, which are not attributes: changing only these changes nothing. */
 const META_ARGUMENTS = ["provisioner", "connection", "lifecycle", "depends_on"];
 
 const without = (keys: readonly string[], block: unknown): unknown => {
@@ -19,7 +19,7 @@ const without = (keys: readonly string[], block: unknown): unknown => {
   return Object.fromEntries(Object.entries(block).filter(([key]) => !keys.includes(key)));
 };
 
-/** What Terraform makes of a literal text: the escapes of its template language are gone. */
+/** What Terraform evaluates a literal text to: without the escapes of its template language. */
 const unescaped = (value: unknown): unknown => {
   if (typeof value === "string") return value.replace(/([$%])\1\{/g, "$1{");
   if (Array.isArray(value)) return value.map(unescaped);
@@ -33,7 +33,7 @@ interface Block {
   readonly body: unknown;
 }
 
-/** The resources, and each other block as a whole: a provider's version or a new variable is a change too. */
+/** The resources, and every other block as a whole: a provider's version or a new variable is a change too. */
 const blocks = (stack: SynthesisedStack): Block[] =>
   Object.entries(stack).flatMap(([kind, content]): Block[] => {
     if (kind === METADATA) return [];
@@ -47,7 +47,7 @@ const blocks = (stack: SynthesisedStack): Block[] =>
     );
   });
 
-/** Attributes by which Terraform replaces for certain: files are delivered again, and another name is another object. */
+/** Attributes that certainly force a replacement: files are delivered again, and a renamed object is a new one. */
 const REPLACING: readonly { readonly type: RegExp; readonly path: readonly string[] }[] = [
   { type: /^terraform_data$/, path: ["triggers_replace"] },
   { type: /^kubernetes_/, path: ["metadata", "name"] },
@@ -56,7 +56,7 @@ const REPLACING: readonly { readonly type: RegExp; readonly path: readonly strin
 const valueAt = (block: Block, path: readonly string[]): unknown =>
   path.reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], block.body);
 
-/** What a plan would say of a block, as far as that is known without a state. */
+/** What a plan would say about a block, as far as that is known without a state. */
 const changeOf = (before: Block | undefined, after: Block | undefined): ChangeJson | undefined => {
   if (before === undefined) return { actions: ["create"], before: null, after: after?.body };
   if (after === undefined) return { actions: ["delete"], before: before.body, after: null };
@@ -73,11 +73,11 @@ const changeOf = (before: Block | undefined, after: Block | undefined): ChangeJs
 };
 
 /**
- * Compares two synthesised stacks in the form of a plan. What only a state can tell is not in it: whether Terraform
- * replaces more than it has to, what was changed outside it, and what is known after the apply.
+ * Compares two synthesized stacks in the form of a plan. It cannot contain what depends on the state: whether Terraform replaces
+ * more than necessary, what was changed outside it, and what is known after the apply.
  *
- * @param before of the merge base; undefined for a new stack
- * @param after undefined for a stack that is gone
+ * @param before from the merge base; undefined for a new stack
+ * @param after undefined for a removed stack
  */
 export const compareStacks = (before: SynthesisedStack | undefined, after: SynthesisedStack | undefined): PlanJson => {
   const old = new Map(blocks(before ?? {}).map((block) => [block.address, block]));
@@ -99,7 +99,7 @@ export const compareStacks = (before: SynthesisedStack | undefined, after: Synth
   };
 };
 
-/** The paths of the constructs of a synthesised stack, by Terraform's addresses. */
+/** The paths of the constructs in a synthesized stack, by Terraform's addresses. */
 export const constructPaths = (stack: SynthesisedStack): ConstructPaths =>
   new Map(
     Object.entries(stack.resource ?? {}).flatMap(([type, instances]) =>

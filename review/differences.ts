@@ -7,13 +7,13 @@ import type { Piece } from "./fit";
 import { SENSITIVE } from "./redaction";
 import type { ResourceReview } from "./review";
 
-/** What a reader calls a resource. */
+/** The displayed name of a resource. */
 export const name = ({ address, construct }: ResourceReview): string => construct ?? address;
 
-/** Longer ones are compared line by line. */
+/** Longer values are compared line by line. */
 const LONGEST_VALUE = 200;
 
-/** A text with such a line, or of such a size, was not written by hand: its digest says more than its difference. */
+/** A text with a longer line, or of such a size, is not hand-written: its digest says more than its difference. */
 const LONGEST_LINE = 1000;
 const LARGEST_TEXT = 64 * 1024;
 
@@ -22,7 +22,7 @@ const isText = (shown: Shown): shown is { kind: "value"; value: string } =>
   typeof shown.value === "string" &&
   (shown.value.includes("\n") || shown.value.length > LONGEST_VALUE);
 
-/** JSON is compared by its structure, as it would be written by hand. */
+/** JSON is compared by its structure, indented. */
 const laidOut = (text: string): string => {
   if (!/^\s*[[{]/.test(text)) return text;
   try {
@@ -32,7 +32,7 @@ const laidOut = (text: string): string => {
   }
 };
 
-/** Both sides of an attribute as texts, where at least one is a text and the other a string or nothing. */
+/** Both sides of an attribute as texts, if at least one is a text and the other a string or absent. */
 export const asTexts = ({ before, after }: AttributeChange): readonly [string, string] | undefined => {
   const text = (shown: Shown): string | undefined =>
     shown.kind === "absent"
@@ -47,7 +47,7 @@ export const asTexts = ({ before, after }: AttributeChange): readonly [string, s
 const isBundle = (text: string): boolean =>
   text.length > LARGEST_TEXT || text.split("\n").some((line) => line.length > LONGEST_LINE);
 
-/** One end of a change on one line. */
+/** One side of a change, on one line. */
 export const valueText = (shown: Shown): string => {
   switch (shown.kind) {
     case "absent":
@@ -66,7 +66,7 @@ export const digest = (text: string): string => createHash("sha256").update(text
 
 const size = (text: string): string => `${Math.ceil(Buffer.byteLength(text) / 1024)} KiB`;
 
-/** A file of a map is called by its key alone. */
+/** A file in a map is named by its key only. */
 export const attributeName = ({ path }: AttributeChange): string =>
   path.length === 2 && typeof path[1] === "string" && (path[0] === "triggers_replace" || path[0] === "data")
     ? path[1]

@@ -1,6 +1,6 @@
 /**
- * What a comment is made of, the most important first. What does not fit is dropped from the end of this list, and the
- * names say what was dropped.
+ * The pieces of a comment, most important first. What does not fit is dropped from the end of this list, and the names say what was
+ * dropped.
  */
 export const PIECES = [
   "notes",
@@ -23,7 +23,7 @@ export interface Piece {
   readonly text: string;
 }
 
-/** A part of a comment: without any piece it is not shown. */
+/** A part of a comment; without any piece it is not shown. */
 export interface Section {
   /** Markdown before the pieces; empty for none. */
   readonly head: string;
@@ -45,17 +45,17 @@ const droppedLine = (dropped: ReadonlyMap<PieceKind, number>, limit: number): st
   return `_Left out, to stay below ${limit.toLocaleString("en")} characters: ${parts.join(", ")}. \`npm run plan\` shows all of it._`;
 };
 
-/** The pieces in the order in which they are dropped: the least important kind first, of one kind the longest. */
+/** The pieces in the order in which they are dropped: the least important kind first, and longest first within a kind. */
 const dropOrder = (sections: readonly Section[]): Piece[] =>
   sections
     .flatMap(({ pieces }) => pieces)
     .sort((a, b) => PIECES.indexOf(b.kind) - PIECES.indexOf(a.kind) || b.text.length - a.text.length);
 
 /**
- * Joins sections to a text below a number of characters, by leaving out pieces, and says at the end how many of what
- * kind. First and last line stay.
+ * Joins sections to a text within the limit by leaving out pieces, and says at the end how many of which kind. The first and last
+ * line are always kept.
  *
- * @param limit in UTF-16 code units, of which a text never has fewer than characters
+ * @param limit in UTF-16 code units; a text never has fewer of these than characters
  */
 export const fit = (first: string, sections: readonly Section[], last: string, limit: number): string => {
   const join = (kept: readonly Section[], dropped: string): string =>
@@ -70,7 +70,7 @@ export const fit = (first: string, sections: readonly Section[], last: string, l
     if (excess < 0) break;
     gone.add(piece);
     dropped.set(piece.kind, (dropped.get(piece.kind) ?? 0) + 1);
-    // The separator goes with it, or with the head where nothing is left: at least the text is gained.
+    // Its separator is dropped too, or the head if nothing is left: at least the text is saved.
     excess -= piece.text.length;
   }
   const kept = sections.map((section) => ({ ...section, pieces: section.pieces.filter((piece) => !gone.has(piece)) }));

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { SynthesisedStack } from "./comparison";
 import { PlanError } from "./plan";
 
-/** One stack of a synthesised app. */
+/** One stack of a synthesized app. */
 export interface OutputStack {
   readonly stack: string;
   /** Folder of its JSON, in which Terraform runs. */
@@ -24,7 +24,7 @@ interface Manifest {
   >;
 }
 
-/** A name goes into a command that a reader copies. */
+/** A name becomes part of a command that the reader copies. */
 const STACK = /^[A-Za-z0-9_][\w.-]*$/;
 
 const readJson = (file: string, hint: string): unknown => {
@@ -36,7 +36,7 @@ const readJson = (file: string, hint: string): unknown => {
   }
 };
 
-/** The stacks in the order in which they are deployed: each behind those that it depends on. */
+/** The stacks in the order of deployment: each after its dependencies. */
 const deployOrder = ({ stacks }: Manifest): string[] => {
   const seen = new Set<string>();
   const withDependencies = (stack: string): string[] => {
@@ -48,10 +48,10 @@ const deployOrder = ({ stacks }: Manifest): string[] => {
 };
 
 /**
- * Reads what an app has synthesised.
+ * Reads what an app has synthesized.
  *
- * @param directory of cdktf.out
- * @throws PlanError where there is none
+ * @param directory the path of cdktf.out
+ * @throws PlanError if there is none
  */
 export const readOutput = (directory: string): OutputStack[] => {
   const hint = 'synthesise it with "npm run synth"';

@@ -1,5 +1,5 @@
 /**
- * A plan as Terraform describes it, of which only what a reader needs is named here.
+ * A plan in Terraform's format, reduced to what a review needs.
  *
  * Source: https://developer.hashicorp.com/terraform/internals/json-format, format version 1
  */
@@ -20,7 +20,7 @@ export interface PlanJson {
   readonly errored?: boolean;
 }
 
-/** Values of a state, or of what a plan would make of it. */
+/** Values of a state, or of the state that a plan would lead to. */
 export interface ValuesJson {
   readonly root_module?: ModuleJson;
   readonly outputs?: Readonly<Record<string, { readonly sensitive?: boolean; readonly value?: unknown }>>;
@@ -46,9 +46,9 @@ export interface ChangeJson {
   readonly actions: readonly string[];
   readonly before?: unknown;
   readonly after?: unknown;
-  /** The shape of `after`, with true where the value is known only once it is applied. */
+  /** The structure of `after`, with true for values that are known only after the apply. */
   readonly after_unknown?: unknown;
-  /** The shape of `before`, with true where a value is sensitive; true for all of it. */
+  /** The structure of `before`, with true for sensitive values; true if everything is. */
   readonly before_sensitive?: unknown;
   readonly after_sensitive?: unknown;
   /** Attributes that cannot be changed in place. */
@@ -56,7 +56,7 @@ export interface ChangeJson {
   readonly importing?: { readonly id?: string };
 }
 
-/** What was given is no plan, or no place where plans are. */
+/** The input is not a plan, or not a folder with plans. */
 export class PlanError extends Error {
   override readonly name = "PlanError";
   readonly code = "bad-input";
@@ -83,8 +83,8 @@ const isChange = (value: unknown): boolean => {
  * Reads the output of `terraform show -json <plan file>`.
  *
  * @param text one JSON document
- * @param name what the text is, for the error
- * @throws PlanError where the text is no plan of format version 1
+ * @param name of the text, for the error
+ * @throws PlanError if the text is not a plan of format version 1
  */
 export const parsePlan = (text: string, name: string): PlanJson => {
   let plan: unknown;
@@ -101,7 +101,7 @@ export const parsePlan = (text: string, name: string): PlanJson => {
   } = plan as Partial<PlanJson>;
   if (typeof version !== "string" || !/^1(\.|$)/.test(version))
     refuse(`${name} has the format version ${JSON.stringify(version) ?? "none"}, which is not 1`);
-  // A state has the same version; "values" is what tells it from a plan.
+  // A state has the same version; only "values" distinguishes it from a plan.
   if ("values" in plan) refuse(`${name} is a state`);
   if (![changes, drift].every((list) => Array.isArray(list) && list.every(isChange)))
     refuse(`${name} holds a resource change without address, type or actions`);

@@ -1,16 +1,16 @@
 /** What replaces a secret. */
 export const SENSITIVE = "(sensitive value)";
 
-/** A shorter one would turn up by chance, and what it hides could be guessed from what is left. */
+/** A shorter one would match by chance, and the gaps would allow it to be guessed. */
 const SHORTEST = 4;
 
-/** A line of a secret of several lines, for example of a private key; a shorter one is hardly a secret by itself. */
+/** Minimum length of a line in a multi-line secret, such as a private key; a shorter line is hardly a secret on its own. */
 const SHORTEST_LINE = 16;
 
-/** Words of every configuration. A secret like this hides nothing. */
+/** Words in every configuration. A secret like this is not worth hiding. */
 const WORDS = new Set(["true", "false", "null", "none", "root", "admin"]);
 
-/** Nobody has a longer secret; a program that is marked so that no plan prints it is longer. */
+/** No secret is longer; a program that is marked as sensitive to keep it out of plans is. */
 const LONGEST = 64 * 1024;
 
 const parts = (secret: string): string[] => [
@@ -24,8 +24,8 @@ const parts = (secret: string): string[] => [
 ];
 
 /**
- * The part of a base64 text that a secret decides by itself, for each of the three places at which it can start in what
- * was encoded: an Authorization header holds it behind a user's name.
+ * The part of a base64 text that the secret alone determines, for each of the three offsets at which the secret can start in the
+ * encoded text: in an Authorization header it follows the user name.
  */
 const base64Cores = (secret: string): string[] => {
   const bytes = Buffer.from(secret);
@@ -42,7 +42,7 @@ const base64Cores = (secret: string): string[] => {
 
 const forms = (secret: string): string[] => [
   secret,
-  // Half a surrogate pair has no encoding.
+  // A lone surrogate cannot be encoded.
   encodeURIComponent(secret.replace(/\p{Surrogate}/gu, "\ufffd")),
   JSON.stringify(secret).slice(1, -1),
 ];
@@ -52,14 +52,14 @@ const quoted = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "
 const longestFirst = (texts: readonly string[]): string[] => [...new Set(texts)].sort((a, b) => b.length - a.length);
 
 const PRIVATE_KEY = "-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)";
-/** Bounded, so that a long text without an end costs no more than its length. */
+/** Bounded, so that the cost of a long text stays linear. */
 const URL_CREDENTIALS = "(?<=://)[^\\s/?#\"']{0,200}:[^\\s/?#\"']{0,200}(?=@)";
 
 /**
- * Makes the function that takes secrets out of a text: as they are, as they are written in JSON or in a URL, and in base64.
- * It also takes out what is a secret by its own form: private keys, and credentials in a URL.
+ * Creates a function that removes secrets from a text: in plain form, as in JSON or in a URL, and in base64. It also removes what is
+ * recognizable as a secret: private keys, and credentials in a URL.
  *
- * @param secrets values that must not be shown; those of fewer than four characters are not searched for
+ * @param secrets values that must not be shown; those with fewer than four characters are ignored
  */
 export const redactor = (secrets: Iterable<string>): ((text: string) => string) => {
   const searched = [...new Set(secrets)]
@@ -68,17 +68,17 @@ export const redactor = (secrets: Iterable<string>): ((text: string) => string) 
     .filter((part) => part.length >= SHORTEST && !WORDS.has(part));
   const sources = [
     ...longestFirst(searched.flatMap(forms)).map(quoted),
-    // The characters beside the core hold a part of the secret's first and last byte.
+    // The characters next to the core contain part of the secret's first and last byte.
     ...longestFirst(searched.flatMap(base64Cores)).map((core) => `[\\w+/-]{0,2}${quoted(core)}[\\w+/-]{0,2}=*`),
     PRIVATE_KEY,
     URL_CREDENTIALS,
   ];
-  // One pattern and one pass: the marker of one secret is not searched for another.
+  // One pattern and one pass, so that the marker of one secret is not searched for others.
   const pattern = new RegExp(sources.join("|"), "g");
   return (text) => text.replace(pattern, SENSITIVE);
 };
 
-/** The same value with every string in it, keys too, redacted. */
+/** The same value with every string in it redacted, including keys. */
 export const redactDeep = <T>(value: T, redact: (text: string) => string): T => {
   const walk = (part: unknown): unknown => {
     if (typeof part === "string") return redact(part);

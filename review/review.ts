@@ -3,23 +3,23 @@ import { type AttributeChange, attributeChanges, markedStrings, pathText, type S
 import type { ModuleJson, PlanJson, ResourceChangeJson, ValuesJson } from "./plan";
 import { redactDeep, redactor } from "./redaction";
 
-/** What happens to one resource. Whatever comes from the plan is free of secrets. */
+/** What happens to one resource. Everything taken from the plan is free of secrets. */
 export interface ResourceReview {
   readonly address: string;
-  /** Path of the construct, for example "dns/pve/Resource"; undefined where the synthesised output does not know it. */
+  /** Path of the construct, for example "dns/pve/Resource"; undefined if the synthesized output does not contain it. */
   readonly construct: string | undefined;
   readonly action: Action;
-  /** Whether it is files that are delivered to a host. */
+  /** Whether it is a delivery of files to a host. */
   readonly delivers: boolean;
   readonly reason: string | undefined;
-  /** Attributes that cannot be changed in place, by their paths. */
+  /** Paths of the attributes that cannot be changed in place. */
   readonly forcedBy: readonly string[];
-  /** Where it was before, and under which id it is taken over. */
+  /** Its previous address. */
   readonly previousAddress: string | undefined;
   readonly importedId: string | undefined;
-  /** What of a resource that goes is left as it is, in words. */
+  /** What is left in place when the resource is removed, in words. */
   readonly kept: string | undefined;
-  /** Whether the new one is made before the old one goes. */
+  /** Whether the new one is created before the old one is destroyed. */
   readonly newFirst: boolean;
   readonly attributes: readonly AttributeChange[];
 }
@@ -27,14 +27,14 @@ export interface ResourceReview {
 /** What happens to one stack. */
 export interface StackReview {
   readonly stack: string;
-  /** Why the synthesised output was compared with that of the merge base, without any state; undefined for a plan. */
+  /** Why the synthesized output was compared with that of the merge base, without a state; undefined for a plan. */
   readonly compared: string | undefined;
   readonly changes: readonly ResourceReview[];
   /** What was changed outside Terraform. */
   readonly drift: readonly ResourceReview[];
   /** Outputs of the stack that change. */
   readonly outputs: readonly string[];
-  /** Whether Terraform failed while it planned. */
+  /** Whether Terraform failed while planning. */
   readonly errored: boolean;
   /** Whether there is no state yet, so that everything is new. */
   readonly first: boolean;
@@ -46,11 +46,11 @@ export interface StackReview {
 export type ConstructPaths = ReadonlyMap<string, string>;
 
 /**
- * Which attributes a reader wants to see. What is known only after the apply says nothing about a new resource, and of one
- * that is updated only where the configuration sets it: the provider computes the others, for example the `metadata` of a
- * release with all of its values.
+ * Which attributes are worth showing. What is known only after the apply says nothing about a new resource; for an updated one it is
+ * shown only if the configuration sets it: the provider computes the others, for example the `metadata` of a release with all of
+ * its values.
  *
- * @param configured the attributes that the configuration sets; undefined where it is not known
+ * @param configured the attributes that the configuration sets; undefined if that is unknown
  */
 const worthShowing =
   (action: Action, configured: ReadonlySet<string> | undefined) =>
@@ -60,7 +60,7 @@ const worthShowing =
     return action === "update" && (configured === undefined || configured.has(String(attribute)));
   };
 
-/** Helm never deletes the namespace that it made for a release. */
+/** Helm never deletes the namespace that it created for a release. */
 const keptBy = ({ type, change: { before } }: ResourceChangeJson): string | undefined => {
   const { create_namespace: created, namespace } = (before ?? {}) as {
     create_namespace?: unknown;
@@ -93,7 +93,7 @@ const redactAttribute = (attribute: AttributeChange, redact: Redact): AttributeC
   after: redactShown(attribute.after, redact),
 });
 
-/** What is known of all resources of a stack. */
+/** What is known about all resources of a stack. */
 interface Context {
   readonly constructs: ConstructPaths;
   /** Address without keys → attributes that the configuration sets. */
@@ -133,7 +133,7 @@ const isEmpty = ({ resources = [], child_modules: children = [] }: ModuleJson = 
 /** Whether a plan was made without a state, so that everything is new. */
 export const isFirst = (plan: PlanJson): boolean => isEmpty(plan.prior_state?.values?.root_module);
 
-/** The stack of the hosts' names says so in its output. */
+/** The hosts that are deferred according to the dns stack's output. */
 const deferredHosts = (plan: PlanJson, redact: Redact): Record<string, string> => {
   const value = plan.planned_values?.outputs?.[DEFERRED]?.value;
   return Object.fromEntries(
@@ -154,8 +154,8 @@ const secretsOfValues = ({ root_module: module = {}, outputs = {} }: ValuesJson)
 ];
 
 /**
- * Every value that a plan marks as sensitive somewhere. Terraform loses the mark on the way, for example in the `output`
- * of a terraform_data, and shows the value there in clear.
+ * Every value that a plan marks as sensitive anywhere. Terraform loses the mark on the way, for example in the `output` of a
+ * terraform_data, and shows the value there in plain text.
  */
 const secretsOf = (plan: PlanJson): string[] => {
   const variables = plan.configuration?.root_module?.variables ?? {};
@@ -176,7 +176,7 @@ const secretsOf = (plan: PlanJson): string[] => {
   ];
 };
 
-/** What is known of one stack before it is reviewed. */
+/** The input for the review of one stack. */
 export interface StackInput {
   readonly stack: string;
   readonly plan: PlanJson;
@@ -199,7 +199,7 @@ const reviewStack = ({ stack, plan, constructs, compared }: StackInput, redact: 
     stack,
     compared: compared === undefined ? undefined : redact(compared),
     changes: resources(plan.resource_changes),
-    // After a creation the provider reads an empty map where nothing was: that is no change.
+    // After a creation the provider reads an empty map where there was nothing: that is not a change.
     drift: resources(plan.resource_drift).filter(
       ({ action, attributes }) => action !== "update" || attributes.length > 0,
     ),
@@ -213,7 +213,7 @@ const reviewStack = ({ stack, plan, constructs, compared }: StackInput, redact: 
 };
 
 /**
- * Reviews the plans of the stacks. What is sensitive in one of them is shown in none.
+ * Reviews the plans of the stacks. A value that is sensitive in one of them is hidden in all.
  *
  * @param secrets further values that must not be shown
  */

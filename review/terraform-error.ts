@@ -1,7 +1,7 @@
-/** Lines as they are without the box that Terraform draws around an error. */
+/** Lines without the box that Terraform draws around an error. */
 const unboxed = (output: string): string[] => output.split("\n").map((line) => line.replace(/^[╷│╵|\s]+/, "").trim());
 
-/** Where in the configuration: it comes before the cause, and says less. */
+/** The position in the configuration: it precedes the cause, and is less informative. */
 const LOCATION = /^(with |on .* line \d+)/;
 
 const paragraphs = (lines: readonly string[]): string[][] =>
@@ -10,7 +10,7 @@ const paragraphs = (lines: readonly string[]): string[][] =>
     .split(/\n{2,}/)
     .map((paragraph) => paragraph.split("\n").filter((line) => line !== ""));
 
-/** The lines of the first error: its title, where it is, and why. */
+/** The lines of the first error: title, position and cause. */
 const firstBlock = (output: string): string[] => {
   const lines = unboxed(output);
   const start = lines.findIndex((line) => line.startsWith("Error: "));
@@ -19,7 +19,7 @@ const firstBlock = (output: string): string[] => {
   return lines.slice(start, next === -1 ? undefined : next);
 };
 
-/** The first error of Terraform's output with the first paragraph of its explanation, on one line, without its box. */
+/** The first error in Terraform's output with the first paragraph of its explanation, on one line, without its box. */
 export const firstError = (output: string): string => {
   const [title, ...rest] = firstBlock(output);
   if (title === undefined) return unboxed(output).join(" ").replace(/\s+/g, " ").trim() || "no output";
@@ -29,13 +29,13 @@ export const firstError = (output: string): string => {
   return why === "" || why.startsWith(what) ? what : `${what}: ${why}`;
 };
 
-/** What an operator makes of an error, and does about it. */
+/** The cause of an error in an operator's terms, and what to do about it. */
 interface Cause {
   readonly pattern: RegExp;
   readonly told: (match: RegExpExecArray) => string;
 }
 
-/** The words are those of the providers kubernetes 2.38 and helm 3.1, and of the API server. The first that fits counts. */
+/** The messages of the providers kubernetes 2.38 and helm 3.1, and of the API server. The first match counts. */
 const CAUSES: readonly Cause[] = [
   {
     pattern: /stat (\S+): no such file or directory/,
@@ -43,7 +43,7 @@ const CAUSES: readonly Cause[] = [
       `the kubeconfig ${file} does not exist; put it there, or name another in monitoring.kubernetes.configPath`,
   },
   {
-    // Without a kubeconfig the provider asks the machine itself, without TLS.
+    // Without a kubeconfig the provider connects to the local machine, without TLS.
     pattern: /"http:\/\/localhost\/api/,
     told: () =>
       "the kubeconfig cannot be used: Terraform would ask localhost instead of the cluster; check monitoring.kubernetes.configPath",
@@ -85,11 +85,11 @@ const CAUSES: readonly Cause[] = [
   },
 ];
 
-/** Whether an error is about what is in the cluster: a state that cannot be reached says it in the same words. */
+/** Whether an error is about objects in the cluster: an unreachable state results in the same messages. */
 const isOfCluster = (block: readonly string[]): boolean =>
   block.some((line) => /\b(kubernetes_\w+|helm_release)\.|\/(kubernetes|helm)"\]/.test(line));
 
-/** The first error of Terraform's output, with what to do about it where that is known, on one line. */
+/** The first error in Terraform's output, with what to do about it if that is known, on one line. */
 export const explainedError = (output: string): string => {
   const error = firstError(output);
   if (!isOfCluster(firstBlock(output))) return error;

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { explainedError } from "./terraform-error";
 
-/** What a plan does, as Terraform counts it. A replacement is one to add and one to destroy. */
+/** What a plan does, in Terraform's counts. A replacement is one to add and one to destroy. */
 export interface PlanCounts {
   readonly add: number;
   readonly change: number;
@@ -13,7 +13,7 @@ export interface PlanCounts {
 
 export type PlanOutcome =
   | { readonly kind: "planned"; readonly counts: PlanCounts; readonly text: string }
-  /** A provider cannot be had on this machine, which says nothing about the stack. */
+  /** A provider is not available on this machine, which says nothing about the stack. */
   | { readonly kind: "unavailable"; readonly reason: string }
   | { readonly kind: "failed"; readonly reason: string; readonly text: string };
 
@@ -23,7 +23,7 @@ interface Finished {
   readonly stderr: string;
 }
 
-/** A provider registry that does not answer must not hold up the plans of the stacks that need none. */
+/** An unresponsive provider registry must not delay the plans of stacks that need no provider. */
 const INIT_TIMEOUT_MS = 120_000;
 const PLAN_TIMEOUT_MS = 300_000;
 
@@ -34,8 +34,8 @@ export const findTerraform = (path: string = process.env.PATH ?? ""): string | u
     .find((candidate) => existsSync(candidate));
 
 /**
- * The environment of every Terraform run. A TF_CLI_CONFIG_FILE that does not exist prints a warning block before each
- * output, and TF_CLI_ARGS could turn a plan into something else.
+ * The environment of every Terraform run. If TF_CLI_CONFIG_FILE names a missing file, a warning precedes every output; and
+ * TF_CLI_ARGS could turn a plan into something else.
  */
 export const terraformEnvironment = (environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => {
   const { TF_CLI_CONFIG_FILE: configuration, TF_CLI_ARGS: _, TF_CLI_ARGS_plan: __, ...rest } = environment;
@@ -50,8 +50,8 @@ export const terraformEnvironment = (environment: NodeJS.ProcessEnv = process.en
 };
 
 /**
- * A value for each ephemeral variable of a synthesised stack that has none in the environment. A plan asks for it and does
- * not keep it; whoever applies the plan is asked again.
+ * A value for each ephemeral variable of a synthesized stack that is not set in the environment. A plan requires a value but does not
+ * keep it; it has to be given again for the apply.
  *
  * https://developer.hashicorp.com/terraform/language/block/variable#ephemeral
  */
@@ -88,7 +88,7 @@ const PROVIDER_UNAVAILABLE = /Failed to (query available provider packages|insta
 
 const NO_CHANGES: PlanCounts = { add: 0, change: 0, destroy: 0, import: 0 };
 
-/** Reads the summary line of a plan; a plan of outputs alone, or of nothing, has none. */
+/** Parses the summary line of a plan; a plan with only output changes, or without any, has none. */
 export const planCounts = (text: string): PlanCounts => {
   const line = text.match(/^Plan: (.*)\.$/m)?.[1];
   if (line === undefined) return NO_CHANGES;
@@ -97,7 +97,7 @@ export const planCounts = (text: string): PlanCounts => {
 };
 
 /**
- * Initialises a synthesised stack and plans it. The plan is written to the file `plan` of its directory.
+ * Initializes a synthesized stack and plans it. The plan is written to the file `plan` in its folder.
  *
  * @param binary terraform or tofu
  * @param directory the stack's folder of cdktf.out
