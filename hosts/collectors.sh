@@ -1,28 +1,28 @@
 # shellcheck shell=bash
 #
-# What collects garbage, or cleans up otherwise, on a host that people have used: entries of cron and services of systemd.
-# The maintenance is in place of them, so they are disabled as a part of its delivery: a rollback enables them again, and so
-# does a delivery of a site that has no maintenance any more.
+# Jobs on an existing host that collect garbage or clean up: cron entries and systemd services. The maintenance replaces
+# them, so its delivery disables them: a rollback enables them again, and so does the delivery of a site without
+# maintenance.
 #
-# Set before: REPLACED, texts of their commands; none without maintenance.
+# Set before: REPLACED, parts of their commands; empty without maintenance.
 
-# In front of an entry of cron.
+# Prefix of a disabled cron entry.
 DISABLED='# disabled by registry-warden: '
 CRONTABS=/var/spool/cron/crontabs
 
-# Of a service, beside its unit.
+# Drop-in of a service, in the folder beside its unit.
 DROP_IN=registry-warden.conf
 
-# The texts by which a command that collects garbage is known where a site has no maintenance.
+# The part by which a command that collects garbage is recognized if a site has no maintenance.
 COLLECTS_GARBAGE=garbage-collect
 
-# A link may lead to what is not cron's.
+# A symbolic link may lead to files that are not cron's.
 cron_files() { find /etc/crontab /etc/cron.d "$CRONTABS" -maxdepth 1 -type f 2>/dev/null | sort; }
 
-# The words between the time and the command, as a pattern: a crontab of the system names a user there. crontab(5)
+# Pattern for the words between the time and the command: a system crontab names a user there. crontab(5)
 user_in() { [[ $1 == "$CRONTABS"/* ]] || printf '[^[:space:]]+[[:space:]]+'; }
 
-# The command of a line; nothing where it is a comment or sets a variable.
+# The command of a line; empty for a comment or a variable.
 cron_command() {
   local user=$1 line=$2
   [[ ! $line =~ ^[[:space:]]*[A-Za-z_\"\'][^=[:space:]]*[[:space:]]*= ]] || return 0
@@ -30,7 +30,7 @@ cron_command() {
   printf '%s' "${BASH_REMATCH[-1]}"
 }
 
-# The first text of those that are replaced which a command contains.
+# The first of the REPLACED parts that a command contains.
 replaced_in() {
   local text
   for text in "${REPLACED[@]}"; do
@@ -41,8 +41,7 @@ replaced_in() {
   done
 }
 
-# The first script among the words of a command that collects garbage itself. It may do more than that, so it is no more
-# than named.
+# The first script in a command that collects garbage itself. It may do other work too, so it is only reported.
 script_in() {
   local word words
   read -ra words <<<"${1//[\"\';&|()]/ }"
@@ -54,22 +53,22 @@ script_in() {
   done
 }
 
-# The units that are the operator's, each by its path.
+# The operator's units, by path.
 services() {
   find /etc/systemd/system /usr/local/lib/systemd/system -maxdepth 1 -type f -name '*.service' ! -name "$TIMERS-*" 2>/dev/null | sort
 }
 
-# The commands of a unit, one a line; one that is continued is one. systemd.syntax(7)
+# The commands of a unit, one on each line; continued lines are joined. systemd.syntax(7)
 service_commands() { sed -e ':more' -e '/\\$/{N;s/\\\n/ /;b more' -e '}' -- "$1" | sed -n 's/^[[:space:]]*Exec[A-Za-z]*[[:space:]]*=//p'; }
 
-# The text by which a unit is replaced.
+# The part for which a unit is replaced.
 service_replaced() { replaced_in "$(service_commands "$1")"; }
 
 drop_in_of() { printf '/etc/systemd/system/%s.d/%s' "$(basename -- "$1")" "$DROP_IN"; }
 drop_ins() { find /etc/systemd/system -mindepth 2 -maxdepth 2 -path "*.service.d/$DROP_IN" -type f | sort; }
 service_of_drop_in() { basename -- "${1%/*}" .d; }
 
-# Of a command only its name, or the text it is known by: its line may hold a password.
+# Prints only a command's name, or the part by which it was recognized: the line may contain a password.
 list_collectors() {
   local file line command user text found=no
   while IFS= read -r file; do
@@ -106,7 +105,7 @@ list_collectors() {
   fi
 }
 
-# Fails where one collects garbage and goes on doing so.
+# Fails if a service collects garbage and is not going to be disabled.
 list_services() {
   local unit name text script left=0
   while IFS= read -r unit; do
@@ -129,7 +128,7 @@ list_services() {
   return "$left"
 }
 
-# A file that is edited has every line as the settings want it, whatever an earlier delivery made of it.
+# Every line of an edited file is as the settings require, whatever an earlier delivery made of it.
 stage_collectors() {
   local file line user wanted changed
   while IFS= read -r file; do
@@ -145,14 +144,14 @@ stage_collectors() {
     done <"$file" >"$STATE/crontab"
     [[ $changed == yes ]] || continue
     stage_file "$file" "$(stat -c '0%a' -- "$file")" <"$STATE/crontab"
-    # cron refuses one that belongs to somebody else.
+    # cron ignores a crontab with another owner.
     chown --reference="$file" -- "$STAGED$file"
   done < <(cron_files)
   rm -f -- "$STATE/crontab"
   stage_drop_ins
 }
 
-# A service with it is skipped, whoever starts it: its timer, cron, a hand.
+# A service with this drop-in is skipped, however it is started: by its timer, by cron or by hand.
 stage_drop_ins() {
   local unit path
   while IFS= read -r unit; do
@@ -168,7 +167,7 @@ END
   done < <(drop_ins)
 }
 
-# A running one is stopped: it must not meet the registries while they are replaced.
+# Stops running ones, so that they do not interfere while the registries are replaced.
 stop_collectors() {
   local path
   while IFS= read -r path; do
@@ -176,7 +175,7 @@ stop_collectors() {
   done < <(drop_ins)
 }
 
-# By finding, the entries and services that are not as the settings have them.
+# Reports the entries and services that differ from the settings as findings.
 inspect_collectors() {
   local file line user text unit
   while IFS= read -r file; do

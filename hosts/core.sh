@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2317,SC2329 # what follows calls them, some by name
 #
-# What every program on a host has in common: how it speaks, what it finds, whose turn it is, how a container is.
+# The common part of all programs on a host: output, findings, locking, and the state of containers.
 #
 # Set before: HOST.
 
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# A lost connection closes the output. That must not stop what is under way.
+# A lost connection closes the output, which must not stop the work in progress.
 trap '' PIPE
 say() { printf '%s: %s\n' "$HOST" "$*" || true; }
 warn() { say "warning: $*"; }
@@ -16,9 +16,9 @@ fail() {
   exit 1
 }
 
-# A check that did not hold ends a delivery. Where findings are collected it is noted, for a program, and the checks go on:
-# "finding", what was checked, what is expected, what is the case; the last three in base64. "findings" and their number
-# says that all was checked.
+# A failed check ends a delivery. If findings are collected, it is recorded for a program, and the checks continue: a line
+# "finding", what was checked, expected and actual, the last three in base64. A line "findings" and their number confirms
+# that everything was checked.
 COLLECTS_FINDINGS=no
 FINDINGS=0
 
@@ -30,7 +30,7 @@ finding() {
   note_finding "$(as_base64 "$what")" "$(as_base64 "$expected")" "$(as_base64 "${actual:-nothing}")"
 }
 
-# Of three in base64.
+# The three arguments in base64.
 note_finding() {
   FINDINGS=$((FINDINGS + 1))
   printf 'finding %s %s %s\n' "$@"
@@ -54,10 +54,10 @@ need_tools() {
   ((${#missing[@]} == 0)) || fail "${missing[*]} is missing on the host; install it there, nothing is installed from here"
 }
 
-# --- whose turn it is ---
+# --- locking ---
 
-# A delivery and its maintenance take turns. The lock is released when the last process that inherited it ends: a command
-# that outlives a killed transaction keeps the watch away until it is done.
+# A delivery and its maintenance exclude each other. The lock is released when the last process that inherited it ends: a
+# command that outlives a killed transaction blocks the watch until it is done.
 open_lock() { exec 9>>"$1/lock"; }
 try_lock() { flock -n 9; }
 # wait_for_lock SECONDS
@@ -66,7 +66,7 @@ unlock() { flock -u 9; }
 
 # --- waiting and measuring ---
 
-# within SECONDS COMMAND...: tries until it succeeds.
+# within SECONDS COMMAND...: retries until it succeeds.
 within() {
   local end=$((SECONDS + $1))
   shift
@@ -89,8 +89,8 @@ joined() {
 
 # --- containers ---
 
-# "healthy", "starting", "unhealthy"; of a container without a health check its state; "restarting" for one that keeps
-# ending; "absent".
+# "healthy", "starting", "unhealthy"; for a container without a health check its state; "restarting" for one that keeps
+# exiting; "absent".
 health() {
   local state
   state=$(docker inspect --format '{{ if eq .State.Status "running" }}{{ with .State.Health }}{{ .Status }}{{ else }}running{{ end }}{{ else }}{{ .State.Status }}{{ end }}' "$1" 2>/dev/null) || state=absent

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 #
-# The DNS of a host that is no DHCP client: /etc/resolv.conf for glibc alone, or systemd-resolved, where netplan.sh or
-# networkd.sh is for its link.
+# The DNS of a host that is not a DHCP client: /etc/resolv.conf for glibc only, or systemd-resolved, with netplan.sh or
+# networkd.sh for its link.
 #
 # Set before: RESOLVER NAMESERVERS SEARCH LINK_FILE LINK_INTERFACE INTERNAL_NAME INTERNAL_ADDRESS EXTERNAL_NAME
 # REGISTRY_NAMES FAILOVER_TEST.
 
 PRIMARY=${NAMESERVERS[0]}
-# systemd-resolved gives up on a silent server after 5 s, glibc after timeout x attempts.
+# systemd-resolved gives up on an unresponsive server after 5 s, glibc after timeout x attempts.
 LOOKUP_SECONDS=15
 FIREWALL_TABLE=registry_warden_dns
-# The rule ends by itself: a lost session cannot leave the primary unreachable.
+# The rule expires on its own, so that a lost session cannot leave the primary unreachable.
 SILENCE_SECONDS=45
 
 uses_resolved() { [[ $RESOLVER == systemd-resolved ]]; }
@@ -42,7 +42,7 @@ warn_of_policy() {
   warn "systemd-resolved has $2=yes (set in $(grep -lsE "^$2=" /etc/systemd/resolved.conf /etc/systemd/resolved.conf.d/*.conf /run/systemd/resolved.conf.d/*.conf /usr/lib/systemd/resolved.conf.d/*.conf /etc/systemd/network/*.network /run/systemd/network/*.network | paste -sd ' ')): $3; otherwise set it to no there"
 }
 
-# Whatever wrote the file will do so again. Some say so in it.
+# The program that wrote the file will overwrite it again. Some programs say so in it.
 refuse_generated() {
   local said
   said=$(grep -m 1 -iE '^[#;].*(generated|managed|written) by' /etc/resolv.conf 2>/dev/null) || return 0
@@ -64,14 +64,14 @@ validate() {
 
 prepare() { :; }
 
-# --- what runs ---
+# --- active configuration ---
 
 # "Link 2 (eth0): 192.0.2.1 192.0.2.2", and "Global: …" without an argument.
 servers_of_link() { resolvectl dns "$(link)" | sed 's/^[^:]*: *//'; }
 global_servers() { resolvectl dns | sed -n 's/^Global: *//p'; }
 global_domains() { resolvectl domain | sed -n 's/^Global: *//p'; }
 
-# Domains are printed in an order of their own.
+# resolvectl prints domains in no particular order.
 sorted() { printf '%s\n' "$@" | sort; }
 
 has_servers() { [[ $(servers_of_link) == "${NAMESERVERS[*]}" && $(global_servers) == "$PRIMARY" ]]; }
@@ -86,7 +86,7 @@ activate() {
   note_network >"$PENDING/network"
   sync -- "$PENDING/network"
   reload_resolved
-  # networkd tells resolved of the servers a moment later.
+  # networkd passes the servers on to resolved a moment later.
   within 10 resolves_as_delivered || verify_resolved
 }
 
@@ -105,14 +105,14 @@ restored_at_boot() {
   fi
 }
 
-# The addresses and routes that hold for good, as ip(8) takes them.
+# The permanent addresses and routes, in the form that ip(8) takes.
 note_network() {
   ip -o address show scope global permanent | awk '{ print "address", $4, "dev", $2 }'
   ip -4 route show | sed -nE '/^default|proto static/{ s/ linkdown//; s/^/-4 route /; p }'
   ip -6 route show | sed -nE '/proto static/{ s/ linkdown//; s/^/-6 route /; p }'
 }
 
-# By which the host was reached before. Files that were put back may say otherwise, because they were edited and not applied.
+# The addresses and routes from before. Restored files may differ from these, if they were edited but not applied.
 restore_network() {
   local line words
   [[ -f $PENDING/network ]] || return 0
@@ -128,7 +128,7 @@ restore_network() {
   done <"$PENDING/network"
 }
 
-# missing_on_link NAME FILE: what a .network file says, and the link does not have.
+# missing_on_link NAME FILE: settings in a .network file that the link does not have.
 missing_on_link() {
   local name=$1 file=$2 address gateway mtu
   ip link show dev "$name" >/dev/null 2>&1 || return 0
@@ -146,7 +146,7 @@ missing_on_link() {
 
 joined_lines() { paste -sd '|' | sed 's/|/, /g'; }
 
-# What somebody set by hand with resolvectl outlives a restart, so it is reverted.
+# Settings made by hand with resolvectl survive a restart, so they are reverted.
 reload_resolved() {
   apply_link
   resolvectl revert "$(link)"
@@ -165,13 +165,13 @@ inspect_delivery() {
 
 # --- verification ---
 
-# The way every program of the host takes: glibc, and through it systemd-resolved. Prints the addresses.
+# Uses the same path as every program on the host: glibc, and through it systemd-resolved. Prints the addresses.
 lookup() { timeout "$LOOKUP_SECONDS" getent ahosts "$1" | awk '{ print $1 }' | sort -u; }
 
 resolves() { [[ -n $(lookup "$1") ]]; }
 resolves_internal() { lookup "$INTERNAL_NAME" | grep -qxF -- "$INTERNAL_ADDRESS"; }
 
-# asks_server SERVER NAME: directly, whatever the host is configured to do.
+# asks_server SERVER NAME: directly, bypassing the host's configuration.
 asks_server() {
   local type=A
   if [[ $2 == "$INTERNAL_NAME" && $INTERNAL_ADDRESS == *:* ]]; then
@@ -203,7 +203,7 @@ verify_delivery() {
   done
   ((FINDINGS > 0)) || say "$INTERNAL_NAME, $(joined ', ' "$EXTERNAL_NAME" "${REGISTRY_NAMES[@]}") resolve through $PRIMARY"
   if [[ $mode == full || ($mode == deploy && $FAILOVER_TEST == yes) ]]; then
-    # A host that finds no name at all has nothing that could take over.
+    # A host that resolves no name at all has no fallback that could take over.
     if resolves "$EXTERNAL_NAME"; then
       verify_failover
     else
@@ -221,8 +221,8 @@ verify_resolved() {
   has_domains || finding "search domains of systemd-resolved" "${SEARCH[*]}" "$(global_domains)" "$hint"
 }
 
-# The replies of the primary are dropped on their way in. Dropped on the way out, or without a route, a lookup fails at
-# once, and that is another case than a server that is silent.
+# Drops the primary's replies as they come in. If requests were dropped on the way out, or had no route, a lookup would fail at
+# once, which differs from a server that does not answer.
 silence_primary() {
   local family=ip type=ipv4_addr
   if [[ $PRIMARY == *:* ]]; then
@@ -257,7 +257,7 @@ verify_failover() {
     finding "$INTERNAL_NAME, after $PRIMARY was silent" "$INTERNAL_ADDRESS within $LOOKUP_SECONDS s" "" "restart what resolves names on the host"
   fi
   if uses_resolved; then
-    # The link would stay with the fallback for external names.
+    # Otherwise the link would keep using the fallback for external names.
     systemctl restart systemd-resolved
   fi
 }

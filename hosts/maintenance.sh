@@ -1,19 +1,19 @@
 # shellcheck shell=bash
 #
-# Keeps the registries of a host small and whole. One task runs at a time, and none while the registries are being
-# delivered: the lock is that of their delivery.
+# Keeps the registries of a host small and intact. One task runs at a time, and none during a delivery of the registries: they
+# share its lock.
 #
-#   clean-up  each private registry: verified, made read-only, pruned to its policy, its garbage collected (without -m),
-#             put back, verified again
-#   caches    each pull-through cache whose upstream answers: stopped, its garbage collected (without -m), started
-#   scan      the storage of each registry, while it serves
-#   scrub     each blob of each registry read against its name, for some hours, beside everything else
-#   disk      the space that is left; every report is pushed again
-#   restore   after the task that is named, however it ended: what it took out of service comes back, and no scrub goes on
+#   clean-up  each private registry: verified, made read-only, pruned to its policy, garbage-collected (without -m), put back,
+#             verified again
+#   caches    each pull-through cache whose upstream answers: stopped, garbage-collected (without -m), started
+#   scan      the storage of each registry, while it is running
+#   scrub     verifies the digest of each blob of each registry, for some hours, in parallel with everything else
+#   disk      the free space; every report is pushed again
+#   restore   after the named task, however it ended: puts back the services that it took out, and ends its scrub
 #
-# Read from the file of settings beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION SERVICES, the ALLOWED_AGES
-# of each task (seconds), METRIC_…, and the HELPS of each metric. A service has a file of its own: CONTAINER ROLE URL UPSTREAM
-# DIRECTORY STORE POLICY READ_ONLY_FILE METRICS_URL. What is about one service is about the one that was selected last.
+# Read from the settings file beside this one: HOST PROJECT COMPOSE_FILE WARDEN CONFIGURATION SERVICES, the ALLOWED_AGES of each
+# task (seconds), METRIC_…, and the HELPS of each metric. Each service has a settings file of its own: CONTAINER ROLE URL
+# UPSTREAM DIRECTORY STORE POLICY READ_ONLY_FILE METRICS_URL. Functions for one service use the one selected last.
 
 umask 077
 
@@ -23,26 +23,26 @@ source "$SETTINGS"
 
 STATE=/var/lib/registry-warden/maintenance
 REPORTS=$STATE/reports
-# Of each service that is not as the compose file says: the task that took it out.
+# A file for each service that differs from the compose file, with the task that took it out.
 AT_WORK=$STATE/at-work
 DELIVERY=/var/lib/registry-warden/registry
-# Marks the containers that a task runs, so that they end with it.
+# Label of the containers of a task, so that they end with it.
 LABEL=registry-warden.maintenance=task
-# Those of a scrub, beside which tasks may run.
+# Label of the containers of a scrub, which runs in parallel with tasks.
 SCRUB_LABEL=registry-warden.maintenance=scrub
 
 LOCK_SECONDS=14400
 STEP_SECONDS=14400
 HEALTH_SECONDS=180
-# Of a step, for run_task.
+# Exit code of a step, for run_task.
 SKIPPED=3
-# Less than STEP_SECONDS: it goes on the next time.
+# Less than STEP_SECONDS: the next run continues.
 SCRUB_HOURS=3
-# Of the current step (bytes).
+# By the current step (bytes).
 FREED=0
-# Kept free for what a clean-up has to write before it frees anything (bytes), where the disk has more than ten times as much.
+# Reserved for what a clean-up has to write before it frees anything (bytes), if the disk has more than ten times as much.
 RESERVE=16777216
-# What the clean-up left, as lines of its report.
+# What the clean-up left, as lines for its report.
 LEFT=()
 PUSH_RETRIES=3
 
@@ -51,7 +51,7 @@ select_service() {
   source "${SETTINGS%.settings}.$1.settings"
 }
 
-# --- one at a time ---
+# --- locking ---
 
 take_lock() {
   local end=$((SECONDS + LOCK_SECONDS))
@@ -60,7 +60,7 @@ take_lock() {
     say "waits for the running delivery or task"
     wait_for_lock "$LOCK_SECONDS"
   }
-  # One that waits to be confirmed has let go of the lock, and may still be rolled back.
+  # A delivery that awaits confirmation has released the lock, and may still be rolled back.
   while [[ -d $DELIVERY/pending ]]; do
     unlock
     ((SECONDS < end)) || fail "a delivery has been unfinished for more than $LOCK_SECONDS s; deliver again, or see journalctl -u registry-warden-registry"
@@ -73,7 +73,7 @@ take_lock() {
 
 compose() { timeout "$STEP_SECONDS" docker compose --project-name "$PROJECT" --file "$COMPOSE_FILE" "$@"; }
 
-# After a boot, a run that was missed begins while the services still do.
+# After a boot, a missed run starts while the services are still starting.
 is_well() {
   within "$HEALTH_SECONDS" is_settled || true
   [[ $(health "$CONTAINER") == healthy ]] || {
@@ -84,7 +84,7 @@ is_well() {
 
 is_settled() { [[ $(health "$CONTAINER") != starting ]]; }
 
-# run_once SERVICE OPTION… -- ARGUMENT…: a container of a service, for one command.
+# run_once SERVICE OPTION… -- ARGUMENT…: a container of a service for one command.
 run_once() {
   local options=() service=$1
   shift
@@ -98,7 +98,7 @@ run_once() {
 
 warden() { run_once "$WARDEN" -- "$@"; }
 
-# Whether warden can be run at all: where it cannot, what compose or the engine says is no finding of a registry.
+# Whether warden can run at all: if not, errors of compose or the engine are not findings about a registry.
 can_run_warden() {
   local said
   said=$(warden --help 2>&1 >/dev/null) || {
@@ -107,7 +107,7 @@ can_run_warden() {
   }
 }
 
-# check_whole BROKEN UNKNOWN: what is broken is damage; what cannot be asked is not.
+# check_whole BROKEN UNKNOWN: anything broken is damage; an unreachable registry is not.
 check_whole() {
   local status=0
   warden verify "$URL" || status=$?
@@ -119,12 +119,12 @@ check_whole() {
   return 1
 }
 
-# Recreates what differs from the files that are given, starts what is stopped, and waits until it is healthy.
+# Recreates what differs from the given files, starts what is stopped, and waits until it is healthy.
 bring_up() {
   compose "$@" up --detach --no-deps --pull never --wait --wait-timeout "$HEALTH_SECONDS" "$CONTAINER"
 }
 
-# Sweeps what no manifest names. Never with -m: on this version it takes the parts of tagged images for untagged.
+# Removes what no manifest names. Never with -m: this version mistakes the parts of tagged images for untagged.
 collect_garbage() {
   local log=$STATE/garbage-collection.log
   if ! run_once "$CONTAINER" --entrypoint registry -- garbage-collect "$CONFIGURATION" >"$log" 2>&1; then
@@ -134,7 +134,7 @@ collect_garbage() {
   say "$CONTAINER: $(grep -E 'eligible for deletion' "$log" | grep -E '^[0-9]+ ' | tail -n 1)"
 }
 
-# measured COMMAND…: what the command frees of the service's disk; nothing else writes there meanwhile.
+# measured COMMAND…: runs a command and records what it frees on the service's disk; nothing else writes there meanwhile.
 measured() {
   local before after
   before=$(used) || return 1
@@ -146,14 +146,14 @@ measured() {
 
 has_content() { [[ -d $DIRECTORY/docker/registry/v2 ]]; }
 
-# Bytes of the blobs on the disk. What prune removed is beside them, until the next clean-up.
+# Bytes of the blobs on the disk. What prune removed is stored beside them, until the next clean-up.
 used() { du --summarize --block-size=1 -- "$DIRECTORY/docker/registry/v2/blobs" | cut -f 1; }
 
-# --- out of service, and back ---
+# --- taking services out, and putting them back ---
 
 mark() { printf '%s/%s' "$AT_WORK" "$CONTAINER"; }
 
-# take_out TASK: from here on the service is put back whatever happens: by the task, by its unit, or by the next look at the
+# take_out TASK: from here on the service is put back whatever happens: by the task, by its unit, or by the next check of the
 # disk.
 take_out() {
   local mark
@@ -165,7 +165,7 @@ take_out() {
   }
 }
 
-# A collection that outlived its task must not meet a client that pushes. The engine may be removing one already.
+# A collection that outlived its task must not meet a client that pushes. The engine may be removing a container already.
 end_containers() {
   local left end=$((SECONDS + 60))
   while :; do
@@ -189,7 +189,7 @@ put_back() {
   rm -f -- "$(mark)"
 }
 
-# Under the lock: what a task that was killed left behind.
+# Called with the lock: puts back what a killed task left behind.
 put_back_abandoned() {
   local task service failed=0
   for service in "${SERVICES[@]}"; do
@@ -203,7 +203,7 @@ put_back_abandoned() {
   return "$failed"
 }
 
-# A mark of another version, or on a disk that lost what was written, may say nothing.
+# A mark from another version, or on a disk that lost writes, may be empty.
 task_of_mark() {
   local task
   task=$(<"$(mark)")
@@ -216,11 +216,11 @@ task_of_mark() {
   fi
 }
 
-# --- room to work in ---
+# --- reserved space ---
 
 reserve() { printf '%s/.registry-warden-reserve' "$DIRECTORY"; }
 
-# A clean-up of a full disk needs room before it makes some.
+# A clean-up of a full disk needs space before it frees any.
 release_reserve() { rm -f -- "$(reserve)"; }
 
 # keep_reserve FREE
@@ -244,22 +244,22 @@ applies() {
 
 report_of() { printf '%s/%s.%s' "$REPORTS" "$1" "$CONTAINER"; }
 
-# What an earlier clean-up left is there until the next has removed something.
+# What an earlier clean-up left stays in the report until the next one has removed something.
 left_before() { grep -E "^($METRIC_TAGS_LEFT|$METRIC_REPOSITORIES_LEFT) " "$(report_of "$1")" 2>/dev/null || true; }
 
-# The last success that is known of; before the first, the delivery: a task that never runs is seen.
+# The last known success or, before the first, the delivery: a task that never runs is noticed.
 last_success() {
   local known
   known=$(sed -n "s/^$METRIC_LAST_SUCCESS //p" "$(report_of "$1")" 2>/dev/null | grep -xE '[0-9]+') || known=$(stat -c %Y -- "$SETTINGS")
   printf '%s' "$known"
 }
 
-# The first line of a report before the first run: as long as the line that takes its place.
+# The first line of a report before the first run: as long as the line that replaces it.
 no_run_yet() { printf '%-*s' $((${#METRIC_SUCCESS} + 2)) '# no run yet'; }
 
 first_report() { printf '%s\n' "$(no_run_yet)" "$METRIC_LAST_SUCCESS $(last_success "$1")" | write_report "$1"; }
 
-# write_report TASK: lines of "<metric> <value>" from standard input, that of the success first.
+# write_report TASK: lines "<metric> <value>" from standard input, the time of the success first.
 write_report() {
   local file
   file=$(report_of "$1")
@@ -269,8 +269,8 @@ write_report() {
   }
 }
 
-# Until it has succeeded, a run has failed, whatever becomes of it and of the disk: one byte of the report is overwritten
-# where it is, which takes no room.
+# A run counts as failed until it has succeeded, whatever happens to it and to the disk: one byte of the report is overwritten
+# in place, which needs no space.
 expect_failure() {
   local file
   file=$(report_of "$1")
@@ -281,7 +281,7 @@ expect_failure() {
   fi
 }
 
-# report TASK SUCCESS SECONDS FREED [LINE]…: fails where the report cannot be kept, and then it is no success.
+# report TASK SUCCESS SECONDS FREED [LINE]…: fails if the report cannot be saved, and then the run was not a success.
 report() {
   local task=$1 success=$2 seconds=$3 freed=$4 succeeded lines kept=0
   shift 4
@@ -306,7 +306,7 @@ report() {
   return "$kept"
 }
 
-# Each metric with what it means and its type; comments stay away. https://prometheus.io/docs/instrumenting/exposition_formats/
+# Each metric with its help and type, without comments. https://prometheus.io/docs/instrumenting/exposition_formats/
 exposition() {
   local metric value
   while read -r metric value; do
@@ -315,8 +315,8 @@ exposition() {
   done
 }
 
-# push TASK: lines of "<metric> <value>" from standard input. A report that does not arrive undoes nothing: it is pushed
-# again with each look at the disk.
+# push TASK: lines "<metric> <value>" from standard input. A failed push undoes nothing: the report is pushed again with each
+# check of the disk.
 push() {
   local task=$1 said
   said=$({
@@ -327,12 +327,12 @@ push() {
     curl --silent --show-error --fail --max-time 10 --retry "$PUSH_RETRIES" --retry-delay 2 --retry-all-errors \
       --request PUT --data-binary @- "$METRICS_URL/$task" 2>&1) || {
     warn "the report of $task of $CONTAINER was not taken: ${said##*$'\n'}; it is pushed again with the next look at the disk"
-    # The others wait for nothing more.
+    # The following reports are not retried.
     PUSH_RETRIES=0
   }
 }
 
-# --- tasks, of one service each ---
+# --- tasks, for one service each ---
 
 clean_up() {
   local outcome=0
@@ -353,7 +353,7 @@ clean_up() {
   check_whole "is not whole after the clean-up" "look again with: systemctl start registry-maintenance-clean-up.service"
 }
 
-# Told before anything is taken out of service: nothing would be reclaimed, or the wrong things.
+# Checked before anything is taken out of service: otherwise nothing would be reclaimed, or the wrong things.
 can_collect() {
   local found
   found=$(warden scan "$STORE" --role private | grep -F "the registry's garbage collection" || true)
@@ -368,17 +368,17 @@ prune_read_only() {
   measured prune_and_collect
 }
 
-# Counts what a plan keeps, one tag a line: what the probe sees later is compared with it.
+# Counts what a plan keeps, one tag on each line: compared with what the probe sees later.
 what_is_left() {
   awk -v tags="$METRIC_TAGS_LEFT" -v repositories="$METRIC_REPOSITORIES_LEFT" '
     /^keep +[^ ]+:/ { left++; sub(/:[^:]*$/, "", $2); if (!seen[$2]++) named++ }
     END { printf "%s %d\n%s %d\n", tags, left, repositories, named }'
 }
 
-# What stays is what the policy says: only what goes is worth a line of the journal.
+# The policy says what stays: only removals are worth logging.
 prune_and_collect() {
   local plan outcome=0
-  # In memory: on a full disk there is no room for it.
+  # In memory, because a full disk has no room for it.
   plan=$(warden prune "$STORE" --policy "$POLICY" --apply --registry "$URL") || outcome=1
   printf '%s\n' "$plan" | sed -E '/^keep +[^ ]+:/d'
   ((outcome == 0)) || return 1
@@ -386,7 +386,7 @@ prune_and_collect() {
   collect_garbage
 }
 
-# A cache asks its upstream when it starts, and ends when that does not answer.
+# A cache contacts its upstream when it starts, and exits if that does not answer.
 collect_cache() {
   local outcome=0
   is_well || return "$SKIPPED"
@@ -412,7 +412,7 @@ scan() {
   return "$status"
 }
 
-# It only reads, for hours: it holds no lock, and who ends the containers of a task lets this one be.
+# It only reads, for hours: it holds no lock, and is not affected when a task's containers are ended.
 scrub() {
   local status=0 state=$STATE/scrub/$CONTAINER
   expect_failure scrub
@@ -424,7 +424,7 @@ scrub() {
   ((status <= 1))
 }
 
-# What a scrub has written down of itself, also while it runs.
+# The status file of a scrub, also while it is running.
 scrubbed() {
   sed -n -e "s/^ *\"progress\": \([0-9.e-]*\),\{0,1\}\$/$METRIC_SCRUBBED \1/p" \
     -e "s/^ *\"corruptBlobs\": \([0-9]*\),\{0,1\}\$/$METRIC_CORRUPT \1/p" \
@@ -433,7 +433,7 @@ scrubbed() {
 
 # --- tasks ---
 
-# run_task TASK STEP: one service after the other; one that fails does not keep the next from its turn.
+# run_task TASK STEP: one service after the other; a failure does not prevent the next one.
 run_task() {
   local task=$1 step=$2 service status begun failed=0
   for service in "${SERVICES[@]}"; do
@@ -465,7 +465,7 @@ disk() {
   return "$failed"
 }
 
-# Whoever holds the lock puts back what it took.
+# With the lock: puts back what an ended task took out.
 put_back_unattended() {
   open_lock "$DELIVERY"
   try_lock || return 0
@@ -473,7 +473,7 @@ put_back_unattended() {
   unlock
 }
 
-# The reports of the other tasks. One that did not run yet counts from the delivery on: one that never runs is seen.
+# The reports of the other tasks. For one that has not run yet, the age counts from the delivery, so that it is noticed.
 push_all() {
   local task
   for task in "${!ALLOWED_AGES[@]}"; do
@@ -488,7 +488,7 @@ push_all() {
   done
 }
 
-# restore [TASK]. compose leaves a container running when it is itself stopped.
+# restore [TASK]. compose leaves a container running when compose itself is stopped.
 restore() {
   if [[ ${1-} == scrub ]]; then
     LABEL=$SCRUB_LABEL end_containers

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 #
-# The nameservers of a link that netplan configures: one node of one of its files is ours, and nothing else.
+# The nameservers of a link that netplan configures: we manage one node in one of its files, and nothing else.
 #
-# Set before: NAMESERVERS LINK_FILE LINK_INTERFACE. What dns.sh wants of whatever configures the link is here: check_link,
+# Set before: NAMESERVERS LINK_FILE LINK_INTERFACE. Defines the functions that dns.sh needs for the link: check_link,
 # stage_link, validate_link, link, inspect_link, apply_link, link_at_boot.
 
 check_link() {
@@ -10,15 +10,15 @@ check_link() {
   [[ -f $LINK_FILE ]] || fail "$LINK_FILE is missing; set resolver.netplan.file to the file that defines $LINK_INTERFACE"
 }
 
-# netplan_in TREE VERB...: netplan on a copy of the host's files.
+# netplan_in TREE VERB...: runs netplan on a copy of the host's files.
 netplan_in() {
   local tree=$1 verb=$2
   shift 2
   netplan "$verb" --root-dir "$tree" "$@"
 }
 
-# netplan's own generator: "netplan generate" also has systemd run its generators, which make /run again from the files in
-# /etc, and what is active could not be told from what was written there.
+# Runs only netplan's own generator: "netplan generate" also makes systemd run its generators, which rewrite /run from the files
+# in /etc, so that active settings could no longer be distinguished from those only written.
 generate_in() {
   local generator
   for generator in /usr/libexec/netplan/generate /usr/lib/netplan/generate; do
@@ -30,7 +30,7 @@ generate_in() {
   netplan_in "$1" generate
 }
 
-# The path of the interface, as netplan writes it: a dot within the name is escaped.
+# The path of the interface in netplan's notation: a dot in the name is escaped.
 netplan_path() {
   local tree=$1 section
   for section in ethernets bonds bridges vlans wifis dummy-devices; do
@@ -51,7 +51,7 @@ wanted_nameservers() {
   printf -- '- %s\n' "${NAMESERVERS[@]}"
 }
 
-# What netplan makes of the files, but for the DNS of our link.
+# The result of netplan for the files, without the DNS of our link.
 netplan_result() {
   local tree=$1
   rm -rf -- "$tree/run"
@@ -59,7 +59,7 @@ netplan_result() {
   made_by_netplan "$tree"
 }
 
-# Lines of "path:text", of all that netplan made in a tree: what it says of links, and what it has others do.
+# Lines "path:text" for everything that netplan generated in a tree, for links and for other programs.
 made_by_netplan() (
   cd -- "$1" || exit
   { find run/systemd/network run/NetworkManager/system-connections -type f -name '*netplan-*' 2>/dev/null || true; } | sort |
@@ -78,7 +78,7 @@ stage_link() {
   rm -rf -- "$tree"
   mkdir -m 0700 -- "$tree" "$tree/etc"
 
-  # On its own first: is the interface of this file?
+  # On its own first: does this file define the interface?
   mkdir -- "$tree/etc/netplan"
   cp -a -- "$LINK_FILE" "$tree/etc/netplan"
   path=$(netplan_path "$tree")
@@ -89,7 +89,7 @@ stage_link() {
     before=$(netplan_result "$tree")
     if ! edit_node "${path%%.*}" <"$LINK_FILE" >"$tree/edited" 2>/dev/null; then
       say "$LINK_FILE shares the nameservers of $LINK_INTERFACE with others by an anchor, or cannot be edited in one place: netplan writes it again, without its comments and anchors"
-      # A list is appended to, so the old one goes first.
+      # Lists are appended to, so the old one is removed first.
       netplan_in "$tree" set --origin-hint "$origin" "$path.nameservers=null"
       netplan_in "$tree" set --origin-hint "$origin" "$path.nameservers={addresses: [$(joined ', ' "${NAMESERVERS[@]}")]}"
       cp -- "$tree/etc/netplan/$origin.yaml" "$tree/edited"
@@ -101,8 +101,8 @@ stage_link() {
   rm -rf -- "$tree"
 }
 
-# edit_node SECTION: the file on standard input, with that node alone replaced; everything else stays byte by byte, comments
-# and anchors too. Fails where that cannot be: the node is shared, or there is no parser.
+# edit_node SECTION: the file from standard input, with only that node replaced; everything else stays byte for byte, including
+# comments and anchors. Fails if that is impossible: the node is shared, or there is no parser.
 edit_node() {
   python3 - "$1" "$LINK_INTERFACE" "${NAMESERVERS[@]}" 3<&0 <<'END'
 import sys
@@ -121,7 +121,7 @@ def descend(node, *names):
         if not isinstance(node, yaml.MappingNode):
             return None
         key, node = entry(node, name)
-        # An alias leads to where its anchor is: an edit there would be one of other interfaces too.
+        # An alias refers to its anchor: an edit there would affect other interfaces too.
         if node is None or node.start_mark.index < key.end_mark.index:
             return None
     return node
@@ -140,7 +140,7 @@ elif value.start_mark.index < key.end_mark.index:
     sys.exit(1)
 else:
     end = value.end_mark.index
-    # The end of a block is where the next token begins: blanks and comments in between are not of it.
+    # A block ends where the next token begins: blanks and comments in between do not belong to it.
     block = text[value.start_mark.index : end]
     if not value.flow_style:
         lines = block.split("\n")
@@ -160,7 +160,7 @@ sys.stdout.write(edited)
 END
 }
 
-# All files of netplan together, as they will be: lists of several files are appended to each other.
+# Checks all netplan files together, in their new state: lists in several files are appended to each other.
 validate_link() {
   local tree=$STATE/netplan path found
   refuse_unapplied
@@ -175,8 +175,8 @@ validate_link() {
   rm -rf -- "$tree"
 }
 
-# To apply our change is to apply whatever else was written into the files since they were last applied. Somebody who edits
-# an address and waits for the maintenance window must not find it active, and the host cut off.
+# Applying our change also applies everything else written to the files since they were last applied. An address edited in
+# preparation for a maintenance window must not become active now, and cut off the host.
 refuse_unapplied() {
   local tree=$STATE/netplan difference
   rm -rf -- "$tree"
@@ -189,13 +189,13 @@ refuse_unapplied() {
   [[ -z $difference ]] || fail "the files in /etc/netplan say what is not active, and a delivery would activate it: $(joined_lines <<<"$difference"); apply it first, or take it out of the files: netplan try"
 }
 
-# "< run/systemd/network/10-netplan-eth0.network:Address=…" of diff, in words. What another program keeps may be a secret.
+# Lines of diff like "< run/systemd/network/10-netplan-eth0.network:Address=…", in words. Other programs' settings may be secret.
 unapplied_lines() {
   sed -nE -e 's#^([<>]) run/systemd/network/[0-9]*-?netplan-([^:]*):(.*)#\1 \2: \3#' -e 's#^([<>]) run/NetworkManager/[^:]*/netplan-([^:]*):.*#\1 \2#' \
     -e 's/^< /active only: /p; s/^> /not active: /p' | sort -u
 }
 
-# Whoever reloads systemd has it make /run again as well, so what is there need not be active either.
+# A reload of systemd also regenerates /run, so its contents need not be active either.
 generated_and_not_applied() {
   local file name
   for file in "$1"/run/systemd/network/*netplan-*.netdev; do
@@ -208,7 +208,7 @@ generated_and_not_applied() {
   done
 }
 
-# The device, which a set-name may call otherwise than its key in the file.
+# The device, whose name may differ from its key in the file because of set-name.
 link() {
   local name
   name=$(netplan get "$(netplan_path /).set-name" | tr -d '"')

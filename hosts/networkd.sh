@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 #
-# The nameservers of a link that systemd-networkd configures by a file of the operator's: a drop-in for that file is ours.
+# The nameservers of a link that systemd-networkd configures from the operator's file: we add a drop-in for that file.
 #
-# Set before: LINK_FILE LINK_INTERFACE. What dns.sh wants of whatever configures the link is here, as in netplan.sh.
+# Set before: LINK_FILE LINK_INTERFACE. Defines the functions that dns.sh needs for the link, as netplan.sh does.
 
 check_link() {
   local used
@@ -17,7 +17,7 @@ network_file() { networkctl status --no-pager -- "$LINK_INTERFACE" 2>/dev/null |
 # The drop-in is a file of its own.
 stage_link() { :; }
 
-# A reload also activates what was written into the file since it was last read.
+# A reload also activates changes to the file since it was last read.
 validate_link() {
   local missing
   missing=$(missing_on_link "$LINK_INTERFACE" "$(network_file)" | joined_lines)
@@ -25,8 +25,8 @@ validate_link() {
 }
 
 link() { printf '%s' "$LINK_INTERFACE"; }
-# The drop-in is compared as every file is.
+# The drop-in is compared like any other file.
 inspect_link() { :; }
 apply_link() { timeout 60 networkctl reload && timeout 60 networkctl reconfigure "$LINK_INTERFACE"; }
-# It reads its files when it starts.
+# networkd reads its files when it starts.
 link_at_boot() { :; }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# The registries of a host, their reverse proxy and their browser, as a compose project.
+# The registries of a host, their reverse proxy and their web UI, as a compose project.
 #
 # Set before: COMPOSE_FILE REVERSE_PROXY_FILE PROJECT SYSTEMD_UNIT ADDRESS IMAGES CONTAINERS IMAGES_OF SERVICES REVERSE_PROXY READ_LATE
 # AUTHORITATIVE PRIVATE_PORTS PRIVATE_NAMES PROXY_PORTS SECRETS CERTIFICATES HTPASSWDS, and what takeover.sh and
@@ -10,10 +10,10 @@ HEALTH_SECONDS=120
 COMPOSE_SECONDS=300
 PULL_SECONDS=900
 
-# Containers that were well before anything was touched, and have to be again.
+# Containers that were healthy before anything was touched, and must be so again.
 HEALTHY_BEFORE=()
 
-# The compose project of what is tried out beside the running one.
+# The compose project for trying things out beside the running one.
 TRIAL=registry-warden-trial
 
 check_host() {
@@ -24,8 +24,8 @@ check_host() {
   list_collectors
 }
 
-# They are the operator's, and never leave the host: they are only checked. Whoever brings them to a new host
-# is told of all that are missing at once.
+# The operator's files never leave the host: they are only checked. All missing ones are reported at once, for the setup of a
+# new host.
 check_operator_files() {
   local wrong path allowed actual
   wrong=$(unfit_files)
@@ -47,7 +47,7 @@ unfit_files() {
   for path in "${SECRETS[@]}" "${CERTIFICATES[@]}"; do
     if [[ ! -f $path ]]; then
       unfit "$path" "$(allowed_of "$path")" absent
-    # In a container, root without its capabilities reads what root owns, or what everybody may.
+    # In a container, root without capabilities can read what root owns, or what is world-readable.
     elif mode=0$(stat -Lc %a -- "$path") && [[ $(stat -Lc %u -- "$path") != 0 ]] && (((mode & 4) == 0)); then
       unfit "$path" "a file of root, as whom the containers read it (chown root '$path')" "that of $(stat -Lc %U -- "$path")"
     elif [[ " ${SECRETS[*]} " == *" $path "* ]] && (((mode & 077) != 0)); then
@@ -104,12 +104,12 @@ pull() {
   timeout "$PULL_SECONDS" docker pull --quiet "$1" >/dev/null || fail "$1 cannot be pulled; check registry.images, and what the host can reach"
 }
 
-# nginx itself reads its new configuration, with the operator's certificate and key, while the running one still serves.
+# nginx itself checks its new configuration, with the operator's certificate and key, while the running one still serves.
 try_reverse_proxy() {
   local trial=$STATE/trial outcome=0 said
   rm -rf -- "$trial"
   mkdir -m 0755 -- "$trial"
-  # What nginx reads late, so that one broken certificate does not stop it, it reads here at once.
+  # Certificates that nginx reads late, so that a broken one does not stop it, are read immediately here.
   sed "s/[$]$READ_LATE;\$/;/" -- "$STAGED$REVERSE_PROXY_FILE" >"$trial/nginx.conf"
   cat >"$trial/compose.yml" <<EOF
 services:
@@ -126,7 +126,7 @@ EOF
 
 is_well() { [[ $(health "$1") == healthy || $(health "$1") == running ]]; }
 
-# What runs is what the file says: compose labels each container with a digest of its definition.
+# Whether the containers match the file: compose labels each one with a digest of its definition.
 is_active() {
   local wanted running
   running=$(docker ps --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" \
@@ -135,8 +135,8 @@ is_active() {
   [[ $running == "$wanted" && -z $(stale_containers) ]] && timers_are_active
 }
 
-# Containers that see another file than the one that is at its path by now: it was replaced under them, and what they were
-# started with was edited by hand, for one. compose sees no change of its own.
+# Containers with a mounted file that has since been replaced at its path, for example because the version they started with
+# had been edited by hand. compose sees no change in its own file.
 stale_containers() {
   local pid name source target
   while IFS=$'\t' read -r pid name source target; do
@@ -166,8 +166,8 @@ start() {
     fail "docker compose cannot start the services: $(tail -n 1 <<<"$said")"
 }
 
-# compose recreates what changed and nothing else. The reverse proxy comes last, when the registries behind it are up. What
-# the site no longer has goes first: it may hold a name or a port that is wanted.
+# compose recreates only what changed. The reverse proxy comes last, when the registries behind it are up. Removed services go
+# first: they may occupy a name or a port that is needed.
 activate() {
   systemctl daemon-reload
   stop_collectors
@@ -200,7 +200,7 @@ activate_restored() {
 
 restored_at_boot() { :; }
 
-# Until each is well, or has ended: a cache whose upstream is down ends again and again, and is not waited for.
+# Waits until each is healthy, or has exited: a cache whose upstream is down keeps exiting, and is not waited for.
 wait_until_settled() {
   local name end=$((SECONDS + HEALTH_SECONDS))
   for name in "$@"; do
@@ -211,7 +211,7 @@ wait_until_settled() {
   done
 }
 
-# Not worth waiting for: it has ended, was given up by its health check, or, where all depends on it, ends again and again.
+# Not worth waiting for: it has exited, its health check gave up, or, if everything depends on it, it keeps exiting.
 is_hopeless() {
   case $(health "$1") in
     unhealthy) true ;;
@@ -249,7 +249,7 @@ verify_delivery() {
   verify_reverse_proxy
 }
 
-# An engine that hangs is no reason to wait forever.
+# A hanging engine must not make this wait forever.
 inspect_delivery() {
   local index
   docker() { timeout 30 docker "$@"; }
@@ -266,7 +266,7 @@ inspect_delivery() {
 
 container_as() { printf 'image %s\nstate %s\ndefinition %s' "$1" "$2" "$3"; }
 
-# Sets LOOK. A cache that keeps ending is as delivered: its upstream is down.
+# Sets LOOK. A cache that keeps exiting is as delivered: its upstream is down.
 look_at_container() {
   local image id status service digest definition="that of $COMPOSE_FILE"
   IFS='|' read -r image id status service digest < <(docker inspect --format \
@@ -279,7 +279,7 @@ look_at_container() {
   LOOK=$(container_as "$image" "${status/restarting/running}" "$definition")$'\n'
 }
 
-# What it said last of what went wrong; a trace of Go ends with lines that say nothing.
+# Its last error message; a Go stack trace ends with lines that say nothing.
 last_words() { docker logs --tail 50 "$1" 2>&1 | grep -iE 'panic:|fatal|error|emerg' | tail -n 1 | cut -c 1-300; }
 
 # The HTTP status that a client gets at a published port; "000" without an answer.

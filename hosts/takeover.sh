@@ -1,25 +1,25 @@
 # shellcheck shell=bash disable=SC2153 # what is set before has the names of locals in capitals
 #
-# Taking over: what runs of the compose project is compared with what a delivery brings. All that will be replaced or
-# removed is said; what would start a registry on other images than it has, or stop half-way, is refused, before anything
-# is stopped. And where what runs came from, so that a rollback brings it back.
+# Taking over: compares what runs in the compose project with what a delivery brings. Everything that will be replaced or
+# removed is announced; a delivery that would start a registry on other images than it has, or stop half-way, is refused before
+# anything is stopped. Also records the origin of the project, so that a rollback can restore it.
 #
-# Set before: PROJECT NETWORK COMPOSE_FILE PORTS, of each service that is up CONTAINERS COMPOSE_SERVICES DATA (empty where it
-# keeps none), of each volume VOLUMES MOUNTPOINTS.
+# Set before: PROJECT NETWORK COMPOSE_FILE PORTS; for each running service CONTAINERS COMPOSE_SERVICES DATA (empty for none);
+# for each volume VOLUMES MOUNTPOINTS.
 
-# The folder of the project and the compose files that made it, one a line; empty where nothing of it was there.
+# The project's folder and the compose files that created it, one on each line; empty if there was no project.
 ORIGIN=$STATE/origin
 
-# Between the fields of a line: no path has it, and unlike a tab bash does not take several for one.
+# Separates the fields of a line: it occurs in no path, and unlike tabs, bash does not merge consecutive ones.
 SEPARATOR=$'\x1f'
 
-# What a registry keeps its images in, within its container.
+# The path of a registry's images in its container.
 IMAGES_AT=/var/lib/registry
 
 CONFLICTS=()
 conflict() { CONFLICTS+=("$*"); }
 
-# Everything that is wrong is said at once, each with its way out.
+# All conflicts are reported at once, each with its solution.
 refuse_conflicts() {
   local each
   for each in "${CONFLICTS[@]}"; do
@@ -28,17 +28,17 @@ refuse_conflicts() {
   ((${#CONFLICTS[@]} == 0)) || fail "this delivery would lose data or stop half-way, for the ${#CONFLICTS[@]} reason(s) above; nothing was changed"
 }
 
-# field CONTAINER TEMPLATE: of docker inspect.
+# field CONTAINER TEMPLATE: a field of docker inspect.
 field() { docker inspect --type container --format "$2" -- "$1" 2>/dev/null; }
 label_of() { field "$1" "{{ index .Config.Labels \"$2\" }}"; }
 
-# The containers of the project that are up, or were: none that was run once.
+# The running and stopped containers of the project, except those of `compose run`.
 containers_of_project() {
   docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --format '{{ .Names }} {{ .Label "com.docker.compose.oneoff" }}' |
     sed -n 's/ \(False\)\?$//p' | sort
 }
 
-# Half of a replacement: compose makes the new container under a name of its own, and gives it the right one last.
+# A half-finished replacement: compose creates the new container under a temporary name, and renames it last.
 is_half_replaced() { [[ $1 =~ ^[0-9a-f]{12}_ && -n $(label_of "$1" com.docker.compose.replace) ]]; }
 
 remove_half_replaced() {
@@ -48,7 +48,7 @@ remove_half_replaced() {
   done < <(containers_of_project)
 }
 
-# The index of the service that takes the place of a container; nothing where none does.
+# The index of the service that replaces a container; empty if none does.
 successor() {
   local name=$1 service index
   service=$(label_of "$name" com.docker.compose.service)
@@ -61,13 +61,13 @@ successor() {
 }
 
 is_ours() { [[ -n $(label_of "$1" registry-warden.configuration) ]]; }
-# An authoritative registry asks for a password.
+# Whether it requires a password, as an authoritative registry does.
 asks_for_password() { field "$1" '{{ range .Mounts }}{{ println .Destination }}{{ end }}' | grep -qx /auth/htpasswd; }
 
 holds_images() { [[ -d $1/docker/registry/v2 ]]; }
 is_same_place() { [[ $1 -ef $2 || $(readlink -m -- "$1") == "$(readlink -m -- "$2")" ]]; }
 
-# The places on the host in which a container keeps images: a directory and, where it is in one, its volume.
+# The places on the host in which a container keeps images: a directory and, if it belongs to one, its volume.
 places_of() {
   local target source volume
   while IFS=$SEPARATOR read -r target source volume; do
@@ -77,7 +77,7 @@ places_of() {
   done < <(field "$1" "{{ range .Mounts }}{{ .Destination }}$SEPARATOR{{ .Source }}$SEPARATOR{{ .Name }}{{ println }}{{ end }}")
 }
 
-# Within the container itself, where its image would be.
+# Whether images are in the container's own file system.
 keeps_images_within() { docker diff -- "$1" 2>/dev/null | grep -qE " $IMAGES_AT/docker/registry/v2"; }
 
 preflight() {
@@ -107,7 +107,7 @@ check_container() {
   announce "$name" "$index"
 }
 
-# compose replaces a container by the service it is of, not by its name.
+# compose matches containers by their service, not by their name.
 check_name() {
   local name=$1 index=$2 service other
   service=$(label_of "$name" com.docker.compose.service)
@@ -154,10 +154,10 @@ way_out() {
   fi
 }
 
-# The operator has moved them, and the container does not know.
+# Whether the operator has moved the images without recreating the container.
 is_moved() { ! holds_images "$1" && { holds_images "$2" || [[ ! -e $1 ]]; }; }
 
-# Whether a service that is brought has the place.
+# Whether a delivered service uses the place.
 is_kept() {
   local each
   for each in "${DATA[@]}"; do
@@ -166,7 +166,7 @@ is_kept() {
   return 1
 }
 
-# What will become of a container; nothing where it stays as it is.
+# Announces what will happen to a container; nothing if it stays as it is.
 announce() {
   local name=$1 index=$2 network
   if [[ -z $index || ${COMPOSE_SERVICES[index]} != "$(label_of "$name" com.docker.compose.service)" ]]; then
@@ -203,7 +203,7 @@ check_ports() {
   done
 }
 
-# listener ADDRESS PORT: the program of the host that listens there; without an address, on any.
+# listener ADDRESS PORT: the program on the host that listens there; without an address, on any.
 listener() {
   command -v ss >/dev/null || return 0
   ss --no-header --listening --tcp --numeric --processes "sport = :$2" |
@@ -219,7 +219,7 @@ check_network() {
     conflict "the network $name was not made by compose for this project; remove it, or set registry.network: docker network rm $name"
 }
 
-# A registry is root without any capability: to write, it has to own its data.
+# A registry is root without any capabilities: to write, it must own its data.
 check_stores() {
   local index place other
   for index in "${!VOLUMES[@]}"; do
@@ -238,9 +238,9 @@ check_stores() {
   done
 }
 
-# --- where what runs came from ---
+# --- origin of the project ---
 
-# Of the containers of the project, most decide.
+# The origin of most of the project's containers.
 note_origin() {
   local name folder files
   while IFS= read -r name; do
@@ -253,7 +253,7 @@ note_origin() {
   check_origin
 }
 
-# What was delivered from here can be delivered again.
+# The files at the origin must still exist, unless the project was delivered by us.
 check_origin() {
   local folder file files
   [[ ! -f $MANIFEST ]] || return 0
@@ -263,10 +263,10 @@ check_origin() {
   done
 }
 
-# It is archived with the files that are replaced, and comes back with them.
+# It is archived with the replaced files, and restored with them.
 stage_origin() { printf '%s\n' "${COMPOSE_FILE%/*}" "$COMPOSE_FILE" | stage_file "$ORIGIN" 0600; }
 
-# compose_of_origin ARGUMENT…: of the project as it was.
+# compose_of_origin ARGUMENT…: compose with the project's original files.
 compose_of_origin() {
   local folder file files options=()
   { read -r folder && mapfile -t files; } <"$ORIGIN"
@@ -276,7 +276,7 @@ compose_of_origin() {
   docker compose --project-name "$PROJECT" --project-directory "$folder" "${options[@]}" "$@"
 }
 
-# Whether the project can be made again as it was.
+# Whether the project can be recreated from its original files.
 has_origin() {
   local folder file files
   [[ -s $ORIGIN ]] || return 1

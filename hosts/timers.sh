@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 #
-# The timers that a delivery brings, known by how their names begin.
+# The timers in a delivery, recognized by the prefix of their names.
 #
 # Set before: TIMERS.
 
-# As the files now have them.
+# The timers according to the installed files.
 timers() { find "$UNITS" -maxdepth 1 -name "$TIMERS-*.timer" -printf '%f\n' | sort; }
 active_timers() { systemctl list-units --plain --no-legend --state=active "$TIMERS-*.timer" | cut -d ' ' -f 1 | sort; }
 timers_are_active() { [[ $(timers) == "$(active_timers)" ]]; }
 
-# Each from now on: a delivery makes up for no run that was missed. One whose file is gone has failed, and is listed until
-# that is forgotten.
+# Each starts from now on: a delivery does not make up for missed runs. A timer whose file is gone has failed, and is listed
+# until that is reset.
 activate_timers() {
   local timer
   systemctl daemon-reload
@@ -23,7 +23,7 @@ activate_timers() {
   done < <(timers)
 }
 
-# As they are delivered.
+# The timers as delivered.
 delivered_timers() {
   local path
   for path in "${FILES[@]}"; do

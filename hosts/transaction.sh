@@ -1,44 +1,44 @@
 # shellcheck shell=bash
 #
-# A change of a host as a transaction: afterwards everything is as it was before, or as delivered and verified, and never
-# between, whatever fails on the way: a check, the connection, this process, the power.
+# A change to a host as a transaction: whatever fails (a check, the connection, this process, the power), the host ends up either
+# as it was before, or as delivered and verified, and never in between.
 #
-#   apply       stage, validate, back up, arm, put in place, activate, verify; then wait to be confirmed
+#   apply       stage, validate, back up, arm, install, activate, verify; then wait for confirmation
 #   confirm     from a new connection: keep the change. Without it the watch rolls back
 #   verify      whether it works: names resolve, registries answer
-#   inspect     by finding, what of the host is not as it is delivered; it only reads
-#   backups     what a rollback can go to, the oldest first, for a program
+#   inspect     report the differences from the delivered state as findings; read-only
+#   backups     the possible targets of a rollback, oldest first, for a program
 #   difference  what a rollback would change
-#   rollback    back to the newest backup, or to the one that is named
-#   watch       every ten seconds while a transaction is open: roll back what was left behind
-#   recover     at boot, before the network: put the files back that an unfinished transaction replaced
+#   rollback    back to the newest backup, or to a given one
+#   watch       every ten seconds during a transaction: roll back one that was abandoned
+#   recover     at boot, before the network: restore the files that an unfinished transaction replaced
 #
-# The delivery's own program defines, with the same names for every delivery:
+# The delivery's own program defines these functions, with the same names in every delivery:
 #   check_host          refuses a host that lacks something, lists what else will be taken over
-#   stage_parts         stages files that are edited, with stage_file
+#   stage_parts         stages edited files, with stage_file
 #   validate            refuses staged files that would not work
-#   prepare             whatever can be slow or fail before anything is touched
-#   is_active           whether the host already runs what the files say
-#   activate            makes the host run what the files say
-#   verify_delivery     whether it works, by finding; its argument is "quiet", "full", which allows a check that disturbs, or
-#                       "deploy", which leaves that to the site
-#   inspect_delivery  what of the host is not as delivered, by finding, beside the files themselves
-#   activate_restored   like activate, for files that were put back
-#   restored_at_boot    like it, before the network is up
+#   prepare             does whatever can be slow or fail before anything is changed
+#   is_active           whether the host already runs according to the files
+#   activate            makes the host run according to the files
+#   verify_delivery     reports whether it works, as findings; its argument is "quiet", "full", which allows a disruptive check,
+#                       or "deploy", for which the site decides
+#   inspect_delivery    reports further differences from the delivered state, besides the files
+#   activate_restored   like activate, for restored files
+#   restored_at_boot    the same, before the network is up
 #
-# Set before: DELIVERY HOST TITLE BACKUPS FILES MODES CONTENTS DIGESTS LINKS TARGETS DIRECTORIES VERSION ID AGAIN. A file
-# that has a digest is a bundle, which nobody reads.
+# Set before: DELIVERY HOST TITLE BACKUPS FILES MODES CONTENTS DIGESTS LINKS TARGETS DIRECTORIES VERSION ID AGAIN. A file with a
+# digest is a bundle, which is not shown.
 
 umask 022
 
 STATE=/var/lib/registry-warden/$DELIVERY
 STAGED=$STATE/staged
-# Exists while a transaction is open. Renaming it into place opens the transaction, renaming it away ends it.
+# Exists during a transaction. Renaming it into place starts the transaction, renaming it away ends it.
 PENDING=$STATE/pending
 PROGRAM=$STATE/delivery.sh
 MANIFEST=$STATE/manifest
-# Every backup of this host, of any delivery, one a line in the order in which they were made, with what it holds. The
-# clock, which names them, may have been wrong.
+# All backups of this host from all deliveries, one on each line in the order of creation, with a description. Their names come
+# from the clock, which may have been wrong.
 RECORD=/var/lib/registry-warden/backups
 UNIT=registry-warden-$DELIVERY
 UNITS=/etc/systemd/system
@@ -46,16 +46,16 @@ UNITS=/etc/systemd/system
 LOCK_SECONDS=300
 CONFIRM_SECONDS=60
 BACKUPS_KEPT=10
-# Of the watch, ten seconds apart: a Docker that is slow to come up after a reboot is not given up.
+# Of the watch, ten seconds apart: allows for a Docker that is slow to start after a reboot.
 RESTORE_ATTEMPTS=30
 
 CHANGED=()
 REMOVED=()
 ARCHIVE=
-# This program, as it was when bash had read all of it.
+# The text of this program when bash had read all of it.
 OWN_TEXT=
 
-# Puts a file or symbolic link in place in one step, as the source is: content, mode, owner and times.
+# Installs a copy of a file or symbolic link atomically, with its content, mode, owner and times.
 put() {
   local source=$1 path=$2 beside
   beside=$(beside "$path")
@@ -66,7 +66,7 @@ put() {
   flush "$(dirname -- "$path")"
 }
 
-# The ending keeps it from being read as a configuration file.
+# The extension keeps other programs from reading it as a configuration file.
 beside() { printf '%s/.%s.registry-warden' "$(dirname -- "$1")" "$(basename -- "$1")"; }
 
 flush() { [[ -L $1 ]] || sync -- "$1"; }
@@ -90,7 +90,7 @@ boot_id() { cat /proc/sys/kernel/random/boot_id; }
 
 is_pending() { [[ -d $PENDING ]]; }
 
-# Activated and verified, with time left to confirm. A reboot ends the wait.
+# Whether it is activated and verified, with time left to confirm. A reboot ends the wait.
 is_awaiting() {
   [[ -f $PENDING/deadline && $(<"$PENDING/boot") == "$(boot_id)" ]] && (($(uptime_seconds) < $(<"$PENDING/deadline")))
 }
@@ -100,7 +100,7 @@ step() {
   sync -- "$PENDING/journal"
 }
 
-# Under the lock: what an earlier transaction left behind is put back; one that waits to be confirmed gets its time.
+# With the lock: rolls back an abandoned transaction; waits for one that is awaiting confirmation.
 settle_previous() {
   while is_pending && is_awaiting; do
     say "waits for the confirmation of an earlier delivery"
@@ -118,7 +118,7 @@ settle_previous() {
 
 # --- staging ---
 
-# A file as it will be, from standard input.
+# The new version of a file, from standard input.
 stage_file() {
   local path=$1 mode=$2 staged=$STAGED$1
   mkdir -p -- "$(dirname -- "$staged")"
@@ -151,8 +151,8 @@ stage() {
 
 own_program() { printf '%s\n' "$OWN_TEXT"; }
 
-# What was delivered, so that a later delivery can remove what it no longer has: an id and the version that delivered,
-# then a digest, a mode and a path on each line, or "link", its target and its path.
+# Records what was delivered, so that a later delivery can remove what is no longer part of it: an id and the version, then a
+# digest, a mode and a path on each line, or "link", its target and its path.
 stage_manifest() {
   local index digest
   {
@@ -169,10 +169,10 @@ stage_manifest() {
 
 manifest_paths() { [[ ! -f $1 ]] || sed -e 1d -e 's/^[^ ]* [^ ]* //' -- "$1"; }
 delivered_id() { [[ ! -f $MANIFEST ]] || sed -e 's/ .*//;q' -- "$MANIFEST"; }
-# Nothing where a version delivered that did not yet record it.
+# Empty if the version that delivered did not record it yet.
 delivered_version() { [[ ! -f $MANIFEST ]] || sed -n '1s/^[^ ]* //p;1q' -- "$MANIFEST"; }
 
-# What was delivered and is no longer as it was.
+# Delivered files that have changed since.
 edited_by_hand() {
   local digest mode path
   while read -r digest mode path; do
@@ -186,7 +186,7 @@ edited_by_hand() {
 
 staged_paths() { find "$STAGED" ! -type d -printf '/%P\n' | sort; }
 
-# Our own manifest and program do not change the host.
+# Our own manifest and program do not affect the host.
 is_own() { [[ $1 == "$STATE"/* ]]; }
 
 is_unchanged() {
@@ -197,7 +197,7 @@ is_unchanged() {
   done
 }
 
-# A file that cannot be replaced: only whoever made it so can say why.
+# Files that cannot be replaced: only the person who protected them knows why.
 refuse_fixed_files() {
   local path fixed
   for path in "${CHANGED[@]}" "${REMOVED[@]}"; do
@@ -211,7 +211,7 @@ refuse_fixed_files() {
   done
 }
 
-# Not every host has lsattr; whoever may do everything but cannot open a file to append to it has been stopped by that flag.
+# Not every host has lsattr; if root cannot open a file for appending, the immutable flag is the reason.
 is_immutable() {
   if [[ -f $1 && ! -L $1 ]] && [[ $({ : >>"$1"; } 2>&1) == *"Operation not permitted"* ]]; then
     return 0
@@ -237,8 +237,8 @@ list_changes() {
 
 # --- backup ---
 
-# Archives the paths that exist. Those that do not, and the directories that they will need, are listed in a file of the
-# archive itself, beside which it would unpack: tar -C / -xzpf ARCHIVE restores by hand all but these.
+# Archives the existing paths. Missing ones, and the folders that they need, are listed in a file of the archive itself, which
+# would be unpacked too: tar -C / -xzpf ARCHIVE restores everything else by hand.
 back_up() {
   local path stamp list present=() absent=()
   for path in "$@"; do
@@ -262,13 +262,13 @@ back_up() {
     (umask 077 && tar -C / -czf "$ARCHIVE.part" --no-recursion --null --files-from=-) || no_backup "$list"
   rm -f -- "$list"
   sync -- "$ARCHIVE.part"
-  # A line without its archive is passed over, an archive without its line would be taken for an old one.
+  # A line without its archive is ignored, but an archive without its line would be taken for an old one.
   { printf '%s %s\n' "$ARCHIVE" "$(state_in_words)" >>"$RECORD" && sync -- "$RECORD"; } || no_backup "$list"
   mv -fT -- "$ARCHIVE.part" "$ARCHIVE"
   sync -- "$(dirname -- "$ARCHIVE")"
 }
 
-# What a backup that is made now holds.
+# The description of a backup made now.
 state_in_words() {
   local edited
   if [[ ! -f $MANIFEST ]]; then
@@ -285,7 +285,7 @@ no_backup() {
   fail "the backup cannot be written to ${BACKUPS%/*}; free some space there"
 }
 
-# Adds to the caller's list; with a slash at the end.
+# Appends to the caller's list, with a trailing slash.
 note_absent_directories() {
   local directory=$1
   while [[ ! -e $directory ]]; do
@@ -296,7 +296,7 @@ note_absent_directories() {
 
 absent_list() { printf '%s' "${1%.tar.gz}.absent"; }
 
-# The oldest first. Those that no line records were made before there was a record.
+# Oldest first. Archives without a line in the record were made before the record existed.
 archives() {
   local recorded archive
   recorded=$(recorded_backups | sed 's/ .*//')
@@ -306,7 +306,7 @@ archives() {
   [[ -z $recorded ]] || printf '%s\n' "$recorded"
 }
 
-# Lines of the record whose archive is there, of this delivery; the last where a name was used again.
+# Lines in the record for existing archives of this delivery; the last one if a name was reused.
 recorded_backups() {
   local archive holds
   [[ -f $RECORD ]] || return 0
@@ -315,11 +315,11 @@ recorded_backups() {
   done
 }
 
-# "backup", its place in the record of the host (0 before there was one), its path, what it holds; the last two in base64.
+# "backup", its position in the host's record (0 before it existed), its path and description; the last two in base64.
 backups() {
   local archive line
   while IFS= read -r archive; do
-    # One that was made before there was a record is not in it.
+    # Backups from before the record existed are not in it.
     line=$(grep -snF -- "$archive " "$RECORD" | tail -n 1 | cut -d : -f 1) || true
     printf 'backup %s %s %s\n' "${line:-0}" "$(as_base64 "$archive")" "$(as_base64 "$(holds "$archive")")"
   done < <(archives)
@@ -340,11 +340,11 @@ unpack() {
   tar -C "$tree" -xzpf "$archive" --same-owner
 }
 
-# Paths of an unpacked archive: those that were there, and those that were not (a directory with a slash at its end).
+# Paths in an unpacked archive: those that existed, and those that did not (folders with a trailing slash).
 were_there() { find "$1" ! -type d ! -path "$1$(absent_list "$2")" -printf '/%P\n' | sort; }
 were_absent() { sed '/^$/d' -- "$1$(absent_list "$2")"; }
 
-# Puts everything back as the archive has it.
+# Restores everything from the archive.
 restore() {
   local archive=$1 tree=$STATE/restored path
   unpack "$archive" "$tree"
@@ -352,7 +352,7 @@ restore() {
     rm -f -- "$(beside "$path")"
     same "$tree$path" "$path" || put "$tree$path" "$path"
   done < <(were_there "$tree" "$archive")
-  # Deepest first, so that a directory is empty when its turn comes.
+  # Deepest first, so that each folder is empty when its turn comes.
   while IFS= read -r path; do
     if [[ $path == */ ]]; then
       [[ ! -d $path ]] || rmdir --ignore-fail-on-non-empty -- "$path"
@@ -365,7 +365,7 @@ restore() {
 
 # --- the transaction ---
 
-# From here on a crash is repaired by the watch, and a crash with a reboot by the boot unit and then the watch.
+# From here on the watch recovers from a crash, and the boot unit and then the watch from a crash with a reboot.
 arm() {
   local new=$STATE/arming
   trap roll_back_on_failure EXIT
@@ -425,7 +425,7 @@ EOF
   systemctl daemon-reload
 }
 
-# Ends the transaction, whichever way it went. The journal stays for whoever wants to read it.
+# Ends the transaction, either way. The journal stays for later reading.
 disarm() {
   if is_pending; then
     rm -rf -- "$STATE/last"
@@ -438,7 +438,7 @@ disarm() {
   systemctl daemon-reload
 }
 
-# Everything is copied beside before the first file is replaced: a full disk or a read-only directory shows here.
+# All files are copied next to their targets before the first is replaced: a full disk or a read-only folder shows here.
 place() {
   local path
   for path in "${DIRECTORIES[@]}"; do
@@ -462,7 +462,7 @@ place() {
   done
 }
 
-# Nothing may fail in silence here: where something does, the transaction stays open and the watch tries again.
+# No error may be ignored here: on any error the transaction stays open and the watch tries again.
 undo() {
   restore "$(<"$PENDING/archive")"
   step "restored"
@@ -470,10 +470,10 @@ undo() {
   disarm
 }
 
-# As an EXIT trap: how an undo ended that did not come to its end.
+# As an EXIT trap: reports an undo that did not complete.
 say_undone() { say "could not restore everything; it is tried again every 10 s: journalctl -u $UNIT"; }
 
-# bash runs no EXIT trap that is set within one, so the undo gets a shell of its own, whose end is looked at.
+# bash runs no EXIT trap that is set inside another, so the undo runs in a subshell whose exit status is checked.
 roll_back_on_failure() {
   local status=$? undone
   trap - EXIT
@@ -509,7 +509,7 @@ await_confirmation() {
 
 # --- commands ---
 
-# A step like any other, so that the rollback after it does not go further back: only our program and manifest differ.
+# A step like any other, so that a rollback after it does not go back further: only our program and manifest differ.
 replace_own() {
   local path
   back_up "${CHANGED[@]}"
@@ -589,13 +589,13 @@ inspect_record() {
   elif [[ -f $MANIFEST ]]; then
     by=$(delivered_version)
   elif [[ ! -f $RECORD ]]; then
-    # After a rollback to before the first delivery there is still the record.
+    # After a rollback to before the first delivery, the record still exists.
     by="none (nothing was ever delivered to this host: it is new or was rebuilt)"
   fi
   compare "version of registry-warden that delivered $DELIVERY" "$VERSION" "${by:-one that did not record it}"
 }
 
-# What is absent is one finding.
+# A missing file is one finding.
 inspect_files() {
   local index path expected actual
   for index in "${!FILES[@]}"; do
@@ -629,7 +629,7 @@ inspect_links() {
   done
 }
 
-# The archives to undo, newest first, down to the one that is named by its path or its stamp; by default the newest.
+# The archives to undo, newest first, down to the one with the given path or stamp; by default the newest only.
 archives_down_to() {
   local wanted=${1-} archive all
   mapfile -t all < <(archives | tac)
@@ -646,7 +646,7 @@ archives_down_to() {
 difference() {
   local undone archive path tree=$STATE/compared
   undone=$(archives_down_to "${1-}")
-  # An older archive overwrites what a newer one says.
+  # An older archive overrides a newer one.
   declare -A before=()
   while IFS= read -r archive; do
     unpack "$archive" "$tree.$(basename -- "$archive")"
@@ -677,7 +677,7 @@ is_bundle() {
   return 1
 }
 
-# Twelve digits tell two apart.
+# Twelve digits are enough to tell two digests apart.
 digest_of() {
   if [[ -s $1 ]]; then
     sha256sum <"$1" | cut -c 1-12
@@ -718,7 +718,7 @@ rollback() {
 watch() {
   local attempts=0
   open_lock "$STATE"
-  # Whoever holds the lock is still running and repairs its own failures.
+  # If the lock is held, the transaction is still running and handles its own failures.
   try_lock || return 0
   if ! is_pending; then
     disarm
@@ -749,10 +749,10 @@ main() {
       exit 64
       ;;
   esac
-  # Nothing here asks, and the open input of a session would keep some programs waiting for it.
+  # Nothing reads input here, and some programs would wait for the open input of a session.
   exec </dev/null
   case $1 in
-    # Whatever is uploaded over this file from now on is not what runs, nor what is kept.
+    # From now on, a file uploaded over this one affects neither what runs nor what is kept.
     apply | rollback) OWN_TEXT=$(<"${BASH_SOURCE[0]}") ;;
   esac
   [[ $EUID -eq 0 ]] || fail "this needs root and runs as $(id -un); set ssh.user to root, or to a user with sudo and no password"

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 #
-# Watches this host: whether it is as each delivery left it, and whether each of its resolvers answers by itself, also the one
-# that is asked only when the first is dead. Reports to a Pushgateway; changes nothing.
+# Monitors this host: whether it is in the state that each delivery left, and whether each of its resolvers answers on its own,
+# including the fallback. Reports to a Pushgateway; changes nothing.
 #
-# Read from the file of settings beside this one: HOST GROUP NAMESERVERS INTERNAL_NAME INTERNAL_ADDRESS EXTERNAL_NAME, and
+# Read from the settings file beside this one: HOST GROUP NAMESERVERS INTERNAL_NAME INTERNAL_ADDRESS EXTERNAL_NAME, and
 # METRIC_… with HELP_….
 
 umask 077
@@ -21,13 +21,13 @@ metric() {
   printf '%s\n' "${@/#/$name}"
 }
 
-# 1 where the program of a delivery finds nothing, otherwise 0.
+# 1 if the program of a delivery reports no findings, otherwise 0.
 as_delivered() { if bash "$1" inspect >/dev/null 2>&1; then printf 1; else printf 0; fi; }
 
 # answers SERVER NAME TYPE: its addresses.
 answers() { dig +short +time=3 +tries=2 "@$1" "$2" "$3" 2>/dev/null | grep -v '^;' || true; }
 
-# The first knows the internal zone, the others only what the world knows.
+# The first resolver knows the internal zone, the others only public names.
 resolver_is_up() {
   local type=A
   if [[ $1 == "${NAMESERVERS[0]}" ]]; then
