@@ -11,12 +11,12 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** What a host answers to every script. */
+/** How a host answers every script. */
 export interface Answer {
   readonly stdout?: string;
   readonly stderr?: string;
   readonly status?: number;
-  /** Before the script, as a chatty shell does. */
+  /** Printed before the script's output, as by a shell with a login banner. */
   readonly banner?: string;
   /** The host does not run the script at all. */
   readonly runs?: false;
@@ -28,7 +28,7 @@ export interface Connection {
   readonly input: string;
 }
 
-// Reads all of its input first, as sshd does for a host that takes it.
+// Reads all of its input first, as sshd does on a host that accepts it.
 const PROGRAM = `#!/bin/sh
 folder=$(dirname "$0")
 call=$(mktemp -d "$folder/call-XXXXXX")
@@ -43,7 +43,7 @@ cat "$folder/$host/stdout"
 exit "$(cat "$folder/$host/status")"
 `;
 
-/** An ssh, first on PATH, whose hosts answer what they are told to; one that was told nothing cannot be reached. */
+/** A fake ssh, first on PATH, whose hosts give prepared answers; a host without one is unreachable. */
 export class FakeSsh {
   readonly #folder = mkdtempSync(join(tmpdir(), "fake-ssh-"));
   readonly #path = process.env.PATH;

@@ -7,7 +7,7 @@ export interface Run {
   err: string;
 }
 
-/** Runs a program in this process: what it prints, and its exit code. */
+/** Runs a program in this process and captures its output and exit code. */
 export const captured = async (program: () => number | Promise<number>): Promise<Run> => {
   const written = { out: "", err: "" };
   const into = (name: "out" | "err") => (text: string | Uint8Array) => {
@@ -30,7 +30,7 @@ export const captured = async (program: () => number | Promise<number>): Promise
 /** Runs warden in this process. */
 export const runWarden = (...args: string[]): Promise<Run> => captured(() => main(args));
 
-/** As runWarden, with a text on its standard input. */
+/** Like runWarden, with a text on standard input. */
 export const runWardenWith = async (input: string, ...args: string[]): Promise<Run> => {
   const stdin = jest.spyOn(process, "stdin", "get").mockReturnValue(Readable.from([input]) as typeof process.stdin);
   try {

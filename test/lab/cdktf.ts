@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-/** Like describeWith, for the pinned cdktf-cli. Installing it takes 420 MB, so a test run does not do so by itself. */
+/** Like describeWith, for the pinned cdktf-cli. Installing it takes 420 MB, so a test run never does that on its own. */
 export const describeWithCdktf = (title: string, body: () => void): void => {
   if (existsSync(join(__dirname, "../../tools/cdktf/node_modules/.package-lock.json"))) describe(title, body);
   else

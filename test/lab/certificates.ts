@@ -17,9 +17,9 @@ export interface CertificateAuthority {
   readonly certificate: string;
   /** A server certificate for DNS names and IP addresses, valid for `days` (default 30) from now. */
   issue(names: readonly [string, ...string[]], options?: { readonly days?: number }): KeyPair;
-  /** The same, of a certificate that has ended. */
+  /** The same, with an expired certificate. */
   issueEnded(names: readonly [string, ...string[]]): KeyPair;
-  /** Removes every file of it. */
+  /** Removes all of its files. */
   remove(): void;
 }
 
@@ -59,7 +59,7 @@ const run = (...options: readonly string[]): void => {
   execFileSync(program, [...first, ...options], { stdio: ["ignore", "pipe", "pipe"] });
 };
 
-/** openssl-ca(1) alone takes an end that is over. */
+/** Only openssl-ca(1) accepts an end date in the past. */
 const sign = (authority: KeyPair, { certificate, key }: KeyPair, folder: string, names: readonly string[]): void => {
   const configuration = `${certificate}.cnf`;
   writeFileSync(

@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 
 const root = join(__dirname, "../..");
 
-/** What a checkout of somebody else's does not have: history, what was installed or made here, a site of one's own. */
+/** What a fresh checkout does not contain: history, anything installed or generated here, a site of one's own. */
 const LEFT_OUT = [
   ".git",
   ".cache",
@@ -17,11 +17,11 @@ const LEFT_OUT = [
   "tools/cdktf/node_modules",
 ];
 
-/** Copies this checkout as it is in the working tree, without anything that was installed or made in it. */
+/** Copies this checkout as it is in the working tree, without anything that was installed or generated in it. */
 export const copyCheckout = (destination: string): void =>
   cpSync(root, destination, {
     recursive: true,
-    // The pinned cdktf-cli is installed again where its lock file is newer.
+    // The pinned cdktf-cli would be reinstalled if its lock file were newer.
     preserveTimestamps: true,
     filter: (path) => !LEFT_OUT.includes(relative(root, path)),
   });

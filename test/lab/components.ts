@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, join } from "node:path";
 
-/** What a test can ask for: tools/lab/components, and the hosts, which are made of several of them. */
+/** What a test can require: tools/lab/components, and the hosts, which are made of several of them. */
 export type ComponentName =
   | "registry"
   | "registry-v3"
@@ -37,14 +37,14 @@ export type ComponentName =
   | "bun"
   | "hosts";
 
-/** A component that is here. */
+/** An available component. */
 export interface Component {
   /** The argv prefix that runs it; for a file (compose-schema, prometheusrule-crd) or a
-   * folder (gitea) its one path. */
+   * folder (gitea) only its path. */
   readonly command: readonly [string, ...string[]];
 }
 
-/** One line saying why a component is not here, and the hint. */
+/** One line with the reason why a component is not available, and the hint. */
 export interface MissingComponent {
   readonly missing: string;
 }
@@ -54,17 +54,17 @@ export interface ComponentRow {
   readonly name: string;
   /** How it is fetched. */
   readonly kind: string;
-  /** Where it comes from: the path of a script, otherwise a package or module. */
+  /** Its source: the path of a script, otherwise a package or module. */
   readonly source: string;
-  /** The line with white space normalised, as tools/lab/setup records it once the component is fetched. */
+  /** The line with normalized white space, as recorded by tools/lab/setup once the component is fetched. */
   readonly text: string;
-  /** Programs on PATH that do as well, in order of preference. */
+  /** Programs on PATH that can be used instead, in order of preference. */
   readonly alternatives: readonly string[];
 }
 
 const repository = join(__dirname, "../..");
 
-/** Where tools/lab/setup puts what it fetches: WARDEN_LAB_CACHE, default ~/.cache/registry-warden/lab. */
+/** Where tools/lab/setup stores what it fetches: WARDEN_LAB_CACHE, default ~/.cache/registry-warden/lab. */
 export const cacheFolder = process.env.WARDEN_LAB_CACHE || join(homedir(), ".cache/registry-warden/lab");
 
 /** The table's lines, comments and empty lines left out. */
@@ -95,7 +95,7 @@ const onPath = (program: string): string | undefined =>
       }
     });
 
-/** The component as it is on this machine, or why it is missing. Fetches nothing. */
+/** The component on this machine, or why it is missing. Fetches nothing. */
 export const find = (name: ComponentName): Component | MissingComponent => {
   const row = componentTable().find((candidate) => candidate.name === name);
   if (row === undefined) return { missing: `${name}: not in tools/lab/components` };
@@ -113,7 +113,7 @@ export const find = (name: ComponentName): Component | MissingComponent => {
   return row.kind === "script" ? checkedScript(join(repository, row.source)) : { command: [path] };
 };
 
-/** A script of this repository, which is asked whether this machine can run it. */
+/** A script in this repository that reports whether this machine can run it. */
 const checkedScript = (script: string): Component | MissingComponent => {
   const { status, stderr } = spawnSync(script, ["check"], { encoding: "utf8" });
   return status === 0 ? { command: [script] } : { missing: stderr.trim() };
@@ -130,8 +130,8 @@ export const required = (name: ComponentName): Component => {
 };
 
 /**
- * Why a file does not run in CI although its components are there: it has not been seen green since it was changed, as
- * .ci/not-yet-green says. It runs everywhere else, and CI prints the reason.
+ * Why a file does not run in CI although its components are available: it has not been seen green since it was changed, according
+ * to .ci/not-yet-green. It runs everywhere else, and CI prints the reason.
  */
 const notYetGreen = (): string[] => {
   if (!process.env.CI) return [];
@@ -143,8 +143,8 @@ const notYetGreen = (): string[] => {
 };
 
 /**
- * A describe block that needs real components: its body gets them by name. Where one is missing the block is one skipped
- * test whose name ends with the reasons, which the reporter prints and .ci/allowed-skips judges.
+ * A describe block that needs real components and gets them by name. If one is missing, the block is a single skipped test whose
+ * name ends with the reasons, which the reporter prints and .ci/allowed-skips judges.
  */
 export const describeWith = <Name extends ComponentName>(
   names: readonly Name[],

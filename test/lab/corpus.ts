@@ -17,7 +17,7 @@ import {
   referrersTag,
 } from "./images";
 
-/** A tag that stays when the newest two of each repository do. */
+/** A tag that is kept when the newest two of each repository are. */
 export interface KeptTag {
   readonly repository: string;
   readonly tag: string;
@@ -39,7 +39,7 @@ const buildCache = (seed: string): Manifest => {
   return manifest(document, { blobs });
 };
 
-/** A year of pushes in one go. @returns what the newest two tags of each repository need, and nothing else */
+/** A year of pushes at once. @returns what the newest two tags of each repository need, and nothing else */
 export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
   const kept: KeptTag[] = [];
   const keep = async (repository: string, image: Manifest, tag: string) => {
@@ -48,7 +48,7 @@ export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
   };
   const base = layer("base", { size: 20_000 });
   const version = (n: number) => multiPlatformImage(`v${n}`, { layers: [base, layer(`v${n}`)] });
-  // Old versions first, each re-pushing latest; then what stays.
+  // Old versions first, each moving latest; then the ones that are kept.
   for (const n of [1, 2, 3]) {
     await push(registry, "app", version(n), `v${n}`, "latest");
     const signature = artifact(`signature of ${n}`, { subject: version(n) });
@@ -69,7 +69,7 @@ export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
   await keep("team/tool", shared, "v2");
   await keep("team/tool", artifact("chart"), "chart");
   await push(registry, "team/tool", image("untagged"));
-  // The same content in a repository that keeps it and in one that drops it.
+  // The same content in a repository that keeps it and in one that removes it.
   await push(registry, "mirror", version(1), "old");
   await keep("mirror", version(2), "newer");
   await keep("mirror", image("newest"), "newest");
@@ -78,7 +78,7 @@ export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
 
 export const contentOf = (one: Manifest): Content[] => [one, ...one.blobs, ...one.manifests.flatMap(contentOf)];
 
-/** Every file that holds a blob, with its size. */
+/** Every blob file, with its size. */
 export const blobsOnDisk = (root: string): Map<string, number> => {
   const folder = join(root, "docker/registry/v2/blobs");
   const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith("/data"));

@@ -7,7 +7,7 @@ import { parsed, type WholeInput, type WholeSite } from "../sites";
 import type { Component } from "./components";
 import type { Hosts, Outcome } from "./hosts";
 
-/** One stack, deployed by Terraform from the operator's place in the lab. Its state lives as long as this object. */
+/** One stack, deployed by Terraform from the operator's machine in the lab. Its state lives as long as this object. */
 export class Deployment {
   readonly #hosts: Hosts;
   readonly #terraform: Component;
@@ -28,12 +28,12 @@ export class Deployment {
     this.#stackOf = stackOf;
   }
 
-  /** Deploys the site, with more options of Terraform's where given. */
+  /** Deploys the site, optionally with further options for Terraform. */
   apply(site: WholeInput, ...options: string[]): Outcome {
     return this.#run(site, "apply", "-auto-approve", ...options);
   }
 
-  /** Status 0: nothing to change; 2: something; 1: an error. */
+  /** Status 0: nothing to change; 2: changes; 1: an error. */
   plan(site: WholeInput): Outcome {
     return this.#run(site, "plan", "-detailed-exitcode");
   }
@@ -43,7 +43,7 @@ export class Deployment {
     return readFileSync(this.#stateFile, "utf8");
   }
 
-  /** The addresses of what is in the state. */
+  /** The addresses of the resources in the state. */
   resources(): string[] {
     const { resources } = JSON.parse(this.state()) as { resources: { type: string; name: string }[] };
     return resources.map(({ type, name }) => `${type}.${name}`);

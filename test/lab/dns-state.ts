@@ -1,6 +1,6 @@
 import type { Hosts, LabHost } from "./hosts";
 
-/** The files of a host that a DNS delivery may touch, and what it needs while it is under way: names, modes, owners, contents. */
+/** The files of a host that a DNS delivery may change, also temporarily: names, modes, owners, contents. */
 export const filesOf = (hosts: Hosts, host: LabHost): string =>
   hosts.ssh(
     host,
@@ -10,7 +10,7 @@ export const filesOf = (hosts: Hosts, host: LabHost): string =>
      find $paths -type f -exec sha256sum {} + 2>/dev/null | sort`,
   );
 
-/** The servers and domains that systemd-resolved asks, where there is one; not those of Docker's interfaces, which come and go. */
+/** The servers and domains of systemd-resolved, if there is one; without Docker's interfaces, which come and go. */
 const serversOf = (hosts: Hosts, host: LabHost): string =>
   hosts.ssh(
     host,

@@ -8,7 +8,7 @@ import { quote } from "../../text/shell-word";
 import type { Component } from "./components";
 import type { Hosts } from "./hosts";
 
-/** Makes the root of an image on the VM: the programs of busybox, and whatever else, each with its libraries. */
+/** Creates the root of an image on the VM: busybox and other programs, each with its libraries. */
 const ROOT = `
 set -eu
 with_libraries() {
@@ -33,7 +33,7 @@ with_busybox() {
 const imported = (reference: string, ...changes: string[]): string =>
   `tar -c . | docker import ${changes.map((change) => `--change '${change}'`).join(" ")} - '${reference}' >/dev/null`;
 
-/** The real registry of the next major version, with its image's own configuration, which asks for no password. */
+/** The real registry of the next major version, with its image's own configuration, which requires no password. */
 export const importNextRegistry = (hosts: Hosts, { command: [path] }: Component, reference: string): void => {
   hosts.ssh("vm", "cat >/tmp/registry-v3 && chmod 0755 /tmp/registry-v3", readFileSync(path));
   hosts.ssh(
@@ -53,8 +53,8 @@ ${imported(reference, 'ENTRYPOINT ["/bin/registry", "serve"]', 'CMD ["/etc/distr
 };
 
 /**
- * Gives the VM's Docker the images of the site: the real registry 2.8.3 of the VM's Debian, the nginx of the lab, and for
- * the browser something that listens; Node is this machine's. They are called as the site calls them, and nothing is pulled.
+ * Imports the site's images into the VM's Docker: the real registry 2.8.3 from the VM's Debian, the lab's nginx, and for the web UI
+ * something that listens; Node is that of this machine. They have the names from the site, and nothing is pulled.
  */
 export const importImages = (hosts: Hosts, nginx: Component, { images }: Registry): void => {
   hosts.ssh(
@@ -72,7 +72,7 @@ with_busybox
 ${imported(imageReference(images.ui), 'CMD ["/bin/httpd", "-f", "-p", "80"]')}`
 }`,
   );
-  // The lab's nginx is a folder with a libc of its own: the image is that folder.
+  // The lab's nginx is a folder with its own libc, which becomes the image.
   const folder = /(\S+)\/usr\/sbin\/nginx/.exec(readFileSync(nginx.command[0], "utf8"))?.[1];
   if (folder === undefined) throw new Error(`${nginx.command[0]} names no folder of nginx`);
   const archive = execFileSync("tar", ["-C", folder, "-c", "usr"], { maxBuffer: 1 << 27 });
@@ -92,9 +92,9 @@ ${imported(imageReference(images.nginx), "ENV PATH=/usr/sbin:/bin", 'CMD ["nginx
 };
 
 /**
- * Gives the VM's Docker a stock Node image: this very Node with its libraries.
+ * Imports a stock Node image into the VM's Docker: this machine's Node with its libraries.
  *
- * @param authority file of certificates that the image trusts; default: none but the public ones
+ * @param authority file of certificates that the image trusts; default: the public ones only
  */
 export const importNode = (hosts: Hosts, node: Image, authority?: string): void => {
   const folder = mkdtempSync(join(tmpdir(), "warden-node-"));
@@ -112,7 +112,7 @@ export const importNode = (hosts: Hosts, node: Image, authority?: string): void 
   hosts.ssh("vm", `docker import --change ${quote(environment)} - ${quote(imageReference(node))} >/dev/null`, archive);
 };
 
-/** Gives the VM's Docker the lab's Pushgateway, called as the site calls it. */
+/** Imports the lab's Pushgateway into the VM's Docker, under the name from the site. */
 export const importPushgateway = (hosts: Hosts, { command: [path] }: Component, image: Image): void => {
   hosts.ssh("vm", "cat >/tmp/pushgateway && chmod 0755 /tmp/pushgateway", readFileSync(path));
   hosts.ssh(

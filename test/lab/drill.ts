@@ -3,13 +3,13 @@ import { DRILLS } from "../../handbook/drills";
 import { expectedPattern } from "./expected";
 import type { Outcome } from "./hosts";
 
-/** What an operator types where a page asks: by the variable that takes it. */
+/** What an operator types when a page prompts for it: by the variable that receives it. */
 export type Answers = Readonly<Record<string, string>>;
 
-/** A command of a page that was typed, and what came of it. */
+/** A command from a page that was typed, with its result. */
 export interface Typed extends Outcome {
   readonly command: Command;
-  /** It ended well, and printed what the page expects. */
+  /** It succeeded, and printed what the page expects. */
   readonly asExpected: boolean;
 }
 
@@ -18,7 +18,7 @@ export interface Typist {
   type(command: Command, answers?: Answers): Promise<Typed>;
 }
 
-/** Compares what a command came to with what its page expects. */
+/** Compares the result of a command with what its page expects. */
 export const typed = (command: Command, { status, output }: Outcome): Typed => ({
   command,
   status,
@@ -26,7 +26,7 @@ export const typed = (command: Command, { status, output }: Outcome): Typed => (
   asExpected: status === 0 && (command.expected === undefined || expectedPattern(command.expected).test(output.trim())),
 });
 
-/** The commands below a heading of a page, down to the next one of any level. Throws where there are none. */
+/** The commands below a heading of a page, down to the next heading of any level. Throws if there are none. */
 export const section = (page: Document, title: string): Command[] => {
   const from = page.body.findIndex((block) => block.kind === "heading" && block.text.markdown === title);
   const rest = page.body.slice(from + 1);
@@ -36,7 +36,7 @@ export const section = (page: Document, title: string): Command[] => {
   return commands;
 };
 
-/** Those that a decision of the page leads to, by a part of their text. Throws where there are none. */
+/** The commands for one branch of the page, selected by a part of their text. Throws if there are none. */
 export const those = (commands: readonly Command[], part: RegExp): Command[] => {
   const found = commands.filter(({ run }) => part.test(run.text));
   if (found.length === 0) throw new Error(`no command has ${part}`);
@@ -45,7 +45,7 @@ export const those = (commands: readonly Command[], part: RegExp): Command[] => 
 
 const shown = ({ command, status, output }: Typed): string => `${command.run.text}\n  status ${status}: ${output}`;
 
-/** An incident that is worked on from the pages alone. Whoever reads the output of the tests sees what it took. */
+/** An incident that is resolved using only the pages. The tests' output shows what that took. */
 export class Drill {
   readonly #title: keyof typeof DRILLS;
   readonly #typist: Typist;
@@ -57,7 +57,7 @@ export class Drill {
     this.#typist = typist;
   }
 
-  /** Types what says how it is. @returns what is not as the page expects; throws where all of it is: the page finds nothing */
+  /** Types diagnostic commands. @returns results that differ from the page; throws if there are none: the page finds nothing */
   async finds(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
     const wrong = (await this.#type(commands, answers)).filter(({ asExpected }) => !asExpected);
     if (wrong.length === 0)
@@ -65,7 +65,7 @@ export class Drill {
     return wrong;
   }
 
-  /** Types what helps, or proves that it did. @returns the last output; throws where one is not as the page expects */
+  /** Types commands that fix it, or verify the fix. @returns the last output; throws if one differs from the page */
   async does(commands: readonly Command[], answers?: Answers): Promise<string> {
     const outcomes = await this.#type(commands, answers);
     const wrong = outcomes.filter(({ asExpected }) => !asExpected);
@@ -73,7 +73,7 @@ export class Drill {
     return outcomes.at(-1)?.output ?? "";
   }
 
-  /** To be called when the incident is over, and that is proven. */
+  /** To be called when the incident is over, and that is verified. */
   ends(): void {
     const seconds = Math.round((Date.now() - this.#began) / 1000);
     process.stdout.write(`drill: ${this.#title}: ${this.#commands} commands, ${seconds} s\n`);

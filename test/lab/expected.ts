@@ -1,4 +1,4 @@
-/** The output that a runbook expects, as a pattern: "…" stands for anything. */
+/** The output that a runbook expects, as a pattern: "…" matches any text. */
 export const expectedPattern = (expected: string): RegExp =>
   new RegExp(
     `^${expected

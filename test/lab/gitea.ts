@@ -6,7 +6,7 @@ import { required } from "./components";
 import { freePort, type RunningProcess, start, temporaryFolder } from "./process";
 import type { Credentials } from "./registry";
 
-/** A Gitea on loopback, with one user whose packages are its registry. */
+/** A Gitea on loopback, with one user whose packages form its registry. */
 export interface LabGitea {
   readonly url: string;
   readonly host: string;
@@ -17,7 +17,7 @@ export interface LabGitea {
   stop(): Promise<void>;
 }
 
-/** It refuses to run as root. */
+/** Gitea refuses to run as root. */
 const NOBODY = 65534;
 
 const configuration = (folder: string, port: number, user: string): string => `RUN_USER = ${user}

@@ -6,7 +6,7 @@ import { type Manifest, type PushTarget, push } from "./images";
 /**
  * Pushes an index to two registries as v1, deletes its first child in one, and repairs that one from the other.
  *
- * @returns the digest of the child, and what the repair says
+ * @returns the digest of the child, and the output of the repair
  */
 export const healFrom = async (
   whole: PushTarget,

@@ -7,19 +7,19 @@ const program = join(__dirname, "../../tools/lab/hosts");
 /** The hosts of the reference site: the Proxmox host and the registry VM. */
 export type LabHost = "pve" | "vm";
 
-/** What a command said, and how it ended. */
+/** The output of a command, and its exit status. */
 export interface Outcome {
   readonly status: number;
   /** Standard output and standard error, in this order. */
   readonly output: string;
 }
 
-/** A lab of its own, so that several files, and several runs on one machine, stay apart. See tools/lab/hosts. */
+/** A separate lab, so that several files, and several runs on one machine, do not interfere. See tools/lab/hosts. */
 export class Hosts {
-  /** Short, because interfaces are called after it; a process runs one file at a time. */
+  /** Short, because it is part of interface names; a process runs one file at a time. */
   readonly #name: string;
 
-  /** @param suffix a letter, where a test has a second lab */
+  /** @param suffix a letter, if a test has a second lab */
   constructor(suffix = "") {
     this.#name = `w${process.pid}${suffix}`;
   }
@@ -35,7 +35,7 @@ export class Hosts {
     return join(cacheFolder, "hosts", this.#name, "key");
   }
 
-  /** The key by which a host is known, of the kind that a site pins. */
+  /** A host's key, of the type that a site pins. */
   hostKey(host: LabHost): string {
     return this.ssh(host, "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ecdsa_key.pub").trim();
   }
@@ -53,7 +53,7 @@ export class Hosts {
     this.#lab("down");
   }
 
-  /** Powered off, emptied to its image, booted. */
+  /** Powers the host off, resets it to its image, and boots it. */
   fresh(host: LabHost): void {
     this.#lab("fresh", host);
   }
@@ -62,7 +62,7 @@ export class Hosts {
     this.#lab("reboot", host);
   }
 
-  /** The power is gone: nothing of the host gets to do anything more. */
+  /** Cuts the power: nothing on the host can do anything more. */
   cut(host: LabHost): void {
     this.#lab("cut", host);
   }
@@ -71,7 +71,7 @@ export class Hosts {
     this.#lab("boot", host);
   }
 
-  /** The internal resolver stays silent, and answers again. */
+  /** Makes the internal resolver stop answering; the next method lets it answer again. */
   block(): void {
     this.#lab("block");
   }
@@ -88,7 +88,7 @@ export class Hosts {
       .map((line) => line.slice(address.length + 1));
   }
 
-  /** What a command on the host prints. Throws where it fails. */
+  /** Output of a command on the host. Throws if it fails. */
   ssh(host: LabHost, command: string, input: string | Buffer = ""): string {
     return execFileSync(program, ["ssh", host, command], { env: this.environment, encoding: "utf8", input });
   }
@@ -97,23 +97,23 @@ export class Hosts {
     return outcome(program, ["ssh", host, command], this.environment, input);
   }
 
-  /** `warden` at the operator's place in the network, about the site in a file. */
+  /** `warden` on the operator's machine, for the site in a file. */
   warden(site: string, ...args: string[]): Outcome {
     return this.operator([process.execPath, "--import", "tsx", "cli/warden.ts", ...args, "--site", site]);
   }
 
-  /** A command on this machine, at the operator's place in the network. */
+  /** A command on this machine, in the operator's network namespace. */
   operator(command: readonly string[], environment: NodeJS.ProcessEnv = {}, input = ""): Outcome {
     return outcome(program, ["op", ...command], { ...this.environment, ...environment }, input);
   }
 
-  /** The HTTP status that a client at the operator's place gets, whoever signed the certificate; `000` without an answer. */
+  /** The HTTP status that a client on the operator's machine gets, with any certificate; `000` without an answer. */
   httpStatus(url: string, ...options: string[]): string {
     const curl = ["curl", "-sk", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}"];
     return this.operator([...curl, ...options, url]).output;
   }
 
-  /** A host that the lab does not have answers too: the VM in its place. */
+  /** Makes the VM answer for a host that the lab does not have. */
   standIn(address: string): void {
     this.ssh("vm", `ip address add ${address}/32 dev lo`);
     const { WARDEN_LAB } = this.environment;
@@ -121,12 +121,12 @@ export class Hosts {
     execFileSync("nsenter", [`--net=/run/netns/${WARDEN_LAB}-router`, "ip", "route", "add", address, "via", vm]);
   }
 
-  /** What runs a command on the host over ssh, for those who start it themselves. */
+  /** The command line that runs a command on the host over ssh, for callers that start it themselves. */
   sshCommand(host: LabHost, command: string): [program: string, args: string[], environment: NodeJS.ProcessEnv] {
     return [program, ["ssh", host, command], this.environment];
   }
 
-  /** Until the command on the host succeeds; throws after the seconds. */
+  /** Waits until the command on the host succeeds; throws after the given seconds. */
   async until(host: LabHost, command: string, seconds: number): Promise<void> {
     const end = Date.now() + seconds * 1000;
     while (this.try(host, command).status !== 0) {

@@ -10,7 +10,7 @@ export interface Platform {
   readonly variant?: string;
 }
 
-/** What refers to content, as it stands in a manifest. */
+/** A descriptor as in a manifest. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
@@ -21,7 +21,7 @@ export interface Descriptor {
   readonly urls?: readonly string[];
 }
 
-/** Bytes and what refers to them. */
+/** Bytes and their descriptor. */
 export interface Content {
   readonly descriptor: Descriptor;
   readonly bytes: Buffer;
@@ -63,7 +63,7 @@ const LINUX_AMD64: Platform = { architecture: "amd64", os: "linux" };
 export const digestOf = (bytes: Buffer | string): string =>
   `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-/** Bytes that look random and depend on the seed alone. */
+/** Random-looking bytes that depend only on the seed. */
 export const seededBytes = (seed: string, size: number): Buffer => {
   const key = createHash("sha256").update(seed).digest();
   return createCipheriv("aes-256-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(size));
@@ -74,7 +74,7 @@ export const content = (mediaType: string, bytes: Buffer): Content => ({
   descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length },
 });
 
-/** A layer whose one file holds `size` bytes (default 256), so that the blob is some 1,100 bytes longer. */
+/** A layer with one file of `size` bytes (default 256); the blob is some 1,100 bytes longer. */
 export const layer = (seed: string, { size = 256, format = "oci" }: { size?: number; format?: Format } = {}): Layer => {
   const archive = tarOfOneFile("content", seededBytes(seed, size));
   // Stored, not deflated: compressed bytes differ between versions of zlib.
@@ -98,7 +98,7 @@ const tarOfOneFile = (name: string, bytes: Buffer): Buffer => {
   return Buffer.concat([header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512), Buffer.alloc(1024)]);
 };
 
-/** Any JSON document as a manifest, for shapes that the functions below do not make. */
+/** Any JSON document as a manifest, for forms that the functions below do not create. */
 export const manifest = (
   document: { readonly mediaType?: string; readonly [field: string]: unknown },
   needs: {
@@ -152,7 +152,7 @@ export const image = (seed: string, options: ImageOptions = {}): Manifest => {
       ...(options.subject && { subject: reference(options.subject) }),
       ...(options.annotations && { annotations: options.annotations }),
     },
-    // A layer with urls is fetched from there, not pushed here.
+    // A layer with urls is downloaded from there, not pushed here.
     { blobs: [config, ...layers.filter(({ descriptor }) => descriptor.urls === undefined)] },
   );
   return { ...made, descriptor: { ...made.descriptor, platform } };
@@ -217,7 +217,7 @@ export const attestation = (of: Content): Manifest => {
   return { ...made, descriptor: { ...made.descriptor, platform, annotations } };
 };
 
-/** An OCI artifact: the empty config and one blob; a signature or SBOM of `subject` where one is given. */
+/** An OCI artifact: the empty config and one blob; a signature or SBOM of `subject` if one is given. */
 export const artifact = (
   seed: string,
   options: { readonly subject?: Content; readonly artifactType?: string; readonly size?: number } = {},
@@ -239,7 +239,7 @@ export const artifact = (
   return { ...made, descriptor: { ...made.descriptor, artifactType } };
 };
 
-/** The tag under which a registry without the referrers API lists what refers to a digest (OCI distribution-spec 1.1). */
+/** The tag under which a registry without the referrers API lists the referrers of a digest (OCI distribution-spec 1.1). */
 export const referrersTag = (of: Content): string => of.descriptor.digest.replace(":", "-");
 
 const reference = ({ descriptor: { mediaType, digest, size } }: Content): Descriptor => ({ mediaType, digest, size });
@@ -258,8 +258,8 @@ export interface PushTarget {
 }
 
 /**
- * Pushes a manifest and everything below it, then the tags that shall name it; without tags it stays untagged.
- * Nothing is skipped because it seems to be there: a registry's blob cache lies.
+ * Pushes a manifest and everything below it, then the tags that name it; without tags it stays untagged. Nothing is skipped
+ * because it seems to exist: a registry's blob cache may be wrong.
  * @throws on any answer but 202 and 201, with the registry's own words
  */
 export const push = async (

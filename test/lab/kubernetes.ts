@@ -109,7 +109,7 @@ export const startKubernetes = async (): Promise<KubernetesCluster> => {
           "--service-account-issuer=https://kubernetes.default.svc",
           `--service-account-key-file=${server.certificate}`,
           `--service-account-signing-key-file=${server.key}`,
-          // Pods would be refused until a controller has made their service account, which none does here.
+          // Otherwise pods would be rejected until a controller has created their service account, and none here does.
           "--disable-admission-plugins=ServiceAccount",
           "--endpoint-reconciler-type=none",
         ],

@@ -12,7 +12,7 @@ import { freePort } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { startReverseProxy } from "./reverse-proxy";
 
-/** A registry with TLS and htpasswd on loopback, and the stack that a site made for it deploys. */
+/** A registry with TLS and htpasswd on loopback, and the stack deployed by a site for it. */
 export interface MonitoredRegistry {
   readonly registry: LabRegistry;
   readonly site: WholeSite;
@@ -31,28 +31,28 @@ export interface MonitoredRegistryOptions {
   readonly pushgateway: string;
   /**
    * Seconds between two runs, from which the site's rules derive their durations.
-   * @default as the small site has it
+   * @default that of the small site
    */
   readonly period?: number;
   /** @default 1 */
   readonly shards?: number;
-  /** Seconds of a run. @default 60, or with a period of its own 20 */
+  /** Seconds of a run. @default 60, or 20 with a given period */
   readonly deadline?: number;
   /** Of bcrypt. @default 4, the lowest */
   readonly cost?: number;
-  /** Whether the probe asks what runs in its cluster, and the clean-up waits for its report. @default false */
+  /** Whether the probe verifies workloads, and the clean-up depends on its report. @default false */
   readonly workloads?: boolean;
-  /** Whether a clean-up each night leaves the newest tag of each repository. @default there is none */
+  /** Whether a nightly clean-up keeps the newest tag of each repository. @default there is none */
   readonly cleanUp?: boolean;
-  /** Whether nginx stands before it, with the configuration that is delivered, instead of the registry's own TLS. */
+  /** Whether nginx is in front of it, with the delivered configuration, instead of the registry's own TLS. */
   readonly reverseProxy?: boolean;
 }
 
-/** Synthesises with the program that is really shipped. */
+/** Synthesizes with the program that is actually shipped. */
 const synthesiseWhole = (given: WholeSite): Json =>
   JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site: given }), true));
 
-/** The small site, bent to this machine: only names, addresses and ports differ. */
+/** The small site, adapted to this machine: only names, addresses and ports differ. */
 const labSite = (registryPort: number, options: MonitoredRegistryOptions): WholeSite => {
   const { pushgateway, period, shards = 1, deadline = 60, cleanUp = false } = options;
   const parsed = site("small", (input) => {
@@ -69,7 +69,7 @@ const labSite = (registryPort: number, options: MonitoredRegistryOptions): Whole
         disk: { everyMinutes: 5, minimumFreePercent: 10 },
       };
     }
-    // Short: a registry that is down is asked again for a part of it.
+    // Short: an unavailable registry is retried for a fraction of it.
     Object.assign(input.monitoring.probes[0], { shards, deadlineSeconds: deadline });
     if (options.workloads === true) {
       input.monitoring.probes[0].workloads = true;
@@ -80,11 +80,11 @@ const labSite = (registryPort: number, options: MonitoredRegistryOptions): Whole
     }
   });
   if (period === undefined) return parsed;
-  // Shorter than any that the schema allows, and it is right.
+  // Shorter than the schema allows, which is intended here.
   const probes = parsed.monitoring.probes.map((probe) => ({
     ...probe,
     periodMinutes: period / 60,
-    // A busy machine takes longer than so short a period, and no less long is asked for a catalog that cannot be read.
+    // A busy machine takes longer than such a short period; this also keeps the retries of an unreadable catalog as long.
     deadlineSeconds: options.deadline ?? 20,
   }));
   return { ...parsed, monitoring: { ...parsed.monitoring, probes: probes as never } };

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 
-/** A describe block that installs packages, most of them out of npm's cache. Without npm's registry it is skipped. */
+/** A describe block that installs packages, mostly from npm's cache. It is skipped if npm's registry is unreachable. */
 export const npmRegistry = (title: string, body: () => void): void => {
   const { status, stderr } = spawnSync("npm", ["ping", "--fetch-timeout=10000", "--fetch-retries=1"], {
     encoding: "utf8",

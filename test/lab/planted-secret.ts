@@ -7,12 +7,12 @@ export interface PlantedSecret {
   readonly password: string;
 }
 
-/** Credentials whose every form is another, and that stand nowhere by chance. */
+/** Credentials that look different in each encoding, and occur nowhere by chance. */
 export const PLANTED: PlantedSecret = { username: "planted-user", password: 'pl4nted"secret/with+all ünder?the&sun' };
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64").replace(/=+$/, "");
 
-/** The forms in which a password leaks: as it is, in JSON, in a URL, in base64, as a Basic Authorization. */
+/** The forms in which a password may leak: plain, in JSON, in a URL, in base64, as a Basic Authorization. */
 export const formsOf = ({ username, password }: PlantedSecret): string[] => [
   password,
   JSON.stringify(password).slice(1, -1),
@@ -21,14 +21,14 @@ export const formsOf = ({ username, password }: PlantedSecret): string[] => [
   base64(`${username}:${password}`),
 ];
 
-/** The forms that a text or the bytes of a file hold. */
+/** The forms that occur in a text or in the bytes of a file. */
 export const leaksIn = (content: string | Buffer, secret: PlantedSecret = PLANTED): string[] => {
   const bytes = Buffer.from(content);
   return formsOf(secret).filter((form) => bytes.includes(form));
 };
 
 /**
- * The members of a zip archive, which is what a plan file of Terraform is.
+ * The members of a zip archive, such as a Terraform plan file.
  *
  * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.3.12
  */
@@ -51,7 +51,7 @@ const members = (archive: Buffer): Buffer[] => {
 const filesIn = (path: string): string[] =>
   statSync(path).isDirectory() ? readdirSync(path).flatMap((name) => filesIn(join(path, name))) : [path];
 
-/** The files below a folder that hold the secret, in archives too. */
+/** The files below a folder that contain the secret, including inside archives. */
 export const leakingFiles = (folder: string, secret: PlantedSecret = PLANTED): string[] =>
   filesIn(folder)
     .filter((file) => {

@@ -15,12 +15,12 @@ export interface Outcome {
 /** A pod's one container as a process of this machine: its command, environment, mounted files and user. */
 export interface LabPod {
   run(): Promise<Outcome>;
-  /** Arguments and environment of the process, to look for what must not be there. */
+  /** Arguments and environment of the process, to be searched for secrets. */
   readonly argv: readonly [string, ...string[]];
   remove(): void;
 }
 
-/** What a kubelet gives to a pod with a service account: the token, and where the API server is. */
+/** What a kubelet provides to a pod with a service account: the token, and the address of the API server. */
 export interface Kubelet {
   /** Base URL of the API server. */
   readonly api: string;
@@ -46,10 +46,10 @@ const fieldOf = (metadata: Json, path: string): string => {
 };
 
 /**
- * A kubelet would mount at the path itself; here each mount is a folder that stands for it.
+ * A kubelet would mount at the given path; here each mount is a folder that stands in for it.
  *
- * @param pod a pod or the template of one: metadata and spec
- * @param objects what it refers to
+ * @param pod a pod or a pod template: metadata and spec
+ * @param objects the objects that it refers to
  * @param kubelet default: none, and the pod gets no token
  * @param claims folders of PersistentVolumeClaims, by name, which outlive the pod; default: none
  */
@@ -61,7 +61,7 @@ export const preparePod = (
 ): LabPod => {
   const [container] = spec.containers;
   const folder = temporaryFolder("pod");
-  // The container's user has to come through.
+  // The container's user needs access.
   chmodSync(folder, 0o755);
   const mounts: [path: string, folder: string][] = container.volumeMounts.map(({ name, mountPath }: Json) => {
     const volume = spec.volumes.find((each: Json) => each.name === name);
@@ -70,7 +70,7 @@ export const preparePod = (
       const claimed = claims[claim];
       if (claimed === undefined)
         throw new Error(`the pod refers to PersistentVolumeClaim ${claim}, which is not there`);
-      // What a kubelet does for fsGroup.
+      // As a kubelet does for fsGroup.
       if (process.getuid?.() === 0) chownSync(claimed, 0, spec.securityContext.fsGroup);
       chmodSync(claimed, 0o2770);
       return [mountPath, claimed];

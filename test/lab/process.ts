@@ -5,30 +5,30 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-/** How often a condition is looked at, in milliseconds. */
+/** The interval at which a condition is checked, in milliseconds. */
 const POLL_INTERVAL = 20;
 /** How long a process may take to end after SIGTERM before it gets SIGKILL, in seconds. */
 const STOP_GRACE = 5;
-/** Lines of a log that an error message carries. */
+/** Number of log lines in an error message. */
 const LOG_TAIL = 20;
 
 /** A child that was started and is ready. */
 export interface RunningProcess {
   readonly pid: number;
-  /** Everything it has written so far, standard output and standard error in one. */
+  /** Its output so far, standard output and standard error combined. */
   output(): string;
   isRunning(): boolean;
-  /** Sends a signal and returns at once. */
+  /** Sends a signal and returns immediately. */
   signal(name: NodeJS.Signals): void;
-  /** Ends it (SIGTERM, after five seconds SIGKILL), waits until it is gone and removes its log. Safe to call twice. */
+  /** Ends it (SIGTERM, after five seconds SIGKILL), waits until it has exited and removes its log. Safe to call twice. */
   stop(): Promise<void>;
 }
 
 export interface StartOptions {
-  /** True once the process can be used; looked at every 20 ms. */
+  /** True once the process can be used; checked every 20 ms. */
   readonly ready: (running: RunningProcess) => boolean | Promise<boolean>;
   /**
-   * How long it may take to be ready, in seconds.
+   * The maximum time until it is ready, in seconds.
    * @default 20
    */
   readonly seconds?: number;
@@ -41,12 +41,12 @@ export interface StartOptions {
   readonly folder?: string;
 }
 
-/** A new folder of its own for temporary files of the lab. */
+/** A new folder for temporary files of the lab. */
 export const temporaryFolder = (purpose: string): string => mkdtempSync(join(tmpdir(), `warden-${purpose}-`));
 
 /**
- * Waits until a condition holds, looking at it again and again.
- * @throws when it does not hold within `seconds` (default 10), naming what was waited for and the condition's last error
+ * Waits until a condition holds, checking it repeatedly.
+ * @throws if it does not hold within `seconds` (default 10), with what was waited for and the condition's last error
  */
 export const waitFor = async (
   what: string,
@@ -67,7 +67,7 @@ export const waitFor = async (
   }
 };
 
-/** A TCP port of the loopback interface that nothing listens on at the moment. */
+/** A TCP port on loopback that is currently free. */
 export const freePort = async (): Promise<number> => {
   const server = createServer();
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
@@ -92,14 +92,14 @@ export const accepts = (port: number, host = "127.0.0.1"): Promise<boolean> =>
   });
 
 const running = new Set<ChildProcess>();
-// A test run that ends early must not leave its children behind.
+// A test run that is aborted must not leave its children behind.
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
 /**
  * Starts a program and waits until it is ready.
- * @throws when it ends before, or is not ready in time: with the end of its log and the file that keeps all of it
+ * @throws when it exits early, or is not ready in time: with the end of its log and the file with all of it
  */
 export const start = async (
   command: readonly [string, ...string[]],

@@ -14,7 +14,7 @@ export interface LabServer {
 
 const answers = (url: string) => async (): Promise<boolean> => (await fetch(url)).ok;
 
-/** JSON of a GET. @throws where the answer is no success */
+/** JSON from a GET. @throws if the answer is not a success */
 export const getJson = async <T>(url: string): Promise<T> => {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
@@ -145,15 +145,15 @@ export interface PrometheusOptions {
 
 /** A Prometheus that scrapes a Pushgateway. */
 export interface LabPrometheus extends LabServer {
-  /** Gives what it scrapes from now on these labels too, as a ServiceMonitor does with the pod. */
+  /** Adds these labels to everything scraped from now on, as a ServiceMonitor does with the pod. */
   scrapeWith(labels: Readonly<Record<string, string>>): void;
-  /** Ends it and starts it again over the same data. */
+  /** Restarts it with the same data. */
   restart(): Promise<void>;
 }
 
 /**
- * The rules, whose memory of days is one of an hour: at a period of seconds they would look at a hundred thousand points each
- * second.
+ * The rules, with an hour in place of their memory of days: with a period of seconds they would evaluate a hundred thousand points
+ * each second.
  */
 const atThisPace = (rules: string): string => rules.replace(/\[[17]d(?=[:\]])/g, "[1h");
 
@@ -166,7 +166,7 @@ export const startPrometheus = async (options: PrometheusOptions): Promise<LabPr
   writeFileSync(join(folder, "rules.yml"), atThisPace(options.rules));
   const target = ({ url: of }: LabServer, labels = {}) => [{ targets: [new URL(of).host], labels }];
   const scrapeWith = (labels: Readonly<Record<string, string>>): void => {
-    // Prometheus notices a file that takes the place of another.
+    // Prometheus notices a file that replaces another.
     writeFileSync(join(folder, "new"), JSON.stringify(target(options.pushgateway, labels)));
     renameSync(join(folder, "new"), join(folder, "targets.json"));
   };

@@ -14,7 +14,7 @@ const run = promisify(execFile);
 /** Labels of an alert, with its name. */
 export type Alerted = Readonly<Record<string, string>>;
 
-/** promtool's exit code and what it said. @throws for any other failure: a crash, a missing program */
+/** promtool's exit code and output. @throws for any other failure: a crash, a missing program */
 export const promtool = async (...parameters: string[]): Promise<{ passed: boolean; output: string }> => {
   const [program, ...prefix] = required("promtool").command;
   try {
@@ -27,10 +27,10 @@ export const promtool = async (...parameters: string[]): Promise<{ passed: boole
   }
 };
 
-/** What Prometheus scrapes in a while, from its beginning. */
+/** What Prometheus scrapes during some time, from its beginning. */
 export interface Run {
   readonly series: readonly Series[];
-  /** How long it lasts. */
+  /** Its duration. */
   readonly minutes: number;
 }
 
@@ -41,7 +41,7 @@ export interface Evaluation {
   readonly step?: number;
   /** Minutes between two evaluations, a multiple of the former. @default the same */
   readonly every?: number;
-  /** Of which it is asked what fires. @default "each" */
+  /** The evaluations for which the firing alerts are returned. @default "each" */
   readonly when?: "each" | "at the end";
 }
 
@@ -64,15 +64,15 @@ const minutesOf = (duration: string): number =>
 const times = (minutes: number, every: number): number[] =>
   Array.from({ length: Math.ceil(minutes / every) }, (_, index) => index * every);
 
-/** Of labels as Prometheus prints them. */
+/** Labels as printed by Prometheus. */
 const labelsIn = (text: string): Alerted =>
   Object.fromEntries(
     [...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label, value]) => [label, JSON.parse(`"${value}"`)]),
   );
 
 /**
- * Which alerts fire at each evaluation of each run, by one promtool for all of them. It only compares with what is
- * expected, so nothing is expected, and its complaint is read: the query says which run it is about.
+ * Which alerts fire at each evaluation of each run, from a single promtool for all of them. promtool can only compare with
+ * expectations, so none are given, and its error message is parsed: the query says which run it is about.
  */
 export const firingAt = ({
   groups,
@@ -114,8 +114,8 @@ export interface Telling extends Run {
 }
 
 /**
- * What each alert says at the last minute of its run, as Prometheus renders it: its annotations, by alert in the order in
- * which promtool prints them.
+ * What each alert says at the last minute of its run, as rendered by Prometheus: its annotations, by alert, in the order of
+ * promtool's output.
  *
  * @param step minutes between two samples, and between two evaluations
  */

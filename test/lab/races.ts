@@ -8,18 +8,18 @@ import { applyRemotePrune, type RemotePruneReport } from "../../registry/remote/
 import type { RetentionPolicy } from "../../site/retention";
 import { type Content, image, index, layer, type Manifest, type PushTarget, push } from "./images";
 
-/** What is done to a repository while it is cleaned up. */
+/** What clients do to a repository while it is cleaned up. */
 export const DEEDS = ["new index of an old part", "moved tag", "new tag", "old tag again", "mount"] as const;
 export type Deed = (typeof DEEDS)[number];
 
-/** What became of pushes that the registry had confirmed, by what they did. */
+/** What became of pushes that the registry had confirmed, by kind. */
 export type Tally = Record<Deed, { pushes: number; lost: number; broken: number }>;
 
 export const emptyTally = (): Tally =>
   Object.fromEntries(DEEDS.map((deed) => [deed, { pushes: 0, lost: 0, broken: 0 }])) as Tally;
 
 const VERSIONS = [1, 2, 3, 4, 5, 6];
-/** By their dates these go. */
+/** Old enough to be removed. */
 const OLD = [1, 2, 3, 4];
 const POLICY: RetentionPolicy = { rules: [{ repositories: "**", keepNewest: 2, keep: ["p*", "stable*"] }] };
 
@@ -34,12 +34,12 @@ const FRESH = 4;
 
 const CONTENT = [...VERSIONS.map(version), ...Array.from({ length: FRESH }, (_, n) => fresh(n))];
 
-/** A client that pushes as clients do: what is there is not pushed again, and what is refused is tried again. */
+/** Pushes like a real client: what exists is not pushed again, and what is refused is retried. */
 class Pusher {
   readonly #registry: PushTarget;
   readonly #repository: string;
   readonly #number: number;
-  /** The last digest that the registry confirmed, and what was done with it, by repository and tag. */
+  /** The last digest that the registry confirmed, and how it was pushed, by repository and tag. */
   readonly confirmed = new Map<string, { repository: string; tag: string; made: Manifest; deed: Deed }>();
   pushes = 0;
 
@@ -71,7 +71,7 @@ class Pusher {
           await this.#push(this.#repository, `p${this.#number}-${n}`, version(old), deed);
           break;
         case "old tag again":
-          // Each old tag has one pusher, so that the last push is known.
+          // Each old tag has only one pusher, so that the last push is known.
           await this.#push(this.#repository, `v${this.#number + 1}`, pick(CONTENT.slice(-FRESH)), deed);
           break;
         case "mount":
@@ -122,13 +122,13 @@ class Pusher {
 
 /** Clients of a repository. */
 const PUSHERS = 3;
-/** Of each client: more, and the repository grows faster than anybody can look at it. */
+/** Pushes of each client: with more, the repository grows faster than it can be checked. */
 const PUSHES = 6;
-/** Milliseconds before each, at most: together as long as a clean-up takes. */
+/** Maximum milliseconds before each: together as long as a clean-up takes. */
 const PAUSE = 40;
 
 const fill = async (registry: PushTarget, repository: string): Promise<void> => {
-  // Everything once, in an index that nobody tags.
+  // Everything once, in an index without a tag.
   await push(registry, repository, index(CONTENT));
   for (const n of VERSIONS) await putTag(registry, repository, `v${n}`, version(n));
   for (let n = 0; n < PUSHERS; n++) await putTag(registry, repository, `stable${n}`, version(6));
@@ -140,7 +140,7 @@ const putTag = async ({ url }: PushTarget, repository: string, tag: string, { by
   if (answer.status !== 201) throw new Error(`${repository}:${tag} answered ${answer.status}`);
 };
 
-/** What a script does that has worked out what to delete: nothing is looked at again. */
+/** What a script does that deletes by a list: nothing is checked again. */
 const blindly = async (client: RegistryClient, writer: RegistryWriter, repositories: string[]): Promise<void> => {
   const plan = await planRemote(client, { policy: POLICY, now: Date.now(), repositories });
   for (const { remote, plan: each } of plan.repositories) {
@@ -162,7 +162,7 @@ export interface Race {
   registry: PushTarget;
   /** Cleaned up in one run, each while three clients push to it. */
   repositories: string[];
-  /** Where the journals are; null for a script that deletes by a list. */
+  /** The folder of the journals; null for a script that deletes by a list. */
   journals: string | null;
   /** From 0 to 1. */
   random: () => number;
@@ -170,7 +170,7 @@ export interface Race {
   settle: number;
 }
 
-/** Cleans up repositories while others push to them. @returns what became of what they pushed */
+/** Cleans up repositories while clients push to them. @returns what became of the pushes */
 export const race = async ({
   registry,
   repositories,

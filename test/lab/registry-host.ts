@@ -10,16 +10,16 @@ import { importImages } from "./docker-images";
 import type { Hosts } from "./hosts";
 import { htpasswdLine } from "./registry";
 
-/** The operator's place in the lab; its registry is the upstream of every cache. */
+/** The operator's machine in the lab; its registry is the upstream of every cache. */
 const OPERATOR = "10.99.0.20";
 
 /** An account of the private registry. */
 export const account = { username: "operator", password: "planted-secret-7f3a" };
 
 /**
- * The reference site as the operator of the lab has it. The upstream of one cache, kyverno, is down.
+ * The reference site as adapted to the lab. The upstream of one cache, kyverno, is down.
  *
- * @param site the reference site of another version, for one
+ * @param site for example the reference site of another version
  */
 export const labSite = (hosts: Hosts, site: WholeInput = reference): WholeInput => ({
   ...site,
@@ -44,15 +44,15 @@ export const labSite = (hosts: Hosts, site: WholeInput = reference): WholeInput 
   },
 });
 
-/** What a registry VM was given. */
+/** What a registry VM was set up with. */
 export interface RegistryHost {
   readonly authority: CertificateAuthority;
   remove(): void;
 }
 
 /**
- * Gives the VM what an operator brings before the first delivery: certificate, key and account, the images, which cannot be
- * pulled here, and a registry that the caches have as their upstream.
+ * Sets up the VM as an operator does before the first delivery: certificate, key and account, the images, which cannot be pulled
+ * here, and a registry that the caches have as their upstream.
  */
 export const prepareRegistryHost = async (
   hosts: Hosts,
@@ -85,7 +85,7 @@ export const prepareRegistryHost = async (
   const upstream = spawn(hosts.program, ["op", ...registry.command, "serve", configuration], {
     env: hosts.environment,
     stdio: "ignore",
-    // A group of its own: the program that enters the network is not the registry.
+    // A new process group: the program that enters the namespace is not the registry.
     detached: true,
   });
   await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);

@@ -7,7 +7,7 @@ import { stringify } from "yaml";
 import { required } from "./components";
 import { type RunningProcess, start, temporaryFolder } from "./process";
 
-/** How a registry is run. Every default is that of the reference site's private registry, without its access control. */
+/** How a registry is run. The defaults are those of the reference site's private registry, without its access control. */
 export interface RegistryOptions {
   /**
    * The component that runs: "registry" is 2.8.3, "registry-v3" is distribution v3.
@@ -15,7 +15,7 @@ export interface RegistryOptions {
    */
   readonly component?: "registry" | "registry-v3";
   /**
-   * The storage root: the folder that holds `docker/registry/v2`. A folder given here is left alone by `stop`.
+   * The storage root: the folder that contains `docker/registry/v2`. `stop` does not remove a folder given here.
    * @default a temporary folder, removed by `stop`
    */
   readonly root?: string;
@@ -30,7 +30,7 @@ export interface RegistryOptions {
     readonly cost: number;
   };
   /**
-   * Sends clients to a token service. `rootcertbundle` is the path of the authority that its certificate is of.
+   * Sends clients to a token service. `rootcertbundle` is the path of the CA of the service's certificate.
    * @default no access control
    */
   readonly token?: {
@@ -60,7 +60,7 @@ export interface RegistryOptions {
    */
   readonly readOnly?: boolean;
   /**
-   * The in-memory cache of blob descriptors, which goes on answering for lost blobs.
+   * The in-memory cache of blob descriptors, which keeps answering for lost blobs.
    * @default true
    */
   readonly blobDescriptorCache?: boolean;
@@ -76,26 +76,26 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** A registry that runs on loopback. */
+/** A registry running on loopback. */
 export interface LabRegistry {
-  /** `http(s)://127.0.0.1:<port>`: the same after a restart. */
+  /** `http(s)://127.0.0.1:<port>`: unchanged by a restart. */
   readonly url: string;
   /** `127.0.0.1:<port>` */
   readonly host: string;
-  /** The storage root: the folder that holds `docker/registry/v2`. */
+  /** The storage root: the folder that contains `docker/registry/v2`. */
   readonly root: string;
-  /** The log of the present process. */
+  /** The log of the current process. */
   output(): string;
-  /** Ends the process and starts it again on the same port and root, with other options where given. */
+  /** Restarts it on the same port and root, optionally with other options. */
   restart(changes?: Omit<RegistryOptions, "root" | "port" | "component">): Promise<void>;
-  /** Ends the process and keeps the storage, so that the registry is down until `restart`. */
+  /** Ends the process but keeps the storage, so that the registry is down until `restart`. */
   shutDown(): Promise<void>;
   /**
-   * Runs the registry's own garbage-collect on its storage, whether it is up or down, and returns what that printed.
+   * Runs the registry's own garbage-collect on its storage, whether it is up or down, and returns its output.
    * `deleteUntagged` is `-m`, `dryRun` is `-d`; both default to false.
    */
   collectGarbage(options?: { readonly deleteUntagged?: boolean; readonly dryRun?: boolean }): Promise<string>;
-  /** Ends the process and removes what was made for it. */
+  /** Ends the process and removes everything created for it. */
   stop(): Promise<void>;
 }
 
@@ -113,7 +113,7 @@ export const registryConfiguration = (
     ...((options.blobDescriptorCache ?? true) && { cache: { blobdescriptor: "inmemory" } }),
     maintenance: { uploadpurging: { enabled: false }, readonly: { enabled: options.readOnly ?? false } },
   },
-  // Layers with urls are refused without it.
+  // Without it, layers with urls are rejected.
   validation: { manifests: { urls: { allow: ["^https?://"] } } },
   ...(options.maxEntries !== undefined && { catalog: { maxentries: options.maxEntries } }),
   ...(options.htpasswd !== undefined && { auth: { htpasswd: { realm: "lab", path: paths.htpasswd } } }),
@@ -133,8 +133,8 @@ export const registryConfiguration = (
 });
 
 /**
- * A line of an htpasswd file with a bcrypt hash (`$2b$`). The C library makes it, through perl, which every Debian has; the
- * password travels by the environment, so that it stands in no argv.
+ * A line of an htpasswd file with a bcrypt hash (`$2b$`). The C library computes it, through perl, which every Debian has; the
+ * password is passed in the environment, so that it is in no argument list.
  */
 export const htpasswdLine = (user: Credentials, cost: number): string => {
   const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -166,7 +166,7 @@ export const startRegistry = async (initial: RegistryOptions = {}): Promise<LabR
     writeFileSync(paths.configuration, stringify(registryConfiguration(options, paths, port)), { mode: 0o600 });
     const launched = await start([...command, "serve", paths.configuration], {
       ready: ({ output }) => listeningPort(output()) !== undefined,
-      // v3 would send traces to a collector on this machine.
+      // By default v3 sends traces to a collector on this machine.
       environment: { OTEL_TRACES_EXPORTER: "none" },
     });
     port = listeningPort(launched.output()) ?? port;

@@ -8,8 +8,8 @@ import { accepts, start, temporaryFolder } from "./process";
 import type { LabServer } from "./prometheus";
 
 /**
- * The reverse proxy of a site's one registry, with the configuration that is delivered: only its addresses and paths are those of
- * this machine.
+ * The reverse proxy of a site with one registry, with the delivered configuration: only addresses and paths are adapted to this
+ * machine.
  *
  * @param upstream `host:port` of the registry behind it
  */

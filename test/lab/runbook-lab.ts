@@ -29,17 +29,17 @@ import { Hosts, type LabHost, type Outcome } from "./hosts";
 import { htpasswdLine } from "./registry";
 
 const root = join(__dirname, "../..");
-/** The operator's place in the lab; its registry is the upstream of every cache. */
+/** The operator's machine in the lab; its registry is the upstream of every cache. */
 const OPERATOR = "10.99.0.20";
-/** Where the hosts of the lab report to: the name of the site's Pushgateway is not known here. */
+/** Where the lab's hosts report: the name of the site's Pushgateway does not resolve here. */
 const GATEWAY = `${OPERATOR}:9091`;
 
 export const account = { username: "operator", password: "planted-secret-7f3a" };
 
-/** What CI would call the image of its last commit. */
+/** The tag that CI would give to the image of its last commit. */
 export const COMMIT = "0123abcd";
 
-/** What cannot be pulled any more, once it was broken. */
+/** An image that cannot be pulled any more once it has been broken. */
 const BROKEN = "team/broken:1";
 
 const ANSWERS: Answers = {
@@ -71,7 +71,7 @@ export class RunbookLab {
     this.#components = components;
   }
 
-  /** The reference site, with what is different in the lab: the keys of ssh, the upstreams, the Pushgateway. */
+  /** The reference site, with the differences of the lab: ssh keys, upstreams, the Pushgateway. */
   get site(): WholeSite {
     if (this.#given === undefined) throw new Error("the lab is not up");
     return this.#given;
@@ -126,12 +126,12 @@ export class RunbookLab {
     rmSync(this.folder, { recursive: true });
   }
 
-  /** What an operator brings to the VM before the first delivery, and the images, which cannot be pulled here. */
+  /** Sets up the VM as an operator does before the first delivery, with the images, which cannot be pulled here. */
   prepareVm(): void {
     const { hosts, site } = this;
     const authority = this.#authority;
     importImages(hosts, this.#components.nginx, site.registry);
-    // What asks the registry by its name trusts the private authority.
+    // Programs that connect to the registry by its name trust the private CA.
     importNode(hosts, wardenImage(site), authority.certificate);
     this.bringCertificate();
     for (const service of privateServices(site.registry)) {
@@ -152,10 +152,10 @@ export class RunbookLab {
   }
 
   /**
-   * Puts a pair for each private registry where the site has it.
+   * Installs a certificate and key for each private registry, at the paths in the site.
    *
-   * @param ending behind the names of the files; default: none
-   * @param ended whether it has ended; default: it has not
+   * @param ending suffix of the file names; default: none
+   * @param ended whether it has expired; default: false
    */
   bringCertificate(ending = "", ended = false): void {
     for (const service of privateServices(this.site.registry)) {
@@ -173,7 +173,7 @@ export class RunbookLab {
     this.hosts.ssh(host, `bash ${script} apply && bash ${script} confirm`);
   }
 
-  /** The site as it is meant, in the checkout and on the hosts, after a page that had it changed or rolled back. */
+  /** Restores the site, in the checkout and on the hosts, after a page that changed it or rolled it back. */
   restore(): void {
     writeFileSync(this.siteFile, JSON.stringify(this.site));
     for (const host of dnsHosts(this.site)) this.deliver(dnsDelivery(this.site, host));
@@ -198,7 +198,7 @@ export class RunbookLab {
     }
   }
 
-  /** Pushes an image and takes the bytes of its manifest from the disk. */
+  /** Pushes an image and deletes the data of its manifest from the disk. */
   breakImage(): void {
     const { hosts, site } = this;
     const [service] = privateServices(site.registry);
@@ -212,22 +212,22 @@ export class RunbookLab {
     );
   }
 
-  /** A shell at each place, in which what was assigned and answered stays. */
+  /** A shell at each place, which keeps assigned variables and answers. */
   session(answers: Answers = {}): Session {
     return new Session(this, { ...ANSWERS, ...answers });
   }
 
-  /** A script at the workstation. */
+  /** A script on the workstation. */
   atWorkstation(script: string, input = ""): Outcome {
     const [words, environment] = this.#workstation(script);
     return this.hosts.operator(words, environment, input);
   }
 
-  /** A command that wants a terminal; `answer` says what is typed when that much has been said. */
+  /** A command that needs a terminal; `answer` returns what to type, given the output so far. */
   atTerminal(command: string, answer: (said: string) => string): Promise<Outcome> {
     const script = join(this.folder, "typed");
     writeFileSync(script, command);
-    // A return that comes before the program is ready for it has to stay one.
+    // A carriage return that is sent before the program is ready for it must not be converted.
     const [words, environment] = this.#workstation(
       `script --quiet --return --flush --command 'stty -icrnl; bash ${script}' /dev/null`,
     );
@@ -259,7 +259,7 @@ export class RunbookLab {
     );
   }
 
-  /** A script where a page has it typed; undefined is the workstation. */
+  /** Runs a script where a page has it typed; undefined is the workstation. */
   run(script: string, host: string | undefined, input: string): Outcome | Promise<Outcome> {
     if (/\bcdktf -- deploy\b/.test(script)) return this.#deploy(script);
     if (host === undefined) return this.atWorkstation(script, input);
@@ -273,12 +273,12 @@ export class RunbookLab {
   }
 
   #start(...command: string[]): void {
-    // A group of its own: the program that enters the network is not the one that runs there.
+    // A new process group: the program that enters the namespace is not the one that runs there.
     const options = { env: this.hosts.environment, stdio: "ignore", detached: true } as const;
     this.#running.push(spawn(this.hosts.program, ["op", ...command], options));
   }
 
-  /** The operator's checkout: the site, and in its history what CI builds its images from. */
+  /** The operator's checkout: the site, with the sources from which CI builds its images in its history. */
   #checkOut(): void {
     const { checkout } = this;
     copyCheckout(checkout);
@@ -295,7 +295,7 @@ export class RunbookLab {
     }
   }
 
-  /** It knows the hosts' keys, their names and the private authority, as the operator's would. */
+  /** The workstation knows the hosts' keys, their names and the private CA, as the operator's would. */
   #makeWorkstation(): void {
     const { folder, site } = this;
     mkdirSync(join(folder, "bin"));
@@ -307,7 +307,7 @@ export class RunbookLab {
     chmodSync(join(folder, "bin/ssh"), 0o755);
     const names = privateServices(site.registry).map(({ serverName }) => `${registryHost(site).address} ${serverName}`);
     writeFileSync(join(folder, "hosts"), `127.0.0.1 localhost\n${names.join("\n")}\n`);
-    // Whoever asks for another name is refused at once, instead of waiting for a resolver that is not there.
+    // Lookups of other names fail immediately, instead of waiting for a resolver that does not exist.
     writeFileSync(join(folder, "resolv.conf"), "nameserver 127.0.0.1\n");
   }
 
@@ -326,7 +326,7 @@ export class RunbookLab {
         NODE_EXTRA_CA_CERTS: authority.certificate,
         CURL_CA_BUNDLE: authority.certificate,
         npm_config_loglevel: "silent",
-        // An operator's terminal is none of CI, where cdktf-cli shows no question before it has ended.
+        // An operator's terminal is not CI, where cdktf-cli shows no question before it has exited.
         CI: undefined,
         CONTINUOUS_INTEGRATION: undefined,
         BUILD_NUMBER: undefined,
@@ -348,7 +348,7 @@ export class Session implements Typist {
     this.#answers = answers;
   }
 
-  /** @param answers what is typed where this command asks, beside what the session knows */
+  /** @param answers what to type at the prompts of this command, in addition to the session's own answers */
   async type(command: Command, answers: Answers = {}): Promise<Typed> {
     const { place, run } = command;
     const known: Answers = { ...this.#answers, ...answers };

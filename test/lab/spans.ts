@@ -1,7 +1,7 @@
 import type { Span } from "../monitoring/episodes";
 import type { Alerted } from "./promtool";
 
-/** Of an alert, and of what tells it from others of that name at the same registry. */
+/** The name of an alert, with what distinguishes it from others of that name for the same registry. */
 export const nameOf = ({ alertname = "", what, task }: Alerted): string =>
   [alertname, what, task].filter((each) => each !== undefined).join(" ");
 
@@ -9,7 +9,7 @@ export const nameOf = ({ alertname = "", what, task }: Alerted): string =>
  * When each alert fired, as spans without a gap.
  *
  * @param every minutes between two evaluations
- * @param nameOf what tells one alert from another
+ * @param nameOf distinguishes one alert from another
  */
 export const spansOf = (
   found: ReadonlyMap<number, readonly Alerted[]>,

@@ -15,14 +15,14 @@ export interface Victim {
   firstLayer: Content;
 }
 
-/** What is done to a repository of its own, and what is found then. */
+/** Damage to a separate repository, and what is found afterwards. */
 export interface Damage {
   /** Also the repository's name. */
   name: string;
   make(on: DamagedRepository): void;
-  /** By a scan: the kind and what of the victim it names; null for a tag or a repository. */
+  /** By a scan: the kind, and which part of the victim it names; null for a tag or a repository. */
   scan: [Kind, ((victim: Victim) => Content) | null][];
-  /** By a walk with --blobs last-byte over a registry without a warm cache; null when only hashing finds it. */
+  /** By a walk with --blobs last-byte over a registry without a warm cache; null if only hashing finds it. */
   verify: Reason | null;
   /** Whether the bytes are still there, so that a repair needs no other registry. */
   repairable: boolean;
@@ -52,7 +52,7 @@ export class DamagedRepository {
   }
 }
 
-/** Every repository has content of its own, so that the damage of one is not that of another. */
+/** Every repository has its own content, so that damage to one does not affect another. */
 export const victimOf = (name: string): Victim => {
   const amd64 = image(`${name}/amd64`);
   const arm64 = image(`${name}/arm64`, { platform: { os: "linux", architecture: "arm64" } });
@@ -77,7 +77,7 @@ const alter = (path: string) => {
 
 const removeFolder = (path: string) => rmSync(path, { recursive: true });
 
-/** Each row of the damage a registry was seen to suffer. */
+/** Every kind of damage that a registry was seen to suffer. */
 export const DAMAGES: Damage[] = [
   {
     name: "child-link-gone",

@@ -12,7 +12,7 @@ import { temporaryFolder } from "./process";
 
 const terraform = findTerraform();
 
-/** Why Terraform cannot have the providers of the stack on this machine, in one line; undefined where it can. */
+/** Why Terraform cannot get the stack's providers on this machine, in one line; undefined if it can. */
 const withoutProviders = (): string | undefined => {
   if (terraform === undefined) return "terraform: neither terraform nor tofu is on the PATH";
   const folder = temporaryFolder("providers");
@@ -32,7 +32,7 @@ const withoutProviders = (): string | undefined => {
 };
 
 const missing = withoutProviders();
-/** Like describeWith, where Terraform can get the providers of the stack. */
+/** Like describeWith, for tests in which Terraform can get the stack's providers. */
 export const describeWithProviders: typeof describeWith =
   missing === undefined
     ? describeWith
@@ -44,16 +44,16 @@ export interface Finished {
   readonly output: string;
 }
 
-/** A synthesised stack in a folder of its own, with its state beside it. */
+/** A synthesized stack in a separate folder, with its state beside it. */
 export class Deployment {
   readonly folder = temporaryFolder("deployment");
   readonly #directory = join(this.folder, "cdktf.out/stacks/monitoring");
   readonly #log: string[] = [];
 
-  /** @param variables environment of Terraform, beside its own */
+  /** @param variables environment of Terraform, in addition to its own */
   constructor(readonly variables: Record<string, string> = {}) {}
 
-  /** @param bend changes what was synthesised */
+  /** @param bend changes the synthesized stack */
   async synthesise(given: WholeSite, program = PROGRAM, bend?: (stack: Json) => void): Promise<void> {
     const app = new App({ outdir: join(this.folder, "cdktf.out") });
     new MonitoringStack(app, "monitoring", { site: given, program });
@@ -79,12 +79,12 @@ export class Deployment {
     return this.#run("apply", "plan");
   }
 
-  /** A plan that may be refused. */
+  /** Makes a plan, which may be refused. */
   tryPlan(): Promise<Finished> {
     return this.#run("plan", "-out=plan");
   }
 
-  /** Lets Terraform forget everything. */
+  /** Makes Terraform forget everything. */
   loseState(): void {
     rmSync(join(this.folder, "state"), { recursive: true });
     mkdirSync(join(this.folder, "state"));

@@ -6,9 +6,9 @@ import type { KeyPair } from "./certificates";
 import type { LabServer } from "./prometheus";
 import type { Credentials } from "./registry";
 
-/** What gives tokens to the clients of a registry, as Harbor's core and Forgejo do for theirs. */
+/** Issues tokens to the clients of a registry, as Harbor's core and Forgejo do for theirs. */
 export interface TokenService extends LabServer {
-  /** The scopes that were asked for with the right password, in order. */
+  /** The scopes that were requested with the right password, in order. */
   readonly granted: readonly string[];
 }
 
@@ -26,7 +26,7 @@ const accessTo = (scope: string): object[] => {
 };
 
 /**
- * Starts a token service on loopback. Its tokens are signed with the key and carry the certificate.
+ * Starts a token service on loopback. Its tokens are signed with the key and contain the certificate.
  *
  * https://distribution.github.io/distribution/spec/auth/jwt/
  */
