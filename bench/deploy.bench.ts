@@ -12,7 +12,7 @@ import { parsed, type WholeInput } from "../test/sites";
 
 const COMPONENTS = ["hosts", "terraform", "nginx", "registry", "openssl"] as const;
 
-/** Uploads of the private registry are purged after another time: one configuration changes, and one container with it. */
+/** Changes the purge time of the private registry's uploads: one configuration, and therefore one container. */
 const changed = (site: WholeInput): WholeInput => ({
   ...site,
   registry: {
@@ -23,7 +23,7 @@ const changed = (site: WholeInput): WholeInput => ({
   },
 });
 
-/** A stack that somebody made: the private registry by itself, with TLS and accounts, on the data that a site has for it. */
+/** A hand-made stack: just the private registry, with TLS and accounts, on the data of the site's registry. */
 const startOldStack = (hosts: Hosts): void => {
   hosts.ssh(
     "vm",
@@ -53,9 +53,9 @@ docker compose --project-name registry up --detach --pull never`,
 };
 
 /**
- * The longest time in which a client that asks for the catalog again and again got none (seconds), while something is done.
+ * The longest time for which a client that polls the catalog got no answer (seconds), while some work is done.
  *
- * @throws Error where it never got one
+ * @throws Error if it never got one
  */
 const gapDuring = async (hosts: Hosts, work: () => Promise<void>): Promise<number> => {
   const ask = `curl -sk -m 2 -o /dev/null -w '%{http_code}' -u "$ACCOUNT" https://10.0.20.10:5050/v2/_catalog`;
@@ -91,8 +91,8 @@ const gapDuring = async (hosts: Hosts, work: () => Promise<void>): Promise<numbe
 };
 
 /**
- * What a deploy of the reference site takes, by Terraform over SSH to the two booted hosts of the lab, their checks of names
- * and of the failover included. "Delivered again" is a replaced resource: the host compares everything and changes nothing.
+ * The duration of a deployment of the reference site, by Terraform over SSH to the two hosts of the lab, including their checks of
+ * DNS and of the failover. "Delivered again" is a replaced resource: the host compares everything and changes nothing.
  */
 export const run = async (): Promise<void> => {
   for (const name of COMPONENTS) {

@@ -13,24 +13,24 @@ import { median } from "./median";
 
 const root = resolve(__dirname, "..");
 
-/** 500 tags, each an index of two platforms with eight layers, of which the tags of a repository share seven. */
+/** 500 tags, each an index of two platforms with eight layers, seven of which the tags of a repository share. */
 const REPOSITORIES = 25;
 const TAGS = 20;
 const PLATFORMS = ["amd64", "arm64"];
 const LAYERS = 8;
 
-/** What `warden htpasswd --probe` takes, the least that htpasswd(1) takes by default, and what many take. */
+/** The cost used by `warden htpasswd --probe`, the default of htpasswd(1), and a common higher one. */
 const COSTS = [4, 5, 10];
-/** More than the probe may have: what the registry can do at all. */
+/** More than the probe may use: the registry's maximum. */
 const CONNECTIONS = 16;
-/** Requests that measure what it can do, by the time that one takes: each step of the cost doubles it. */
+/** Number of requests in a measurement, adjusted to their duration: each step of the cost doubles it. */
 const SAMPLE: Record<number, number> = { 4: 4000, 5: 4000, 10: 600 };
 const RUNS = 3;
 
 const [probe] = referenceSite.monitoring.probes;
 const PERIOD = (probe?.periodMinutes ?? 0) * 60;
 
-/** Fills the store. @returns a request for each object, as the bare load sends them */
+/** Fills the store. @returns a request for each object, for the bare load generator */
 const writeImages = (store: SyntheticStore): string[] => {
   const requests = new Set<string>();
   const note = (repository: string, manifest: Manifest): void => {
@@ -83,7 +83,7 @@ const capacity = async (
   }
 };
 
-/** What the last run has reported of itself. */
+/** What the last run reported about itself. */
 const reported = async ({ url }: LabServer): Promise<{ seconds: number; requests: number; tags: number }> => {
   const { data } = await getJson<{ data: Record<string, { metrics: { value: string }[] }>[] }>(`${url}/api/v1/metrics`);
   const value = (name: string) => Number(data[0]?.[`registry_manifest_integrity_${name}`]?.metrics[0]?.value);
@@ -114,7 +114,7 @@ const measure = async (cost: number): Promise<void> => {
       took.push(seconds);
     }
     const { requests: sent } = await reported(pushgateway);
-    // Over before the probe is, so that it is measured beside it all the time.
+    // Ends before the probe, so that it is measured in parallel all the time.
     const running = monitored.pod.run();
     const beside = await capacity(monitored, sample.slice(0, sample.length / 4));
     await running;
@@ -136,7 +136,7 @@ const measure = async (cost: number): Promise<void> => {
   }
 };
 
-/** The CronJob's pod over 500 tags behind nginx with TLS and htpasswd, and what it takes of the registry. */
+/** The CronJob's pod over 500 tags behind nginx with TLS and htpasswd, and its share of the registry's capacity. */
 export const run = async (): Promise<void> => {
   for (const name of ["registry", "nginx", "pushgateway", "openssl"] as const) {
     const found = find(name);

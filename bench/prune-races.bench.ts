@@ -5,12 +5,12 @@ import { find } from "../test/lab/components";
 import { addTo, DEEDS, emptyTally, race, type Tally } from "../test/lab/races";
 import { startRegistry } from "../test/lab/registry";
 
-/** A round is one repository that is cleaned up while three clients push to it; so many are cleaned in one run. */
+/** A round is one repository that is cleaned up while three clients push to it; this many are cleaned in one run. */
 const AT_ONCE = 5;
 const ROUNDS = Number(process.env.WARDEN_ROUNDS || 2000);
-/** Rounds of a script that deletes by a list, to show that the pushes do harm where nobody looks. */
+/** Rounds of a script that deletes by a list, to show the harm without the checks. */
 const BLIND_ROUNDS = Math.ceil(ROUNDS / 10);
-/** A push of a manifest takes this registry a few milliseconds. */
+/** This registry needs a few milliseconds for the push of a manifest. */
 const SETTLE = 250;
 
 const print = (title: string, tally: Tally): void => {
@@ -41,7 +41,7 @@ export const run = async (): Promise<void> => {
       let [spared, problems] = [0, 0];
       try {
         for (let done = 0; done < rounds; done += AT_ONCE) {
-          // A store that grows makes every round slower than the one before.
+          // A growing store makes every round slower than the one before.
           if (done % 500 === 0 && done > 0) {
             await registry.stop();
             registry = await startRegistry();

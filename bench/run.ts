@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 
-/** `npm run bench [-- NAME…]`: every bench, or those named. A bench that lacks a component says so and does not stop the others. */
+/** `npm run bench [-- NAME…]`: all benches, or the named ones. A bench without its components says so, and the others still run. */
 const main = async (): Promise<void> => {
   const wanted = process.argv.slice(2);
   const benches = readdirSync(__dirname)

@@ -7,16 +7,16 @@ import { sha256 } from "../registry/oci/digest";
 import { OCI_MANIFEST } from "../registry/oci/manifest";
 
 const root = resolve(__dirname, "..");
-/** Bytes of each blob, as far as anybody is told. */
+/** Size of each blob in bytes, according to the registry. */
 const BLOB_SIZE = 1000;
 
-/** One repository of so many tags, each an image of its own; no blob is shared. */
+/** One repository with this many tags, each an image of its own; no blob is shared. */
 interface Shape {
   tags: number;
   layersEach: number;
 }
 
-/** A million distinct objects each: many tags of few layers, and few of many. */
+/** A million distinct objects each: many tags with few layers, and few with many. */
 const SHAPES: Shape[] = [
   { tags: 200_000, layersEach: 3 },
   { tags: 20_000, layersEach: 48 },
@@ -32,7 +32,7 @@ const answer = (response: ServerResponse, status: number, body: string, headers:
   response.writeHead(status, { "content-length": Buffer.byteLength(body), ...headers }).end(body);
 };
 
-/** A registry that stores nothing: every object is made when it is asked for. */
+/** A registry that stores nothing: every object is generated on request. */
 const generator = (shape: Shape) => {
   const tags = Array.from({ length: shape.tags }, (_, n) => `v${n}`);
   return createServer(({ url = "" }, response) => {

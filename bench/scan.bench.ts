@@ -7,7 +7,7 @@ import { build } from "../cli/build";
 import type { Digest } from "../registry/oci/digest";
 import { StorageLayout } from "../registry/storage/layout";
 
-/** A store: each repository holds so many images of a config and nine layers, each under a tag; no blob is shared. */
+/** A store: each repository has this many tagged images with a config and nine layers; no blob is shared. */
 interface Shape {
   repositories: number;
   imagesEach: number;
@@ -19,8 +19,8 @@ const BLOBS_OF_IMAGE = 10;
 const ROUNDS = 5;
 
 /**
- * What the clean-up scripts of the field do: walk everything, and look whether each layer link has a blob, and each child
- * of an index a blob and a link. It reads no link, compares no size, hashes nothing and looks at no config or layer.
+ * What common clean-up scripts do: walk everything, and check whether each layer link has a blob, and each child of an index a blob
+ * and a link. They read no link, compare no size, hash nothing and check no config or layer.
  */
 const PYTHON = `
 import json, os, sys
@@ -68,14 +68,14 @@ const makeStore = (root: string, { repositories, imagesEach }: Shape): void => {
   }
 };
 
-/** What a run took: seconds of time, seconds of the processors, and MiB of memory at most, where the program tells. */
+/** The cost of a run: elapsed seconds, CPU seconds, and peak memory in MiB, if the program reports it. */
 interface Cost {
   time: number;
   processor: number;
   memory: number;
 }
 
-/** Runs a command in a shell, which tells what its children took of the processors. */
+/** Runs a command in a shell, which reports the CPU time of its children. */
 const costOf = (command: string[]): Cost => {
   const started = performance.now();
   const { status, stdout, stderr } = spawnSync("sh", ["-ec", '"$@" >/dev/null; times', "sh", ...command], {
@@ -91,7 +91,7 @@ const costOf = (command: string[]): Cost => {
   return { time, processor, memory: Number(/peak (\d+)/.exec(stderr)?.[1] ?? 0) / 1024 };
 };
 
-/** The middle of some rounds, in which the contestants take turns, so that all meet the same machine. */
+/** The median of several rounds, in which the contestants take turns, so that all run under the same conditions. */
 const race = <Name extends string>(contestants: Record<Name, string[]>): Record<Name, Cost> => {
   const names = Object.keys(contestants) as Name[];
   const rounds = Array.from({ length: ROUNDS }, () =>

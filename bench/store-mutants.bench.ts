@@ -112,7 +112,7 @@ const copyOfSources = (): string => {
   return folder;
 };
 
-/** Takes each guard away in turn: a mutant that no test kills is an open door. */
+/** Removes each guard in turn: a mutant that no test kills is a gap. */
 export const run = async (): Promise<void> => {
   const folder = copyOfSources();
   const survivors: string[] = [];

@@ -8,7 +8,7 @@ const TESTS = [
   "test/registry/remote/prune-property.test.ts",
 ];
 
-/** The properties of a store that people have touched, over thousands of stores: CI has time for hundreds. */
+/** The properties of manually changed stores, over thousands of stores: CI has time for hundreds. */
 export const run = async (): Promise<void> => {
   const { status } = spawnSync("npm", ["test", "--", "--runInBand", "--runTestsByPath", ...TESTS], {
     cwd: join(__dirname, ".."),

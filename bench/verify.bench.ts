@@ -14,15 +14,15 @@ const REPOSITORIES = 50;
 const TAGS = 10;
 const PLATFORMS = ["amd64", "arm64", "riscv64"];
 const LAYERS = 8;
-/** In each round all run in turn: a machine that is slower for a while is so for those that are compared. */
+/** In each round all of them run in turn, so that a temporary slowdown of the machine affects all. */
 const ROUNDS = 5;
 const CONNECTIONS = "8";
 
 interface Corpus {
   name: string;
-  /** The seed of a layer: equal seeds are one blob of a repository. */
+  /** The seed of a layer: equal seeds result in the same blob in a repository. */
   layerSeed: (repository: string, tag: string, platform: string, at: number) => string;
-  /** How many times faster than crane the walk is meant to be. */
+  /** How many times faster than crane the walk should be. */
   aims: { by8: string; inSequence: string };
 }
 
@@ -91,14 +91,14 @@ const seconds = (command: readonly string[], environment: Record<string, string>
   return (performance.now() - started) / 1000;
 };
 
-/** The seconds that the load generator itself has measured. */
+/** The seconds measured by the load generator itself. */
 const load = (registry: LabRegistry, file: string): number => {
   const [host = "", port = ""] = registry.host.split(":");
   const args = ["--import", "tsx", "bench/load.ts", host, port, file, CONNECTIONS];
   return Number(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
 };
 
-/** As it stood in the origin's CronJob, with the mistakes that are no matter of speed put right. */
+/** As in the original CronJob, with the mistakes that do not affect its speed fixed. */
 const SHELL_PROBE = `
 accept='Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json'
 failures=0
@@ -132,7 +132,7 @@ const measure = async (corpus: Corpus, folder: string): Promise<void> => {
       "images",
       repositoryNames.flatMap((name) => tagNames.map((tag) => `${registry.host}/${name}:${tag}`)),
     );
-    /** The seconds of the whole program, and those of its walk by its own clock, as the bare load has one. */
+    /** The seconds of the whole program, and those of its walk by its own clock, for comparison with the bare load. */
     const warden = (check: "head" | "last-byte"): [program: number, walk: number] => {
       const started = performance.now();
       const command = ["dist/warden.mjs", "verify", registry.url, "--json", "--blobs", check];
@@ -196,7 +196,7 @@ const measure = async (corpus: Corpus, folder: string): Promise<void> => {
 
 const PROBED_TAGS = 10_000;
 
-/** Runs the CronJob's program against a registry of many tags: how large it is, how soon it asks, how much memory it takes. */
+/** Runs the CronJob's program against a registry with many tags: its size, the time until its first request, its peak memory. */
 const measureProbe = async (): Promise<void> => {
   const registry = await FakeRegistry.start();
   const gateway = await FakeRegistry.start();
@@ -210,7 +210,7 @@ const measureProbe = async (): Promise<void> => {
       registry.serve(request, response);
     });
     gateway.on(/./, (request, response) => {
-      // Asked while the program still runs: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+      // Read while the program is still running: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
       peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? "unknown";
       request.resume();
       json(response, 200, {});
@@ -235,7 +235,7 @@ const measureProbe = async (): Promise<void> => {
   }
 };
 
-/** `warden verify` against the limit of the registry and against the others that check images, on two corpora. */
+/** `warden verify` compared with the limit of the registry and with other tools that check images, on two corpora. */
 export const run = async (): Promise<void> => {
   execFileSync(process.execPath, ["--import", "tsx", "cli/build.ts"], { cwd: root, stdio: "inherit" });
   await measureProbe();

@@ -4,8 +4,8 @@ const HALVES = { first: 0xd800, count: 0x800 };
 const LAST = 0x10ffff - HALVES.count;
 
 /**
- * Any Unicode character except surrogates. Replaces fast-check's unit `binary`, which first builds a table of all of them: that takes
- * a second in each test file.
+ * Any Unicode character except surrogates. Replaces fast-check's unit `binary`, which first builds a table of all of them:
+ * that takes a second in each test file.
  */
 export const anyCharacter: fc.Arbitrary<string> = fc.nat(LAST).map(
   (n) => String.fromCodePoint(n < HALVES.first ? n : n + HALVES.count),

@@ -1,4 +1,4 @@
-/** The types of reporter.js, which jest loads as it is, without a transform. */
+/** The types of reporter.js, which jest loads without a transform. */
 export interface AllowedSkip {
   readonly pattern: string;
   readonly why: string;

@@ -10,13 +10,13 @@ import type { ClusterSite, DnsSite, RegistrySite, Site, SiteInput } from "../sit
 /** The parts that a site may lack. */
 type Part = "hosts" | "dns" | "registry" | "monitoring" | "ci";
 
-/** A site, or what one is written as, that has the parts. */
+/** A site, or its input, that has the given parts. */
 type With<S, P extends keyof S & Part> = S & { [K in P]-?: NonNullable<S[K]> };
 
 export type WholeInput = With<SiteInput, Part>;
 export type WholeSite = With<Site, Part> & RegistrySite & ClusterSite & DnsSite;
 
-/** The reference site as it is written: it has every part. */
+/** The reference site's input, which has every part. */
 export const reference = shipped as WholeInput;
 
 /** The example of one host with one registry. */
@@ -32,7 +32,7 @@ export const SHIPPED: Readonly<Record<string, SiteInput>> = {
   "no-kubernetes": noKubernetes,
 };
 
-/** Reads a site that has every part that the test looks at. */
+/** Parses a site that has every part that the test needs. */
 export const parsed = (input: SiteInput): WholeSite => parseSite(input) as WholeSite;
 
 /** The reference site. */

@@ -13,8 +13,8 @@ const resolved = (netInterface: string) => ({
 });
 
 /**
- * A Debian VM with a private registry and two caches that have accounts at their upstreams, watched from k3s with
- * kube-prometheus-stack; four hosts of which one is deferred; the state in S3, the images built by GitHub Actions.
+ * A Debian VM with a private registry and two caches with accounts at their upstreams, monitored from k3s with kube-prometheus-stack;
+ * four hosts, one of them deferred; the state in S3, the images built by GitHub Actions.
  */
 export default defineSite({
   name: "company",
@@ -74,7 +74,7 @@ export default defineSite({
         purgeUploadsAfterHours: 72,
         retention: {
           protect: ["v*"],
-          // What runs in the cluster stays, whatever its age.
+          // Images in use in the cluster are kept, whatever their age.
           protectInUse: { clusters: ["k3s"], maximumAgeHours: 12 },
           rules: [{ repositories: "**", keepNewest: 20, keepYoungerThanHours: 720 }],
         },

@@ -5,8 +5,8 @@ import { image, multiPlatformImage, push } from "../../test/lab/images";
 import { type LabRegistry, startRegistry } from "../../test/lab/registry";
 
 /**
- * `npm run demo`: the incident of 2026-04-19 on a real registry, from the job that caused it to the repair, and the job
- * that takes its place. Everything is on loopback and in a temporary folder, and gone at the end.
+ * `npm run demo`: the incident of 2026-04-19 on a real registry, from the job that caused it to the repair, and the job that replaces
+ * it. Everything is on loopback and in a temporary folder, and removed at the end.
  */
 
 const root = join(__dirname, "..", "..");
@@ -17,7 +17,7 @@ const say = (text = ""): void => void process.stdout.write(`${text}\n`);
 let chapter = 0;
 const title = (text: string): void => say(`\n${bold(`${++chapter}. ${text}`)}\n`);
 
-/** Shows a command as one would type it, runs it, and shows what it says. */
+/** Shows a command as it would be typed, runs it, and shows its output. */
 const shown = (typed: string, program: string, args: readonly string[], expected: number): void => {
   say(faint(`$ ${typed}`));
   const { status, stdout, stderr } = spawnSync(program, args, { cwd: root, encoding: "utf8" });
@@ -29,7 +29,7 @@ const shown = (typed: string, program: string, args: readonly string[], expected
 const warden = (expected: number, ...args: string[]): void =>
   shown(`warden ${args.join(" ")}`, process.execPath, ["--import", "tsx", "cli/warden.ts", ...args], expected);
 
-/** A registry 2.8.3, fetched where it is not there yet. */
+/** A registry 2.8.3, fetched if it is missing. */
 const needRegistry = (): void => {
   if ("command" in find("registry")) return;
   say("fetching the real registry 2.8.3 (once, some seconds)");
@@ -41,7 +41,7 @@ const needRegistry = (): void => {
     );
 };
 
-/** Two builds of an image for two platforms each: the newer one is also what `latest` names. */
+/** Two builds of an image for two platforms each; `latest` also names the newer one. */
 const fill = async ({ url }: LabRegistry): Promise<void> => {
   await push({ url }, "team/app", multiPlatformImage("build 1"), "1.0.0");
   await push({ url }, "team/app", multiPlatformImage("build 2"), "1.1.0", "latest");

@@ -1,6 +1,6 @@
 import { defineSite } from "../../site/schema";
 
-/** A Forgejo that somebody else runs, and a cluster that watches and cleans up its container registry: no host, no registry of one's own. */
+/** An external Forgejo, and a cluster that monitors and cleans up its container registry: no hosts, and no registry of the site's own. */
 export default defineSite({
   state: { backend: "kubernetes", namespace: "terraform" },
   name: "forge",

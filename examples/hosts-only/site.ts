@@ -1,10 +1,10 @@
 import { defineSite } from "../../site/schema";
 
-// What hosts of one network share is written once.
+// Values that the hosts of one network share are written once.
 const search: [string] = ["lan.example"];
 const fallback = "9.9.9.9";
 
-/** Static hosts whose DNS was one server: a hypervisor, a virtual machine, and a third that waits for its turn. */
+/** Static hosts whose DNS was a single server: a hypervisor, a virtual machine, and a third one that is deferred. */
 export default defineSite({
   state: { backend: "local", directory: "state" },
   dns: { internal: { name: "printer.lan.example", address: "192.0.2.30" }, external: "example.org" },

@@ -21,7 +21,7 @@ import {
 import { RegistryVmStack } from "registry-warden/stacks/registry-vm-stack";
 import input from "./site";
 
-/** A stack of one's own: what it has already, and from the package what it lacks. */
+/** One's own stack: what it already contains, extended with constructs from the package. */
 class Platform extends TerraformStack {
   constructor(scope: Construct, id: string, site: ClusterSite) {
     super(scope, id);
@@ -52,7 +52,7 @@ class Platform extends TerraformStack {
 
 const site = parseSite(input);
 const app = new App();
-// What a site lacks its types lack too: each part is there once it was asked for.
+// The types reflect what a site may lack: each part can be used after a check.
 if (hasCluster(site)) new Platform(app, "platform", site);
 // Or a whole stack, as it is.
 if (hasRegistry(site)) new RegistryVmStack(app, "registry-vm", { site });

@@ -1,6 +1,6 @@
 import { defineSite } from "registry-warden/site/schema";
 
-/** A server in the office that runs one private registry, watched from the cluster that the app manages already. */
+/** A server in the office with one private registry, monitored from the cluster that the app already manages. */
 export default defineSite({
   state: { backend: "local", directory: "state" },
   dns: { internal: { name: "wiki.office.example", address: "198.51.100.30" }, external: "example.org" },

@@ -1,6 +1,6 @@
 import { defineSite } from "../../site/schema";
 
-/** One host that runs one private registry: no pull-through cache, no browser, a Prometheus without the operator. */
+/** One host with one private registry: no pull-through cache, no web UI, a Prometheus without the operator. */
 export default defineSite({
   state: { backend: "local", directory: "state" },
   dns: { internal: { name: "nas.home.arpa", address: "192.0.2.20" }, external: "example.org" },

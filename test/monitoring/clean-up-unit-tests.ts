@@ -4,18 +4,18 @@ import type { UnitTest } from "./unit-test";
 
 const MINUTE = 60;
 const DAY = 1440;
-/** What a daily clean-up may be late. Minutes. */
+/** The age at which a daily clean-up is overdue. Minutes. */
 const AGE = 2 * DAY;
 
-/** From that minute on the value; null where the series is gone. */
+/** The value from a minute on; null if the series does not exist. */
 type Values = readonly (readonly [from: number, value: number | null])[];
 
 interface Scenario {
   readonly what: string;
   readonly metric: CleanUpMetricName;
-  /** By the pod of the Pushgateway that it is scraped from. */
+  /** By the Pushgateway pod that is scraped. */
   readonly pods: Readonly<Record<string, Values>>;
-  /** By the minute. */
+  /** By minute. */
   readonly fires: Readonly<Record<number, boolean>>;
 }
 
@@ -26,7 +26,7 @@ const LAST_RUN = "registry_clean_up_last_run_timestamp_seconds";
 const duration = (minutes: number): string =>
   `${Math.floor(minutes / DAY)}d ${Math.floor((minutes % DAY) / 60)}h ${minutes % 60}m 0s`;
 
-/** How each alert about a clean-up comes to fire, of one that is due each day. */
+/** How each alert about a daily clean-up comes to fire. */
 const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
   RegistryCleanUpFailed: [
     {
@@ -120,7 +120,7 @@ const seriesOf = (metric: string, labels: Readonly<Record<string, string>>, valu
   }).join(" "),
 });
 
-/** The tests of one alert: it fires at the edge of its condition and of its time, ends, and knows its own registry alone. */
+/** The tests of one alert: it fires just beyond the limits of its condition and time, resolves, and is about its own registry only. */
 export const cleanUpUnitTests = (
   { alert, labels: own, annotations }: AlertingRule,
   where: { readonly instance: string; readonly cluster?: string },
@@ -128,7 +128,7 @@ export const cleanUpUnitTests = (
   const labels = { job: CLEAN_UP_JOB, ...where };
   return (SCENARIOS[alert] ?? []).map(({ what, metric, pods, fires }) => {
     const end = Math.max(...Object.keys(fires).map(Number)) + 5;
-    // What another has to tell is no news of this one: where it failed long ago, and where all is well.
+    // Other registries' reports must not matter: one failed long ago, and one is well.
     const others = [
       { ...labels, instance: "another.example.org" },
       ...(where.cluster === undefined ? [] : [{ ...labels, cluster: "another" }]),

@@ -5,7 +5,7 @@ import { type SITES, site } from "./synthesise";
 /** First and last minute at which an alert fires. */
 export type Span = readonly [from: number, to: number];
 
-/** Something that happens to a registry, and every alert that fires because of it: when, and nothing else. */
+/** Something that happens to a registry, and every alert that fires because of it: when, and no others. */
 export interface Episode extends SimulationOptions {
   readonly what: string;
   /** @default the reference site */
@@ -14,13 +14,13 @@ export interface Episode extends SimulationOptions {
   readonly shards?: number;
   /** @default none */
   readonly cluster?: string;
-  /** Seconds that a run may take: with less it asks for a catalog that cannot be read for less long. @default the site's */
+  /** Seconds that a run may take: with fewer, an unreadable catalog is retried for a shorter time. @default the site's */
   readonly deadline?: number;
-  /** Minutes between two evaluations: some only where it lasts for days. @default with every scrape */
+  /** Minutes between two evaluations: fewer evaluations for episodes that last for days. @default with every scrape */
   readonly every?: number;
-  /** By the name of the alert, with what tells it from others of that name. */
+  /** By alert name, with what distinguishes alerts of the same name. */
   readonly fires: Readonly<Record<string, readonly Span[]>>;
-  /** Of those that fire at its end, the ones that somebody is told of: the others have their cause in these. @default not asked */
+  /** Of the alerts firing at the end, those that are not inhibited by another. @default not checked */
   readonly told?: readonly string[];
 }
 
@@ -36,7 +36,7 @@ const LEFT_BEHIND: readonly Readonly<Record<string, string>>[] = [
   { job: "registry-integrity-probe", instance: PRIVATE, shard: "3" },
 ];
 
-/** Runs begin with each quarter of an hour, and a walk takes a minute where nothing else is said. */
+/** Runs begin every quarter of an hour, and a walk takes a minute unless stated otherwise. */
 export const EPISODES: readonly Episode[] = [
   { what: "all is well", minutes: 4 * HOUR, fires: {} },
   {
@@ -482,14 +482,14 @@ export const EPISODES: readonly Episode[] = [
   },
 ];
 
-/** The site that an episode happens to. */
+/** The site of an episode. */
 export const siteOf = ({ site: name = "reference", shards = 1, cluster, deadline }: Episode): MonitoredSite =>
   site(name, ({ monitoring }) => {
     Object.assign(monitoring.probes[0], { shards }, deadline === undefined ? {} : { deadlineSeconds: deadline });
     if (cluster !== undefined) monitoring.cluster = cluster;
   });
 
-/** An episode of the reference site as it is that has an alert. */
+/** An episode of the unmodified reference site that triggers an alert. */
 export interface Way {
   readonly alertname: string;
   readonly episode: Episode;
@@ -497,7 +497,7 @@ export interface Way {
   readonly minute: number;
 }
 
-/** The episode that has an alert the earliest. @throws Error where there is none */
+/** The episode that triggers an alert earliest. @throws Error if there is none */
 export const shortestWayTo = (alertname: string): Way => {
   const plain = EPISODES.filter(({ site, shards, cluster, deadline }) => !(site ?? shards ?? cluster ?? deadline));
   const [way] = plain

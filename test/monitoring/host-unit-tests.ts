@@ -9,9 +9,9 @@ type Values = (minute: number) => number | undefined;
 
 interface Scenario {
   readonly metric: HostMetricName;
-  /** Of the series, beside job and host. */
+  /** Labels of the series, in addition to job and host. */
   readonly labels: Readonly<Record<string, string>>;
-  /** At the edge of the condition, and not beyond. */
+  /** At the limit of the condition, but not beyond. */
   readonly fine: Values;
   /** Just beyond it. */
   readonly broken: Values;
@@ -69,7 +69,7 @@ const series = (metric: string, labels: Readonly<Record<string, string>>): strin
     .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
     .join(",")}}`;
 
-/** The tests of one alert: it fires at the edge of its condition and of its time, resolves, and stands what is short. */
+/** The tests of one alert: it fires just beyond the limits of its condition and time, resolves, and ignores short faults. */
 export const hostUnitTests = (
   site: Site,
   { name: host }: ManagedHost,
@@ -81,7 +81,7 @@ export const hostUnitTests = (
   const end = heals + 10;
   return (scenarios(host)[alert] ?? []).flatMap(({ metric, labels: own, fine, broken, says }) => {
     const labels = { job: HOST_JOB, host, ...own };
-    // The other hosts are well: nothing is said about them.
+    // The other hosts are well: no alert is about them.
     const others = managedHosts(site)
       .filter(({ name }) => name !== host)
       .map(({ name }) => ({

@@ -2,13 +2,13 @@ import type { MonitoredSite } from "../../site/schema";
 import type { Event } from "./simulation";
 import { site } from "./synthesise";
 
-/** An alert that something of the month makes fire, once and without a gap. */
+/** An alert that an event of the month triggers, once and without a gap. */
 export interface Expected {
-  /** The reason why it is right, for the table. */
+  /** Why it is right that it fires, for the table. */
   readonly because: string;
-  /** Minute from which its promised delay counts. @default the beginning of what happens */
+  /** Minute from which its promised delay counts. @default the start of the event */
   readonly from?: number;
-  /** The last minute at which it may fire. @default two hours after the end of what happens */
+  /** The last minute at which it may fire. @default two hours after the end of the event */
   readonly until?: number;
 }
 
@@ -18,7 +18,7 @@ export interface Happening {
   readonly from: number;
   readonly to: number;
   readonly events: readonly Event[];
-  /** By alert and what it is about, as `nameOf` has it; none for what must wake nobody. */
+  /** By alert and subject, as in `nameOf`; empty for events that must not page anyone. */
   readonly fires: Readonly<Record<string, Expected>>;
 }
 
@@ -34,7 +34,7 @@ const DAY = 24 * HOUR;
 
 export const DAYS = 30;
 
-/** The minute of a day of the month, which begins with the first. */
+/** The minute of a day of the month, which starts on day 1. */
 const on = (day: number, time: `${string}:${string}`): number => {
   const [hours = "", minutes = ""] = time.split(":");
   return (day - 1) * DAY + Number(hours) * HOUR + Number(minutes);
@@ -45,7 +45,7 @@ const days = (first: number, last: number): number[] =>
 
 type Times = readonly [from: number, to: number];
 
-/** What happens from a minute on until another; `events` are given the two. */
+/** An event from one minute to another; `events` receives both. */
 const happens = (
   what: string,
   [from, to]: Times,
@@ -63,7 +63,7 @@ const about = (instance: string, alert: string, part?: string): string =>
 
 const ALWAYS: Times = [0, DAYS * DAY];
 
-/** What goes on all the time and what restarts now and then: nobody is woken by any of it. */
+/** What goes on all the time, and occasional restarts: no one is paged for any of it. */
 const ROUTINE: readonly Happening[] = [
   happens("a first clean-up, which leaves a tenth, and one each night", ALWAYS, () =>
     days(2, DAYS).map(
@@ -102,7 +102,7 @@ const ROUTINE: readonly Happening[] = [
   happens("a Pushgateway that is replaced and has forgotten everything", [on(3, "20:10"), on(3, "20:12")], (during) => [
     { kind: "pushgateway down", newPod: true, ...during },
   ]),
-  // Between scrapes that are five minutes apart each report is seen at least once, as it is by those of a minute.
+  // Even with five minutes between scrapes each report is seen at least once, as it is with one minute.
   happens("a Pushgateway that crashes again and again", [on(3, "22:05"), on(3, "23:05")], ({ from }) =>
     days(0, 2).map((each): Event => ({ kind: "pushgateway down", from: from + 20 * each, to: from + 20 * each + 2 })),
   ),
@@ -120,13 +120,13 @@ const UNSEEN = "a part of the images is unverified meanwhile";
 const NO_REPORTS = "no report arrives";
 const OLD = "the last report is too old to say anything about now";
 
-/** Nothing is heard of a registry any more. */
+/** No more reports about a registry. */
 const silence = (instance: string): Happening["fires"] => ({
   [about(instance, "RegistryIntegrityProbeStale")]: { because: OLD },
   [about(instance, "RegistryIntegrityProbeDead")]: { because: "for hours nobody would know of a loss" },
 });
 
-/** No report of anything arrives any more. */
+/** No more reports at all. */
 const noReports = (...instances: readonly string[]): Happening["fires"] => ({
   RegistryReportsAbsent: { because: NO_REPORTS },
   RegistryMaintenanceStale: { because: "nothing is heard of the maintenance either" },
@@ -149,7 +149,7 @@ const damaged = (instance: string): Happening["fires"] => ({
   [about(instance, "RegistryManifestIntegrityFailure")]: { because: BROKEN },
 });
 
-/** Until the clean-up of the night has said what is there. */
+/** Until the nightly clean-up has reported what is there. */
 const untilNight = (day: number): number => on(day + 1, "00:30");
 
 const oneRegistry: Month = {
@@ -544,7 +544,7 @@ const threeRegistries: Month = {
 
 export const MONTHS: readonly Month[] = [oneRegistry, threeRegistries];
 
-/** What a month is evaluated with: what nothing happens to is quiet, whatever it is. */
+/** The events of a month; everything else in the site must stay without alerts. */
 export const eventsOf = ({ happenings }: Month): Event[] => happenings.flatMap(({ events }) => events);
 
 export const MINUTES = DAYS * DAY;

@@ -7,7 +7,7 @@ export interface Mutant {
   readonly rule: AlertingRule;
 }
 
-/** By node of the grammar: what stands there → what a slip would have put there. */
+/** For each grammar node the typical slips: the text → what may have been written by mistake. */
 const SLIPS: Record<string, (text: string) => string[]> = {
   Gtr: () => ["<", ">=", "=="],
   Gte: () => ["<"],
@@ -30,7 +30,7 @@ const SLIPS: Record<string, (text: string) => string[]> = {
   Identifier: (text) => [`${text}_other`],
 };
 
-/** Every expression that one slip makes of a rule's own, and its duration, both ways. */
+/** A rule with each possible slip in its expression, and with its duration changed in both directions. */
 export const mutants = (rule: AlertingRule): Mutant[] => {
   const found: Mutant[] = [];
   parser.parse(rule.expr).iterate({

@@ -1,7 +1,7 @@
 import { objectsOf as objectsWithoutSecrets } from "../../constructs/kubernetes-objects";
 import type { Json } from "./synthesise";
 
-/** A Kubernetes object as the API takes it, whose fields are looked into by path. */
+/** A Kubernetes object in the form of the API, whose fields are accessed by path. */
 export interface KubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -9,7 +9,7 @@ export interface KubernetesObject {
   readonly [field: string]: Json;
 }
 
-/** A Secret whose values come from variables: they are given, because the stack does not hold them. */
+/** The Secrets with values from variables: given here, because the stack does not contain the values. */
 const secrets = (stack: Json, variables: Readonly<Record<string, string>>): KubernetesObject[] =>
   (Object.values(stack.resource.kubernetes_secret_v1 ?? {}) as Json[]).map(({ metadata, type, data_wo }) => ({
     apiVersion: "v1",
@@ -27,7 +27,7 @@ const secrets = (stack: Json, variables: Readonly<Record<string, string>>): Kube
   }));
 
 /**
- * The objects that Terraform's providers would create of a synthesised stack, in an order in which they can be.
+ * The objects that Terraform's providers would create for a synthesized stack, in a valid order of creation.
  *
  * @param variables values of the stack's Terraform variables; default: none
  */

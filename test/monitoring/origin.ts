@@ -10,7 +10,7 @@ const rule = (alert: string, metric: MetricName, condition: (metric: string) => 
     annotations: { summary: "", description: "", runbook_url: "" },
   }) satisfies AlertingRule;
 
-/** The three alerts that the product began with, as they were: each an alert of today with another name before it. */
+/** The three alerts that the product started with, unchanged: each corresponds to a current alert with a new prefix. */
 export const ORIGIN: RuleGroup = {
   name: "origin",
   rules: [

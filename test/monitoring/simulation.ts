@@ -4,41 +4,41 @@ import { patience } from "../../registry/probe/probe";
 import type { Probe } from "../../site/monitoring";
 import { hasRegistry, isExternal, type MonitoredSite, probedService, serviceInstance } from "../../site/schema";
 
-/** From a minute on, and up to another; without one to the end. */
+/** From one minute up to another; without an end, until the end of the simulation. */
 interface During {
   readonly from: number;
   readonly to?: number;
 }
 
-/** What happens, in minutes since the beginning. `instance` is the registry that it happens to. */
+/** An event, in minutes since the beginning. `instance` is the registry that it affects. */
 export type Event =
-  /** Objects that are broken; in every run, or in each `every`th from the first on. */
+  /** Broken objects; in every run, or in each `every`th from the first on. */
   | ({
       readonly kind: "damage";
       readonly instance: string;
       readonly objects?: number;
       readonly every?: number;
     } & During)
-  /** Down, or it refuses the probe's password; in every run, or in each `every`th. */
+  /** The registry is down, or refuses the probe's password; in every run, or in each `every`th. */
   | ({ readonly kind: "registry down"; readonly instance: string; readonly every?: number } & During)
-  /** Images that run and cannot be pulled again. */
+  /** Images that are in use and cannot be pulled again. */
   | ({
       readonly kind: "images lost";
       readonly instance: string;
       readonly missing?: number;
       readonly broken?: number;
     } & During)
-  /** The cluster does not tell what runs, or the report of it is not taken. */
+  /** The cluster does not report its workloads, or the registry does not accept the report. */
   | ({ readonly kind: "workloads unknown"; readonly instance: string } & During)
-  /** The walk does not get through. */
+  /** The walk does not complete. */
   | ({ readonly kind: "walk stuck"; readonly instance: string; readonly every?: number } & During)
   | ({ readonly kind: "slow"; readonly instance: string; readonly minutes: number } & During)
-  /** All of it, or the pod of one shard. */
+  /** The whole probe, or the pod of one shard. */
   | ({ readonly kind: "probe down"; readonly instance: string; readonly shard?: number } & During)
-  /** It is on its way for so long before it starts. */
+  /** The pod starts with this delay. */
   | ({ readonly kind: "pod late"; readonly instance: string; readonly minutes: number } & During)
   | ({ readonly kind: "clock skew"; readonly instance: string; readonly seconds: number } & During)
-  /** Another number of repositories or tags from then on, by whatever cause. */
+  /** The number of repositories or tags changes, for whatever reason. */
   | {
       readonly kind: "content";
       readonly instance: string;
@@ -46,7 +46,7 @@ export type Event =
       readonly repositories?: number;
       readonly tags?: number;
     }
-  /** The maintenance removes all but so many tags, and says so. */
+  /** The maintenance removes all but this many tags, and reports it. */
   | {
       readonly kind: "clean-up";
       readonly instance: string;
@@ -56,29 +56,29 @@ export type Event =
       readonly fails?: true;
       readonly says?: false;
     }
-  /** Always so many days before its end. */
+  /** Always this many days before its expiry. */
   | ({ readonly kind: "certificate"; readonly instance: string; readonly daysLeft: number } & During)
-  /** A new one, that is good for so many days. */
+  /** A new certificate that is valid for this many days. */
   | { readonly kind: "certificate issued"; readonly instance: string; readonly at: number; readonly days: number }
-  /** Nothing of it can be scraped; it forgets everything unless it persists. */
+  /** It cannot be scraped; unless it persists its data, it forgets everything. */
   | ({ readonly kind: "pushgateway down"; readonly persists?: true; readonly newPod?: true } & During)
-  /** Nothing is scraped while the Pushgateway goes on. */
+  /** Nothing is scraped while the Pushgateway keeps running. */
   | ({ readonly kind: "scrape gap" } & During)
   | ({ readonly kind: "labels overwritten" } & During)
   | ({ readonly kind: "host down" } & During)
-  /** Free part of every disk of the host. */
+  /** The free fraction of every disk on the host. */
   | ({ readonly kind: "disk"; readonly free: number } & During)
   | ({ readonly kind: "maintenance fails"; readonly instance: string; readonly task: string } & During)
-  /** Blobs that the scrub has written down, which each look at the disk reports. */
+  /** Corrupt blobs recorded by the scrub, which each check of the disk reports. */
   | ({ readonly kind: "corrupt"; readonly instance: string; readonly blobs: number } & During)
-  /** What the Pushgateway holds of a registry, or of a task there, instead of what was reported. */
+  /** Replaces what the Pushgateway holds for a registry, or for one of its tasks. */
   | ({
       readonly kind: "says";
       readonly instance: string;
       readonly task?: string;
       readonly values: Readonly<Record<string, number>>;
     } & During)
-  /** A group that nobody replaces any more: of a probe of another name, of a shard too many. */
+  /** A group that is no longer replaced: of a probe with a former name, or of a former shard. */
   | {
       readonly kind: "left behind";
       readonly at: number;
@@ -104,7 +104,7 @@ export interface SimulationOptions {
 }
 
 type Labels = Readonly<Record<string, string>>;
-/** By the metric, with the labels that are its own. */
+/** By metric, including its own labels. */
 type Values = Map<string, number>;
 
 const MINUTE = 60;
@@ -121,7 +121,7 @@ const holds = ({ from, to = Number.POSITIVE_INFINITY }: During, minute: number):
 
 type Kind<K extends Event["kind"]> = Extract<Event, { kind: K }>;
 
-/** The state of the world at a minute, as the events made it. */
+/** The state of the world at a minute, as a result of the events. */
 class World {
   readonly #byKind = new Map<Event["kind"], Event[]>();
 
@@ -162,7 +162,7 @@ class World {
   }
 }
 
-/** Whether a fault that shows in some runs only shows in this one. */
+/** Whether a fault that only shows in some runs shows in this one. */
 const shows = (event: During & { readonly every?: number }, start: number, period: number): boolean =>
   Math.floor((start - event.from) / period) % (event.every ?? 1) === 0;
 
@@ -172,7 +172,7 @@ const times = (minutes: number, every: number): number[] =>
 interface Report {
   readonly at: number;
   readonly group: Labels;
-  /** Instead of what is stored, or beside it. */
+  /** Whether it replaces what is stored, or adds to it. */
   readonly replaces: boolean;
   readonly values: Values;
 }
@@ -180,7 +180,7 @@ interface Report {
 const own = (values: Partial<Record<MetricName | MaintenanceMetricName, number>>): Values =>
   new Map(Object.entries(values) as [string, number][]);
 
-/** What each run of a probe reports, as registry/probe does. */
+/** The reports of each run of a probe, as registry/probe makes them. */
 const probeReports = (
   site: MonitoredSite,
   probe: Probe,
@@ -193,7 +193,7 @@ const probeReports = (
   const asksFor = patience(probe.deadlineSeconds);
   const waits = Math.ceil(asksFor / MINUTE);
   const reports: Report[] = [];
-  /** Shards that said that they could not read the catalog. */
+  /** Shards that reported an unreadable catalog. */
   const unread = new Set<number>();
   for (let planned = 0; planned < minutes; planned += probe.periodMinutes) {
     const start = planned + (world.now("pod late", planned, instance)[0]?.minutes ?? 0);
@@ -216,7 +216,7 @@ const probeReports = (
         registry_manifest_integrity_certificate_expiry_timestamp_seconds: world.expiry(start, instance) * MINUTE,
       };
       const asksCluster = probe.workloads && shard === 0;
-      /** What a run says of what runs; of nothing that it cannot ask the registry for, more than that it is needed. */
+      /** A run's report about workloads; for images that the registry cannot be asked about, only that they are needed. */
       const workloads = (minute: number): Values => {
         if (!asksCluster) return new Map();
         const unknown = world.now("workloads unknown", minute, instance).length > 0;
@@ -255,7 +255,7 @@ const probeReports = (
         unread.add(shard);
         continue;
       }
-      // Taken back before the walk.
+      // Withdrawn before the walk.
       if (unread.delete(shard))
         reports.push({
           at: begun,
@@ -322,7 +322,7 @@ const probeReports = (
   return reports;
 };
 
-/** What the maintenance on the registry host reports, as hosts/maintenance.sh does. */
+/** The reports of the maintenance on the registry host, as hosts/maintenance.sh makes them. */
 const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: SimulationOptions): Report[] => {
   if (!hasRegistry(site)) return [];
   const { maintenance, services } = site.registry;
@@ -399,7 +399,7 @@ const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: Simu
   return reports;
 };
 
-/** What Prometheus scrapes of all this. */
+/** What Prometheus scrapes in the simulation. */
 export const simulate = (site: MonitoredSite, options: SimulationOptions): Series[] => {
   const { minutes, step = 1, events = [], scraped = {} } = options;
   const world = new World(events);

@@ -8,17 +8,17 @@ export const SITES: Record<"reference" | "small", WholeInput> = { reference, sma
 // biome-ignore lint/suspicious/noExplicitAny: synthesised JSON is looked into by path
 export type Json = any;
 
-/** The program of the tests: bundling the real one is tested apart. It holds what Terraform would evaluate. */
+/** The program in the tests: bundling the real one is tested separately. It contains text that Terraform would evaluate. */
 export const PROGRAM = 'console.log(`probe ${1 + 1} %{ "quoted" }`);\n';
 
-/** A site of the product, bent where a test wants it different. */
+/** A site of the product, with changes for a test. */
 export const site = (name: keyof typeof SITES, bend: (input: Json) => void = () => {}): WholeSite => {
   const input = structuredClone(SITES[name]);
   bend(input);
   return parsed(input);
 };
 
-/** The stack's JSON, with every validation run. */
+/** The stack's JSON, after all validations. */
 export const synthesise = (given: ClusterSite): Json => {
   const programs = { program: PROGRAM, cleanUpProgram: PROGRAM };
   const stack = new MonitoringStack(Testing.app(), "monitoring", { site: given, ...programs });

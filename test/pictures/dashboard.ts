@@ -40,7 +40,7 @@ interface Matrix {
 
 const ask = async ({ url }: LabServer, expr: string, { from, to }: Range): Promise<Series[]> => {
   const query = new URLSearchParams({
-    // Grafana puts the choice at the top of the dashboard in place of it; "All" is every name.
+    // In Grafana the variable is replaced by the selection at the top of the dashboard; "All" means every name.
     query: expr.replaceAll("$instance", ".+"),
     start: String(from),
     end: String(to),
@@ -75,7 +75,7 @@ const pushReport = async ({ url }: LabServer, instance: string, task: string, re
   if (status >= 300) throw new Error(`the pushgateway answered ${status}`);
 };
 
-/** Prunes and collects as the maintenance of a host does, with the same programs. */
+/** Prunes and collects garbage as the maintenance of a host does, with the same programs. */
 const cleanUp = async ({ registry, site }: MonitoredRegistry, pushgateway: LabServer): Promise<void> => {
   const [started, before] = [now(), used(registry.root)];
   const pruned = [
@@ -193,6 +193,6 @@ const main = async (): Promise<void> => {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  // What was started in the lab ends with this process.
+  // Everything started in the lab ends with this process.
   process.exit(2);
 });

@@ -7,7 +7,7 @@ export interface Series {
   readonly values: readonly (readonly [time: number, value: number])[];
 }
 
-/** What a panel's queries gave, by their refId. */
+/** The results of a panel's queries, by refId. */
 export type Answers = ReadonlyMap<string, readonly Series[]>;
 
 export interface Range {
@@ -26,7 +26,7 @@ type Json = any;
 
 const PALETTE = ["#73bf69", "#f2cc0c", "#8ab8ff", "#ff9830", "#f2495c", "#b877d9", "#5794f2", "#fade2a", "#96d98d"];
 const COLOURS: Record<string, string> = { green: "#2f7d32", orange: "#c26a00", red: "#b3261e", blue: "#1f60c4" };
-/** What Grafana takes where a panel says nothing. https://grafana.com/docs/grafana/latest/panels-visualizations/configure-thresholds/ */
+/** Grafana's default thresholds. https://grafana.com/docs/grafana/latest/panels-visualizations/configure-thresholds/ */
 const DEFAULT_STEPS = [
   { color: "green", value: null },
   { color: "red", value: 80 },
@@ -85,7 +85,7 @@ const textOf = (panel: Panel, value: number): string => {
 
 const colourOf = (panel: Panel, value: number): string => {
   const steps: Json[] = defaultsOf(panel).thresholds?.steps ?? DEFAULT_STEPS;
-  // The first step is the base, whatever it says.
+  // The first step is the base, whatever its value.
   const step = steps.findLast((each, index) => index === 0 || value >= each.value);
   return COLOURS[step.color] ?? step.color;
 };
@@ -93,7 +93,7 @@ const colourOf = (panel: Panel, value: number): string => {
 const legendOf = (format: string, { labels }: Series): string =>
   format.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");
 
-/** Every series of a panel with its name, in the order of its queries. */
+/** Every series of a panel with its name, in the order of the queries. */
 const named = (panel: Panel, answers: Answers): { name: string; series: Series }[] =>
   panel.targets.flatMap(({ refId, legendFormat }) =>
     (answers.get(refId) ?? []).map((series) => ({ name: legendOf(legendFormat, series), series })),
@@ -134,7 +134,7 @@ const timeseries = (panel: Panel, answers: Answers, { from, to }: Range, width: 
   const x = (time: number): number => left + ((time - from) / (to - from)) * (width - left - right);
   const y = (value: number): number => 6 + (1 - value / top) * (height - bottom - 6);
   const lines = all.map(({ series }, at) => {
-    // A sample stands until the next one; where none came for three scrapes there is a gap.
+    // A sample is valid until the next one; after three scrapes without a sample there is a gap.
     let path = "";
     let before = Number.NEGATIVE_INFINITY;
     for (const [time, value] of series.values) {
@@ -158,7 +158,7 @@ const timeseries = (panel: Panel, answers: Answers, { from, to }: Range, width: 
   return `<svg width="${width}" height="${height}">${[...horizontal, ...vertical, ...lines].join("")}</svg><div class="legend">${legend.join("")}</div>`;
 };
 
-/** The instant queries of a panel beside one another: a row for each set of labels, a column for each query. */
+/** The instant queries of a panel side by side: a row for each set of labels, a column for each query. */
 const grid = (panel: Panel, answers: Answers): string => {
   const rows = new Map<string, Map<string, string>>();
   const organize = (panel as Json).transformations?.find((each: Json) => each.id === "organize")?.options ?? {};
@@ -228,10 +228,10 @@ export interface Page {
 }
 
 /**
- * A page that shows a dashboard as Grafana would lay it out: the panels of its JSON on the grid of 24 columns, with what
- * their queries gave. No Grafana is involved.
+ * A page that shows a dashboard with Grafana's layout: the panels in its JSON on the grid of 24 columns, with the results of their
+ * queries. It does not use Grafana.
  *
- * @param answer what the queries of a panel gave
+ * @param answer returns the results of a panel's queries
  */
 export const page = (dashboard: Dashboard, answer: (panel: Panel) => Answers, range: Range): Page => {
   const unit = (WIDTH - 2 * GAP) / COLUMNS;

@@ -1,20 +1,20 @@
 import * as fc from "fast-check";
 import { type Manifest, referrersTag } from "../lab/images";
 
-/** What is pushed, by numbers, so that a counterexample can be read. */
+/** A push, described by numbers, so that counterexamples are readable. */
 export interface Push {
   repository: string;
   form: number;
   n: number;
   tags: string[];
-  /** Tagged as that which refers to this image. */
+  /** The image that it refers to through a fallback tag. */
   refersTo: number | null;
 }
 
 /** What may be pushed: the n-th of each form. The first form is an image. */
 type Forms = readonly [image: (n: number) => Manifest, ...others: ((n: number) => Manifest)[]];
 
-/** Pushes of few images to few repositories, so that parts are shared and tags are pushed again. */
+/** Pushes of few images to few repositories, so that parts are shared and tags are moved. */
 export class Pushes {
   readonly #forms: Forms;
 

@@ -5,9 +5,9 @@ type Schema = z.core.$ZodType;
 
 /** A string of the schema. */
 export interface SchemaString {
-  /** Its path: `hosts[].ssh.user`, and within a choice that of each of them. */
+  /** Its path: `hosts[].ssh.user`; in a union, that of each member. */
   readonly field: string;
-  /** What the schema of this string alone takes. */
+  /** Whether the schema of this string alone accepts a value. */
   readonly takes: (value: string) => boolean;
 }
 
@@ -25,17 +25,17 @@ const leavesOf = (schema: Schema, path: string): SchemaString[] => {
   return schema instanceof z.ZodString ? [{ field: path, takes: (value) => schema.safeParse(value).success }] : [];
 };
 
-/** Every string that a site may hold. One of several choices that have a field of the same name is there several times. */
+/** Every string that a site may contain. A field that several members of a union have is listed several times. */
 export const schemaStrings = (): SchemaString[] => leavesOf(siteSchema, "");
 
-/** A string of a site that somebody wrote. */
+/** A string in an actual site. */
 export interface Written {
   readonly path: readonly (string | number)[];
-  /** As schemaStrings has it. */
+  /** As in schemaStrings. */
   readonly field: string;
 }
 
-/** Every string in a site, with its field. Keys of free labels are one field with their values. */
+/** Every string in a site, with its field. Keys of free-form labels count as one field together with their values. */
 export const writtenStrings = (value: unknown, path: readonly (string | number)[] = []): Written[] => {
   if (typeof value === "string") {
     const field = path.reduce<string>(

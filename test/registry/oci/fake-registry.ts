@@ -5,7 +5,7 @@ import { type Digest, sha256 } from "../../../registry/oci/digest";
 import { type Report, type WalkOptions, walk } from "../../../registry/oci/walk";
 import type { Descriptor, Manifest } from "../../lab/images";
 
-/** A request as the server has seen it. */
+/** A request as received by the server. */
 export interface Seen {
   method: string;
   path: string;
@@ -41,19 +41,19 @@ export const json = (
   response.end(text);
 };
 
-/** A registry in this process that behaves well but where a test tells it otherwise, and remembers what it was asked. */
+/** A registry in this process that behaves well unless a test says otherwise, and records its requests. */
 export class FakeRegistry {
   readonly seen: Seen[] = [];
-  /** Names on a page of the catalog and of tags; null for all on one. */
+  /** Names on a page of the catalog and of tags; null for all on one page. */
   pageSize: number | null = null;
-  /** Whether it has the referrers API; what it answers is worked out from what was pushed. */
+  /** Whether it has the referrers API; its answers are worked out from what was pushed. */
   hasReferrers = false;
-  /** Whether it says of a tag that leads to nothing which manifest it leads to, as distribution 2 does. */
+  /** Whether its error for a tag that leads nowhere names the manifest, as distribution 2 does. */
   namesRevisions = false;
-  /** Whether it stores what is pushed; otherwise it knows nothing of pushes, and answers 404. */
+  /** Whether it stores what is pushed; otherwise it answers pushes with 404. */
   takesPushes = false;
   readonly #repositories = new Map<string, Repository>();
-  /** Pieces of the one upload under way. */
+  /** Pieces of the only upload in progress. */
   #uploads: Buffer[] = [];
   readonly #overrides: { pattern: RegExp; handler: Handler }[] = [];
   readonly #server: Server;
@@ -91,7 +91,7 @@ export class FakeRegistry {
     return new URL(`http://${this.host}`);
   }
 
-  /** Requests whose path matches. */
+  /** The requests whose path matches. */
   asked(pattern: RegExp): Seen[] {
     return this.seen.filter(({ path }) => pattern.test(path));
   }
@@ -115,7 +115,7 @@ export class FakeRegistry {
     return repository;
   }
 
-  /** Answers requests whose path and query match with the handler, later ones first. */
+  /** Handles requests whose path and query match; later handlers come first. */
   on(pattern: RegExp | string, handler: Handler): this {
     const escaped =
       pattern instanceof RegExp ? pattern : new RegExp(`^${pattern.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`);
@@ -131,7 +131,7 @@ export class FakeRegistry {
     else this.serve(request, response);
   }
 
-  /** What a registry that behaves well answers. */
+  /** The answer of a registry that behaves well. */
   serve(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? "", this.url);
     if (["POST", "PATCH", "PUT"].includes(request.method ?? "")) this.#take(request, response, url);
@@ -205,7 +205,7 @@ export class FakeRegistry {
     response.end(stored.bytes);
   }
 
-  /** A deletion by digest takes every tag of it. */
+  /** A deletion by digest removes all tags of the manifest. */
   #delete(response: ServerResponse, { tags, manifests }: Repository, reference: string): void {
     const isDigest = reference.includes(":");
     if (!(isDigest ? this.deletes.digests : this.deletes.tags)) {
@@ -253,7 +253,7 @@ export class FakeRegistry {
   }
 }
 
-/** Whether all that a manifest names is there: no registry takes one otherwise. */
+/** Whether everything that a manifest names exists: otherwise registries reject it. */
 const hasParts = (bytes: Buffer, repository: Repository): boolean => {
   const { manifests = [], config, layers = [] } = JSON.parse(bytes.toString()) as Record<string, Descriptor[]>;
   const blobs = [...(config === undefined ? [] : [config].flat()), ...layers];

@@ -2,7 +2,7 @@ import { FakeRegistry } from "./fake-registry";
 
 const running: FakeRegistry[] = [];
 
-/** Starts a registry that stops when the test ends. */
+/** Starts a registry that stops at the end of the test. */
 export const startRegistry = async (): Promise<FakeRegistry> => {
   const registry = await FakeRegistry.start();
   running.push(registry);

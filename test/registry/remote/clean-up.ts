@@ -19,7 +19,7 @@ export const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"
   rules: [{ repositories: "**", keepNewest, ...more }],
 });
 
-/** Clean-ups of one registry over HTTP, with journals of their own. */
+/** Clean-ups of one registry over HTTP, with separate journals. */
 export class CleanUp {
   readonly journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
   /** Milliseconds. */
@@ -38,7 +38,7 @@ export class CleanUp {
     return this.#with((client, listing) => planRemotePrune(client, { ...this.#scope(policy, listing), ...more }));
   }
 
-  /** @param change makes the writer one that fails, for one */
+  /** @param change for example makes the writer fail */
   apply(
     policy: RetentionPolicy,
     more: Partial<RemotePruneOptions> = {},

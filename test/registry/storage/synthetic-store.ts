@@ -5,7 +5,7 @@ import type { Digest } from "../../../registry/oci/digest";
 import { type RepositoryLayout, StorageLayout } from "../../../registry/storage/layout";
 import type { Content, Manifest } from "../../lab/images";
 
-/** In memory where the machine has a folder there: each removal is synced, and a disk takes half of a test's time for it. */
+/** In memory if possible: each removal is synced, which on a disk takes half of a test's time. */
 const temporary = (): string => {
   const memory = "/dev/shm";
   try {
@@ -16,7 +16,7 @@ const temporary = (): string => {
   }
 };
 
-/** A store written as a registry writes it, in a temporary folder. */
+/** A store in a temporary folder, written as a registry writes it. */
 export class SyntheticStore {
   readonly layout: StorageLayout;
 

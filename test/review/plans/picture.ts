@@ -11,7 +11,7 @@ import { screenshot } from "../../pictures/screenshot";
  *
  *     node --import tsx test/review/plans/picture.ts <cmark-gfm> <chromium-headless-shell>
  *
- * The first is GitHub's own renderer; both are Debian packages of these names.
+ * The first is GitHub's own renderer; both are Debian packages with these names.
  */
 const [, , renderer, browser] = process.argv;
 if (renderer === undefined || browser === undefined)
@@ -67,6 +67,6 @@ const html = execFileSync(renderer, ["--unsafe", "-e", "table", "-e", "tagfilter
   input: markdown,
   encoding: "utf8",
 })
-  // Folded but for the first, as a reader would have it after one click.
+  // Collapsed except for the first block, as after one click.
   .replace("<details>", "<details open>");
 screenshot(browser, `<style>${STYLE}</style>${coloured(html)}`, "plan-report", 910, 1340);

@@ -73,7 +73,7 @@ const walk = (value: unknown, visit: (key: string, value: unknown) => unknown): 
 const withoutProvisioners = (configuration: Configuration): unknown =>
   walk(configuration, (key, value) => (key === "provisioner" || key === "connection" ? undefined : value));
 
-/** Neither ids nor times are the same in two runs. */
+/** Replaces ids and times, which differ in every run. */
 const settled = (text: string): string =>
   text
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "00000000-0000-0000-0000-000000000000")
@@ -142,7 +142,7 @@ record({
   after: synthesised(withoutOneService, "registry-vm"),
 });
 
-/** A secret by its mark, and by its value where Terraform loses the mark: in the output of a terraform_data. */
+/** A secret that is recognized by its mark, and by its value where Terraform loses the mark: in the output of a terraform_data. */
 const withToken = (token: string, more: Configuration): Configuration => ({
   variable: { token: { type: "string", sensitive: true, default: token } },
   resource: {
@@ -164,7 +164,7 @@ if (providers !== undefined) {
     terraform: { required_providers: { local: { source: "hashicorp/local" } } },
     resource: {
       local_file: {
-        // What the program's ConfigMap is: named by its content, immutable, and made before the old one goes.
+        // Like the program's ConfigMap: named by its content, immutable, and created before the old one is removed.
         program: { filename, content, lifecycle: { create_before_destroy: true } },
         drifted: { filename: "drifted.txt", content: "as it should be\n" },
       },
