@@ -38,7 +38,7 @@ const sources = (folder: string): string[] =>
     .map((file) => join(folder, file))
     .sort();
 
-/** What a file imports: our own modules as paths from the top, packages by name. */
+/** The imports of a file: our own modules as paths from the top, packages by name. */
 const importsOf = (file: string): string[] =>
   [
     ...readFileSync(join(root, file), "utf8").matchAll(
@@ -48,13 +48,13 @@ const importsOf = (file: string): string[] =>
     specifier.startsWith(".") ? relative(".", normalize(join(dirname(file), specifier))) : specifier,
   );
 
-/** The modules that a file names by their paths in a string, to bundle or to read them. */
+/** The modules that a file names by path in a string, in order to bundle or to read them. */
 const namedIn = (file: string): string[] =>
   [...readFileSync(join(root, file), "utf8").matchAll(/["'`]([\w-]+\/[\w./-]+)\.ts["'`]/g)]
     .map(([, module = ""]) => module)
     .filter(isOurs);
 
-/** The programs that are bundled for a host or the cluster: their entries are named, not imported. */
+/** The programs that are bundled for a host or the cluster: their entry points are named, not imported. */
 const BUNDLED: Record<string, string> = {
   "constructs/probe-program.ts": "cli/probe",
   "constructs/clean-up-program.ts": "cli/clean-up",
@@ -62,7 +62,7 @@ const BUNDLED: Record<string, string> = {
   "hosts/warden-program.ts": "cli/maintenance",
 };
 
-/** A way from a module over its imports back to itself. */
+/** A chain of imports from a module back to itself. */
 const circle = (imports: ReadonlyMap<string, readonly string[]>): string[] | undefined => {
   const done = new Set<string>();
   const search = (way: string[]): string[] | undefined => {
@@ -83,7 +83,7 @@ const circle = (imports: ReadonlyMap<string, readonly string[]>): string[] | und
   return undefined;
 };
 
-/** Each folder of registry/, and those that it may import beside oci/, which knows none of the others. */
+/** Each folder in registry/, and those that it may import in addition to oci/, which imports none of them. */
 const WITHIN_REGISTRY: Record<string, string[]> = {
   oci: [],
   report: [],

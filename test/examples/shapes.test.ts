@@ -14,7 +14,7 @@ const root = join(__dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "shapes-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What a site of this shape deploys, and what its handbook must not speak of. */
+/** What a site of this shape deploys, and what its handbook must not mention. */
 const SHAPES: Readonly<Record<string, { stacks: string[]; lacks: RegExp }>> = {
   reference: { stacks: ["dns", "registry-vm", "monitoring"], lacks: /site-docs/ },
   small: { stacks: ["dns", "registry-vm", "monitoring"], lacks: /Woodpecker|off-site|registry-maintenance-/ },

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { assignments } from "../../hosts/shell";
 import { quote } from "../../text/shell-word";
 
-/** Everything that means something to a shell, to Terraform or to compose is likely to come up. */
+/** Favors characters that are special to a shell, to Terraform or to compose. */
 const anyText = fc
   .string({
     unit: fc.oneof(

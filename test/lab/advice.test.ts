@@ -14,14 +14,14 @@ import { temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
-/** Something that is wrong with a repository, and what ends it where another registry has a whole copy. */
+/** A fault in a repository, and the remedy if another registry has an intact copy. */
 interface Wrong {
   /** Also the repository's name. */
   name: string;
   /** What is pushed as v1; default: the victim of the damage tables, as v1 and latest. */
   pushed?: Manifest;
   make?: (layout: StorageLayout, repository: RepositoryLayout, pushed: Manifest) => void;
-  /** Whether nothing heals it, a copy neither. */
+  /** Whether nothing can repair it, not even a copy. */
   hopeless?: true;
 }
 
@@ -69,7 +69,7 @@ const childOfWrongSize = (seed: string): Manifest => {
 const childOf = (pushed: Manifest): Manifest => pushed.manifests[1] as Manifest;
 const dataOf = (layout: StorageLayout, of: Content) => layout.blobData(digestOf(of));
 
-/** Beyond the damage tables: what people, other programs and odd clients leave. */
+/** In addition to the damage tables: what people, other programs and unusual clients leave behind. */
 const WRONGS: Wrong[] = [
   { name: "size-left-out", pushed: misdescribed("size-left-out", () => undefined), hopeless: true },
   { name: "size-too-large", pushed: misdescribed("size-too-large", (size) => size + 7), hopeless: true },
@@ -162,12 +162,12 @@ const wrongs: Wrong[] = [
   ),
   ...WRONGS,
 ];
-/** Nothing tells which tags they had; to be given up they are made repositories without tags. */
+/** Their tags are unknown; to be discarded, they are turned into repositories without tags. */
 const NAMELESS = ["manifests-gone", "tags-gone"];
 
 /**
- * Each step of the advice looks at a registry as a whole, and there are about as many steps as things that are wrong: in
- * several registries they are done sooner than in one.
+ * Each step of the advice examines a whole registry, and there are about as many steps as faults: split over several registries
+ * they take less time.
  */
 const groups: Wrong[][] = Array.from({ length: Math.ceil(wrongs.length / 6) }, (_, group) =>
   wrongs.slice(6 * group, 6 * (group + 1)),
@@ -178,7 +178,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
   let registry: LabRegistry;
   /** Url of the registry that is copied from. */
   let other: string;
-  /** It has nothing that is wanted. */
+  /** It has none of the wanted images. */
   let strange: LabRegistry;
   beforeAll(async () => {
     strange = await startRegistry();
@@ -195,7 +195,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
   };
 
   const follow = async (next: string): Promise<void> => {
-    // The shell says what the words are.
+    // The shell splits the words.
     const words = execFileSync("bash", ["-c", `printf '%s\\0' ${next}`], { encoding: "utf8" })
       .split("\0")
       .slice(0, -1);
@@ -205,7 +205,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
     else execFileSync(program, args);
   };
 
-  /** Rounds of advice, until nothing is found. */
+  /** Rounds of following the advice, until nothing is found. */
   const followed = async (): Promise<Diagnosis[][]> => {
     const rounds = [await diagnosed()];
     while ((rounds.at(-1) ?? []).length > 0 && rounds.length < 4) {
@@ -254,7 +254,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
         await expect(plan).resolves.toMatchObject({ applied: false });
       };
 
-      // A registry that remembers what its disk has lost takes a copy of it with 201 and stores nothing.
+      // A registry that has lost data on its disk but still has it cached accepts a copy with 201 and stores nothing.
       test.each(["cold", "warm"] as const)("another registry has a copy; the memory is %s", async (state) => {
         other = whole.url;
         registry = await damaged(state);

@@ -42,7 +42,7 @@ const FORMS: ((n: number) => Manifest)[] = [
 ];
 const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) => Manifest)(n);
 
-/** What a person, a copy, a clock or a broken disk did; `at` chooses where. */
+/** What a person, a copy, a clock or a broken disk may do; `at` chooses where. */
 const TOUCHES = {
   none: () => {},
   alias: (store: SyntheticStore, at: number) => link(repositoryAt(at), `${store.layout.repositories}/alias`),
@@ -87,14 +87,14 @@ const replaceByFifo = (path: string): void => {
   rmSync(path);
   execFileSync("mkfifo", [path]);
 };
-/** Every path below a folder, in order, through no link. */
+/** Every path below a folder, in order, without following links. */
 const pathsBelow = (folder: string, below = ""): string[] =>
   readdirSync(join(folder, below), { withFileTypes: true }).flatMap((entry) => {
     const path = join(below, entry.name);
     return entry.isDirectory() ? [path, ...pathsBelow(folder, path)] : [path];
   });
 
-/** A file of the store whose path ends so; a path that is not there where it has none. */
+/** A file of the store whose path has the given end; a nonexistent path if there is none. */
 const someFile = (store: SyntheticStore, at: number, end: string, within = ""): string => {
   const paths = pathsBelow(store.layout.registry)
     .filter((path) => path.endsWith(`/${end}`) && path.includes(within))
@@ -141,7 +141,7 @@ const bytesOf = (layout: StorageLayout, digest: string): Buffer | null => {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}` === digest ? bytes : null;
 };
 
-/** Whether a manifest pulls by hash, with all it names. */
+/** Whether a manifest can be pulled with a verified digest, including everything it names. */
 const pulls = (layout: StorageLayout, name: string, digest: string): boolean => {
   const repository = layout.repository(name);
   const bytes = bytesOf(layout, digest);
@@ -156,7 +156,7 @@ const pulls = (layout: StorageLayout, name: string, digest: string): boolean => 
   );
 };
 
-/** `repository:tag` of everything that pulls, by every name that a registry follows. */
+/** `repository:tag` of everything that can be pulled, by every name that a registry follows. */
 const pulled = (root: string): Set<string> => {
   const layout = new StorageLayout(root);
   const found = new Set<string>();
@@ -173,7 +173,7 @@ const pulled = (root: string): Set<string> => {
 
 class Stops extends Error {}
 
-/** The mark and sweep of registry 2.8.3, with what it stops at and what it overlooks. */
+/** The mark and sweep of registry 2.8.3, including what stops it and what it overlooks. */
 const collect = (root: string): void => {
   const layout = new StorageLayout(root);
   const marked = new Set<string>();
@@ -227,7 +227,7 @@ const collect = (root: string): void => {
   }
 };
 
-/** Every entry below a folder, with what it is and says; times too. */
+/** Every entry below a folder, with its type, content and times. */
 const snapshot = (folder: string): string[] =>
   pathsBelow(folder)
     .sort()
@@ -247,7 +247,7 @@ const push: fc.Arbitrary<Push> = fc.record({
 test("no kept tag ever fails to pull, nothing outside changes, and each command ends", async () => {
   const { remove: take } = Journal.prototype;
   const removals = jest.spyOn(Journal.prototype, "remove");
-  // Nothing writes to these stores: the second look need not wait.
+  // Nothing writes to these stores, so the second check need not wait.
   const waits = jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
   await fc.assert(
     fc.asyncProperty(
@@ -316,6 +316,6 @@ test("no kept tag ever fails to pull, nothing outside changes, and each command 
   waits.mockRestore();
 }, 3_600_000);
 
-/** What the registry's own collection destroys, whether anything was pruned or not. */
+/** What the registry's own collection destroys, with or without a prune. */
 const hides = (touches: [Touch, number][]): boolean =>
   touches.some(([touch]) => touch === "hiding" || touch === "lostLayers");

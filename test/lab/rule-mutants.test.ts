@@ -7,7 +7,7 @@ import { site } from "../monitoring/synthesise";
 import { describeWith } from "./components";
 import { type Alerted, firingAt } from "./promtool";
 
-// The machine may be busy otherwise.
+// The machine may be busy.
 jest.setTimeout(1_800_000);
 
 const minuteByMinute = (alert: string): Episode[] =>
@@ -19,9 +19,9 @@ const minuteByMinute = (alert: string): Episode[] =>
 const only = (what: string): Episode[] => EPISODES.filter((episode) => episode.what.startsWith(what));
 
 /**
- * The episodes that tell a rule from one with a slip: of a family whose conditions have several ways in, each of them. Those of
- * hosts are in host-rules.test.ts. In coverage, where what should be there is told in several ways at once, one way stands in
- * for a slip in another; workloads have the condition of damage.
+ * The episodes that distinguish a rule from one with a slip. If the conditions of a family can be met in several ways, there is an
+ * episode for each. Those of hosts are in host-rules.test.ts. In coverage, several measures determine what is expected, and one
+ * can mask a slip in another; workloads have the same condition as damage.
  */
 const EPISODES_OF: Readonly<Record<string, (alert: string) => readonly Episode[]>> = {
   "registry-damage": (alert) => [...minuteByMinute(alert), ...only("damage that one run alone")],
@@ -37,28 +37,28 @@ const EPISODES_OF: Readonly<Record<string, (alert: string) => readonly Episode[]
 
 const groups = rulesFor(site("reference")).filter(({ name }) => EPISODES_OF[name] !== undefined);
 
-/** A rule of each name: two differ in what they count alone. */
+/** One rule for each name: rules with the same name differ only in what they count. */
 const rulesOf = ({ rules }: RuleGroup): AlertingRule[] =>
   rules.filter(({ alert }, index) => rules.findIndex((other) => other.alert === alert) === index);
 
-/** A rule under another name, by which it knows its own past too. */
+/** A rule under another name, including the references to its own past. */
 const renamed = (rule: AlertingRule, alert: string): AlertingRule => ({
   ...rule,
   alert,
   expr: rule.expr.replaceAll(`alertname=${JSON.stringify(rule.alert)}`, `alertname=${JSON.stringify(alert)}`),
 });
 
-/** Of conditions with several ways in also what joins these. */
+/** Families in whose conditions the operators that join several ways are changed too. */
 const JOINED = ["registry-damage", "registry-catalog"];
 
-/** A comparison or a set operation the other way round, or more or less patience. */
+/** A reversed comparison or set operation, or a longer or shorter duration. */
 const isPlain = (group: string, change: string): boolean =>
   /becomes (<|>|!=|\d+m)$/.test(change) || (JOINED.includes(group) && /becomes (and|or|unless)$/.test(change));
 
-/** What no slip of a kind can change, with the reason. */
+/** Slips that cannot change anything, with the reason. */
 const SAME: Readonly<Record<string, string>> = {};
 
-/** When a rule fired, and about what. */
+/** When a rule fired, and for what. */
 const firingOf = (runs: readonly ReadonlyMap<number, readonly Alerted[]>[], name: string): string[] =>
   runs.flatMap((found, run) =>
     [...found].flatMap(([minute, alerts]) =>
@@ -68,7 +68,7 @@ const firingOf = (runs: readonly ReadonlyMap<number, readonly Alerted[]>[], name
     ),
   );
 
-/** The slips of a rule that no episode tells from it. */
+/** The slips in a rule that no episode reveals. */
 const unseenIn = async (group: RuleGroup, rule: AlertingRule): Promise<string[]> => {
   const episodes = EPISODES_OF[group.name]?.(rule.alert) ?? [];
   const [{ step = 1, every = step } = {}] = episodes;

@@ -16,7 +16,7 @@ import { nameOf, spansOf } from "./spans";
 // promtool evaluates weeks of rules, and the machine may be busy otherwise.
 jest.setTimeout(600_000);
 
-/** What episodes have to have in common to be evaluated by one promtool. */
+/** What episodes must have in common to be evaluated by the same promtool. */
 const setting = ({ site: name = "reference", shards = 1, cluster, deadline, step = 1, every = step }: Episode) => ({
   name,
   shards,
@@ -26,7 +26,7 @@ const setting = ({ site: name = "reference", shards = 1, cluster, deadline, step
   every,
 });
 
-/** So many at most, so that every core has some. */
+/** Limited, so that every core has some. */
 const BATCH = 5;
 
 const batchesOf = (episodes: readonly Episode[]): Episode[][] => {
@@ -40,11 +40,11 @@ const batchesOf = (episodes: readonly Episode[]): Episode[][] => {
   return batches;
 };
 
-/** What hosts say of themselves is no episode of a registry: host-rules.test.ts is about it. */
+/** The hosts' own reports are not about a registry: host-rules.test.ts covers them. */
 const aboutRegistries = (given: MonitoredSite): RuleGroup[] =>
   rulesFor(given).filter(({ name }) => name !== "registry-hosts");
 
-/** The groups as the stack ships them, however it does. */
+/** The groups as shipped by the stack, with either delivery. */
 const shippedGroups = (given: MonitoredSite): RuleGroup[] => {
   const { resource }: Json = synthesise(given as never);
   const maps: Json[] = Object.values(resource.kubernetes_config_map_v1);

@@ -18,7 +18,7 @@ import { type LabServer, startPushgateway } from "./prometheus";
 
 const reference = site("reference");
 
-/** Commands that ask the cluster, of the pages that have one. */
+/** The commands that query the cluster, on pages that use one. */
 const inCluster = (commands: readonly Command[]) =>
   commands.filter(({ run, notRun }) => /\bkubectl /.test(run.text) && notRun === undefined);
 const pages = documentsOf(reference).filter((page) => inCluster(commandsOf(page)).length > 0);
@@ -76,7 +76,7 @@ describeWith(
       rmSync(home, { recursive: true });
     });
 
-    /** All that was deployed, and what is the operator's: the namespace, Secrets, a Pushgateway that is ready. */
+    /** Creates everything that was deployed, and the operator's own objects: the namespace, Secrets, a ready Pushgateway. */
     const deploy = (given: WholeSite, objects: readonly KubernetesObject[]): void => {
       const { namespace, probes } = given.monitoring;
       const [gateway = ""] = new URL(pushgatewayUrl(given)).hostname.split(".", 1);
@@ -126,7 +126,7 @@ describeWith(
       let watched: MonitoredRegistry;
       let page: Document;
       beforeAll(async () => {
-        // It has just started, and so it has forgotten everything.
+        // It has just started, so it has no data.
         gateway = await startPushgateway();
         watched = await startMonitoredRegistry({ pushgateway: gateway.url });
         deploy(watched.site, watched.objects);

@@ -11,13 +11,13 @@ import { RunbookLab } from "./runbook-lab";
 
 const root = join(__dirname, "../..");
 
-/** What runbooks-cluster.test.ts runs. */
+/** These are run by runbooks-cluster.test.ts. */
 const IN_CLUSTER = /\bkubectl /;
 
 /** The next version of the registry, as the runbook names it. */
 const NEXT = /registry:(3\S*)$/;
 
-/** Installing it takes 420 MB, so a test run does not do so by itself. */
+/** Installing it takes 420 MB, so a test run never does that on its own. */
 const isInstalled = existsSync(join(root, "tools/cdktf/node_modules/.package-lock.json"));
 
 const describeRunbooks: typeof describeWithHosts = (names, title, body) =>
@@ -47,14 +47,14 @@ describeRunbooks(
     afterAll(() => lab.down());
 
     let edits = 0;
-    /** What the text of a page asks for before a command. */
+    /** Does what the text of a page requires before a command. */
     const beforehand = (page: Document, { run }: Command): void => {
       const { site, siteFile, checkout } = lab;
       const write = (changed: WholeSite): void => writeFileSync(siteFile, JSON.stringify(changed));
       const { services, images } = site.registry;
       const isHost = managedHosts(site).some(({ name }) => page.path === `runbooks/${name}.md`);
       if (isHost && run.text === "npm run plan") {
-        // Another change each time: a stack without one is not deployed.
+        // A different change each time: a stack without one is not deployed.
         edits += 1;
         write({
           ...site,
@@ -91,12 +91,12 @@ describeRunbooks(
         rmSync(dirname(state), { recursive: true });
     };
 
-    /** What went as written, by place and text: the pages of alerts say much the same, and each starts from the same hosts. */
+    /** What worked as written, by place and text: the alert pages are similar, and each starts from the same hosts. */
     const seen = new Set<string>();
     const isRepeated = ({ path }: Document, { place, run }: Command): boolean =>
       path.startsWith("alerts/") && !/\bread -r/.test(run.text) && seen.has(`${place.host}: ${run.text}`);
 
-    /** Runs the commands of a page one after another, as one shell a place would. @returns what did not go as written */
+    /** Runs the commands of a page in order, in one shell for each place. @returns what did not work as written */
     const wrong = async (page: Document): Promise<string[]> => {
       const session = lab.session();
       const mistakes: string[] = [];

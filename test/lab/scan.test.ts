@@ -13,7 +13,7 @@ import { waitFor } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
-/** What is found by a scan only: it breaks nothing that is served from a tag. */
+/** Findings of a scan only: they affect nothing that is served from a tag. */
 const ONLY_ON_DISK = ["orphan-layer-link", "stale-upload"];
 
 const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<Report> =>
@@ -53,7 +53,7 @@ describe.each([
       // A listed repository without tags is a warning of a walk: it may never have had any.
       const visible = verify !== null && name !== hidden && found[0]?.kind !== "hidden-repository";
       expect(failed.map(({ reason }) => reason)).toEqual(visible ? [verify] : []);
-      // A walk does not know what a broken tag leads to.
+      // A walk does not know the target of a broken tag.
       if (failed[0]?.digest) expect(failed[0].digest).toBe(found[0]?.digest);
       if (found[0]?.kind !== "hidden-repository") expect(found[0]?.tags).toEqual(["v1"]);
     });
@@ -100,7 +100,7 @@ describeWith(["registry"], "the incident", () => {
       expect(onDisk.map(({ digest, tags, platform, parent }) => [digest, tags, platform, parent])).toEqual(
         failures.map(({ digest, tags, platform, path }) => [digest, tags, platform, path.at(-2)]),
       );
-      // Their manifests are still there, and their layers are not.
+      // Their manifests still exist, but their layers do not.
       expect(onDisk.every(({ repairable, linkPresent }) => repairable && !linkPresent)).toBe(true);
     } finally {
       await registry.stop();
@@ -108,11 +108,11 @@ describeWith(["registry"], "the incident", () => {
   }, 30_000);
 });
 
-/** Scans in a process of its own, as an operator does, so that pushes go on meanwhile. */
+/** Scans in a separate process, as an operator does, so that pushes continue meanwhile. */
 const scanBeside = async (registry: LabRegistry): Promise<ScanReport> => {
   const program = join(__dirname, "../../cli/warden.ts");
   const args = ["--import", "tsx", program, "scan", registry.root, "--json"];
-  // A finding is exit code 1, and is told by the report.
+  // With a finding the exit code is 1, but the report is complete.
   const { stdout } = await promisify(execFile)(process.execPath, args).catch((error: { stdout: string }) => error);
   return JSON.parse(stdout);
 };
@@ -132,7 +132,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
             const name = n % 3 === 0 ? "together" : `app${pusher}/${n}`;
             await push(registry, name, pushed, "latest", `v${n % 5}`);
             pushes++;
-            // Not where others push meanwhile: the registry then fails to tag.
+            // Not in the shared repository: there the registry sometimes fails to tag.
             if (n % 6 !== 4) continue;
             await fetch(`${registry.url}/v2/${name}/manifests/${pushed.descriptor.digest}`, { method: "DELETE" });
           }
@@ -169,7 +169,7 @@ describeWith(["registry"], "a pull-through cache", () => {
         await pull(`v${n}`);
         await pull(pushed.manifests[1]?.descriptor.digest);
       }
-      // A cache stores what it passes on after the client has it.
+      // A cache stores an object only after the client has received it.
       await waitFor("the cache to store it all", async () => (await scan(cache.root)).counts.revisions === 312);
       const { counts, findings } = await scan(cache.root, { role: "proxy" });
       expect(counts).toMatchObject({ indexes: 156, tags: 156 });

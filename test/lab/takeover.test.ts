@@ -13,14 +13,14 @@ const stored =
   (where: Record<string, { data: string } | { volume: string }>): Change =>
   (service) => ({ ...service, ...where[service.name] });
 
-/** A registry of a stack that people made. */
+/** A registry in a hand-made stack. */
 const oldRegistry = (name: string, mount: string, more = ""): string => `
   ${name}:
     image: registry:2.8.3
     restart: unless-stopped
     volumes: ["${mount}:/var/lib/registry", "/root/old/config.yml:/etc/docker/registry/config.yml:ro"]${more}`;
 
-/** An image of one layer, pushed by hand into a registry that asks nobody. */
+/** An image with one layer, pushed by hand to a registry without access control. */
 const PUSH = `
 push() {
   local url=$1 repository=$2 config layer manifest
@@ -38,7 +38,7 @@ describeWithHosts(["nginx", "registry", "openssl"], "taking over what runs on a 
   const hosts = new Hosts();
   let prepared: RegistryHost;
 
-  /** The hosts and the registry of the site: what asks a registry names its services, and they change here. */
+  /** The site with the lab's hosts and registry; tests change its services. */
   const siteWith = (change: Change = unchanged, maintained = true): SiteInput => {
     const { monitoring: _monitoring, ci: _ci, ...site } = labSite(hosts);
     const { maintenance, ui: _ui, ...rest } = site.registry;
@@ -57,7 +57,7 @@ describeWithHosts(["nginx", "registry", "openssl"], "taking over what runs on a 
     return hosts.try("vm", "bash /root/registry.sh apply && bash /root/registry.sh confirm");
   };
 
-  /** Every container, by name: its identity, and how it is. */
+  /** Every container, by name: its identity and state. */
   const containers = (): Record<string, string> =>
     Object.fromEntries(
       hosts
@@ -103,7 +103,7 @@ push "http://$address:5000" team/app`,
     prepared?.remove();
     hosts.down();
   });
-  /** Nothing of a delivery, of the old stack or of their data is left. */
+  /** Removes all traces of a delivery, of the old stack and of their data. */
   afterEach(() => {
     hosts.ssh(
       "vm",

@@ -25,7 +25,7 @@ const warden = async (...args: string[]) => {
 
 const intact = async (registry: LabRegistry) => (await walkUrl(new URL(registry.url), { blobs: "hash" })).failures;
 
-/** Stores that a hand, a copy or an unfinished client has touched: the clean-up of each, with the registry's own collection. */
+/** Stores changed by hand, by a copy or by an interrupted client: the clean-up of each, with the registry's own collection. */
 describeWith(["registry"], "a touched store", () => {
   let registry: LabRegistry;
   let layout: StorageLayout;
@@ -93,7 +93,7 @@ describeWith(["registry"], "a touched store", () => {
     expect(tags("app")).toEqual(["v3"]);
     const accept = { accept: multiPlatformImage("by digest").descriptor.mediaType ?? "" };
     expect((await fetch(`${registry.url}/v2/by-digest/manifests/${digest}`, { headers: accept })).status).toBe(200);
-    // Of the unfinished push the collection has left the link.
+    // The collection has left the link of the unfinished push.
     expect((await scan(registry.root)).findings.map(({ kind, repository }) => [kind, repository])).toEqual([
       ["untagged-repository", "by-digest"],
       ["orphan-layer-link", "new/app"],
