@@ -55,9 +55,13 @@ export class ScanThreads implements ScanRunner {
 
   async run(tasks: readonly ScanTask[]): Promise<ScanResult[]> {
     const work: Work = { tasks, taken: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)) };
-    const theirs = Promise.all(this.#others.map((thread) => thread.takePart(work)));
-    const done = [...takePart(this.#runner, work), ...(await theirs).flat()];
-    return done.sort((a, b) => a.at - b.at).map(({ result }) => result);
+    const theirs = this.#others.map((thread) => thread.takePart(work));
+    const own = async () => takePart(this.#runner, work);
+    const done = await Promise.all([...theirs, own()]);
+    return done
+      .flat()
+      .sort((a, b) => a.at - b.at)
+      .map(({ result }) => result);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "../../registry/oci/digest";
 import { scan } from "../../registry/storage/scan";
 import { ScanThreads } from "../../registry/storage/scan-threads";
@@ -98,6 +99,22 @@ test("a thread that cannot start is an error, not a wait", async () => {
   const runner = new ScanThreads(2, join(store.root, "no-program.js"));
   await expect(scan(store.root, { runner })).rejects.toThrow("no-program.js");
   await runner.close();
+});
+
+test("what fails in this thread and in another is one error", async () => {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  const runner = new ScanThreads(2, join(store.root, "no-program.js"));
+  try {
+    const failing = { kind: "inspect", root: store.root, repository: "app", options: {}, strangers: null };
+    await expect(runner.run([failing as never])).rejects.toThrow(TypeError);
+    await sleep(300);
+    expect(unhandled).toEqual([]);
+  } finally {
+    process.off("unhandledRejection", note);
+    await runner.close();
+  }
 });
 
 test("a store without a repository is no healthy one: exit code 2", async () => {
