@@ -1,16 +1,5 @@
 import { probe } from "../registry/probe/probe";
-import { suitEngineToWalk } from "./engine";
-import { messageOf, print, printError } from "./output";
+import { runJob } from "./job";
 
-suitEngineToWalk();
-
-/** The program of the CronJob: configured by environment variables only (see probeSettings), it writes nothing to disk. */
-probe(process.env, print, printError).then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    printError(`unexpected: ${messageOf(error)}`);
-    process.exitCode = 2;
-  },
-);
+/** The program of the CronJob that walks a registry; see probeSettings. It writes nothing to disk. */
+runJob(probe);
