@@ -2,15 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { DEFAULT_CONCURRENCY, RegistryClient } from "../registry/oci/client";
-import { Gate } from "../registry/oci/gate";
+import { RegistryClient } from "../registry/oci/client";
 import { RegistryWriter } from "../registry/oci/push";
 import { parseRegistry } from "../registry/oci/reference";
+import { withRemoteClients } from "../registry/remote/clients";
 import { readJournal } from "../registry/remote/journal";
-import { PackageListing } from "../registry/remote/package-listing";
-import { applyRemotePrune, planRemotePrune, type RemotePruneReport } from "../registry/remote/prune";
+import { applyRemotePrune, isDone, planRemotePrune, type RemotePruneReport } from "../registry/remote/prune";
 import { remotePruneTable, remoteUndoTable } from "../registry/remote/prune-table";
-import { undoRemotePrune } from "../registry/remote/undo";
+import { isUndone, undoRemotePrune } from "../registry/remote/undo";
 import { requireNoWrites } from "../registry/storage/no-writes";
 import { keepNewest, parsePolicy } from "../registry/storage/policy";
 import { applyPrune, type PruneReport, planPrune } from "../registry/storage/prune";
@@ -140,44 +139,28 @@ const apply = async (root: string, policy: RetentionPolicy, options: PruneOption
 const journalFolder = ({ XDG_STATE_HOME }: NodeJS.ProcessEnv): string =>
   join(XDG_STATE_HOME || join(homedir(), ".local/state"), "registry-warden/journal");
 
-/** Access to a registry, with one rate for all of its clients. */
-const pacedAccess = async (registry: string, options: PruneOptions) => {
-  const access = await accessTo(parseRegistry(registry), options, process.env);
-  return { ...access, gate: new Gate({ concurrency: DEFAULT_CONCURRENCY, rate: access.rate }) };
-};
-
 const pruneRemotely = async (
   registry: string,
   policy: RetentionPolicy,
   options: PruneOptions,
 ): Promise<RemotePruneReport> => {
-  const access = await pacedAccess(registry, options);
-  const client = new RegistryClient(access);
-  const listing = new PackageListing(access);
-  const writer = options.apply ? new RegistryWriter(access) : null;
+  const access = await accessTo(parseRegistry(registry), options, process.env);
   const journals = options.journal ?? journalFolder(process.env);
-  const scope = { policy, now: Date.now(), repositories: options.repository, listing, journals };
-  try {
-    return writer === null
-      ? await planRemotePrune(client, scope)
-      : await applyRemotePrune(client, { ...scope, writer });
-  } finally {
-    await Promise.all([client.close(), listing.close(), writer?.close()]);
-  }
+  return withRemoteClients(access, ({ client, listing, writer }) => {
+    const scope = { policy, now: Date.now(), repositories: options.repository, listing, journals };
+    return options.apply ? applyRemotePrune(client, { ...scope, writer }) : planRemotePrune(client, scope);
+  });
 };
 
 const undo = async (folder: string, options: PruneOptions): Promise<void> => {
   const journal = readJournal(folder);
-  const access = await pacedAccess(journal.registry, options);
-  const [client, writer] = [new RegistryClient(access), new RegistryWriter(access)];
-  try {
-    const report = await undoRemotePrune(client, writer, folder, journal);
-    if (options.json) await printJson(report);
-    else print(remoteUndoTable(report));
-    process.exitCode = report.problems.length + report.left.length > 0 ? 1 : 0;
-  } finally {
-    await Promise.all([client.close(), writer.close()]);
-  }
+  const access = await accessTo(parseRegistry(journal.registry), options, process.env);
+  const report = await withRemoteClients(access, ({ client, writer }) =>
+    undoRemotePrune(client, writer, folder, journal),
+  );
+  if (options.json) await printJson(report);
+  else print(remoteUndoTable(report));
+  process.exitCode = isUndone(report) ? 0 : 1;
 };
 
 /** The policy in the options, else that of the site. */
@@ -222,8 +205,7 @@ const run = async (
     const report = await pruneRemotely(named?.url ?? target, policy, asSiteHas(options, named));
     if (options.json) await printJson(report);
     else print([...remotePruneTable(report), ...nextStep(report)]);
-    const failed = report.problems.length + report.remaining.length > 0;
-    process.exitCode = failed || (options.exitCode && !options.apply && !isEmpty(report)) ? 1 : 0;
+    process.exitCode = !isDone(report) || (options.exitCode && !options.apply && !isEmpty(report)) ? 1 : 0;
     return;
   }
   const report = options.apply ? await apply(target, policy, options) : await planPrune(target, policy, Date.now());

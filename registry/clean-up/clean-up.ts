@@ -1,42 +1,27 @@
 import { CLEAN_UP_JOB } from "../../monitoring/metrics";
 import { readCertificates } from "../oci/certificates";
-import { DEFAULT_CONCURRENCY, RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
-import { Gate } from "../oci/gate";
 import { Transport } from "../oci/http";
-import { RegistryWriter } from "../oci/push";
+import type { WriterOptions } from "../oci/push";
 import { PUSH_TIMEOUT, PushFailed, Pushgateway } from "../probe/pushgateway";
+import { withRemoteClients } from "../remote/clients";
 import { readJournal } from "../remote/journal";
-import { PackageListing } from "../remote/package-listing";
-import { applyRemotePrune, type RemotePruneReport } from "../remote/prune";
+import { applyRemotePrune, isDone, type RemotePruneReport } from "../remote/prune";
 import { remoteOutcome, remotePruneTable, remoteUndoTable } from "../remote/prune-table";
-import { undoRemotePrune } from "../remote/undo";
+import { isUndone, undoRemotePrune } from "../remote/undo";
 import { StorageRefusal } from "../storage/refusal";
 import { type CleanUpSettings, cleanUpSettings } from "./environment";
-import { isDone, pushOf } from "./samples";
+import { pushOf } from "./samples";
 
 /** Receives a line of the log; it contains no secret. */
 type Log = (line: string) => void;
 
-/** The reading and the writing client of the registry, for one run. */
-const withRegistry = async <T>(
-  { registry, credentials, rate, caFile }: CleanUpSettings,
-  act: (client: RegistryClient, writer: RegistryWriter, listing: PackageListing) => Promise<T>,
-): Promise<T> => {
-  const ca = caFile === null ? undefined : readCertificates(caFile);
-  const gate = new Gate({ concurrency: DEFAULT_CONCURRENCY, rate: rate ?? undefined });
-  const access = { url: registry, credentials, gate, ca };
-  const [client, writer, listing] = [
-    new RegistryClient(access),
-    new RegistryWriter(access),
-    new PackageListing(access),
-  ];
-  try {
-    return await act(client, writer, listing);
-  } finally {
-    await Promise.all([client.close(), writer.close(), listing.close()]);
-  }
-};
+const accessOf = ({ registry, credentials, rate, caFile }: CleanUpSettings): WriterOptions => ({
+  url: registry,
+  credentials,
+  rate: rate ?? undefined,
+  ca: caFile === null ? undefined : readCertificates(caFile),
+});
 
 /** Logs what is removed and why before anything is done, and then the result. */
 const remove = (settings: CleanUpSettings, out: Log): Promise<RemotePruneReport> => {
@@ -44,7 +29,7 @@ const remove = (settings: CleanUpSettings, out: Log): Promise<RemotePruneReport>
   const tell = (lines: readonly string[]) => {
     for (const line of lines) out(line);
   };
-  return withRegistry(settings, async (client, writer, listing) => {
+  return withRemoteClients(accessOf(settings), async ({ client, writer, listing }) => {
     const scope = { policy, now: Date.now(), repositories, listing, journals };
     const onPlan = (plan: RemotePruneReport) => tell(remotePruneTable(plan));
     const report = await applyRemotePrune(client, { ...scope, writer, onPlan });
@@ -89,9 +74,11 @@ const undoCleanUp = async (settings: CleanUpSettings, folder: string, out: Log):
       `the journal ${folder} is of ${journal.registry}, not of ${origin}`,
       "give a journal of this registry",
     );
-  const report = await withRegistry(settings, (client, writer) => undoRemotePrune(client, writer, folder, journal));
+  const report = await withRemoteClients(accessOf(settings), ({ client, writer }) =>
+    undoRemotePrune(client, writer, folder, journal),
+  );
   for (const line of remoteUndoTable(report)) out(line);
-  return report.problems.length + report.left.length > 0 ? 1 : 0;
+  return isUndone(report) ? 0 : 1;
 };
 
 /**

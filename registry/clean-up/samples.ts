@@ -1,6 +1,6 @@
 import type { CleanUpMetricName } from "../../monitoring/metrics";
 import type { Push, Sample } from "../probe/samples";
-import type { RemotePruneReport } from "../remote/prune";
+import { isDone, type RemotePruneReport } from "../remote/prune";
 
 /** How a run ended. */
 export interface Ended {
@@ -11,10 +11,6 @@ export interface Ended {
   /** Unix time, in seconds. */
   at: number;
 }
-
-/** Whether everything to be removed is gone or needed again, and what is left is intact. */
-export const isDone = ({ problems, remaining }: Pick<RemotePruneReport, "problems" | "remaining">): boolean =>
-  problems.length + remaining.length === 0;
 
 type Values = [CleanUpMetricName, number][];
 

@@ -21,12 +21,11 @@ import {
 import { MANIFEST_ACCEPT, OCI_INDEX } from "./manifest";
 import { isThrottled, type Outcome, retryAfter, retryDelay } from "./retry";
 
-export interface ClientOptions {
+/** How a registry is reached, whatever is asked of it. */
+export interface RegistryAccess {
   /** The registry's origin. */
   url: URL;
   credentials?: Credentials | null;
-  /** Concurrent requests. @default 8: more only adds latency at one registry */
-  concurrency?: number;
   /** Requests a second. @default unlimited */
   rate?: number;
   /** Shared with everything else that sends requests to the registry, so that one rate covers all. @default its own */
@@ -38,6 +37,11 @@ export interface ClientOptions {
   insecureSkipTlsVerify?: boolean;
   /** Aborts everything. */
   signal?: AbortSignal;
+}
+
+export interface ClientOptions extends RegistryAccess {
+  /** Concurrent requests. @default 8: more only adds latency at one registry */
+  concurrency?: number;
   /** Receives a line for each request: method, url without secrets, status, bytes, milliseconds. */
   onExchange?: (line: string) => void;
 }

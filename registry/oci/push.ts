@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Authorizer, parseChallenges, type Scope } from "./authorization";
+import type { RegistryAccess } from "./client";
 import type { Credentials } from "./credentials";
 import type { Digest } from "./digest";
 import { Gate } from "./gate";
@@ -7,21 +8,8 @@ import { type Answer, type Exchange, Transport, targetOf } from "./http";
 import { MANIFEST_ACCEPT } from "./manifest";
 import { retryDelay } from "./retry";
 
-export interface WriterOptions {
-  /** The registry's origin. */
-  url: URL;
+export interface WriterOptions extends RegistryAccess {
   credentials: Credentials | null;
-  /** Requests a second. @default unlimited */
-  rate?: number;
-  /** Shared with everything else that sends requests to the registry, so that one rate covers all. @default its own */
-  gate?: Gate;
-  /** Seconds without a byte after which a request is aborted. @default 30 */
-  timeout?: number;
-  /** PEM certificates trusted in addition to the well-known ones. */
-  ca?: string;
-  insecureSkipTlsVerify?: boolean;
-  /** Aborts everything. */
-  signal?: AbortSignal;
 }
 
 /** The registry did not answer with success. */

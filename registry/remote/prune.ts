@@ -42,6 +42,10 @@ export interface RemotePruneReport extends RetentionReport {
   journal: string | null;
 }
 
+/** Whether everything to be removed is gone or needed again, and what is left is intact. */
+export const isDone = ({ problems, remaining }: Pick<RemotePruneReport, "problems" | "remaining">): boolean =>
+  problems.length + remaining.length === 0;
+
 export interface RemovedTag extends TagOfRepository {
   /** "tag": its manifest stays, so it can be removed only if the registry can delete a single tag. */
   by: "digest" | "tag";

@@ -20,6 +20,9 @@ export interface RemoteUndoReport {
   problems: RemovalProblem[];
 }
 
+/** Whether everything is back, with its tags. */
+export const isUndone = ({ problems, left }: RemoteUndoReport): boolean => problems.length + left.length === 0;
+
 type Kept = ReadJournal["removals"][number];
 
 /**

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RegistryClient } from "../../../registry/oci/client";
 import type { Credentials } from "../../../registry/oci/credentials";
-import { RegistryWriter } from "../../../registry/oci/push";
+import type { RegistryWriter } from "../../../registry/oci/push";
+import { type RemoteClients, withRemoteClients } from "../../../registry/remote/clients";
 import { readJournal } from "../../../registry/remote/journal";
-import { PackageListing } from "../../../registry/remote/package-listing";
+import type { PackageListing } from "../../../registry/remote/package-listing";
 import {
   applyRemotePrune,
   planRemotePrune,
@@ -35,7 +35,7 @@ export class CleanUp {
   }
 
   plan(policy: RetentionPolicy, more: Partial<RemotePruneOptions> = {}): Promise<RemotePruneReport> {
-    return this.#with((client, listing) => planRemotePrune(client, { ...this.#scope(policy, listing), ...more }));
+    return this.#with(({ client, listing }) => planRemotePrune(client, { ...this.#scope(policy, listing), ...more }));
   }
 
   /** @param change for example makes the writer fail */
@@ -44,14 +44,14 @@ export class CleanUp {
     more: Partial<RemotePruneOptions> = {},
     change: (writer: RegistryWriter) => void = () => {},
   ): Promise<RemotePruneReport> {
-    return this.#with((client, listing, writer) => {
+    return this.#with(({ client, listing, writer }) => {
       change(writer);
       return applyRemotePrune(client, { ...this.#scope(policy, listing), writer, settle: this.settle, ...more });
     });
   }
 
   undo(journal: string, change: (writer: RegistryWriter) => void = () => {}): Promise<RemoteUndoReport> {
-    return this.#with((client, _, writer) => {
+    return this.#with(({ client, writer }) => {
       change(writer);
       return undoRemotePrune(client, writer, journal, readJournal(journal));
     });
@@ -61,19 +61,7 @@ export class CleanUp {
     return { policy, now: Date.now(), listing, journals: this.journals };
   }
 
-  async #with<T>(
-    act: (client: RegistryClient, listing: PackageListing, writer: RegistryWriter) => Promise<T>,
-  ): Promise<T> {
-    const access = { url: this.url, credentials: this.credentials };
-    const [client, listing, writer] = [
-      new RegistryClient(access),
-      new PackageListing(access),
-      new RegistryWriter(access),
-    ];
-    try {
-      return await act(client, listing, writer);
-    } finally {
-      await Promise.all([client.close(), listing.close(), writer.close()]);
-    }
+  #with<T>(act: (clients: RemoteClients) => Promise<T>): Promise<T> {
+    return withRemoteClients({ url: this.url, credentials: this.credentials }, act);
   }
 }
