@@ -6,7 +6,7 @@ import { byteOf } from "./file-name";
  *
  * https://www.unicode.org/reports/tr44/#General_Category_Values
  */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+export const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 const escaped = (character: string): string => {
   const code = byteOf(character) ?? character.codePointAt(0) ?? 0;

@@ -1,4 +1,5 @@
 import { byteOf } from "./file-name";
+import { UNPRINTABLE } from "./printable";
 
 /**
  * One shell word that evaluates to the text. The text may contain anything except NUL, which no shell word can contain.
@@ -15,12 +16,7 @@ const PLAIN = /^[A-Za-z0-9@%+=:,./_-]+$/;
  * an escape, a byte that is not UTF-8) is written as a code that bash, zsh and POSIX.1-2024 understand.
  */
 export const shellWord = (text: string): string => {
-  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(text)) {
-    const escaped = text.replace(/[\\'\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) =>
-      /[\\']/.test(character) ? `\\${character}` : octal(character),
-    );
-    return `$'${escaped}'`;
-  }
+  if (text.search(UNPRINTABLE) >= 0) return `$'${text.replace(/[\\']/g, "\\$&").replace(UNPRINTABLE, octal)}'`;
   return PLAIN.test(text) ? text : quote(text);
 };
 
