@@ -5,6 +5,7 @@ import {
 import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
+import { DAYS } from "../site/maintenance";
 import { CLEAN_UP_JOURNALS, type CleanUp, type ClusterProbe, cleanUpName } from "../site/monitoring";
 import { type CleanedUp, type Site, serviceInstance } from "../site/schema";
 import type { CleanUpProgramConfigMap } from "./clean-up-program-config-map";
@@ -65,12 +66,10 @@ const DEADLINE = 6 * 60 * 60;
 /** A run that cannot start within this time is skipped, so that it does not run at another time of day (seconds). */
 const LATE = 60 * 60;
 
-const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-
-/** https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax */
+/** Sunday is 0. https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax */
 const cron = ({ days, at }: CleanUp["schedule"]): string => {
   const [hour = 0, minute = 0] = at.split(":").map(Number);
-  const numbers = days.map((day) => DAYS.indexOf(day)).sort((one, other) => one - other);
+  const numbers = days.map((day) => (DAYS.indexOf(day) + 1) % DAYS.length).sort((one, other) => one - other);
   return `${minute} ${hour} * * ${numbers.length === DAYS.length ? "*" : numbers.join(",")}`;
 };
 

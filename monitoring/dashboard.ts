@@ -79,10 +79,15 @@ const bad = (from: number): Threshold[] => [
   { color: "red", value: from },
 ];
 
-const good = (from: number): Threshold[] => [
-  { color: "red", value: null },
-  { color: "green", value: from },
-];
+/** How a value that is 0 or 1 is shown, where 1 is well. */
+const either = (no: string, yes: string): Pick<View, "unit" | "thresholds" | "words"> => ({
+  unit: "none",
+  thresholds: [
+    { color: "red", value: null },
+    { color: "green", value: 1 },
+  ],
+  words: { "0": no, "1": yes },
+});
 
 /** Thresholds for an age. By default Grafana paints everything from 80 on red. */
 const late = (orange: number, red: number): Threshold[] => [
@@ -110,17 +115,13 @@ const ANSWERS: readonly View[] = [
     title: "Reachable?",
     description: "Whether the catalog could be read.",
     queries: [{ expr: least("registry_manifest_integrity_catalog_accessible"), legend: INSTANCE }],
-    unit: "none",
-    thresholds: good(1),
-    words: { "0": "no", "1": "yes" },
+    ...either("no", "yes"),
   },
   {
     title: "Looked at everything?",
     description: "Whether the last walk reached all of the registry: if not, the other answers are about a part of it.",
     queries: [{ expr: least("registry_manifest_integrity_walk_complete"), legend: INSTANCE }],
-    unit: "none",
-    thresholds: good(1),
-    words: { "0": "no", "1": "yes" },
+    ...either("no", "yes"),
   },
   {
     title: "How old is the answer?",
@@ -241,17 +242,13 @@ const WORKLOADS: readonly View[] = [
     title: "Is all known that runs?",
     description: "Whether the last run learned of every image that runs, and reported it where it may.",
     queries: [{ expr: least("registry_workload_known"), legend: INSTANCE }],
-    unit: "none",
-    thresholds: good(1),
-    words: { "0": "no", "1": "yes" },
+    ...either("no", "yes"),
   },
   {
     title: "Clean-up over HTTP",
     description: "Whether the last one did all of its work. One that does not know what runs refuses.",
     queries: [{ expr: least("registry_clean_up_success"), legend: INSTANCE }],
-    unit: "none",
-    thresholds: good(1),
-    words: { "0": "failed", "1": "done" },
+    ...either("failed", "done"),
   },
 ];
 
@@ -271,9 +268,7 @@ const MAINTENANCE: readonly View[] = [
     title: "Maintenance",
     description: "Whether the last run of each task did all of its work. A site without maintenance reports none.",
     queries: [{ expr: ofTask("registry_maintenance_success"), legend: `${INSTANCE} {{task}}` }],
-    unit: "none",
-    thresholds: good(1),
-    words: { "0": "failed", "1": "done" },
+    ...either("failed", "done"),
   },
   {
     title: "When did it last succeed?",
@@ -319,18 +314,14 @@ const HOSTS: readonly View[] = [
     title: "Hosts as delivered?",
     description: "Whether files, resolver and containers of each host are as each delivery left them.",
     queries: [{ expr: "registry_warden_host_as_delivered" satisfies HostMetricName, legend: "{{host}} {{delivery}}" }],
-    unit: "none",
-    thresholds: good(1),
-    words: { "0": "no", "1": "yes" },
+    ...either("no", "yes"),
   },
   {
     title: "Resolvers",
     description:
       "Whether each resolver of a host answers by itself, also the one that is only asked when the first is dead.",
     queries: [{ expr: "registry_warden_resolver_up" satisfies HostMetricName, legend: "{{host}} {{resolver}}" }],
-    unit: "none",
-    thresholds: good(1),
-    words: { "0": "silent", "1": "answers" },
+    ...either("silent", "answers"),
   },
   {
     title: "When did a host last report?",

@@ -14,7 +14,7 @@ import {
 import { rule } from "./rule";
 
 /** In the order of systemd and of the week. */
-const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+export const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 
 /** A time of day on some days of the week. */
 export const weekly = record({
