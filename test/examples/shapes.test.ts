@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, normalize } from "node:path/posix";
 import { describeSite } from "../../cli/plan-table";
@@ -96,4 +96,21 @@ describe.each(Object.entries(SHAPES))("the site %s", (name, { stacks, lacks }) =
       if (path.endsWith(".md")) expect([path, /^(#+) .*\n\n(?!\1#)#+ /m.exec(text)?.[0]]).toEqual([path, undefined]);
     }
   });
+});
+
+test("each handbook is clean Markdown, by the rules of this repository", () => {
+  const written = join(folder, "handbooks");
+  for (const [name, site] of Object.entries(SHIPPED))
+    for (const [path, text] of handbook(parseSite(site, name), [], "../docs")) {
+      if (!path.endsWith(".md")) continue;
+      const file = join(written, name, path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+    }
+  const lint = join(root, "node_modules/markdownlint-cli2/markdownlint-cli2-bin.mjs");
+  const args = ["--config", join(root, ".markdownlint-cli2.jsonc"), "--no-globs", "**/*.md"];
+  const { stdout, stderr } = spawnSync(process.execPath, [lint, ...args], { cwd: written, encoding: "utf8" });
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(/^Summary: 0 error\(s\)$/m);
+  expect(Number(/^Linting: (\d+) file/m.exec(stdout)?.[1])).toBeGreaterThan(100);
 });
