@@ -34,6 +34,11 @@ module.exports = {
       testMatch: ["<rootDir>/test/**/*.test.ts"],
       testPathIgnorePatterns: [...common.testPathIgnorePatterns, "/test/lab/"],
     },
-    { ...common, displayName: "lab", testMatch: ["<rootDir>/test/lab/**/*.test.ts"] },
+    {
+      ...common,
+      displayName: "lab",
+      testMatch: ["<rootDir>/test/lab/**/*.test.ts"],
+      globalSetup: "<rootDir>/test/lab/build.ts",
+    },
   ],
 };

@@ -4,6 +4,8 @@ export interface AllowedSkip {
   readonly why: string;
 }
 
+/** `<seconds> s <file>`; the times are in milliseconds. */
+export function longest(times: ReadonlyMap<string, number>, count?: number): string[];
 export function parseAllowedSkips(text: string): AllowedSkip[];
 export function skippedTests(file: string, testResults: readonly { status: string; fullName: string }[]): string[];
 export function summaryOfSkips(skipped: readonly string[]): string;

@@ -45,14 +45,27 @@ const summaryOfSkips = (skipped) => {
   return `Not run: tests of ${files} ${files === 1 ? "file" : "files"}${why}.${how} Why each: WARDEN_SKIPS=1 npm test`;
 };
 
+const lines = (texts) => texts.map((text) => `  ${text}\n`).join("");
+
+/** How many files a run in CI names as its longest. */
+const LONGEST = 25;
+
+/** `<seconds> s <file>`, the longest first. */
+const longest = (times, count = LONGEST) =>
+  [...times]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, count)
+    .map(([file, milliseconds]) => `${(milliseconds / 1000).toFixed(1)} s ${file}`);
+
 /**
  * Tells after the run what was skipped: in one line; with WARDEN_SKIPS or in CI each test, whose name carries the reason. In
- * CI an unlisted one fails the run.
+ * CI an unlisted one fails the run, and the files that took longest are named.
  */
-class SkipReporter {
+class Reporter {
   #rootDir;
   #filtered;
   #skipped = [];
+  #times = new Map();
   #error;
 
   constructor(globalConfig) {
@@ -61,20 +74,22 @@ class SkipReporter {
     this.#filtered = Boolean(globalConfig.testNamePattern);
   }
 
-  onTestResult(_test, { testFilePath, testResults }) {
-    if (!this.#filtered) this.#skipped.push(...skippedTests(relative(this.#rootDir, testFilePath), testResults));
+  onTestResult(_test, { testFilePath, testResults, perfStats }) {
+    const file = relative(this.#rootDir, testFilePath);
+    this.#times.set(file, perfStats.runtime);
+    if (!this.#filtered) this.#skipped.push(...skippedTests(file, testResults));
   }
 
   onRunComplete() {
+    if (process.env.CI) process.stderr.write(`\nLongest:\n${lines(longest(this.#times))}`);
     if (this.#skipped.length === 0) return;
-    if (process.env.CI || process.env.WARDEN_SKIPS)
-      process.stderr.write(`\nSkipped:\n${this.#skipped.map((name) => `  ${name}\n`).join("")}`);
+    if (process.env.CI || process.env.WARDEN_SKIPS) process.stderr.write(`\nSkipped:\n${lines(this.#skipped)}`);
     else process.stderr.write(`\n${summaryOfSkips(this.#skipped)}\n`);
     if (!process.env.CI) return;
     const unlisted = unlistedSkips(this.#skipped, parseAllowedSkips(readFileSync(ALLOWED_SKIPS, "utf8")));
     if (unlisted.length === 0) return;
     this.#error = new Error(
-      `skipped in CI but not in .ci/allowed-skips: make it run, or list it with the reason\n${unlisted.map((name) => `  ${name}`).join("\n")}`,
+      `skipped in CI but not in .ci/allowed-skips: make it run, or list it with the reason\n${lines(unlisted).trimEnd()}`,
     );
     process.stderr.write(`\n${this.#error.message}\n`);
   }
@@ -84,4 +99,4 @@ class SkipReporter {
   }
 }
 
-module.exports = Object.assign(SkipReporter, { parseAllowedSkips, skippedTests, summaryOfSkips, unlistedSkips });
+module.exports = Object.assign(Reporter, { longest, parseAllowedSkips, skippedTests, summaryOfSkips, unlistedSkips });

@@ -1,6 +1,6 @@
-import { parseAllowedSkips, skippedTests, summaryOfSkips, unlistedSkips } from "./reporter";
+import { longest, parseAllowedSkips, skippedTests, summaryOfSkips, unlistedSkips } from "./reporter";
 
-describe("the reporter of skipped tests", () => {
+describe("the reporter", () => {
   test("knows skipped and unwritten tests by file and name", () => {
     const results = [
       { status: "passed", fullName: "walks" },
@@ -33,6 +33,15 @@ describe("the reporter of skipped tests", () => {
     expect(summaryOfSkips(["test/lab/a.test.ts: a skipped: cdktf-cli: no; nginx: no"])).toContain(
       "To run them: npm run lab:setup && tools/cdktf/run --version.",
     );
+  });
+
+  test("names the files that took longest, with their seconds", () => {
+    const times = new Map([
+      ["a.test.ts", 90],
+      ["b.test.ts", 61_250],
+      ["c.test.ts", 9_000],
+    ]);
+    expect(longest(times, 2)).toEqual(["61.3 s b.test.ts", "9.0 s c.test.ts"]);
   });
 
   test("a skip is listed when its name contains an allowed text", () => {

@@ -12,6 +12,7 @@ import { image, push } from "./images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { temporaryFolder, waitFor } from "./process";
 import { firing, getJson, type LabServer, startPrometheus, startPushgateway } from "./prometheus";
+import { WARDEN } from "./warden";
 
 jest.setTimeout(240_000);
 
@@ -102,7 +103,7 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     const policy = join(folder, "policy.json");
     writeFileSync(policy, JSON.stringify(service?.role === "private" ? service.retention : undefined));
     const { stdout } = await promisify(execFile)(process.execPath, [
-      ...["--import", "tsx", join(__dirname, "../../cli/warden.ts")],
+      WARDEN,
       ...["prune", monitored.registry.root, "--policy", policy, "--apply", "--offline", "--json"],
     ]);
     await monitored.registry.restart();

@@ -11,6 +11,7 @@ import { Deployment } from "./deployment";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { waitFor } from "./process";
 import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
+import { WARDEN } from "./warden";
 
 const NAME = "registry.viktorbarzin.me:5050";
 
@@ -271,9 +272,7 @@ describeWithHosts(
         const { status, output } = hosts.operator(
           [
             process.execPath,
-            "--import",
-            "tsx",
-            "cli/warden.ts",
+            WARDEN,
             "verify",
             "https://10.0.20.10:5050",
             "--ca-file",

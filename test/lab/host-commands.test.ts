@@ -9,6 +9,7 @@ import { dnsHosts } from "../../site/schema";
 import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type LabHost, type Outcome } from "./hosts";
+import { WARDEN } from "./warden";
 
 type HostInput = WholeInput["hosts"][number];
 
@@ -417,7 +418,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       const program = `ssh-add -q "$1" && shift && exec "$@"`;
       const { status, output } = hosts.operator([
         ...["ssh-agent", "sh", "-c", program, "sh", hosts.key],
-        ...[process.execPath, "--import", "tsx", "cli/warden.ts", ...quiet, "--site", siteFile],
+        ...[process.execPath, WARDEN, ...quiet, "--site", siteFile],
       ]);
       expect(output).toContain("registry-vm: dns works\n");
       expect(status).toBe(0);

@@ -1,6 +1,7 @@
 import { execFileSync, type StdioOptions, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { type Component, type ComponentName, cacheFolder, describeWith } from "./components";
+import { WARDEN } from "./warden";
 
 const program = join(__dirname, "../../tools/lab/hosts");
 
@@ -38,6 +39,12 @@ export class Hosts {
   /** A host's key, of the type that a site pins. */
   hostKey(host: LabHost): string {
     return this.ssh(host, "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ecdsa_key.pub").trim();
+  }
+
+  /** The argv of a command on the host: what `tools/lab/hosts ssh` runs, without a shell in between. */
+  #ssh(host: LabHost, command: string): [program: string, args: string[]] {
+    const config = join(cacheFolder, "hosts", this.#name, "ssh_config");
+    return ["nsenter", [`--net=/run/netns/${this.#name}-op`, "ssh", "-F", config, host, command]];
   }
 
   #lab(...args: string[]): string {
@@ -90,16 +97,16 @@ export class Hosts {
 
   /** Output of a command on the host. Throws if it fails. */
   ssh(host: LabHost, command: string, input: string | Buffer = ""): string {
-    return execFileSync(program, ["ssh", host, command], { env: this.environment, encoding: "utf8", input });
+    return execFileSync(...this.#ssh(host, command), { env: this.environment, encoding: "utf8", input });
   }
 
   try(host: LabHost, command: string, input = ""): Outcome {
-    return outcome(program, ["ssh", host, command], this.environment, input);
+    return outcome(...this.#ssh(host, command), this.environment, input);
   }
 
   /** `warden` on the operator's machine, for the site in a file. */
   warden(site: string, ...args: string[]): Outcome {
-    return this.operator([process.execPath, "--import", "tsx", "cli/warden.ts", ...args, "--site", site]);
+    return this.operator([process.execPath, WARDEN, ...args, "--site", site]);
   }
 
   /** A command on this machine, in the operator's network namespace. */
@@ -123,7 +130,7 @@ export class Hosts {
 
   /** The command line that runs a command on the host over ssh, for callers that start it themselves. */
   sshCommand(host: LabHost, command: string): [program: string, args: string[], environment: NodeJS.ProcessEnv] {
-    return [program, ["ssh", host, command], this.environment];
+    return [...this.#ssh(host, command), this.environment];
   }
 
   /** Waits until the command on the host succeeds; throws after the given seconds. */

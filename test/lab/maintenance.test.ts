@@ -11,6 +11,7 @@ import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { htpasswdLine, startRegistry } from "./registry";
+import { WARDEN } from "./warden";
 
 const OPERATOR = "10.99.0.20";
 const UPSTREAM = `http://${OPERATOR}:5000`;
@@ -107,9 +108,7 @@ describeWithHosts(
       const { output } = hosts.operator(
         [
           process.execPath,
-          "--import",
-          "tsx",
-          "cli/warden.ts",
+          WARDEN,
           "verify",
           "https://10.0.20.10:5050",
           "--blobs",

@@ -10,8 +10,8 @@ import { blobsOnDisk } from "./corpus";
 import { type LabGitea, startGitea } from "./gitea";
 import { artifact, image, index, layer, type Manifest, type PushTarget, push, referrersTag } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
+import { WARDEN } from "./warden";
 
-const program = join(__dirname, "../../cli/warden.ts");
 const DAY = 86_400_000;
 
 const dated = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
@@ -122,7 +122,7 @@ describeWith(["registry"], "killed", () => {
       const args = ["prune", registry.url, "--keep-newest", "4", "--apply", "--journal", journals, "--json"];
       const run = (killAfter: number | null) =>
         new Promise<string>((resolve) => {
-          const child = spawn(process.execPath, ["--import", "tsx", program, ...args], {
+          const child = spawn(process.execPath, [WARDEN, ...args], {
             stdio: ["ignore", "pipe", "inherit"],
           });
           let out = "";

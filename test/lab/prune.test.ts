@@ -8,12 +8,10 @@ import { describeWith } from "./components";
 import { blobsOnDisk, contentOf, idealOf, pushCorpus } from "./corpus";
 import { multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
-
-const program = join(__dirname, "../../cli/warden.ts");
-const tsx = ["--import", "tsx"];
+import { WARDEN } from "./warden";
 
 const prune = async (...args: string[]) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [...tsx, program, "prune", ...args, "--json"]);
+  const { stdout } = await promisify(execFile)(process.execPath, [WARDEN, "prune", ...args, "--json"]);
   return JSON.parse(stdout);
 };
 
@@ -107,7 +105,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
         const args = ["prune", registry.root, "--keep-newest", "1", "--apply", "--offline"];
         const { status, stderr } = spawnSync(
           "unshare",
-          ["--mount", "sh", "-c", script, registry.root, process.execPath, ...tsx, program, ...args],
+          ["--mount", "sh", "-c", script, registry.root, process.execPath, WARDEN, ...args],
           { encoding: "utf8" },
         );
         expect({ status, stderr }).toEqual({
@@ -137,7 +135,7 @@ describeWith(["registry"], "killed", () => {
       const kept = await pushCorpus(registry);
       await registry.restart({ readOnly: true });
       const args = ["prune", registry.root, "--keep-newest", "2", "--apply", "--offline"];
-      const start = () => spawn(process.execPath, [...tsx, program, ...args], { stdio: "ignore" });
+      const start = () => spawn(process.execPath, [WARDEN, ...args], { stdio: "ignore" });
       const ended = (child: ReturnType<typeof spawn>) =>
         new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
       const journals = join(registry.root, "registry-warden/journal");

@@ -11,11 +11,10 @@ import { SyntheticStore, write } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
 import { image, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
-
-const program = join(__dirname, "../../cli/warden.ts");
+import { WARDEN } from "./warden";
 
 const warden = async (...args: string[]) => {
-  const run = promisify(execFile)(process.execPath, ["--import", "tsx", program, ...args], { timeout: 60_000 });
+  const run = promisify(execFile)(process.execPath, [WARDEN, ...args], { timeout: 60_000 });
   const { stdout, code } = await run.then(
     ({ stdout: out }) => ({ stdout: out, code: 0 }),
     (error: { stdout: string; code: number }) => error,
@@ -226,18 +225,7 @@ const mounts = spawnSync("unshare", ["--mount", "true"]).status === 0;
   const mounted = (script: string, ...args: string[]) =>
     spawnSync(
       "unshare",
-      [
-        "--mount",
-        "sh",
-        "-ec",
-        `${script}\nexec "$@"`,
-        store.root,
-        process.execPath,
-        "--import",
-        "tsx",
-        program,
-        ...args,
-      ],
+      ["--mount", "sh", "-ec", `${script}\nexec "$@"`, store.root, process.execPath, WARDEN, ...args],
       {
         encoding: "utf8",
         timeout: 60_000,
