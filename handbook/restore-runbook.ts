@@ -61,7 +61,7 @@ const newHost = (site: RegistrySite): Block[] => {
   return [
     heading(md`A new host`),
     steps(
-      md`Install it with the address ${host.address}, SSH for ${host.ssh.user}, Docker and its compose plugin.${host.ssh.hostKey === undefined ? md`` : md` Put its new key into ${"ssh.hostKey"} of the site: ${link(md`the key of a host`, `${ROTATION}#the-key-with-which-you-deploy`)}.`}`,
+      md`Install it with the address ${host.address}, SSH for ${host.ssh.user}, Docker 25 or newer and its compose plugin.${host.ssh.hostKey === undefined ? md`` : md` Put its new key into ${"ssh.hostKey"} of the site: ${link(md`the key of a host`, `${ROTATION}#the-key-with-which-you-deploy`)}.`}`,
       md`Bring what is in no repository: the files below. ${link(md`Credentials and certificates`, ROTATION)} says how each is made if it is lost.`,
     ),
     broughtByOperator(site),

@@ -52,6 +52,8 @@ export interface ComposeService {
     readonly timeout: string;
     readonly retries: number;
     readonly start_period: string;
+    /** Until the first success within start_period; Docker 25 is the first to know it. */
+    readonly start_interval: string;
   };
 }
 
@@ -126,6 +128,18 @@ const configurationLabel = (content: string) => ({
 });
 
 /**
+ * What starts is looked at twice a second until it answers, because nginx waits for the registries, and a delivery for all
+ * of them: with Docker's own five seconds, each restart of a registry would last as long.
+ */
+const CHECK_TIMES = {
+  interval: "5s",
+  timeout: "5s",
+  retries: 3,
+  start_period: "30s",
+  start_interval: "500ms",
+};
+
+/**
  * A pull-through registry must answer 200; a private one may answer anything, because it asks for credentials. wget is the
  * busybox version in the image.
  */
@@ -136,10 +150,7 @@ const healthcheck = ({ role, port }: Service): NonNullable<ComposeService["healt
       "CMD-SHELL",
       role === "proxy" ? `wget -q -O /dev/null ${url}` : `wget -S -O /dev/null ${url} 2>&1 | grep -q 'HTTP/1'`,
     ],
-    interval: "5s",
-    timeout: "5s",
-    retries: 3,
-    start_period: "30s",
+    ...CHECK_TIMES,
   };
 };
 
@@ -247,10 +258,7 @@ export const pushgatewayService = (
       ...HARDENED,
       healthcheck: {
         test: ["CMD-SHELL", `wget -q -O /dev/null http://127.0.0.1:${PUSHGATEWAY_PORT}/-/healthy`],
-        interval: "5s",
-        timeout: "5s",
-        retries: 3,
-        start_period: "30s",
+        ...CHECK_TIMES,
       },
     },
   };

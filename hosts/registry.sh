@@ -20,8 +20,17 @@ check_host() {
   need_tools docker curl
   docker info >/dev/null 2>&1 || fail "docker does not answer; start it: systemctl start docker"
   docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin; install version 2 there, nothing is installed from here"
+  check_engine
   check_operator_files
   list_collectors
+}
+
+# Docker 25 (API 1.44) is the first that knows start_interval of a health check.
+check_engine() {
+  local version api
+  read -r version api < <(docker version --format '{{ .Server.Version }} {{ .Server.APIVersion }}')
+  [[ $(printf '%s\n' 1.44 "$api" | sort -V | head -n 1) == 1.44 ]] ||
+    fail "docker is version $version; install 25 or newer there, nothing is installed from here"
 }
 
 # The operator's files never leave the host: they are only checked. All missing ones are reported at once, for the setup of a

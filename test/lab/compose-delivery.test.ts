@@ -158,6 +158,24 @@ describeWithHosts(
           "systemctl start docker",
           "docker does not answer; start it: systemctl start docker",
         ],
+        [
+          "a host whose Docker is too old",
+          `install -m 0755 /dev/stdin /usr/local/bin/docker <<'EOF'
+#!/bin/sh
+[ "$1" = version ] && echo 24.0.9 1.43 || exec /usr/bin/docker "$@"
+EOF`,
+          "rm /usr/local/bin/docker",
+          "docker is version 24.0.9; install 25 or newer there",
+        ],
+        [
+          "a host without the compose plugin",
+          `install -m 0755 /dev/stdin /usr/local/bin/docker <<'EOF'
+#!/bin/sh
+[ "$1" = compose ] && exit 1 || exec /usr/bin/docker "$@"
+EOF`,
+          "rm /usr/local/bin/docker",
+          "docker has no compose plugin; install version 2 there",
+        ],
       ])(
         "%s",
         (_, arrange, restore, message) => {
