@@ -160,25 +160,31 @@ const measure = async (corpus: Corpus, folder: string): Promise<void> => {
         bareLastByte,
         lastByte: ownLastByte,
         lastByteWalk,
-        craneBy8: validate(8),
-        craneInSequence: validate(1),
-        shell: seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url }),
       };
     });
-    type Times = (typeof rounds)[number];
+    // Once, because they take minutes and are several times slower: noise does not decide there.
+    const others = {
+      craneBy8: validate(8),
+      craneInSequence: validate(1),
+      shell: seconds(["sh", "-c", SHELL_PROBE], { REGISTRY: registry.url }),
+    };
+    type Own = (typeof rounds)[number];
+    type Other = typeof others;
     if ("missing" in crane) process.stdout.write(`without crane: ${crane.missing}\n`);
-    const time = (name: keyof Times): string => `${median(rounds.map((round) => round[name])).toFixed(2)} s`;
-    const ratio = (of: keyof Times, to: keyof Times): number => median(rounds.map((round) => round[of] / round[to]));
-    const percent = (bare: keyof Times, own: keyof Times): string => `${(100 * ratio(bare, own)).toFixed(0)} %`;
-    const times = (other: keyof Times, own: keyof Times): string => ratio(other, own).toFixed(1);
-    print(`${corpus.name}: ${requests.head.length} objects, medians of ${ROUNDS} rounds`, [
+    const time = (name: keyof Own): string => `${median(rounds.map((round) => round[name])).toFixed(2)} s`;
+    const timeOf = (other: keyof Other): string => `${others[other].toFixed(2)} s`;
+    const percent = (bare: keyof Own, own: keyof Own): string =>
+      `${(100 * median(rounds.map((round) => round[bare] / round[own]))).toFixed(0)} %`;
+    const times = (other: keyof Other, own: keyof Own): string =>
+      (others[other] / median(rounds.map((round) => round[own]))).toFixed(1);
+    print(`${corpus.name}: ${requests.head.length} objects, medians of ${ROUNDS} rounds; other tools once`, [
       [`bare load, HEAD over ${CONNECTIONS} connections`, time("bareHead")],
       ["warden verify --blobs head, all of it", time("head")],
       ["bare load, HEAD of manifests and last byte of blobs", time("bareLastByte")],
       ["warden verify (--blobs last-byte), all of it", time("lastByte")],
-      ["crane validate --fast, by 8", time("craneBy8")],
-      ["crane validate --fast, in sequence", time("craneInSequence")],
-      ["curl + jq, children of five tags", time("shell")],
+      ["crane validate --fast, by 8", timeOf("craneBy8")],
+      ["crane validate --fast, in sequence", timeOf("craneInSequence")],
+      ["curl + jq, children of five tags", timeOf("shell")],
       ["--blobs head, of the bare load's rate, own clocks (aim: 80 %)", percent("bareHead", "headWalk")],
       ["--blobs head, of the bare load's rate, with its start and end", percent("bareHead", "head")],
       ["last-byte, of the bare load's rate, own clocks", percent("bareLastByte", "lastByteWalk")],
