@@ -10,12 +10,12 @@ import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-sto
 import { median } from "./median";
 
 const root = resolve(__dirname, "..");
-const REPOSITORIES = 50;
+const REPOSITORIES = 25;
 const TAGS = 10;
 const PLATFORMS = ["amd64", "arm64", "riscv64"];
 const LAYERS = 8;
 /** In each round all of them run in turn, so that a temporary slowdown of the machine affects all. */
-const ROUNDS = 5;
+const ROUNDS = 3;
 const CONNECTIONS = "8";
 
 interface Corpus {
