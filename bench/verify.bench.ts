@@ -10,7 +10,7 @@ import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-sto
 import { median } from "./median";
 
 const root = resolve(__dirname, "..");
-const REPOSITORIES = 25;
+const REPOSITORIES = 50;
 const TAGS = 10;
 const PLATFORMS = ["amd64", "arm64", "riscv64"];
 const LAYERS = 8;
