@@ -22,7 +22,7 @@ const failure = (changes: object = {}) => ({
   ...changes,
 });
 
-/** What the runner is told of a report. */
+/** What the action hands to the runner for a report. */
 const told = (report: object) => {
   const files = {
     report: join(folder, "report.json"),
@@ -58,7 +58,7 @@ test("a whole image: no annotation, one line in the summary", () => {
   });
 });
 
-test("an incomplete walk is not called whole", () => {
+test("an incomplete walk is not reported as intact", () => {
   expect(told(report([], false)).summary).toContain("### Not all could be verified");
 });
 
@@ -77,7 +77,7 @@ test.each([
   expect(told(report([failure(changes)])).summary).toContain(`| \`${name}\` |`);
 });
 
-test("more than a runner shows are counted, and the summary is bounded", () => {
+test("failures beyond what a runner shows are counted, and the summary is bounded", () => {
   const { commands, summary } = told(report(Array.from({ length: 5_000 }, () => failure())));
   expect(commands).toHaveLength(11);
   expect(commands[10]).toContain("4990 more");
@@ -85,7 +85,7 @@ test("more than a runner shows are counted, and the summary is bounded", () => {
   expect(summary).toContain("4800 more are in the reports.");
 });
 
-test("what a registry says begins no command, no row and no code of its own", () => {
+test("text from a registry cannot start a command, a table row or a code span", () => {
   const { commands, summary } = told(
     report([failure({ platform: "x\n::warning::owned\r\n::stop-commands::x", repository: "a|b`<img>\u202e" })]),
   );
@@ -105,7 +105,7 @@ test("a walk that did not begin says why and what to do", () => {
 describe("action.yml", () => {
   const action = parse(readFileSync(join(root, "action.yml"), "utf8"));
 
-  test("hands its inputs over by the environment, so that none of them is read as shell", () => {
+  test("passes its inputs through the environment, so that none of them is parsed as shell", () => {
     const [step] = action.runs.steps;
     expect(step.run).toBe('"$ACTION/action/verify"');
     expect(Object.values(step.env)).toEqual([
@@ -114,7 +114,7 @@ describe("action.yml", () => {
     ]);
   });
 
-  test("takes credentials from the environment of the job alone", () => {
+  test("takes credentials only from the environment of the job", () => {
     expect(Object.keys(action.inputs)).toEqual(["image", "registry", "blobs"]);
   });
 });

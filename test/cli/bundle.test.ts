@@ -25,7 +25,7 @@ describe("dist/", () => {
     expect(warden("warden.mjs", "--help")).toMatch(/^ {2}verify /m);
   });
 
-  test("warden.mjs reads a site of TypeScript in the checkout that it was built in", () => {
+  test("warden.mjs reads a TypeScript site in the checkout that it was built in", () => {
     const output = join(elsewhere, "docs");
     expect(
       warden(join(root, "dist/warden.mjs"), "docs", "--site", join(root, "examples/small/site.ts"), "--output", output),
@@ -47,8 +47,8 @@ describe("dist/", () => {
   );
 });
 
-describe("the notices of what others wrote", () => {
-  /** What esbuild says that it put into a program, asked once more and without our own list. */
+describe("the third-party notices", () => {
+  /** The packages that esbuild put into a program, from a build of its own: our list is not consulted. */
   const packagesIn = (entry: string): string[] => {
     const { metafile } = buildSync({
       absWorkingDir: root,

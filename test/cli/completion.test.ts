@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const warden = describeWarden();
 
-/** What bash offers for the last of the words. */
+/** What bash offers as completions of the last word. */
 const offered = (words: string[], root: DescribedCommand = warden): string[] => {
   const script = join(folder, "warden.bash");
   writeFileSync(script, completionScript("bash", root));
@@ -57,7 +57,7 @@ describe("completion of bash", () => {
     expect(offered(["warden", "verify", "--ca-file", ""])).toEqual([]);
   });
 
-  test("knows commands below commands", () => {
+  test("knows subcommands", () => {
     const leaf = (name: string): DescribedCommand => ({
       name,
       description: "",
@@ -83,11 +83,11 @@ test("the reference lists each command once, with every option of it", () => {
 describe("the manual page", () => {
   const page = manualPage(warden, "1.2.3");
 
-  test("names what it is of", () => {
+  test("names its command", () => {
     expect(page).toMatch(/^\.\\" .*\n\.TH WARDEN 1 "" "registry-warden 1\.2\.3"/);
   });
 
-  test("lets no text begin a request, or become an escape of its own", () => {
+  test("escapes text that would start a request or be an escape itself", () => {
     const odd = {
       ...warden,
       commands: [{ ...(warden.commands[0] as DescribedCommand), description: ".so /etc/passwd\n'x \\n(.b" }],
@@ -96,7 +96,7 @@ describe("the manual page", () => {
   });
 });
 
-test("the help speaks of no default where that is nothing", async () => {
+test("the help mentions no default where there is none", async () => {
   let text = "";
   const spy = jest.spyOn(process.stdout, "write").mockImplementation((chunk) => {
     text += String(chunk);

@@ -3,7 +3,7 @@ import { referenceSite } from "../sites";
 import { FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
-// What changes something needs a site that was chosen.
+// A command that changes anything refuses to run unless the site was chosen explicitly.
 process.env.WARDEN_SITE = "site/reference.ts";
 
 const { address } = registryHost(referenceSite);
@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => ssh.remove());
 
-/** What was asked of the host, by connection: the arguments of the script, or the command of the program in it. */
+/** What each connection ran on the host: the script's arguments, or the command of the program it contains. */
 const asked = () =>
   ssh
     .connections()
@@ -39,23 +39,23 @@ test("shows what differs of each delivery, applies it, and confirms it from anot
   ]);
 });
 
-test("delivers one of the two where it is named", async () => {
+test("delivers only the one that is named", async () => {
   expect((await runWarden("deliver", "registry-vm", "dns")).code).toBe(0);
   expect(asked()).toEqual(["'bash' '-s' '--' 'confirm'", "'bash' '-s' '--' 'inspect'", "apply"]);
 });
 
-test("--dry-run only asks", async () => {
+test("--dry-run only compares", async () => {
   expect((await runWarden("deliver", "registry-vm", "dns", "--dry-run")).code).toBe(0);
   expect(asked()).toEqual(["'bash' '-s' '--' 'inspect'"]);
 });
 
-test("says of a file what the host has, and what it gets", async () => {
+test("shows for each file what the host has and what it would get", async () => {
   ssh.answer(address, { stdout: finding("/etc/resolv.conf", "search lan\n", "search lan\noptions rotate\n") });
   const { out } = await runWarden("deliver", "registry-vm", "dns", "--dry-run");
   expect(out).toMatch(/--- the host\n {4}\+\+\+ the site\n[\s\S]*\n {4}-options rotate\n/);
 });
 
-test("changes nothing of a host that cannot be inspected", async () => {
+test("changes nothing on a host that cannot be inspected", async () => {
   ssh.answer(address, { status: 1, stderr: "registry-vm: no docker\n" });
   expect(await runWarden("deliver", "registry-vm", "dns")).toMatchObject({
     code: 2,

@@ -25,7 +25,7 @@ const diagnose = async () => {
 };
 const layerPath = () => `/v2/app/blobs/${digestOf(firstLayer)}`;
 
-test("both whole: exit code 0", async () => {
+test("both intact: exit code 0", async () => {
   expect(await diagnose()).toEqual({
     code: 0,
     err: "",
@@ -37,7 +37,7 @@ test("both whole: exit code 0", async () => {
   });
 });
 
-test("a blob that the disk has and the registry does not: its memory is stale", async () => {
+test("a blob that the disk has and the registry does not: its cache is stale", async () => {
   registry.on(layerPath(), (_, response) => json(response, 404, {}));
   expect(await diagnose()).toMatchObject({
     code: 1,
@@ -107,14 +107,14 @@ test("a tag that leads to no manifest has lost its link", async () => {
   });
 });
 
-test("one manifest behind several tags is told once", async () => {
+test("a manifest with several tags is reported once", async () => {
   store.push("app", pushed, "v2");
   registry.push("app", pushed, "v2").on(/\/manifests\//, (_, response) => json(response, 404, {}));
   rmSync(store.repository("app").revisionLink(digestOf(pushed)));
   expect(await diagnose()).toMatchObject({ findings: [{ tags: ["v1", "v2"], cause: "lost link" }] });
 });
 
-test("leftovers on the disk are told with their step", async () => {
+test("leftovers on the disk are reported with their next step", async () => {
   const orphan = `sha256:${"a".repeat(64)}` as const;
   write(store.repository("app").layerLink(orphan), orphan);
   write(store.repository("app").uploadStarted("old"), "2020-01-01T00:00:00Z");
@@ -135,7 +135,7 @@ test("leftovers on the disk are told with their step", async () => {
   );
 });
 
-test("what cannot be asked is not called lost", async () => {
+test("what cannot be checked is not reported as lost", async () => {
   registry.on(layerPath(), (_, response) => json(response, 403, {}));
   expect(await diagnose()).toMatchObject({ code: 1, complete: false, findings: [{ cause: "not reached" }] });
 });
@@ -216,7 +216,7 @@ test("what only hashing finds is healed and given up by hashing", async () => {
     expect.any(Number),
     { actions: [{ action: "discard", tags: ["v1"] }] },
   ]);
-  // It would be in the way of a push of the right bytes; it is in the journal.
+  // Left in place it would block a push of the right bytes, so it was moved to the journal.
   expect(existsSync(data)).toBe(false);
   expect(existsSync(`${JSON.parse(done).journal}/${data.slice(store.root.length)}`)).toBe(true);
 });

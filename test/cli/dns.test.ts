@@ -3,7 +3,7 @@ import { referenceSite } from "../sites";
 import { FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
-// What changes something needs a site that was chosen.
+// A command that changes anything refuses to run unless the site was chosen explicitly.
 process.env.WARDEN_SITE = "site/reference.ts";
 
 const [host] = managedHosts(referenceSite);
@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => ssh.remove());
 
-test("prints what the host said, and ends with 0", async () => {
+test("prints the host's output, and exits with 0", async () => {
   ssh.answer(host.address, {
     stdout: "pve: with 192.168.1.2 silent, github.com resolved after 2.0 s\npve: dns works\nfindings 0\n",
   });
@@ -40,7 +40,7 @@ test.each([
   expect(connection?.input).toContain('\nmain "$@"; exit\n');
 });
 
-test("prints findings as the contract has them, whatever is in them, and ends with 1", async () => {
+test("prints findings in the form of the contract, whatever they contain, and exits with 1", async () => {
   const actual = 'it\'s "$x"\n\\ ü';
   ssh.answer(host.address, {
     status: 1,

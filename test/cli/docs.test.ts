@@ -16,7 +16,7 @@ afterEach(() => {
 });
 
 const docs = async (site: WholeInput, ...args: string[]): Promise<{ code: number; out: string[]; err: string }> => {
-  // A name of its own each time: a file is loaded once a process.
+  // A new name each time: Node loads a file only once per process.
   const file = join(directory, `site-${sites++}.json`);
   writeFileSync(file, JSON.stringify(site));
   let out = "";
@@ -34,7 +34,7 @@ const docs = async (site: WholeInput, ...args: string[]): Promise<{ code: number
   return { code, out: out.split("\n").filter((line) => line !== ""), err };
 };
 
-/** The reference site, with another address of its deferred host. */
+/** The reference site with a different address for its deferred host. */
 const moved = (): WholeInput => {
   const site = structuredClone(reference);
   Object.assign(site.hosts[2] ?? {}, { address: "192.0.2.78" });
@@ -66,7 +66,7 @@ test("after a change of the site the check fails, names the pages, and writes no
   expect(await docs(moved(), "--check")).toEqual({ code: 0, out: [], err: "" });
 });
 
-test("a page that is not generated any more goes, and what people wrote stays", async () => {
+test("removes a page that is no longer generated, and keeps handwritten ones", async () => {
   await docs(reference);
   const pages = join(directory, "docs");
   writeFileSync(join(pages, "runbooks/old-host.md"), readFileSync(join(pages, "runbooks/pve.md")));
@@ -78,7 +78,7 @@ test("a page that is not generated any more goes, and what people wrote stays", 
   expect(readdirSync(join(pages, "adr"))).toEqual(["0001-x.md"]);
 });
 
-test("a site with mistakes is told in one line", async () => {
+test("a site with errors is reported in one line", async () => {
   const site = moved();
   site.hosts[0]?.resolver?.nameservers.pop();
   const { code, err } = await docs(site);

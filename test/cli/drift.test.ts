@@ -8,7 +8,7 @@ if (proxmox === undefined || vm === undefined) throw new Error("the reference si
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 type Fields = [what: string, expected: string, actual: string];
-/** What a host prints that has these findings; it is asked once for each delivery. */
+/** What a host with these findings prints; it is queried once per delivery. */
 const found = (...findings: Fields[]): Answer => ({
   stdout: `${findings.map((fields) => `finding ${fields.map(base64).join(" ")}\n`).join("")}findings ${findings.length}\n`,
   status: Number(findings.length > 0),
@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 afterEach(() => ssh.remove());
 
-test("ends with 0 where every host is as the site has it, and names the deferred one with its reason", async () => {
+test("exits with 0 if every host matches the site, and names the deferred one with its reason", async () => {
   ssh.answer(proxmox.address, found());
   ssh.answer(vm.address, found());
   expect(await runWarden("drift")).toEqual({
@@ -49,7 +49,7 @@ test("shows a changed file as a difference, from the site to the host, and ends 
   expect(out).toMatch(/\nnext {6}warden deliver pve --site site\/reference\.ts {4}[^\n]*\n$/);
 });
 
-test("prints one JSON document, as the contract has it", async () => {
+test("prints one JSON document in the form of the contract", async () => {
   const what = "servers of systemd-resolved";
   ssh.answer(proxmox.address, found([what, "10.0.20.1", "192.0.2.1"]));
   const { code, out } = await runWarden("drift", "pve", "--json");
@@ -87,7 +87,7 @@ test("does not send the bundles, which are compared by their digests", async () 
   for (const { input } of ssh.connections()) expect(input.length).toBeLessThan(150_000);
 });
 
-test("what a chatty shell says first is none of it", async () => {
+test("ignores what a chatty shell prints first", async () => {
   ssh.answer(proxmox.address, { ...found(), banner: "Welcome to pve!\nfinding eA== eA== eA==\n" });
   expect(await runWarden("drift", "pve")).toMatchObject({
     code: 0,
@@ -110,7 +110,7 @@ describe("a host that cannot be asked", () => {
     expect(err).toMatch(/^error: pve cannot be reached [^\n]*\n$/);
   });
 
-  test("hides nothing of the others: a finding of theirs is 1", async () => {
+  test("does not hide the others: their findings give 1", async () => {
     ssh.answer(vm.address, found(["servers of systemd-resolved", "10.0.20.1", "192.0.2.1"]));
     const { code, out, err } = await runWarden("drift");
     expect(code).toBe(1);
@@ -118,7 +118,7 @@ describe("a host that cannot be asked", () => {
     expect(err).toMatch(/^error: pve cannot be reached /);
   });
 
-  test("is 2 where the others are as they should be, and they are still shown", async () => {
+  test("gives 2 if the others match, and they are still shown", async () => {
     ssh.answer(vm.address, found());
     const { code, out } = await runWarden("drift");
     expect(code).toBe(2);

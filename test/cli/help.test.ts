@@ -12,7 +12,7 @@ const help = async (...names: string[]): Promise<string> => {
   return text;
 };
 
-/** What a command consists of; [] for one that does the work itself. */
+/** The subcommands of a command; [] for one that does the work itself. */
 const partsOf = (text: string): string[] =>
   [...(text.split("\nCommands:\n")[1] ?? "").matchAll(/^ {2}([a-z][a-z-]*)/gm)]
     .map(([, name = ""]) => name)
@@ -23,7 +23,7 @@ const commandsBelow = async (...names: string[]): Promise<string[][]> => {
   return parts.length === 0 ? [names] : (await Promise.all(parts.map((part) => commandsBelow(...names, part)))).flat();
 };
 
-/** Examples of a command, as words without what is said about them. */
+/** The examples in a command's help, split into words, without their explanations. */
 const examplesOf = (text: string): string[][] =>
   (text.split("\nExamples:\n")[1] ?? "")
     .split("\n")

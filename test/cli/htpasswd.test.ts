@@ -12,7 +12,7 @@ const htpasswd = (args: readonly string[], input = "") => runWardenWith(input, "
 
 const hashOf = (line: string): string => line.trim().split(":")[1] ?? "";
 
-test("prints the line, and on standard error where it goes", async () => {
+test("prints the line, and says on standard error where to put it", async () => {
   const { code, out, err } = await htpasswd(["alice"], 'it\'s "$x" ü\n');
   expect(code).toBe(0);
   expect(out).toMatch(/^alice:\$2b\$10\$.{53}\n$/);
@@ -37,7 +37,7 @@ test("--probe makes the account of the probe: a file of mode 0600 has the passwo
   );
 });
 
-test("--probe never writes into a file that is there", async () => {
+test("--probe never writes to an existing file", async () => {
   const file = join(folder, "mine.env");
   writeFileSync(file, "mine");
   const { code, out, err } = await htpasswd(["--probe", "other", "--account-file", file]);
@@ -67,7 +67,7 @@ test.each([
   expect(existsSync(join(folder, "none.env"))).toBe(false);
 });
 
-test("a site that is named and cannot be read is 2", async () => {
+test("exits with 2 if the named site cannot be read", async () => {
   expect(await htpasswd(["alice", "--site", join(folder, "none.ts")], "password\n")).toMatchObject({
     code: 2,
     out: "",

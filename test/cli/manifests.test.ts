@@ -18,7 +18,7 @@ const file = (name: keyof typeof SITES, bend: (input: Json) => void = () => {}):
   return path;
 };
 
-/** Without anything that is in a cluster. */
+/** Removes everything that needs a cluster. */
 const withoutCluster = ({ monitoring, registry }: Json): void => {
   registry.images.node = { repository: "node", tag: "26.9.0-slim" };
   for (const part of ["kubernetes", "namespace", "dashboard", "probeImage"]) delete monitoring[part];
@@ -73,7 +73,7 @@ describe("warden manifests", () => {
     ]);
   });
 
-  test("has the program as it is, of the name that the CronJob mounts", async () => {
+  test("contains the program unchanged, under the name that the CronJob mounts", async () => {
     const found = await objects(file("small"));
     const [program] = found.filter(({ metadata }) => metadata.name.startsWith("registry-probe-program-"));
     const text: string = program.data["probe.mjs"];
@@ -82,7 +82,7 @@ describe("warden manifests", () => {
     expect(volumes[0]).toEqual({ name: "program", configMap: { name: program.metadata.name } });
   });
 
-  test("says what it does not hold: Secrets, and ConfigMaps of the operator", async () => {
+  test("lists what it leaves out: Secrets, and the operator's ConfigMaps", async () => {
     const { out } = await runWarden("manifests", "--site", file("small"));
     expect(out.split("\n").slice(0, 3)).toEqual([
       "# registry-probe needs the Secret monitoring/registry-probe with the keys REG_USER and REG_PASS.",
@@ -131,7 +131,7 @@ describe("warden rules", () => {
     expect([without.code, parse(without.out).groups.length > 0]).toEqual([0, true]);
   });
 
-  test("of a site that watches nothing is refused in words", async () => {
+  test("refuses a site that monitors nothing, and says why", async () => {
     const { code, err } = await runWarden(
       "rules",
       "--site",

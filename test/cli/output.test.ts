@@ -5,7 +5,7 @@ import { printableJson } from "../../text/printable";
 
 const EVIL = "\u001b[2J\u202e";
 
-/** What is written while something runs. */
+/** What a function writes to the stream while it runs. */
 const written = async (run: () => unknown, stream: NodeJS.WriteStream = process.stdout): Promise<string> => {
   let text = "";
   const spy = jest.spyOn(stream, "write").mockImplementation((chunk) => {
@@ -20,7 +20,7 @@ const written = async (run: () => unknown, stream: NodeJS.WriteStream = process.
   return text;
 };
 
-test("every way of printing escapes what a terminal obeys", async () => {
+test("everything that is printed has terminal control characters escaped", async () => {
   expect(await written(() => print([EVIL, "a\nb"]))).toBe("\\x1b[2J\\u{202e}\na\\x0ab\n");
   expect(await written(() => printText(`${EVIL}\n\t`))).toBe("\\x1b[2J\\u{202e}\n\t");
   expect(await written(() => printError(EVIL), process.stderr)).toBe("\\x1b[2J\\u{202e}\n");
@@ -47,7 +47,7 @@ test("a document is what JSON.stringify writes, with its version", async () => {
   expect(JSON.parse(await written(() => printJsonList([{ a: 1 }])))).toEqual([{ version: 1, a: 1 }]);
 });
 
-test("a large document waits for whoever reads it, and for nobody who has gone", async () => {
+test("printing a large document waits for a slow reader, but not for one that has gone", async () => {
   const failures = Array.from({ length: 4000 }, (_, at) => ({ at, detail: "x".repeat(100) }));
   const chunks: string[] = [];
   const stream = Object.assign(new EventEmitter(), {

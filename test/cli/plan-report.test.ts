@@ -18,7 +18,7 @@ afterEach(() => {
 
 const recorded = (name: string): string => join(__dirname, "..", "review", "plans", `${name}.json`);
 
-/** What a command prints, and its exit code. */
+/** Runs a command: what it prints, and its exit code. */
 const warden = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
   const written = { out: "", err: "" };
   const into = (name: "out" | "err") => (text: string | Uint8Array) => {
@@ -121,14 +121,14 @@ test("without Terraform too, with the stacks that are new and those that are gon
   expect(out).toMatch(/\*\*gone\*\* was compared .*\(`no longer synthesised`\)/);
 });
 
-test("without Terraform and without a base nothing is reviewed, which is no plan without changes", async () => {
+test("without Terraform and without a base nothing is reviewed, which does not pass for a plan without changes", async () => {
   const { code, out } = await warden("--output", output("head", "192.0.2.1"));
   expect(code).toBe(0);
   expect(out).not.toContain("No changes");
   expect(out).toContain("- **dns** is not in this report: `there is no terraform or tofu on the PATH`");
 });
 
-test("a secret of the environment is shown nowhere", async () => {
+test("a secret from the environment appears nowhere", async () => {
   process.env.REG_PASS = "the-Planted-Secret";
   process.env.TF_VAR_registry_user = "planted-User";
   const head = output("head", "the-Planted-Secret planted-User");
@@ -163,7 +163,7 @@ describe("refused, in one line", () => {
     });
   });
 
-  test("an output with a stack whose name does not belong into a command", async () => {
+  test("an output with a stack name that is not safe in a command", async () => {
     const out = output("evil", "192.0.2.1");
     const manifest = readFileSync(join(out, "manifest.json"), "utf8").replace('"dns":{', '"dns; rm -rf /":{');
     writeFileSync(join(out, "manifest.json"), manifest);

@@ -11,7 +11,7 @@ afterEach(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** A kubectl that answers by what it is asked for, and nothing else on the PATH. */
+/** A kubectl with a fixed answer for each resource, and nothing else on the PATH. */
 const kubectl = (answers: Record<string, string>): void => {
   const cases = Object.entries(answers).map(([resource, answer]) => `${resource}) ${answer};;`);
   writeFileSync(join(directory, "kubectl"), `#!/bin/sh\ncase $2 in\n${cases.join("\n")}\nesac\n`);
@@ -30,7 +30,7 @@ const reference = (bend: (monitoring: Json) => void = () => {}) =>
 const NAMESPACE = { namespace: "echo namespace/monitoring" };
 const DEFINITION = { customresourcedefinition: "echo definition" };
 
-test("a cluster that has what it takes is deployed to", async () => {
+test("a cluster that has everything passes", async () => {
   kubectl({ ...NAMESPACE, ...DEFINITION });
   await expect(preflight(reference(), ["monitoring"])).resolves.toBeUndefined();
 });
@@ -45,7 +45,7 @@ test.each([
   await expect(preflight(reference(), ["dns", "--auto-approve"])).resolves.toBeUndefined();
 });
 
-test("what the site makes itself, or does not need, is not asked for", async () => {
+test("what the site creates itself, or does not need, is not required", async () => {
   kubectl({});
   const own = reference((monitoring) => {
     monitoring.namespace.create = true;
@@ -54,7 +54,7 @@ test("what the site makes itself, or does not need, is not asked for", async () 
   await expect(preflight(own, ["monitoring"])).resolves.toBeUndefined();
 });
 
-test("a kubeconfig that is missing and a server that is away are told, with what to do", async () => {
+test("a missing kubeconfig and an unreachable server are reported, with what to do", async () => {
   kubectl({ namespace: "echo 'Unable to connect to the server: dial tcp: no such host' >&2; exit 1" });
   await expect(preflight(reference(), ["monitoring"])).rejects.toMatchObject({ code: "unreachable" });
   const gone = reference((monitoring) => {
@@ -68,7 +68,7 @@ test("a kubeconfig that is missing and a server that is away are told, with what
   });
 });
 
-test("who may not ask, or has no kubectl, leaves it to Terraform", async () => {
+test("without permission or without kubectl, the check is left to Terraform", async () => {
   kubectl({ namespace: "echo 'Error from server (Forbidden): namespaces is forbidden' >&2; exit 1" });
   await expect(preflight(reference(), ["monitoring"])).resolves.toBeUndefined();
   process.env.PATH = "/nonexistent";

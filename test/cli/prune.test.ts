@@ -29,7 +29,7 @@ afterEach(async () => {
 
 const tags = () => readdirSync(store.repository("app").tags).sort();
 
-/** A registry that answers so; its url. */
+/** Starts a registry with this handler. @returns its URL */
 const serve = async (answer: RequestListener): Promise<string> => {
   const started = createServer(answer);
   await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
@@ -46,7 +46,7 @@ const answering = (status: number) =>
     response.writeHead(status).end();
   });
 
-/** A registry that is read-only, and serves these tags of its only repository. */
+/** A read-only registry with a single repository that has these tags. */
 const readOnly = (repository: string, ...names: string[]) =>
   serve((request, response) => {
     request.resume();
@@ -111,7 +111,7 @@ describe("--apply", () => {
     expect(tags()).toEqual(["v3"]);
   });
 
-  test("tells how to go on, and how to go back", async () => {
+  test("says how to continue, and how to go back", async () => {
     const { out } = await apply("--offline");
     expect(out).toMatch(/^next +registry garbage-collect CONFIG \(without -m\)/m);
     expect(out).toMatch(/^undo +until then: cp --archive --no-clobber /m);
@@ -139,7 +139,7 @@ describe("--apply", () => {
     expect(tags()).toEqual(["v1", "v2", "v3"]);
   });
 
-  test("not on one whose repositories are not told", async () => {
+  test("not on one that does not list its repositories", async () => {
     expect((await apply("--registry", await answering(405))).code).toBe(2);
     expect(tags()).toEqual(["v1", "v2", "v3"]);
   });
@@ -149,7 +149,7 @@ describe("--apply", () => {
     const url = await serve((request, response) => {
       request.resume();
       asked.push(`${request.method} ${request.url}`);
-      // A registry keeps the state of the hash although the upload is ended.
+      // A registry keeps the hash state even though the upload has ended.
       mkdirSync(join(store.repository("app").upload("one"), "hashstates"), { recursive: true });
       if (request.method === "POST") response.writeHead(202, { location: "/v2/app/blobs/uploads/one?state=x" }).end();
       else response.writeHead(204).end();
@@ -228,7 +228,7 @@ describe("a registry over HTTP", () => {
   let registry: FakeRegistry;
   let journals: string;
   beforeEach(async () => {
-    // Nobody pushes here: the last look need not wait.
+    // Nobody pushes here, so the last check need not wait.
     jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
     registry = await startRegistry();
     registry.deletes = { digests: true, tags: false };
@@ -247,7 +247,7 @@ describe("a registry over HTTP", () => {
   const prune = (...args: string[]) => runWarden("prune", registry.host, ...args, "--journal", journals);
   const left = (name: string) => [...registry.repository(name).tags.keys()];
 
-  test("has a plan as a store has one, and says what it cannot see", async () => {
+  test("has the same kind of plan as a store, and says what it cannot see", async () => {
     const { code, out } = await prune("--keep-newest", "1", "--keep", "*1", "--exit-code");
     expect(code).toBe(1);
     expect(out).toMatch(/^untagged {2}this registry does not list them/m);
@@ -257,7 +257,7 @@ describe("a registry over HTTP", () => {
     expect(left("app")).toEqual(["v1", "v2", "v3"]);
   });
 
-  test("is cleaned, of one repository where one is named, and what went is put back", async () => {
+  test("is cleaned, or only the named repository, and what was removed can be restored", async () => {
     const { code, out } = await prune("--keep-newest", "1", "--repository", "app", "--apply", "--json");
     const report = JSON.parse(out);
     expect(code).toBe(0);
@@ -276,7 +276,7 @@ describe("a registry over HTTP", () => {
     expect(JSON.parse(again.out)).toMatchObject({ version: 1, restored: [], left: [], problems: [] });
   });
 
-  test("that takes no deletions is one line", async () => {
+  test("that refuses deletions gives one line", async () => {
     registry.deletes = { digests: false, tags: false };
     const { code, err } = await prune("--keep-newest", "1", "--apply");
     expect(code).toBe(2);
@@ -308,7 +308,7 @@ describe("a registry over HTTP", () => {
       ]);
     });
 
-    test("or what is said beside it", async () => {
+    test("or what the options say instead", async () => {
       expect((await byName(siteFile(), "--keep-newest", "1", "--repository", "other", "--apply")).code).toBe(0);
       expect([left("app"), left("other")]).toEqual([["v1", "v2", "v3"], ["v3"]]);
     });
@@ -355,7 +355,7 @@ describe("a registry over HTTP", () => {
     });
   });
 
-  test("and something that was not deleted ends with 1", async () => {
+  test("exits with 1 if something was not deleted", async () => {
     registry.on(/\/v2\/app\/manifests\/sha256/, (request, response) => {
       if (request.method === "DELETE") response.writeHead(500).end();
       else registry.serve(request, response);

@@ -39,7 +39,7 @@ const lose = (...lost: Content[]) => {
 const writes = () => registry.seen.filter(({ method }) => !["GET", "HEAD"].includes(method));
 
 describe("the plan", () => {
-  test("of a whole registry is empty", async () => {
+  test("is empty for an intact registry", async () => {
     expect(await plan("--storage", store.root)).toEqual({
       code: 0,
       version: 1,
@@ -85,13 +85,13 @@ describe("the plan", () => {
     expect(remaining).toMatchObject([{ digest: digestOf(child), reason: "missing", tags: ["latest", "v1"] }]);
   });
 
-  test("does not trust the other registry's word", async () => {
+  test("does not trust the other registry", async () => {
     lose(child);
     other.on(`/v2/app/manifests/${digestOf(child)}`, (_, response) => json(response, 200, { schemaVersion: 2 }));
     expect(await plan("--from", other.host)).toMatchObject({ actions: [], remaining: [{ digest: digestOf(child) }] });
   });
 
-  test("does not call lost what cannot be asked", async () => {
+  test("does not report as lost what cannot be checked", async () => {
     registry.on(`/v2/app/blobs/${digestOf(config)}`, (_, response) => json(response, 403, {}));
     expect(await plan("--storage", store.root)).toMatchObject({ actions: [], remaining: [{ reason: "unauthorized" }] });
   });
@@ -133,7 +133,7 @@ describe("the plan", () => {
       ]);
     }
     expect(await plan("--discard", "app@sha256:00000000")).toMatchObject({ code: 2, error: { code: "not-found" } });
-    // Two names of one image.
+    // Two names for the same image.
     expect((await plan("--discard", "app:v1", "--discard", "app:latest")).actions).toHaveLength(1);
   });
 
@@ -232,7 +232,7 @@ describe("fails with one line", () => {
     expect(await plan(...args())).toMatchObject({ code: 2, error: { code } });
   });
 
-  test("when the credentials of the other registry are halves", async () => {
+  test("when the other registry's credentials are incomplete", async () => {
     process.env.FROM_USER = "reader";
     expect(await plan("--from", other.host)).toMatchObject({ code: 2, error: { code: "bad-credentials" } });
   });
@@ -261,7 +261,7 @@ test("what the registry refuses is told, and remains: exit code 1", async () => 
   });
 });
 
-test("other bytes of the other registry are not pushed", async () => {
+test("wrong bytes from the other registry are not pushed", async () => {
   lose(firstLayer);
   other.repository("app").blobs.set(digestOf(firstLayer), Buffer.alloc(firstLayer.bytes.length, "x"));
   expect(await plan("--from", other.host, "--apply")).toMatchObject({
@@ -274,7 +274,7 @@ test("other bytes of the other registry are not pushed", async () => {
   expect(writes()).toEqual([]);
 });
 
-test("after a repair the caches are named that still answer as before", async () => {
+test("after a repair, the caches that still answer as before are named", async () => {
   lose(firstLayer);
   const { out } = await runWarden("repair", registry.host, "--storage", store.root, "--apply");
   expect(out).toMatch(

@@ -3,7 +3,7 @@ import { referenceSite } from "../sites";
 import { FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
-// What changes something needs a site that was chosen.
+// A command that changes anything refuses to run unless the site was chosen explicitly.
 process.env.WARDEN_SITE = "site/reference.ts";
 
 const { address } = registryHost(referenceSite);
@@ -12,7 +12,7 @@ const registry = (stamp: string) => `/root/registry-backups/registry-config-back
 const backups = [dns("20260101-000000"), registry("20260102-000000"), dns("20260102-000000"), dns("20260101-120000")];
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
-/** As a host prints them that was asked for those of its names; of its registries it prints none, since nothing tells. */
+/** How a host lists the backups of its DNS delivery; it lists none for its registries. */
 const listed = (paths: readonly string[], place = (_index: number) => 0) =>
   paths.map((path, index) => `backup ${place(index)} ${base64(path)} ${base64(`what ${index} holds`)}\n`).join("");
 
@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 afterEach(() => ssh.remove());
 
-/** The command that the last connection ran; the first asks for the backups. */
+/** The command that the last connection ran; the first one lists the backups. */
 const commandOf = () =>
   ssh
     .connections()

@@ -117,7 +117,7 @@ test("what fails in this thread and in another is one error", async () => {
   }
 });
 
-test("a store without a repository is no healthy one: exit code 2", async () => {
+test("a store without a repository is not healthy: exit code 2", async () => {
   rmSync(store.repository("app").folder, { recursive: true });
   rmSync(store.layout.blobs, { recursive: true });
   const { code, out, err } = await runWarden("scan", store.root);
@@ -128,7 +128,7 @@ test("a store without a repository is no healthy one: exit code 2", async () => 
   expect(out).not.toContain("nothing wrong");
 });
 
-test("a repository that was never tagged is told, and exit code 0", async () => {
+test("a repository that was never tagged is reported, with exit code 0", async () => {
   store.push("by-digest", image("by digest"));
   execFileSync("find", [store.root, "-exec", "touch", "-d", "2 hours ago", "{}", "+"]);
   const { code, out } = await runWarden("scan", store.root);

@@ -17,11 +17,11 @@ beforeEach(() => {
 });
 afterEach(() => store.remove());
 
-// In a process of its own: it gives way to all others from then on.
+// In a separate process, because it lowers its own priority for good.
 const program = (...args: string[]): string[] => ["--import", "tsx", "cli/warden.ts", "scrub", ...args];
 const scrub = (...args: string[]) => spawnSync(process.execPath, program(store.root, ...args), { encoding: "utf8" });
 
-test("says how far it came and what is corrupt, with the exit code of a finding", () => {
+test("says how far it got and what is corrupt, with the exit code of a finding", () => {
   const { status, stdout, stderr } = scrub();
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout).toBe(`store     ${store.root}\nread      4 of 4 blobs, 0 of 0 MiB (100 %)\ncorrupt   0 blobs\n`);
@@ -34,7 +34,7 @@ test("says how far it came and what is corrupt, with the exit code of a finding"
   );
 });
 
-test("reads when nobody else does, and ends when it is told to, to go on from there", async () => {
+test("reads at the lowest priority, and stops when told, to continue from there later", async () => {
   const state = mkdtempSync(join(tmpdir(), "warden-scrub-"));
   const args = program(store.root, "--state", state, "--rate", "0.0001", "--json");
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -55,7 +55,7 @@ test("reads when nobody else does, and ends when it is told to, to go on from th
   }
 });
 
-test("a store that is not there, a number that is none", async () => {
+test("a missing store, and a value that is not a number", async () => {
   expect(await runWarden("scrub", `${store.root}/nothing`)).toMatchObject({ code: 2, out: "" });
   expect(await runWarden("scrub", store.root, "--rate", "0")).toMatchObject({ code: 64, out: "" });
   expect(await runWarden("scrub", store.root, "--hours", "soon")).toMatchObject({ code: 64, out: "" });

@@ -35,7 +35,7 @@ describe("the example that ships", () => {
     expect({ code, err }).toEqual({ code: 0, err: "site: site/reference.ts\n" });
   });
 
-  test("may be looked at by anybody", async () => {
+  test("may be viewed without choosing it", async () => {
     expect((await runWarden("rollback", "nope", "--dry-run")).err).toMatch(/^error: unknown host "nope"/);
     expect((await runWarden("dns", "verify", "nope", "--without-failover-test")).err).toMatch(
       /^error: unknown host "nope"/,
@@ -48,7 +48,7 @@ describe("npm run cdktf", () => {
   const home = join(folder, "home.json");
   const wrapper = join(folder, "run");
 
-  /** With a wrapper of cdktf-cli that notes what it is given. */
+  /** Runs with a stand-in for cdktf-cli that records its arguments. */
   const run = async (args: string[], variable?: string) => {
     if (variable !== undefined) process.env.WARDEN_SITE = variable;
     rmSync(given, { force: true });
@@ -81,11 +81,11 @@ describe("npm run cdktf", () => {
     expect(err).toMatch(/^no site was chosen, and [^\n]*\n$/);
   });
 
-  test("asks for the file behind --site", async () => {
+  test("requires a file after --site", async () => {
     expect((await run(["deploy", "--site"])).err).toMatch(/^--site needs the file of a site: --site FILE/);
   });
 
-  test("leaves what is about no site alone", async () => {
+  test("does not interfere with commands that need no site", async () => {
     expect(await run(["--version"])).toEqual({ code: 3, out: "", err: "", given: ": --version\n" });
   });
 

@@ -24,7 +24,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const output = join(directory, "cdktf.out");
 const { PATH } = process.env;
 
-/** A PATH with node and, where a script is given, a terraform that runs it. */
+/** A PATH with node and, if a script is given, a terraform that runs it. */
 const path = (terraform?: string): string => {
   const bin = mkdtempSync(join(directory, "bin-"));
   if (terraform !== undefined) {
@@ -46,7 +46,7 @@ const runStart = (args: string[], terraform?: string): Promise<Run> => {
 };
 const runSynth = (...args: string[]): Promise<Run> => captured(() => exitCodeOf(synth, args));
 
-/** The same in a process of its own, as npm runs it. */
+/** The same in a separate process, as npm runs it. */
 const asProgram = (script: string, cwd: string, ...args: string[]) => {
   const loader = join(root, "node_modules/tsx/dist/loader.mjs");
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", loader, join(root, script), ...args], {
@@ -75,7 +75,7 @@ plan/*) echo "Plan: 2 to add, 0 to change, 0 to destroy.";;
 esac`;
 
 describe("npm start", () => {
-  test("tells the truth about a stack that cannot be planned, and plans the others", async () => {
+  test("reports a stack that cannot be planned, and plans the others", async () => {
     const { code, out, err } = await runStart(REFERENCE, NO_PROVIDER);
     expect(err.trim().split("\n")).toEqual([
       expect.stringMatching(/^monitoring: synthesised, not planned: Failed to query/),

@@ -33,12 +33,12 @@ test("what has credentials is left to Terraform", () => {
   asked(parseSite(SHIPPED["hosts-only"]).state, {});
 });
 
-test("a machine of AWS has its own, which no other store takes", () => {
+test("an AWS machine has its own credentials, which no other store accepts", () => {
   asked(company, {}, true);
   expect(() => asked(selfHosted, {}, true)).toThrow(/nothing here has credentials for it$/);
 });
 
-test("a file of profiles may have them", () => {
+test("a profile file may have them", () => {
   const file = join(home, "elsewhere");
   expect(() => asked(company, { AWS_SHARED_CREDENTIALS_FILE: file })).toThrow(/nothing here has credentials for it$/);
   writeFileSync(file, "");

@@ -4,7 +4,7 @@ import { sha256 } from "../../registry/oci/digest";
 import { image } from "../lab/images";
 import { FakeRegistry } from "../registry/oci/fake-registry";
 
-// A process is started through tsx, on a machine that may be busy.
+// Starting a process through tsx takes a while on a busy machine.
 jest.setTimeout(30_000);
 
 test("an interrupted walk reports what it has found, and ends", async () => {
@@ -17,7 +17,7 @@ test("an interrupted walk reports what it has found, and ends", async () => {
       ["--import", "tsx", "cli/warden.ts", "verify", registry.host, "--json", "--concurrency", "1"],
       { cwd: resolve(__dirname, "../.."), stdio: ["ignore", "pipe", "pipe"] },
     );
-    // Never answered: the walk has come to the second repository, and waits.
+    // Never answered: the walk has reached the second repository and is waiting.
     registry.on(/^\/v2\/b\//, () => child.kill("SIGINT"));
     let out = "";
     let err = "";
@@ -33,17 +33,17 @@ test("an interrupted walk reports what it has found, and ends", async () => {
       failures: [{ repository: "a", tags: ["lost"] }],
       stopped: { code: "interrupted" },
     });
-    // No progress where no terminal is.
+    // No progress output without a terminal.
     expect({ code, err }).toEqual({ code: 1, err: "" });
   } finally {
     await registry.stop();
   }
 });
 
-test("whoever has read enough of the output ends nothing with a stack trace", async () => {
+test("a reader that closes the pipe early causes no stack trace", async () => {
   const registry = await FakeRegistry.start();
   registry.push("app", image("app"), "v1");
-  // More than a pipe holds.
+  // More output than a pipe buffers.
   for (let n = 0; n < 2000; n++) registry.repository("app").tags.set(`lost${n}`, sha256(`${n}`));
   try {
     const child = spawn(

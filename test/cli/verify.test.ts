@@ -44,8 +44,8 @@ const warden = async (...args: string[]): Promise<{ code: number; out: string; e
 
 const lose = (): void => void registry.repository("app").tags.set("lost", sha256("nothing"));
 
-describe("what is walked, and how it is told", () => {
-  test("--platform: of an index only these children have to be there", async () => {
+describe("what is walked, and how it is reported", () => {
+  test("--platform: only these children of an index have to exist", async () => {
     const [, other] = registryImage.manifests;
     registry.repository("app").manifests.delete(other?.descriptor.digest ?? "");
     expect(await warden("verify", registry.host, "--platform", "linux/amd64")).toMatchObject({ code: 0 });
@@ -378,7 +378,7 @@ test("the report as Prometheus text", async () => {
   );
   expect(text).toContain(`\nregistry_manifest_integrity_catalog_accessible${instance} 1\n`);
   expect(text).toContain(`\nregistry_manifest_integrity_tags_checked${instance} 4\n`);
-  // Of one image nothing is said about the catalog, which was not asked for.
+  // The check of a single image says nothing about the catalog, because it never requests it.
   await warden("verify", `${registry.host}/app:v1`, "--prometheus", prometheus);
   expect(readFileSync(prometheus, "utf8")).not.toContain("catalog_accessible");
 });

@@ -32,7 +32,7 @@ const podsOf = (...images: string[]) =>
     })),
   });
 
-/** With standard input. */
+/** Runs the command with this text on standard input. */
 const given = async (text: string, ...args: string[]) => {
   const stdin = jest.spyOn(process, "stdin", "get").mockReturnValue(Readable.from([Buffer.from(text)]) as never);
   try {

@@ -27,7 +27,7 @@ test("the plan shows each file by its path, with its content", () => {
   expect(resource.triggers_replace["/etc/resolv.conf"]).toBe(delivery.files[0]?.content);
 });
 
-test("a content stands once in the output: the script takes it from what the plan shows", () => {
+test("each content is in the output once: the script takes it from what the plan shows", () => {
   const script = upload.file.content;
   expect(script).toContain(`\${base64encode(self.triggers_replace["/etc/resolv.conf"])}`);
   expect(script).not.toContain("options timeout");
@@ -74,7 +74,7 @@ test("after a rollback the host can say how to deliver again", () => {
   expect(upload.file.content).toContain("AGAIN='warden deliver pve dns'\n");
 });
 
-test("the agent is used where no key is named", () => {
+test("the agent is used if no key is named", () => {
   expect(resource.connection).toEqual({
     type: "ssh",
     host: "192.168.1.127",
@@ -106,7 +106,8 @@ test("with a jump host, either key is compared with a list of both, whichever of
     bastion_user: "ops",
     bastion_host_key: "ecdsa-sha2-nistp256 BBBB",
   });
-  // Terraform writes an address before the first line, so that line has to be a key, and one of another kind.
+  // Terraform puts an address in front of the first line, so that line must be a key too, of a type the host does not
+  // have.
   const [nobody, ...known] = connection.host_key.split("\n");
   expect(nobody).toMatch(/^ssh-ed25519 [A-Za-z0-9+/]{68}$/);
   expect(known).toEqual(

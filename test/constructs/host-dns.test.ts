@@ -22,7 +22,7 @@ test("needs a host and two names: no site, no provider, and nothing watches it",
   expect(triggers(stack)).not.toContain("watch.sh");
 });
 
-test("is watched where somebody takes the reports", () => {
+test("is watched if there is a Pushgateway for the reports", () => {
   const reports = { pushgateway: "http://192.0.2.9:9091", cluster: "home" };
   const stack = Testing.synthScope((scope) => {
     new HostDns(scope, "dns", { host, names, registries: ["registry.example"], reports });

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { literal } from "../../constructs/literal";
 
-/** Terraform's own reading of a template without interpolation. */
+/** How Terraform reads a template without interpolation. */
 const readByTerraform = (template: string): string => template.replace(/\$\$\{|%%\{/g, (escaped) => escaped.slice(1));
 
-/** What Terraform would evaluate: an opening brace that is not escaped. */
+/** The first unescaped opening brace, which Terraform would evaluate. */
 const evaluated = (template: string): RegExpMatchArray | null =>
   template.replace(/\$\$\{|%%\{/g, " ").match(/\$\{|%\{/);
 

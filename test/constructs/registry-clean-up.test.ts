@@ -47,7 +47,7 @@ it.each([
   expect(spec.job_template.spec.backoff_limit).toBe(0);
 });
 
-it("is told all by variables, as the program reads them", () => {
+it("passes everything in variables, as the program reads them", () => {
   const { retention } = (SHIPPED.forgejo as Json).monitoring.externalRegistries[0].cleanUp;
   const { POLICY, ...others } = variables(stack);
   expect(JSON.parse(POLICY ?? "")).toEqual(retention);
@@ -66,7 +66,7 @@ it("is told all by variables, as the program reads them", () => {
   ]);
 });
 
-it("asks the registry as the probe does", () => {
+it("reaches the registry as the probe does", () => {
   const asked = bent((_, monitoring) => {
     monitoring.cluster = "cluster";
     Object.assign(monitoring.probes[0], {
@@ -116,7 +116,7 @@ describe("its pod", () => {
   });
 });
 
-it("makes a Secret of variables that no state holds, where the site asks for it", () => {
+it("creates a Secret from variables that no state holds, if the site asks for it", () => {
   const withVariables = bent(({ cleanUp }) => {
     cleanUp.credentials = { from: "variables", secret: "forge-clean-up", revision: 2 };
   });
@@ -132,7 +132,7 @@ it("makes a Secret of variables that no state holds, where the site asks for it"
   expect(stack.resource).not.toHaveProperty("kubernetes_secret_v1");
 });
 
-it("brings no program where nothing is cleaned up", () => {
+it("ships no program if nothing is cleaned up", () => {
   const without = bent((registry) => {
     delete registry.cleanUp;
   });

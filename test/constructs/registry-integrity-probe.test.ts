@@ -59,13 +59,13 @@ describe("schedule", () => {
     );
     expect(job(stack).active_deadline_seconds).toBeGreaterThanOrEqual(deadlineSeconds + 30);
     expect(job(stack).active_deadline_seconds).toBeLessThan(periodMinutes * 60);
-    // The controller looks every ten seconds: with less it may miss every start.
+    // The controller checks every ten seconds: with a shorter deadline it could miss every start.
     expect(cronJob(stack).spec.starting_deadline_seconds).toBeGreaterThanOrEqual(10);
     expect(cronJob(stack).spec.starting_deadline_seconds + deadlineSeconds).toBeLessThanOrEqual(periodMinutes * 60);
     expect(variables(stack).DEADLINE_SECONDS).toBe(String(deadlineSeconds));
   });
 
-  it("does not repeat a run that failed, and keeps few", () => {
+  it("does not repeat a failed run, and keeps few of them", () => {
     expect(job(reference)).toMatchObject({ backoff_limit: 0, completion_mode: "NonIndexed" });
     expect(pod(reference).restart_policy).toBe("Never");
     expect(cronJob(reference).spec).toMatchObject({ successful_jobs_history_limit: 1, failed_jobs_history_limit: 3 });
@@ -81,7 +81,7 @@ describe("shards", () => {
   });
 
   it("fail one by one: none ends the others, none is repeated", () => {
-    // The provider sends 0 for what is left out, and the first failed index would end the Job.
+    // The provider sends 0 for a field that is left out, and then the first failed index would end the Job.
     expect(job(sharded)).toMatchObject({ backoff_limit_per_index: 0, backoff_limit: 3, max_failed_indexes: 3 });
   });
 });
@@ -101,7 +101,7 @@ describe("pod", () => {
     });
   });
 
-  it("knows nothing of the cluster that it runs in, unless it asks what runs there", () => {
+  it("has no access to its cluster unless it verifies workloads", () => {
     expect(pod(small)).toMatchObject({ automount_service_account_token: false, enable_service_links: false });
     expect(pod(small)).not.toHaveProperty("service_account_name");
     expect(JSON.stringify(small)).not.toMatch(/kubernetes_(service_account|cluster_role)|SERVICE_ACCOUNT|PUSH_USER/);

@@ -7,7 +7,7 @@ const root = join(__dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "library-page-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** As the package resolves them, for an app that has it installed. */
+/** Resolves a module as in an app that has the package installed. */
 const resolved = (name: string): string =>
   name.startsWith("registry-warden/") ? join(root, name.replace("registry-warden/", "")) : require.resolve(name);
 

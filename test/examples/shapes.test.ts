@@ -37,7 +37,7 @@ describe.each(Object.entries(SHAPES))("the site %s", (name, { stacks, lacks }) =
   const documents = documentsOf(site);
   const pages = handbook(site, [], "../docs");
 
-  test("synthesises the stacks that have something in them, and no other", () => {
+  test("synthesises the stacks that have content, and no others", () => {
     const output = join(folder, name);
     createApp(site, output).synth();
     expect(stacksOf(site)).toEqual(stacks);
@@ -70,7 +70,7 @@ describe.each(Object.entries(SHAPES))("the site %s", (name, { stacks, lacks }) =
     }
   });
 
-  test("has a handbook that speaks of nothing that it lacks", () => {
+  test("has a handbook that mentions nothing that it lacks", () => {
     for (const [path, text] of pages)
       if (path !== "site.md")
         expect([path, lacks.exec(text.replaceAll("../docs/", ""))?.[0]]).toEqual([path, undefined]);

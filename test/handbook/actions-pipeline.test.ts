@@ -39,7 +39,8 @@ describe.each([
     const folder = mkdtempSync(join(tmpdir(), "actions-"));
     try {
       const said = join(folder, "said");
-      // Programs in place of docker and node that say what they were given, by the steps as the runner's shell reads them.
+      // Stand-ins for docker and node record the arguments that they get from the steps, as the runner's shell reads
+      // them.
       const stub = (name: string) => `${name}() { cat >>'${said}'; printf '%s\\n' "${name} $*" >>'${said}'; }`;
       writeFileSync(said, "");
       execFileSync(

@@ -4,7 +4,7 @@ import { imagePipelines } from "../../handbook/image-pipeline";
 import { probedService, type Site, serviceInstance } from "../../site/schema";
 import { parsed, reference, SHIPPED, type WholeInput } from "../sites";
 
-/** Every example, and the reference site with a private CA of its registry. */
+/** The same site, but its registries have certificates from a private CA. */
 const withAuthority = (site: WholeInput): WholeInput => ({
   ...site,
   monitoring: {
@@ -22,7 +22,10 @@ const SITES: [string, Site][] = [
 
 const TRUST = /--ca-file |--cacert |NODE_EXTRA_CA_CERTS=/;
 
-/** A command that asks a registry over TLS: not what only prints its certificate, and Docker, which takes no option. */
+/**
+ * A command that sends requests to a registry over TLS. One that only prints its certificate is not, nor is Docker,
+ * which has no option for a CA.
+ */
 const asks = (command: string): boolean =>
   /\b(verify|workloads) |curl |--network host/.test(command) && !/openssl s_client/.test(command);
 

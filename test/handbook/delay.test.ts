@@ -39,7 +39,7 @@ it("follows the site: a run that cannot be patient needs another one, and the sl
 
 const beginningOf = (event: Event): number => ("from" in event ? event.from : event.at);
 
-/** What an episode shows of each alert: how long after the last thing that had happened it fired. */
+/** For each alert of an episode: how long after the latest event it fired. */
 const shown = ({ events = [], fires }: Episode): { alert: string; after: number }[] =>
   Object.entries(fires).map(([name, spans]) => {
     const first = spans[0]?.[0] ?? 0;
@@ -47,10 +47,10 @@ const shown = ({ events = [], fires }: Episode): { alert: string; after: number 
     return { alert: name.split(" ")[0] ?? "", after: first - Math.max(0, ...before) };
   });
 
-/** Faults that not every run meets are seen later. */
+/** A failure that only some runs hit is seen later. */
 const isSteady = ({ events = [] }: Episode): boolean => !events.some((event) => "every" in event && event.every !== 1);
 
-/** The report is due an hour after the last one, and it is from then on that its delay counts. */
+/** The report is due an hour after the last one; the delay counts from then on. */
 const isLate = ({ events = [] }: Episode, alert: string): boolean =>
   alert === "RegistryMaintenanceStale" && events.some(({ kind }) => kind === "host down");
 
@@ -59,7 +59,7 @@ it("is never later than that in an episode, which promtool has evaluated", () =>
     const { what, cluster, deadline, shards = 1, step = 1, every = step } = episode;
     const given = site(episode.site ?? "reference", ({ monitoring }) => {
       Object.assign(monitoring.probes[0], { shards });
-      // A run that may take less asks for a catalog that cannot be read for less long.
+      // A run with a shorter deadline gives up sooner on a catalog that it cannot read.
       if (deadline !== undefined) monitoring.probes[0].deadlineSeconds = deadline;
       if (cluster !== undefined) monitoring.cluster = cluster;
     });

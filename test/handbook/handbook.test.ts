@@ -18,7 +18,7 @@ const pagesOf = (site: WholeInput): ReadonlyMap<string, string> => handbook(pars
 const pages = pagesOf(reference);
 const markdownPages = [...pages].filter(([path]) => path.endsWith(".md"));
 
-/** The reference site with every value of its own replaced by another, as a fork would have. */
+/** The reference site with each of its values replaced, as in a fork. */
 const another: WholeInput = JSON.parse(
   (
     [
@@ -70,7 +70,7 @@ const another: WholeInput = JSON.parse(
 const leaves = (value: unknown): string[] =>
   typeof value === "object" && value !== null ? Object.values(value).flatMap(leaves) : [String(value)];
 
-/** Whether a text has a value as a word of its own, and not as a part of another. */
+/** Whether a text contains a value as a whole word. */
 const mentions = (text: string, value: string): boolean =>
   new RegExp(`(?<![\\w.-])${value.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")}(?![\\w-])`).test(text);
 
@@ -104,7 +104,7 @@ const withoutFences = (markdown: string): string[] => {
   });
 };
 
-/** Pages that people wrote, by their path below docs/. */
+/** Handwritten pages, by their path below docs/. */
 const handwritten = [
   "guide.md",
   "library.md",
@@ -119,7 +119,7 @@ const commands = (site: WholeInput): [Document, Command][] =>
   );
 
 describe("the values of a site", () => {
-  /** Names that belong to the product as well: a stack, and what everybody calls these things. */
+  /** Values that are also names of the product (a stack) or common terms. */
   const OURS = [
     String(REGISTRY_PORT),
     "registry-vm",
@@ -138,7 +138,7 @@ describe("the values of a site", () => {
   );
 
   test("are no literals of the templates: another site's documents hold none of them", () => {
-    // The reference of the fields is the schema's, with the examples of its refusals.
+    // The reference of the fields comes from the schema, examples included.
     const own = [...pagesOf(another)].filter(([path]) => path !== SITE_REFERENCE);
     const found = own.flatMap(([path, text]) =>
       gone.filter((value) => mentions(text, value)).map((value) => `${path}: ${value}`),
@@ -198,7 +198,7 @@ describe("the values of a site", () => {
 describe("a site of one host", () => {
   const own = pagesOf(small);
 
-  test("has a runbook of one host, and none for what it has not", () => {
+  test("has a runbook for one host, and none for what it lacks", () => {
     const runbooks = [...own.keys()].filter((path) => path.startsWith("runbooks/"));
     expect(runbooks).toEqual([
       "runbooks/box.md",
@@ -221,7 +221,7 @@ describe("a site of one host", () => {
         const [level = 0, next = 0] = [line, lines[index + 1] ?? "# "].map(
           (each) => each.match(/^#+(?= )/)?.[0].length,
         );
-        // A fence that was taken out is no empty section: what follows the heading in the whole text decides.
+        // A section whose only content was a fence is not empty, so look at what follows the heading in the full text.
         if (level > 1 && next > 0 && next <= level)
           expect([path, text.includes(`${line}\n\n#`)]).toEqual([path, false]);
         if (/^\|( --- \|)+$/.test(line)) expect([path, lines[index + 1]]).toEqual([path, expect.stringMatching(/^\|/)]);
@@ -264,7 +264,7 @@ describe("every alert", () => {
   });
 });
 
-test("the page of an alert sends nobody to our host for a registry of somebody else", () => {
+test("an alert's page about a registry of somebody else sends nobody to our host", () => {
   const given = referenceSite;
   const external = { name: "forge", url: "https://git.example.org", role: "private" as const };
   const probe = {
@@ -334,7 +334,7 @@ describe("Markdown", () => {
     levels.forEach((level, index) => {
       expect(level - (levels[index - 1] ?? 0)).toBeLessThanOrEqual(1);
     });
-    // A heading, a fence and a table stand by themselves.
+    // Headings, fences and tables are separated from their surroundings by blank lines.
     for (const block of text.split("\n\n"))
       if (/^#/.test(block) && !block.includes("```")) expect(block.trim()).not.toContain("\n");
     const cells = outside
@@ -447,7 +447,7 @@ describe("the picture", () => {
   });
 });
 
-test("every page says that it is generated, and from what, and lacks nothing", () => {
+test("every page says that it is generated, and from what, and has no gaps", () => {
   for (const [, text] of pages) {
     expect(text.replace(/^# /, "").startsWith(GENERATED)).toBe(true);
     expect(text).not.toMatch(/undefined|\[object|NaN/);

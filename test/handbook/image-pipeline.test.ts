@@ -73,7 +73,7 @@ test("the page has the same as a step of GitHub's and Forgejo's actions", () => 
     REG_USER: "${{ secrets['registry_user'] }}",
     REG_PASS: "${{ secrets['registry_password'] }}",
   });
-  // As the shell of the action reads it, with a program in place of node that says what it was given.
+  // As the action's shell reads it, with a stand-in for node that prints its arguments.
   const given = execFileSync("sh", ["-c", `node() { printf '%s\\n' "$@"; }\n${step.run}`], {
     encoding: "utf8",
     env: { GITHUB_SHA: "0123456789abcdef0123456789abcdef01234567" },

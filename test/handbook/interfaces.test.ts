@@ -10,7 +10,7 @@ const [page] = interfaces();
 const rows = (page?.body ?? []).flatMap((block) => (block.kind === "table" ? block.rows : []));
 const named = new Set(rows.map(([name]) => (name?.markdown ?? "").replace(/`/g, "")));
 
-/** The paths of everything in a document, as the page writes them. */
+/** The path of every field in a document, as the page writes them. */
 const pathsIn = (value: unknown, path = ""): string[] => {
   if (Array.isArray(value)) return value.flatMap((each) => pathsIn(each, `${path}[]`));
   if (typeof value !== "object" || value === null) return [path];
@@ -55,7 +55,7 @@ describe("names every field that a command prints", () => {
     expect({ warden, options }).toEqual(
       command === "verify" ? { warden: expect.any(String), options: expect.any(Object) } : {},
     );
-    // The policy is the site's retention, whose fields are in the reference of the site.
+    // The policy is the site's retention: its fields are listed in the site reference.
     const paths = pathsIn(document).filter((path) => !path.startsWith("policy."));
     expect(paths.length).toBeGreaterThan(5);
     expect(paths.filter((path) => !isNamed(path))).toEqual([]);

@@ -16,7 +16,7 @@ const textOf = (site: Site): string => {
   return page === undefined ? "" : render(page);
 };
 
-test("a site whose cluster has it all gets none of it", () => {
+test("a site whose cluster has everything gets none of it", () => {
   expect([prometheusPage(referenceSite), [...prometheusFiles(referenceSite)]]).toEqual([undefined, []]);
 });
 

@@ -4,7 +4,7 @@ import { reference, small } from "../sites";
 
 const text = render(siteReference());
 
-/** What the page says of each field: path without the names of choices → its rows. */
+/** The rows of each field on the page, by its path without the names of choices. */
 const rows = [...text.matchAll(/^\| `([^`]+)` \| (.*?) \| (.*) \|$/gm)].map(
   ([, path = "", needed = "", allowed = ""]) => ({
     path: path.replace(/ \(\w+ "[^"]*"\)/g, ""),
@@ -27,7 +27,7 @@ test.each([
   ["the small example", small],
 ])("names every field of %s", (_, site) => {
   const named = new Set(rows.map(({ path }) => path));
-  // The keys below labels are the operator's own.
+  // Operators choose the keys below labels.
   const used = [...new Set(pathsOf(site))].filter((path) => !path.includes(".labels."));
   expect(used.filter((path) => !named.has(path))).toEqual([]);
 });

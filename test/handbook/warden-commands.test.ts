@@ -3,7 +3,7 @@ import { commandsOf } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
 import { referenceSite } from "../sites";
 
-/** Every use of the program in the runbooks, as its words. */
+/** Every invocation of warden in the runbooks, split into words. */
 const uses = [
   ...new Set(
     documentsOf(referenceSite)
@@ -34,7 +34,7 @@ test.each(uses.map((words) => [words.join(" "), words] as const))(
     const options = rest.filter((word) => word.startsWith("--"));
     for (const option of options) expect(text).toContain(option);
     const values = rest.filter((word, index) => !word.startsWith("--") && rest[index - 1]?.startsWith("--") !== true);
-    // As many arguments as the usage line takes.
+    // No more arguments than the usage line allows.
     expect(values.length).toBeLessThanOrEqual(
       (text.split("\n")[0]?.match(/<[^>]*>|\[(?!options)[^\]]*\]/g) ?? []).length,
     );

@@ -52,7 +52,7 @@ test("the reverse proxy publishes all six ports, a registry only its metrics, th
   expect(published["registry-private"]).toBeUndefined();
 });
 
-test("the reverse proxy waits for nobody: one dead cache does not take the others with it", () => {
+test("the reverse proxy waits for no cache: a dead one does not take the others with it", () => {
   expect(JSON.stringify(compose)).not.toContain("depends_on");
 });
 
@@ -157,7 +157,7 @@ describe("warden, for the maintenance", () => {
     expect(warden.environment).toBeUndefined();
   });
 
-  test("is not there where a site has no maintenance", () => {
+  test("does not exist on a site without maintenance", () => {
     const { maintenance: _, ...without } = registry;
     expect(composeFile(without, "").services).not.toHaveProperty("warden");
   });
@@ -217,7 +217,7 @@ test("a new cache changes the reverse proxy as well", () => {
   expect(label("registry-ghcr", after)).toBe(label("registry-ghcr"));
 });
 
-/** What compose makes of a value: `$$` is a dollar, `$name` and `${name}` would be replaced. */
+/** A value after compose's interpolation: `$$` is a dollar, `$name` and `${name}` would be replaced. */
 const interpolated = (text: string): string => {
   if (/(?<!\$)(\$\$)*\$(?!\$)/.test(text)) throw new Error(`compose would replace something in ${text}`);
   return text.replaceAll("$$", () => "$");

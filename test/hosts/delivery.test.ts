@@ -33,7 +33,7 @@ test("whatever decides what a host gets is an input, so that a change of it is d
 
 const anyText = fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", ""));
 
-/** What the script holds once bash has read its data: the title, and the files as it would write them. */
+/** The script's data once bash has read it: the title, and the files as it would write them. */
 const heldBy = (script: string): string[] => {
   const data = script.slice(0, script.indexOf("# shellcheck shell=bash"));
   const printed = `${data}\nprintf '%s\\0' "$TITLE" "$AGAIN"\nfor each in "\${CONTENTS[@]}"; do base64 -d <<<"$each"; printf '\\0'; done`;

@@ -40,7 +40,7 @@ test("the times are those of the site", () => {
   expect(unit("disk.timer")).toContain("OnCalendar=*-*-* *:00/15:00\n");
 });
 
-test("a run that was missed is made up for, and each timer is enabled", () => {
+test("a missed run is caught up, and each timer is enabled", () => {
   const timers = files.map(({ path }) => path).filter((path) => path.endsWith(".timer"));
   for (const timer of timers) expect(file(timer)).toContain("Persistent=true\n");
   expect(links.map(({ path, target }) => join(path, "..", target)).sort()).toEqual(timers.sort());
@@ -132,7 +132,7 @@ test("a bundle is in the script as it is, and in the plan as its digest", () => 
   expect(assembleScript(delivery)).toContain(`'${Buffer.from(program).toString("base64")}'`);
 });
 
-/** What a function of the delivery's program prints. */
+/** What a shell function of the delivery prints. */
 const shell = (
   command: string,
   texts: readonly string[] = ["garbage-collect", "/opt/registry/cleanup-tags.sh"],

@@ -38,7 +38,7 @@ test("a key file is the only key that is offered; without one the agent is used"
   expect(argumentsFor({}).join(" ")).not.toMatch(/-i |IdentitiesOnly/);
 });
 
-test("asks nobody, and waits for nobody longer than seconds", () => {
+test("never prompts, and waits for a few seconds at most", () => {
   expect(argumentsFor({})).toEqual(
     expect.arrayContaining(["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=10", "ServerAliveCountMax=3"]),
   );
@@ -53,7 +53,7 @@ test("a jump host has its own user, port and pinned key", () => {
   const ssh = { hostKey: KEY, jump: { address: "198.51.100.1", port: 2200, user: "hop", hostKey: JUMP_KEY } };
   expect(knownHosts(reached(ssh))).toContain(`[198.51.100.1]:2200 ${JUMP_KEY}\n`);
   const option = argumentsFor(ssh).find((word) => word.startsWith("ProxyCommand=")) ?? "";
-  // The words, as the shell that ssh starts makes them.
+  // Split into words by a shell, as when ssh runs it.
   const words = execFileSync("sh", ["-c", `printf '%s\\n' ${option.slice("ProxyCommand=".length)}`], {
     encoding: "utf8",
   }).split("\n");

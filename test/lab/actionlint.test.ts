@@ -7,7 +7,7 @@ import { describeWith } from "./components";
 
 const workflows = join(__dirname, "../../.github/workflows");
 
-/** The same site with its images built by GitHub's runners. */
+/** The same site, but GitHub's runners build its images. */
 const onGithub = (site: WholeInput): WholeInput => {
   const { buildPlugin: _, ...ci } = site.ci;
   return { ...site, ci: { ...ci, system: "github" } };

@@ -14,11 +14,11 @@ import { temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
-/** A fault in a repository, and the remedy if another registry has an intact copy. */
+/** Damage to a repository. */
 interface Wrong {
-  /** Also the repository's name. */
+  /** Also the name of the repository. */
   name: string;
-  /** What is pushed as v1; default: the victim of the damage tables, as v1 and latest. */
+  /** What is pushed as v1. @default the image that the damage tables use, as v1 and latest */
   pushed?: Manifest;
   make?: (layout: StorageLayout, repository: RepositoryLayout, pushed: Manifest) => void;
   /** Whether nothing can repair it, not even a copy. */
@@ -166,8 +166,8 @@ const wrongs: Wrong[] = [
 const NAMELESS = ["manifests-gone", "tags-gone"];
 
 /**
- * Each step of the advice examines a whole registry, and there are about as many steps as faults: split over several registries
- * they take less time.
+ * Each step of the advice examines a whole registry, and there are about as many steps as damaged repositories: spread
+ * over several registries they take less time.
  */
 const groups: Wrong[][] = Array.from({ length: Math.ceil(wrongs.length / 6) }, (_, group) =>
   wrongs.slice(6 * group, 6 * (group + 1)),
@@ -176,7 +176,7 @@ const groups: Wrong[][] = Array.from({ length: Math.ceil(wrongs.length / 6) }, (
 describeWith(["registry"], "whoever follows the advice comes to an end", () => {
   const folder = temporaryFolder("advice");
   let registry: LabRegistry;
-  /** Url of the registry that is copied from. */
+  /** URL of the registry to copy from. */
   let other: string;
   /** It has none of the wanted images. */
   let strange: LabRegistry;
@@ -195,7 +195,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
   };
 
   const follow = async (next: string): Promise<void> => {
-    // The shell splits the words.
+    // Split into words by a shell.
     const words = execFileSync("bash", ["-c", `printf '%s\\0' ${next}`], { encoding: "utf8" })
       .split("\0")
       .slice(0, -1);
@@ -234,7 +234,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
       afterAll(() => whole.stop());
       afterEach(() => registry.stop());
 
-      /** A registry with the same images, on whose disk something is wrong with each of them. */
+      /** A registry with the same images, each of them damaged on the disk. */
       const damaged = async (state: "cold" | "warm"): Promise<LabRegistry> => {
         const root = mkdtempSync(join(folder, "store-"));
         cpSync(whole.root, root, { recursive: true, preserveTimestamps: true });
@@ -255,7 +255,7 @@ describeWith(["registry"], "whoever follows the advice comes to an end", () => {
       };
 
       // A registry that has lost data on its disk but still has it cached accepts a copy with 201 and stores nothing.
-      test.each(["cold", "warm"] as const)("another registry has a copy; the memory is %s", async (state) => {
+      test.each(["cold", "warm"] as const)("another registry has a copy; the cache is %s", async (state) => {
         other = whole.url;
         registry = await damaged(state);
         const rounds = await followed();

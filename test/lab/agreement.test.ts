@@ -9,7 +9,7 @@ import { describeWith } from "./components";
 import { image, index, type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
-/** What may befall a file. */
+/** What can happen to a file. */
 const BLOWS: Record<string, (path: string) => void> = {
   removed: (path) => rmSync(path),
   emptied: (path) => truncateSync(path, 0),
@@ -23,7 +23,7 @@ const BLOWS: Record<string, (path: string) => void> = {
   "with other content": (path) => writeFileSync(path, path.endsWith("link") ? `sha256:${"f".repeat(64)}` : "{}"),
 };
 
-/** The same on every run; each repository has content of its own and meets one blow. */
+/** The same in every run: each repository has its own content, and one of its files is hit. */
 const DRAWN = fc.sample(fc.record({ blow: fc.constantFrom(...Object.keys(BLOWS)), file: fc.nat() }), {
   numRuns: 40,
   seed: 20_260_419,
@@ -50,7 +50,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
         const pushed = index([multiPlatformImage(name), image(`${name}/outer`)]);
         await push(registry, name, pushed, "v1", "latest");
         const links = readdirSync(join(v2, "repositories", name), { recursive: true, encoding: "utf8" })
-          // What a tag once pointed at is not served.
+          // A tag's history is not served.
           .filter((path) => path.endsWith("/link") && !path.includes("/index/"))
           .map((path) => join("repositories", name, path));
         const data = contentOf(pushed).map((digest) => `blobs/${digest.replace(/:(..)/, "/$1/$1")}/data`);
@@ -75,7 +75,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       );
       expect(failed).not.toEqual([]);
       for (const { digest, platform, path } of failed) {
-        // A walk does not know what a tag that fails points at.
+        // A walk cannot tell what a failing tag points at.
         if (digest === null) continue;
         expect(found).toContainEqual(expect.objectContaining({ digest, platform, parent: path.at(-2) ?? null }));
       }

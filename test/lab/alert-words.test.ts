@@ -6,7 +6,7 @@ import { WORDS } from "../monitoring/words";
 import { describeWith } from "./components";
 import { toldAt } from "./promtool";
 
-// The machine may be busy otherwise.
+// The machine may be busy with other tests.
 jest.setTimeout(300_000);
 
 const reference = site("reference");

@@ -16,7 +16,7 @@ import { WARDEN } from "./warden";
 
 jest.setTimeout(240_000);
 
-/** Seconds. A busy machine has to report within two of them after a clean-up. */
+/** Seconds. Even a busy machine must report within two periods of a clean-up. */
 const PERIOD = 8;
 const PATIENCE = 120;
 
@@ -30,7 +30,7 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
   let pushgateway: LabServer;
   let monitored: MonitoredRegistry;
   let prometheus: LabServer;
-  /** It knows of no clean-up. */
+  /** It receives no reports about clean-ups. */
   let unaware: LabServer;
 
   beforeAll(async () => {
@@ -68,7 +68,7 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
       PATIENCE,
     );
 
-  /** The losses that fired at any time so far. */
+  /** The alerts about lost images that have fired so far. */
   const firedSoFar = async ({ url }: LabServer): Promise<string[]> => {
     const query = `count by (alertname) (max_over_time(ALERTS{alertstate="firing"}[1h]))`;
     const { data } = await getJson<{ data: { result: { metric: { alertname: string } }[] } }>(
@@ -77,7 +77,7 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     return data.result.map(({ metric }) => metric.alertname).filter((name) => LOSSES.includes(name));
   };
 
-  /** What a query yields now; undefined where it yields nothing. */
+  /** The current result of a query; undefined if it is empty. */
   const value = async ({ url }: LabServer, query: string): Promise<number | undefined> => {
     const { data } = await getJson<{ data: { result: { value: [number, string] }[] } }>(
       `${url}/api/v1/query?query=${encodeURIComponent(query)}`,
@@ -86,12 +86,12 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     return found === undefined ? undefined : Number(found.value[1]);
   };
 
-  test("a clean-up that removes most tags is no alarm where it says what it left, and is one where nobody does", async () => {
+  test("a clean-up that removes most tags is no alarm if it reports what it left, and is one if nobody does", async () => {
     await probedUntil(
       "all tags",
       async () => (await value(unaware, "registry_manifest_integrity_tags_checked")) === 20,
     );
-    // So that they are remembered.
+    // Long enough for the rules to remember them.
     await probedUntil(
       "two periods",
       async () =>
@@ -108,7 +108,7 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     ]);
     await monitored.registry.restart();
     const { kept } = JSON.parse(stdout) as { kept: { repository: string }[] };
-    // As the maintenance on the registry host reports it.
+    // Reported as by the maintenance on the registry host.
     const said: Partial<Record<MaintenanceMetricName, number>> = {
       registry_maintenance_last_run_timestamp_seconds: Math.round(Date.now() / 1000),
       registry_maintenance_repositories_left: new Set(kept.map(({ repository }) => repository)).size,
@@ -123,13 +123,13 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     await probedUntil("what nobody explained", async () =>
       (await firing(unaware)).includes("RegistryIntegrityCoverageLost"),
     );
-    // For as long again: it is no alarm later either.
+    // Wait for as long again: it must not fire later either.
     for (let run = 0; run < 4; run++) await probed();
     expect(await value(prometheus, "registry_manifest_integrity_tags_checked")).toBe(4);
     expect(await firedSoFar(prometheus)).toEqual([]);
   });
 
-  test("a repository that is lost after it is an alarm, and most of them are another", async () => {
+  test("a repository that is lost afterwards is an alarm, and losing most of them is another", async () => {
     const lose = (repository: string) =>
       rmSync(new StorageLayout(monitored.registry.root).repository(repository).folder, { recursive: true });
     lose("team/one");

@@ -33,7 +33,7 @@ const siteOf = (bend: (site: Json) => void): ClusterSite => {
   return parseSite(site) as ClusterSite;
 };
 
-/** As it is deployed: with the programs themselves. */
+/** The objects as deployed, including the programs. */
 const objectsOfSite = (site: ClusterSite, variables: Readonly<Record<string, string>> = {}): KubernetesObject[] =>
   objectsOf(JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site }), true)), variables);
 
@@ -132,7 +132,7 @@ describeWith(["registry", "pushgateway"], "the clean-up as a pod, of a registry 
     expect(cronJobOf(objects).spec.suspend).toBe(true);
   });
 
-  test("refuses while nobody has said what runs, and while that is too old: nothing goes", async () => {
+  test("refuses while there is no report of what runs, or only an old one: nothing is removed", async () => {
     const before = await tags();
     expect(await run()).toMatchObject({
       code: 2,
@@ -192,7 +192,7 @@ describeWith(
         timeout: 60_000,
         env: { ...process.env, PATH: `${dirname(kubectl.command[0])}:${process.env.PATH}` },
       });
-    /** A command of the runbook, with this cluster in place of the operator's. */
+    /** A command from the runbook, run against this cluster instead of the operator's. */
     const typed = (part: RegExp): string => {
       const page = documentsOf(site).find(({ path }) => path === "runbooks/clean-up.md");
       const found = (page === undefined ? [] : commandsOf(page)).find(({ run }) => part.test(run.text));

@@ -19,7 +19,7 @@ import { promtool } from "./promtool";
 // Each case starts promtool up to fifty times.
 jest.setTimeout(300_000);
 
-/** The rules about a clean-up that runs each day. */
+/** The rules about a daily clean-up. */
 const groupOf = (cluster?: string): RuleGroup => {
   const site = structuredClone(SHIPPED.forgejo) as Json;
   const { cleanUp } = site.monitoring.externalRegistries[0];

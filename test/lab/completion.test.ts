@@ -23,7 +23,7 @@ describeWith(["zsh", "fish"], "completion", ({ zsh, fish }) => {
     const file = join(folder, "_warden");
     beforeAll(() => writeFileSync(file, completionScript("zsh", describeWarden())));
 
-    /** What the function gives to the parts of zsh's own that show it. */
+    /** What the function passes to zsh's own functions, which display it. */
     const offered = (...words: string[]): string =>
       run(
         [...zsh.command, "-f", "-c"],

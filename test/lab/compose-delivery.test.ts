@@ -75,7 +75,7 @@ describeWithHosts(
     };
     const deliveryOf = (site: WholeInput): Delivery => registryDelivery(parsed(site));
 
-    /** Identity of each container that runs, by its name. */
+    /** The ID of each running container, by name. */
     const containers = (): Record<string, string> =>
       Object.fromEntries(
         hosts
@@ -262,10 +262,10 @@ EOF`,
 
       test("serve on all six ports, each behind its own; a dead cache is 502 or 504 alone", () => {
         expect([5000, 5010, 5020, 5030, 5050].map((port) => answer(port))).toEqual(["200", "200", "200", "200", "401"]);
-        // It ends again and again: nobody has its address, or nobody answers there.
+        // It keeps crashing: either it has no address, or nothing answers there.
         expect(answer(5040)).toMatch(/^50[24]$/);
         expect(answer(8080)).not.toBe("000");
-        // Profiles are there too, so the port is open on the host alone.
+        // The same port serves profiles, so it is only open on the host itself.
         expect(answer(5001, "/metrics")).toBe("000");
         expect(hosts.ssh("vm", "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:5001/metrics")).toBe("200");
       });
@@ -342,7 +342,7 @@ EOF`,
     });
 
     describe("drift", () => {
-      /** Of the registries alone: neither names nor the watch that comes with them were delivered here. */
+      /** Findings about the registries only: neither DNS nor the watch that comes with it was delivered here. */
       const findings = (): HostFinding[] => {
         const { findings: all } = JSON.parse(warden("drift", "registry-vm", "--json").output) as HostReport;
         return all.filter(({ what }) => !/resolved|cloud|dns|watch/.test(what));
@@ -446,7 +446,7 @@ EOF`,
         const before = containers();
         expect(stack.apply(siteWith(without))).toMatchObject({ status: 0 });
         const after = containers();
-        // The reverse proxy has another configuration; nothing else was touched.
+        // The reverse proxy's configuration changed; nothing else was touched.
         expect(Object.keys(before).filter((name) => after[name] !== before[name])).toEqual([
           "registry-nginx",
           "registry-quay",
@@ -489,7 +489,8 @@ EOF`,
         `mkdir -p ${quote(directory)} && cd ${quote(directory)} && cp -p /opt/registry/htpasswd accounts &&
          cp -p /opt/registry/tls/fullchain.pem 'a "chain".pem' && cp -p /opt/registry/tls/privkey.pem 'a $key.pem'`,
       );
-      // A registry that would start on another directory is refused: the data is moved first, as the refusal says.
+      // A delivery that would start the registry on another directory is refused: the message says to move the data
+      // first.
       expect(deliver(deliveryOf(siteWith(moved))).output).toContain(
         `the container registry-private has its images in /opt/registry/data/private and would start on ${directory}/data/private`,
       );
@@ -512,7 +513,8 @@ EOF`,
 
     describe("a change that does not work", () => {
       let before: { files: string; containers: string[] };
-      // The reverse proxy looks a name up again after ten seconds: until then a container with a new address is not found.
+      // The reverse proxy resolves a name again after ten seconds: until then it does not find a container whose
+      // address changed.
       const healthy = () =>
         waitFor(
           "every registry answers through the reverse proxy",
@@ -544,7 +546,7 @@ EOF`,
       }, 180_000);
 
       test("an image that does not serve: the one before is back", () => {
-        // It takes any command for an argument that it does not look at.
+        // It ignores its arguments, so any command will do.
         hosts.ssh(
           "vm",
           `docker commit --change 'ENTRYPOINT ["/bin/sh", "-c", "exec sleep 600"]' registry-ui registry:2.8.1000`,
@@ -620,7 +622,7 @@ EOF`,
             .trim(),
         );
       const before = addresses();
-      // Docker gives the lowest free address: fillers take those below the one that is wanted.
+      // Docker assigns the lowest free address, so fillers occupy the ones below the one we want.
       const startAt = (name: string, address = "") => `
         for filler in $(seq 20); do
           docker run --detach --name "filler-${name}-$filler" --network registry_registry joxit/docker-registry-ui:2.5.7 >/dev/null
@@ -643,7 +645,7 @@ EOF`,
          ${swapped.map(([name, address]) => startAt(name, address)).join("\n")}`,
       );
       expect(addresses()).toEqual(before.toReversed());
-      // Only the private registry asks for credentials: an answer of the other one would be seen.
+      // Only the private registry asks for credentials, so an answer from the other one would show.
       const seen: string[] = [];
       while (seen.at(-1) !== "401 200" && seen.length < 100) seen.push(`${answer(5050)} ${answer(5010)}`);
       for (const answers of seen) expect(answers).toMatch(/^(401|502|000) (200|502|000)$/);

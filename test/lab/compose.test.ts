@@ -42,7 +42,7 @@ describeWith(["docker-compose"], "the compose file, read by docker compose", (co
     });
 
   test.each(Object.keys(sites) as (keyof typeof sites)[])("of the %s site is accepted", (name) => {
-    // compose reads the operator's files too, which are not here.
+    // compose also reads the operator's files, which do not exist here.
     const file = parse(composeOf(sites[name]));
     for (const service of Object.values<{ env_file?: unknown }>(file.services)) delete service.env_file;
     expect(() => config(stringify(file), "--quiet")).not.toThrow();
@@ -93,7 +93,7 @@ describeWith(["docker-compose"], "the compose file, read by docker compose", (co
   });
 
   test("holds any string as it is once compose has read it", () => {
-    // It writes a dollar as it has to be read again.
+    // Its output escapes each dollar again.
     const { services } = JSON.parse(config(composeOf(strange), "--format", "json").replaceAll("$$", () => "$"));
     const site = parsed(strange);
     expect(services["registry-ui"].environment.REGISTRY_TITLE).toBe(
@@ -126,7 +126,7 @@ describeWith(["registry"], "each configuration, read by the registry", ({ regist
   afterAll(() => rmSync(folder, { recursive: true }));
   const site = referenceSite;
 
-  /** A file with the configuration that is delivered, but for what this machine has: ports, paths, and no upstream. */
+  /** Writes the delivered configuration, adapted to this machine: ports, paths, and no upstream. */
   const written = async (name: string): Promise<string> => {
     const path = registryPaths(site.registry.directory).config(name);
     const content = registryDelivery(site).files.find((file) => file.path === path)?.content ?? "";

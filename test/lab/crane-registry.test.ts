@@ -8,7 +8,10 @@ import { artifact, attestation, image, index, type Manifest, multiPlatformImage,
 import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 
-/** go-containerregistry's own, which people run in their tests: manifests in memory, blobs in a folder, no deletion of a tag. */
+/**
+ * The registry of go-containerregistry, which people use in tests: manifests in memory, blobs in a folder, tags cannot
+ * be deleted.
+ */
 describeWith(["crane", "registry"], "the registry of go-containerregistry", ({ crane }) => {
   let process: RunningProcess;
   let url: string;

@@ -7,7 +7,10 @@ import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 
 const STATE = "/var/lib/registry-warden/dns";
 
-/** The script that brings DNS to the Proxmox host of the reference site, with this search domain, by this version. */
+/**
+ * The script of the DNS delivery to the reference site's Proxmox host, with this search domain, as made by this
+ * version.
+ */
 const scriptOf = (search: string, version = "1.0.0"): string => {
   const input: WholeInput = {
     ...reference,
@@ -20,7 +23,7 @@ const scriptOf = (search: string, version = "1.0.0"): string => {
   const site = parsed(input);
   const pve = dnsHosts(site).find(({ resolver }) => resolver.kind === "resolv.conf");
   if (pve === undefined) throw new Error("the reference site has no host without systemd-resolved");
-  // The times are shortened, because tests wait for their end.
+  // Shorter times, because the tests wait for them to pass.
   return assembleScript(dnsDelivery(site, pve))
     .replace(/^VERSION=.*$/m, `VERSION=${version}`)
     .replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
@@ -39,11 +42,11 @@ describeWithHosts([], "the deliveries to a booted host, one after the other", ()
   const rollback = (...to: string[]): string => hosts.ssh("pve", `bash ${STATE}/delivery.sh rollback ${to.join(" ")}`);
   const state = (): string => dnsStateOf(hosts, "pve");
   const search = (): string => hosts.ssh("pve", "sed -n 's/^search //p' /etc/resolv.conf").trim();
-  /** A program in front of the host's own; the script looks there first. */
+  /** Installs a program that the script finds before the host's own. */
   const shadow = (name: string, body: string): string =>
     hosts.ssh("pve", `install -m 0755 /dev/stdin /usr/local/sbin/${name}`, `#!/bin/bash\n${body}\n`);
   const unshadow = (name: string): string => hosts.ssh("pve", `rm -f /usr/local/sbin/${name}`);
-  /** What each backup holds, the oldest first. */
+  /** The contents of each backup, oldest first. */
   const backups = (): string[] =>
     hosts
       .ssh("pve", `bash ${STATE}/delivery.sh backups`)
@@ -51,7 +54,7 @@ describeWithHosts([], "the deliveries to a booted host, one after the other", ()
       .split("\n")
       .map((line) => Buffer.from(line.split(" ")[3] ?? "", "base64").toString("utf8"));
 
-  /** Lets a delivery stand still after a step of its journal, until /run/brake is gone. */
+  /** Makes a delivery pause after a step of its journal until /run/brake is removed. */
   const brake = (step: string): void => {
     shadow(
       "sync",
@@ -77,7 +80,7 @@ fi`,
   }, 600_000);
   afterAll(() => hosts.down());
   beforeEach(() => hosts.fresh("pve"), 120_000);
-  // What a failed test left would hold up the next.
+  // A brake left by a failed test would block the next one.
   afterEach(() => hosts.ssh("pve", "rm -f /run/brake"));
 
   test("a second script that is uploaded over the first while it runs is not what runs", async () => {
@@ -88,7 +91,7 @@ fi`,
     await hosts.until("pve", "grep -q 'in place and verified' /run/apply.log", 60);
     expect(search()).toBe("viktorbarzin.lan one.lan");
     expect(hosts.ssh("pve", `cat ${STATE}/delivery.sh`)).toBe(one);
-    // The second has the lock next, and waits for the first to be confirmed.
+    // The second delivery gets the lock next, and waits for the first to be confirmed.
     hosts.ssh("pve", "setsid bash /root/dns.sh apply </dev/null >/run/second.log 2>&1 &");
     await hosts.until("pve", "grep -q 'waits for the confirmation' /run/second.log", 60);
     hosts.ssh("pve", "cat >/root/first.sh && bash /root/first.sh confirm", one);
@@ -148,7 +151,7 @@ fi`,
   }, 120_000);
 
   test("what cannot be restored at once is said, and restored as soon as it can be", async () => {
-    // Verified in vain, and a file that cannot be replaced meanwhile.
+    // The verification fails, and meanwhile a file cannot be replaced.
     await applyUpTo("activated", scriptOf("one.lan"));
     hosts.ssh(
       "pve",

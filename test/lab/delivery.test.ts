@@ -12,7 +12,7 @@ const AGAIN = "warden deliver registry-vm dns";
 
 type ResolverInput = Record<string, unknown>;
 
-/** The script that brings DNS to the VM of the reference site, with another resolver where given. */
+/** The script of the DNS delivery to the reference site's VM, with these changes to its resolver. */
 const scriptWith = (change: ResolverInput): string => {
   const input: WholeInput = {
     ...reference,
@@ -23,13 +23,13 @@ const scriptWith = (change: ResolverInput): string => {
   const site = parsed(input);
   const vm = dnsHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
   if (vm === undefined) throw new Error("the reference site has no host with systemd-resolved");
-  // The times are shortened, because tests wait for their end.
+  // Shorter times, because the tests wait for them to pass.
   return assembleScript(dnsDelivery(site, vm))
     .replace("CONFIRM_SECONDS=60", "CONFIRM_SECONDS=6")
     .replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
 };
 
-/** What is on the host when a fault strikes, and what the struck delivery wants: files changed, added and removed. */
+/** What is on the host before, and what the interrupted delivery brings: files changed, added and removed. */
 const delivered = scriptWith({ failoverTest: false });
 const wanted = scriptWith({
   failoverTest: false,
@@ -52,7 +52,7 @@ describeWithHosts([], "a delivery on a booted host", () => {
   };
   const state = (): string => dnsStateOf(hosts, "vm");
 
-  /** A sync that stops for good after it has flushed a given step of the journal. */
+  /** Installs a sync that hangs forever once it has flushed the given step of the journal. */
   const installBrake = (): void => {
     hosts.ssh(
       "vm",
@@ -68,7 +68,7 @@ EOF`,
     );
   };
 
-  /** Starts a delivery of `wanted` and returns when it has come to the step, and stands there. */
+  /** Starts a delivery of `wanted` and returns once it hangs at the step. */
   const applyUpTo = async (step: string): Promise<void> => {
     upload(wanted);
     hosts.ssh(
@@ -86,7 +86,7 @@ EOF`,
 
   let before: string;
   let steps: string[];
-  /** The first of each kind: "armed", "copied", "placed …". */
+  /** The first step of each kind: "armed", "copied", "placed …". */
   const kinds = (): string[] => [...new Map(steps.toReversed().map((step) => [step.split(" ")[0], step])).values()];
 
   beforeAll(() => {
@@ -155,14 +155,14 @@ EOF`,
   }, 900_000);
 
   test("is undone when nobody confirms it, because the connection was lost at some step", async () => {
-    // Once it waits to be confirmed, the connection has ended anyway.
+    // By the time it waits for the confirmation, the connection has ended anyway.
     for (const step of kinds().filter((kind) => kind !== "awaiting")) {
       upload(wanted);
       hosts.ssh("vm", `rm -f /run/braked; printf '%s' '${step}' >/run/brake`);
       const [program, args, env] = hosts.sshCommand("vm", "bash .registry-warden/dns.sh apply");
       const connection = spawn(program, args, { env, stdio: "ignore", detached: true });
       await hosts.until("vm", "test -e /run/braked", 30);
-      // The whole group: the ssh client is a child of the script that was started.
+      // Kill the whole group: the ssh client is a child of the script.
       process.kill(-(connection.pid ?? 0), "SIGKILL");
       hosts.ssh("vm", "rm /run/brake; pkill -f '^brake[d]'");
       await hosts.until("vm", `test ! -e ${PENDING} && ! systemctl cat registry-warden-dns.timer 2>/dev/null`, 60);
@@ -250,7 +250,7 @@ EOF`,
   }, 120_000);
 
   describe("that fails", () => {
-    /** A directory becomes a file system with its files and no room for more. */
+    /** Replaces a directory with a full file system that holds the same files. */
     const fill = (directory: string) =>
       `mkdir -p ${directory}; cp -a ${directory} /run/kept; mount -t tmpfs -o size=96k tmpfs ${directory}
        cp -a /run/kept/. ${directory}; dd if=/dev/zero of=${directory}/.filler bs=4k 2>/dev/null || true`;

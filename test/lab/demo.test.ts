@@ -9,7 +9,7 @@ describeWith(["registry"], "the demo", () => {
   test("makes the incident, finds it, heals it, and prunes without making it again", async () => {
     const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "examples/demo/demo.ts"], {
       cwd: root,
-      // The time that it may take in front of somebody who watches.
+      // As long as somebody would watch it.
       timeout: 120_000,
     });
     const [, before, made, seen, found, , healed, pruned] = stdout.split(/^\d\. /m);

@@ -10,7 +10,7 @@ import { image, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
-/** @param root of the storage, where it is not that of the registry */
+/** @param root of the storage, if it is not the registry's own */
 const diagnosed = async (registry: LabRegistry, root = registry.root): Promise<Diagnosis[]> => {
   const reader = new StoreReader(new StorageLayout(root));
   const repositories = [...reader.repositories()].map(({ name }) => name);
@@ -70,8 +70,8 @@ describeWith(["registry"], "the cause of each kind of damage", () => {
       expect(found[0]?.next).toBe(`warden repair ${registry.url} --storage ${registry.root} --apply`);
   });
 
-  test("nothing else is accused", () => {
-    // Only hashing finds a layer that was altered and kept its size.
+  test("nothing else is reported", () => {
+    // Only hashing finds an altered layer of the same size.
     const known = DAMAGES.map(({ name }) => name).filter((name) => name !== "layer-altered");
     expect([...new Set(findings.map(({ repository }) => repository))].sort()).toEqual(known.sort());
   });

@@ -11,7 +11,7 @@ const FILE = "/etc/netplan/50-cloud-init.yaml";
 describeWithHosts([], "DNS on hosts that people have used", () => {
   const hosts = new Hosts();
 
-  /** The reference site, with what a test changes about the resolver of the VM. */
+  /** The reference site with these changes to the VM's resolver. */
   const siteWith = (change: object = {}): WholeInput => ({
     ...reference,
     hosts: reference.hosts.map((host) =>
@@ -138,7 +138,7 @@ netplan apply`,
     }, 60_000);
 
     test("an address that is lost all the same comes back with the rollback", async () => {
-      // What applies the change takes the address away, each time that it is run.
+      // The command that applies the change drops the address every time.
       hosts.ssh(
         "vm",
         `install -m 0755 /dev/stdin /usr/local/sbin/netplan <<'END'
@@ -147,7 +147,7 @@ netplan apply`,
 [[ $1 != apply ]] || { sleep 1; ip address flush dev eth0; ip address add 10.0.20.99/24 dev eth0; }
 END`,
       );
-      // Every name is found on the way by the new address too: only the operator cannot confirm.
+      // Names resolve on the new address too; it is only the operator who cannot connect to confirm.
       upload("vm", {}, (script) =>
         script.replace("CONFIRM_SECONDS=60", "CONFIRM_SECONDS=6").replaceAll(/^(On\w+Sec)=10$/gm, "$1=1"),
       );
@@ -161,7 +161,7 @@ END`,
       expect(hosts.ssh("vm", "ls /var/lib/registry-warden/dns")).not.toContain("pending");
     }, 120_000);
 
-    /** chattr(1), which the host does not have: ioctl_iflags(2). */
+    /** A substitute for chattr(1), which the host lacks: ioctl_iflags(2). */
     const flag = (change: string): string =>
       `python3 -c 'import fcntl, struct; f = open("${FILE}"); old = struct.unpack("l", fcntl.ioctl(f, 0x80086601, b"\\0" * 8))[0]; fcntl.ioctl(f, 0x40086602, struct.pack("l", old ${change}))'`;
 

@@ -10,7 +10,7 @@ import { describeWithHosts, Hosts, type LabHost } from "./hosts";
 
 const addresses = { pve: "192.168.1.127", vm: "10.0.20.10" };
 
-/** The key of no host of the lab. */
+/** A key that no host in the lab has. */
 const stranger =
   "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
 
@@ -25,7 +25,7 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
     return made;
   };
 
-  /** The reference site as the operator of the lab has it, with what a test changes about each managed host. */
+  /** The reference site as the lab's operator would have it, with these changes to each managed host. */
   const siteWith = (change: (host: NonNullable<WholeInput["hosts"]>[number]) => object = () => ({})): WholeInput => ({
     ...reference,
     hosts: reference.hosts.map((host) =>
@@ -98,12 +98,12 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
       try {
         for (const host of ["pve", "vm"] as const) {
           hosts.ssh(host, "timeout 15 getent ahosts example.org");
-          // Internal names are not to be had meanwhile; they must not be asked elsewhere either.
+          // Internal names cannot be resolved meanwhile; queries for them must not go elsewhere either.
           hosts.try(host, "timeout 6 getent ahosts nas.viktorbarzin.lan");
         }
         expect(hosts.queriesOf(addresses.vm).join("\n")).toContain("example.org");
         expect(hosts.queriesOf(addresses.vm).filter((query) => query.includes("viktorbarzin.lan"))).toEqual([]);
-        // The resolver's own word for it.
+        // What the resolver itself reports.
         expect(hosts.ssh("vm", "resolvectl status eth0")).toMatch(/Current DNS Server: 94\.140\.14\.14$/m);
       } finally {
         hosts.unblock();
@@ -200,7 +200,7 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
   });
 
   describe("the way to a host", () => {
-    /** The VM by way of the Proxmox host, with the keys that are pinned. */
+    /** Reaches the VM through the Proxmox host, with these pinned keys. */
     const through = (hostKey: string, jumpKey: string) =>
       siteWith(({ name }) => {
         if (name === "pve") return {};

@@ -9,11 +9,11 @@ import { image, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 import { account, COMMIT, RunbookLab } from "./runbook-lab";
 
-/** The rest needs a cluster: runbooks-cluster.test.ts has one. */
+/** The others need a cluster: see runbooks-cluster.test.ts. */
 const outsideTheCluster = (commands: readonly Command[]): Command[] =>
   commands.filter(({ run }) => !/\bkubectl /.test(run.text));
 
-/** Where a host keeps what was delivered, and what the maintenance does. */
+/** Where a host keeps its deliveries and the state of its maintenance. */
 const STATE = "/var/lib/registry-warden";
 
 describeWithHosts(
@@ -25,7 +25,7 @@ describeWithHosts(
     const vm = (script: string, input?: string | Buffer) => hosts.ssh("vm", script, input);
     const page = (path: string): Document => lab.page(path);
     const compose = "docker compose --file /opt/registry/docker-compose.yml";
-    /** Of the private registry: its data, its container, and where clients reach it. */
+    /** The private registry: its data, its container, and the address for clients. */
     const it = () => {
       const [service] = privateServices(lab.site.registry);
       if (service === undefined) throw new Error("the reference site has a private registry");
@@ -37,7 +37,7 @@ describeWithHosts(
     };
     const drill = (title: string) => new Drill(title, lab.session());
 
-    /** Gives the private registry what was pushed to one on loopback; both keep it in the same way. */
+    /** Fills the private registry's store with what was pushed to one on loopback. */
     const fill = async (pushAll: (registry: LabRegistry) => Promise<void>): Promise<void> => {
       const { data, container } = it();
       const registry = await startRegistry();
@@ -50,7 +50,9 @@ describeWithHosts(
         await registry.stop();
       }
     };
-    /** With the fractions of seconds: in whole seconds, quick pushes look like a copy, and the clean-up takes nothing. */
+    /**
+     * Keeps fractions of seconds: with whole seconds, quick pushes look like a copy, and the clean-up removes nothing.
+     */
     const archive = (root: string): Buffer =>
       execFileSync("tar", ["-C", root, "--format=posix", "-c", "docker"], { maxBuffer: 1 << 28 });
 
@@ -67,7 +69,7 @@ describeWithHosts(
         const healable = multiPlatformImage("app");
         await fill(async (registry) => {
           await push(registry, "team/app", healable, "1.0");
-          // What keeps the bytes of its children: another repository has them under tags.
+          // Another repository has its children under tags, which keeps their bytes.
           for (const [at, child] of healable.manifests.entries())
             await push(registry, "team/base", child, `part-${at}`);
           await push(registry, "infra-ci", multiPlatformImage("ci"), "latest", COMMIT);
@@ -105,7 +107,7 @@ describeWithHosts(
 
     describe("a tag that somebody deleted", () => {
       test("is back", async () => {
-        // Pushed as everything is, so that the log of the registry tells its tag.
+        // Pushed by Docker, so that the registry's log has its tag.
         const name = `${it().instance}/team/tool:2.0`;
         vm(`docker tag ${imageReference(lab.site.registry.images.nginx)} ${name} && docker push --quiet ${name}`);
         vm(
@@ -131,7 +133,7 @@ describeWithHosts(
         await fill(async (registry) => {
           for (let at = 1; at <= 12; at += 1) await push(registry, "team/app", image(`build-${at}`), `build-${at}`);
         });
-        // One small disk for the data and for what the maintenance notes, and nothing kept for the clean-up.
+        // One small disk for the data and the maintenance's state, with nothing reserved for the clean-up.
         vm(
           `${compose} stop ${container}
            rm -f ${data}/.registry-warden-reserve
@@ -198,7 +200,7 @@ describeWithHosts(
         const names = section(proxmox, "Names do not resolve");
         const wrong = await incident.finds(names);
         expect(wrong).toHaveLength(names.length);
-        // Its operator starts the resolver: it is none of these hosts.
+        // Its operator restarts the resolver, which runs on neither of these hosts.
         hosts.unblock();
         await incident.does(those(names, /^dig /));
         await incident.does(section(proxmox, "Deliver the names again"));
@@ -225,7 +227,7 @@ describeWithHosts(
         expect(hosts.httpStatus("http://10.0.20.10:5000/v2/")).toBe("200");
         const renewing = section(rotation(), `The certificate of \`${it().instance}\``);
         await incident.finds(renewing.slice(0, 1));
-        // It is the operator's own means that make one.
+        // Operators make certificates by their own means.
         lab.bringCertificate(".new");
         await incident.does(renewing.slice(1, -1));
         await incident.does(renewing.slice(0, 1));
@@ -287,7 +289,7 @@ describeWithHosts(
         for (const what of ["htpasswd", "tls/fullchain.pem", "tls/privkey.pem", "maintenance.env"])
           expect(missing).toContain(`operator's file /opt/registry/${what}: is absent`);
         expect(missing).toContain("nothing was ever delivered to this host");
-        // The operator brings the files, the images come from their registries, and the copy is mounted.
+        // The operator brings the files, the images are pulled from their registries, and the copy is mounted.
         lab.prepareVm();
         vm("mkdir -p /mnt/copy && tar -C /mnt/copy -x", copy);
         expect(await incident.does([look])).not.toContain("operator's file");
@@ -295,7 +297,7 @@ describeWithHosts(
         await incident.does(section(restore, `Restore \`${it().container}\``), { copy: "/mnt/copy" });
         await incident.does(section(restore, "Verify"));
         incident.ends();
-        // What the registry had before it.
+        // An image from before the incident.
         expect(statusOf("team/app", "build-12")).toBe("200");
       }, 300_000);
     });

@@ -15,7 +15,7 @@ interface Group {
   readonly [metric: string]: unknown;
 }
 
-/** Forgejo and Harbor let nobody in with a password alone: they send clients to a token service. */
+/** Forgejo and Harbor do not accept a password directly: they send clients to a token service. */
 describeWith(
   ["registry", "pushgateway", "openssl"],
   "a registry that somebody else runs, and that wants tokens",

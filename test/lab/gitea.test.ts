@@ -12,12 +12,12 @@ import { healFrom } from "./healing";
 import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
-/** Forgejo is made of the same. Its packages are an owner's: `lab/app`. */
+/** Forgejo shares its code. Packages belong to an owner: `lab/app`. */
 describeWith(["gitea", "registry"], "a Gitea", () => {
   let gitea: LabGitea;
   let registry: LabRegistry;
   const multi = multiPlatformImage("multi");
-  // It takes no index within an index.
+  // It rejects an index within an index.
   const healthy: Record<string, Manifest> = {
     "lab/multi": multi,
     "lab/docker": multiPlatformImage("docker", { format: "docker" }),
@@ -65,7 +65,7 @@ describeWith(["gitea", "registry"], "a Gitea", () => {
       await push(registry, repository, made, "v1");
       damage(made);
     }
-    // What Gitea announces comes from its database: only reading every byte tells.
+    // Gitea answers from its database: only reading every byte shows the truth.
     const { failures } = await verify({ blobs: "hash" });
     expect([...new Set(failures.map(({ repository }) => repository))].sort()).toEqual(Object.keys(damages).sort());
   }, 120_000);

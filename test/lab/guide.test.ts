@@ -8,7 +8,7 @@ import { npmRegistry } from "./npm-registry";
 
 const guide = readFileSync(join(__dirname, "../../docs/guide.md"), "utf8");
 
-/** Heading of the step and command, for each command of the guide. */
+/** Each command of the guide, with the heading of its step. */
 const commands = guide
   .split(/^## /m)
   .flatMap((step) =>
@@ -17,7 +17,7 @@ const commands = guide
     ),
   );
 
-/** What is said when all is well, by a part of the command. A command that is not here is a mistake. */
+/** Expected output, by a part of the command. Every command must have an entry. */
 const SAID: readonly [command: RegExp, output: RegExp][] = [
   [/npm start/, /registry {2}6 services[\s\S]*\ndns .* to add[\s\S]*\ndeploy with: /],
   [/npm run demo/, /The old images are gone, the kept ones are whole\.\n$/],
@@ -28,10 +28,10 @@ const SAID: readonly [command: RegExp, output: RegExp][] = [
   [/npm run docs/, /wrote site-docs\/runbooks\/box\.md\n/],
 ];
 
-/** A registry of nobody: it cannot be asked, and that is said in one line. */
+/** This registry does not exist: the command fails with one line that says so. */
 const UNREACHABLE = /verify https:\/\/registry\.example\.org$/;
 
-/** Needs hosts that answer: runbooks.test.ts deploys to those of the lab, as it is written here. */
+/** Needs hosts that answer: runbooks.test.ts runs this command against those of the lab. */
 const DEPLOY = /^(npm run cdktf -- deploy( \S+)+\n?)+$/;
 
 describeWith(["registry", "terraform"], "the guide, typed as written in a new checkout", ({ terraform }) => {
@@ -42,7 +42,7 @@ describeWith(["registry", "terraform"], "the guide, typed as written in a new ch
     afterAll(() => rmSync(folder, { recursive: true }));
 
     const { WARDEN_SITE: _, CDKTF_OUTDIR: __, ...environment } = process.env;
-    /** A home with no key of anybody. */
+    /** A home without any keys. */
     const HOME = join(folder, "home");
     const type = (command: string, more: NodeJS.ProcessEnv = {}) =>
       spawnSync("bash", ["-c", command], {
@@ -66,7 +66,7 @@ describeWith(["registry", "terraform"], "the guide, typed as written in a new ch
       300_000,
     );
 
-    /** What is said of the plan of each example that the guide names. */
+    /** The expected plan summary of each example that the guide names. */
     const EXAMPLES: readonly [name: string, plan: RegExp][] = [
       ["no-kubernetes", /\nregistry-vm .* 1 to add/],
       ["forgejo", /\nmonitoring .*/],
@@ -106,7 +106,7 @@ describeWith(["registry", "terraform"], "the guide, typed as written in a new ch
       300_000,
     );
 
-    test("the mistake that it suggests is named in one line", () => {
+    test("the error that it suggests is named in one line", () => {
       const { status, stderr } = type(
         `${typed(/^sed .* > site\.ts$/)} && sed -i 's/"192.0.2.1", //' site.ts && npm run -s synth`,
       );

@@ -26,7 +26,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
 
   const ssh = (host: LabHost) => ({ identityFile: hosts.key, hostKey: key[host] });
   const labHost = (name: string): LabHost => (name === "pve" ? "pve" : "vm");
-  /** The reference site as the operator of the lab has it, with what a test changes about each managed host. */
+  /** The reference site as the lab's operator would have it, with these changes to each managed host. */
   const siteWith = (change: (host: HostInput) => object = () => ({})): WholeInput => ({
     ...reference,
     hosts: reference.hosts.map((host) =>
@@ -79,7 +79,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
   });
 
   describe("drift", () => {
-    /** Of the names alone: no registry was delivered here. */
+    /** Findings about DNS only: no registry was delivered here. */
     const findingsOf = (host: LabHost) =>
       reportOf(["drift", NAMES[host]]).findings.filter(({ what }) => !/docker|registry|maintenance/.test(what));
 
@@ -405,7 +405,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       const jump = { address: "192.168.1.127", hostKey: key.pve };
       const through = (hostKey: string) => siteWith(only("vm", { ssh: { ...ssh("vm"), jump: { ...jump, hostKey } } }));
       expect(warden(quiet, through(key.pve))).toMatchObject({ status: 0 });
-      // It did go that way: the host saw a connection from there.
+      // It really went through the jump host: the VM saw a connection from there.
       expect(hosts.ssh("vm", "journalctl -u ssh -o cat | grep Accepted | tail -n 2")).toContain("from 192.168.1.127");
       const refused = warden(quiet, through(STRANGER));
       expect(refused.output).toMatch(/registry-vm cannot be reached \(Host key verification failed\.\)/);

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { referenceSite } from "../sites";
 import { describeWithHosts, Hosts, type LabHost } from "./hosts";
 
-/** The lines that a command on this machine prints. */
+/** The output lines of a command on this machine. */
 const shell = (command: string): string[] =>
   spawnSync("bash", ["-c", command], { encoding: "utf8" })
     .stdout.split("\n")
@@ -13,7 +13,7 @@ const shell = (command: string): string[] =>
 describeWithHosts([], "the booted hosts", () => {
   const { dns, hosts: declared } = referenceSite;
   const hosts = new Hosts();
-  /** Name servers by host, the primary first, as the reference site has them. */
+  /** A host's name servers in the reference site, primary first. */
   const resolvers = (host: LabHost) =>
     declared.find(({ name }) => name === (host === "pve" ? "pve" : "registry-vm"))?.resolver?.nameservers ?? [];
   const lookUp = (host: LabHost, name: string, server = resolvers(host)[0]) =>
@@ -98,7 +98,7 @@ describeWithHosts([], "the booted hosts", () => {
       cgroups: shell(`find /sys/fs/cgroup -maxdepth 2 -name 'registry-warden-${lab}-*'`),
     });
     expect(traces().processes).not.toEqual([]);
-    // A machine of both versions of cgroups has each of them in two hierarchies.
+    // A machine with both cgroup versions has each of them in two hierarchies.
     const names = new Set(traces().cgroups.map((path) => basename(path)));
     expect([...names].sort()).toEqual([`registry-warden-${lab}-pve`, `registry-warden-${lab}-vm`]);
     hosts.down();

@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const line = (args: readonly string[], input = ""): string =>
   spawnSync(process.execPath, [...COMMAND, ...args], { cwd: root, encoding: "utf8", input }).stdout;
 
-/** Types an answer whenever the program asks; what the terminal shows. */
+/** Types an answer at each prompt. @returns what the terminal shows */
 const onTerminal = (command: string, answers: readonly string[]): Promise<{ shown: string; status: number | null }> =>
   new Promise((resolve) => {
     const left = [...answers];
@@ -35,7 +35,7 @@ const onTerminal = (command: string, answers: readonly string[]): Promise<{ show
 
 describeWith(["registry"], "the real registry and what warden htpasswd makes", () => {
   let registry: LabRegistry;
-  /** The HTTP status of the base with these credentials. */
+  /** The HTTP status of /v2/ with these credentials. */
   const answer = async (user: string, password: string): Promise<number> => {
     const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
     return (await fetch(`${registry.url}/v2/`, { headers: { authorization } })).status;

@@ -10,7 +10,7 @@ import { type LabServer, type Pager, raise, startAlertmanager, startPager, toldA
 import { type Alerted, firingAt } from "./promtool";
 import { nameOf } from "./spans";
 
-// promtool evaluates hours, and the machine may be busy otherwise.
+// promtool evaluates hours of rules, and the machine may be busy with other tests.
 jest.setTimeout(600_000);
 
 /** Minutes between two scrapes and two evaluations. */
@@ -28,7 +28,7 @@ describeWith(["promtool", "alertmanager"], "one cause, one page", () => {
     for (const each of [alertmanager, pager]) await each?.stop();
   });
 
-  /** What somebody is told of these alerts, which are all that there is of their clusters. */
+  /** Which of these alerts Alertmanager sends; their clusters have no others. */
   const toldOf = async (alerts: readonly Alerted[]): Promise<Alerted[]> => {
     const clusters = new Set(alerts.map(({ cluster }) => cluster));
     const of = (some: readonly Alerted[]) => some.filter(({ cluster }) => clusters.has(cluster));
@@ -40,7 +40,7 @@ describeWith(["promtool", "alertmanager"], "one cause, one page", () => {
     return of((await toldAndMuted(alertmanager)).told);
   };
 
-  /** Alerts with all labels that are compared, of a cluster that is theirs alone. */
+  /** An alert with every label that inhibition compares, in a cluster of its own. */
   const alert = (alertname: string, labels: Alerted): Alerted => ({
     instance: "a",
     host: "box",
@@ -53,7 +53,7 @@ describeWith(["promtool", "alertmanager"], "one cause, one page", () => {
     const episodes = EPISODES.filter(({ told }) => told !== undefined);
     const found = await firingAt({
       groups: rulesFor(reference).filter(({ name }) => name !== "registry-hosts"),
-      // Only its end is asked for.
+      // Only the end matters.
       runs: episodes.map(({ minutes, ...episode }) => ({
         series: simulate(reference, { ...episode, minutes, step: STEP }),
         minutes,
@@ -64,14 +64,14 @@ describeWith(["promtool", "alertmanager"], "one cause, one page", () => {
     const told: [string, string[]][] = [];
     for (const [index, { what }] of episodes.entries()) {
       const [alerts = []] = found[index]?.values() ?? [];
-      // Each in a cluster of its own: the one's cause is none of the other's.
+      // Each in its own cluster, so that one episode's cause does not inhibit another's alerts.
       const pages = await toldOf(alerts.map((each) => ({ ...each, cluster: `episode-${index}` })));
       told.push([what, pages.map(nameOf).sort()]);
     }
     expect(told).toEqual(episodes.map(({ what, told = [] }) => [what, [...told].sort()]));
   });
 
-  /** By which labels one knows that it is the same cause. */
+  /** The labels that identify a common cause. */
   const SAME = { registry: ["cluster", "instance"], host: ["cluster", "host"], everything: ["cluster"] };
 
   const isMutedBy = (effect: Alerted, other: Alerted): boolean =>

@@ -25,7 +25,7 @@ describeWith(
       if (status !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
       return stdout;
     };
-    /** The file of a site whose objects are in a namespace of their own. */
+    /** The file of a site whose objects have their own namespace. */
     const siteIn = (name: keyof typeof SITES, namespace: string, bend: (input: Json) => void = () => {}): string => {
       const input: Json = structuredClone(SITES[name]);
       input.monitoring.kubernetes = { configPath: cluster.kubeconfig };
@@ -77,7 +77,7 @@ describeWith(
         apply();
         const first = versions();
         apply();
-        // The controllers write into a namespace too.
+        // Controllers also write to a namespace.
         const withoutNamespace = (list: [string, string][]) => list.filter(([kind]) => kind !== "Namespace");
         expect(withoutNamespace(versions())).toEqual(withoutNamespace(first));
         expect(first.map(([kind]: [string]) => kind)).toEqual(
@@ -102,7 +102,7 @@ describeWith(
       });
       beforeEach(async () => {
         const text = await manifests(file);
-        // What another writer has added would stay.
+        // Fields added by other managers would stay otherwise.
         done(["delete", "--ignore-not-found", "--filename", "-"], text);
         done(["apply", "--server-side", "--filename", "-"], text);
         const secret = ["create", "secret", "generic", "registry-probe-credentials", "--from-literal=REG_USER=u"];

@@ -9,7 +9,7 @@ import { preparePod } from "./pod";
 import { waitFor } from "./process";
 import { getJson, type LabServer, startPushgateway } from "./prometheus";
 
-// A CronJob starts on the minute, and what must not start is waited for until the next.
+// A CronJob starts on the minute; to see that one does not start, the test waits for the next minute.
 jest.setTimeout(240_000);
 
 const NAMESPACE = "monitoring";
@@ -64,7 +64,7 @@ describeWith(
       cluster = await startKubernetes();
       const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
       const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels } };
-      // By another manager, because what is not repeated by the same one is removed.
+      // By another manager: a later apply by the same one would remove what it does not repeat.
       await applied(namespace, "cluster");
       const crd = parse(readFileSync(definition.command[0], "utf8"));
       await applied(crd);
@@ -170,7 +170,7 @@ describeWith(
           pod.metadata.name,
         ]),
       );
-      // What a kubelet would say of them.
+      // The status that a kubelet would set.
       const end = (index: string, phase: string) =>
         cluster.request(
           "PATCH",
@@ -231,7 +231,7 @@ describeWith(
         } finally {
           process.remove();
         }
-        // What a kubelet would say of it.
+        // The status that a kubelet would set.
         await cluster.request(
           "PATCH",
           `/api/v1/namespaces/${NAMESPACE}/pods/${pod.metadata.name}/status`,

@@ -59,7 +59,7 @@ describeWithProviders(
         await reference.plan();
         const { code, output } = await reference.apply();
         expect(code).toBe(1);
-        // Terraform breaks lines where its box ends.
+        // Terraform wraps lines to fit its box.
         expect(output.replace(/\s+/g, " ")).toContain(
           "the cluster has no PrometheusRule: install the CRDs of the Prometheus operator, or set monitoring.rules.delivery to rules-file",
         );

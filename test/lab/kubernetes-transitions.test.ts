@@ -17,7 +17,7 @@ jest.setTimeout(240_000);
 
 const VARIABLES = { TF_VAR_registry_probe_username: "u", TF_VAR_registry_probe_password: "p" };
 
-/** The program of the tests is not the one that the site ships. */
+/** Findings without those about the program: the tests run a different one than the site ships. */
 const findingsBut = ({ findings }: HostReport) => findings.filter(({ what }) => !/program/.test(what));
 
 type Bend = (monitoring: Json) => void;
@@ -294,11 +294,11 @@ describeWithProviders(
       });
       expect(planCounts(await deploy(stack, adopting))).toMatchObject({ destroy: 0 });
       expect(await jobs()).toEqual(before);
-      // The arguments of the release are in its state, so that taking adopt out updates it once.
+      // The arguments of the release are in its state, so removing adopt updates it once.
       expect(planCounts(await deploy(stack, given()))).toMatchObject({ add: 0, destroy: 0 });
       expect(await jobs()).toEqual(before);
 
-      // What the providers make of it is what the site has, but for what is the operator's to bring.
+      // The cluster matches the site, except for what the operator has to create.
       const own = name === "reference" ? "Secret registry-probe-credentials" : "ConfigMap home-ca";
       expect(findingsBut(await clusterReport(given()))).toEqual([
         { what: own, expected: "present", actual: "missing" },

@@ -21,7 +21,7 @@ const STORE = "/opt/registry/data/private";
 const STATE = "/var/lib/registry-warden/maintenance";
 const credentials = { username: "operator", password: "planted-$ecret-7f3a" };
 
-/** The private registry, a cache whose upstream answers and one whose upstream does not; the newest two tags stay. */
+/** The private registry, a cache with a reachable upstream and one without; retention keeps the newest two tags. */
 const site: WholeInput = {
   ...reference,
   registry: {
@@ -71,7 +71,7 @@ describeWithHosts(
       return hosts.try("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
     };
 
-    /** The store as the corpus left it: a year of pushes. */
+    /** The store with the corpus: a year of pushes. */
     const corpus = join(folder, "corpus.tar");
     const resetStore = async () => {
       hosts.ssh("vm", `docker stop registry-private; rm -rf ${STORE}/* ${STATE}/garbage-collection.log`);
@@ -82,7 +82,7 @@ describeWithHosts(
       hosts.until("vm", `docker inspect --format '{{.State.Health.Status}}' ${name} | grep -qx healthy`, 90);
 
     const task = (name: string): Outcome => hosts.try("vm", `systemctl start registry-maintenance-${name}.service`);
-    /** Runs a task to its success; what it said is all that tells why it had none. */
+    /** Runs a task, which must succeed; otherwise the error has its log. */
     const succeed = (name: string): void => {
       if (task(name).status !== 0) throw new Error(`${name} failed:\n${journal(name)}`);
     };
@@ -92,7 +92,7 @@ describeWithHosts(
         `journalctl --no-pager --output cat --unit registry-maintenance-${name}.service --invocation 0 || journalctl --no-pager --output cat --unit registry-maintenance-${name}.service`,
       );
 
-    /** The status of a request to the private registry, from the network. */
+    /** The status of a request to the private registry from the network. */
     const status = (method: "GET" | "POST", path: string): string =>
       hosts.httpStatus(
         `https://10.0.20.10:5050${path}`,
@@ -123,7 +123,7 @@ describeWithHosts(
     };
     const whole = { complete: true, failures: [] };
 
-    /** Every blob on the disk, with its size. */
+    /** The size of every blob on the disk. */
     const blobs = (): Map<string, number> =>
       new Map(
         hosts
@@ -136,7 +136,7 @@ describeWithHosts(
           }),
       );
 
-    /** What the Pushgateway has of a task of a registry. */
+    /** The value in the Pushgateway for one of a registry's tasks. */
     const reported = (metric: MaintenanceMetricName, name: string, instance = NAME): number => {
       const { output } = hosts.operator(["curl", "-s", `${PUSHGATEWAY}/metrics`]);
       const line = output
@@ -192,7 +192,7 @@ describeWithHosts(
         try {
           end(child);
         } catch {
-          // It has ended.
+          // The process has ended.
         }
       }
       authority.remove();
@@ -238,7 +238,7 @@ describeWithHosts(
 
       test("lets clients pull meanwhile, and refuses what they push", () => {
         expect(during).toContain("200 405");
-        // A registry is gone for the moment in which it is recreated.
+        // The registry is briefly gone while it is recreated.
         for (const each of during) expect(each).toMatch(/^(200|50[24]|000) (202|405|50[24]|000)$/);
       });
 
@@ -263,7 +263,7 @@ describeWithHosts(
       test("leaves a registry from which another client pulls", () => {
         const [program, ...args] = skopeo.command;
         for (const { repository, tag, image } of kept) {
-          // skopeo copies neither an index within an index nor one of layers.
+          // skopeo cannot copy an index within an index, nor an index of layers.
           if (image.manifests.some(({ manifests }) => manifests.length > 0) || repository === "app/cache") continue;
           const { status: code, output } = hosts.operator([
             program,
@@ -348,7 +348,7 @@ describeWithHosts(
       const KILL = "systemctl kill --signal=KILL --kill-whom=main registry-maintenance-clean-up.service";
       const STOP = "systemctl stop registry-maintenance-clean-up.service";
 
-      /** Starts it, and runs a command at a moment, on the host itself: some moments are short. */
+      /** Starts it, and runs a command at this moment, on the host itself because some moments are short. */
       const interruptedBy = async (command: string, moment: string) => {
         await resetStore();
         hosts.ssh(
@@ -431,7 +431,7 @@ describeWithHosts(
           succeed("clean-up");
           expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
         } finally {
-          // What was reported meanwhile stays known.
+          // Keep the reports that were pushed meanwhile.
           hosts.ssh(
             "vm",
             `mv ${STATE}/reports /run/reports; umount /var/lib/registry-warden
@@ -583,12 +583,12 @@ describeWithHosts(
       }, 180_000);
 
       test("waits for no other task, and ends when it is stopped", async () => {
-        // The lock of the deliveries and of the tasks, held.
+        // Hold the lock that deliveries and tasks share.
         hosts.ssh(
           "vm",
           "systemd-run --unit holder --property Type=exec flock /var/lib/registry-warden/registry/lock sleep 600",
         );
-        // Long enough to be met while it runs: a blob that takes a while to read.
+        // A blob that takes a while to read, so that the task is still running when it is stopped.
         const slow = `${STORE}/docker/registry/v2/blobs/sha256/00/${"0".repeat(64)}`;
         try {
           succeed("scrub");
@@ -612,7 +612,7 @@ describeWithHosts(
       const gateway = started.findLast(({ spawnargs }) => spawnargs.includes(`--web.listen-address=${OPERATOR}:9091`));
       if (gateway !== undefined) end(gateway);
       await hosts.until("vm", `! curl -s ${PUSHGATEWAY}/-/ready`, 20);
-      // It cannot be told, and nothing else is wrong.
+      // The report cannot be delivered, and that is the only thing wrong.
       succeed("disk");
       expect(journal("disk")).toContain("was not taken");
       startPushgateway();

@@ -7,13 +7,16 @@ import { describeWith } from "./components";
 import { type Alerted, firingAt } from "./promtool";
 import { spansOf } from "./spans";
 
-// promtool evaluates a month, and the machine may be busy otherwise.
+// promtool evaluates a month, and the machine may be busy with other tests.
 jest.setTimeout(1_800_000);
 
 /** Minutes between two scrapes. Prometheus forgets a sample after five. */
 const STEP = 5;
 
-/** Minutes between two evaluations. What looks back for days is evaluated less often: so its delay is less exact. */
+/**
+ * Minutes between two evaluations. Rules that look back for days are evaluated less often, so their delay is less
+ * exact.
+ */
 const every = (group: string): number => (group === "registry-coverage" ? 30 : STEP);
 
 const nameOf = ({ alertname = "", what, task, instance }: Alerted): string =>
@@ -69,7 +72,7 @@ const pad = (count: number): string => String(count).padStart(2, "0");
 const clock = (minute: number): string =>
   `day ${pad(Math.floor(minute / DAY) + 1)} ${pad(Math.floor((minute % DAY) / 60))}:${pad(minute % 60)}`;
 
-/** What happened, and who was told of it when and why. */
+/** What happened, and which alert fired when and why. */
 const table = ({ title, happenings }: Month, promised: readonly Promised[], fired: readonly Fired[]): string => {
   const rows = [...happenings]
     .sort((a, b) => a.from - b.from)
@@ -92,7 +95,7 @@ const table = ({ title, happenings }: Month, promised: readonly Promised[], fire
 
 describeWith(["promtool"], "a month", () => {
   test.concurrent.each(MONTHS.map((month) => [month.title, month] as const))(
-    "of %s: every alert has its reason, every fault is found in time",
+    "of %s: every alert has its reason, every failure is found in time",
     async (_, month) => {
       const promised = promisedIn(month);
       const fired = await firedIn(month);
@@ -107,7 +110,7 @@ describeWith(["promtool"], "a month", () => {
       expect(
         promised
           .map((expected) => ({ expected, spans: fired.filter((each) => belongs(each, expected)) }))
-          // But for one scrape and one evaluation; once, without a gap.
+          // Give or take a scrape and an evaluation; once, and without a gap.
           .filter(
             ({ expected: { from, within }, spans }) =>
               spans.length !== 1 || !spans.every((each) => each.span[0] - from <= within + STEP + each.every),

@@ -16,7 +16,7 @@ describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx,
   let configuration: string;
   let pair: KeyPair;
 
-  /** The configuration that is delivered, but for what this machine has: free ports, and paths that a test may write to. */
+  /** The delivered configuration, adapted to this machine: free ports, and paths that a test may write to. */
   beforeAll(async () => {
     folder = temporaryFolder("nginx");
     authority = createCertificateAuthority();
@@ -85,7 +85,7 @@ describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx,
         })
       ).status;
     try {
-      // No registry is behind it: 502 is what has come through.
+      // There is no registry behind it, so 502 means that the request was let through.
       const probe = base64("registry-probe:secret:with colons");
       for (const scheme of ["Basic", "basic", "BASIC"]) {
         for (const method of ["GET", "HEAD"]) expect(await asked(method, `${scheme} ${probe}`)).toBe(502);
@@ -104,7 +104,7 @@ describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx,
   const privatePort = () => registry.services.find(({ role }) => role === "private")?.port ?? 0;
   const cachePort = () => registry.services.find(({ role }) => role === "proxy")?.port ?? 0;
 
-  /** A handshake with the port of the private registry: what openssl prints of it, and whether it was made. */
+  /** A TLS handshake with the private registry's port: what openssl prints, and whether it succeeded. */
   const handshake = (...options: string[]): { made: boolean; output: string } => {
     const [client, ...first] = openssl.command;
     const { status, stdout, stderr } = spawnSync(
@@ -122,7 +122,7 @@ describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx,
         [["-tls1_3"], true],
         [["-tls1_2"], true],
         [["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], true],
-        // A client of the lab's openssl may not speak these by itself: the lowest level of security lets it.
+        // By default the lab's openssl does not offer these as a client: only the lowest security level does.
         [["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false],
         [["-tls1", "-cipher", "ALL:@SECLEVEL=0"], false],
         [["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0"], false],

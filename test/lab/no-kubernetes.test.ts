@@ -17,7 +17,7 @@ import { htpasswdLine } from "./registry";
 import { account } from "./registry-host";
 
 const HOST = "10.0.20.10";
-/** The operator's place in the lab, where Prometheus runs. */
+/** The operator's machine in the lab, where Prometheus runs. */
 const PROMETHEUS = "10.99.0.20:9090";
 /** Seconds from which the rules derive their durations. */
 const PERIOD = 3;
@@ -36,7 +36,7 @@ const site = parsed({
   },
 }) as RegistrySite & ReturnType<typeof parsed>;
 
-/** What the handbook has for a Prometheus, with a period shorter than any that the schema allows. */
+/** The handbook's files for a Prometheus, with a shorter period than the schema allows. */
 const files = prometheusFiles({
   ...site,
   monitoring: {
@@ -117,7 +117,7 @@ describeWithHosts(
       rmSync(folder, { recursive: true });
     });
 
-    /** Names of the alerts that fire, of those that the probe's reports decide. */
+    /** The names of the firing alerts that depend on the probe's reports. */
     const firing = (): string[] => {
       const { data } = JSON.parse(hosts.operator(["curl", "-s", `http://${PROMETHEUS}/api/v1/alerts`]).output) as {
         data: { alerts: { state: string; labels: { alertname: string } }[] };
@@ -125,7 +125,7 @@ describeWithHosts(
       return data.alerts.flatMap(({ state, labels }) => (state === "firing" ? labels.alertname : []));
     };
 
-    /** Runs the probe, as its timer would, until it is so. */
+    /** Runs the probe, as its timer would, until the condition holds. */
     const probedUntil = (what: string, condition: () => boolean) =>
       waitFor(
         what,

@@ -12,7 +12,7 @@ const OLDEST = "node-20";
 const NEWER = ["node-22", "node-24", "node-26"] as const;
 
 describeWith([OLDEST, ...NEWER], "every Node that people have", (components) => {
-  /** A program of the checkout on one Node, which is also the node that it finds on its PATH. */
+  /** Runs a program of the checkout on one version of Node, which is also the node on its PATH. */
   const run = (node: keyof typeof components, args: readonly string[], environment: NodeJS.ProcessEnv = {}) => {
     const bin = mkdtempSync(join(folder, "bin-"));
     symlinkSync(components[node].command[0], join(bin, "node"));
@@ -43,7 +43,7 @@ describeWith([OLDEST, ...NEWER], "every Node that people have", (components) => 
     120_000,
   );
 
-  // The whole of the quick tests runs on each of them in the pipeline; here those that start programs of ours.
+  // The pipeline runs all quick tests on each version; here only those that start our programs.
   test.each(NEWER)(
     "%s runs npm start and the bundles, by their own tests",
     (node) => {

@@ -7,11 +7,11 @@ import { site } from "../monitoring/synthesise";
 import { describeWith } from "./components";
 import { type Alerted, firingAt } from "./promtool";
 
-// The machine may be busy otherwise.
+// The machine may be busy with other tests.
 jest.setTimeout(600_000);
 
 const MINUTES = 5 * 60;
-/** Evaluated by one promtool. */
+/** How many runs a single promtool evaluates. */
 const TOGETHER = 8;
 
 const lasting = (most: number) =>
@@ -50,7 +50,7 @@ const life: fc.Arbitrary<SimulationOptions> = fc
   .array(event, { minLength: 1, maxLength: 5 })
   .map((events) => ({ minutes: MINUTES, events }));
 
-/** What fires at a minute, of the names that begin so. */
+/** The names of the firing alerts that begin with this prefix, without it. */
 const named = (alerts: readonly Alerted[], prefix: string): Set<string> =>
   new Set(
     alerts.flatMap(({ alertname = "" }) => (alertname.startsWith(prefix) ? [alertname.slice(prefix.length)] : [])),
@@ -80,7 +80,7 @@ describeWith(["promtool"], "the three alerts of the origin, whatever happens", (
       }),
       { numRuns: 2, endOnFailure: true },
     );
-    // Otherwise nothing was compared.
+    // If nothing fired, nothing was compared.
     expect(fired).toBeGreaterThan(0);
   });
 });

@@ -114,7 +114,7 @@ npmRegistry("the package, in another CDKTF app", () => {
     }
   }, 120_000);
 
-  test("the compiler sees a mistake in the site of an app", () => {
+  test("the compiler sees an error in the site of an app", () => {
     writeFileSync(join(app, "wrong.ts"), readFileSync(join(app, "site.ts"), "utf8").replace("serverName", "server"));
     try {
       const { status, stdout } = spawnSync(program("tsc"), ["--project", "."], { cwd: app, encoding: "utf8" });

@@ -29,7 +29,7 @@ npmRegistry("an empty folder", () => {
           ...process.env,
           PATH: [...bin, process.env.PATH].join(delimiter),
           NO_COLOR: "1",
-          // Nobody's settings, and no package manager that fetches another version of itself.
+          // No personal settings, and no package manager that replaces itself with another version.
           COREPACK_ENABLE_STRICT: "0",
         },
       });
@@ -44,7 +44,7 @@ npmRegistry("an empty folder", () => {
       return project;
     };
 
-    /** A folder that has a component under the name that scripts look for. */
+    /** A folder that has a component under the name that scripts call. */
     const called = (name: string, { command: [path] }: Component): string => {
       const bin = mkdtempSync(join(folder, "bin-"));
       symlinkSync(path, join(bin, name));

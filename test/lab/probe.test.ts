@@ -10,7 +10,7 @@ import { waitFor } from "./process";
 import { getJson, type LabServer, startPushgateway } from "./prometheus";
 import { type LabRegistry, startRegistry } from "./registry";
 
-// Two cores, shared with other tests.
+// The machine may have only two cores, shared with other tests.
 jest.setTimeout(60_000);
 
 interface Group {
@@ -18,7 +18,7 @@ interface Group {
   [metric: string]: unknown;
 }
 
-/** What stands before a registry and notes what it is asked. */
+/** A proxy in front of a registry that records the requests. */
 const countRequests = async (target: string): Promise<LabServer & { requests: string[] }> => {
   const requests: string[] = [];
   const server = createServer((request, response) => {
@@ -43,7 +43,7 @@ const countRequests = async (target: string): Promise<LabServer & { requests: st
   };
 };
 
-/** But for uploads: the cache ends those of its own pulls a while after it has answered. */
+/** Without uploads: the cache finishes those of its own pulls some time after it has answered. */
 const filesBelow = (folder: string): string[] =>
   (readdirSync(folder, { recursive: true }) as string[]).filter((file) => !file.includes("/_uploads")).sort();
 
@@ -73,7 +73,7 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
     expect({ code, err }).toEqual({ code: 0, err: [] });
   };
 
-  /** The groups of an instance, by shard, each with the value of a metric. */
+  /** The value of a metric in each of an instance's groups, by shard. */
   const valuesOf = async (instance: string, metric: string): Promise<Record<string, number>> => {
     const { data } = await getJson<{ data: Group[] }>(`${pushgateway.url}/api/v1/metrics`);
     const groups = data.filter(({ labels }) => labels.instance === instance);
@@ -89,7 +89,7 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
     const instance = "shards/registry.example:5050";
     const all = (values: Record<string, number>) => Object.values(values).reduce((sum, value) => sum + value, 0);
     const walkBy = async (count: number) => {
-      // The first one last: only it removes the groups of those that are no more.
+      // The first shard last: only it removes the groups of shards that no longer exist.
       for (let index = count - 1; index >= 0; index--) {
         await run({ REGISTRY_INSTANCE: instance, SHARDS: `${count}`, JOB_COMPLETION_INDEX: `${index}` });
       }
@@ -113,7 +113,7 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
     await run({ REGISTRY_INSTANCE: instance });
     expect(await valuesOf(instance, "failures")).toEqual({ alone: 1 });
 
-    // The registry is gone: nothing is known, and nothing is taken back.
+    // The registry is gone: nothing is known, so nothing is retracted.
     await run({ REGISTRY_INSTANCE: instance, REGISTRY: "127.0.0.1:1" });
     expect(await valuesOf(instance, "failures")).toEqual({ alone: 1 });
     expect(await valuesOf(instance, "walk_complete")).toEqual({ alone: 0 });

@@ -5,7 +5,7 @@ import { accepts, freePort, type RunningProcess, start, waitFor } from "./proces
 const node = (script: string): [string, ...string[]] => [process.execPath, "-e", script];
 const never = () => false;
 
-/** The error of a start that fails, whose log is then removed. */
+/** The error of a failed start, and whether its log still exists. */
 const failureOf = async (starting: Promise<unknown>): Promise<{ message: string; logWasKept: boolean }> => {
   const error = await starting.then(
     () => new Error("it started"),

@@ -80,7 +80,7 @@ describeWith(
       return data.result.length;
     };
 
-    /** Runs the probe, as its schedule would, until the person has been told. */
+    /** Runs the probe, as its schedule would, until the condition holds. */
     const probedUntil = (what: string, condition: () => boolean | Promise<boolean>) =>
       waitFor(
         what,
@@ -93,7 +93,7 @@ describeWith(
 
     test("nobody has ever pushed: the person learns that nothing is known", async () => {
       await waitFor("Absent", () => told("RegistryReportsAbsent")?.status === "firing", PATIENCE);
-      // One page for one cause.
+      // One cause, one page.
       expect(told("RegistryIntegrityProbeAbsent")).toBeUndefined();
       await probedUntil("Absent resolved", () => told("RegistryReportsAbsent")?.status === "resolved");
     });
@@ -117,7 +117,7 @@ describeWith(
       const queries = integrityDashboard().panels.flatMap(({ title, targets }) =>
         targets.map(({ expr }) => ({ title, expr: expr.replaceAll("$instance", ".+") })),
       );
-      /** What others would report than the probe that runs here. */
+      /** Pushes reports as programs other than the probe would. */
       const reported = async (group: string, metrics: readonly string[], labels = ""): Promise<void> => {
         const body = metrics.map((metric) => `# TYPE ${metric} gauge\n${metric}${labels} 1\n`).join("");
         expect(await fetch(`${pushgateway.url}/metrics/job/${group}`, { method: "PUT", body })).toMatchObject({
@@ -142,11 +142,12 @@ describeWith(
       const reportedBy = async (pod: string) => (await seriesOf(`push_time_seconds{pod=${JSON.stringify(pod)}}`)) > 0;
       prometheus.scrapeWith({ pod: "pushgateway-1" });
       await probedUntil("another pod's report", () => reportedBy("pushgateway-1"));
-      // A series whose end nobody wrote counts for five minutes more, which is long where a period has three seconds.
+      // A series without a staleness marker counts for another five minutes, which is long when a period has three
+      // seconds.
       await waitFor("the first pod's end", async () => !(await reportedBy("")), PATIENCE);
       await prometheus.restart();
       const restarted = Date.now() / 1000;
-      // What only the Prometheus before it has scraped would have no end.
+      // A series that only the previous Prometheus scraped would get no staleness marker.
       await waitFor(
         "its report again",
         async () => (await seriesOf(`timestamp(push_time_seconds{pod="pushgateway-1"}) > ${restarted}`)) > 0,
@@ -184,7 +185,7 @@ describeWith(
       expect(await firing(prometheus)).not.toContain("RegistryIntegrityLabelsOverwritten");
     });
 
-    test("the probe stops: its last word does not stand forever", async () => {
+    test("the probe stops: its last report does not stand forever", async () => {
       await waitFor("Stale", () => told("RegistryIntegrityProbeStale")?.status === "firing", PATIENCE);
       expect(told("RegistryManifestIntegrityFailure")?.status).toBe("resolved");
     });

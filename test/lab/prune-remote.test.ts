@@ -16,7 +16,7 @@ const DAY = 86_400_000;
 
 const dated = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
 
-/** An image of two platforms, one of which all versions share. */
+/** An image for two platforms; all versions share one of them. */
 const version = (n: number): Manifest => {
   const [amd64, arm64] = ["amd64", "arm64"].map((architecture) =>
     image(architecture === "arm64" ? "the same in every version" : `version ${n}`, {
@@ -27,7 +27,7 @@ const version = (n: number): Manifest => {
   return index([amd64, arm64], { annotations: dated(n) });
 };
 
-/** Five versions, the newest in an index of its own, each with a signature under its fallback tag. */
+/** Five versions, the newest with its own index, each with a signature under its fallback tag. */
 const pushVersions = async (registry: PushTarget, repository: string): Promise<void> => {
   for (const n of [1, 2, 3, 4]) {
     await push(registry, repository, version(n), `v${n}`);
@@ -63,7 +63,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
     test("ends where the disk's clean-up would, and until the collection everything can be put back", async () => {
       const before = await tagsOf(registry, "app");
       const disk = blobsOnDisk(registry.root);
-      // The newest by date are v5 and latest, which are one image.
+      // By date the newest are v5 and latest, which are the same image.
       const report = await cleanUp.apply(newest(4));
       expect(report).toMatchObject({ untagged: "hidden", spared: [], problems: [], remaining: [] });
       expect(await tagsOf(registry, "app")).toEqual(KEPT);
@@ -131,7 +131,7 @@ describeWith(["registry"], "killed", () => {
           });
           child.once("exit", () => resolve(out));
           if (killAfter === null) return;
-          // As soon as so many deletions were asked for.
+          // Wait for this many deletions.
           const asked = () => (registry.output().match(/http\.request\.method=DELETE/g) ?? []).length;
           const from = asked();
           const timer = setInterval(() => {
@@ -153,7 +153,7 @@ describeWith(["registry"], "killed", () => {
       expect(await cleanUp.undo(report.journal)).toMatchObject({ left: [], problems: [] });
       for (const name of ["app", "other"]) expect(await tagsOf(registry, name)).toEqual(before);
       expect(await verify(new URL(registry.url), { blobs: "hash" })).toMatchObject({ complete: true, failures: [] });
-      // Nothing is left over that no run would find again.
+      // The next run finds everything that the interrupted ones left.
       await run(null);
       await registry.collectGarbage();
       const onDisk = blobsOnDisk(registry.root);
@@ -167,7 +167,7 @@ describeWith(["registry"], "killed", () => {
   }, 180_000);
 });
 
-/** The first case that people ask for: every push under the same tag leaves the platforms of the one before. */
+/** The most common request: every push under the same tag leaves behind the platforms of the one before. */
 describeWith(["gitea"], "a Gitea", () => {
   let gitea: LabGitea;
   let cleanUp: CleanUp;
@@ -201,7 +201,7 @@ describeWith(["gitea"], "a Gitea", () => {
     for (const n of [1, 2, 3]) await push(target(), "lab/app", version(n), "latest");
     await push(target(), "lab/app", version(2), "stable");
     const left = await digests("lab/app");
-    // One platform is the same in all of them.
+    // All of them share one platform.
     expect(left).toHaveLength(4);
     expect(await cleanUp.plan(newest(5))).toMatchObject({ untagged: "listed", remove: { manifests: [] } });
 
@@ -225,7 +225,7 @@ describeWith(["gitea"], "a Gitea", () => {
     await push(target(), "lab/tags", image("single"), "single");
     const before = await digests("lab/tags");
     const policy = { rules: [{ repositories: "lab/tags", keepNewest: 1, keep: ["v3"] }] };
-    // Pushed within a second, they may be of one age: a later tag tells them apart.
+    // Tags pushed within one second have the same age, so the last one is pushed later.
     await new Promise((resolve) => setTimeout(resolve, 1100));
     await push(target(), "lab/tags", image("last"), "last");
     const report = await cleanUp.apply(policy, later);
@@ -240,7 +240,7 @@ describeWith(["gitea"], "a Gitea", () => {
 
     expect(await cleanUp.undo(report.journal ?? "")).toMatchObject({ left: [], problems: [] });
     expect(await digests("lab/tags")).toEqual(before);
-    // Every layer of every image.
+    // This checks every layer of every image.
     expect(await verified()).toMatchObject({ complete: true, failures: [] });
   }, 120_000);
 });

@@ -23,7 +23,8 @@ const byRepository = (kept: { repository: string; tag: string }[]): string[] =>
 
 const verify = async (registry: LabRegistry) => {
   const report = await walkUrl(new URL(registry.url), { blobs: "hash" });
-  // The walk asks for the layers of BuildKit's cache as if they were manifests; the scan looks at that repository.
+  // The walk requests the layers of BuildKit's cache as if they were manifests; only the scan can check that
+  // repository.
   return { ...report, failures: report.failures.filter(({ repository }) => repository !== "app/cache") };
 };
 
@@ -53,7 +54,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       expect(await scan(registry.root, { hash: true })).toMatchObject({ findings: [] });
       const [skopeoProgram, ...first] = skopeo.command;
       for (const { repository, tag, image } of kept) {
-        // skopeo copies neither an index within an index nor one of layers.
+        // skopeo cannot copy an index within an index, nor an index of layers.
         if (image.manifests.some(({ manifests }) => manifests.length > 0) || repository === "app/cache") continue;
         const from = `docker://${registry.host}/${repository}:${tag}`;
         execFileSync(
@@ -91,7 +92,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       await registry.collectGarbage();
       const onDisk = blobsOnDisk(registry.root);
       expect(wouldGo.every((digest) => onDisk.has(digest ?? ""))).toBe(true);
-      // 3.0.0 no longer takes the children of a tagged index; 2.8.3 does.
+      // 3.0.0 no longer removes the children of a tagged index; 2.8.3 does.
       if (component === "registry") expect(wouldGo.length).toBeGreaterThan(5);
     }, 120_000);
 
@@ -143,7 +144,7 @@ describeWith(["registry"], "killed", () => {
       for (let run = 0; run < 4; run++) {
         const child = start();
         const end = ended(child);
-        // As soon as it has begun to remove, or has ended without.
+        // Wait until it has begun to remove, or has ended without removing anything.
         let over = false;
         void end.then(() => {
           over = true;
@@ -166,7 +167,7 @@ describeWith(["registry"], "killed", () => {
   }, 180_000);
 });
 
-/** Journals so far. */
+/** The number of journals. */
 const count = (folder: string): number => {
   try {
     return readdirSync(folder).length;

@@ -42,7 +42,7 @@ const FORMS: ((n: number) => Manifest)[] = [
 ];
 const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) => Manifest)(n);
 
-/** What a person, a copy, a clock or a broken disk may do; `at` chooses where. */
+/** What a person, a copy, a clock or a broken disk can do; `at` chooses where. */
 const TOUCHES = {
   none: () => {},
   alias: (store: SyntheticStore, at: number) => link(repositoryAt(at), `${store.layout.repositories}/alias`),

@@ -41,7 +41,7 @@ describeWith(["registry", "crane", "skopeo"], "synthetic images on a real regist
       const [skopeoProgram, ...skopeoFirst] = skopeo.command;
       const { tags } = (await (await fetch(`${registry.url}/v2/app/tags/list`)).json()) as { tags: string[] };
       expect(tags).toHaveLength(9);
-      // crane cannot validate what is not an image: the signature and the attestation.
+      // crane can only validate images, not the signature and the attestation.
       for (const tag of ["single", "docker", "multi", "latest", "list", "nested", "signed"]) {
         execFileSync(craneProgram, [...craneFirst, "validate", "--remote", `${registry.host}/app:${tag}`], {
           stdio: "pipe",

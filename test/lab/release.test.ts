@@ -23,7 +23,7 @@ const root = join(__dirname, "../..");
 
 jest.setTimeout(180_000);
 
-/** What every release has; the package is beside them. */
+/** The files of every release, in addition to the package. */
 const FILES = ["SHA256SUMS", "THIRD_PARTY_NOTICES", "notes.md", "probe.mjs", "sbom.cdx.json", "warden.1", "warden.mjs"];
 
 describeWith(["registry"], "a release, in a dry run", () => {
@@ -39,7 +39,7 @@ describeWith(["registry"], "a release, in a dry run", () => {
   const released = (file: string): string => readFileSync(join(checkout, "release", file), "utf8");
 
   beforeAll(() => {
-    // The files as they are in this tree, committed or not.
+    // Copy the files of the working tree, committed or not.
     execFileSync("git", ["clone", "--quiet", "--no-local", root, checkout]);
     const tracked = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     const files = execFileSync("git", tracked, { cwd: root, encoding: "utf8" })
@@ -202,7 +202,7 @@ describeWith(["registry"], "a release, in a dry run", () => {
     });
     afterAll(() => registry?.stop());
 
-    /** Runs the steps as a runner does. */
+    /** Runs the action's steps as a runner does. */
     const use = (inputs: Record<string, string>) => {
       const { inputs: declared, runs } = parse(readFileSync(join(used, "action.yml"), "utf8"));
       const temporary = mkdtempSync(join(folder, "runner-"));

@@ -44,9 +44,9 @@ const damaged = (which: (damage: (typeof DAMAGES)[number]) => boolean) =>
     .map(({ name }) => name)
     .sort();
 
-/** What no bytes can tell: which tags a repository had. */
+/** Which tags these repositories had cannot be recovered from the bytes. */
 const NAMELESS = ["manifests-gone", "tags-gone"];
-/** The tag's own history tells. */
+/** These can be recovered from the tag's history. */
 const RETAGGED = ["tag-link-gone", "tag-link-empty", "tag-link-with-newline"];
 
 describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
@@ -87,7 +87,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       const copied = await healing(registry, { storage: true, from: other });
       expect(copied.problems).toEqual([]);
       expect(copied.actions.every(({ action, source }) => action === "copy" && source === other.url)).toBe(true);
-      // The memory of the running registry has the length that the data had.
+      // The running registry still has the old length cached.
       expect(names(copied.remaining)).toEqual(["config-truncated", "layer-grown", "layer-truncated", ...NAMELESS]);
       await registry.restart();
       const last = await healing(registry, { storage: true, from: other });
@@ -119,7 +119,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
         );
         for (const { name } of doomed) await push(dead, name, victimOf(name).both, "v1");
         for (const { name } of doomed) await push(dead, name, image(`${name}/healthy`), "healthy");
-        // On 2.8.3 neither DELETE nor the garbage collection gets past an empty link.
+        // On 2.8.3, both DELETE and the garbage collection fail at an empty link.
         const emptied = {
           name: "emptied",
           make: (on: DamagedRepository) => writeFileSync(on.revisionLink(on.victim.both), ""),
@@ -189,7 +189,7 @@ describeWith(["registry"], "the incident", () => {
     await registry.restart();
     const { actions, remaining } = await healing(registry, { storage: true });
     expect(actions.map(({ action }) => action)).toEqual(Array(4).fill("relink"));
-    // Children before what names them.
+    // Children come before the index that names them.
     expect(actions.at(-1)?.digest).not.toBe(lost.manifests[0]?.manifests[0]?.descriptor.digest);
     expect(remaining).toEqual([]);
   }, 60_000);

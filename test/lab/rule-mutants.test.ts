@@ -7,7 +7,7 @@ import { site } from "../monitoring/synthesise";
 import { describeWith } from "./components";
 import { type Alerted, firingAt } from "./promtool";
 
-// The machine may be busy.
+// The machine may be busy with other tests.
 jest.setTimeout(1_800_000);
 
 const minuteByMinute = (alert: string): Episode[] =>
@@ -58,7 +58,7 @@ const isPlain = (group: string, change: string): boolean =>
 /** Slips that cannot change anything, with the reason. */
 const SAME: Readonly<Record<string, string>> = {};
 
-/** When a rule fired, and for what. */
+/** When a rule fired, and for which subject. */
 const firingOf = (runs: readonly ReadonlyMap<number, readonly Alerted[]>[], name: string): string[] =>
   runs.flatMap((found, run) =>
     [...found].flatMap(([minute, alerts]) =>

@@ -13,7 +13,7 @@ import { describeWith } from "./components";
 import { firingAt, promtool } from "./promtool";
 import { nameOf, spansOf } from "./spans";
 
-// promtool evaluates weeks of rules, and the machine may be busy otherwise.
+// promtool evaluates weeks of rules, and the machine may be busy with other tests.
 jest.setTimeout(600_000);
 
 /** What episodes must have in common to be evaluated by the same promtool. */

@@ -20,7 +20,7 @@ const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<
   walkUrl(new URL(registry.url), options);
 
 describe.each([
-  // What its catalog is made of differs, and so does the repository that a walk cannot find.
+  // The versions build their catalogs from different folders, so the repository that a walk cannot find differs too.
   { component: "registry", hidden: "layers-gone" },
   { component: "registry-v3", hidden: "manifests-gone" },
 ] as const)("on disk and over HTTP: $component", ({ component, hidden }) => {
@@ -68,7 +68,7 @@ describe.each([
       ]);
     });
 
-    test("a healthy neighbour is never accused", () => {
+    test("a healthy repository beside them is never reported", () => {
       expect([...failures, ...findings].filter(({ repository }) => repository === "healthy")).toEqual([]);
     });
   });

@@ -86,18 +86,18 @@ describeWith(["registry", "pushgateway", "openssl"], "the probe that holds the p
     );
   });
 
-  test("says it nowhere: arguments, output, metrics", async () => {
+  test("appears nowhere: arguments, output, metrics", async () => {
     expect(leaksIn(await spoken())).toEqual([]);
   });
 
-  test("says it nowhere when the registry refuses it", async () => {
+  test("appears nowhere when the registry refuses it", async () => {
     await monitored.registry.restart({ htpasswd: { username: "somebody", password: "else", cost: 4 } });
     const text = await spoken();
     expect(text).toMatch(/registry_manifest_integrity_catalog_accessible\{[^}]*\} 0/);
     expect(leaksIn(text)).toEqual([]);
   });
 
-  test("says it nowhere when nothing answers", async () => {
+  test("appears nowhere when nothing answers", async () => {
     await monitored.registry.shutDown();
     expect(leaksIn(await spoken())).toEqual([]);
     const gone = await startMonitoredRegistry({ pushgateway: "http://127.0.0.1:9" });

@@ -69,7 +69,7 @@ describeWithHosts(["nginx", "registry", "openssl"], "taking over what runs on a 
     );
   const names = () => Object.keys(containers());
 
-  /** The old stack: a compose file in a folder of its own. */
+  /** Starts the old stack: a compose file in its own folder. */
   const arrange = (services: string, volumes = ""): void => {
     hosts.ssh(
       "vm",

@@ -24,7 +24,10 @@ const warden = async (...args: string[]) => {
 
 const intact = async (registry: LabRegistry) => (await walkUrl(new URL(registry.url), { blobs: "hash" })).failures;
 
-/** Stores changed by hand, by a copy or by an interrupted client: the clean-up of each, with the registry's own collection. */
+/**
+ * Stores that people, copies or interrupted clients have changed: prune each of them, then run the registry's own
+ * collection.
+ */
 describeWith(["registry"], "a touched store", () => {
   let registry: LabRegistry;
   let layout: StorageLayout;
@@ -92,7 +95,7 @@ describeWith(["registry"], "a touched store", () => {
     expect(tags("app")).toEqual(["v3"]);
     const accept = { accept: multiPlatformImage("by digest").descriptor.mediaType ?? "" };
     expect((await fetch(`${registry.url}/v2/by-digest/manifests/${digest}`, { headers: accept })).status).toBe(200);
-    // The collection has left the link of the unfinished push.
+    // The collection left the link of the unfinished push.
     expect((await scan(registry.root)).findings.map(({ kind, repository }) => [kind, repository])).toEqual([
       ["untagged-repository", "by-digest"],
       ["orphan-layer-link", "new/app"],
@@ -270,7 +273,7 @@ describeWith(["registry"], "a pull-through cache", () => {
       }
       const layout = new StorageLayout(cache.root);
       await cache.shutDown();
-      // What the scheduler does when a manifest expires.
+      // This is what the scheduler does when a manifest expires.
       rmSync(dirname(layout.repository("app").revisionLink(pulled.descriptor.digest as Digest)), { recursive: true });
       await cache.collectGarbage();
       expect((await scan(cache.root, { role: "proxy" })).findings).toEqual([]);

@@ -86,7 +86,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       await remove(released);
       await registry.collectGarbage();
       const { images } = await undelete();
-      // Its children have links of their own, and are served by their digests as before.
+      // Its children have their own links, and are still served by digest.
       expect(images.map(({ digest }: { digest: string }) => digest)).not.toContain(released.descriptor.digest);
       expect(images.filter(({ deletedAt }: { deletedAt: number | null }) => deletedAt !== null)).toEqual([]);
       expect(await undelete("team/app:1.0")).toMatchObject({ code: 2, error: { code: "not-found" } });

@@ -16,10 +16,10 @@ const git = (...args: string[]): string | undefined => {
   return status === 0 ? stdout.trim() : undefined;
 };
 
-/** Before the first release, what a checkout had last when the way up of docs/upgrading.md was written for it. */
+/** Until there is a release: the commit from which docs/upgrading.md says how to upgrade. */
 const BEFORE_RELEASES = "2d230bc4c19f20d58714c024e0f8097787107922";
 
-/** The version before this one: the newest tag that is not this commit's own. */
+/** The previous version: the newest tag that is not on this commit. */
 const previous = git("describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^") ?? BEFORE_RELEASES;
 const isReleased = previous !== BEFORE_RELEASES;
 
@@ -46,7 +46,7 @@ describeWithHistory(`from ${previous} to this version`, () =>
           let prepared: RegistryHost;
           let containers: string;
 
-          /** The reference site of a version, which knows its own fields. */
+          /** The reference site as that version has it. */
           const reference = (checkout = root) => {
             const print = "process.stdout.write(JSON.stringify(require('./site/reference').default))";
             const args = ["--import", "tsx", "-e", print];
@@ -82,7 +82,9 @@ describeWithHistory(`from ${previous} to this version`, () =>
           const warden = (checkout: string, site: string, ...args: string[]) =>
             inCheckout(checkout, site, [process.execPath, "--import", "tsx", "cli/warden.ts", ...args]);
 
-          /** The states move once, from where checkouts before the first release had them, as docs/upgrading.md says. */
+          /**
+           * Moves the states, once, from where checkouts before the first release kept them, as docs/upgrading.md says.
+           */
           const moveStates = () => {
             const page = readFileSync(join(root, "docs/upgrading.md"), "utf8");
             const [, command = ""] = page.match(/^\| `local` \| `(.*)` \|$/m) ?? [];
@@ -93,7 +95,8 @@ describeWithHistory(`from ${previous} to this version`, () =>
           beforeAll(async () => {
             execFileSync("git", ["clone", "--quiet", "--no-checkout", root, older]);
             execFileSync("git", ["checkout", "--quiet", previous], { cwd: older });
-            // An older version has packages of its own. That of cdktf-cli is shared, so none may find it stale and install it again.
+            // The older version needs its own packages. cdktf-cli is shared, so it must not look stale and be installed
+            // again.
             execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: older });
             symlinkSync(join(root, "tools/cdktf/node_modules"), join(older, "tools/cdktf/node_modules"));
             utimesSync(join(older, "tools/cdktf/package-lock.json"), 0, 0);

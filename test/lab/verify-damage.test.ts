@@ -9,10 +9,10 @@ import { describeWith } from "./components";
 import { type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
-// Two cores, shared with other tests.
+// The machine may have only two cores, shared with other tests.
 jest.setTimeout(60_000);
 
-/** Where the digests of an image of two platforms are; the second one is what gets damaged. */
+/** The digests of a two-platform image; the second platform gets damaged. */
 interface Target {
   layout: StorageLayout;
   repository: RepositoryLayout;
@@ -27,15 +27,19 @@ type Expected = Pick<Failure, "object" | "reason" | "status">;
 interface Damage {
   name: string;
   make: (target: Target) => void;
-  /** What the default check finds once the registry has forgotten what it knew. */
+  /** What the default check finds after a restart, which empties the registry's cache. */
   cold: Expected | null;
-  /** What it finds while the registry still remembers that all was well. @default as cold */
+  /** What it finds while the registry's cache is still warm. @default as cold */
   warm?: Expected | null;
-  /** Whether v3, whose cache remembers manifests too, serves on until it restarts. @default false */
+  /** Whether v3, which also caches manifests, goes on serving it until a restart. @default false */
   remembered?: true;
-  /** What hashing every blob finds, where the default check finds nothing. */
+  /** What hashing every blob finds if the default check finds nothing. */
   hashed?: Expected;
-  /** Whether it is a warning where the catalog lists the repository, and a failure where it was named. @default false */
+  /**
+   * Whether it is a warning if the catalog lists the repository, and a failure only if the user named it.
+   *
+   * @default false
+   */
   warns?: true;
 }
 
@@ -97,7 +101,7 @@ const TABLE: Damage[] = [
     name: "layer-link-missing",
     make: (t) => rmSync(t.repository.layerLink(t.layer)),
     cold: { object: "layer", reason: "missing", status: 404 },
-    // The cache serves it: pulls work until the registry restarts.
+    // The cache still has it: pulls work until the registry restarts.
     warm: null,
   },
   {
@@ -132,7 +136,7 @@ const TABLE: Damage[] = [
     cold: tagMissing,
   },
   { name: "index-data-missing", make: (t) => rmSync(data(t, t.index)), cold: tagMissing },
-  // Over HTTP it looks as if nothing had ever been tagged there.
+  // Over HTTP it looks as if nothing had ever been tagged.
   { name: "tags-folder-gone", make: (t) => rmSync(t.repository.tags, { recursive: true }), cold: null, warns: true },
 ];
 
@@ -148,7 +152,7 @@ const LAYERS_GONE: Damage = {
   cold: { object: "layer", reason: "missing", status: 404 },
 };
 
-/** The catalog of 2.8.3 walks the folders of layers, that of v3 the folders of manifests. */
+/** 2.8.3 builds its catalog from the layer folders, v3 from the manifest folders. */
 const VERSIONS = [
   { component: "registry", table: [...TABLE, MANIFESTS_GONE], hidden: LAYERS_GONE },
   { component: "registry-v3", table: TABLE, hidden: MANIFESTS_GONE },
@@ -175,7 +179,7 @@ const targetOf = (registry: LabRegistry, repository: string, image: Manifest): T
 const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<Report> =>
   walkUrl(new URL(registry.url), options);
 
-/** What a row must give: exactly this one failure, with its place. */
+/** The one failure that a row must produce, with its place. */
 const failureOf = (repository: string, target: Target, expected: Expected): Partial<Failure> => {
   const { index, child, config, layer } = target;
   const place = { repository, tags: ["v1"] };

@@ -8,21 +8,21 @@ import { describeWith } from "./components";
 import { attestation, type Format, image, index, type Layer, layer, type Manifest } from "./images";
 import { startRegistry } from "./registry";
 
-// Two cores, shared with other tests.
+// The machine may have only two cores, shared with other tests.
 jest.setTimeout(120_000);
 
-/** What a walk says of one broken object. */
+/** What a walk reports about one broken object. */
 type Expected = Pick<Failure, "repository" | "object" | "digest" | "reason" | "tags" | "path" | "platform">;
 
 const KINDS = ["no revision", "empty revision", "no data", "truncated", "no layer link", "altered"] as const;
 type Kind = (typeof KINDS)[number];
 
-/** How the objects of a repository are made: small numbers, so that much is shared. */
+/** How to generate a repository: the numbers are small, so that much is shared. */
 interface Shape {
   images: { seed: number; layers: number[]; format: Format; architecture: string }[];
-  /** Of images and earlier indexes, by number. */
+  /** Children: images and earlier indexes, by number. */
   indexes: { children: number[]; attested: boolean; format: Format }[];
-  /** What each tag names, by number, of images and indexes. */
+  /** The target of each tag: an image or index, by number. */
   tags: number[];
   /** Which object is damaged, and how. */
   damage: { object: number; kind: Kind }[];
@@ -80,7 +80,7 @@ const make = (name: string, { images, indexes, tags }: Shape): Made => {
   return { name, tags: named, manifests, broken: new Map() };
 };
 
-/** Breaks an object as the kind says, where it applies to such an object. */
+/** Damages an object, if this kind of damage applies to it. */
 const damage = (store: SyntheticStore, made: Made, object: number, kind: Kind): void => {
   const repository = store.repository(made.name);
   const blobs = new Set([...made.manifests.values()].flatMap((manifest) => manifest.blobs.map(digestOf)));
@@ -97,7 +97,7 @@ const damage = (store: SyntheticStore, made: Made, object: number, kind: Kind): 
   else if (kind === "truncated") truncateSync(data, 20);
   else if (kind === "no layer link") rmSync(repository.layerLink(digest));
   else {
-    // Bytes as many as before; of a manifest, json as well formed.
+    // The same number of bytes; a manifest stays valid JSON.
     const bytes = readFileSync(data);
     const another = bytes.toString().replace(/(?<="size":\d*)\d(?!\d)/, (digit) => `${(Number(digit) + 1) % 10}`);
     writeFileSync(data, isManifest ? another : bytes.map((byte, at) => (at === 0 ? byte ^ 1 : byte)));
@@ -120,7 +120,7 @@ const reasonOf = (kind: Kind, isManifest: boolean): Failure["reason"] => {
   }
 };
 
-/** What must be found: worked out from what was made and broken alone, route by route. */
+/** What must be found, derived route by route only from what was generated and damaged. */
 const expectedOf = ({ name, tags, broken }: Made): Expected[] => {
   const found = new Map<string, Expected & { distance: number }>();
   const unanswered = (kind: Kind | undefined): boolean => kind !== undefined && kind !== "altered";

@@ -25,7 +25,7 @@ import {
 import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
 import { type LabRegistry, registryConfiguration, startRegistry } from "./registry";
 
-// Two cores, shared with other tests.
+// The machine may have only two cores, shared with other tests.
 jest.setTimeout(60_000);
 
 const verify = (
@@ -90,7 +90,7 @@ describeWith(["registry"], "the incident: garbage-collect -m on 2.8.3", () => {
   });
 });
 
-/** A token as distribution's token authentication takes it: signed by the key of a certificate that it trusts. */
+/** A token for distribution's token authentication, signed with the key of a certificate that it trusts. */
 const tokenFor = (scope: string | null, issuer: { certificate: string; key: string }): string => {
   const [type, name, actions] = /^([^:]+):(.+):([^:]+)$/.exec(scope ?? "")?.slice(1) ?? [];
   const now = Math.floor(Date.now() / 1000);
@@ -116,7 +116,8 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
 
     const report = await verify(registry.url, { credentialsGiven: true }, { credentials });
     expect(report).toMatchObject({ complete: true, failures: [] });
-    // A tag's request brings its manifest; the catalog and the tags are a page each, and two requests ask how to ask.
+    // The request for a tag returns its manifest; the catalog and the tags have one page each, and two requests are
+    // about protocol support.
     const [tags, pages, questions] = [2, 2, 2];
     expect(report.counts.requests).toBe(tags + contentsOf(made).size - 1 + pages + questions);
 
@@ -135,7 +136,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       const ca = readFileSync(authority.certificate, "utf8");
       const report = await verify(url, {}, { ca });
       expect(report.failures).toMatchObject([{ object: "catalog", reason: "coverage" }]);
-      // Without the authority, with another one, and by a name that the certificate does not have.
+      // Without the CA, with a different one, and by a name that is not in the certificate.
       await expect(verify(url)).rejects.toMatchObject({
         code: "unreachable",
         hint: expect.stringContaining("--ca-file"),
@@ -144,7 +145,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       await expect(verify(url, {}, { ca: stranger })).rejects.toMatchObject({ code: "unreachable" });
       await expect(verify(registry.url, {}, { ca })).rejects.toMatchObject({ code: "unreachable" });
       expect((await verify(registry.url, {}, { insecureSkipTlsVerify: true })).complete).toBe(true);
-      // By the wrong scheme.
+      // With the wrong scheme.
       await expect(verify(url.replace("https:", "http:"))).rejects.toMatchObject({
         hint: expect.stringContaining("https"),
       });
@@ -235,7 +236,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Starts nginx before the registry. @param directives of its one location */
+  /** Starts nginx in front of the registry. @param directives for its only location */
   const startReverseProxy = async (...directives: string[]): Promise<string> => {
     const port = await freePort();
     const lines = [
@@ -283,7 +284,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
   test("that cannot reach it is no walk", async () => {
     const url = await startReverseProxy();
     await registry.shutDown();
-    // Held, or a registry of another test may get the port.
+    // Keep the port, or a registry of another test might get it.
     const holder = createTcpServer((socket) => socket.destroy()).listen(
       Number(new URL(registry.url).port),
       "127.0.0.1",

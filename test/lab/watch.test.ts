@@ -6,7 +6,7 @@ import { dnsHosts } from "../../site/schema";
 import { parsed, reference } from "../sites";
 import { describeWithHosts, Hosts } from "./hosts";
 
-/** The operator's place in the lab, where the Pushgateway is. */
+/** The operator's machine in the lab, where the Pushgateway runs. */
 const GATEWAY = "10.99.0.20:9091";
 
 describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ pushgateway, promtool }) => {
@@ -27,7 +27,7 @@ describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ push
   let gateway: ReturnType<typeof spawn> | undefined;
 
   const stored = (): string => hosts.operator(["curl", "-s", `http://${GATEWAY}/metrics`]).output;
-  /** What the Pushgateway has of the host, after one more look. */
+  /** The host's values in the Pushgateway, after running the watch once more. */
   const reported = (): Record<string, number> => {
     hosts.ssh("vm", `systemctl start ${watchUnit(site, vm)}.service`);
     const lines = stored().matchAll(/^(registry_warden_\w+)\{([^}]*)\} (\S+)$/gm);

@@ -29,7 +29,7 @@ const MERGE = "application/merge-patch+json";
 
 const digestOf = ({ descriptor }: Manifest) => descriptor.digest as Digest;
 
-/** Runs although its tag moved; runs although its tag is about to go; runs nowhere. */
+/** Running although its tag moved; running although its tag is about to be removed; not running. */
 const [moved, aged, fresh, nowhere, tool] = [
   multiPlatformImage("moved"),
   image("aged"),
@@ -49,7 +49,7 @@ describeWith(
     let monitored: MonitoredRegistry;
     let token: string;
     let probe: LabPod;
-    /** As image references have it. */
+    /** The registry's name in image references. */
     let host: string;
     let policy: string;
 
@@ -66,7 +66,7 @@ describeWith(
     const apply = ({ kind, metadata, ...rest }: KubernetesObject) =>
       api("POST", PATHS[kind] ?? "", { kind, metadata, ...rest });
 
-    /** A pod as a node would tell of it: of each container what it runs. */
+    /** Creates a pod with the status that a node would report: the image that each container runs. */
     const pod = async (name: string, spec: Json, running: Record<string, string>, phase = "Running") => {
       await api("POST", "/api/v1/namespaces/default/pods", { metadata: { name }, spec });
       const statuses = (containers: Json[] = []) =>
@@ -93,7 +93,7 @@ describeWith(
         ...tags,
       );
 
-    /** A run of the probe, with what the Pushgateway then holds of what runs. */
+    /** Runs the probe once. @returns what the Pushgateway then has about workloads */
     const run = async () => {
       const { code, stdout, stderr } = await probe.run();
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -106,7 +106,7 @@ describeWith(
       return { log: stdout, known: value("registry_workload_known"), images: Object.fromEntries(states) };
     };
     const access = () => ["--ca-file", monitored.authority];
-    /** Whether every byte of an image is in the store. */
+    /** Whether the store has every byte of an image. */
     const isComplete = (digest: Digest): boolean =>
       new StoreContents(new StoreReader(new StorageLayout(monitored.registry.root))).isComplete(digest);
     /** Prunes while the registry is read-only, collects its garbage, and lets it serve again. */
@@ -229,7 +229,7 @@ describeWith(
         { rules: [{ repositories: "x", keepNewest: 1 }] },
         Date.now(),
       );
-      // What runs, what a start would pull, and no more: neither what has ended nor what is of another registry.
+      // What is running and what a start would pull, but nothing that has ended or comes from another registry.
       expect(inUse.reports).toMatchObject([{ cluster: "cluster", digests: 4, problem: null }]);
       const secret = monitored.credentials.password;
       expect(JSON.stringify([log, probe.argv, monitored.stack])).not.toContain(secret);

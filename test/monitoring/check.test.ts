@@ -35,7 +35,7 @@ it("refuses a label that Prometheus does not know for one", () => {
   );
 });
 
-it("reports the mistakes of every expression at once", () => {
+it("reports the errors in all expressions at once", () => {
   expect(() => checkRules([{ ...group, rules: group.rules.map((rule) => ({ ...rule, expr: "(" })) }])).toThrow(
     expect.objectContaining({ message: expect.stringMatching(new RegExp(`^(alert .*\n?){${group.rules.length}}$`)) }),
   );

@@ -5,7 +5,7 @@ import type { MonitoredSite } from "../../site/schema";
 import { SHIPPED } from "../sites";
 import { type Json, site } from "./synthesise";
 
-/** One that cleans up over HTTP, too: the reference has nothing of the kind. */
+/** A site that also cleans up over HTTP, which the reference site does not. */
 const cleaning = structuredClone(SHIPPED.forgejo) as Json;
 cleaning.monitoring.externalRegistries[0].cleanUp.suspend = false;
 

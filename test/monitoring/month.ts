@@ -531,7 +531,7 @@ const threeRegistries: Month = {
       },
     ),
     happens(
-      "two faults of two registries at once",
+      "two failures of two registries at once",
       [on(25, "10:00"), on(25, "12:00")],
       (during) => [
         { kind: "damage", instance: PRIVATE, ...during },

@@ -7,7 +7,7 @@ import { type Json, site, synthesise } from "./synthesise";
 const objects = objectsOf(synthesise(site("reference")));
 const cronJob: Json = onlyOf(objects, "CronJob");
 
-/** Each place in a value at which a text, a number or a flag stands. */
+/** The path of every string, number and boolean in a value. */
 const leaves = (value: Json, path: string[] = []): string[][] =>
   typeof value === "object" && value !== null
     ? Object.entries(value).flatMap(([key, inner]) => leaves(inner, [...path, key]))
@@ -20,7 +20,7 @@ const changed = (object: Json, path: readonly string[], to: unknown): Json => {
   return copy;
 };
 
-/** What the API server answers of an object that it was given. */
+/** An object as the API server returns it, with defaults filled in. */
 const answered = (object: Json): Json => {
   const copy = structuredClone(object);
   copy.metadata = {
@@ -40,7 +40,7 @@ const answered = (object: Json): Json => {
     terminationGracePeriodSeconds: 30,
   });
   for (const volume of spec.volumes) volume.configMap.defaultMode = 420;
-  // Terraform's provider says what it means by nothing.
+  // Terraform's provider writes this default out.
   for (const mount of spec.containers[0].volumeMounts) mount.mountPropagation = "None";
   for (const container of spec.containers)
     Object.assign(container, { terminationMessagePath: "/dev/termination-log", terminationMessagePolicy: "File" });
@@ -63,7 +63,7 @@ test("any change of what the site says is one difference, in the words of its fi
       const before = path.reduce((at: Json, key) => at[key], cronJob);
       fc.pre(before !== to);
       const found = objectDifferences(cronJob, answered(changed(cronJob, path, to)));
-      // The name of a list's member is what it is found by: another name is one that is gone and one that is new.
+      // Members of a list are matched by name: a changed name is one member gone and a new one.
       if (path.at(-1) === "name") expect(found.length).toBeGreaterThanOrEqual(1);
       else expect(found).toEqual([expect.objectContaining({ expected: String(before), actual: String(to) })]);
     }),

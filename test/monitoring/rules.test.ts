@@ -29,7 +29,7 @@ it("writes the rules of the reference site", () => {
   expect(rulesFile(groups)).toMatchSnapshot();
 });
 
-// That they fire whenever those do is tried with promtool: test/lab/origin-rules.test.ts.
+// test/lab/origin-rules.test.ts checks with promtool that they fire whenever the originals do.
 it("keeps the three alerts of the origin, names and severities", () => {
   const severity = (name: string) => alertOf(groups, name).labels.severity;
   expect(severity("RegistryManifestIntegrityFailure")).toBe("critical");
@@ -49,7 +49,7 @@ it("puts the cluster on every alert, and says of it how often its registry is lo
   const clustered = rulesFor(site("reference", (input) => (input.monitoring.cluster = "home")));
   for (const { labels } of clustered.flatMap((group) => group.rules)) expect(labels).toMatchObject({ cluster: "home" });
   for (const { labels } of rules) expect(labels).not.toHaveProperty("cluster");
-  // Whatever cluster the labels are overwritten of, it is the same scrape.
+  // It is the same scrape, whichever cluster's labels are overwritten.
   const read = clustered
     .flatMap((group) => group.rules)
     .filter(({ alert }) => alert !== "RegistryIntegrityLabelsOverwritten")
@@ -62,7 +62,7 @@ it("puts the cluster on every alert, and says of it how often its registry is lo
 it("says of every alert what it means and where its page is", () => {
   for (const rule of rules) {
     expect(rule.alert).toMatch(/^Registry([A-Z][a-z]+)+$/);
-    // The summary is the same for every firing: it is what notifications are grouped and titled by.
+    // The summary does not vary: notifications are grouped and titled by it.
     expect(rule.annotations.summary).not.toContain("{{");
     if (rule.alert !== "RegistryReportsAbsent")
       expect(rule.annotations.description).toMatch(/\{\{ \$labels\.(instance|host) \}\}| on registry-vm /);

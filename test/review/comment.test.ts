@@ -35,7 +35,7 @@ const change = (address: string, given: ResourceChangeJson["change"], more = {})
   ...more,
 });
 
-/** What CommonMark makes of the lines: which are within a fence, and how deep the folds are outside of them. */
+/** The lines as CommonMark reads them: which are within a fence, and how deep the folds are outside of one. */
 const structure = (markdown: string): { outside: string[]; open: string | undefined; depth: number } => {
   let open: string | undefined;
   let depth = 0;

@@ -46,7 +46,7 @@ test("a text never reaches the limit, and nothing more important is dropped than
       const kinds = new Set(given.flatMap(({ pieces }) => pieces.map(({ kind }) => kind)));
       const [most] = named;
       if (most !== undefined)
-        // Every kind that is less important than one that was dropped is gone as a whole.
+        // Once a kind was dropped, every less important kind is gone entirely.
         for (const kind of PIECES.slice(PIECES.indexOf(most) + 1)) if (kinds.has(kind)) expect(named).toContain(kind);
     }),
   );

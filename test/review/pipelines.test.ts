@@ -31,7 +31,7 @@ interface Step {
 interface Job {
   "timeout-minutes"?: number;
   permissions?: Record<string, string>;
-  /** A workflow of this repository in place of steps. */
+  /** A reusable workflow of this repository, instead of steps. */
   uses?: string;
   steps?: Step[];
 }
@@ -51,7 +51,7 @@ describe("GitHub's pipeline", () => {
   test("comments without running any code of the pull request", () => {
     const { permissions, steps } = post.jobs.comment;
     expect(permissions).toEqual({ actions: "read", contents: "read", "pull-requests": "write" });
-    // Without a ref, checkout takes the default branch in a workflow_run.
+    // Without a ref, checkout uses the default branch in a workflow_run.
     expect(steps[0].with).toEqual({ "persist-credentials": false });
     expect(read(".github/workflows/plan-comment.yml")).not.toMatch(/npm |head_ref|pull\//);
     expect(post.on.workflow_run.workflows).toEqual([report.name]);
@@ -62,7 +62,7 @@ describe("GitHub's pipeline", () => {
   });
 });
 
-/** What a scorecard of supply-chain security looks for: https://github.com/ossf/scorecard/blob/main/docs/checks.md */
+/** What a supply-chain scorecard checks: https://github.com/ossf/scorecard/blob/main/docs/checks.md */
 describe.each(WORKFLOWS)("%s", (file) => {
   const { permissions, on } = parse(read(file));
 
@@ -114,7 +114,7 @@ describe("Woodpecker's pipeline", () => {
   });
 
   test("runs the program that GitHub's runs, written out: the workspace is the pull request's", () => {
-    // Woodpecker's own substitution: $$ stands for $.
+    // Woodpecker's own substitution turns $$ into $.
     const [command] = comment.commands.map((each: string) => each.replaceAll("$$", "$"));
     expect(command).toBe(`cd / && node --input-type=module <<'PROGRAM'\n${read(".ci/plan-comment.mjs")}PROGRAM\n`);
   });
@@ -127,7 +127,7 @@ interface Comment {
 }
 
 interface Forge {
-  /** The pages of the listing of comments. */
+  /** The pages of the list of comments. */
   comments?: Comment[][];
   pulls?: { number: number; head: { sha: string } }[];
 }
@@ -145,7 +145,7 @@ describe("the comment on a pull request", () => {
 
   const ours = (id: number, body: string): Comment => ({ id, body, user: { login: "bot" } });
 
-  /** Runs the program against a forge. @returns what it sent, without the reads, and how it ended */
+  /** Runs the program against a forge. @returns the requests that it sent, without reads, and its exit */
   const post = async ({ comments = [[]], pulls = [] }: Forge = {}, environment: Record<string, string> = {}) => {
     const sent: { method: string; path: string; body: string }[] = [];
     const server = createServer((request, response) => {
@@ -234,7 +234,7 @@ describe("the comment on a pull request", () => {
     expect(await post({ pulls }, { ...byCommit, CI_COMMIT_SHA: "ccc" })).toEqual({ sent: [], code: 0, stderr: "" });
   });
 
-  // What the code of a pull request can leave in place of its report, to have the next step's secrets posted.
+  // What a malicious pull request could leave instead of its report, so that the next step posts its secrets.
   test.each([
     ["a link to the environment of the step", () => symlinkSync("/proc/self/environ", reportFile())],
     [

@@ -63,7 +63,7 @@ test("no secret survives in any text around it", () => {
   fc.assert(
     fc.property(secret, fc.string(), fc.string(), (value, before, after) => {
       const redacted = redactor([value])(`${before}${value}${after}`);
-      // A secret that is a part of the marker itself cannot be told from it.
+      // A secret that is part of the marker itself cannot be told apart from it.
       expect(redacted.replaceAll(SENSITIVE, "\0").includes(value)).toBe(false);
     }),
   );

@@ -1,6 +1,6 @@
 import { explainedError, firstError } from "../../review/terraform-error";
 
-/** As Terraform prints an error of a resource: where, then why, broken at the width of its box. */
+/** A resource's error as Terraform prints it: where, then why, wrapped to the width of its box. */
 const boxed = (title: string, why: string): string => `╷
 │ Error: ${title}
 │

@@ -6,7 +6,7 @@ import { findTerraform, placeholders, planCounts, planStack, terraformEnvironmen
 const directory = mkdtempSync(join(tmpdir(), "terraform-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** A stand-in that prints and exits as told, so that each outcome can be had without a provider. */
+/** A stand-in that prints and exits as told, to produce each outcome without a provider. */
 const standIn = (name: string, script: string): string => {
   const file = join(directory, name, "terraform");
   mkdirSync(join(directory, name));

@@ -6,8 +6,8 @@ import { stacksOf } from "../../site/stacks";
 import { createApp, stackDirectory } from "../../stacks/app";
 
 /**
- * Tests of the site that is selected here, whichever it is: a fork that changes only its site keeps them green. They
- * name no value of a site.
+ * Tests of the selected site, whichever it is: they contain no value of a site, so that they also pass in a fork that
+ * changes only its site.
  */
 const site = loadSite();
 const output = mkdtempSync(join(tmpdir(), "selected-"));

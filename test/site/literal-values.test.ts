@@ -20,7 +20,7 @@ const bent = (name: string, bend: (site: any) => void): unknown => {
 const KEY = `ecdsa-sha2-nistp256 ${"A".repeat(88)}=`;
 const DIGEST = `sha256:${"0".repeat(64)}`;
 
-/** Together they hold every string that the schema knows. */
+/** Together they have every string field of the schema. */
 const SAMPLES: unknown[] = [
   ...Object.values(SHIPPED),
   bent("company", (site) => {
@@ -76,7 +76,7 @@ const at = (site: unknown, { path }: Written): string =>
 
 const FIELDS = schemaStrings();
 
-/** What each field holds in the samples. */
+/** The values of each field in the samples. */
 const VALUES = new Map<string, string[]>();
 for (const sample of SAMPLES)
   for (const written of writtenStrings(sample))
@@ -107,13 +107,13 @@ test.each([
 const fieldTakes = (field: string, value: string): boolean =>
   FIELDS.some((each) => each.field === field && each.takes(value));
 
-/** What Terraform would evaluate, as a whole value and as what follows a path, a URL or a name. */
+/** Text that Terraform would evaluate, as a whole value and after a path, a URL or a name. */
 const PLANTED = ['${file("planted")}', "%{ planted }", '${file("planted")}%{planted}'];
 
 test("whatever Terraform would evaluate is literal in every stack", () => {
   let number = 0;
   for (const sample of SAMPLES) {
-    // Every string that takes it has it, as far as they agree with one another.
+    // Every string field that accepts it gets it, as far as the fields are consistent with each other.
     let hostile = sample;
     let taken = 0;
     for (const written of writtenStrings(sample)) {

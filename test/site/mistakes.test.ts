@@ -24,7 +24,7 @@ const mistakesOf = (name: string, bend: (site: Bent) => void): readonly string[]
   }
 };
 
-/** What a site of any shape gets wrong: the shipped site, what is bent in it, and the beginning of its one line. */
+/** Errors in a site of any shape: the shipped site, what is changed in it, and the beginning of the one line. */
 const TABLE: [what: string, site: string, bend: (site: Bent) => void, line: RegExp][] = [
   [
     "nothing at all",

@@ -19,7 +19,7 @@ const mistakesOf = (bend: (site: Bent) => void): readonly string[] => {
 const host = (site: Bent, name: string): Bent => site.hosts.find((each: Bent) => each.name === name);
 const service = (site: Bent, name: string): Bent => site.registry.services.find((each: Bent) => each.name === name);
 
-/** Gives the site a registry that somebody else runs, with its probe, and cleans it up. */
+/** Gives the site a registry that somebody else runs, with a probe and a clean-up. */
 const withCleanUp = (site: Bent, change: (registry: Bent, probe: Bent) => void = () => {}): void => {
   const registry = {
     name: "forge",
@@ -39,7 +39,7 @@ const withCleanUp = (site: Bent, change: (registry: Bent, probe: Bent) => void =
   change(registry, probe);
 };
 
-/** One failing case for each rule: what is bent, and the beginning and a part of the line that names it. */
+/** One failing case for each rule: what is changed, and the beginning and a part of the error's line. */
 const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: string][] = [
   [
     "a contact that names nobody",
@@ -1144,7 +1144,7 @@ describe("the site refuses", () => {
     expect(mistakes[0]?.startsWith(path)).toBe(true);
   });
 
-  test("every mistake at once, one line each", () => {
+  test("every error at once, one line each", () => {
     const all = refusals.filter(([rule]) =>
       [
         "a host with one resolver",

@@ -25,7 +25,7 @@ const messages = (schema: z.ZodType, input: unknown): string[] =>
 
 const one = { kind: "one", size: 3, only: "x" };
 
-test("a rule over fields is not hidden by a mistake in another field of the same object", () => {
+test("a rule over fields is not hidden by an error in another field of the same object", () => {
   expect(messages(tooMany, { name: 1, parts: [{ ...one, only: 2 }], limit: { most: 2 } })).toEqual(
     expect.arrayContaining([": 3 is more than 2"]),
   );
@@ -56,7 +56,7 @@ test("a part that is left out is undefined, and a field of one choice alone is l
       ],
     }),
   ).toEqual(["parts.1.only: is empty"]);
-  // With a question mark a field may be malformed and is there.
+  // With a question mark, a field that is present may still be malformed.
   expect(messages(named, { name: "x", parts: [{ ...one, only: "" }], limit: 7 })).toEqual([
     expect.stringMatching(/^limit: /),
   ]);
@@ -69,7 +69,7 @@ test("a field that the schema does not have breaks the build, and the program at
   // @ts-expect-error a field that was renamed
   expect(() => rule(fields, ["title"], () => undefined)).toThrow("there is no field title");
   rule(fields, ["limit.most"], (value) => {
-    // @ts-expect-error a field that the rule has not asked for
+    // @ts-expect-error a field that the rule did not request
     expect(value.name).toBeUndefined();
     return undefined;
   });

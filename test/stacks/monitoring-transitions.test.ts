@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { type Json, site, synthesise } from "../monitoring/synthesise";
 
-/** A site as it may follow any other: each bend changes what Terraform makes. */
+/** The sites that may follow one another: each change affects what Terraform creates. */
 const anyBends = fc.record({
   delivery: fc.constantFrom("prometheus-rule", "rules-file", "by-hand"),
   rulesAdopt: fc.boolean(),
@@ -14,7 +14,7 @@ const anyBends = fc.record({
 
 type Bends = typeof anyBends extends fc.Arbitrary<infer T> ? T : never;
 
-/** Synthesising takes most of the time: a few sites, and each pair of them. */
+/** Synthesising takes most of the time, so these are a few sites, in all pairs. */
 const bends = fc.constantFrom(...fc.sample(anyBends, 10));
 
 const synthesised = ({ delivery, rulesAdopt, create, shards, adopt, credentials, dashboard }: Bends): Json =>
@@ -68,15 +68,15 @@ const fateOf = (address: string, next: Json): "kept" | "destroyed" | "forgotten"
 /** Fields that the provider changes only by deleting the CronJob. */
 const FORCING = ["completions", "completion_mode", "backoff_limit_per_index"];
 
-/** What the provider reads of a CronJob that kubectl made without any of these fields. */
+/** What the provider reads from a CronJob that kubectl created without any of these fields. */
 const IMPORTED: Json = { completions: 0, completion_mode: "", backoff_limit_per_index: 0 };
 
-/** Whether Terraform replaces the CronJob, whose state is what it was or what was imported. */
+/** Whether Terraform replaces the CronJob, given its old or imported state. */
 const replaces = (state: Json, before: Json | undefined, next: Json): boolean => {
   const { ignore_changes = [], replace_triggered_by = [] } = cronJobOf(next).lifecycle;
   const ignored = ignore_changes.map((path: string) => path.split(".").at(-1));
   const forced = FORCING.some((field) => !ignored.includes(field) && (state[field] ?? 0) !== (jobOf(next)[field] ?? 0));
-  // A trigger that is only created triggers nothing.
+  // Creating a trigger does not trigger anything.
   const triggered = replace_triggered_by.some((address: string) => {
     const [old, now] = [
       before === undefined ? undefined : resources(before).get(address),
@@ -87,7 +87,7 @@ const replaces = (state: Json, before: Json | undefined, next: Json): boolean =>
   return forced || triggered;
 };
 
-/** The postcondition, evaluated on what the CronJob would be. */
+/** Evaluates the postcondition for the planned CronJob. */
 const accepts = (next: Json, job: Json): boolean => {
   const [{ condition }] = cronJobOf(next).lifecycle.postcondition;
   const expression: string = condition.slice(2, -1).replaceAll("self.spec[0].job_template[0].spec[0]", "job");
@@ -107,7 +107,7 @@ describe("whatever site follows whatever site", () => {
         for (const address of resources(before).keys())
           expect([address, fateOf(address, next)]).not.toContain("left behind");
         expect(next.resource).not.toHaveProperty("kubernetes_namespace_v1");
-        // Of the version before this one.
+        // From the previous version.
         expect(fateOf("kubernetes_namespace_v1.namespace", next)).toBe("forgotten");
       }),
       EACH,
@@ -162,7 +162,7 @@ describe("whatever site follows whatever site", () => {
         const stack = stackOf({ ...bent, adopt: false, rulesAdopt: false, shards: 1, dashboard: "made" });
         expect(stack).not.toHaveProperty("import");
         expect(stack).not.toHaveProperty("data");
-        // The Helm provider looks a release up at each plan with it.
+        // With it, the Helm provider looks up the release in every plan.
         expect(JSON.stringify(stack)).not.toContain("upgrade_install");
       }),
       EACH,

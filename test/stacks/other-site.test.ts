@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), "other-site-"));
 const output = join(folder, "cdktf.out");
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What Terraform leaves in the folder of a stack: where its state was, and its providers. */
+/** What Terraform leaves in a stack's folder: where the state is, and its providers. */
 const files = STACKS.map((stack) => join(stackDirectory(stack, output), ".terraform"));
 const initialised = (): void => {
   for (const file of files) {

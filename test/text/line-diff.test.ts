@@ -36,7 +36,7 @@ test("texts without anything in common end in bounded time", () => {
   expect(lineDiff(text("old"), text("new"))).toMatchObject({ added: 5000, removed: 5000 });
 });
 
-/** patch(1): the text that the hunks make of another. */
+/** Applies hunks to a text, like patch(1). */
 const patch = (before: string, diff: readonly string[]): string => {
   const old = before.match(/[^\n]*\n|[^\n]+$/g) ?? [];
   const now: string[] = [];
@@ -64,7 +64,7 @@ test("the hunks turn the one text into the other", () => {
   fc.assert(
     fc.property(text, text, (before, after) => {
       const { lines } = lineDiff(before, after);
-      // A removed line without a line feed is followed by the marker too, which is none of the new text's.
+      // The marker also follows a removed line without a line feed; there it does not belong to the new text.
       const relevant = lines.filter((line, index) => !(line.startsWith("\\") && lines[index - 1]?.startsWith("-")));
       expect(patch(before, relevant)).toBe(after);
     }),

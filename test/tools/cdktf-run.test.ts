@@ -6,12 +6,12 @@ import { join } from "node:path";
 const SCRIPT = join(__dirname, "../../tools/cdktf/run");
 const MIRROR = 'provider_installation {\n  filesystem_mirror {\n    path = "/mirror"\n  }\n}\n';
 
-/** What the script itself runs: the rest of this machine, its Terraform among it, is not on the PATH. */
+/** The programs that the script needs; nothing else on this machine, such as its Terraform, is on the PATH. */
 const NEEDED = ["bash", "dirname", "grep"].map(
   (name) => [name, execFileSync("bash", ["-c", `type -P ${name}`], { encoding: "utf8" }).trim()] as const,
 );
 
-/** A checkout whose cdktf-cli prints what it was given, and a machine with a home and a PATH of its own. */
+/** A checkout whose cdktf-cli prints its arguments, with its own home and PATH. */
 const machine = () => {
   const home = mkdtempSync(join(tmpdir(), "cdktf-run-"));
   const write = (path: string, content: string, mode = 0o644) => {

@@ -13,7 +13,7 @@ describe(".ci/run", () => {
       mkdirSync(join(checkout, folder), { recursive: true });
     }
     cpSync(script, join(checkout, ".ci/run"));
-    // Not root: nothing is installed.
+    // Not root, so that nothing is installed.
     program("bin/id", "echo 1000");
     for (const tool of ["tools/lab/setup", "tools/cdktf/run", "tools/cdktn/compare"]) program(tool, "exit 0");
   });

@@ -7,7 +7,7 @@ const root = join(__dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "installed-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Runs a script of a checkout that needs zod 4.6.7 and an alias, with what is installed there. */
+/** Runs a script in a checkout that needs zod 4.6.7 and an alias, with these packages installed. */
 const run = (installed: Record<string, string>) => {
   const checkout = mkdtempSync(join(folder, "checkout-"));
   mkdirSync(join(checkout, "tools"));

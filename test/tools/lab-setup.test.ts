@@ -13,13 +13,13 @@ describe("tools/lab/setup", () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  /** Puts a program on PATH, before all others. */
+  /** Puts a program first on the PATH. */
   const fake = (name: string, script: string) =>
     writeFileSync(join(folder, name), `#!/bin/bash\n${script}`, { mode: 0o755 });
   const run = (command: string, ...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(command, args, {
       encoding: "utf8",
-      // A socket as standard input would make bash read the user's bashrc.
+      // With a socket as standard input, bash would read the user's bashrc.
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: [folder, process.env.PATH].join(delimiter), HOME: folder, WARDEN_LAB_CACHE: join(folder, "cache") },
     });

@@ -107,7 +107,7 @@ test("what it removed can be put back by its journal", async () => {
   expect(undone).toMatchObject({ code: 0, err: [] });
   expect(undone.out.join("\n")).toContain("2 manifests put back");
   expect(tags()).toEqual(before);
-  // It is no clean-up, so nothing is told of one.
+  // Nothing was cleaned up, so no clean-up is reported.
   expect(pushes).toHaveLength(1);
 });
 

@@ -8,7 +8,7 @@ const WHOLE = {
   PUSHGATEWAY: "http://pushgateway:9091",
 };
 
-test("what has to be there is enough", () => {
+test("the required variables are enough", () => {
   expect(cleanUpSettings(WHOLE)).toEqual({
     registry: new URL("https://git.example.org"),
     instance: "git.example.org",
@@ -24,7 +24,7 @@ test("what has to be there is enough", () => {
   });
 });
 
-test("everything can be said", () => {
+test("every variable can be set", () => {
   const more = {
     REGISTRY_INSTANCE: "forge",
     REG_USER: "cleaner",
@@ -46,7 +46,7 @@ test("everything can be said", () => {
   });
 });
 
-test("every mistake is named in one line, and no secret is", () => {
+test("every error is named in one line, and no secret is", () => {
   expect(() => cleanUpSettings({})).toThrow(
     "REGISTRY is not set; PUSHGATEWAY is not set; POLICY is not set; JOURNALS is not set",
   );

@@ -25,7 +25,7 @@ const report: fc.Arbitrary<InUseReport> = fc.record({
   digests,
 });
 
-/** What a registry would give back. */
+/** The report's layer as a registry would return it. */
 const stored = ({ manifest, blobs }: ReturnType<typeof inUseArtifact>): Buffer => {
   const layer = layerOfReport(parseManifest(manifest));
   return blobs.find(({ digest }) => digest === layer.digest)?.bytes as Buffer;

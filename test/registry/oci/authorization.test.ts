@@ -104,9 +104,9 @@ describe("a registry with Basic", () => {
 describe("a registry with a token service", () => {
   let service: FakeRegistry;
   let issued: string[];
-  /** What each token was asked for. */
+  /** The scope that each token was requested for. */
   const scopesOf = new Map<string, string[]>();
-  /** Scopes for which the service gives nothing. */
+  /** Scopes that the service does not grant. */
   let denied: RegExp;
   let refusal: number;
   let lifetime: number | undefined;
@@ -151,7 +151,7 @@ describe("a registry with a token service", () => {
 
   test("gives new tokens when the old ones expire", async () => {
     const client = new RegistryClient({ url: registry.url, credentials: USER });
-    // Shorter than any request takes, so that each one needs its own.
+    // Shorter than any request takes, so that each request needs a new token.
     lifetime = 0.000_001;
     await client.ping();
     for (let each = 0; each < 3; each++) expect((await client.tags("app")).status).toBe(200);
@@ -255,7 +255,7 @@ describe("a registry that is open to all, or to some", () => {
     }
     const named = await verify(registry.url, { catalog: false, repositories: ["app"] });
     expect(named).toMatchObject({ complete: true, failures: [], counts: { tags: 1 } });
-    // Its catalog is not open.
+    // The catalog is not open to everybody.
     await expect(verify(registry.url)).rejects.toMatchObject({
       code: "unauthorized",
       message: expect.stringContaining("needs credentials"),

@@ -5,7 +5,7 @@ import type { Answer, Exchange, Transport } from "../../../registry/oci/http";
 const PASSWORD: Credentials = { kind: "password", username: "prober", password: "s3cret" };
 const IDENTITY: Credentials = { kind: "identity-token", token: "s3cret-token" };
 
-/** Asks for a token with these credentials; each address answers with where it sends on to, or with a token. */
+/** Requests a token with these credentials; each address answers with a redirect or with a token. */
 const tokenFrom = async (
   registry: string,
   realm: string,

@@ -15,10 +15,10 @@ beforeEach(async () => {
   registry.push("app", made, "v1");
 });
 
-/** The blob that a request is for. */
+/** The blob that a request asks for. */
 const bytesOf = (path = ""): Buffer | undefined => registry.repository("app").blobs.get(path.split("/").pop() ?? "");
 
-/** Answers blobs as well as it can without a Range. */
+/** Serves blobs but ignores Range. */
 const ignoresRange: Handler = (request, response) => {
   delete request.headers.range;
   registry.serve(request, response);

@@ -4,7 +4,7 @@ import { type Digest, sha256 } from "../../../registry/oci/digest";
 
 const digest: fc.Arbitrary<Digest> = fc.oneof(
   fc.nat(50).map((n) => sha256(`${n}`)),
-  // Digests that differ in one place only.
+  // Digests that differ in a single character.
   fc.nat(15).map((n): Digest => `sha256:${"0".repeat(63)}${n.toString(16)}`),
   fc.nat(15).map((n): Digest => `sha512:${"0".repeat(127)}${n.toString(16)}`),
   fc.nat(5).map((n): Digest => `other+b64:${n}`),

@@ -6,7 +6,7 @@ import { trustedCertificates } from "../../../registry/oci/certificates";
 
 const [first = "", second = "", third = ""] = rootCertificates;
 const bare = (pem: string): string => pem.replace(/\s/g, "");
-/** The same certificate, in lines of another length, is known already. */
+/** Different certificates: the same one with other line lengths would be recognized. */
 const others = [first, second, third].map((pem) =>
   pem.replace(/[A-Za-z0-9+/]{10}(?=\n)/, (end) => [...end].reverse().join("")),
 );

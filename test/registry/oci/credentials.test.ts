@@ -108,7 +108,7 @@ describe("credential helpers", () => {
       cwd: join(__dirname, "../../.."),
       encoding: "utf8",
       env: { ...process.env, DOCKER_CONFIG: folder },
-      // Far below the time that a helper has.
+      // Far less than a credential helper is given.
       timeout: 10_000,
     });
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("cannot be started") });

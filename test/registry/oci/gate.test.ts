@@ -56,7 +56,7 @@ test("is left by whoever is told inside that the wait has ended", async () => {
 });
 
 test("keeps to a rate: the first at once, the others one by one", async () => {
-  // One in a thousand seconds, so that the time the test itself takes is nothing.
+  // One per thousand seconds, so that the duration of the test itself does not matter.
   const gate = new Gate({ concurrency: 8, rate: 0.001 });
   await Promise.all(Array.from({ length: 4 }, () => pass(gate, turn)));
   expect(pauses()).toEqual([1000, 2000, 3000]);
@@ -71,7 +71,7 @@ test("held, lets nobody in before the pause is over", async () => {
 });
 
 describe("a gate that is told of refusals", () => {
-  /** Enters so often at once, and tells how fast it lets in. */
+  /** Makes this many concurrent entries. @returns the gate's rate afterwards */
   const paced = async (gate: Gate, entries: number): Promise<number | null> => {
     await Promise.all(Array.from({ length: entries }, () => pass(gate, turn)));
     return gate.pace;

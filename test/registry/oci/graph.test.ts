@@ -11,7 +11,7 @@ import {
 import { compareText } from "../../../text/compare-text";
 
 interface Shape {
-  /** For each manifest the later ones it refers to, the layers, and the tags that name it. */
+  /** For each manifest: the later ones that it refers to, its layers, and its tags. */
   manifests: { below: number[]; layers: number[]; tags: string[] }[];
 }
 
@@ -36,7 +36,7 @@ const build = ({ manifests }: Shape): { graph: Graph; nodes: ManifestNode[]; blo
   const named = new Set<string>();
   for (const [at, { below, layers, tags }] of manifests.entries()) {
     const node = nodes[at] as ManifestNode;
-    // A digest is made of what it refers to, so that a graph has no cycle.
+    // A digest depends on what the manifest refers to, so a graph cannot have a cycle.
     node.manifests = below.flatMap((to) => {
       const child = to > at ? nodes[to] : undefined;
       return child ? [{ node: child, platform: `linux/${to}` }] : [];

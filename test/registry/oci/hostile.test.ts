@@ -18,7 +18,7 @@ beforeEach(async () => {
   registry.push("app", app, "v1").push("neighbour", neighbour, "v1");
 });
 
-/** Seconds without a byte: short enough for a test, long enough for a busy machine. */
+/** Seconds without a byte: short enough for a test, long enough on a busy machine. */
 const TIMEOUT = 0.5;
 
 const walkAll = () => verify(registry.url, {}, { timeout: TIMEOUT });
@@ -275,7 +275,7 @@ describe("a hostile listing ends in a clear finding", () => {
   test("100,000 tags", async () => {
     const tags = Array.from({ length: 100_000 }, (_, n) => `${n}`.padStart(100, "t"));
     registry.on(/app\/tags\/list/, (_request, response) => json(response, 200, { tags }));
-    // The list is what is hostile here; two of its tags are enough to see that it was read.
+    // Only the list is hostile here; two of its tags show that it was read.
     const selection = { kind: "present", tags: [tags[0] as string, tags[99_999] as string] } as const;
     const { failures } = await verify(registry.url, { selection, catalog: false, repositories: ["app"] });
     expect(failures.flatMap((failure) => failure.tags).sort()).toEqual([...selection.tags].sort());
@@ -405,7 +405,7 @@ test("a server without TLS where https is asked for is told so", async () => {
   });
 });
 
-/** As `fc.webUrl`, which makes the table that anyCharacter does without. */
+/** Like `fc.webUrl`, but without the large table that anyCharacter avoids. */
 const anyUrl = fc
   .tuple(fc.constantFrom("http", "https"), fc.domain(), fc.array(fc.string({ unit: anyCharacter })))
   .map(([scheme, host, path]) => `${scheme}://${[host, ...path.map(encodeURIComponent)].join("/")}`);

@@ -56,7 +56,7 @@ test("names that come twice count once", async () => {
   expect(listing).toEqual({ names: ["a", "b", "c"], fault: null });
 });
 
-/** The names and the fault of a listing whose pages are these; the last link leads nowhere. */
+/** Reads a listing with these pages; the last link leads nowhere. */
 const listingOf = async (pages: readonly (readonly string[])[], links: readonly string[]) => {
   let at = 0;
   return readListing("tags", isTag, async () => {

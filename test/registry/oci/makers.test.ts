@@ -9,14 +9,14 @@ const USER = { kind: "password", username: "prober", password: "s3cret" } as con
 const BASIC = `Basic ${Buffer.from("prober:s3cret").toString("base64")}`;
 
 interface Maker {
-  /** Makes the fake answer as this maker's registry was seen to. */
+  /** Makes the fake answer as this maker's registry does. */
   behave: (registry: FakeRegistry) => void;
   credentials: typeof USER | null;
-  /** Whether it has a catalog for whoever asks. */
+  /** Whether anybody may read its catalog. */
   catalog: boolean;
 }
 
-/** Serves what is authorised, and challenges the rest. */
+/** Serves authorised requests, and challenges the others. */
 const challenged =
   (registry: FakeRegistry, authorization: string, challenge: string): Handler =>
   (request, response) => {
@@ -39,7 +39,7 @@ const MAKERS: Record<string, Maker> = {
       registry.pageSize = 1;
       registry.on("/v2/", (_request, response) => json(response, 200, {}, { "www-authenticate": "Basic realm=zot" }));
       registry.on("/v2/_catalog", (request, response) => {
-        // A page that a policy has emptied, and a link by the name that zot knows itself by.
+        // A page that a policy has emptied, and a link with the host name that zot has for itself.
         const more = request.headers.authorization === BASIC;
         const link = '<https://zot.internal/v2/_catalog?n=9&last=>; rel="next"';
         json(response, 200, { repositories: [] }, more ? { link } : {});

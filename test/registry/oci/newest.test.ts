@@ -15,7 +15,7 @@ describe("the newest of dated tags", () => {
     expect(pickNewest([at("v9", 7), at("v10", 7), at("sig", null)], 2)).toEqual(["v10", "v9"]);
   });
 
-  test("come with those whose date a fault hides", () => {
+  test("come with those whose date a failure hides", () => {
     expect(pickNewest([at("a", 1), at("lost", "hidden"), at("b", 2)], 1)).toEqual(["lost", "b"]);
   });
 });
@@ -59,7 +59,7 @@ describe("the newest tags of a registry", () => {
   test("are told by their images' dates, whatever their names", async () => {
     const lost = registry.repository("app");
     lost.blobs.clear();
-    // Without a config to read, all dates are hidden, and all tags are walked.
+    // Without a readable config no date is known, so all tags are walked.
     expect((await walkNewest(1)).counts.tags).toBe(3 + 1);
   });
 

@@ -9,7 +9,7 @@ beforeEach(async () => {
   for (let at = 0; at < 12; at++) registry.push("app", image(`${at}`), `v${at}`);
 });
 
-/** Lets so many requests through, refuses the next ones, and then serves. @returns how many were refused */
+/** Serves some requests, refuses the next ones, and then serves again. @returns how many were refused */
 const limit = (served: number, refusals: number, refuse: { status: number; headers?: Record<string, string> }) => {
   const refused = { count: 0 };
   let requests = 0;

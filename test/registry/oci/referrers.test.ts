@@ -18,7 +18,7 @@ test("the fallback tag of a digest is told from other tags, with cosign's suffix
       expect(fallbackTagIn(`${fallbackTag(digest)}${suffix}`)).toBe(fallbackTag(digest));
     }),
   );
-  // A longer digest is cut off: specification, "Referrers Tag Schema".
+  // A longer digest is truncated: specification, "Referrers Tag Schema".
   expect(fallbackTag(`sha512:${"a".repeat(128)}`)).toBe(`sha512-${"a".repeat(64)}`);
   for (const other of ["latest", "sha256-abc", `feature-${"a".repeat(64)}`, `sha256-${"a".repeat(65)}`]) {
     expect(fallbackTagIn(other)).toBeNull();

@@ -12,7 +12,7 @@ const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
 });
 const fault = (name: ExchangeFault): ExchangeError => new ExchangeError(name, "");
 
-/** Attempts until the outcome stands. */
+/** The number of attempts before it gives up. */
 const attempts = (outcome: Outcome): number => {
   let attempt = 1;
   while (retryDelay(outcome, attempt, 0, 0) !== null) attempt++;

@@ -17,7 +17,7 @@ import {
 import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
 import { startRegistry } from "./registry-of-test";
 
-// Backoff is of no interest here: see retry.test.ts.
+// retry.test.ts tests the backoff.
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
 let registry: FakeRegistry;
@@ -46,12 +46,12 @@ describe("a healthy registry", () => {
       complete: true,
       failures: [],
       stopped: null,
-      // In a/app two indexes of two images with a config each and one shared layer; in b one image.
+      // a/app has two indexes of two images, each with its own config and a shared layer; b has one image.
       counts: { repositories: 2, tags: 4, indexes: 2, manifests: 5, blobs: 5 + 3 },
     });
     const paths = registry.seen.map(({ path }) => path);
     expect(new Set(paths).size).toBe(paths.length);
-    // Tags, children, blobs, a page of the catalog and two of tags; the ping and the question for referrers.
+    // Tags, children, blobs, a page of the catalog and two of tags; the ping and the check for the referrers API.
     expect(report.counts.requests).toBe(4 + 4 + 8 + 3 + 2);
     expect(registry.seen).toHaveLength(report.counts.requests);
   });
@@ -366,7 +366,7 @@ describe("faults", () => {
     registry.push("app", image("app", { layers: [layer("big", { size: 200_000 })] }), "v1");
     registry.on(/\/blobs\//, (request, response) => {
       const bytes = registry.repository("app").blobs.get(request.url?.split("/").pop() ?? "");
-      // Without a length it is sent in chunks.
+      // Without a length it is sent with chunked encoding.
       response.writeHead(200);
       response.end(bytes);
     });
@@ -418,7 +418,7 @@ describe("referrers", () => {
     const child = subject.manifests[0] as Manifest;
     const signature = artifact("signature", { subject });
     const attested = artifact("attestation", { subject: child });
-    // A signature may be signed in turn.
+    // A signature can be signed in turn.
     const countersignature = artifact("countersignature", { subject: signature });
     const cosigned = artifact("cosign");
     const others = image("other");
@@ -607,7 +607,7 @@ describe("a pull-through cache", () => {
     expect(registry.asked(/blobs|referrers/)).toEqual([]);
   });
 
-  // As 2.8.3 and v3 were seen to answer.
+  // Answers recorded from 2.8.3 and v3.
   const answering = (detail: unknown) => ({ errors: [{ code: "UNKNOWN", message: "unknown error", detail }] });
   const LACKS: [string, unknown][] = [
     ["2.8", { errors: [{ code: "MANIFEST_UNKNOWN", message: "manifest unknown" }] }],
@@ -691,7 +691,7 @@ describe("the end of a walk", () => {
     expect(report).toMatchObject({ complete: false, failures: [], stopped: { code: "deadline" } });
   });
 
-  test("a registry that goes away is one fault, not one of each object", async () => {
+  test("a registry that goes away is one failure, not one for each object", async () => {
     registry.push("a", image("a"), "v1");
     registry.repository("a").tags.set("lost", sha256("nothing"));
     for (let n = 0; n < 20; n++) registry.push(`b${n}`, image(`${n}`), "v1");
@@ -737,13 +737,13 @@ describe("the end of a walk", () => {
     registry.push("app", image("app"), "v1");
     registry.on("/v2/_catalog", (_request, response) => json(response, status, {}));
     await expect(verify(registry.url)).rejects.toMatchObject({ code });
-    // With a repository to walk it is a failure among others.
+    // With a repository to walk, it is just one of the failures.
     const report = await verify(registry.url, { repositories: ["app"] });
     expect(report).toMatchObject({ complete: false, counts: { tags: 1 }, failures: [{ object: "catalog", status }] });
   });
 });
 
-test("the walk reports every fault, once and at the same place, in whatever order the answers come", async () => {
+test("the walk reports every failure, once and at the same place, in whatever order the answers come", async () => {
   const images = ["a", "b", "c"].map((seed) => multiPlatformImage(seed, { layers: [layer("base"), layer(seed)] }));
   const all = new Map<string, "manifest" | "blob">();
   for (const made of images) {
@@ -770,7 +770,7 @@ test("the walk reports every fault, once and at the same place, in whatever orde
           answer();
         });
         const { failures } = await verify(fake.url, {}, { concurrency: 3 });
-        // A blob is reached as long as a manifest that refers to it is left.
+        // A blob can be reached as long as one manifest refers to it.
         const reached = new Set(
           images.flatMap((made) =>
             made.manifests.flatMap((child) => [

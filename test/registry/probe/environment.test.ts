@@ -105,7 +105,7 @@ test.each([
   );
 });
 
-test("tells every mistake at once", () => {
+test("reports every error at once", () => {
   const attempt = () => probeSettings({ BLOBS: "x", SHARDS: "0" });
   for (const name of ["REGISTRY", "PUSHGATEWAY", "BLOBS", "SHARDS"]) expect(attempt).toThrow(name);
 });

@@ -8,7 +8,7 @@ jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }
 
 let registry: FakeRegistry;
 let gateway: FakeRegistry;
-/** What the gateway was sent, and what it holds by path. */
+/** What was pushed to the gateway, and what it stores by path. */
 let pushes: { method: string; path: string; body: string }[];
 let stored: unknown[];
 
@@ -165,7 +165,7 @@ test("each shard has a group of its own, and the first removes those that are no
 });
 
 describe("a catalog that cannot be read", () => {
-  /** Each attempt is worth two requests. */
+  /** Each attempt takes two requests. */
   const unreadable = (attempts: number) => {
     let left = 2 * attempts;
     registry.on("/v2/_catalog", (request, response) => {

@@ -99,7 +99,7 @@ describe("an incomplete walk", () => {
         const failures = Array.from({ length: found }, (_, at) => lost(`r${at}`));
         const push = pushOf(incomplete(failures), { ...NOTHING_STORED, failures: stored });
         const told = pushed(push, FAILURES);
-        // A first walk that did not see everything does not say that nothing is broken.
+        // A first walk that was incomplete must not report that nothing is broken.
         expect(told ?? stored).toBe(stored === null && found === 0 ? null : Math.max(found, stored ?? 0));
       }),
     );

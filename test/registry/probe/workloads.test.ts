@@ -20,7 +20,7 @@ writeFileSync(join(folder, "ca.crt"), "");
 afterAll(() => rmSync(folder, { recursive: true }));
 
 let registry: FakeRegistry;
-/** Answers as an API server does; over HTTP, because its certificate is the lab's to test. */
+/** A fake API server; over HTTP, because the lab tests the certificate. */
 let api: FakeRegistry;
 let pods: object[];
 let cronJobs: object[];

@@ -33,7 +33,7 @@ const stateOf = (registry: FakeRegistry): State =>
     }),
   );
 
-/** What each manifest names and is about, read from the bytes. */
+/** The children and the subject of each manifest, read from its bytes. */
 const edges = (
   registry: FakeRegistry,
   name: string,
@@ -48,9 +48,8 @@ const edges = (
   );
 
 /**
- * What a clean-up has to leave, by another way than the planner's: everything is kept that can be reached from the tags
- * that stay, over parts, subjects and what refers to a manifest, until nothing more comes; what no tag reached before stays
- * too, because a registry without a listing does not tell of it.
+ * What a clean-up has to leave, computed independently of the planner: the closure of the remaining tags over children,
+ * subjects and referrers. What no tag reached before stays too, because a registry without a listing does not show it.
  */
 const ideal = (registry: FakeRegistry, keepNewest: number): State => {
   const before = stateOf(registry);
@@ -117,7 +116,7 @@ const ideal = (registry: FakeRegistry, keepNewest: number): State => {
   return kept;
 };
 
-/** Every kept tag leads to what it did, with all its parts. */
+/** Every kept tag still points at the same image, with all its parts. */
 const expectServed = (registry: FakeRegistry, expected: State): void => {
   for (const [name, { tags, manifests }] of Object.entries(expected)) {
     const now = stateOf(registry)[name] as State[string];
@@ -126,7 +125,7 @@ const expectServed = (registry: FakeRegistry, expected: State): void => {
   }
 };
 
-/** Whatever a tag leads to is there, also of tags that are to go: nothing is removed before what names it. */
+/** Every tag leads to a complete image, even a tag that will be removed: nothing is removed before what names it. */
 const expectWhole = (registry: FakeRegistry): void => {
   for (const name of REPOSITORIES) {
     const graph = edges(registry, name);
@@ -139,7 +138,7 @@ const expectWhole = (registry: FakeRegistry): void => {
   }
 };
 
-/** Ends a run before or after the n-th change that it asks for. */
+/** Ends a run before or after the n-th change that it requests. */
 const killAt = (n: number, isDone: boolean) => {
   let left = n;
   return (writer: RegistryWriter) => {
@@ -207,7 +206,7 @@ test("a clean-up ends at the ideal wherever it was ended, never breaks a kept ta
   );
 }, 3_600_000);
 
-/** Something happens to a kept tag when the registry is asked for the n-th time. */
+/** A kept tag changes at the n-th request. */
 const move = fc.record({
   at: fc.integer({ min: 1, max: 60 }),
   isAnswered: fc.boolean(),
@@ -229,7 +228,8 @@ test("a kept tag leads to what was last pushed under it, whatever request of a c
         const act = (request: number, answered: boolean): void => {
           for (const { at, isAnswered, tag, to } of moves) {
             if (at !== request || isAnswered !== answered) continue;
-            // While it is gone with what was deleted, its putting back may overtake a push: the window that the docs name.
+            // While the deletion has taken it along, restoring it may overwrite a push: the window that the docs
+            // mention.
             if (!registry.repository("app").tags.has(tag)) continue;
             registry.push("app", single(to), tag);
             last.set(tag, single(to).descriptor.digest);

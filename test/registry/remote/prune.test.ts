@@ -37,7 +37,7 @@ const has = (manifest: Manifest) => app().manifests.has(digestOf(manifest));
 const deletions = () =>
   registry.seen.filter(({ method }) => method === "DELETE").map(({ path }) => path.split("/").at(-1));
 
-/** Does something when a manifest is to be deleted: right before the registry does it, or right after. */
+/** Acts when a manifest is deleted: right before the registry does it, or right after. */
 const atDeletion = (of: Manifest, when: "before" | "after", act: () => void): void => {
   registry.on(`/v2/app/manifests/${digestOf(of)}`, (request, response) => {
     if (request.method !== "DELETE") return registry.serve(request, response);
@@ -47,11 +47,11 @@ const atDeletion = (of: Manifest, when: "before" | "after", act: () => void): vo
   });
 };
 
-/** Does something as soon as the bytes of a manifest are read for the journal: after the plan, before the last glance. */
+/** Acts as soon as the bytes of a manifest are read for the journal: after the plan, before the last check. */
 const afterPlan = (act: () => void): void => {
   let reads = 0;
   registry.on("/v2/app/tags/list", (request, response) => {
-    // The first list is the plan's, the second that of the run's own look.
+    // The plan reads the first list, and the run itself the second.
     if (++reads === 3) act();
     registry.serve(request, response);
   });
@@ -301,7 +301,7 @@ describe("a clean-up", () => {
 
 describe("a tag that goes while its manifest stays", () => {
   beforeEach(() => {
-    // By its date v1 is old; its manifest is a part of what stays.
+    // By its date v1 is old, but its manifest is part of an image that stays.
     registry.push("app", single(1), "v1").push("app", index([single(1)], { annotations: made(3) }), "v3");
   });
 
@@ -394,7 +394,7 @@ describe("what is pushed during a clean-up", () => {
     cleanUp.settle = 20;
     registry.on("/v2/app/tags/list", (request, response) => {
       registry.serve(request, response);
-      // The last list that is read before the pause.
+      // This is the last list that is read before the pause.
       if (!has(old) && !has(amd64) && !has(arm64) && !app().tags.has("v4")) setTimeout(end, 5);
     });
     const { remaining } = await cleanUp.apply(newest(1));
@@ -443,10 +443,11 @@ describe("what is pushed during a clean-up", () => {
     const moves: Manifest[] = [];
     const move = (to: Manifest) => () => {
       moves.push(to);
-      // A client pushes the whole of it.
+      // A client pushes the whole image.
       registry.push("app", to, "stable");
     };
-    // The first that goes is needed again, and put back; the next goes with the tag that moved on to it.
+    // The first one deleted is needed again and is restored; the next is deleted together with the tag that moved to
+    // it.
     for (const each of [single(2), single(3)]) {
       registry.on(`/v2/app/manifests/${digestOf(each)}`, (request, response) => {
         const isFirst = request.method === "DELETE" && moves.length === 0;
@@ -469,7 +470,7 @@ describe("what is pushed during a clean-up", () => {
     for (const each of [single(2), single(3)]) {
       atDeletion(each, "after", () => {
         gone.push(each);
-        // The registry had found the first in order before it went.
+        // The registry had checked the first one before it was deleted.
         if (gone.length === 2) app().tags.set("stable", digestOf(gone[0] as Manifest));
       });
     }
@@ -573,7 +574,7 @@ describe("a registry that lists its packages", () => {
     registry.on(/^\/api\/v1\/packages\/team\?/, (request, response) => {
       const { searchParams } = new URL(request.url ?? "", registry.url);
       const first = (Number(searchParams.get("page")) - 1) * 2;
-      // Pages are as large as the server wants them.
+      // The server decides on the size of a page.
       json(response, 200, versions.slice(first, first + 2), { "x-total-count": `${versions.length}` });
     });
     registry.push("team/app", old, "v1").push("team/app", single(2), "v2");

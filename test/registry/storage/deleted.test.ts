@@ -35,7 +35,7 @@ describe("on the disk", () => {
   afterEach(() => store.remove());
 
   const [kept, lost] = [multiPlatformImage("kept"), multiPlatformImage("lost")];
-  /** As DELETE does it. */
+  /** Removes an image as DELETE does. */
   const remove = (of: typeof lost, tag: string) => {
     rmSync(store.repository("app").revisionLink(digestOf(of)));
     rmSync(store.repository("app").tag(tag), { recursive: true });
@@ -55,7 +55,7 @@ describe("on the disk", () => {
     remove(lost, "v2");
     const [layer] = lost.manifests[1]?.blobs.slice(1) ?? [];
     rmSync(store.layout.blobData(digestOf(layer as (typeof lost.blobs)[0])));
-    // The child of the other platform is whole still, and linked: nobody deleted it.
+    // The child for the other platform is still complete and linked: nobody deleted it.
     expect(found().map(({ digest }) => digest)).not.toContain(digestOf(lost));
   });
 
@@ -75,7 +75,7 @@ describe("on the disk", () => {
     const push = { repository: "app", tag: "v2", at: AT + 1500 };
     expect(found(push)).toEqual([{ digest: digestOf(lost), tags: ["v2"] }]);
     expect(found({ ...push, at: AT + 2500 })).toEqual([{ digest: digestOf(lost), tags: [] }]);
-    // A tag that is there remembers its pushes.
+    // An existing tag has a history of its pushes.
     const later = `${store.repository("app").tagHistoryEntry("v1", digestOf(image("other")))}/link`;
     utimesSync(later, AT / 1000, AT / 1000);
     expect(found({ ...push, tag: "v1" })).toEqual([{ digest: digestOf(lost), tags: [] }]);

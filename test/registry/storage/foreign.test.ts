@@ -19,7 +19,7 @@ import type { ScanRunner } from "../../../registry/storage/scan-threads";
 import { type Content, image, multiPlatformImage } from "../../lab/images";
 import { digestOf, SyntheticStore, write } from "./synthetic-store";
 
-// Nothing writes to these stores: the second look of a scan need not wait.
+// Nothing writes to these stores, so a scan's second check need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 let store: SyntheticStore;
@@ -37,7 +37,9 @@ const foreign = async () => {
   return findings.filter(({ kind }) => kind === "foreign-entry").map(({ path }) => path);
 };
 
-/** What the garbage collection of registry 2.8.3 stops at or goes wrong by, and what is never followed: test/lab tries them. */
+/**
+ * Entries that stop or mislead the garbage collection of registry 2.8.3, or that it never follows: test/lab tries them.
+ */
 const FOREIGN: [what: string, path: string, make: (path: string) => void][] = [
   ["a copy of a repository", "repositories/ok/App (copy)", copyOf],
   ["a name that ends in a dash", "repositories/ok/app-", copyOf],
@@ -117,7 +119,7 @@ test("what is behind a link is not read: neither a repository nor its parts nor 
 });
 
 describe("what is behind a link among the blobs is not read, whichever thread listed them", () => {
-  // As many threads as tasks: none knows what another has seen.
+  // One thread per task: none knows what another has seen.
   const runner: ScanRunner = {
     run: async (tasks) => tasks.map((task) => new ScanTaskRunner().run(structuredClone(task))),
     close: async () => {},
@@ -205,7 +207,7 @@ describe("a repository without tags", () => {
     age();
     const repository = store.repository("ok/app");
     rmSync(repository[folder], { recursive: true });
-    // A quick machine makes and loses it within one step of the file system's clock.
+    // A fast machine creates and removes it within one tick of the file system's clock.
     const lost = new Date(Date.now() + 60_000);
     for (const each of [repository.folder, repository.manifests]) if (existsSync(each)) utimesSync(each, lost, lost);
     expect(await kinds()).toEqual(["hidden-repository ok/app"]);

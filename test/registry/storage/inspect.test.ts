@@ -33,7 +33,7 @@ const inspect = (
 
 const found = (...of: Parameters<typeof inspect>): Finding[] => inspect(...of).findings;
 
-/** An index of amd64 and arm64 under the tag v1, and a healthy neighbour under v2. */
+/** An index of amd64 and arm64 under the tag v1, and an intact image under v2. */
 const pushed = () => {
   const amd64 = image("amd64");
   const arm64 = image("arm64", { platform: { os: "linux", architecture: "arm64", variant: "v8" } });
@@ -268,7 +268,7 @@ describe("damage of a multi-platform image", () => {
     expect(found()).toEqual([expect.objectContaining({ ...v1, kind, ...expected(of) })]);
   });
 
-  test("every fault is reported, each once, whatever tags lead to it", () => {
+  test("every damaged object is reported once, whatever tags lead to it", () => {
     const { both, amd64, arm64, config, firstLayer } = pushed();
     store.push("app", both, "latest").push("app", arm64, "only-arm64");
     rmSync(revisionLink(amd64));
@@ -279,7 +279,7 @@ describe("damage of a multi-platform image", () => {
     expect(found()).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ kind: "orphan-index-child", digest: digestOf(amd64), tags: ["latest", "v1"] }),
-        // The way from the tag only-arm64 is the shortest, and names no platform.
+        // The shortest path is from the tag only-arm64, and has no platform.
         expect.objectContaining({ kind: "missing-config", digest: digestOf(config), tags, platform: null }),
         expect.objectContaining({ kind: "size-mismatch", digest: digestOf(firstLayer), tags }),
       ]),
@@ -355,7 +355,7 @@ describe("what the catalog hides", () => {
   test.each(["manifests", "tags"] as const)("a repository that lost its %s", (folder) => {
     store.push("app", image("app"), "v1");
     const repository = store.repository("app");
-    // A quick machine makes and loses it within one step of the file system's clock.
+    // A fast machine creates and removes it within one tick of the file system's clock.
     for (const links of [repository.layers, repository.revisions]) utimesSync(`${links}/sha256`, 1, 1);
     rmSync(repository[folder], { recursive: true });
     const lostAt = Date.now() / 1000 + 60;

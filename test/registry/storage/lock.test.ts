@@ -7,7 +7,7 @@ import { StorageRefusal } from "../../../registry/storage/refusal";
 
 let folder: string;
 beforeEach(() => {
-  // Longer than the path of a socket may be.
+  // Longer than a socket's path may be.
   const base = mkdtempSync(join(tmpdir(), "warden-lock-"));
   folder = join(base, "x".repeat(200));
   mkdirSync(folder);

@@ -69,7 +69,7 @@ test.each([
   expect(refusal(json)).not.toContain("\n");
 });
 
-test("fails on every mistake at once", () => {
+test("fails with every error at once", () => {
   expect(refusal({ rules: [{ repositories: "", keepNewest: 0 }] })).toMatch(/repositories is "".*keepNewest is 0/);
 });
 

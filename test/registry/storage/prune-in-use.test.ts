@@ -11,7 +11,7 @@ import { content, image, type Manifest, manifest } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
 import { digestOf, SyntheticStore } from "./synthetic-store";
 
-// Nothing writes to these stores: the second look need not wait.
+// Nothing writes to these stores, so the second check need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 const NOW = Date.UTC(2026, 10, 28, 12);
@@ -28,7 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => store.remove());
 
-/** Runs although its tag moved; runs although its tag is about to go; runs nowhere. */
+/** Running although its tag moved; running although its tag is about to be removed; not running. */
 const [moved, old, fresh] = ["moved", "old", "fresh"].map((seed) => image(seed)) as [Manifest, Manifest, Manifest];
 
 const push = (repository: string, age: number, pushed: Manifest, ...tags: string[]): void => {
@@ -160,7 +160,7 @@ describe("a clean-up that cannot know what runs removes nothing, and says why", 
     if (typeof why === "string") expect(message).toBe(`the report of what runs in "home" ${why}`);
     else expect(message).toMatch(why);
     expect([moved, old, fresh].map((each) => serves(digestOf(each)))).toEqual([true, true, true]);
-    // Where nothing asks for it, it stops nothing, and is told.
+    // If the policy does not require protection, it stops nothing and is only reported.
     await expect(planPrune(store.root, UNPROTECTED, NOW)).resolves.toBeDefined();
   });
 });

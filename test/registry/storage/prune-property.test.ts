@@ -16,7 +16,7 @@ const ROUNDS = Number(process.env.WARDEN_ROUNDS || 10);
 const NOW = Date.UTC(2026, 3, 19);
 const HOUR = 3_600_000;
 
-// Nothing writes to these stores: the second look need not wait.
+// Nothing writes to these stores, so the second check need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 const base = (n: number) => image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] });
@@ -31,7 +31,7 @@ const PUSHES = new Pushes([
   (n) => artifact(`of signature ${n}`, { subject: signature(n) }),
 ]);
 
-/** Its age in hours. */
+/** A push with the tag's age in hours. */
 type AgedPush = Push & { age: number };
 
 const push: fc.Arbitrary<AgedPush> = fc.record({
@@ -85,13 +85,13 @@ const served = (store: SyntheticStore) => {
   };
 };
 
-/** Bytes and number of the blobs that a garbage collection leaves: what revisions are, and what they name. */
+/** Bytes and number of the blobs that a garbage collection leaves: the revisions, and what they name. */
 const collected = (store: SyntheticStore): { blobs: number; bytes: number } => {
   const marked = new Set(served(store).manifests.map((each) => each.slice(each.indexOf("@") + 1) as Digest));
   for (const digest of [...marked]) {
     const text = readFileSync(store.layout.blobData(digest), "utf8");
     for (const [, named] of text.matchAll(/"digest":"(sha256:[0-9a-f]{64})"/g)) {
-      // A subject is not followed: it need not be there.
+      // A subject is not followed, and need not exist.
       if (JSON.parse(text).subject?.digest !== named) marked.add(named as Digest);
     }
   }

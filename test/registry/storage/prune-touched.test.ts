@@ -26,7 +26,7 @@ const NOW = Date.UTC(2026, 3, 19);
 const HOUR = 3_600_000;
 const NEWEST = keepNewest(1, []);
 
-// Nothing writes to these stores: the second look of a scan need not wait.
+// Nothing writes to these stores, so a scan's second check need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 let store: SyntheticStore;
@@ -46,14 +46,14 @@ const push = (repository: string, age: number, pushed: Manifest, ...tags: string
   store.push(repository, pushed, ...tags);
   for (const tag of tags) setTime(store.repository(repository).tagLink(tag), NOW - age * HOUR);
 };
-/** v1 to v3, the oldest first. */
+/** Pushes v1 to v3, oldest first. */
 const versions = (repository: string) => {
   for (const n of [1, 2, 3]) push(repository, 10 - n, image(`${repository} ${n}`), `v${n}`);
 };
 const tags = (repository: string) => readdirSync(store.repository(repository).tags).sort();
 const prune = (policy = NEWEST, now = NOW) => applyPrune(store.root, policy, now, async () => {});
 
-/** Every file with its content and times, below a folder. */
+/** Every file below a folder, with its content and times. */
 const tree = (folder: string): unknown[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
     .sort()
@@ -199,7 +199,7 @@ describe("what was written since the plan stays", () => {
 });
 
 describe("times that say nothing", () => {
-  /** As a registry writes it: the manifest's link, then the tag's. */
+  /** Sets the times as a registry writes: the manifest's link, then the tag's. */
   const written = (repository: string, names: string[], start: number, step: number): void => {
     for (const [n, name] of names.entries()) {
       const pushed = image(`${repository} ${name}`);
@@ -366,7 +366,7 @@ describe("unfinished and damaged repositories", () => {
     rmSync(store.repository("broken").revisionLink(digestOf(broken.manifests[0] as Manifest)));
     await expect(prune()).rejects.toMatchObject({ code: "damaged" });
     expect(tags("app")).toEqual(["v1", "v2", "v3"]);
-    // In another repository the same image is whole, and old.
+    // Another repository has the same image, complete and old.
     push("app", 20, broken, "v0");
     await prune();
     expect(tags("app")).toEqual(["v0", "v3"]);

@@ -40,7 +40,7 @@ const HOUR = 3_600_000;
 const NEWEST = keepNewest(1, []);
 const quiet = async () => {};
 
-// Nothing writes to these stores: the second look need not wait.
+// Nothing writes to these stores, so the second check need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
 
 let store: SyntheticStore;
@@ -49,7 +49,7 @@ beforeEach(() => {
 });
 afterEach(() => store.remove());
 
-/** Pushes, and sets the tags' age. */
+/** Pushes an image, and sets the age of its tags. */
 const push = (repository: string, age: number, manifest: Manifest, ...tags: string[]): void => {
   store.push(repository, manifest, ...tags);
   const at = new Date(NOW - age * HOUR);
@@ -76,7 +76,7 @@ const corpus = (): { keep: Manifest[] } => {
   return { keep: [nested, index([signature]), tool] };
 };
 
-/** Every file of the registry with its size, content of links and time: what is served, and to whom. */
+/** Every file of the registry with its size, time and, for links, content: all that decides what is served. */
 const tree = () =>
   readdirSync(store.layout.registry, { recursive: true, encoding: "utf8" })
     .filter((path) => statSync(join(store.layout.registry, path)).isFile())
@@ -184,7 +184,7 @@ describe("applying it", () => {
     const steps = removals.mock.calls.length;
     const finished = tree();
     expect(steps).toBeGreaterThan(15);
-    // At any of them in the property beside this.
+    // The property test covers all steps; here a few are enough.
     for (const step of [0, 1, steps >> 1, steps - 1]) {
       rmSync(store.root, { recursive: true });
       cpSync(pristine, store.root, { recursive: true, preserveTimestamps: true });

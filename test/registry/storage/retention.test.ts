@@ -13,7 +13,7 @@ const NOW = 1_000 * HOUR;
 const digest = (name: string): Digest => sha256(name);
 const fallbackTag = (of: Digest) => of.replace(":", "-");
 
-/** A repository written down by names: references of each manifest, and `tag: [manifest, age in hours]`. */
+/** A repository in short form: the references of each manifest by name, and `tag: [manifest, age in hours]`. */
 const graph = (
   name: string,
   manifests: Record<string, { of?: string[]; subject?: string; age?: number }>,
@@ -300,7 +300,7 @@ describe("what runs", () => {
 describe("for every registry and every policy", () => {
   const hours = fc.integer({ min: 0, max: 20 });
 
-  /** Manifests by number: each names lower ones and layers, so that there is no circle. */
+  /** Manifests by number: each refers to layers and to lower numbers, so there is no cycle. */
   const repository = (name: string) =>
     fc
       .array(
@@ -366,7 +366,7 @@ describe("for every registry and every policy", () => {
       { numRuns: 300 },
     );
 
-  /** What can be reached from a manifest, worked out without the code under test. */
+  /** What can be reached from a manifest, computed without the code under test. */
   const reachable = ({ manifests }: RepositoryGraph, from: Digest): Digest[] => {
     const node = manifests.get(from);
     return node === undefined
@@ -500,7 +500,7 @@ describe("for every registry and every policy", () => {
     });
   });
 
-  /** Every removal of a plan, in the order in which apply does them, as changes of the graphs. */
+  /** Every removal of a plan, in the order in which apply makes them, as changes to the graphs. */
   const removals = (graphs: RepositoryGraph[], plans: RepositoryPlan[]): (() => void)[] => {
     const each = (of: (graph: RepositoryGraph, plan: RepositoryPlan) => (() => void)[]) =>
       plans.flatMap((plan, at) => of(graphs[at] as RepositoryGraph, plan));

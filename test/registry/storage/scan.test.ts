@@ -28,7 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => store.remove());
 
-/** Every path of the store with its size and time, to see that nothing was changed. */
+/** Every path of the store with its size and time, to check that nothing was changed. */
 const everything = () =>
   readdirSync(store.root, { recursive: true, encoding: "utf8" })
     .sort()
@@ -97,7 +97,7 @@ describe("orphan layer links", () => {
 });
 
 describe("a registry that is running", () => {
-  /** Changes the store between the first look and the second. */
+  /** Changes the store between the first check and the second. */
   const changing = (change: () => void): ScanRunner => {
     const runner = new ScanThreads(1);
     return {
@@ -216,7 +216,7 @@ describe("where the store is", () => {
     chmodSync(store.repository("hidden").revisionLink(digestOf(hidden)), 0);
     chmodSync(join(store.layout.repositories, "hidden/_layers"), 0);
     const root = process.geteuid?.() === 0;
-    // Nobody, who is in no group.
+    // The user nobody, who is in no group.
     if (root) process.seteuid?.(65_534);
     try {
       expect(await scan(store.root)).toMatchObject({

@@ -25,7 +25,7 @@ afterEach(() => {
 const scrubbed = (options: Partial<ScrubOptions> = {}) =>
   scrub({ name: null, layout: store.layout }, { rate: FAST, state, ...options });
 
-/** Ends after so many folders of blobs. */
+/** Runs a scrub that is stopped after this many blob folders. */
 const endedAfter = async (folders: number) => {
   const stop = new AbortController();
   let left = folders;
@@ -82,7 +82,7 @@ test("what was found counts until it is healed or gone, which is looked at first
   rot(last);
   await scrubbed();
   heal(last);
-  // Long before it comes there again.
+  // Long before it gets there again.
   expect((await endedAfter(1)).corrupt).toEqual([digestOf(first)]);
   rmSync(store.layout.blobData(digestOf(first)));
   expect((await endedAfter(1)).corrupt).toEqual([]);

@@ -5,7 +5,7 @@ import { imagesFrom, NoWorkloads, readWorkloads, together } from "../../../regis
 const HOST = "registry.example.org:5000";
 const [D1, D2, CONFIG] = ["one", "two", "config"].map(sha256);
 
-/** A pod as the API lists it: of each container its image and what its node runs. */
+/** A pod as the API lists it: each container's image, and what its node runs. */
 const pod = (name: string, containers: [image: string, imageID?: string][], more: object = {}) => ({
   metadata: { namespace: "default", name },
   spec: { containers: containers.map(([image], at) => ({ name: `c${at}`, image })) },
