@@ -123,7 +123,7 @@ const probes = (site: MonitoredSite): Block[] => [
   ),
   ...dashboard(site),
   paragraph(
-    md`How soon an alert fires in the worst case: a fault begins just after a run has looked there, and every run takes as long as it may. A scrape and an evaluation of Prometheus come on top.`,
+    md`How soon an alert fires in the worst case: a failure begins just after a run has looked there, and every run takes as long as it may. A scrape and an evaluation of Prometheus come on top.`,
   ),
   table(
     [md`alert`, md`severity`, md`fires at most`, md`after`],

@@ -24,7 +24,7 @@ export interface Delay {
 interface Parts {
   /** Time between two reports. */
   readonly period: number;
-  /** From the beginning of a fault to the report of the run that starts after it. */
+  /** From the beginning of a failure to the report of the run that starts after it. */
   readonly seen: number;
   /** The same, for an unreadable catalog. */
   readonly inaccessible: number;
@@ -32,7 +32,7 @@ interface Parts {
   readonly pending: number;
 }
 
-const FAULT = "the fault";
+const FAILURE = "the failure";
 const SILENCE = "the last report";
 const TOLD = "the report that is missing or refused";
 const TASK = "the end of the task";
@@ -40,35 +40,35 @@ const TASK = "the end of the task";
 /** By alert name. */
 const DELAYS: Readonly<Record<string, readonly [from: string, atMost: (parts: Parts) => number]>> = {
   // Two runs, one period apart, must report it.
-  RegistryManifestIntegrityFailure: [FAULT, ({ seen, period }) => seen + period],
-  RegistryIntegrityWalkIncomplete: [FAULT, ({ seen, period }) => seen + period],
-  RegistryWorkloadImageMissing: [FAULT, ({ seen, period }) => seen + period],
-  RegistryWorkloadsUnknown: [FAULT, ({ seen, period }) => seen + period],
-  RegistryCatalogInaccessible: [FAULT, ({ inaccessible }) => inaccessible],
-  RegistryCatalogEmpty: [FAULT, ({ seen, pending }) => seen + pending],
-  RegistryMassLoss: [FAULT, ({ seen, pending }) => seen + pending],
-  RegistryIntegrityCoverageLost: [FAULT, ({ seen, pending }) => seen + pending],
-  RegistryRepositoriesWithoutTags: [FAULT, ({ seen, pending }) => seen + pending],
-  RegistryCertificateExpiresSoon: [FAULT, ({ seen, pending }) => seen + pending],
-  RegistryCertificateExpiryImminent: [FAULT, ({ seen, pending }) => seen + pending],
-  RegistryIntegrityProbeSlow: [FAULT, ({ seen, pending }) => seen + pending],
+  RegistryManifestIntegrityFailure: [FAILURE, ({ seen, period }) => seen + period],
+  RegistryIntegrityWalkIncomplete: [FAILURE, ({ seen, period }) => seen + period],
+  RegistryWorkloadImageMissing: [FAILURE, ({ seen, period }) => seen + period],
+  RegistryWorkloadsUnknown: [FAILURE, ({ seen, period }) => seen + period],
+  RegistryCatalogInaccessible: [FAILURE, ({ inaccessible }) => inaccessible],
+  RegistryCatalogEmpty: [FAILURE, ({ seen, pending }) => seen + pending],
+  RegistryMassLoss: [FAILURE, ({ seen, pending }) => seen + pending],
+  RegistryIntegrityCoverageLost: [FAILURE, ({ seen, pending }) => seen + pending],
+  RegistryRepositoriesWithoutTags: [FAILURE, ({ seen, pending }) => seen + pending],
+  RegistryCertificateExpiresSoon: [FAILURE, ({ seen, pending }) => seen + pending],
+  RegistryCertificateExpiryImminent: [FAILURE, ({ seen, pending }) => seen + pending],
+  RegistryIntegrityProbeSlow: [FAILURE, ({ seen, pending }) => seen + pending],
   RegistryIntegrityPushFailed: [TOLD, ({ pending }) => pending],
   RegistryIntegrityProbeStale: [SILENCE, ({ period, pending }) => LATE * period + pending],
   RegistryIntegrityProbeAbsent: [TOLD, ({ pending }) => pending],
   RegistryIntegrityProbeDead: [SILENCE, ({ period, pending }) => LATE * period + pending],
-  RegistryIntegrityLabelsOverwritten: [FAULT, ({ pending }) => pending],
+  RegistryIntegrityLabelsOverwritten: [FAILURE, ({ pending }) => pending],
   RegistryReportsAbsent: [TOLD, ({ pending }) => pending],
   RegistryMaintenanceFailed: [TASK, ({ period, pending }) => period + pending],
   RegistryMaintenanceStale: [TOLD, ({ pending }) => pending],
   RegistryMaintenancePushFailed: [TOLD, ({ pending }) => pending],
   RegistryBlobsCorrupt: [TASK, ({ period, pending }) => period + pending],
-  RegistryDiskSpaceLow: [FAULT, ({ period, pending }) => period + pending],
-  RegistryDiskFull: [FAULT, ({ period, pending }) => period + pending],
+  RegistryDiskSpaceLow: [FAILURE, ({ period, pending }) => period + pending],
+  RegistryDiskFull: [FAILURE, ({ period, pending }) => period + pending],
   RegistryCleanUpFailed: ["the end of the run", ({ pending }) => pending],
   RegistryCleanUpStale: ["the last success", ({ period, pending }) => period + pending],
   RegistryCleanUpAbsent: ["the deployment", ({ pending }) => pending],
-  RegistryHostDrifted: [FAULT, ({ period, pending }) => period + pending],
-  RegistryResolverDown: [FAULT, ({ period, pending }) => period + pending],
+  RegistryHostDrifted: [FAILURE, ({ period, pending }) => period + pending],
+  RegistryResolverDown: [FAILURE, ({ period, pending }) => period + pending],
   RegistryHostUnwatched: [SILENCE, ({ period, pending }) => LATE * period + pending],
 };
 

@@ -94,7 +94,7 @@ const ADVICE: Readonly<Record<string, HostAdvice>> = {
   },
   RegistryHostUnwatched: {
     meaning: md`The host has not said for a while whether it is as delivered and whether its resolvers answer, or it never did.`,
-    impact: md`None by itself. A fault of the host or of its fallback goes unseen until it matters.`,
+    impact: md`None by itself. A failure of the host or of its fallback goes unseen until it matters.`,
     diagnosis: ({ site, host }) => [
       paragraph(md`Is the host up, and when did it last look?`),
       command(onHost(host), sh`uptime && systemctl is-active ${`${watchUnit(site, host)}.timer`}`, {

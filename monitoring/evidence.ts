@@ -7,7 +7,7 @@ import { firing, REGISTRY, reported, type Watch } from "./watched";
  */
 const PARTS = 15;
 
-/** How many runs a fault is remembered for. */
+/** How many runs a failure is remembered for. */
 export const RUNS_BACK = 6;
 /** How many consecutive good runs end an alert. */
 const GOOD_RUNS = 3;
@@ -16,23 +16,23 @@ const GOOD_RUNS = 3;
 const lately = ({ period }: Watch, expression: string, runs: number): string =>
   `(${expression})[${duration(runs * period)}:${duration(period / PARTS)}]`;
 
-/** The value that is reported when all is well; any other reports a fault. */
+/** The value that is reported when all is well; any other reports a failure. */
 interface Signal {
   /** One series for each shard. */
   readonly series: (watch: Watch) => string;
   readonly well: "== 0" | "== 1";
-  readonly fault: "> 0" | "== 0";
+  readonly failing: "> 0" | "== 0";
   /** Which of two series about the same shard counts, such as after a Pushgateway has moved to another pod. */
   readonly worst: "max" | "min";
 }
 
-/** One series for each shard that reports the fault. */
-const faulty = (watch: Watch, { series, fault }: Signal): string =>
-  `max by (${REGISTRY}, shard) (${series(watch)} ${fault})`;
+/** One series for each shard that reports the failure. */
+const failingShards = (watch: Watch, { series, failing }: Signal): string =>
+  `max by (${REGISTRY}, shard) (${series(watch)} ${failing})`;
 
-/** When each shard that reports the fault did so. */
+/** When each shard that reports the failure did so. */
 const reports = (watch: Watch, signal: Signal): string =>
-  `max by (${REGISTRY}, shard) (${reported(watch, "registry_manifest_integrity_last_run_timestamp")}) and ${faulty(watch, signal)}`;
+  `max by (${REGISTRY}, shard) (${reported(watch, "registry_manifest_integrity_last_run_timestamp")}) and ${failingShards(watch, signal)}`;
 
 /** The registries for which all shards report that all is well, and nothing contradicts them. */
 const well = (watch: Watch, { series, well, worst }: Signal): string =>
@@ -41,7 +41,7 @@ const well = (watch: Watch, { series, well, worst }: Signal): string =>
     : `count by (${REGISTRY}) (${worst} by (${REGISTRY}, shard) (${series(watch)}) ${well}) == ${watch.shards}`;
 
 /**
- * The registries for which two of the last six runs reported a fault, consecutive or not, until three consecutive good runs.
+ * The registries for which two of the last six runs reported a failure, consecutive or not, until three consecutive good runs.
  * A single bad report does not count, unless no newer one arrives for another whole period: a report stands for one period,
  * give or take the length of a walk, hence both the runs and the time. If nothing is reported any more, a firing alert keeps
  * firing: a gap is not an all-clear.
@@ -54,10 +54,10 @@ export const repeatedly = (
   alertname: string,
   otherwise: readonly string[] = [],
 ): string => {
-  const fault = faulty(watch, signal);
+  const failing = failingShards(watch, signal);
   const seen = [
-    `count_over_time(${lately(watch, fault, RUNS_BACK)}) > ${PARTS} and changes(${lately(watch, reports(watch, signal), RUNS_BACK)}) > 0`,
-    `count_over_time(${lately(watch, fault, 2)}) >= ${2 * PARTS - 1}`,
+    `count_over_time(${lately(watch, failing, RUNS_BACK)}) > ${PARTS} and changes(${lately(watch, reports(watch, signal), RUNS_BACK)}) > 0`,
+    `count_over_time(${lately(watch, failing, 2)}) >= ${2 * PARTS - 1}`,
     ...otherwise,
   ];
   const allClear = `count_over_time(${lately(watch, well(watch, signal), GOOD_RUNS)}) >= ${GOOD_RUNS * PARTS - 1}`;

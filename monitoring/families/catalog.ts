@@ -17,7 +17,7 @@ const inaccessible = (watch: Watch, labels: Alert["labels"]): Alert => ({
     {
       series: (of) => reported(of, "registry_manifest_integrity_catalog_accessible"),
       well: "== 1",
-      fault: "== 0",
+      failing: "== 0",
       worst: "min",
     },
     NAME,

@@ -28,7 +28,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
         {
           series: (of) => reported(of, "registry_manifest_integrity_failures"),
           well: "== 0",
-          fault: "> 0",
+          failing: "> 0",
           worst: "max",
         },
         DAMAGE,
@@ -46,7 +46,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
         {
           series: (of) => reported(of, "registry_manifest_integrity_walk_complete"),
           well: "== 1",
-          fault: "== 0",
+          failing: "== 0",
           worst: "min",
         },
         INCOMPLETE,

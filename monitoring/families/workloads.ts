@@ -25,7 +25,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
     {
       name: MISSING,
       severity: "critical",
-      expr: repeatedly(one, { series: lost, well: "== 0", fault: "> 0", worst: "max" }, MISSING),
+      expr: repeatedly(one, { series: lost, well: "== 0", failing: "> 0", worst: "max" }, MISSING),
       after: 0,
       summary: "An image that runs cannot be pulled again",
       description: `Images that pods and CronJobs of the cluster need, and {{ $labels.instance }} does not have whole{{ range ${counts(window)} }}, {{ .Labels.state }} {{ .Value | printf "%.0f" }}{{ end }}: the next start on another node fails. The log of the probe names them.`,
@@ -36,7 +36,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
       severity: "warning",
       expr: repeatedly(
         one,
-        { series: (of) => reported(of, "registry_workload_known"), well: "== 1", fault: "== 0", worst: "min" },
+        { series: (of) => reported(of, "registry_workload_known"), well: "== 1", failing: "== 0", worst: "min" },
         UNKNOWN,
       ),
       after: 0,

@@ -37,7 +37,7 @@ export const servedReport = async (client: RegistryClient, cluster: string, now:
     const answer = await client.manifest(IN_USE_REPOSITORY, cluster);
     if (answer.status === 404) return { cluster, report: null, problem: MISSING };
     const check = checkManifest(answer, { digest: null, size: null });
-    if (!check.ok) throw new MalformedReport(`cannot be read: its manifest ${check.fault.detail}`);
+    if (!check.ok) throw new MalformedReport(`cannot be read: its manifest ${check.failure.detail}`);
     const layer = layerOfReport(check.manifest);
     const { status, body } = await client.blobWhole(IN_USE_REPOSITORY, layer.digest, MOST_BYTES);
     if (status !== 200) throw new MalformedReport(`cannot be read: its layer answers ${status}`);
@@ -45,7 +45,7 @@ export const servedReport = async (client: RegistryClient, cluster: string, now:
     return { cluster, report: parseReport(body, cluster, now), problem: null };
   } catch (error) {
     if (error instanceof MalformedReport) return { cluster, report: null, problem: error.message };
-    if (error instanceof ExchangeError && error.fault !== "cancelled")
+    if (error instanceof ExchangeError && error.code !== "cancelled")
       return { cluster, report: null, problem: `cannot be read: ${error.message}` };
     throw error;
   }

@@ -1,7 +1,7 @@
 import type { RegistryClient } from "./client";
 import { type Digest, encodedOf, hasherFor } from "./digest";
-import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
-import { type Answer, ExchangeError } from "./http";
+import { type CheckFailure, failureOfExchange, failureOfStatus } from "./failure";
+import type { Answer } from "./http";
 
 /**
  * How a blob is checked: not at all; that the registry announces it with the right size; that its last byte arrives, which
@@ -48,39 +48,43 @@ const contentLength = (answer: Answer): number | null => {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
 };
 
-export const sizeFault = (status: number | null, actual: number, size: number): Fault => ({
+export const sizeFailure = (status: number | null, actual: number, size: number): CheckFailure => ({
   reason: "size-mismatch",
   status,
   detail: `has ${actual} bytes where ${size} are described`,
 });
 
 /** Judges the answer to a HEAD, or the headers of the answer to a GET. */
-export const checkBlobHead = (answer: Answer, size: number | null): Fault | null => {
-  if (answer.status !== 200) return faultOfStatus(answer.status);
+export const checkBlobHead = (answer: Answer, size: number | null): CheckFailure | null => {
+  if (answer.status !== 200) return failureOfStatus(answer.status);
   const length = contentLength(answer);
-  return length !== null && size !== null && length !== size ? sizeFault(200, length, size) : null;
+  return length !== null && size !== null && length !== size ? sizeFailure(200, length, size) : null;
 };
 
 /** Judges the answer to a request for the last byte, also from a server without range support. */
-export const checkLastByte = (answer: Answer, size: number): Fault | null => {
+export const checkLastByte = (answer: Answer, size: number): CheckFailure | null => {
   const { status } = answer;
   if (status === 206) {
     const total = /\/(\d+)$/.exec(single(answer.headers["content-range"]) ?? "")?.[1];
-    if (total !== undefined && Number(total) !== size) return sizeFault(status, Number(total), size);
+    if (total !== undefined && Number(total) !== size) return sizeFailure(status, Number(total), size);
     return answer.received > 0 ? null : { reason: "truncated", status, detail: "its last byte does not come" };
   }
-  if (status !== 200) return faultOfStatus(status);
+  if (status !== 200) return failureOfStatus(status);
   const length = contentLength(answer) ?? answer.received;
   if (length < size) return { reason: "truncated", status, detail: `has ${length} bytes where ${size} are described` };
-  return length > size ? sizeFault(status, length, size) : null;
+  return length > size ? sizeFailure(status, length, size) : null;
 };
 
 /** Judges a blob that was received in full. @param actual what the bytes hash to; null for an unsupported algorithm */
-export const checkWhole = (answer: Answer, { digest, size }: BlobDescription, actual: Digest | null): Fault | null => {
+export const checkWhole = (
+  answer: Answer,
+  { digest, size }: BlobDescription,
+  actual: Digest | null,
+): CheckFailure | null => {
   const { status, received } = answer;
-  if (status !== 200) return faultOfStatus(status);
+  if (status !== 200) return failureOfStatus(status);
   if (size !== null && received !== size) {
-    if (received > size || actual === digest) return sizeFault(status, received, size);
+    if (received > size || actual === digest) return sizeFailure(status, received, size);
     return { reason: "truncated", status, detail: `has ${received} bytes where ${size} are described` };
   }
   const whole = actual === null || actual === digest;
@@ -135,16 +139,15 @@ export class BlobChecker {
    * @returns null when nothing is wrong
    * @throws ExchangeError only when the run was cut short
    */
-  async check(repository: string, blob: BlobDescription): Promise<Fault | null> {
+  async check(repository: string, blob: BlobDescription): Promise<CheckFailure | null> {
     try {
       return await this.#check(repository, blob);
     } catch (error) {
-      if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
-      throw error;
+      return failureOfExchange(error);
     }
   }
 
-  #check(repository: string, blob: BlobDescription): Promise<Fault | null> {
+  #check(repository: string, blob: BlobDescription): Promise<CheckFailure | null> {
     const { size } = blob;
     const wantsByte = this.#asked === "last-byte" || (this.#turn !== null && isTurnOf(blob.digest, this.#turn));
     if (this.#asked === "hash" || (wantsByte && size === 0)) return this.#hash(repository, blob);
@@ -153,7 +156,7 @@ export class BlobChecker {
     return this.#lastByte(repository, blob.digest, size);
   }
 
-  async #hash(repository: string, blob: BlobDescription): Promise<Fault | null> {
+  async #hash(repository: string, blob: BlobDescription): Promise<CheckFailure | null> {
     let hash = hasherFor(blob.digest);
     const answer = await this.#client.blobWhole(repository, blob.digest, blob.size ?? Number.POSITIVE_INFINITY, () => {
       const fresh = hasherFor(blob.digest);
@@ -163,7 +166,7 @@ export class BlobChecker {
     return checkWhole(answer, blob, hash?.digest() ?? null);
   }
 
-  async #lastByte(repository: string, digest: Digest, size: number): Promise<Fault | null> {
+  async #lastByte(repository: string, digest: Digest, size: number): Promise<CheckFailure | null> {
     if (this.#ranges === "no") return this.#head(repository, { digest, size });
     const answer = await this.#client.blobLastByte(repository, digest, size);
     const { status } = answer;
@@ -178,9 +181,9 @@ export class BlobChecker {
       return checkLastByte(answer, size);
     }
     // Is the Range rejected, or the blob?
-    const fault = await this.#head(repository, { digest, size });
-    if (fault === null) this.#takesNoRange();
-    return fault;
+    const failure = await this.#head(repository, { digest, size });
+    if (failure === null) this.#takesNoRange();
+    return failure;
   }
 
   #takesNoRange(): void {
@@ -188,7 +191,7 @@ export class BlobChecker {
     this.#missedRange = true;
   }
 
-  async #head(repository: string, { digest, size }: BlobDescription): Promise<Fault | null> {
+  async #head(repository: string, { digest, size }: BlobDescription): Promise<CheckFailure | null> {
     if (this.#heads === "no") return this.#withoutHead(repository, { digest, size });
     const answer = await this.#client.blobHead(repository, digest);
     if (answer.status === 200) this.#heads = "yes";
@@ -199,7 +202,7 @@ export class BlobChecker {
   }
 
   /** Checks by the last byte or, where that cannot be requested, by the start of a full answer. */
-  async #withoutHead(repository: string, { digest, size }: BlobDescription): Promise<Fault | null> {
+  async #withoutHead(repository: string, { digest, size }: BlobDescription): Promise<CheckFailure | null> {
     if (size !== null && size > 0 && this.#ranges !== "no") {
       const answer = await this.#client.blobLastByte(repository, digest, size);
       if (answer.status === 206) this.#ranges = "yes";

@@ -1,5 +1,5 @@
 import { type Digest, isDigest, matches, sha256 } from "./digest";
-import { type Fault, faultOfStatus } from "./failure";
+import { type CheckFailure, failureOfStatus } from "./failure";
 import type { Answer } from "./http";
 import { MalformedManifest, type Manifest, parseManifest, schema1Payload } from "./manifest";
 
@@ -7,7 +7,7 @@ import { MalformedManifest, type Manifest, parseManifest, schema1Payload } from 
 export type ManifestCheck =
   | { ok: true; digest: Digest; size: number; manifest: Manifest }
   /** The digest is null if the answer does not state one. */
-  | { ok: false; digest: Digest | null; fault: Fault };
+  | { ok: false; digest: Digest | null; failure: CheckFailure };
 
 const single = (header: string | string[] | undefined): string | undefined =>
   Array.isArray(header) ? header[0] : header;
@@ -35,15 +35,15 @@ export const checkManifest = (
   expected: { digest: Digest | null; size: number | null },
 ): ManifestCheck => {
   const { status, body } = answer;
-  if (status !== 200) return { ok: false, digest: expected.digest, fault: faultOfStatus(status) };
+  if (status !== 200) return { ok: false, digest: expected.digest, failure: failureOfStatus(status) };
   const payload = payloadOf(answer);
   const announced = single(answer.headers["docker-content-digest"]);
   const named = isDigest(announced) ? announced : null;
   const digest = expected.digest ?? named ?? sha256(payload);
-  const failed = (reason: Fault["reason"], detail: string): ManifestCheck => ({
+  const failed = (reason: CheckFailure["reason"], detail: string): ManifestCheck => ({
     ok: false,
     digest,
-    fault: { reason, status, detail },
+    failure: { reason, status, detail },
   });
 
   const whole = matches(payload, digest);

@@ -268,10 +268,10 @@ export class RegistryClient {
     }
   }
 
-  /** A registry that has gone silent is one fault, not one for each remaining object. */
+  /** A registry that has gone silent is one failure, not one for each remaining object. */
   #noteSilence(outcome: Outcome): void {
     const isError = outcome instanceof ExchangeError;
-    const silent = isError ? ["unreachable", "timeout"].includes(outcome.fault) : isUnavailable(outcome);
+    const silent = isError ? ["unreachable", "timeout"].includes(outcome.code) : isUnavailable(outcome);
     this.#silence = silent ? this.#silence + 1 : 0;
     if (this.#silence < SILENCE * this.concurrency) return;
     if (isError) throw registryFailed(this.url, outcome);
@@ -355,7 +355,7 @@ const isGatewayError = ({ status }: Answer): boolean => status >= 502 && status 
 const asking = ({ request }: ExchangeError): string => (request === null ? "" : ` (${request})`);
 
 const registryFailed = (url: URL, error: ExchangeError): Error => {
-  switch (error.fault) {
+  switch (error.code) {
     case "cancelled":
       return error;
     case "untrusted":

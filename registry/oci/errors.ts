@@ -1,4 +1,4 @@
-/** What stopped the work as a whole; a fault of a single object is a Failure instead. */
+/** What stopped the work as a whole; a failure of a single object is a Failure instead. */
 export type RegistryErrorCode =
   | "unreachable"
   | "timeout"

@@ -1,5 +1,5 @@
 import type { Digest } from "./digest";
-import type { Answer, ExchangeError } from "./http";
+import { type Answer, ExchangeError } from "./http";
 
 /** What a failure is about, from the outermost to the innermost object. */
 export const OBJECTS = ["catalog", "repository", "tag", "manifest", "config", "layer"] as const;
@@ -20,8 +20,8 @@ export const REASONS = [
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
-/** What is wrong with one object, regardless of where it is. */
-export interface Fault {
+/** How the check of one object failed, regardless of where the object is. */
+export interface CheckFailure {
   reason: Reason;
   /** The HTTP status; null if no answer began. */
   status: number | null;
@@ -30,7 +30,7 @@ export interface Fault {
 }
 
 /** One broken object of a repository, however many tags reach it. */
-export interface Failure extends Fault {
+export interface Failure extends CheckFailure {
   /** Empty for a failure of the catalog. */
   repository: string;
   /** Every tag that reaches the object, sorted. */
@@ -53,32 +53,33 @@ export interface Warning {
   status: number;
 }
 
-/** A failure, with its fields in the order of the contract. */
-export const failure = (
+/** The failure of the object at a place, with its fields in the order of the contract. */
+export const failureAt = (
   repository: string,
   place: Pick<Failure, "tags" | "object" | "platform" | "path">,
   digest: Digest | null,
-  { reason, status, detail }: Fault,
+  { reason, status, detail }: CheckFailure,
 ): Failure => {
   const { tags, object, platform, path } = place;
   return { repository, tags, digest, object, reason, status, platform, path, detail };
 };
 
-/** A fault of the registry's catalog. */
-export const catalogFailure = (fault: Fault): Failure =>
-  failure("", { tags: [], object: "catalog", platform: null, path: [] }, null, fault);
+/** A failure of the registry's catalog. */
+export const catalogFailure = (failure: CheckFailure): Failure =>
+  failureAt("", { tags: [], object: "catalog", platform: null, path: [] }, null, failure);
 
 /** An unreachable backend (gateway errors) and a rate limit say nothing about the object. */
 const UNKNOWN_STATUS: readonly number[] = [429, 502, 503, 504];
 
-/** Whether the fault leaves the object's state unknown, so that the walk is incomplete. */
-export const isUncertain = (fault: Pick<Fault, "reason" | "status">): boolean => {
-  if (fault.reason === "timeout" || fault.reason === "unreachable" || fault.reason === "unauthorized") return true;
-  return fault.status !== null && UNKNOWN_STATUS.includes(fault.status);
+/** Whether the failure leaves the object's state unknown, so that the walk is incomplete. */
+export const isUncertain = (failure: Pick<CheckFailure, "reason" | "status">): boolean => {
+  if (failure.reason === "timeout" || failure.reason === "unreachable" || failure.reason === "unauthorized")
+    return true;
+  return failure.status !== null && UNKNOWN_STATUS.includes(failure.status);
 };
 
-/** The fault for a status that is not the expected success. */
-export const faultOfStatus = (status: number): Fault => {
+/** The failure for a status that is not the expected success. */
+export const failureOfStatus = (status: number): CheckFailure => {
   if (status === 404 || status === 410) return { reason: "missing", status, detail: `answered ${status}` };
   if (status === 401 || status === 403) return { reason: "unauthorized", status, detail: `refused with ${status}` };
   if (status === 408) return { reason: "timeout", status, detail: "answered 408 to the end" };
@@ -88,10 +89,13 @@ export const faultOfStatus = (status: number): Fault => {
   return { reason: "malformed", status, detail: `unexpected status ${status}` };
 };
 
-/** The fault for an exchange without a complete answer. */
-export const faultOfExchange = (error: ExchangeError): Fault => {
+/** The failure for an exchange without a complete answer. @throws the error if it is another one, or ends the run */
+export const failureOfExchange = (error: unknown): CheckFailure => {
+  if (!(error instanceof ExchangeError)) throw error;
   const { status, message: detail } = error;
-  switch (error.fault) {
+  switch (error.code) {
+    case "cancelled":
+      throw error;
     case "cut":
       return { reason: "truncated", status, detail: `${detail}, after ${error.received} bytes` };
     case "timeout":
@@ -103,7 +107,6 @@ export const faultOfExchange = (error: ExchangeError): Fault => {
       return { reason: "malformed", status, detail };
     case "unreachable":
     case "untrusted":
-    case "cancelled":
       return { reason: "unreachable", status, detail };
   }
 };
@@ -169,7 +172,7 @@ const UPSTREAM_LACKS: readonly string[] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "
 const UPSTREAM_REFUSES: readonly string[] = ["UNAUTHORIZED", "DENIED"];
 
 /** What a pull-through cache's 500 says about its upstream; null if it is about the cache itself. Measured on 2.8.3 and v3. */
-export const upstreamFault = (answer: Answer): Fault | null => {
+export const upstreamFailure = (answer: Answer): CheckFailure | null => {
   const { status } = answer;
   if (status < 500) return null;
   if (upstreamUnreachable(answer)) return { reason: "unreachable", status, detail: "its upstream cannot be reached" };

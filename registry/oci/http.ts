@@ -16,7 +16,7 @@ import { buildConnector, Client } from "./undici";
  * - `untrusted`: the certificate was refused
  * - `cancelled`: we stopped it
  */
-export type ExchangeFault =
+export type ExchangeErrorCode =
   | "unreachable"
   | "timeout"
   | "cut"
@@ -32,7 +32,7 @@ export class ExchangeError extends Error {
   request: string | null = null;
 
   constructor(
-    readonly fault: ExchangeFault,
+    readonly code: ExchangeErrorCode,
     message: string,
     /** The HTTP status, if the answer had begun. */
     readonly status: number | null = null,
@@ -319,7 +319,7 @@ const requestOf = (exchange: Exchange): string => `${exchange.method} ${withoutS
 
 const lineOf = (exchange: Exchange, outcome: Answer | ExchangeError, milliseconds: number): string => {
   const { status, received } = outcome;
-  const ended = outcome instanceof ExchangeError ? ` ${outcome.fault}: ${outcome.message}` : "";
+  const ended = outcome instanceof ExchangeError ? ` ${outcome.code}: ${outcome.message}` : "";
   return `${requestOf(exchange)} ${status ?? "-"} ${received} B ${milliseconds.toFixed(0)} ms${ended}`;
 };
 

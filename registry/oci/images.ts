@@ -1,6 +1,6 @@
 import { compareText } from "../../text/compare-text";
 import type { Digest } from "./digest";
-import { type Fault, isUncertain } from "./failure";
+import { type CheckFailure, isUncertain } from "./failure";
 import type { Graph, ManifestNode, Referenced } from "./graph";
 
 /** An image that cannot be pulled, or not on every platform. */
@@ -46,23 +46,23 @@ export interface AskedImage {
   state: ImageState;
 }
 
-/** The state that follows from a fault of the image itself. */
-export const stateOfFault = (fault: Fault): ImageState => {
-  if (isUncertain(fault)) return "unknown";
-  return fault.reason === "missing" ? "missing" : "broken";
+/** The state that follows from a failure of the image itself. */
+export const stateOfFailure = (failure: CheckFailure): ImageState => {
+  if (isUncertain(failure)) return "unknown";
+  return failure.reason === "missing" ? "missing" : "broken";
 };
 
-/** The result for each root of a graph. @param faultOf null when nothing is wrong, or when nothing here needs the object */
-export const askedImages = (graph: Graph, faultOf: (object: Referenced) => Fault | null): AskedImage[] => {
+/** The result for each root of a graph. @param failureOf null when nothing is wrong, or when nothing here needs the object */
+export const askedImages = (graph: Graph, failureOf: (object: Referenced) => CheckFailure | null): AskedImage[] => {
   const certain = new Judge((object) => {
-    const fault = faultOf(object);
-    return fault !== null && !isUncertain(fault);
+    const failure = failureOf(object);
+    return failure !== null && !isUncertain(failure);
   });
-  const any = new Judge((object) => faultOf(object) !== null);
+  const any = new Judge((object) => failureOf(object) !== null);
   return [...graph.roots].map(([root, tags]) => {
-    const fault = faultOf(root);
+    const failure = failureOf(root);
     const state = (): ImageState => {
-      if (fault !== null) return stateOfFault(fault);
+      if (failure !== null) return stateOfFailure(failure);
       if (!certain.isWhole(root)) return "broken";
       return any.isWhole(root) ? "intact" : "unknown";
     };

@@ -1,11 +1,11 @@
-import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
-import { type Answer, ExchangeError, targetOf } from "./http";
+import { type CheckFailure, failureOfExchange, failureOfStatus } from "./failure";
+import { type Answer, targetOf } from "./http";
 
 /** The entries of a listing until it ended or failed. */
 export interface Listing {
   names: string[];
-  /** Null when the listing was read to its end; entries before a fault are in `names` nevertheless. */
-  fault: Fault | null;
+  /** Null when the listing was read to its end; entries before a failure are in `names` nevertheless. */
+  failure: CheckFailure | null;
 }
 
 /** No registry holds more repositories, and no repository more tags; an endless listing is cut off here. */
@@ -59,7 +59,7 @@ export class MalformedListing extends Error {
   override readonly name = "MalformedListing";
 }
 
-const malformed = (status: number, detail: string): Fault => ({ reason: "malformed", status, detail });
+const malformed = (status: number, detail: string): CheckFailure => ({ reason: "malformed", status, detail });
 
 /** The list in a field of the page's JSON object; null counts as empty, as in the answer for a repository without tags. */
 const listIn = (answer: Answer, field: string): unknown[] | null => {
@@ -77,7 +77,7 @@ const listIn = (answer: Answer, field: string): unknown[] | null => {
  * Reads a listing page by page until its end.
  *
  * @param field of each page's JSON object that holds the list
- * @param isName whether an entry is a valid name; others are reported as a fault, and reading continues
+ * @param isName whether an entry is a valid name; others are reported as a failure, and reading continues
  * @param page requests a page; the first one when called without an argument
  */
 export const readListing = async (
@@ -86,25 +86,24 @@ export const readListing = async (
   page: (next?: URL) => Promise<Answer>,
 ): Promise<Listing> => {
   const names = new Set<string>();
-  let fault: Fault | null = null;
+  let failure: CheckFailure | null = null;
   const pages = new Pages();
   let next: URL | undefined;
-  const ended = (stop: Fault | null): Listing => ({ names: [...names], fault: stop ?? fault });
+  const ended = (last: CheckFailure | null): Listing => ({ names: [...names], failure: last ?? failure });
   do {
     let answer: Answer;
     try {
       answer = await page(next);
     } catch (error) {
-      if (error instanceof ExchangeError && error.fault !== "cancelled") return ended(faultOfExchange(error));
-      throw error;
+      return ended(failureOfExchange(error));
     }
-    if (answer.status !== 200) return ended(faultOfStatus(answer.status));
+    if (answer.status !== 200) return ended(failureOfStatus(answer.status));
     const list = listIn(answer, field);
     if (list === null) return ended(malformed(200, `the answer is no json object with a list of ${field}`));
     const before = names.size;
     for (const entry of list) {
       if (isName(entry)) names.add(entry);
-      else fault ??= malformed(200, `the list of ${field} has an entry that is no name`);
+      else failure ??= malformed(200, `the list of ${field} has an entry that is no name`);
     }
     try {
       next = pages.after(answer, names.size > before) ?? undefined;

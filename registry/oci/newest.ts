@@ -6,7 +6,7 @@ import { ExchangeError } from "./http";
 import { type Manifest, parseManifest, platformName } from "./manifest";
 
 /**
- * When an image was created, in milliseconds since 1970; null if it does not say, as for a signature; "hidden" if a fault
+ * When an image was created, in milliseconds since 1970; null if it does not say, as for a signature; "hidden" if a failure
  * prevents it from being read.
  */
 export type Created = number | null | "hidden";
@@ -101,7 +101,7 @@ export const createdInConfig = async (client: RegistryClient, repository: string
 
 /** Whether the error ends the run rather than just this request. */
 export const isEnd = (error: unknown): boolean => {
-  if (error instanceof ExchangeError) return error.fault === "cancelled";
+  if (error instanceof ExchangeError) return error.code === "cancelled";
   return error instanceof Error && error.name === "RegistryError";
 };
 

@@ -1,14 +1,13 @@
 import type { RegistryClient } from "./client";
 import { algorithmOf, type Digest, encodedOf } from "./digest";
-import { type Fault, faultOfExchange, faultOfStatus } from "./failure";
-import { ExchangeError } from "./http";
+import { type CheckFailure, failureOfExchange, failureOfStatus } from "./failure";
 import { MalformedListing, Pages } from "./listing";
 import { type Descriptor, MalformedManifest, parseManifest } from "./manifest";
 
-/** The manifests that refer to a subject, and the fault if the list is incomplete. */
+/** The manifests that refer to a subject, and the failure if the list is incomplete. */
 export interface Referrers {
   descriptors: Descriptor[];
-  fault: Fault | null;
+  failure: CheckFailure | null;
 }
 
 /**
@@ -47,7 +46,9 @@ export class ReferrersApi {
   async of(repository: string, subject: Digest): Promise<Referrers | null> {
     if (this.#first === null) {
       // A reverse proxy that answers an unknown path with a page of its own does not support the API either.
-      this.#first = this.#list(repository, subject).then((list) => (list?.fault?.reason === "malformed" ? null : list));
+      this.#first = this.#list(repository, subject).then((list) =>
+        list?.failure?.reason === "malformed" ? null : list,
+      );
       return this.#first;
     }
     return (await this.#first) === null ? null : this.#list(repository, subject);
@@ -64,22 +65,19 @@ export class ReferrersApi {
         if (answer.status !== 200) {
           const { status } = answer;
           const unknown = (status >= 400 && status < 500 && status !== 429) || status === 501;
-          return unknown ? null : { descriptors, fault: faultOfStatus(status) };
+          return unknown ? null : { descriptors, failure: failureOfStatus(status) };
         }
         const page = parseManifest(answer.body);
         if (page.kind !== "index") throw new MalformedManifest("the list of referrers is no index");
         descriptors.push(...page.manifests);
         next = pages.after(answer, page.manifests.length > 0) ?? undefined;
-        if (next === undefined) return { descriptors, fault: null };
+        if (next === undefined) return { descriptors, failure: null };
         if (descriptors.length > MOST_OF_SUBJECT) throw new MalformedListing("the list of referrers does not end");
       } catch (error) {
         if (error instanceof MalformedManifest || error instanceof MalformedListing) {
-          return { descriptors, fault: { reason: "malformed", status: 200, detail: error.message } };
+          return { descriptors, failure: { reason: "malformed", status: 200, detail: error.message } };
         }
-        if (error instanceof ExchangeError && error.fault !== "cancelled") {
-          return { descriptors, fault: faultOfExchange(error) };
-        }
-        throw error;
+        return { descriptors, failure: failureOfExchange(error) };
       }
     }
   }

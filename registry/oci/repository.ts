@@ -1,15 +1,15 @@
-import { type BlobCheck, type BlobChecker, sizeFault } from "./blob-check";
+import { type BlobCheck, type BlobChecker, sizeFailure } from "./blob-check";
 import { checkManifest } from "./check";
 import type { RegistryClient } from "./client";
 import type { Digest } from "./digest";
 import { drain } from "./drain";
 import {
+  type CheckFailure,
   type Failure,
-  type Fault,
-  failure,
-  faultOfExchange,
+  failureAt,
+  failureOfExchange,
   isUncertain,
-  upstreamFault,
+  upstreamFailure,
   type Warning,
 } from "./failure";
 import {
@@ -21,8 +21,8 @@ import {
   type Referenced,
   unreadManifest,
 } from "./graph";
-import { type Answer, ExchangeError } from "./http";
-import { type AskedImage, askedImages, type Images, imagesOf, stateOfFault } from "./images";
+import type { Answer } from "./http";
+import { type AskedImage, askedImages, type Images, imagesOf, stateOfFailure } from "./images";
 import { readListing } from "./listing";
 import { type Descriptor, isIndexType, isManifestType, type Manifest, matchesPlatform, platformName } from "./manifest";
 import { newestTags } from "./newest";
@@ -71,12 +71,6 @@ const byFallbackTag = (tags: readonly string[]): Map<string, string[]> => {
   return found;
 };
 
-/** The fault of a failed exchange; rethrows what ends the run. */
-const faultOf = (error: unknown): Fault => {
-  if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
-  throw error;
-};
-
 /**
  * The walk of one repository: its tags, then every manifest below them once, then every config and layer once. Its findings
  * are available at any time, so that a run cut short reports what it has found so far.
@@ -95,15 +89,15 @@ export class RepositoryWalk {
   /** Tags that were requested, if not all are. */
   #asked = new Set<string>();
   #checkedTags = 0;
-  readonly #tagFaults = new Map<string, Fault>();
-  readonly #faults = new Map<Referenced, Fault>();
-  /** Descriptors that contradict one another or the object: reported only if there is no graver fault. */
-  readonly #conflicts = new Map<Referenced, Fault>();
+  readonly #tagFailures = new Map<string, CheckFailure>();
+  readonly #objectFailures = new Map<Referenced, CheckFailure>();
+  /** Descriptors that contradict one another or the object: reported only if there is no graver failure. */
+  readonly #sizeMismatches = new Map<Referenced, CheckFailure>();
   #checkedBlobs = 0;
   /** Layers that may be stored elsewhere only. */
   readonly #foreign = new Set<number>();
   #referrersSeen = 0;
-  #repositoryFault: Fault | null = null;
+  #repositoryFailure: CheckFailure | null = null;
   #warning: Warning | null = null;
   /** A request failed in a way that is not a failure of an object. */
   #incomplete = false;
@@ -134,8 +128,8 @@ export class RepositoryWalk {
   get counts(): RepositoryCounts {
     const counts = { tags: this.#checkedTags, manifests: 0, indexes: 0, blobs: this.#checkedBlobs };
     for (const node of this.#graph.manifests.values()) {
-      const fault = this.#faults.get(node);
-      if (!node.read || (fault !== undefined && this.#isExcused(node, fault))) continue;
+      const failure = this.#objectFailures.get(node);
+      if (!node.read || (failure !== undefined && this.#isExcused(node, failure))) continue;
       counts[node.index ? "indexes" : "manifests"]++;
     }
     return counts;
@@ -144,8 +138,12 @@ export class RepositoryWalk {
   /** Whether everything so far was reached. */
   get complete(): boolean {
     // A failed tag list may hide tags; a missing one, with the whole repository, hides none.
-    const listed = this.#repositoryFault === null || this.#repositoryFault.reason === "missing";
-    return listed && !this.#incomplete && ![...this.#tagFaults.values(), ...this.#faults.values()].some(isUncertain);
+    const listed = this.#repositoryFailure === null || this.#repositoryFailure.reason === "missing";
+    return (
+      listed &&
+      !this.#incomplete &&
+      ![...this.#tagFailures.values(), ...this.#objectFailures.values()].some(isUncertain)
+    );
   }
 
   /** What may be wrong with the repository. */
@@ -156,48 +154,48 @@ export class RepositoryWalk {
   /** Which of the walked images can be pulled. */
   images(): Images {
     const repository = this.#repository;
-    const { whole, broken } = imagesOf(repository, this.#graph, (object) => this.#faultOf(object) !== null);
-    const lost = [...this.#tagFaults.keys()].map((tag) => ({ repository, tags: [tag], digest: null, platforms: [] }));
+    const { whole, broken } = imagesOf(repository, this.#graph, (object) => this.#failureOf(object) !== null);
+    const lost = [...this.#tagFailures.keys()].map((tag) => ({ repository, tags: [tag], digest: null, platforms: [] }));
     return { whole, broken: [...broken, ...lost] };
   }
 
   /** The result for each requested tag and digest; complete once the walk has ended. */
   asked(): AskedImage[] {
-    const lost = [...this.#tagFaults].map(([tag, fault]) => {
-      return { tags: [tag], digest: null, manifests: [], state: stateOfFault(fault) };
+    const lost = [...this.#tagFailures].map(([tag, failure]) => {
+      return { tags: [tag], digest: null, manifests: [], state: stateOfFailure(failure) };
     });
-    return [...askedImages(this.#graph, (object) => this.#faultOf(object)), ...lost];
+    return [...askedImages(this.#graph, (object) => this.#failureOf(object)), ...lost];
   }
 
-  /** The fault of an object, if something here needs the object. */
-  #faultOf(object: Referenced): Fault | null {
-    const fault = this.#faults.get(object) ?? this.#conflicts.get(object);
-    return fault === undefined || this.#isExcused(object, fault) ? null : fault;
+  /** The failure of an object, if something here needs the object. */
+  #failureOf(object: Referenced): CheckFailure | null {
+    const failure = this.#objectFailures.get(object) ?? this.#sizeMismatches.get(object);
+    return failure === undefined || this.#isExcused(object, failure) ? null : failure;
   }
 
   /** The broken objects, each once, unsorted. */
   failures(): Failure[] {
     const repository = this.#repository;
-    const own = (object: "repository" | "tag", tags: string[], fault: Fault): Failure => {
-      return failure(repository, { tags, object, platform: null, path: [] }, null, fault);
+    const own = (object: "repository" | "tag", tags: string[], failure: CheckFailure): Failure => {
+      return failureAt(repository, { tags, object, platform: null, path: [] }, null, failure);
     };
-    const failures = [...this.#tagFaults].map(([tag, fault]) => own("tag", [tag], fault));
-    if (this.#repositoryFault) failures.push(own("repository", [], this.#repositoryFault));
+    const failures = [...this.#tagFailures].map(([tag, failure]) => own("tag", [tag], failure));
+    if (this.#repositoryFailure) failures.push(own("repository", [], this.#repositoryFailure));
 
-    const broken = [...new Map([...this.#conflicts, ...this.#faults])].filter(([object, fault]) => {
-      return !this.#isExcused(object, fault);
+    const broken = [...new Map([...this.#sizeMismatches, ...this.#objectFailures])].filter(([object, failure]) => {
+      return !this.#isExcused(object, failure);
     });
     if (broken.length === 0) return failures;
     const nodes = broken.map(([node]) => node);
     for (const [at, place] of locate(this.#graph, nodes).entries()) {
-      const [node, fault] = broken[at] as (typeof broken)[number];
-      failures.push(failure(repository, place, this.#digestOf(node), fault));
+      const [node, failure] = broken[at] as (typeof broken)[number];
+      failures.push(failureAt(repository, place, this.#digestOf(node), failure));
     }
     return failures;
   }
 
   /** Whether a missing manifest is not needed here, because its platform was not selected. */
-  #isExcused(object: Referenced, { reason }: Fault): boolean {
+  #isExcused(object: Referenced, { reason }: CheckFailure): boolean {
     return typeof object !== "number" && !object.required && reason === "missing";
   }
 
@@ -219,9 +217,9 @@ export class RepositoryWalk {
 
   async #listTags(): Promise<string[]> {
     const repository = this.#repository;
-    const { names, fault } = await readListing("tags", isTag, (next) => this.#client.tags(repository, next));
-    const missing = fault?.reason === "missing" && names.length === 0 ? fault.status : null;
-    if (missing === null || !this.#options.isListed) this.#repositoryFault = fault;
+    const { names, failure } = await readListing("tags", isTag, (next) => this.#client.tags(repository, next));
+    const missing = failure?.reason === "missing" && names.length === 0 ? failure.status : null;
+    if (missing === null || !this.#options.isListed) this.#repositoryFailure = failure;
     else this.#warning = { repository, reason: "no-tags", status: missing };
     return names;
   }
@@ -232,7 +230,7 @@ export class RepositoryWalk {
     try {
       answer = await this.#client.manifest(this.#repository, tag);
     } catch (error) {
-      this.#tagFaults.set(tag, faultOf(error));
+      this.#tagFailures.set(tag, failureOfExchange(error));
       this.#checkedTags++;
       return;
     }
@@ -240,7 +238,7 @@ export class RepositoryWalk {
     this.#checkedTags++;
     const check = checkManifest(answer, { digest: null, size: null });
     if (!check.ok && check.digest === null) {
-      this.#tagFaults.set(tag, this.#upstream(answer) ?? check.fault);
+      this.#tagFailures.set(tag, this.#upstream(answer) ?? check.failure);
       return;
     }
     const node = this.#manifest(check.digest as Digest, null);
@@ -251,7 +249,7 @@ export class RepositoryWalk {
     this.#queue(node);
     if (node.read) return;
     if (check.ok) await this.#take(node, check.size, check.manifest);
-    else this.#fail(node, check.fault);
+    else this.#fail(node, check.failure);
   }
 
   #addRoot(digest: Digest): void {
@@ -269,7 +267,7 @@ export class RepositoryWalk {
     try {
       answer = await this.#client.manifest(this.#repository, node.digest);
     } catch (error) {
-      this.#fail(node, faultOf(error));
+      this.#fail(node, failureOfExchange(error));
       return;
     }
     const isRoot = this.#graph.roots.has(node);
@@ -279,29 +277,29 @@ export class RepositoryWalk {
     }
     const check = checkManifest(answer, { digest: node.digest, size: node.size });
     if (check.ok) await this.#take(node, check.size, check.manifest);
-    else this.#fail(node, this.#upstream(answer) ?? check.fault);
+    else this.#fail(node, this.#upstream(answer) ?? check.failure);
   }
 
-  /** The fault that a pull-through cache passes on from its upstream or reports about it. */
-  #upstream(answer: Answer): Fault | null {
-    return this.#options.role === "proxy" ? upstreamFault(answer) : null;
+  /** The failure that a pull-through cache passes on from its upstream or reports about it. */
+  #upstream(answer: Answer): CheckFailure | null {
+    return this.#options.role === "proxy" ? upstreamFailure(answer) : null;
   }
 
   /** Whether a pull-through cache merely lacks the manifest: its upstream has lost it, or is unavailable. */
   #mayLack(answer: Answer): boolean {
-    const fault = upstreamFault(answer);
-    if (fault !== null && isUncertain(fault)) this.#incomplete = true;
-    return answer.status === 404 || fault !== null;
+    const failure = upstreamFailure(answer);
+    if (failure !== null && isUncertain(failure)) this.#incomplete = true;
+    return answer.status === 404 || failure !== null;
   }
 
-  #fail(node: Referenced, fault: Fault): void {
+  #fail(node: Referenced, failure: CheckFailure): void {
     if (typeof node !== "number") node.read = true;
-    this.#faults.set(node, fault);
+    this.#objectFailures.set(node, failure);
   }
 
   async #take(node: ManifestNode, size: number, manifest: Manifest): Promise<void> {
     node.read = true;
-    if (node.size !== null && node.size !== size) this.#conflicts.set(node, sizeFault(200, size, node.size));
+    if (node.size !== null && node.size !== size) this.#sizeMismatches.set(node, sizeFailure(200, size, node.size));
     node.size = size;
     node.index = manifest.kind === "index";
     switch (manifest.kind) {
@@ -329,9 +327,9 @@ export class RepositoryWalk {
     if (this.#referrersSeen > MOST_REFERRERS) return;
     const listed = await this.#referrers.of(this.#repository, node.digest);
     if (listed === null) return this.#readFallbackTags(node.digest);
-    const { descriptors, fault } = listed;
+    const { descriptors, failure } = listed;
     node.referrers = descriptors.map((descriptor) => this.#edge(descriptor, null, true));
-    this.#repositoryFault ??= fault && { ...fault, detail: `the referrers of ${node.digest}: ${fault.detail}` };
+    this.#repositoryFailure ??= failure && { ...failure, detail: `the referrers of ${node.digest}: ${failure.detail}` };
     this.#countReferrers(descriptors.length);
   }
 
@@ -352,7 +350,7 @@ export class RepositoryWalk {
     this.#referrersSeen += count;
     if (this.#referrersSeen <= MOST_REFERRERS) return;
     const detail = `more than ${MOST_REFERRERS} manifests refer to others`;
-    this.#repositoryFault ??= { reason: "malformed", status: 200, detail };
+    this.#repositoryFailure ??= { reason: "malformed", status: 200, detail };
   }
 
   /** Whether a child of an index must be present; so must a nested index, which may hold the selected platforms. */
@@ -404,8 +402,8 @@ export class RepositoryWalk {
   /** Records a descriptor that contradicts the first one. */
   #compareSizes(object: Referenced, size: number | null): void {
     const first = typeof object === "number" ? this.#graph.blobs.size(object) : object.size;
-    if (size !== null && first !== null && size !== first && !this.#conflicts.has(object)) {
-      this.#conflicts.set(object, sizeFault(null, first, size));
+    if (size !== null && first !== null && size !== first && !this.#sizeMismatches.has(object)) {
+      this.#sizeMismatches.set(object, sizeFailure(null, first, size));
     }
   }
 
@@ -434,11 +432,11 @@ export class RepositoryWalk {
     };
     await drain(pending, this.#client.concurrency, async (blob) => {
       const description = { digest: blobs.digest(blob), size: blobs.size(blob) };
-      const fault = await this.#blobs.check(this.#repository, description);
+      const failure = await this.#blobs.check(this.#repository, description);
       // It is stored elsewhere, and may never have been here.
-      if (fault?.reason === "missing" && this.#foreign.has(blob)) return;
+      if (failure?.reason === "missing" && this.#foreign.has(blob)) return;
       this.#checkedBlobs++;
-      if (fault !== null) this.#fail(blob, fault);
+      if (failure !== null) this.#fail(blob, failure);
     });
   }
 }

@@ -17,7 +17,7 @@ const SHORT_PAUSE = 25;
  */
 const attemptsFor = (outcome: Outcome): number => {
   if (outcome instanceof ExchangeError) {
-    switch (outcome.fault) {
+    switch (outcome.code) {
       case "unreachable":
         return 4;
       case "cut":
@@ -50,7 +50,7 @@ export const isThrottled = (outcome: Outcome): outcome is Answer =>
 
 /** Whether the outcome is about the requested object: a lost blob is cut short, a broken link answers 500. */
 const isOfTheObject = (outcome: Outcome): boolean =>
-  outcome instanceof ExchangeError ? outcome.fault === "cut" : outcome.status === 500;
+  outcome instanceof ExchangeError ? outcome.code === "cut" : outcome.status === 500;
 
 /**
  * The milliseconds that an answer's Retry-After asks for (RFC 9110, section 10.2.3); null without a valid one.

@@ -4,7 +4,7 @@ import type { RegistryClient } from "./client";
 import { sha256 } from "./digest";
 import { drain } from "./drain";
 import { RegistryError, type RegistryErrorCode } from "./errors";
-import { catalogFailure, type Failure, type Fault, OBJECTS, type Warning } from "./failure";
+import { type CheckFailure, catalogFailure, type Failure, OBJECTS, type Warning } from "./failure";
 import { ExchangeError } from "./http";
 import { type AskedImage, compareImages, type Images } from "./images";
 import { readListing } from "./listing";
@@ -117,8 +117,8 @@ const stopOf = (signal: AbortSignal | undefined): Stop => {
 };
 
 /** The error that replaces a walk when the registry refuses its catalog or has none. */
-export const catalogRefused = (host: string, fault: Fault): RegistryError | null => {
-  const { reason, status } = fault;
+export const catalogRefused = (host: string, failure: CheckFailure): RegistryError | null => {
+  const { reason, status } = failure;
   const absent = reason === "missing" || status === 405 || status === 501;
   if (reason === "unauthorized") {
     const hint =
@@ -228,13 +228,13 @@ class RegistryWalk {
   }
 
   async #readCatalog(): Promise<string[]> {
-    const { names, fault } = await readListing("repositories", isRepository, (next) => this.#client.catalog(next));
-    this.#catalogRead = fault === null;
-    if (fault !== null) {
-      const refused = catalogRefused(this.#client.url.host, fault);
+    const { names, failure } = await readListing("repositories", isRepository, (next) => this.#client.catalog(next));
+    this.#catalogRead = failure === null;
+    if (failure !== null) {
+      const refused = catalogRefused(this.#client.url.host, failure);
       if (refused !== null && this.#options.repositories.length === 0) throw this.#client.unusable ?? refused;
       this.#complete = false;
-      if (this.#shard.index === 0) this.#failures.push(catalogFailure(fault));
+      if (this.#shard.index === 0) this.#failures.push(catalogFailure(failure));
     } else if (names.length === 0 && this.#options.role === "private") {
       // A pull-through cache may be empty before its first pull; an authoritative registry should not be.
       this.#coverage.push("the catalog is empty");
@@ -275,7 +275,7 @@ class RegistryWalk {
 
   /** Ends the walk early and keeps its findings; rethrows errors that invalidate it, or that came before it began. */
   #stop(error: unknown): void {
-    const cut = error instanceof ExchangeError && error.fault === "cancelled";
+    const cut = error instanceof ExchangeError && error.code === "cancelled";
     const gone = error instanceof RegistryError && !NO_WALK.includes(error.code) && this.#total !== null;
     if (!cut && !gone) throw error;
     this.#stopped = gone
@@ -283,7 +283,7 @@ class RegistryWalk {
       : stopOf(this.#options.signal);
     for (const walk of this.#active) this.#take(walk);
     if (!gone) return;
-    // An unavailable registry is one fault: the objects requested meanwhile are not reported.
+    // An unavailable registry is one failure: the objects requested meanwhile are not reported.
     const kept = this.#failures.filter(({ reason }) => reason !== "unreachable" && reason !== "timeout");
     this.#failures.splice(0, this.#failures.length, ...kept);
   }

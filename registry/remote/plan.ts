@@ -129,14 +129,14 @@ const listingOf = async (
 };
 
 const catalog = async (client: RegistryClient): Promise<string[]> => {
-  const { names, fault } = await readListing("repositories", isRepository, (next) => client.catalog(next));
-  if (fault === null) return names;
+  const { names, failure } = await readListing("repositories", isRepository, (next) => client.catalog(next));
+  if (failure === null) return names;
   throw (
     client.unusable ??
-    catalogRefused(client.url.host, fault) ??
+    catalogRefused(client.url.host, failure) ??
     new RegistryError(
       "unreachable",
-      `the catalog of ${client.url.host} cannot be read: ${fault.detail}`,
+      `the catalog of ${client.url.host} cannot be read: ${failure.detail}`,
       "run it again",
     )
   );
@@ -165,10 +165,10 @@ const readAll = async (
   await remote.readBelow(look.tags.values());
   const advice = "warden verify tells more";
   for (const [tag, { detail }] of look.unread) return `the tag ${tag} ${detail}: ${advice}`;
-  for (const [digest, { detail }] of remote.faults) return `${digest} ${detail}: ${advice}`;
+  for (const [digest, { detail }] of remote.failures) return `${digest} ${detail}: ${advice}`;
   await remote.readBelow(untagged);
   // Without a tag it may be gone, or lack its parts.
-  for (const [digest, { reason, detail }] of remote.faults) {
+  for (const [digest, { reason, detail }] of remote.failures) {
     if (reason !== "missing") return `${digest} ${detail}: ${advice}`;
   }
   return null;

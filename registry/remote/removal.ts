@@ -235,10 +235,10 @@ export class RepositoryRemoval {
     }
     for (const each of kept) {
       for (const part of [each, ...(remote.manifests.get(each)?.children ?? [])]) {
-        const fault = remote.faults.get(part);
+        const failure = remote.failures.get(part);
         // Its children are unknown, so nothing more may be removed. A missing one was not there in the first place.
-        if (fault !== undefined && fault.reason !== "missing")
-          throw new Unlisted(`${part} cannot be read: ${fault.detail}`);
+        if (failure !== undefined && failure.reason !== "missing")
+          throw new Unlisted(`${part} cannot be read: ${failure.detail}`);
       }
     }
   }
@@ -298,8 +298,8 @@ export class RepositoryRemoval {
   async #hasNewReferrer(digest: Digest): Promise<boolean> {
     const { remote } = this.#planned;
     const referrers = await remote.listReferrers(digest);
-    const fault = remote.faults.get(digest);
-    if (fault !== undefined) throw new Unlisted(`what refers to ${digest} cannot be read: ${fault.detail}`);
+    const failure = remote.failures.get(digest);
+    if (failure !== undefined) throw new Unlisted(`what refers to ${digest} cannot be read: ${failure.detail}`);
     const unknown = referrers.find((each) => !this.#toRemove.has(each));
     if (unknown === undefined) return false;
     await this.#keep(digest, `${unknown} refers to it meanwhile`);
@@ -323,7 +323,7 @@ export class RepositoryRemoval {
       }
       why = `its removal answered ${status}`;
     } catch (error) {
-      if (!(error instanceof ExchangeError) || error.fault === "cancelled") throw error;
+      if (!(error instanceof ExchangeError) || error.code === "cancelled") throw error;
       why = `its removal ended without an answer: ${error.message}`;
     }
     // It may be done or half done: if a tag is being written, 2.8.3 removes the manifest, answers 500 and leaves its tags.
@@ -362,7 +362,7 @@ export class RepositoryRemoval {
     if (answer.status === 404) return false;
     const check = checkManifest(answer, { digest, size: null });
     if (!check.ok) {
-      await this.#giveUp(digest, `it cannot be read any more: ${check.fault.detail}`);
+      await this.#giveUp(digest, `it cannot be read any more: ${check.failure.detail}`);
       return false;
     }
     const type = answer.headers["content-type"];
@@ -414,7 +414,7 @@ export class RepositoryRemoval {
 
   /** Ends the work on this repository, but not on the others. */
   #give(error: unknown): void {
-    const isOwn = error instanceof Unlisted || (error instanceof ExchangeError && error.fault !== "cancelled");
+    const isOwn = error instanceof Unlisted || (error instanceof ExchangeError && error.code !== "cancelled");
     if (!isOwn) throw error;
     const [digest] = this.#planned.plan.removedManifests;
     const message = lineOf(error);

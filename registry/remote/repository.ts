@@ -2,8 +2,8 @@ import { checkManifest } from "../oci/check";
 import type { RegistryClient } from "../oci/client";
 import { type Digest, isDigest } from "../oci/digest";
 import { drain } from "../oci/drain";
-import { type Fault, faultOfExchange } from "../oci/failure";
-import { type Answer, ExchangeError } from "../oci/http";
+import { type CheckFailure, failureOfExchange } from "../oci/failure";
+import type { Answer } from "../oci/http";
 import { readListing } from "../oci/listing";
 import { isManifestType, type Manifest, platformName } from "../oci/manifest";
 import { createdInConfig, dateOf, isEnd } from "../oci/newest";
@@ -27,7 +27,7 @@ export interface RemoteManifest {
 }
 
 /** Why the target of a tag is unknown. */
-export interface Unresolved extends Fault {
+export interface Unresolved extends CheckFailure {
   /** Its target, if the registry names it although it is gone, as distribution 2 does; otherwise null. */
   leadsTo: Digest | null;
 }
@@ -48,7 +48,7 @@ export class RemoteRepository {
   readonly #referrersApi: ReferrersApi;
   readonly manifests = new Map<Digest, RemoteManifest>();
   /** What could not be read. */
-  readonly faults = new Map<Digest, Fault>();
+  readonly failures = new Map<Digest, CheckFailure>();
   /** Sizes of configs, layers and manifests in bytes, by their descriptors. */
   readonly sizes = new Map<Digest, number>();
   readonly #referrers = new Map<Digest, Set<Digest>>();
@@ -65,11 +65,11 @@ export class RemoteRepository {
 
   /** The names of the tags. @throws Unlisted when they cannot be listed */
   async names(): Promise<string[]> {
-    const { names, fault } = await readListing("tags", isTag, (next) => this.#client.tags(this.name, next));
-    if (fault === null) return names;
+    const { names, failure } = await readListing("tags", isTag, (next) => this.#client.tags(this.name, next));
+    if (failure === null) return names;
     // Nothing is tagged, or nothing any more.
-    if (fault.reason === "missing" && names.length === 0) return [];
-    throw new Unlisted(`its list of tags cannot be read: ${fault.detail}`);
+    if (failure.reason === "missing" && names.length === 0) return [];
+    throw new Unlisted(`its list of tags cannot be read: ${failure.detail}`);
   }
 
   /** The current target of every tag. @throws Unlisted */
@@ -89,17 +89,17 @@ export class RemoteRepository {
     try {
       const answer = await this.#client.manifest(this.name, tag);
       const check = checkManifest(answer, { digest: null, size: null });
-      if (!check.ok) return { ...check.fault, leadsTo: revisionIn(answer) };
+      if (!check.ok) return { ...check.failure, leadsTo: revisionIn(answer) };
       this.#add(check.digest, check.manifest, check.size);
       return check.digest;
     } catch (error) {
-      return { ...faultOf(error), leadsTo: null };
+      return { ...failureOfExchange(error), leadsTo: null };
     }
   }
 
   /**
    * Reads manifests with everything below them and, if the registry supports it, their referrers. What cannot be read is in
-   * `faults` afterwards.
+   * `failures` afterwards.
    */
   async readBelow(digests: Iterable<Digest>): Promise<void> {
     const pending = [...digests];
@@ -117,8 +117,8 @@ export class RemoteRepository {
   async listReferrers(subject: Digest): Promise<Digest[]> {
     const listed = await this.#referrersApi.of(this.name, subject);
     if (listed === null) return [];
-    if (listed.fault === null) this.faults.delete(subject);
-    else this.faults.set(subject, listed.fault);
+    if (listed.failure === null) this.failures.delete(subject);
+    else this.failures.set(subject, listed.failure);
     return listed.descriptors.map(({ digest }) => digest);
   }
 
@@ -160,13 +160,13 @@ export class RemoteRepository {
   }
 
   async #read(digest: Digest): Promise<RemoteManifest | null> {
-    this.faults.delete(digest);
+    this.failures.delete(digest);
     try {
       const check = checkManifest(await this.#client.manifest(this.name, digest), { digest, size: null });
       if (check.ok) return this.#add(digest, check.manifest, check.size);
-      this.faults.set(digest, check.fault);
+      this.failures.set(digest, check.failure);
     } catch (error) {
-      this.faults.set(digest, faultOf(error));
+      this.failures.set(digest, failureOfExchange(error));
     }
     return null;
   }
@@ -186,7 +186,7 @@ export class RemoteRepository {
       images: children.filter((child) => platformName(child) !== null).map((child) => child.digest),
     };
     this.manifests.set(digest, node);
-    this.faults.delete(digest);
+    this.failures.delete(digest);
     this.sizes.set(digest, size);
     if (manifest.kind === "image") {
       for (const blob of [...(manifest.config === null ? [] : [manifest.config]), ...manifest.layers]) {
@@ -217,9 +217,3 @@ const revisionIn = ({ status, body }: Answer): Digest | null => {
 export class Unlisted extends Error {
   override readonly name = "Unlisted";
 }
-
-/** The fault of a failed exchange; rethrows what ends the run. */
-const faultOf = (error: unknown): Fault => {
-  if (error instanceof ExchangeError && error.fault !== "cancelled") return faultOfExchange(error);
-  throw error;
-};

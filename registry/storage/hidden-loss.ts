@@ -1,4 +1,4 @@
-import { type FailedObject, type Failure, failure, type Warning } from "../oci/failure";
+import { type FailedObject, type Failure, failureAt, type Warning } from "../oci/failure";
 import type { Finding, Kind } from "./finding";
 import type { StoreReader } from "./reader";
 
@@ -44,8 +44,8 @@ export const lostFolders = (warnings: readonly Warning[], findings: readonly Fin
       findings.some((each) => each.kind === "hidden-repository" && each.repository === repository),
     )
     .map(({ repository, status }) => {
-      const fault = { reason: "missing", status, detail: "it has no list of tags" } as const;
-      return failure(repository, { tags: [], object: "repository", platform: null, path: [] }, null, fault);
+      const failure = { reason: "missing", status, detail: "it has no list of tags" } as const;
+      return failureAt(repository, { tags: [], object: "repository", platform: null, path: [] }, null, failure);
     });
 
 const LOSSES: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];

@@ -20,7 +20,7 @@ export const requireNoWrites = async (
   const { host } = writer.url;
   const { status, id } = await writer.tryUpload(repository).catch((error: unknown) => {
     if (!(error instanceof ExchangeError)) throw error;
-    if (error.fault === "unreachable" && error.message.includes("ECONNREFUSED")) return { status: DOWN, id: null };
+    if (error.code === "unreachable" && error.message.includes("ECONNREFUSED")) return { status: DOWN, id: null };
     throw new StorageRefusal(
       "registry-unknown",
       `whether ${host} is down cannot be told: ${error.message}`,

@@ -47,11 +47,11 @@ export const requireSameRegistry = async (client: RegistryClient, layout: Storag
 const isText = (entry: unknown): entry is string => typeof entry === "string";
 
 const namesOf = async (host: string, reading: Promise<Listing>): Promise<string[]> => {
-  const { names, fault } = await reading;
-  if (fault === null) return names;
+  const { names, failure } = await reading;
+  if (failure === null) return names;
   throw new StorageRefusal(
     "registry-unknown",
-    `whether ${host} is the registry of this store cannot be told: ${fault.detail}`,
+    `whether ${host} is the registry of this store cannot be told: ${failure.detail}`,
     "give an account that may read the catalog and every list of tags, or stop the registry",
   );
 };

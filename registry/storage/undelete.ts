@@ -1,6 +1,6 @@
 import type { RegistryClient } from "../oci/client";
 import type { Digest } from "../oci/digest";
-import { type Failure, failure } from "../oci/failure";
+import { type Failure, failureAt } from "../oci/failure";
 import type { RegistryWriter } from "../oci/push";
 import { type DeletedImage, deletedImages, type LoggedPush } from "./deleted";
 import type { StoreReader } from "./reader";
@@ -110,7 +110,7 @@ const stepsFor = async (
   storage: StoreReader,
 ): Promise<RepairStep[]> => {
   const lost = images.map(({ repository, digest }) =>
-    failure(repository, { tags: [], object: "manifest", platform: null, path: [digest] }, digest, {
+    failureAt(repository, { tags: [], object: "manifest", platform: null, path: [digest] }, digest, {
       reason: "missing",
       status: 404,
       detail: "deleted",

@@ -128,8 +128,8 @@ const expectedOf = ({ name, tags, broken }: Made): Expected[] => {
     const kind = broken.get(digestOf(root));
     if (unanswered(kind)) {
       const reason = reasonOf(kind as Kind, true);
-      const fault = { object: "tag", digest: null, reason, tags: [tag], path: [], platform: null } as const;
-      found.set(tag, { repository: name, ...fault, tags: [tag], path: [], distance: 0 });
+      const failure = { object: "tag", digest: null, reason, tags: [tag], path: [], platform: null } as const;
+      found.set(tag, { repository: name, ...failure, tags: [tag], path: [], distance: 0 });
       continue;
     }
     const visit = (

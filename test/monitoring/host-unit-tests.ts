@@ -69,7 +69,7 @@ const series = (metric: string, labels: Readonly<Record<string, string>>): strin
     .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
     .join(",")}}`;
 
-/** The tests of one alert: it fires just beyond the limits of its condition and time, resolves, and ignores short faults. */
+/** The tests of one alert: it fires just beyond the limits of its condition and time, resolves, and ignores short failures. */
 export const hostUnitTests = (
   site: Site,
   { name: host }: ManagedHost,

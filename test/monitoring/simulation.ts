@@ -162,7 +162,7 @@ class World {
   }
 }
 
-/** Whether a fault that only shows in some runs shows in this one. */
+/** Whether a failure that only shows in some runs shows in this one. */
 const shows = (event: During & { readonly every?: number }, start: number, period: number): boolean =>
   Math.floor((start - event.from) / period) % (event.every ?? 1) === 0;
 

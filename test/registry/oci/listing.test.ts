@@ -53,7 +53,7 @@ test("names that come twice count once", async () => {
     const body = Buffer.from(JSON.stringify({ tags }));
     return { ...address, status: 200, headers: { link }, body, received: body.length };
   });
-  expect(listing).toEqual({ names: ["a", "b", "c"], fault: null });
+  expect(listing).toEqual({ names: ["a", "b", "c"], failure: null });
 });
 
 /** Reads a listing with these pages; the last link leads nowhere. */
@@ -76,12 +76,12 @@ test("every name of pages that are empty, short or repeated is read, as long as 
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(fc.constantFrom("a", "b", "c", "d"))), async (pages) => {
       const links = pages.slice(1).map((_page, at) => `/v2/x?last=${at}`);
-      expect(await listingOf(pages, links)).toEqual({ names: [...new Set(pages.flat())], fault: null });
+      expect(await listingOf(pages, links)).toEqual({ names: [...new Set(pages.flat())], failure: null });
     }),
   );
 });
 
 test("a page that is asked for again ends the listing where nothing new came in between", async () => {
   const listing = await listingOf([["a"], [], ["b"], [], [], []], ["/x?1", "/x?2", "/x?1", "/x?2", "/x?1"]);
-  expect(listing).toMatchObject({ names: ["a", "b"], fault: { reason: "malformed" } });
+  expect(listing).toMatchObject({ names: ["a", "b"], failure: { reason: "malformed" } });
 });

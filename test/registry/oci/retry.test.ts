@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { type Answer, ExchangeError, type ExchangeFault } from "../../../registry/oci/http";
+import { type Answer, ExchangeError, type ExchangeErrorCode } from "../../../registry/oci/http";
 import { type Outcome, retryAfter, retryDelay } from "../../../registry/oci/retry";
 
 const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
@@ -10,7 +10,7 @@ const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
   body: Buffer.alloc(0),
   received: 0,
 });
-const fault = (name: ExchangeFault): ExchangeError => new ExchangeError(name, "");
+const failed = (code: ExchangeErrorCode): ExchangeError => new ExchangeError(code, "");
 
 /** The number of attempts before it gives up. */
 const attempts = (outcome: Outcome): number => {
@@ -29,12 +29,12 @@ test.each<[string, Outcome, number]>([
   ["504", answer(504), 4],
   ["429", answer(429), 12],
   ["408", answer(408), 4],
-  ["a refused connection", fault("unreachable"), 4],
-  ["a body cut short", fault("cut"), 3],
-  ["a time-out", fault("timeout"), 2],
-  ["a certificate that is not trusted", fault("untrusted"), 1],
-  ["too large a body", fault("too-large"), 1],
-  ["an interruption", fault("cancelled"), 1],
+  ["a refused connection", failed("unreachable"), 4],
+  ["a body cut short", failed("cut"), 3],
+  ["a time-out", failed("timeout"), 2],
+  ["a certificate that is not trusted", failed("untrusted"), 1],
+  ["too large a body", failed("too-large"), 1],
+  ["an interruption", failed("cancelled"), 1],
 ])("%s is worth its attempts", (_name, outcome, expected) => {
   expect(attempts(outcome)).toBe(expected);
 });
@@ -46,7 +46,7 @@ test("pauses double, with jitter between a half and the whole", () => {
       fc.integer({ min: 1, max: 3 }),
       (random, attempt) => {
         const whole = 250 * 2 ** (attempt - 1);
-        const delay = retryDelay(fault("unreachable"), attempt, random, 0) ?? 0;
+        const delay = retryDelay(failed("unreachable"), attempt, random, 0) ?? 0;
         expect(delay).toBeGreaterThanOrEqual(whole / 2);
         expect(delay).toBeLessThanOrEqual(whole);
       },
@@ -55,8 +55,8 @@ test("pauses double, with jitter between a half and the whole", () => {
 });
 
 test("an object that is broken is asked for again at once: there may be thousands", () => {
-  for (const outcome of [fault("cut"), answer(500)]) expect(retryDelay(outcome, 1, 1, 0)).toBeLessThanOrEqual(25);
-  for (const outcome of [fault("unreachable"), answer(503)]) expect(retryDelay(outcome, 1, 1, 0)).toBe(250);
+  for (const outcome of [failed("cut"), answer(500)]) expect(retryDelay(outcome, 1, 1, 0)).toBeLessThanOrEqual(25);
+  for (const outcome of [failed("unreachable"), answer(503)]) expect(retryDelay(outcome, 1, 1, 0)).toBe(250);
 });
 
 test.each([

@@ -179,7 +179,7 @@ describe("a repository whose list of tags is missing", () => {
   });
 });
 
-describe("faults", () => {
+describe("failures", () => {
   test("every missing child is reported, not only the first", async () => {
     const made = multiPlatformImage("app", { platforms: ["amd64", "arm64", "riscv64"] });
     registry.push("app", made, "v1", "latest");

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { METRICS } from "../../../monitoring/metrics";
-import { catalogFailure, type Failure, failure, REASONS } from "../../../registry/oci/failure";
+import { catalogFailure, type Failure, failureAt, REASONS } from "../../../registry/oci/failure";
 import type { Report } from "../../../registry/oci/walk";
 import { exposition, NOTHING_STORED, type Push, pushOf, type Run, withCoverage } from "../../../registry/probe/samples";
 
 const lost = (repository: string): Failure =>
-  failure(repository, { tags: ["v1"], object: "tag", platform: null, path: [] }, null, {
+  failureAt(repository, { tags: ["v1"], object: "tag", platform: null, path: [] }, null, {
     reason: "missing",
     status: 404,
     detail: "",
