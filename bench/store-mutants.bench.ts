@@ -1,20 +1,9 @@
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
-/** A guard of registry/storage that is taken away, and the tests that must notice. */
-interface Mutant {
-  file: string;
-  from: string;
-  to: string;
-  tests: string;
-}
+import { killAll, type Mutant, type Mutants } from "./mutants";
 
 const TOUCHED = "prune-touched.test.ts";
 const HIDDEN = "hidden-loss.test.ts";
 
-export const MUTANTS: readonly Mutant[] = [
+const mutants: readonly Mutant[] = [
   { file: "damage.ts", from: 'kind === "hidden-repository" ||', to: "", tests: TOUCHED },
   { file: "damage.ts", from: "if (!isWhole) for", to: "if (false) for", tests: "prune.test.ts" },
   { file: "prune.ts", from: "lock.check();", to: "", tests: TOUCHED },
@@ -91,58 +80,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
 ];
 
-const ROOT = join(__dirname, "..");
-const NEEDED = [
-  "cli",
-  "registry",
-  "site",
-  "monitoring",
-  "text",
-  "test",
-  "jest.config.js",
-  "package.json",
-  "tsconfig.json",
-];
+export const STORE: Mutants = { folder: "registry/storage", mutants };
 
-/** A copy of what the tests of the store need, in which the sources may be changed. */
-const copyOfSources = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), "warden-mutants-"));
-  for (const name of NEEDED) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
-  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
-  return folder;
-};
-
-/** Removes each guard in turn: a mutant that no test kills is a gap. */
-export const run = async (): Promise<void> => {
-  const folder = copyOfSources();
-  const survivors: string[] = [];
-  const passes = (tests: string): boolean => {
-    const args = ["--ci", "--bail", "--runTestsByPath", join("test/registry/storage", tests)];
-    const { status } = spawnSync(join(folder, "node_modules/.bin/jest"), args, { cwd: folder, timeout: 600_000 });
-    if (status === null) throw new Error(`${tests} does not end`);
-    return status === 0;
-  };
-  try {
-    for (const tests of new Set(MUTANTS.map((mutant) => mutant.tests))) {
-      if (!passes(tests)) throw new Error(`${tests} fails without any mutant`);
-    }
-    for (const { file, from, to, tests } of MUTANTS) {
-      const path = join(folder, "registry/storage", file);
-      const source = readFileSync(path, "utf8");
-      if (!source.includes(from))
-        throw new Error(`${file} has no ${JSON.stringify(from)}: correct the list of mutants`);
-      writeFileSync(
-        path,
-        source.replace(from, () => to),
-      );
-      const survives = passes(tests);
-      writeFileSync(path, source);
-      const name = `${file}: ${from} → ${to || "nothing"}`;
-      process.stdout.write(`${survives ? "SURVIVES" : "killed  "}  ${name}\n`);
-      if (survives) survivors.push(name);
-    }
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-  if (survivors.length > 0) throw new Error(`${survivors.length} of ${MUTANTS.length} mutants survive`);
-};
+export const run = async (): Promise<void> => killAll(STORE);
