@@ -1,0 +1,48 @@
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import { Transport, type TransportOptions } from "../../../registry/oci/http";
+import { type SelfSigned, selfSigned } from "./self-signed";
+
+describe("over TLS", () => {
+  const ends = new Date("2050-01-02T03:04:05Z");
+  const trusted = selfSigned(ends);
+  let server: Server;
+  let origin: string;
+  const listen = async (own: SelfSigned): Promise<void> => {
+    server = createServer(own, (_request, response) => response.end("served"));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  afterEach(() => new Promise((resolve) => server.close(resolve)));
+
+  const ask = async (options: Partial<TransportOptions> = {}) => {
+    const transport = new Transport({ timeout: 5000, ...options });
+    try {
+      const { body } = await transport.exchange({ origin, path: "/", method: "GET", limit: 100 });
+      return { body: `${body}`, expiry: transport.certificateExpiry(new URL(origin)) };
+    } finally {
+      await transport.close();
+    }
+  };
+  const served = { body: "served", expiry: ends.getTime() / 1000 };
+
+  test("a certificate of an unknown authority is refused, and that of the given one is trusted, with its end", async () => {
+    await listen(trusted);
+    await expect(ask()).rejects.toMatchObject({ code: "untrusted", status: null });
+    await expect(ask({ ca: selfSigned(ends).cert })).rejects.toMatchObject({ code: "untrusted" });
+    expect(await ask({ ca: trusted.cert })).toEqual(served);
+    expect(await ask({ insecureSkipTlsVerify: true })).toEqual(served);
+  });
+
+  test("a certificate that has ended is refused, whoever signed it", async () => {
+    const ended = selfSigned(new Date("2020-01-01T00:00:00Z"));
+    await listen(ended);
+    await expect(ask({ ca: ended.cert })).rejects.toMatchObject({ code: "untrusted" });
+  });
+
+  test("a certificate of another name is refused, whoever signed it", async () => {
+    await listen(trusted);
+    origin = origin.replace("127.0.0.1", "localhost");
+    await expect(ask({ ca: trusted.cert })).rejects.toMatchObject({ code: "untrusted" });
+  });
+});
