@@ -98,7 +98,7 @@ const load = (registry: LabRegistry, file: string): number => {
   return Number(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
 };
 
-/** As in the original CronJob, with the mistakes that do not affect its speed fixed. */
+/** As in the original CronJob, with the bugs fixed that do not affect its speed. */
 const SHELL_PROBE = `
 accept='Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json'
 failures=0

@@ -28,11 +28,11 @@ const describe = (error: unknown): { code: string; message: string; hint: string
   return { code: "unexpected", message, hint: "run it again with --debug and report what it prints" };
 };
 
-/** Numbers several mistakes, because a line break cannot separate them in one line. */
+/** Numbers several errors, because a line break cannot separate them in one line. */
 const inOneLine = (message: string): string => {
-  const mistakes = message.split("\n").filter((line) => line.trim() !== "");
-  if (mistakes.length < 2) return message;
-  return `${mistakes.length} mistakes: ${mistakes.map((mistake, index) => `(${index + 1}) ${mistake}`).join("; ")}`;
+  const errors = message.split("\n").filter((line) => line.trim() !== "");
+  if (errors.length < 2) return message;
+  return `${errors.length} errors: ${errors.map((error, index) => `(${index + 1}) ${error}`).join("; ")}`;
 };
 
 /** As in commander, but without the default of repeatable options, which is empty. */

@@ -98,7 +98,7 @@ export const siteReference = (): Document => ({
   title: md`The fields of a site`,
   body: [
     paragraph(
-      md`Your editor knows them too, with the reasons. ${"npm run synth"} names every mistake at once: where it is, what was given, what is allowed, and the hint. A field that is never allowed is named here because people reach for it.`,
+      md`Your editor knows them too, with the reasons. ${"npm run synth"} names every error at once: where it is, what was given, what is allowed, and the hint. A field that is never allowed is named here because people reach for it.`,
     ),
     ...Object.entries(siteSchema.shape).flatMap(section),
   ],

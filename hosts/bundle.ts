@@ -25,7 +25,7 @@ export const ES_MODULE = {
  * where they would be.
  *
  * @param entry path relative to the checkout
- * @throws Error with the first mistake if the program cannot be bundled
+ * @throws Error with the first error if the program cannot be bundled
  */
 export const bundle = (entry: string): string => {
   const shipped = join(root, entry.replace(/\.ts$/, ".mjs"));
@@ -45,7 +45,7 @@ export const bundle = (entry: string): string => {
     });
     return complete(result).program;
   } catch (error) {
-    throw new Error(`${entry} cannot be bundled: ${firstMistake(error)}`);
+    throw new Error(`${entry} cannot be bundled: ${firstError(error)}`);
   }
 };
 
@@ -67,11 +67,9 @@ export const complete = ({
   return { program: `${output?.text}${noticesComment(packages)}`, packages };
 };
 
-const firstMistake = (error: unknown): string => {
-  const [mistake] =
-    (error as { errors?: { text: string; location: { file: string; line: number } | null }[] }).errors ?? [];
-  if (mistake === undefined) return error instanceof Error ? error.message : String(error);
-  return mistake.location === null
-    ? mistake.text
-    : `${mistake.text} (${mistake.location.file}:${mistake.location.line})`;
+const firstError = (thrown: unknown): string => {
+  const [error] =
+    (thrown as { errors?: { text: string; location: { file: string; line: number } | null }[] }).errors ?? [];
+  if (error === undefined) return thrown instanceof Error ? thrown.message : String(thrown);
+  return error.location === null ? error.text : `${error.text} (${error.location.file}:${error.location.line})`;
 };

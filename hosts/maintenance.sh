@@ -124,7 +124,7 @@ bring_up() {
   compose "$@" up --detach --no-deps --pull never --wait --wait-timeout "$HEALTH_SECONDS" "$CONTAINER"
 }
 
-# Removes what no manifest names. Never with -m: this version mistakes the parts of tagged images for untagged.
+# Removes what no manifest names. Never with -m: this version takes the parts of tagged images for untagged.
 collect_garbage() {
   local log=$STATE/garbage-collection.log
   if ! run_once "$CONTAINER" --entrypoint registry -- garbage-collect "$CONFIGURATION" >"$log" 2>&1; then

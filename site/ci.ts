@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { count, label, line, matching, oneOf, record } from "./fields";
 import { image } from "./image";
-import { type Broken, rule } from "./rule";
+import { type FieldError, rule } from "./rule";
 
 const RELATIVE_PATH = 'a path within the repository, for example "ci/Dockerfile"';
 const BRANCH = 'the name of a branch, for example "main"';
@@ -41,7 +41,7 @@ const fields = record({
 const partsOfTheSystem = rule(
   fields,
   ["system", "buildPlugin?", "runner?"],
-  ({ system, buildPlugin, runner }): Broken[] => [
+  ({ system, buildPlugin, runner }): FieldError[] => [
     ...(system !== "woodpecker" && buildPlugin !== undefined
       ? [
           {

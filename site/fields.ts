@@ -116,7 +116,7 @@ export const isRefused = (field: unknown): boolean =>
 
 /**
  * An object without unknown fields. A mistyped optional field would otherwise be dropped silently. Unlike z.strictObject it
- * continues after an unknown field, so that mistakes in the other fields are reported too.
+ * continues after an unknown field, so that errors in the other fields are reported too.
  *
  * @param allowed the allowed values named in the error; default: the field names
  */

@@ -4,14 +4,14 @@ import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
 import { type Site, siteSchema } from "./schema";
 
-/** Every mistake in a site, one line each. */
+/** Every error in a site, one line each. */
 export class SiteError extends Error {
   readonly code = "bad-site";
-  /** What the operator can do about it; each mistake has its own hint. */
+  /** What the operator can do about it; each error has its own hint. */
   readonly hint = "correct the site, or name another with --site or WARDEN_SITE";
 
-  constructor(readonly mistakes: readonly string[]) {
-    super(mistakes.join("\n"));
+  constructor(readonly errors: readonly string[]) {
+    super(errors.join("\n"));
     this.name = "SiteError";
   }
 }
@@ -35,7 +35,7 @@ const given = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 };
 
-const mistake = (input: unknown, issue: z.core.$ZodIssue): string => {
+const errorOf = (input: unknown, issue: z.core.$ZodIssue): string => {
   const value = valueAt(input, issue.path);
   // The message of a rule over an object names what it found; printing the whole object would obscure that.
   const ruleOverObject = issue.code === "custom" && isObject(value);
@@ -49,12 +49,12 @@ const UNNAMED = "site";
  * Turns an operator's input into a site.
  *
  * @param name for a site without one; default: "site"
- * @throws SiteError with every mistake, each with its path, the given value, what is allowed and the hint
+ * @throws SiteError with every error, each with its path, the given value, what is allowed and the hint
  */
 export const parseSite = (input: unknown, name: string = UNNAMED): Site => {
   const result = siteSchema.safeParse(input);
   if (result.success) return { ...result.data, name: result.data.name ?? name };
-  throw new SiteError(result.error.issues.map((issue) => mistake(input, issue)));
+  throw new SiteError(result.error.issues.map((issue) => errorOf(input, issue)));
 };
 
 const root = resolve(__dirname, "..");
@@ -126,14 +126,14 @@ export const selectSite = (
   if (variable !== undefined && variable !== "") return { file: resolve(variable), by: "environment" };
   const files = existsSync(checkout) ? readdirSync(checkout).filter(isOwn) : [];
   const near = files.filter((name) => name !== OWN);
-  const mistakes = [
+  const errors = [
     ...mistypedVariables(environment),
     ...(files.includes(OWN) ? [] : near).map(
       (name) =>
         `site: found ${name} at the top of the checkout, which is not read; allowed is ${OWN} there: rename it, or name it with --site`,
     ),
   ];
-  if (mistakes.length > 0) throw new SiteError(mistakes);
+  if (errors.length > 0) throw new SiteError(errors);
   return files.includes(OWN) ? { file: resolve(checkout, OWN), by: "own-file" } : { file: REFERENCE, by: "nobody" };
 };
 

@@ -18,7 +18,7 @@ import {
 import { image } from "./image";
 import { weekly } from "./maintenance";
 import { retention } from "./retention";
-import { type Broken, rule } from "./rule";
+import { type FieldError, rule } from "./rule";
 
 const flag = z.boolean({ error: "allowed is true or false" });
 
@@ -273,8 +273,8 @@ const distinctProbes = rule(fields, ["probes.name", "probes.service"], ({ probes
 const partsOfTheCluster = rule(
   fields,
   ["kubernetes?", "namespace?", "dashboard?", "rules.delivery"],
-  ({ kubernetes, namespace, dashboard, rules }): Broken[] => {
-    const needs = (path: string, what: string): Broken => ({
+  ({ kubernetes, namespace, dashboard, rules }): FieldError[] => {
+    const needs = (path: string, what: string): FieldError => ({
       path: [path],
       message: `${what} is in a cluster, and the site has none; allowed is to leave it out, or kubernetes beside it`,
     });
@@ -307,7 +307,7 @@ type Where = "cluster" | "registry-host";
 /** The default place of a probe. */
 const whereProbesRun = (kubernetes: unknown): Where => (kubernetes === undefined ? "registry-host" : "cluster");
 
-const mistakesOfProbe = (
+const errorsOfProbe = (
   where: Where,
   {
     credentials,
@@ -349,17 +349,17 @@ const probesFitWhereTheyRun = rule(
     "probes.workloads",
     "probes.adopt",
   ],
-  ({ kubernetes, probeImage, probes }): Broken[] =>
+  ({ kubernetes, probeImage, probes }): FieldError[] =>
     probes.flatMap((probe, index) => {
       const where = probe.runsOn ?? whereProbesRun(kubernetes);
-      const at = (message: string): Broken => ({ path: ["probes", index], message });
+      const at = (message: string): FieldError => ({ path: ["probes", index], message });
       if (where === "cluster" && kubernetes === undefined)
         return [at('runsOn is "cluster", and the site has none; allowed is "registry-host", or monitoring.kubernetes')];
       return [
         ...(where === "cluster" && probeImage === undefined
           ? [at("it runs in the cluster without an image; allowed is a pinned monitoring.probeImage")]
           : []),
-        ...mistakesOfProbe(where, probe).map(at),
+        ...errorsOfProbe(where, probe).map(at),
       ];
     }),
 );
@@ -383,7 +383,7 @@ const cleanUpsHaveTheirProbe = rule(
     "probes.runsOn",
     "probes.credentials?",
   ],
-  ({ kubernetes, externalRegistries = [], probes }): Broken[] =>
+  ({ kubernetes, externalRegistries = [], probes }): FieldError[] =>
     externalRegistries.flatMap(({ name, role, cleanUp }, index) => {
       if (cleanUp === undefined) return [];
       const probe = probes.find(({ service }) => service === name);

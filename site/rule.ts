@@ -43,7 +43,7 @@ const heads = (paths: readonly string[]): string[] => [...new Set(paths.map(head
 
 const has = (schema: Schema, field: string): boolean => schema instanceof z.ZodObject && field in schema.shape;
 
-/** The part of a schema that concerns the fields with these paths, so that mistakes in other fields do not matter. */
+/** The part of a schema that concerns the fields with these paths, so that errors in other fields do not matter. */
 const narrowed = (schema: Schema, paths: readonly string[]): z.ZodType => {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
     return z.optional(narrowed(schema.def.innerType, paths));
@@ -77,7 +77,7 @@ const narrowed = (schema: Schema, paths: readonly string[]): z.ZodType => {
 };
 
 /** What is wrong with a part of the object that a rule is about. */
-export interface Broken {
+export interface FieldError {
   /** Relative to the object, for example `["hosts", 1]`. */
   readonly path: readonly PropertyKey[];
   /** One sentence that ends with the hint. */
@@ -86,23 +86,23 @@ export interface Broken {
 
 /**
  * A rule over several fields. It lists the fields that it uses, by their names in the schema, and is checked as soon as these
- * are well-formed: a mistake elsewhere in the same object must not hide it.
+ * are well-formed: an error elsewhere in the same object must not hide it.
  *
  * @param schema of the object that the rule is about
  * @param paths the fields that it uses; one that is not in the schema is a type error. With a trailing question mark, only
  *   the presence of the field is used
- * @param broken what is wrong with the object as a whole, or with parts of it; undefined if nothing is
+ * @param errorsOf what is wrong with the object as a whole, or with parts of it; undefined if nothing is
  */
 export const rule = <S extends z.ZodType, const Path extends Asked<FieldPath<z.output<S>>>>(
   schema: S,
   paths: readonly Path[],
-  broken: (value: Picked<z.output<S>, Path>) => string | readonly Broken[] | undefined,
+  errorsOf: (value: Picked<z.output<S>, Path>) => string | readonly FieldError[] | undefined,
 ): z.core.$ZodCheck<z.output<S>> => {
   const needs = narrowed(schema, paths);
   const check = new $ZodCheck({ check: "custom", when: () => true });
   check._zod.check = ({ value, issues }) => {
     const parsed = needs.safeParse(value);
-    const found = parsed.success ? broken(parsed.data as Picked<z.output<S>, Path>) : undefined;
+    const found = parsed.success ? errorsOf(parsed.data as Picked<z.output<S>, Path>) : undefined;
     for (const { path, message } of typeof found === "string" ? [{ path: [], message: found }] : (found ?? []))
       issues.push({ code: "custom", input: value, path: [...path], message, inst: check, continue: true });
   };

@@ -17,7 +17,7 @@ import {
   reportName,
 } from "./monitoring";
 import { type PrivateService, type Registry, registry, type Service } from "./registry";
-import { type Broken, rule } from "./rule";
+import { type FieldError, rule } from "./rule";
 import { state } from "./state";
 
 /** The description of everything. Each value occurs once, and whatever a site does not have is left out. */
@@ -57,7 +57,7 @@ const describesSomething = rule(fields, ["hosts?", "registry?", "monitoring?"], 
 );
 
 /** Two sites with a shared state store would take over each other's resources. */
-const sharedStateHasName = rule(fields, ["name", "state.backend"], ({ name, state }): Broken[] =>
+const sharedStateHasName = rule(fields, ["name", "state.backend"], ({ name, state }): FieldError[] =>
   name === undefined && state.backend !== "local"
     ? [
         {
@@ -78,7 +78,7 @@ const distinctHosts = rule(fields, ["hosts.name", "hosts.address"], ({ hosts = [
 const hostsHaveWork = rule(
   fields,
   ["hosts.name", "hosts.resolver?", "hosts.deferred?", "registry.host"],
-  ({ hosts = [], registry }): Broken[] =>
+  ({ hosts = [], registry }): FieldError[] =>
     hosts.flatMap(({ name, resolver, deferred }, index) =>
       resolver === undefined && deferred === undefined && name !== registry?.host
         ? [
@@ -95,7 +95,7 @@ const hostsHaveWork = rule(
 const dnsBesideResolvers = rule(
   fields,
   ["hosts.resolver?", "hosts.deferred?", "dns?"],
-  ({ hosts = [], dns }): Broken[] => {
+  ({ hosts = [], dns }): FieldError[] => {
     const resolving = hosts.some(({ resolver }) => resolver !== undefined);
     if (resolving === (dns !== undefined)) return [];
     if (resolving)
@@ -155,11 +155,11 @@ const portsOfTheHostAreFree = rule(
 const monitoringHasItsHost = rule(
   fields,
   ["registry.host", "monitoring.kubernetes?", "monitoring.pushgateway", "monitoring.probes.runsOn"],
-  ({ registry, monitoring }): Broken[] => {
+  ({ registry, monitoring }): FieldError[] => {
     if (monitoring === undefined) return [];
     const { kubernetes, pushgateway, probes } = monitoring;
     const inCluster = (runsOn: Probe["runsOn"] | undefined) => (runsOn ?? (kubernetes && "cluster")) === "cluster";
-    const without = (path: (string | number)[], what: string): Broken[] =>
+    const without = (path: (string | number)[], what: string): FieldError[] =>
       registry === undefined
         ? [
             {
@@ -188,7 +188,7 @@ const monitoringHasItsHost = rule(
 const maintenanceReportsSomewhere = rule(
   fields,
   ["registry.maintenance.pushgateway?", "monitoring.kubernetes?", "monitoring.pushgateway"],
-  ({ registry, monitoring }): Broken[] => {
+  ({ registry, monitoring }): FieldError[] => {
     if (registry?.maintenance === undefined || registry.maintenance.pushgateway !== undefined) return [];
     const inCluster = monitoring?.kubernetes !== undefined && typeof monitoring.pushgateway === "string";
     return monitoring !== undefined && !inCluster
@@ -240,8 +240,8 @@ const workloadsAreOfPrivateRegistries = rule(
     "monitoring.externalRegistries.role",
     "monitoring.externalRegistries.cleanUp.retention.protectInUse",
   ],
-  ({ registry, monitoring }): Broken[] =>
-    (monitoring?.probes ?? []).flatMap(({ service: name, workloads }, index): Broken[] => {
+  ({ registry, monitoring }): FieldError[] =>
+    (monitoring?.probes ?? []).flatMap(({ service: name, workloads }, index): FieldError[] => {
       if (workloads !== true) return [];
       const services = registry?.services ?? [];
       const registries = monitoring?.externalRegistries ?? [];
@@ -327,7 +327,7 @@ const hostHasImageOfNode = rule(
     "monitoring.kubernetes?",
     "monitoring.probes.runsOn",
   ],
-  ({ registry, monitoring }): Broken[] => {
+  ({ registry, monitoring }): FieldError[] => {
     if (registry === undefined || registry.images.node !== undefined) return [];
     const onHost = monitoring?.probes.some(
       ({ runsOn }) => (runsOn ?? (monitoring.kubernetes ? "cluster" : "registry-host")) === "registry-host",
@@ -401,7 +401,7 @@ export const isMonitored = (site: Site): site is MonitoredSite => site.monitorin
 export const hasCluster = (site: Site): site is ClusterSite => site.monitoring?.kubernetes !== undefined;
 export const hasDns = (site: Site): site is DnsSite => site.dns !== undefined;
 
-/** Types an operator's file as a site. Nothing is checked here: the loader checks it and reports all mistakes together. */
+/** Types an operator's file as a site. Nothing is checked here: the loader checks it and reports all errors together. */
 export const defineSite = (site: SiteInput): SiteInput => site;
 
 export const managedHosts = (site: Site): ManagedHost[] => site.hosts.filter(isManaged);

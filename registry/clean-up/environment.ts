@@ -46,7 +46,7 @@ export const CLEAN_UP_VARIABLES = {
 /**
  * Reads the settings of the clean-up from environment variables: see CLEAN_UP_VARIABLES.
  *
- * @throws RegistryError `bad-input` that names every mistake; no secret is repeated
+ * @throws RegistryError `bad-input` that names every error; no secret is repeated
  */
 export const cleanUpSettings = (environment: NodeJS.ProcessEnv): CleanUpSettings => {
   const variables = new Variables<keyof typeof CLEAN_UP_VARIABLES>(environment);
@@ -62,8 +62,8 @@ export const cleanUpSettings = (environment: NodeJS.ProcessEnv): CleanUpSettings
     cluster: variables.text("CLUSTER"),
     undo: variables.text("UNDO"),
   };
-  if (registry === null || pushgateway === null || policy === null || variables.mistakes.length > 0) {
-    throw new RegistryError("bad-input", variables.mistakes.join("; "), "correct the environment of the clean-up");
+  if (registry === null || pushgateway === null || policy === null || variables.errors.length > 0) {
+    throw new RegistryError("bad-input", variables.errors.join("; "), "correct the environment of the clean-up");
   }
   return {
     ...settings,

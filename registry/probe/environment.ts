@@ -94,7 +94,7 @@ type Variable = keyof typeof PROBE_VARIABLES;
 /**
  * Reads the probe's settings from environment variables: see PROBE_VARIABLES.
  *
- * @throws RegistryError `bad-input` that names every mistake; no secret is repeated
+ * @throws RegistryError `bad-input` that names every error; no secret is repeated
  */
 export const probeSettings = (environment: NodeJS.ProcessEnv): ProbeSettings => {
   const variables = new Variables<Variable>(environment);
@@ -103,10 +103,10 @@ export const probeSettings = (environment: NodeJS.ProcessEnv): ProbeSettings => 
   const role = variables.oneOf("REGISTRY_ROLE", ROLES, "private");
   const count = variables.number("SHARDS", 1, 1);
   const index = variables.number("JOB_COMPLETION_INDEX", 0, 0);
-  if (count > 1 && index >= count) variables.mistakes.push(`JOB_COMPLETION_INDEX is ${index} of ${count} SHARDS`);
+  if (count > 1 && index >= count) variables.errors.push(`JOB_COMPLETION_INDEX is ${index} of ${count} SHARDS`);
   const blobs = variables.oneOf("BLOBS", BLOB_CHECKS, defaultBlobCheck(role));
   const turns = variables.number("LAST_BYTE_TURNS", 0, 1) || null;
-  if (turns !== null && blobs !== "head") variables.mistakes.push(`LAST_BYTE_TURNS goes with BLOBS=head, not ${blobs}`);
+  if (turns !== null && blobs !== "head") variables.errors.push(`LAST_BYTE_TURNS goes with BLOBS=head, not ${blobs}`);
   const settings = {
     role,
     credentials: variables.account("REG_USER", "REG_PASS"),
@@ -124,8 +124,8 @@ export const probeSettings = (environment: NodeJS.ProcessEnv): ProbeSettings => 
     shard: { index: count === 1 ? 0 : index, count },
   };
   const workloads = registry === null || settings.shard.index > 0 ? null : workloadSettings(variables, registry);
-  if (registry === null || pushgateway === null || variables.mistakes.length > 0) {
-    throw new RegistryError("bad-input", variables.mistakes.join("; "), "correct the probe's environment");
+  if (registry === null || pushgateway === null || variables.errors.length > 0) {
+    throw new RegistryError("bad-input", variables.errors.join("; "), "correct the probe's environment");
   }
   return {
     ...settings,
@@ -143,13 +143,13 @@ const workloadSettings = (variables: Variables<Variable>, registry: URL): Worklo
   const port = variables.number("KUBERNETES_SERVICE_PORT", 443, 1);
   const origin = `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
   if (!URL.canParse(origin)) {
-    variables.mistakes.push(`KUBERNETES_SERVICE_HOST is ${JSON.stringify(host)}, which is no host`);
+    variables.errors.push(`KUBERNETES_SERVICE_HOST is ${JSON.stringify(host)}, which is no host`);
     return null;
   }
   const names = registryNames(variables.list("REGISTRY_NAMES", isRegistryName, "host"), registry);
   const cluster = variables.text("IN_USE_TAG");
   if (cluster !== null && !isTag(cluster))
-    variables.mistakes.push(`IN_USE_TAG is ${JSON.stringify(cluster)}, which is no tag`);
+    variables.errors.push(`IN_USE_TAG is ${JSON.stringify(cluster)}, which is no tag`);
   const credentials = variables.account("PUSH_USER", "PUSH_PASS");
   return {
     serviceAccount,

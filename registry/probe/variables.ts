@@ -2,10 +2,10 @@ import type { Credentials } from "../oci/credentials";
 
 const LARGEST = 1_000_000;
 
-/** Reads variables one by one and collects every mistake, so that all are reported together. */
+/** Reads variables one by one and collects every error, so that all are reported together. */
 export class Variables<Variable extends string> {
   readonly #environment: NodeJS.ProcessEnv;
-  readonly mistakes: string[] = [];
+  readonly errors: string[] = [];
 
   constructor(environment: NodeJS.ProcessEnv) {
     this.#environment = environment;
@@ -18,7 +18,7 @@ export class Variables<Variable extends string> {
 
   required(name: Variable): string {
     const value = this.text(name);
-    if (value === null) this.mistakes.push(`${name} is not set`);
+    if (value === null) this.errors.push(`${name} is not set`);
     return value ?? "";
   }
 
@@ -28,7 +28,7 @@ export class Variables<Variable extends string> {
     const value = Number(text);
     if ((!isWhole || Number.isInteger(value)) && value >= least && value <= LARGEST) return value;
     const numbers = isWhole ? "whole numbers" : "numbers";
-    this.mistakes.push(`${name} is ${JSON.stringify(text)}, allowed are ${numbers} from ${least} to ${LARGEST}`);
+    this.errors.push(`${name} is ${JSON.stringify(text)}, allowed are ${numbers} from ${least} to ${LARGEST}`);
     return fallback;
   }
 
@@ -36,7 +36,7 @@ export class Variables<Variable extends string> {
   list(name: Variable, is: (text: unknown) => text is string, what: string): string[] {
     const names = (this.text(name) ?? "").split(",").flatMap((each) => each.trim() || []);
     for (const each of names) {
-      if (!is(each)) this.mistakes.push(`${name} has ${JSON.stringify(each)}, which is no ${what}`);
+      if (!is(each)) this.errors.push(`${name} has ${JSON.stringify(each)}, which is no ${what}`);
     }
     return names;
   }
@@ -46,7 +46,7 @@ export class Variables<Variable extends string> {
     if (text === null) return fallback;
     const value = allowed.find((each) => each === text);
     if (value === undefined) {
-      this.mistakes.push(`${name} is ${JSON.stringify(text)}, allowed are ${allowed.join(", ")}`);
+      this.errors.push(`${name} is ${JSON.stringify(text)}, allowed are ${allowed.join(", ")}`);
     }
     return value ?? fallback;
   }
@@ -56,7 +56,7 @@ export class Variables<Variable extends string> {
     const [username, password] = [this.text(user), this.text(pass)];
     if (username !== null && password !== null) return { kind: "password", username, password };
     if (username !== null || password !== null)
-      this.mistakes.push(`${username === null ? user : pass} is not set and the other one is`);
+      this.errors.push(`${username === null ? user : pass} is not set and the other one is`);
     return null;
   }
 
@@ -66,7 +66,7 @@ export class Variables<Variable extends string> {
     try {
       return parse(text);
     } catch (error) {
-      this.mistakes.push(`${name}: ${(error as Error).message}`);
+      this.errors.push(`${name}: ${(error as Error).message}`);
       return null;
     }
   }

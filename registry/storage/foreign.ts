@@ -15,7 +15,7 @@ export interface ForeignEntry {
 
 const STOPS = "the registry's garbage collection stops at it";
 /**
- * 2.8.3 mistakes such a file for a folder to skip, and then also skips everything after it in the containing folder: the
+ * 2.8.3 takes such a file for a folder to skip, and then also skips everything after it in the containing folder: the
  * garbage collection never sees those repositories.
  */
 export const HIDES = "the registry's garbage collection takes everything after it in this folder for garbage";

@@ -33,7 +33,7 @@ export interface InspectionOptions {
 
 /**
  * Inspects one repository. Referrers are read before what they refer to (tags, then manifests, then what they name),
- * because a push writes in the opposite order: a push in progress is then not mistaken for damage.
+ * because a push writes in the opposite order: a push in progress then does not look like damage.
  */
 export const inspectRepository = (
   reader: StoreReader,

@@ -6,7 +6,7 @@ import { StorageRefusal } from "./refusal";
 export const keepNewest = (newest: number, keep: string[]): RetentionPolicy =>
   parsePolicy({ rules: [{ repositories: "**", keepNewest: newest, ...(keep.length > 0 ? { keep } : {}) }] });
 
-/** @throws StorageRefusal `policy`, with every mistake in one line */
+/** @throws StorageRefusal `policy`, with every error in one line */
 export const parsePolicy = (json: unknown): RetentionPolicy => {
   const parsed = retention.safeParse(json, { reportInput: true });
   if (parsed.success) return parsed.data;

@@ -108,11 +108,11 @@ describeWith(
       "%s",
       (_, page) => {
         deploy(reference, objectsOf(synthesise(reference)));
-        const mistakes = inCluster(commandsOf(page))
+        const errors = inCluster(commandsOf(page))
           .map(type)
           .filter(({ asExpected }) => !asExpected)
           .map(({ command, status, output }) => `${command.run.text}\n  status ${status}: ${output}`);
-        expect(mistakes).toEqual([]);
+        expect(errors).toEqual([]);
       },
       120_000,
     );

@@ -99,7 +99,7 @@ describeRunbooks(
     /** Runs the commands of a page in order, in one shell for each place. @returns what did not work as written */
     const wrong = async (page: Document): Promise<string[]> => {
       const session = lab.session();
-      const mistakes: string[] = [];
+      const errors: string[] = [];
       for (const command of commandsOf(page)) {
         const { run, notRun } = command;
         if (notRun !== undefined || IN_CLUSTER.test(run.text) || isRepeated(page, command)) continue;
@@ -107,9 +107,9 @@ describeRunbooks(
         const { status, output, asExpected } = await session.type(command);
         if (/delivery\.sh rollback$|warden -- rollback \S+$/.test(run.text)) lab.restore();
         if (asExpected) seen.add(`${command.place.host}: ${run.text}`);
-        else mistakes.push(`${run.text}\n  status ${status}: ${output}`);
+        else errors.push(`${run.text}\n  status ${status}: ${output}`);
       }
-      return mistakes;
+      return errors;
     };
 
     const pages = documentsOf(referenceSite).map(({ path }) => path);

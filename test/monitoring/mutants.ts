@@ -7,7 +7,7 @@ export interface Mutant {
   readonly rule: AlertingRule;
 }
 
-/** For each grammar node the typical slips: the text → what may have been written by mistake. */
+/** For each grammar node the typical slips: the text → what may have been written by accident. */
 const SLIPS: Record<string, (text: string) => string[]> = {
   Gtr: () => ["<", ">=", "=="],
   Gte: () => ["<"],

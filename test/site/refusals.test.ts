@@ -4,13 +4,13 @@ import reference from "../../site/reference";
 /** biome-ignore lint/suspicious/noExplicitAny: a site is bent here into shapes that its type forbids */
 type Bent = any;
 
-const mistakesOf = (bend: (site: Bent) => void): readonly string[] => {
+const errorsOf = (bend: (site: Bent) => void): readonly string[] => {
   const site = structuredClone(reference);
   bend(site);
   try {
     parseSite(site);
   } catch (error) {
-    if (error instanceof SiteError) return error.mistakes;
+    if (error instanceof SiteError) return error.errors;
     throw error;
   }
   return [];
@@ -1138,10 +1138,10 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
 
 describe("the site refuses", () => {
   test.each(refusals)("%s", (_rule, bend, path, says) => {
-    const mistakes = mistakesOf(bend);
-    expect(mistakes).toHaveLength(1);
-    expect(mistakes[0]).toContain(says);
-    expect(mistakes[0]?.startsWith(path)).toBe(true);
+    const errors = errorsOf(bend);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toContain(says);
+    expect(errors[0]?.startsWith(path)).toBe(true);
   });
 
   test("every error at once, one line each", () => {
@@ -1158,13 +1158,13 @@ describe("the site refuses", () => {
       ].includes(rule),
     );
     expect(all).toHaveLength(8);
-    const mistakes = mistakesOf((site) => {
+    const errors = errorsOf((site) => {
       for (const [, bend] of all) bend(site);
     });
-    expect(mistakes).toHaveLength(all.length);
+    expect(errors).toHaveLength(all.length);
     for (const [, , path, says] of all)
-      expect(mistakes.filter((mistake) => mistake.startsWith(path) && mistake.includes(says))).toHaveLength(1);
-    for (const mistake of mistakes) expect(mistake).toMatch(/^[^A-Z\n]+: [^\n]*allowed (is|are|only) [^\n]*[^.\n]$/);
+      expect(errors.filter((error) => error.startsWith(path) && error.includes(says))).toHaveLength(1);
+    for (const error of errors) expect(error).toMatch(/^[^A-Z\n]+: [^\n]*allowed (is|are|only) [^\n]*[^.\n]$/);
   });
 
   test("anything that is no site, without throwing anything else", () => {

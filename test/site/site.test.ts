@@ -84,8 +84,8 @@ describe("selecting a site", () => {
       caught = error;
     }
     if (!(caught instanceof SiteError)) throw new Error("no SiteError");
-    expect(caught.mistakes).toHaveLength(1);
-    expect(caught.mistakes[0]).toContain(says);
+    expect(caught.errors).toHaveLength(1);
+    expect(caught.errors[0]).toContain(says);
   });
 });
 

@@ -6,20 +6,20 @@ import { loadSite, parseSite, SiteError, selectSite } from "../../site/load";
 import { SHIPPED } from "../sites";
 
 const root = join(__dirname, "../..");
-const folder = mkdtempSync(join(tmpdir(), "mistakes-"));
+const folder = mkdtempSync(join(tmpdir(), "errors-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** biome-ignore lint/suspicious/noExplicitAny: a site is bent here into shapes that its type forbids */
 type Bent = any;
 
-const mistakesOf = (name: string, bend: (site: Bent) => void): readonly string[] => {
+const errorsOf = (name: string, bend: (site: Bent) => void): readonly string[] => {
   const site = structuredClone(SHIPPED[name]);
   bend(site);
   try {
     parseSite(site);
     return [];
   } catch (error) {
-    if (error instanceof SiteError) return error.mistakes;
+    if (error instanceof SiteError) return error.errors;
     throw error;
   }
 };
@@ -392,9 +392,9 @@ const TABLE: [what: string, site: string, bend: (site: Bent) => void, line: RegE
 test("the table is as long as what was tried by hand", () => expect(TABLE.length).toBeGreaterThanOrEqual(42));
 
 test.each(TABLE)("%s is told in one line", (_what, site, bend, line) => {
-  const mistakes = mistakesOf(site, bend);
-  expect(mistakes).toEqual([expect.stringMatching(line)]);
-  expect(mistakes[0]).toMatch(/^[^\n]+; [^\n]*(allowed|known|use) |allowed (is|are)/);
+  const errors = errorsOf(site, bend);
+  expect(errors).toEqual([expect.stringMatching(line)]);
+  expect(errors[0]).toMatch(/^[^\n]+; [^\n]*(allowed|known|use) |allowed (is|are)/);
 });
 
 describe("a file that holds no site", () => {
@@ -446,7 +446,7 @@ describe("a file that holds no site", () => {
       script,
       `import { loadSite } from ${JSON.stringify(join(root, "site/load"))};
 for (const file of process.argv.slice(2)) {
-  try { loadSite(file); console.log("[]"); } catch (error) { console.log(JSON.stringify((error as { mistakes: string[] }).mistakes)); }
+  try { loadSite(file); console.log("[]"); } catch (error) { console.log(JSON.stringify((error as { errors: string[] }).errors)); }
 }\n`,
     );
     const files = FILES.map(([name]) => join(folder, name));
