@@ -1,7 +1,7 @@
 import { killAll, type Mutant, type Mutants } from "./mutants";
 
 const TOUCHED = "prune-touched.test.ts";
-const HIDDEN = "hidden-loss.test.ts";
+const HIDDEN = "hidden-damage.test.ts";
 
 const mutants: readonly Mutant[] = [
   { file: "damage.ts", from: 'kind === "hidden-repository" ||', to: "", tests: TOUCHED },
@@ -27,13 +27,13 @@ const mutants: readonly Mutant[] = [
   { file: "tag-age.ts", from: "linkedAt >= pushedAt && pushedAt - before < COPYING", to: "false", tests: TOUCHED },
   { file: "tag-age.ts", from: "pushedAt - before < COPYING", to: "true", tests: TOUCHED },
   {
-    file: "hidden-loss.ts",
+    file: "hidden-damage.ts",
     from: 'each.kind === "hidden-repository" && each.repository',
     to: "each.repository",
     tests: HIDDEN,
   },
-  { file: "hidden-loss.ts", from: "&& each.repository === repository", to: "", tests: HIDDEN },
-  { file: "hidden-loss.ts", from: "if ([digest, parent].some", to: "if ([].some", tests: HIDDEN },
+  { file: "hidden-damage.ts", from: "&& each.repository === repository", to: "", tests: HIDDEN },
+  { file: "hidden-damage.ts", from: "if ([digest, parent].some", to: "if ([].some", tests: HIDDEN },
   { file: "repair.ts", from: "...lostFolders(found.warnings, findings)", to: "", tests: HIDDEN },
   {
     file: "retention.ts",

@@ -12,7 +12,7 @@ interface Cause {
   readonly same: "registry" | "host" | "everything";
 }
 
-/** All include the cluster: a problem in one says nothing about another. A label that is absent from both is equal. */
+/** All include the cluster: a failure in one says nothing about another. A label that is absent from both is equal. */
 const EQUAL = {
   registry: ["cluster", "instance"],
   host: ["cluster", "host"],

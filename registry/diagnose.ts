@@ -7,7 +7,7 @@ import type { FailedObject, Failure, Reason } from "./oci/failure";
 import type { Report } from "./oci/walk";
 import { StoreContents } from "./storage/contents";
 import { type Finding, isError, type Kind } from "./storage/finding";
-import { lostFolders } from "./storage/hidden-loss";
+import { lostFolders } from "./storage/hidden-damage";
 import type { StoreReader } from "./storage/reader";
 import type { ScanReport } from "./storage/scan";
 

@@ -8,7 +8,7 @@ const PERIOD = HOST_WATCH_MINUTES * MINUTE;
 
 const aHost = (host: ManagedHost): Subject => ({ kind: "host", host });
 
-/** Problems of a host itself that stay unnoticed until it matters: a dead fallback resolver, an edited file. */
+/** What can break on a host itself and goes unnoticed until it matters: a dead fallback resolver, an edited file. */
 export const hostAlerts: Family = {
   name: "registry-hosts",
   alerts: (site) => {

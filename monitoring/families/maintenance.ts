@@ -102,7 +102,7 @@ const alertsAbout = (site: RegistrySite & MonitoredSite, { disk }: Maintenance):
 };
 
 /**
- * Problems with the maintenance of the site's own registries. The host pushes every report again with each check of the disk, so a
+ * Failures of the maintenance of the site's own registries. The host pushes every report again with each check of the disk, so a
  * Pushgateway that lost its data has them again after one check.
  */
 export const maintenanceAlerts: Family = {

@@ -79,7 +79,7 @@ const alertsAbout = (watch: Watch): Alert[] => {
   ];
 };
 
-/** Problems that affect every report at once, because there is one thing to fix. */
+/** What affects every report at once, because there is one thing to fix. */
 const ofAll = (site: MonitoredSite): Alert[] => {
   const watches = watchesOf(site);
   if (watches.length === 0) return [];

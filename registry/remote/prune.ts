@@ -17,7 +17,7 @@ import { walked } from "../storage/repair";
 import { RemoteJournal } from "./journal";
 import type { PackageListing } from "./package-listing";
 import { planRemote, type RemotePlan, type Untagged } from "./plan";
-import { type RemovalProblem, type RemovalRun, RepositoryRemoval, type Spared } from "./removal";
+import { type FailedChange, type RemovalRun, RepositoryRemoval, type Spared } from "./removal";
 
 export interface RemotePruneReport extends RetentionReport {
   /** The registry's origin. */
@@ -35,7 +35,7 @@ export interface RemotePruneReport extends RetentionReport {
   /** What stays although the plan names it, with the reason; empty without `applied`. */
   spared: Spared[];
   /** Removals that failed; empty without `applied`. */
-  problems: RemovalProblem[];
+  problems: FailedChange[];
   /** What is broken afterwards in the repositories with removals; empty without `applied`. */
   remaining: Failure[];
   /** The folder with everything that was removed; null if nothing was. */

@@ -18,8 +18,8 @@ export interface Spared {
   reason: string;
 }
 
-/** A failed removal, in one line. */
-export interface RemovalProblem {
+/** A manifest that could not be removed or put back, and why, in one line. */
+export interface FailedChange {
   repository: string;
   digest: Digest;
   message: string;
@@ -60,7 +60,7 @@ interface Removed {
 export class RepositoryRemoval {
   readonly #run: RemovalRun;
   readonly #planned: PlannedRepository;
-  readonly problems: RemovalProblem[] = [];
+  readonly problems: FailedChange[] = [];
   readonly #toRemove: ReadonlySet<Digest>;
   /** In the journal, but not yet requested to be deleted. */
   readonly #written = new Map<Digest, Removed>();

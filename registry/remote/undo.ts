@@ -6,7 +6,7 @@ import { type RegistryWriter, WriteRefused } from "../oci/push";
 import { ReferrersApi } from "../oci/referrers";
 import { StorageRefusal } from "../storage/refusal";
 import { finishJournal, type ReadJournal } from "./journal";
-import type { RemovalProblem } from "./removal";
+import type { FailedChange } from "./removal";
 import { RemoteRepository } from "./repository";
 
 export interface RemoteUndoReport {
@@ -17,7 +17,7 @@ export interface RemoteUndoReport {
   restored: { repository: string; digest: Digest; tags: string[] }[];
   /** Tags that point to something else by now, and were left alone. */
   left: { repository: string; tag: string; digest: Digest }[];
-  problems: RemovalProblem[];
+  problems: FailedChange[];
 }
 
 /** Whether everything is back, with its tags. */

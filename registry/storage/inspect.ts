@@ -64,7 +64,7 @@ class RepositoryInspector {
   readonly #layers = new Map<Digest, LayerLink>();
   readonly #manifests = new Map<Digest, KnownManifest>();
   readonly #indexes = new Map<Digest, Descriptor[]>();
-  readonly #problems = new Map<Digest, { kind: Kind; linkPresent: boolean }>();
+  readonly #damaged = new Map<Digest, { kind: Kind; linkPresent: boolean }>();
 
   constructor(reader: StoreReader, repository: RepositoryLayout, options: InspectionOptions) {
     this.#reader = reader;
@@ -86,7 +86,7 @@ class RepositoryInspector {
     return {
       counts: this.#counts,
       findings: [
-        ...[...this.#problems].map(([digest, { kind, linkPresent }]) => this.#finding(digest, kind, linkPresent)),
+        ...[...this.#damaged].map(([digest, { kind, linkPresent }]) => this.#finding(digest, kind, linkPresent)),
         ...this.#brokenTags.map(({ tag, link }) =>
           this.#findingWithoutDigest("broken-tag", { tags: [tag], linkPresent: link === "broken" }),
         ),
@@ -184,7 +184,7 @@ class RepositoryInspector {
 
   #checkBlob(parent: Digest, blob: Blob, missing: Kind): void {
     const layerLink = this.#layerLink(blob.digest);
-    const kind = this.#blobProblem(blob, layerLink.link, missing);
+    const kind = this.#kindOfBlob(blob, layerLink.link, missing);
     if (kind === null) {
       layerLink.isGood = true;
       return;
@@ -193,7 +193,7 @@ class RepositoryInspector {
     this.#reach.refer(parent, blob.digest, platformName(blob));
   }
 
-  #blobProblem({ digest, size, urls }: Blob, link: Link, missing: Kind): Kind | null {
+  #kindOfBlob({ digest, size, urls }: Blob, link: Link, missing: Kind): Kind | null {
     const { role, corrupt } = this.#options;
     if (link === "broken") return "broken-link";
     // A foreign layer is downloaded from its urls.
@@ -230,7 +230,7 @@ class RepositoryInspector {
   /** Revisions that neither a tag nor an index names, and that lead to nothing. */
   #checkUnreferenced(): void {
     for (const [digest, { state }] of this.#manifests) {
-      if (state === "lost" && !this.#problems.has(digest)) this.#reportLost(digest, "broken-link");
+      if (state === "lost" && !this.#damaged.has(digest)) this.#reportLost(digest, "broken-link");
     }
   }
 
@@ -254,9 +254,9 @@ class RepositoryInspector {
   }
 
   #report(digest: Digest, kind: Kind, linkPresent: boolean): void {
-    const known = this.#problems.get(digest);
+    const known = this.#damaged.get(digest);
     if (known === undefined || precedence(kind) < precedence(known.kind)) {
-      this.#problems.set(digest, { kind, linkPresent: linkPresent || known?.linkPresent === true });
+      this.#damaged.set(digest, { kind, linkPresent: linkPresent || known?.linkPresent === true });
     }
   }
 

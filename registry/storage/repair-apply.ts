@@ -10,7 +10,7 @@ import { StorageRefusal } from "./refusal";
 import type { RepairSources, RepairStep } from "./repair-plan";
 
 /** A step that failed, and why, in one line. */
-export interface RepairProblem {
+export interface FailedAction {
   repository: string;
   digest: Digest | null;
   message: string;
@@ -25,8 +25,8 @@ export const applyRepair = async (
   steps: RepairStep[],
   writer: RegistryWriter,
   sources: RepairSources,
-): Promise<RepairProblem[]> => {
-  const problems: RepairProblem[] = [];
+): Promise<FailedAction[]> => {
+  const problems: FailedAction[] = [];
   for (const step of steps) {
     try {
       await (step.kind === "blob" ? pushBlob(step, writer, sources) : pushManifest(step, writer, sources));

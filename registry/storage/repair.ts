@@ -8,11 +8,11 @@ import { type Broken, type Discard, type DiscardTarget, discardByApi, planDiscar
 import { discardOnDisk } from "./discard-apply";
 import { Unreadable } from "./disk";
 import type { Finding } from "./finding";
-import { hiddenLosses, lostFolders } from "./hidden-loss";
+import { hiddenFailures, lostFolders } from "./hidden-damage";
 import { Journal } from "./journal";
 import { lockStore } from "./prune";
 import { StoreReader } from "./reader";
-import { applyRepair, explain, type RepairProblem } from "./repair-apply";
+import { applyRepair, explain, type FailedAction } from "./repair-apply";
 import { planRepair, type RepairCheck, type RepairSources, type RepairStep } from "./repair-plan";
 import { scan } from "./scan";
 import { rememberSought } from "./sought";
@@ -25,7 +25,7 @@ export interface RepairReport {
   remaining: Failure[];
   applied: boolean;
   /** Actions that failed; empty without `applied`. */
-  problems: RepairProblem[];
+  problems: FailedAction[];
   /** The folder with the links of discarded images, until the next garbage collection; absent if no link was moved. */
   journal?: string;
 }
@@ -92,7 +92,7 @@ const applyDiscards = async (
   client: RegistryClient,
   writer: RegistryWriter,
   storage: StoreReader | null,
-  problems: RepairProblem[],
+  problems: FailedAction[],
 ): Promise<string | null> => {
   if (discards.length === 0) return null;
   const each = async (discard: (one: Discard) => void | Promise<void>): Promise<void> => {
@@ -148,7 +148,7 @@ const brokenIn = async (
   if (scanned.unreadable[0] !== undefined) throw new Unreadable(scanned.unreadable[0]);
   const findings = scanned.findings.filter(({ repository }) => all || only.includes(repository ?? ""));
   const failures = [...found.failures, ...lostFolders(found.warnings, findings)];
-  return { failures: [...failures, ...hiddenLosses(storage, findings, failures)], findings };
+  return { failures: [...failures, ...hiddenFailures(storage, findings, failures)], findings };
 };
 
 /** The result of a walk over a private registry. @throws RegistryError when it cannot be completed */

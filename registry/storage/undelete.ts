@@ -6,7 +6,7 @@ import { type DeletedImage, deletedImages, type LoggedPush } from "./deleted";
 import type { StoreReader } from "./reader";
 import { StorageRefusal } from "./refusal";
 import { walked } from "./repair";
-import { applyRepair, type RepairProblem } from "./repair-apply";
+import { applyRepair, type FailedAction } from "./repair-apply";
 import { planRepair, type RepairStep, tagStep } from "./repair-plan";
 
 /** What to restore: everything in a repository, or one image, optionally under a given tag. */
@@ -23,7 +23,7 @@ export interface UndeleteReport {
   images: UndeletedImage[];
   applied: boolean;
   /** Steps that failed; empty without `applied`. */
-  problems: RepairProblem[];
+  problems: FailedAction[];
   /** What is still broken in these images afterwards; empty without `applied`. */
   remaining: Failure[];
 }

@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { RegistryClient } from "../../../registry/oci/client";
-import { hiddenLosses, lostFolders } from "../../../registry/storage/hidden-loss";
+import { hiddenFailures, lostFolders } from "../../../registry/storage/hidden-damage";
 import { StoreReader } from "../../../registry/storage/reader";
 import { repair } from "../../../registry/storage/repair";
 import { scan } from "../../../registry/storage/scan";
@@ -47,7 +47,7 @@ test("what a walk has found is not told a second time", async () => {
   rmSync(store.repository("half").revision(digestOf(made)), { recursive: true });
   const { findings } = await scan(store.root);
   const reader = new StoreReader(store.layout);
-  const [loss] = hiddenLosses(reader, findings, []);
+  const [loss] = hiddenFailures(reader, findings, []);
   expect(loss).toMatchObject({ repository: "half", object: "manifest", digest: digestOf(made), tags: ["v1"] });
-  expect(hiddenLosses(reader, findings, loss === undefined ? [] : [loss])).toEqual([]);
+  expect(hiddenFailures(reader, findings, loss === undefined ? [] : [loss])).toEqual([]);
 });

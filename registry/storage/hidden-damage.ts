@@ -3,12 +3,12 @@ import type { Finding, Kind } from "./finding";
 import type { StoreReader } from "./reader";
 
 /**
- * Losses and damage on the disk that no walk finds: a registry with a blob (3.0.0 also a manifest) in its cache serves it
+ * Damage on the disk that no walk finds: a registry with a blob (3.0.0 also a manifest) in its cache serves it
  * without its link until it restarts. Returned as failures, so that a repair fixes them too.
  *
  * @param failures of a walk over the same registry
  */
-export const hiddenLosses = (
+export const hiddenFailures = (
   storage: StoreReader,
   findings: readonly Finding[],
   failures: readonly Failure[],
@@ -22,7 +22,7 @@ export const hiddenLosses = (
   return findings.flatMap(
     ({ repository, kind, digest, parent, tags, platform, linkPresent, repairable }): Failure[] => {
       if (repository === null || digest === null || tags.length === 0) return [];
-      if (!LOSSES.includes(kind) && (repairable || !BROKEN_DATA.includes(kind))) return [];
+      if (!LOST.includes(kind) && (repairable || !BROKEN_DATA.includes(kind))) return [];
       // Repairing a lost manifest also repairs what lies below it.
       if ([digest, parent].some((each) => failed.has(`${repository}@${each}`))) return [];
       if (tags.every((tag) => failedTags.has(`${repository}:${tag}`))) return [];
@@ -48,7 +48,7 @@ export const lostFolders = (warnings: readonly Warning[], findings: readonly Fin
       return failureAt(repository, { tags: [], object: "repository", platform: null, path: [] }, null, failure);
     });
 
-const LOSSES: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];
+const LOST: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];
 
 /** If the bytes are intact, it is the referring manifest that is wrong. */
 const BROKEN_DATA: readonly Kind[] = ["unreadable-manifest", "size-mismatch", "digest-mismatch"];
