@@ -44,6 +44,10 @@ class Dates {
   readonly #repository: string;
   /** Whether configs may be requested: a pull-through cache would fetch and store them. */
   readonly #readConfigs: boolean;
+  /**
+   * By depth and reference. A promise waits only for those one level deeper, so that not even indexes that hold one another,
+   * as a damaged registry may serve them, wait for themselves.
+   */
   readonly #known = new Map<string, Promise<Created>>();
 
   constructor(client: RegistryClient, repository: string, readConfigs: boolean) {
@@ -53,10 +57,11 @@ class Dates {
   }
 
   of(reference: string, depth = 0): Promise<Created> {
-    let created = this.#known.get(reference);
+    const key = `${depth} ${reference}`;
+    let created = this.#known.get(key);
     if (created === undefined) {
       created = this.#read(reference, depth);
-      this.#known.set(reference, created);
+      this.#known.set(key, created);
     }
     return created;
   }

@@ -82,3 +82,93 @@ test("a redirect without an end, and one to nowhere, give no token", async () =>
     header: null,
   });
 });
+
+describe("tokens", () => {
+  interface Given {
+    status?: number;
+    token?: unknown;
+    expires_in?: number;
+  }
+
+  /** An authorizer whose token service gives these answers in turn, the last one for good. */
+  const askedOf = (given: readonly Given[], credentials: Credentials = PASSWORD) => {
+    const asked: Exchange[] = [];
+    const transport = {
+      exchange: async (exchange: Exchange): Promise<Answer> => {
+        asked.push(exchange);
+        const { status = 200, ...json } = given[Math.min(asked.length, given.length) - 1] ?? {};
+        const body = Buffer.from(JSON.stringify(json));
+        return { origin: exchange.origin, path: exchange.path, status, headers: {}, body, received: body.length };
+      },
+    } as unknown as Transport;
+    const authorizer = new Authorizer(new URL(SAFE), credentials, transport);
+    const challenge = (header: string, scope = "repository:a:pull") =>
+      authorizer.answer(parseChallenges(header), scope, null);
+    return { asked, authorizer, challenge };
+  };
+  const BEARER = `Bearer realm="${AUTH}/t",service="s"`;
+
+  test.each([
+    ["in a refusal", { status: 403, token: "t" }],
+    ["that is empty", { token: "" }],
+    ["that is no text", { token: ["t"] }],
+    ["with a line break, which would end the header", { token: "t\r\nx: y" }],
+  ])("a token %s is none", async (_what, given) => {
+    expect(await askedOf([given]).challenge(BEARER)).toBeNull();
+  });
+
+  test.each(["ftp://auth.example.org/t", "file:///etc/passwd", "http://["])(
+    "no token is asked for at %j: the registry takes Basic too",
+    async (realm) => {
+      const { asked, challenge } = askedOf([{ token: "t" }]);
+      expect(await challenge(`Bearer realm="${realm}", Basic realm="x"`)).toMatch(/^Basic /);
+      expect(asked).toEqual([]);
+    },
+  );
+
+  test("an identity token is never sent as a password", async () => {
+    const { asked, challenge } = askedOf([{ token: "t" }], IDENTITY);
+    expect(await challenge('Basic realm="x"')).toBeNull();
+    expect(asked).toEqual([]);
+  });
+
+  test.each([
+    ["ten seconds before it ends", 300, 290],
+    ["after half of a short life", 4, 2],
+    ["after 50 seconds where its end is not told", undefined, 50],
+    ["after 50 seconds where its end is no time", -1, 50],
+  ])("a token is renewed %s", async (_what, expires_in, seconds) => {
+    const clock = jest.spyOn(performance, "now");
+    try {
+      clock.mockReturnValue(1_000);
+      const { asked, authorizer, challenge } = askedOf([{ token: "t", expires_in }]);
+      await challenge(BEARER);
+      clock.mockReturnValue(1_000 + seconds * 1000 - 1);
+      await authorizer.headerFor("repository:a:pull");
+      expect(asked).toHaveLength(1);
+      clock.mockReturnValue(1_000 + seconds * 1000);
+      await authorizer.headerFor("repository:a:pull");
+      expect(asked).toHaveLength(2);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  test.each([429, 500, 503])("a service that answers %i is asked again by the next request", async (status) => {
+    const { authorizer, challenge } = askedOf([{ status }, { token: "t" }]);
+    await expect(challenge(BEARER)).rejects.toMatchObject({ code: "unreachable" });
+    expect(await authorizer.headerFor("repository:a:pull")).toBe("Bearer t");
+  });
+
+  test("no more than a thousand are kept, and no answer is read beyond a megabyte", async () => {
+    const { asked, authorizer, challenge } = askedOf([{ token: "t", expires_in: 300 }]);
+    await challenge(BEARER, "repository:0:pull");
+    for (let at = 1; at <= 1000; at++) await authorizer.headerFor(`repository:${at}:pull`);
+    expect(asked).toHaveLength(1001);
+    await authorizer.headerFor("repository:1000:pull");
+    expect(asked).toHaveLength(1001);
+    await authorizer.headerFor("repository:0:pull");
+    expect(asked).toHaveLength(1002);
+    for (const { limit } of asked) expect(limit).toBe(1024 * 1024);
+  });
+});

@@ -85,6 +85,11 @@ describe("credential helpers", () => {
     expect((error as Error).message).not.toContain("secret");
   });
 
+  test("one that prints without an end is stopped", async () => {
+    helper("exec yes");
+    await expect(ask(config)).rejects.toThrow(/failed \(status none, it was stopped\)/);
+  });
+
   test("one that gives no answer is stopped", async () => {
     helper(`echo $$ >${folder}/pid; exec sleep 600`);
     jest.spyOn(AbortSignal, "timeout").mockImplementationOnce(() => {

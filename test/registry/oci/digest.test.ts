@@ -13,6 +13,7 @@ test.each([
   ["a sha256", HELLO],
   ["a sha512", `sha512:${"0".repeat(128)}`],
   ["an unregistered algorithm in the grammar", "blake3+b64:Zm9v=_-"],
+  ["an unregistered algorithm of 256 characters", `other:${"0".repeat(250)}`],
 ])("accepts %s", (_name, text) => {
   expect(isDigest(text)).toBe(true);
 });
@@ -26,6 +27,8 @@ test.each([
   ["a path", `sha256:${"../".repeat(21)}x`],
   ["a path of an unregistered algorithm", "other:../../etc"],
   ["a line break at the end", `${HELLO}\n`],
+  ["a sha512 of another length", `sha512:${"0".repeat(64)}`],
+  ["an unregistered algorithm without an end", `other:${"0".repeat(251)}`],
   ["a number", 7],
   ["null", null],
 ])("refuses %s", (_name, text) => {

@@ -85,3 +85,16 @@ test("a page that is asked for again ends the listing where nothing new came in 
   const listing = await listingOf([["a"], [], ["b"], [], [], []], ["/x?1", "/x?2", "/x?1", "/x?2", "/x?1"]);
   expect(listing).toMatchObject({ names: ["a", "b"], failure: { reason: "malformed" } });
 });
+
+test("a listing is cut off at a million names", async () => {
+  const PAGE = 250_000;
+  let pages = 0;
+  const { names, failure } = await readListing("tags", isTag, async () => {
+    const body = Buffer.from(JSON.stringify({ tags: Array.from({ length: PAGE }, (_, at) => `${pages * PAGE + at}`) }));
+    const headers = ++pages < 6 ? { link: `</v2/x?last=${pages}>; rel="next"` } : {};
+    return { ...address, status: 200, headers, body, received: body.length };
+  });
+  expect(pages).toBe(4);
+  expect(names).toHaveLength(1_000_000);
+  expect(failure).toMatchObject({ reason: "malformed", detail: "the list of tags has more than 1000000 names" });
+});

@@ -1,6 +1,7 @@
+import { sha256 } from "../../../registry/oci/digest";
 import { pickNewest } from "../../../registry/oci/newest";
 import { artifact, content, image, index, type Manifest, manifest } from "../../lab/images";
-import { digestOf, type FakeRegistry, verify } from "./fake-registry";
+import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
 import { startRegistry } from "./registry-of-test";
 
 describe("the newest of dated tags", () => {
@@ -80,5 +81,18 @@ describe("the newest tags of a registry", () => {
     const { counts } = await walkNewest(1, "proxy");
     expect(counts.tags).toBe(1);
     expect(registry.asked(/blobs/)).toEqual([]);
+  });
+
+  test.each([
+    ["itself", (asked: string) => asked],
+    ["one that holds it in turn", (asked: string) => (asked === sha256("a") ? sha256("b") : sha256("a"))],
+  ])("have an end where an index holds %s", async (_what, childOf) => {
+    registry.on(/manifests\//, (request, response) => {
+      const asked = request.url?.split("/").at(-1) ?? "";
+      const digest = childOf(asked.startsWith("sha256:") ? asked : sha256("a"));
+      const platform = { os: "linux", architecture: "amd64" };
+      json(response, 200, { schemaVersion: 2, manifests: [{ digest, size: 1, platform }] });
+    });
+    expect((await walkNewest(1)).counts.tags).toBe(1);
   });
 });

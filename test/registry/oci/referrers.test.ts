@@ -1,6 +1,7 @@
 import fc from "fast-check";
+import type { RegistryClient } from "../../../registry/oci/client";
 import { sha256 } from "../../../registry/oci/digest";
-import { fallbackTag, fallbackTagIn, MOST_REFERRERS } from "../../../registry/oci/referrers";
+import { fallbackTag, fallbackTagIn, MOST_REFERRERS, ReferrersApi } from "../../../registry/oci/referrers";
 import { artifact, image, index, type Manifest } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startRegistry } from "./registry-of-test";
@@ -62,4 +63,25 @@ describe("a chain of referrers without an end", () => {
     expect((await verify(registry.url, options)).failures).toMatchObject(endless);
     expect(tags.size).toBe(MOST_REFERRERS + 1);
   });
+});
+
+test("a list of one subject's referrers is cut off where no subject has more", async () => {
+  const PAGE = 30_000;
+  const descriptor = { digest: sha256("x"), size: 1 };
+  const body = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: Array(PAGE).fill(descriptor) }));
+  let pages = 0;
+  const client = {
+    referrers: async () => ({
+      origin: "http://registry.example",
+      path: "/v2/app/referrers/x",
+      status: 200,
+      headers: ++pages < 6 ? { link: `</v2/app/referrers/x?last=${pages}>; rel="next"` } : {},
+      body,
+      received: body.length,
+    }),
+  } as unknown as RegistryClient;
+  const api = new ReferrersApi(client);
+  // Whoever answers the first question like that is taken for a server without the API.
+  expect(await api.of("app", sha256("x"))).toBeNull();
+  expect(pages).toBe(4);
 });
