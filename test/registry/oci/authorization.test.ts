@@ -85,6 +85,12 @@ describe("a registry with Basic", () => {
     expect(registry.seen.map(({ path }) => path)).toEqual(["/v2/", "/v2/_catalog"]);
   });
 
+  test("refuses wrong ones where only repositories are named: no walk either", async () => {
+    const wrong: Credentials = { kind: "password", username: "prober", password: "wrong" };
+    const named = verify(registry.url, { catalog: false, repositories: ["app"] }, { credentials: wrong });
+    await expect(named).rejects.toMatchObject({ code: "unauthorized", message: expect.stringContaining("refused") });
+  });
+
   test("that lets in but refuses one repository: a failure of that one", async () => {
     registry.on(/^\/v2\/other\//, (_request, response) =>
       json(response, 401, {}, { "www-authenticate": "Basic realm=x" }),

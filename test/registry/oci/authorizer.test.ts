@@ -132,6 +132,25 @@ describe("tokens", () => {
     expect(asked).toEqual([]);
   });
 
+  test("an identity token is sent as RFC 6749 has it, in the body alone", async () => {
+    const { asked, challenge } = askedOf([{ token: "t" }], IDENTITY);
+    await challenge(BEARER);
+    expect(asked).toHaveLength(1);
+    const [{ method, path, headers, body }] = asked as [Exchange];
+    expect({ method, path, headers }).toEqual({
+      method: "POST",
+      path: "/t",
+      headers: { "content-type": "application/x-www-form-urlencoded" },
+    });
+    expect(Object.fromEntries(new URLSearchParams(`${body}`))).toEqual({
+      service: "s",
+      grant_type: "refresh_token",
+      refresh_token: "s3cret-token",
+      client_id: "registry-warden",
+      scope: "repository:a:pull",
+    });
+  });
+
   test.each([
     ["ten seconds before it ends", 300, 290],
     ["after half of a short life", 4, 2],

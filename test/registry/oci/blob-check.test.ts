@@ -92,6 +92,18 @@ test("one blob whose Range is refused is broken, where others take it", async ()
   expect(failures).toMatchObject([{ digest: first?.descriptor.digest, reason: "unauthorized", status: 403 }]);
 });
 
+test("a last byte that does not come is missed", async () => {
+  const digest = made.blobs[1]?.descriptor.digest ?? "";
+  registry.on(new RegExp(digest), (request, response) => {
+    const [, last] = /-(\d+)$/.exec(request.headers.range ?? "") ?? [];
+    response
+      .writeHead(206, { "content-length": 0, "content-range": `bytes ${last}-${last}/${Number(last) + 1}` })
+      .end();
+  });
+  const { failures } = await verify(registry.url);
+  expect(failures).toMatchObject([{ digest, reason: "truncated", detail: "its last byte does not come" }]);
+});
+
 test("a blob of one byte, sent whole, says nothing of ranges", async () => {
   const one = layer("x");
   const tiny = { ...one, bytes: Buffer.from("x"), descriptor: { ...one.descriptor, size: 1, digest: sha256("x") } };
@@ -136,15 +148,15 @@ describe("an encoding that nobody asked for", () => {
     expect(registry.seen.every(({ headers }) => headers["accept-encoding"] === "identity")).toBe(true);
   });
 
-  test("that nobody can read is told as what it is", async () => {
+  test.each(["zstd", "gzip, gzip"])("that nobody can read (%s) is told as what it is", async (encoding) => {
     registry.on(
       /\/blobs\//,
-      encoded("zstd", (bytes) => bytes),
+      encoded(encoding, (bytes) => bytes),
     );
     const { failures } = await verify(registry.url, { blobs: "hash" });
     expect(failures[0]).toMatchObject({
       reason: "malformed",
-      detail: expect.stringMatching(/encoded as zstd, unasked/),
+      detail: expect.stringMatching(new RegExp(`encoded as ${encoding}, unasked`)),
     });
   });
 

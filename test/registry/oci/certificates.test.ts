@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
-import { trustedCertificates } from "../../../registry/oci/certificates";
+import { readCertificates, trustedCertificates } from "../../../registry/oci/certificates";
 
 const [first = "", second = "", third = ""] = rootCertificates;
 const bare = (pem: string): string => pem.replace(/\s/g, "");
@@ -42,4 +42,13 @@ test("an authority that stands twice, in lines of any length, is trusted once", 
 test("a store that cannot be read adds nothing", () => {
   const environment = { SSL_CERT_FILE: join(folder, "none"), NODE_EXTRA_CA_CERTS: folder };
   expect(trustedCertificates(undefined, environment)).toHaveLength(rootCertificates.length);
+});
+
+test("a file of certificates is read as it is; one that is not there, or holds none, is refused by its name", () => {
+  const path = file("own", first, second);
+  expect(() => readCertificates(path)).not.toThrow();
+  const missing = join(folder, "none");
+  expect(() => readCertificates(missing)).toThrow(`the certificate file ${missing} cannot be read`);
+  const empty = file("empty", "-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----");
+  expect(() => readCertificates(empty)).toThrow(`the certificate file ${empty} holds no certificate`);
 });

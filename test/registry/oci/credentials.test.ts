@@ -20,6 +20,12 @@ describe("what the file itself holds", () => {
       { auths: { [HOST]: { auth: auth("user:"), identitytoken: "t" } } },
       { kind: "identity-token", token: "t" },
     ],
+    [
+      "beside an empty identity token",
+      { auths: { [HOST]: { auth: auth("user:pass:word"), identitytoken: "" } } },
+      USER,
+    ],
+    ["of nobody", { auths: { [HOST]: { auth: auth(":pass") } } }, null],
     ["for another host", { auths: { "other.example.org": { auth: auth("user:pass") } } }, null],
     ["for the host on another port", { auths: { "registry.example.org": { auth: auth("user:pass") } } }, null],
     ["not at all", {}, null],
@@ -62,6 +68,15 @@ describe("credential helpers", () => {
     expect(await ask(config)).toEqual({ kind: "password", username: `get ${HOST}`, password: "s" });
   });
 
+  test("are asked for Docker Hub by its old address", async () => {
+    helper('read -r server; printf \'{"Username":"%s","Secret":"s"}\' "$server"');
+    const environment = { PATH: `${folder}:${process.env.PATH}` };
+    expect(await credentialsIn({ credsStore: "lab" }, "registry-1.docker.io", environment)).toMatchObject({
+      username: "https://index.docker.io/v1/",
+    });
+    expect(await credentialsIn({ credsStore: "lab" }, HOST, environment)).toMatchObject({ username: HOST });
+  });
+
   test("may hold an identity token", async () => {
     helper('echo \'{"Username":"<token>","Secret":"s"}\'');
     expect(await ask(config)).toEqual({ kind: "identity-token", token: "s" });
@@ -77,6 +92,7 @@ describe("credential helpers", () => {
   test.each([
     ["fails", "echo secret; exit 3", /failed \(status 3\)/],
     ["answers no json", "echo secret", /no json/],
+    ["answers null", "echo null", /without Username and Secret/],
     ["answers without a secret", "echo '{}'", /without Username and Secret/],
   ])("one that %s is an error that repeats nothing of it", async (_name, script, message) => {
     helper(script);
@@ -200,6 +216,9 @@ test("the configuration file: absent, broken, elsewhere", async () => {
     await expect(dockerCredentials({ DOCKER_CONFIG: folder }, HOST)).rejects.toMatchObject({ code: "bad-credentials" });
     writeFileSync(join(folder, "config.json"), JSON.stringify({ auths: { [HOST]: { auth: auth("user:pass:word") } } }));
     expect(await dockerCredentials({ DOCKER_CONFIG: folder }, HOST)).toEqual(USER);
+    rmSync(join(folder, "config.json"));
+    mkdirSync(join(folder, "config.json"));
+    await expect(dockerCredentials({ DOCKER_CONFIG: folder }, HOST)).rejects.toThrow(/config\.json cannot be read/);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -62,6 +62,15 @@ test("keeps to a rate: the first at once, the others one by one", async () => {
   expect(pauses()).toEqual([1000, 2000, 3000]);
 });
 
+test("an entry that may not wait is counted, so that the next one waits longer", async () => {
+  const gate = new Gate({ concurrency: 8, rate: 0.001 });
+  gate.pass();
+  gate.pass();
+  expect(pauses()).toEqual([]);
+  await pass(gate, turn);
+  expect(pauses()).toEqual([2000]);
+});
+
 test("held, lets nobody in before the pause is over", async () => {
   const gate = new Gate({ concurrency: 2 });
   gate.hold(1_000_000);
@@ -87,6 +96,26 @@ describe("a gate that is told of refusals", () => {
     expect(jest.mocked(sleep)).toHaveBeenCalledTimes(3);
   });
 
+  test.each([
+    ["of this second", 0, 40],
+    ["of the last second, where that is higher", 1000, 40],
+    ["of this second, where the last one had none", 2000, 1],
+  ])("halves the rate %s", async (_what, later, pace) => {
+    const clock = jest.spyOn(performance, "now");
+    try {
+      let now = 1_000_000;
+      clock.mockImplementation(() => now);
+      const gate = new Gate({ concurrency: 8 });
+      await paced(gate, later === 0 ? 39 : 40);
+      now += later;
+      await paced(gate, 1);
+      gate.slowDown();
+      expect(gate.pace).toBe(pace / 2);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   test("counts the refusals of one burst as one", async () => {
     const gate = new Gate({ concurrency: 8 });
     await paced(gate, 40);
@@ -103,6 +132,7 @@ describe("a gate that is told of refusals", () => {
       await paced(gate, 40);
       gate.slowDown();
       now += 1000;
+      expect(await paced(gate, 1)).toBe(22);
       expect(await paced(gate, 1)).toBe(22);
       now += 1000;
       gate.slowDown();

@@ -114,6 +114,18 @@ describe("a hostile manifest ends in a clear finding, and the neighbour is walke
         ),
     ],
     [
+      "a redirect with a password",
+      "malformed",
+      (it) =>
+        it.on(
+          /app\/manifests/,
+          (request, response) =>
+            void response
+              .writeHead(302, { location: `http://u:p@${it.host}/v2/neighbour${request.url?.slice(7)}` })
+              .end(),
+        ),
+    ],
+    [
       "a redirect to nowhere",
       "malformed",
       (it) => it.on(/app\/manifests/, (_request, response) => void response.writeHead(302).end()),

@@ -1,3 +1,4 @@
+import { createServer as createPlainServer } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Transport, type TransportOptions } from "../../../registry/oci/http";
@@ -45,4 +46,21 @@ describe("over TLS", () => {
     origin = origin.replace("127.0.0.1", "localhost");
     await expect(ask({ ca: trusted.cert })).rejects.toMatchObject({ code: "untrusted" });
   });
+});
+
+test("a body that is announced as too long is not read at all", async () => {
+  const server = createPlainServer((_request, response) => {
+    response.writeHead(200, { "content-length": 1e9 }).write("x".repeat(1024));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const transport = new Transport({ timeout: 5000 });
+  try {
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const asked = transport.exchange({ origin, path: "/", method: "GET", limit: 2048 });
+    await expect(asked).rejects.toMatchObject({ code: "too-large", status: 200, received: 0 });
+  } finally {
+    await transport.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
 });

@@ -75,3 +75,16 @@ test("many who wait for one signal are no leak", async () => {
     process.off("warning", note);
   }
 });
+
+test("one object that answers 503 for ever slows the walk down twice, and no more", async () => {
+  const slowDown = jest.spyOn(Gate.prototype, "slowDown");
+  registry.on("/v2/app/manifests/v0", (_request, response) => json(response, 503, {}, { "retry-after": "0" }));
+  const report = await verify(registry.url);
+  expect(report).toMatchObject({
+    complete: false,
+    stopped: null,
+    failures: [{ object: "tag", tags: ["v0"], status: 503 }],
+  });
+  expect(slowDown).toHaveBeenCalledTimes(2);
+  slowDown.mockRestore();
+});

@@ -69,6 +69,12 @@ test.each([
   expect(retryAfter({ headers: { "retry-after": header } }, 1_000)).toBe(expected);
 });
 
+test("no pause is longer than half a minute, unless Retry-After asks for it", () => {
+  expect(retryDelay(answer(429), 11, 1, 0)).toBe(30_000);
+  expect(retryDelay(answer(429, { "retry-after": "300" }), 11, 0, 0)).toBe(300_000);
+  expect(retryDelay(answer(429, { "retry-after": "301" }), 11, 0, 0)).toBeNull();
+});
+
 test("Retry-After is kept to, unless it asks for more patience than a run has", () => {
   expect(retryDelay(answer(503, { "retry-after": "5" }), 1, 0, 0)).toBe(5_000);
   expect(retryDelay(answer(503, { "retry-after": "3600" }), 1, 0, 0)).toBeNull();

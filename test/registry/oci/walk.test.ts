@@ -704,6 +704,57 @@ describe("the end of a walk", () => {
     });
   });
 
+  test.each([
+    ["429", "rate-limited", /however slowly it is asked/],
+    ["503", "unreachable", /answers 503/],
+  ])("a registry that answers nothing but %s is one failure", async (status, code, message) => {
+    for (let n = 0; n < 20; n++) registry.push(`b${n}`, image(`${n}`), "v1");
+    registry.on(/^\/v2\/b/, (_request, response) => json(response, Number(status), {}));
+    const report = await verify(registry.url, {}, { concurrency: 2 });
+    expect(report.stopped).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(registry.asked(/^\/v2\/b/).length).toBeLessThan(100);
+  });
+
+  test("objects without an answer are no end as long as others have one", async () => {
+    for (let n = 0; n < 20; n++) registry.push(`b${n}`, image(`${n}`), "v1");
+    registry.on(/^\/v2\/b\d*[13579]\//, (request) => request.socket.destroy());
+    const report = await verify(registry.url, {}, { concurrency: 1 });
+    expect(report).toMatchObject({ complete: false, stopped: null, counts: { repositories: 20 } });
+    expect(report.failures).toHaveLength(10);
+  });
+
+  test("a run that was cut short before it began asks for nothing", async () => {
+    registry.push("a", image("a"), "v1");
+    const report = await verify(registry.url, { signal: AbortSignal.abort() });
+    expect(report).toMatchObject({ complete: false, stopped: { code: "interrupted" }, counts: { requests: 0 } });
+    expect(registry.seen).toEqual([]);
+  });
+
+  test.each([
+    [400, "unreachable", /is no registry: it answers 400/],
+    [403, "unauthorized", /refused the credentials/],
+    [502, "unreachable", /answers 502: the proxy in front/],
+    [504, "unreachable", /answers 504: the proxy in front/],
+  ])("a ping that answers %i is the end, whatever else is served", async (status, code, message) => {
+    registry.push("app", image("app"), "v1");
+    registry.on("/v2/", (_request, response) => json(response, status, {}));
+    const named = { catalog: false, repositories: ["app"] };
+    const expected = { code, message: expect.stringMatching(message) };
+    await expect(verify(registry.url, named)).rejects.toMatchObject(expected);
+  });
+
+  test("a ping that answers 404 is the end only where nothing else is served", async () => {
+    registry.push("app", image("app"), "v1");
+    registry.on("/v2/", (_request, response) => json(response, 404, {}));
+    const named = { catalog: false, repositories: ["app"] };
+    expect(await verify(registry.url, named)).toMatchObject({ complete: true, failures: [] });
+    registry.on(/./, (_request, response) => json(response, 404, {}));
+    await expect(verify(registry.url, named)).rejects.toMatchObject({
+      code: "unreachable",
+      message: expect.stringMatching(/it answers 404/),
+    });
+  });
+
   test("a reverse proxy that drops the Accept header is told as such, and no manifest as lost", async () => {
     registry.push("app", image("app"), "v1");
     registry.on(/manifests/, (_request, response) =>
