@@ -64,7 +64,7 @@ service_commands() { sed -e ':more' -e '/\\$/{N;s/\\\n/ /;b more' -e '}' -- "$1"
 # The part for which a unit is replaced.
 service_replaced() { replaced_in "$(service_commands "$1")"; }
 
-drop_in_of() { printf '/etc/systemd/system/%s.d/%s' "$(basename -- "$1")" "$DROP_IN"; }
+drop_in_of() { printf '/etc/systemd/system/%s.d/%s' "${1##*/}" "$DROP_IN"; }
 drop_ins() { find /etc/systemd/system -mindepth 2 -maxdepth 2 -path "*.service.d/$DROP_IN" -type f | sort; }
 service_of_drop_in() { basename -- "${1%/*}" .d; }
 
@@ -109,7 +109,7 @@ list_collectors() {
 list_services() {
   local unit name text script left=0
   while IFS= read -r unit; do
-    name=$(basename -- "$unit")
+    name=${unit##*/}
     text=$(service_replaced "$unit")
     script=$(script_in "$(service_commands "$unit")")
     if [[ -n $text ]]; then

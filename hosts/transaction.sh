@@ -59,15 +59,15 @@ OWN_TEXT=
 put() {
   local source=$1 path=$2 beside
   beside=$(beside "$path")
-  mkdir -p -- "$(dirname -- "$path")"
+  mkdir -p -- "${path%/*}"
   cp -a --remove-destination -- "$source" "$beside"
   flush "$beside"
   mv -fT -- "$beside" "$path"
-  flush "$(dirname -- "$path")"
+  flush "${path%/*}"
 }
 
 # The extension keeps other programs from reading it as a configuration file.
-beside() { printf '%s/.%s.registry-warden' "$(dirname -- "$1")" "$(basename -- "$1")"; }
+beside() { printf '%s/.%s.registry-warden' "${1%/*}" "${1##*/}"; }
 
 flush() { [[ -L $1 ]] || sync -- "$1"; }
 
@@ -121,7 +121,7 @@ settle_previous() {
 # The new version of a file, from standard input.
 stage_file() {
   local path=$1 mode=$2 staged=$STAGED$1
-  mkdir -p -- "$(dirname -- "$staged")"
+  mkdir -p -- "${staged%/*}"
   cat >"$staged"
   chmod "$mode" -- "$staged"
   chown 0:0 -- "$staged"
@@ -204,7 +204,7 @@ refuse_fixed_files() {
     [[ -e $path || -L $path ]] || continue
     ! awk -v path="$path" '$5 == path { found = 1 } END { exit !found }' /proc/self/mountinfo ||
       fail "something is mounted over $path, so it cannot be replaced; unmount it: umount '$path'"
-    for fixed in "$path" "$(dirname -- "$path")"; do
+    for fixed in "$path" "${path%/*}"; do
       ! is_immutable "$fixed" ||
         fail "$fixed is immutable, so $path cannot be replaced; somebody wanted it so, and chattr -i '$fixed' takes it back"
     done
@@ -246,7 +246,7 @@ back_up() {
       present+=("${path#/}")
     else
       absent+=("$path")
-      note_absent_directories "$(dirname -- "$path")"
+      note_absent_directories "${path%/*}"
     fi
   done
   for path in "${DIRECTORIES[@]}"; do
@@ -265,7 +265,7 @@ back_up() {
   # A line without its archive is ignored, but an archive without its line would be taken for an old one.
   { printf '%s %s\n' "$ARCHIVE" "$(state_in_words)" >>"$RECORD" && sync -- "$RECORD"; } || no_backup "$list"
   mv -fT -- "$ARCHIVE.part" "$ARCHIVE"
-  sync -- "$(dirname -- "$ARCHIVE")"
+  sync -- "${ARCHIVE%/*}"
 }
 
 # The description of a backup made now.
@@ -288,9 +288,9 @@ no_backup() {
 # Appends to the caller's list, with a trailing slash.
 note_absent_directories() {
   local directory=$1
-  while [[ ! -e $directory ]]; do
+  while [[ -n $directory && ! -e $directory ]]; do
     absent+=("$directory/")
-    directory=$(dirname -- "$directory")
+    directory=${directory%/*}
   done
 }
 
@@ -445,19 +445,19 @@ place() {
     mkdir -p -- "$path"
   done
   for path in "${CHANGED[@]}"; do
-    mkdir -p -- "$(dirname -- "$path")"
+    mkdir -p -- "${path%/*}"
     cp -a --remove-destination -- "$STAGED$path" "$(beside "$path")"
     flush "$(beside "$path")"
   done
   step "copied"
   for path in "${CHANGED[@]}"; do
     mv -fT -- "$(beside "$path")" "$path"
-    flush "$(dirname -- "$path")"
+    flush "${path%/*}"
     step "placed $path"
   done
   for path in "${REMOVED[@]}"; do
     rm -f -- "$path"
-    flush "$(dirname -- "$path")"
+    flush "${path%/*}"
     step "removed $path"
   done
 }
@@ -649,13 +649,13 @@ difference() {
   # An older archive overrides a newer one.
   declare -A before=()
   while IFS= read -r archive; do
-    unpack "$archive" "$tree.$(basename -- "$archive")"
+    unpack "$archive" "$tree.${archive##*/}"
     while IFS= read -r path; do
-      before[$path]=$tree.$(basename -- "$archive")$path
-    done < <(were_there "$tree.$(basename -- "$archive")" "$archive")
+      before[$path]=$tree.${archive##*/}$path
+    done < <(were_there "$tree.${archive##*/}" "$archive")
     while IFS= read -r path; do
       [[ $path == */ ]] || before[$path]=/dev/null
-    done < <(were_absent "$tree.$(basename -- "$archive")" "$archive")
+    done < <(were_absent "$tree.${archive##*/}" "$archive")
   done <<<"$undone"
   while IFS= read -r path; do
     if is_own "$path" || cmp -s -- "$path" "${before[$path]}"; then
