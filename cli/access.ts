@@ -19,7 +19,7 @@ export interface AccessOptions {
 }
 
 /** The arguments for a client of the registry. */
-export interface Access {
+export interface ClientAccess {
   url: URL;
   credentials: Credentials | null;
   /** Whether the credentials were given for this run. */
@@ -46,7 +46,11 @@ export const addAccessOptions = (command: Command): Command =>
  *
  * @throws RegistryError when a user name or password is missing, or a file cannot be read
  */
-export const accessTo = async (url: URL, options: AccessOptions, environment: NodeJS.ProcessEnv): Promise<Access> => {
+export const accessTo = async (
+  url: URL,
+  options: AccessOptions,
+  environment: NodeJS.ProcessEnv,
+): Promise<ClientAccess> => {
   const { username, passwordFile, caFile, timeout, rate, verbose, insecureSkipTlsVerify } = options;
   const user = username ?? (environment.REG_USER || undefined);
   const password = passwordFile === undefined ? environment.REG_PASS || undefined : readPassword(passwordFile);

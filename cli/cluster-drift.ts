@@ -3,7 +3,7 @@ import type { KubernetesObject } from "../monitoring/kubernetes-object";
 import { objectDifferences } from "../monitoring/object-differences";
 import type { ClusterSite } from "../site/schema";
 import { Kubectl } from "./kubectl";
-import { manifestsOf } from "./manifests";
+import { clusterManifests } from "./manifests";
 import { type OperatorObject, operatorObjects } from "./operator-objects";
 
 /** kubectl's names of the kinds in a site. */
@@ -56,7 +56,7 @@ export const clusterReport = async (site: ClusterSite): Promise<HostReport> => {
   if ((await kubectl.get("namespace", namespace, "name")) === undefined)
     return { host, findings: [missing(`Namespace ${namespace}`)] };
   const findings = await Promise.all([
-    ...manifestsOf(site)
+    ...clusterManifests(site)
       .filter(({ kind }) => kind !== "Namespace")
       .map((expected) => findingsOfObject(kubectl, expected)),
     ...operatorObjects(site)

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { Command } from "commander";
-import { GENERATED } from "../handbook/document";
+import { GENERATED_PAGE } from "../handbook/document";
 import { handbook } from "../handbook/handbook";
 import { interfaces } from "../handbook/interfaces";
 import { REFERENCE, type Selection, selectSite } from "../site/load";
@@ -65,7 +65,7 @@ const docs = (commands: DescribedCommand, { site: option, output: given, check }
   const found = difference(
     output,
     handbook(site, [commandReference(commands), ...interfaces()], handwrittenFrom(output)),
-    GENERATED,
+    GENERATED_PAGE,
   );
   if (!check && found.stale.size + found.obsolete.length > 0) {
     printError(`site: ${file}`);

@@ -3,7 +3,7 @@ import { isScanThread, serveScan } from "../registry/storage/scan-threads";
 import { diagnoseCommand } from "./diagnose";
 import { pruneCommand } from "./prune";
 import { repairCommand } from "./repair";
-import { start } from "./run";
+import { runAsProgram } from "./run";
 import { scanCommand } from "./scan";
 import { scrubCommand } from "./scrub";
 import { undeleteCommand } from "./undelete";
@@ -21,4 +21,4 @@ const commands = (): Command[] => [
 ];
 
 if (isScanThread) serveScan();
-else start(commands());
+else runAsProgram(commands());

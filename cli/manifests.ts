@@ -18,7 +18,7 @@ class MissingPackageError extends Error {
  *
  * @throws MissingPackageError if CDKTF is not installed
  */
-export const manifestsOf = (site: ClusterSite): KubernetesObject[] => {
+export const clusterManifests = (site: ClusterSite): KubernetesObject[] => {
   try {
     return (require("../stacks/manifests") as typeof import("../stacks/manifests")).manifestsOf(site);
   } catch (error) {
@@ -55,5 +55,5 @@ Examples:
     )
     .action(({ site: option }: { site?: string }) => {
       const site = selectedClusterSite(option);
-      printDocument([...notes(site).map((note) => `${note}\n`), yamlStream(manifestsOf(site))].join(""));
+      printDocument([...notes(site).map((note) => `${note}\n`), yamlStream(clusterManifests(site))].join(""));
     });

@@ -13,7 +13,7 @@ import { oneStore } from "../registry/storage/store";
 import { type AccessOptions, accessTo, addAccessOptions, credentialsOf, repositories } from "./access";
 import { print, printJson } from "./output";
 
-interface RepairOptions extends AccessOptions {
+interface RepairCommandOptions extends AccessOptions {
   storage?: string;
   from?: string;
   repository: string[];
@@ -69,7 +69,7 @@ const clientOf = async (
   return client;
 };
 
-const run = async (registry: string, options: RepairOptions): Promise<void> => {
+const run = async (registry: string, options: RepairCommandOptions): Promise<void> => {
   const access = await accessTo(parseRegistry(registry), options, process.env);
   const discard = options.discard.map((text) => imageOf(text, access.url));
   const storage = options.storage === undefined ? null : new StoreReader(oneStore(options.storage).layout);

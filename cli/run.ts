@@ -89,7 +89,7 @@ export const run = async (commands: readonly Command[], args: readonly string[])
 };
 
 /** Runs one command as the main program of this process. */
-export const start = (commands: readonly Command[]): void => {
+export const runAsProgram = (commands: readonly Command[]): void => {
   // The reader may close the pipe early, as head does; the rest of the output is discarded.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

@@ -7,7 +7,7 @@ import { type ScanReport, scan } from "../registry/storage/scan";
 import { scanTable } from "../registry/storage/scan-table";
 import { print, printError, printJson } from "./output";
 
-interface ScanOptions {
+interface ScanCommandOptions {
   role?: Role;
   hash?: true;
   fixLayerLinks?: true;
@@ -24,7 +24,7 @@ const exitCode = ({ findings, unreadable, empty }: ScanReport): 0 | 1 | 2 => {
   return unreadable.length === 0 && empty === undefined ? 0 : 2;
 };
 
-const run = async (root: string, { role, hash, fixLayerLinks, dryRun, json }: ScanOptions): Promise<void> => {
+const run = async (root: string, { role, hash, fixLayerLinks, dryRun, json }: ScanCommandOptions): Promise<void> => {
   const report = await scan(root, {
     role,
     hash,

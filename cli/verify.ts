@@ -12,10 +12,18 @@ import { type Progress, type Report, type WalkOptions, walk } from "../registry/
 import { defaultBlobCheck } from "../registry/probe/environment";
 import { prometheus } from "../registry/probe/prometheus";
 import type { About } from "../registry/report/about";
-import { page } from "../registry/report/html";
+import { htmlPage } from "../registry/report/html";
 import { junit } from "../registry/report/junit";
-import { table } from "../registry/report/table";
-import { type Access, type AccessOptions, accessTo, addAccessOptions, collect, number, repositories } from "./access";
+import { reportTable } from "../registry/report/table";
+import {
+  type AccessOptions,
+  accessTo,
+  addAccessOptions,
+  type ClientAccess,
+  collect,
+  number,
+  repositories,
+} from "./access";
 import { suitEngineToWalk } from "./engine";
 import { print, printError, printJson } from "./output";
 import { versionText } from "./version";
@@ -34,10 +42,10 @@ interface VerifyOptions extends AccessOptions {
   prometheus?: string;
 }
 
-type Scope = Pick<WalkOptions, "catalog" | "repositories" | "selection">;
+type WalkScope = Pick<WalkOptions, "catalog" | "repositories" | "selection">;
 
 /** What is walked, given the target and the options that narrow it. */
-const scopeOf = (target: Target, { repository, tag, newest }: VerifyOptions): Scope => {
+const scopeOf = (target: Target, { repository, tag, newest }: VerifyOptions): WalkScope => {
   const narrowed = narrowedBy(tag, newest, target.kind === "image" || repository.length > 0);
   if (target.kind === "registry") {
     return { catalog: repository.length === 0, repositories: repository, selection: narrowed };
@@ -128,7 +136,11 @@ interface Walked {
   certificateExpiry: number | null;
 }
 
-const walkTarget = (scope: Scope, { credentialsGiven, ...access }: Access, options: VerifyOptions): Promise<Walked> =>
+const walkTarget = (
+  scope: WalkScope,
+  { credentialsGiven, ...access }: ClientAccess,
+  options: VerifyOptions,
+): Promise<Walked> =>
   interruptible(async (signal) => {
     const { role, concurrency, platform: platforms, blobs = defaultBlobCheck(role) } = options;
     const bar = progressBar();
@@ -156,7 +168,7 @@ const writeReports = (
   { host: instance, catalog }: { host: string; catalog: boolean },
   files: VerifyOptions,
 ): void => {
-  if (files.html !== undefined) writeFileSync(files.html, page(report, about));
+  if (files.html !== undefined) writeFileSync(files.html, htmlPage(report, about));
   if (files.junit !== undefined) writeFileSync(files.junit, junit(report, about));
   if (files.prometheus === undefined) return;
   const ended = Math.round(Date.now() / 1000);
@@ -184,7 +196,7 @@ const verify = async (targetText: string, options: VerifyOptions, command: Comma
   const about = { warden: versionText(), started: report.started, options: asked(options) };
   writeReports(walked, about, { host: target.url.host, catalog: scope.catalog }, options);
   if (options.json) await printJson({ ...report, ...about });
-  else print(table(report));
+  else print(reportTable(report));
   process.exitCode = exitCode(report);
   if (process.exitCode === 2) {
     const { message, hint } = report.stopped ?? UNREACHED;

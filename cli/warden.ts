@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { isScanThread, serveScan } from "../registry/storage/scan-threads";
 import { type DescribedCommand, describeCommand } from "./command-tree";
-import { program, run, start } from "./run";
+import { program, run, runAsProgram } from "./run";
 
 /** In the order of the help. Commands are loaded on demand: loading all of them takes longer than a small walk. */
 const COMMANDS: Readonly<Record<string, () => Command>> = {
@@ -43,4 +43,4 @@ export const main = (args: readonly string[]): Promise<number> => run(commands(a
 
 // In a bundle there is no main module; a test that imports this file is the main module.
 if (isScanThread) serveScan();
-else if (require.main === undefined || require.main === module) start(commands(process.argv.slice(2)));
+else if (require.main === undefined || require.main === module) runAsProgram(commands(process.argv.slice(2)));

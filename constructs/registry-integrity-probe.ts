@@ -89,7 +89,7 @@ export const probedRegistry = (site: Site, probe: ClusterProbe): ProbedRegistry 
 type Defaults = keyof typeof PROBE_DEFAULTS;
 
 /** Its name, schedule, deadline and credentials, and how it walks; a site's probe has all of these. */
-export type ProbeSettings = Pick<
+export type ProbeDefinition = Pick<
   ClusterProbe,
   "name" | "periodMinutes" | "deadlineSeconds" | "credentials" | "certificateAuthority" | "rate"
 > &
@@ -98,7 +98,7 @@ export type ProbeSettings = Pick<
 /** Props of RegistryIntegrityProbe. */
 export interface RegistryIntegrityProbeProps {
   readonly namespace: string;
-  readonly probe: ProbeSettings;
+  readonly probe: ProbeDefinition;
   readonly registry: ProbedRegistry;
   /** Base URL of the Pushgateway. */
   readonly pushgateway: string;
@@ -165,10 +165,10 @@ const patchOf = (namespace: string, name: string, shards: number): string => {
   return `kubectl --namespace ${namespace} patch cronjob ${name} --type merge --patch '${patch}'`;
 };
 
-type Probe = ProbeSettings & Pick<ClusterProbe, Defaults>;
+type ProbeWithDefaults = ProbeDefinition & Pick<ClusterProbe, Defaults>;
 
 /** The Secrets of a probe with credentials from variables: its own, and that of the account for its report. */
-const secretsOf = (scope: Construct, { credentials, name }: Probe, props: RegistryIntegrityProbeProps) => {
+const secretsOf = (scope: Construct, { credentials, name }: ProbeWithDefaults, props: RegistryIntegrityProbeProps) => {
   if (credentials?.from !== "variables") return [];
   const { namespace, registry, dependsOn = [] } = props;
   const { revision } = credentials;
@@ -181,7 +181,7 @@ const secretsOf = (scope: Construct, { credentials, name }: Probe, props: Regist
 
 /** The CronJob's schedule and pod. @param serviceAccountName for a probe that verifies workloads; others have no API access */
 const cronJob = (
-  probe: Probe,
+  probe: ProbeWithDefaults,
   labels: Record<string, string>,
   props: RegistryIntegrityProbeProps,
   serviceAccountName: string | undefined,
@@ -227,7 +227,7 @@ const cronJob = (
 };
 
 /** The condition to check after an apply: the CronJob has as many shards as the probe. */
-const hasItsShards = (namespace: string, { name, shards }: Pick<Probe, "name" | "shards">) => ({
+const hasItsShards = (namespace: string, { name, shards }: Pick<ProbeWithDefaults, "name" | "shards">) => ({
   condition: isOfShards(shards),
   errorMessage: literal(
     `CronJob ${namespace}/${name} is not of ${plural(shards, "shard")}, and Terraform could change that only by deleting it; change it in place, and plan again: ${patchOf(namespace, name, shards)}`,
@@ -276,7 +276,7 @@ export class RegistryIntegrityProbe extends Construct {
   }
 }
 
-const environment = (probe: Probe, { registry, pushgateway }: RegistryIntegrityProbeProps): Env[] => {
+const environment = (probe: ProbeWithDefaults, { registry, pushgateway }: RegistryIntegrityProbeProps): Env[] => {
   const { credentials } = probe;
   const { workloads } = registry;
   const authority = authorityFile(probe.certificateAuthority);

@@ -1,6 +1,6 @@
 import type { Ci } from "../site/ci";
 import { type RegistrySite, type Site, serviceInstance } from "../site/schema";
-import { nameOf, type Target, verifyAll } from "./image-target";
+import { type ImagePush, pushedName, verifyAll } from "./image-push";
 import { Shell, sh } from "./prose";
 
 /** The default runner label. */
@@ -14,19 +14,19 @@ const secret = (name: string): string => `\${{ secrets['${name.replaceAll("'", "
 const account = ({ secrets }: Ci) => ({ REG_USER: secret(secrets.username), REG_PASS: secret(secrets.password) });
 
 /** The tag of the commit, as shell text in a step. */
-const commitOf = ({ image }: Target): Shell => new Shell(`"$(printf %.${image.commitCharacters}s "$GITHUB_SHA")"`);
+const commitOf = ({ image }: ImagePush): Shell => new Shell(`"$(printf %.${image.commitCharacters}s "$GITHUB_SHA")"`);
 
 /** The step that verifies what was pushed, using actions of GitHub and of Forgejo. */
-export const verifyStep = (site: Site, ci: Ci, target: Target) => ({
+export const verifyStep = (site: Site, ci: Ci, target: ImagePush) => ({
   name: "verify",
   env: account(ci),
   run: verifyAll(site, target, commitOf(target)).text,
 });
 
 /** Builds with the runner's docker: nothing except checkout is third-party. */
-const buildStep = (site: Site, ci: Ci, target: Target) => {
+const buildStep = (site: Site, ci: Ci, target: ImagePush) => {
   const { dockerfile, tags } = target.image;
-  const name = nameOf(site, target);
+  const name = pushedName(site, target);
   const tagged = [...tags.map((tag) => sh`${`${name}:${tag}`}`), sh`${name}:"$commit"`];
   return {
     name: "build and push",
@@ -48,7 +48,7 @@ const buildStep = (site: Site, ci: Ci, target: Target) => {
  *
  * https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax, https://forgejo.org/docs/latest/user/actions/
  */
-export const workflow = (site: RegistrySite, ci: Ci, target: Target): object => {
+export const workflow = (site: RegistrySite, ci: Ci, target: ImagePush): object => {
   const { branch, dockerfile, repository } = target.image;
   const runner = ci.runner ?? (ci.system === "forgejo" ? RUNNERS.forgejo : RUNNERS.github);
   return {

@@ -37,7 +37,7 @@ import { bringWardenToAsk, deliverRegistries, STORE, verifyRegistry, wardenHere,
 import { WORKLOAD_IMAGE, workloadsHere } from "./workload-runbook";
 
 /** The registry that an alert is about, and its probe. */
-export interface Watched {
+export interface MonitoredService {
   readonly site: RegistrySite & MonitoredSite;
   /** Undefined if the maintenance reports. */
   readonly probe: Probe | undefined;
@@ -45,17 +45,17 @@ export interface Watched {
 }
 
 /** What a person on call has to know about an alert. */
-export interface Advice {
+export interface AlertAdvice {
   /** Whether a clean-up would make it worse: it is stopped before anything else, and restarted last. */
   readonly stopsCleanUp?: true;
   readonly meaning: Prose;
   readonly impact: Prose;
-  readonly diagnosis: (watched: Watched) => Block[];
-  readonly mitigation: (watched: Watched) => Block[];
+  readonly diagnosis: (watched: MonitoredService) => Block[];
+  readonly mitigation: (watched: MonitoredService) => Block[];
 }
 
 /** The probe behind an alert. */
-const probeOf = ({ probe }: Watched): Probe => {
+const probeOf = ({ probe }: MonitoredService): Probe => {
   if (probe === undefined) throw new Error("an alert about a probe is about a registry without one");
   return probe;
 };
@@ -65,7 +65,7 @@ const firstLook = (site: RegistrySite): Prose => link(md`First look`, `${runbook
 const brokenImage = link(md`An image cannot be pulled`, REBUILD);
 
 /** Prints nothing if there is none, which differs from the expected output. */
-const someRepositories = ({ site, service }: Watched): Block =>
+const someRepositories = ({ site, service }: MonitoredService): Block =>
   command(
     onHost(registryHost(site)),
     sh`find ${`${dataDirectory(site.registry, service)}/docker/registry/v2/repositories`} -mindepth 1 -maxdepth 1 -printf ${"repository %f\\n"}`,
@@ -73,19 +73,19 @@ const someRepositories = ({ site, service }: Watched): Block =>
   );
 
 /** Ends every mitigation: how to see that it worked. */
-const verified = (watched: Watched): Block[] => [
+const verified = (watched: MonitoredService): Block[] => [
   paragraph(
     md`Verify with a run of the probe now. What was seen by several runs ends after three good ones; anything else with the next evaluation:`,
   ),
   ...runNow(watched.site, probeOf(watched)),
 ];
 
-const verify = ({ site, service }: Watched): Block[] => [
+const verify = ({ site, service }: MonitoredService): Block[] => [
   paragraph(md`What does the registry say from here?`),
   ...verifyRegistry(site, service),
 ];
 
-const answers = ({ site, service }: Watched): Block[] => [
+const answers = ({ site, service }: MonitoredService): Block[] => [
   paragraph(md`Does it answer at all?`),
   ...fetchAuthority(site, service),
   command(
@@ -95,7 +95,7 @@ const answers = ({ site, service }: Watched): Block[] => [
   ),
 ];
 
-const probeRuns = (watched: Watched): Block[] => [
+const probeRuns = (watched: MonitoredService): Block[] => [
   paragraph(md`When did the probe last run, and what did it say?`),
   ...lastRun(watched.site, probeOf(watched)),
 ];
@@ -103,7 +103,7 @@ const probeRuns = (watched: Watched): Block[] => [
 /** The default table has "<none>" in place of an address, which looks nearly the same. */
 const READY = 'jsonpath={range .items[*].endpoints[?(@.conditions.ready==true)]}ready at {.addresses[0]}{"\\n"}{end}';
 
-const gateway = ({ site }: Watched): Block[] => {
+const gateway = ({ site }: MonitoredService): Block[] => {
   const url = pushgatewayUrl(site);
   const asked = paragraph(md`Does the Pushgateway (${url}) run? It forgets everything when it restarts:`);
   if (ownPushgateway(site) !== undefined)
@@ -133,7 +133,7 @@ const gateway = ({ site }: Watched): Block[] => {
 };
 
 /** Whether the API server lets the probe list the workloads. */
-const mayList = ({ site, probe }: Watched): Block[] =>
+const mayList = ({ site, probe }: MonitoredService): Block[] =>
   hasCluster(site) && probe !== undefined
     ? [
         inCluster(
@@ -143,7 +143,7 @@ const mayList = ({ site, probe }: Watched): Block[] =>
       ]
     : [];
 
-const endOfCertificate = ({ site, service }: Watched): Block[] =>
+const endOfCertificate = ({ site, service }: MonitoredService): Block[] =>
   service.role === "private"
     ? [
         paragraph(md`Which certificate is served, and until when? One that has ended says "will expire":`),
@@ -151,14 +151,14 @@ const endOfCertificate = ({ site, service }: Watched): Block[] =>
       ]
     : [];
 
-const renew = ({ site, service }: Watched): Block[] => [
+const renew = ({ site, service }: MonitoredService): Block[] => [
   ...(service.role === "private" ? certificateOnDisk(site, service) : []),
   paragraph(
     md`Not good on the disk either: renew it by the means that you use for it, and put it in place as ${link(md`Credentials and certificates`, ROTATION)} has it, checked before it is used.`,
   ),
 ];
 
-const ADVICE: Readonly<Record<string, Advice>> = {
+const ADVICE: Readonly<Record<string, AlertAdvice>> = {
   RegistryManifestIntegrityFailure: {
     stopsCleanUp: true,
     meaning: md`The registry lists images that it cannot serve: an index, a manifest, a configuration or a layer is missing or damaged. Two of the last six runs have seen it, one after the other or not. Three good runs in a row end the alert: neither a restart of the Pushgateway nor one good run does.`,
@@ -593,7 +593,7 @@ const restoreTarget = (site: RegistrySite): string =>
  *
  * @throws Error for an alert without a page: whoever adds an alert also writes its page here
  */
-export const adviceFor = (alert: string): Advice => {
+export const adviceFor = (alert: string): AlertAdvice => {
   const advice = ADVICE[alert];
   if (advice === undefined) throw new Error(`the alert ${alert} has no page; write one in handbook/alert-advice.ts`);
   return advice;

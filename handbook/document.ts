@@ -56,19 +56,19 @@ export const command = (
 ): Command => ({ kind: "command", place, run, expected, notRun });
 
 /** The first line of every generated page, which says where to edit instead. */
-export const GENERATED = "<!-- Generated from the site by `npm run docs`: edit the site, or handbook/. -->";
+export const GENERATED_PAGE = "<!-- Generated from the site by `npm run docs`: edit the site, or handbook/. -->";
 
 /** Which pages are generated, and how these link to the others. */
-export interface Surroundings {
+export interface PageSet {
   /** Paths of all files that are generated together with the page. */
   readonly generated: ReadonlySet<string>;
   /** Relative path from the generated pages to the hand-written ones; "" for the same folder. */
   readonly handwritten: string;
 }
 
-const ALONE: Surroundings = { generated: new Set(), handwritten: "" };
+const ALONE: PageSet = { generated: new Set(), handwritten: "" };
 
-const resolveLinks = (markdown: string, from: string, { generated, handwritten }: Surroundings): string =>
+const resolveLinks = (markdown: string, from: string, { generated, handwritten }: PageSet): string =>
   markdown.replace(/\]\(docs:([^)#]*)(#[^)]*)?\)/g, (_, target: string, anchor = "") => {
     const where = generated.has(target) ? target : join(handwritten, target);
     const path = target === from ? "" : relative(dirname(from), where);
@@ -114,8 +114,8 @@ const withPlaces = (body: readonly Block[]): string[] => {
 };
 
 /** A document as Markdown, with a trailing line feed. */
-export const render = ({ path, title, body }: Document, surroundings: Surroundings = ALONE): string =>
-  resolveLinks(`${[GENERATED, `# ${title.markdown}`, ...withPlaces(body)].join("\n\n")}\n`, path, surroundings);
+export const render = ({ path, title, body }: Document, surroundings: PageSet = ALONE): string =>
+  resolveLinks(`${[GENERATED_PAGE, `# ${title.markdown}`, ...withPlaces(body)].join("\n\n")}\n`, path, surroundings);
 
 /** The commands in a document, in order. */
 export const commandsOf = ({ body }: Document): Command[] =>

@@ -3,8 +3,16 @@ import type { Ci } from "../site/ci";
 import { imageReference } from "../site/image";
 import { hasRegistry, type RegistrySite, type Site, serviceInstance, wardenImage } from "../site/schema";
 import { verifyStep, workflow } from "./actions-pipeline";
-import { type Block, code, command, type Document, GENERATED, heading, paragraph, steps } from "./document";
-import { authorityInPipeline, nameOf, programOf, SYSTEMS, type Target, targetsOf, verifyAll } from "./image-target";
+import { type Block, code, command, type Document, GENERATED_PAGE, heading, paragraph, steps } from "./document";
+import {
+  authorityInPipeline,
+  type ImagePush,
+  imagePushesOf,
+  programInPipeline,
+  pushedName,
+  SYSTEMS,
+  verifyAll,
+} from "./image-push";
 import { WORKSTATION } from "./places";
 import { link, md, type Prose, Shell, sh } from "./prose";
 import { REBUILD } from "./rebuild-runbook";
@@ -20,7 +28,7 @@ const YAML = { lineWidth: 0, aliasDuplicateObjects: false } as const;
  *
  * https://woodpecker-ci.org/docs/usage/workflow-syntax
  */
-const woodpeckerPipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, target: Target): object => {
+const woodpeckerPipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, target: ImagePush): object => {
   const { branch, dockerfile, tags, commitCharacters } = target.image;
   const username = { from_secret: secrets.username };
   const password = { from_secret: secrets.password };
@@ -40,7 +48,7 @@ const woodpeckerPipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, ta
               image: imageReference(buildPlugin),
               settings: {
                 registry: serviceInstance(site, target.service),
-                repo: nameOf(site, target),
+                repo: pushedName(site, target),
                 dockerfile,
                 tags: [...tags, commit],
                 username,
@@ -58,16 +66,16 @@ const woodpeckerPipeline = (site: RegistrySite, { buildPlugin, secrets }: Ci, ta
   };
 };
 
-const pipelinePath = ({ image }: Target): string => `${FOLDER}/${image.repository.replaceAll("/", "-")}.yaml`;
+const pipelinePath = ({ image }: ImagePush): string => `${FOLDER}/${image.repository.replaceAll("/", "-")}.yaml`;
 
 /** The pipelines of the images that CI builds, by their path below docs/. */
 export const imagePipelines = (site: Site): ReadonlyMap<string, string> => {
   const { ci } = site;
   if (ci === undefined || !hasRegistry(site)) return new Map();
   return new Map(
-    targetsOf(site).map((target) => [
+    imagePushesOf(site).map((target) => [
       pipelinePath(target),
-      `# ${GENERATED}\n${stringify((ci.system === "woodpecker" ? woodpeckerPipeline : workflow)(site, ci, target), YAML)}`,
+      `# ${GENERATED_PAGE}\n${stringify((ci.system === "woodpecker" ? woodpeckerPipeline : workflow)(site, ci, target), YAML)}`,
     ]),
   );
 };
@@ -77,7 +85,7 @@ const atWoodpecker = (ci: Ci): Prose =>
     ? md`Add your own step that builds and pushes before the one that verifies, and give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}.`
     : md`Give the CI the secrets ${[ci.secrets.username, ci.secrets.password]}, and trust ${imageReference(ci.buildPlugin)} to run privileged (${"WOODPECKER_PLUGINS_PRIVILEGED"}).`;
 
-const imageSection = (site: Site, ci: Ci, target: Target): Block[] => {
+const imageSection = (site: Site, ci: Ci, target: ImagePush): Block[] => {
   const { folder, byHand } = SYSTEMS[ci.system];
   const woodpecker = ci.system === "woodpecker";
   const authority = authorityInPipeline(site, target);
@@ -85,7 +93,7 @@ const imageSection = (site: Site, ci: Ci, target: Target): Block[] => {
     heading(md`${target.image.repository}`),
     paragraph(md`In the repository that holds ${target.image.dockerfile}:`),
     steps(
-      md`Put the program beside the Dockerfile, as ${programOf(target)}: one file that needs Node and nothing else.`,
+      md`Put the program beside the Dockerfile, as ${programInPipeline(target)}: one file that needs Node and nothing else.`,
       ...(authority === undefined
         ? []
         : [
@@ -118,7 +126,7 @@ export const imagePipelinesPage = (site: Site): Document | undefined => {
       ),
       paragraph(md`The program, after each update of this checkout:`),
       command(WORKSTATION, sh`npm run -s build && ls dist/warden.mjs`, { expected: "dist/warden.mjs" }),
-      ...targetsOf(site).flatMap((target) => imageSection(site, ci, target)),
+      ...imagePushesOf(site).flatMap((target) => imageSection(site, ci, target)),
     ],
   };
 };

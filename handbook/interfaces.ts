@@ -33,7 +33,7 @@ const DOCUMENTS: readonly { readonly command: string; readonly file: string; rea
   { command: "warden drift --json, warden dns verify --json", file: "hosts/finding.ts", types: ["HostReport"] },
 ];
 
-interface Field {
+interface JsonField {
   readonly path: string;
   readonly type: string;
   readonly meaning: string;
@@ -96,7 +96,7 @@ const membersIn = (inside: string): Member[] => {
 class Types {
   readonly #sources = new Map<string, string>();
 
-  fieldsOf(file: string, name: string, path = "", within: readonly string[] = []): Field[] {
+  fieldsOf(file: string, name: string, path = "", within: readonly string[] = []): JsonField[] {
     const found = this.#declaration(file, name);
     if (found === undefined || within.includes(name)) return [];
     const inner = [...within, name];
@@ -105,7 +105,7 @@ class Types {
     return [...inherited, ...this.#fields(found.file, found.text, path, inner)];
   }
 
-  #fields(file: string, inside: string, path: string, within: readonly string[]): Field[] {
+  #fields(file: string, inside: string, path: string, within: readonly string[]): JsonField[] {
     return membersIn(inside).flatMap(({ name, type, meaning }) => {
       const isList = /\[\]$/.test(type);
       const below = this.#below(file, type, `${path}${name}${isList ? "[]" : ""}.`, within);
@@ -115,7 +115,7 @@ class Types {
   }
 
   /** The fields below a type: of an object, of the elements of a list, or of a nullable type. */
-  #below(file: string, type: string, path: string, within: readonly string[]): Field[] {
+  #below(file: string, type: string, path: string, within: readonly string[]): JsonField[] {
     const bare = type
       .replace(/^readonly /, "")
       .replace(/ \| null$/, "")

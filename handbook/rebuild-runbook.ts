@@ -3,7 +3,7 @@ import { containerName, type PrivateService } from "../site/registry";
 import { privateServices, type RegistrySite, registryHost, serviceInstance, serviceUrl } from "../site/schema";
 import { caFile, fetchAuthority, trustedByDocker } from "./authority";
 import { type Block, command, type Document, heading, list, paragraph, steps } from "./document";
-import { SYSTEMS } from "./image-target";
+import { SYSTEMS } from "./image-push";
 import { startCleanUp, stopCleanUp } from "./maintenance";
 import { onHost, runbookOf, sshTo, WORKSTATION } from "./places";
 import { link, md, type Prose, plain, type Shell, sh } from "./prose";

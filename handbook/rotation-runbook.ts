@@ -25,7 +25,7 @@ import { certificateHeading, ROTATION, servedCertificate } from "./certificate";
 import { CLEAN_UP } from "./clean-up-runbook";
 import { deployMonitoring, inCluster, kubectl } from "./cluster";
 import { type Block, command, type Document, heading, list, type Place, paragraph, steps } from "./document";
-import { SYSTEMS } from "./image-target";
+import { SYSTEMS } from "./image-push";
 import { compose, onHost, WORKSTATION } from "./places";
 import { runNow } from "./probe-runs";
 import { link, md, plain, sh } from "./prose";

@@ -8,7 +8,7 @@ import { md, type Prose, plain } from "./prose";
 export const SITE_REFERENCE = "site.md";
 
 /** A field of the reference. */
-interface Field {
+interface SiteField {
   /** `hosts[].ssh.port`; a union member is named by its discriminator: `state (backend "s3").bucket`. */
   readonly path: string;
   readonly needed: Prose;
@@ -53,7 +53,7 @@ const choice = (option: Schema): string => {
   return value instanceof z.ZodLiteral ? ` (${name} ${JSON.stringify([...value.values][0])})` : "";
 };
 
-const within = (schema: Schema, path: string): Field[] => {
+const within = (schema: Schema, path: string): SiteField[] => {
   const inner = unwrapped(schema);
   if (inner instanceof z.ZodObject)
     return Object.entries(inner.shape as Record<string, Schema>).flatMap(([name, field]) =>
@@ -75,7 +75,7 @@ const elementOf = (schema: Schema): string => {
   return element instanceof z.ZodObject || element instanceof z.ZodUnion ? "" : `; of each ${allowed(element)}`;
 };
 
-const fieldsOf = (schema: Schema, path: string): Field[] => [
+const fieldsOf = (schema: Schema, path: string): SiteField[] => [
   {
     path,
     needed: needed(schema),

@@ -15,7 +15,7 @@ import {
 } from "../site/schema";
 import { visible } from "../text/markdown";
 import { markup } from "../text/markup";
-import { GENERATED } from "./document";
+import { GENERATED_PAGE } from "./document";
 
 /** Path of the picture below docs/. */
 export const TOPOLOGY = "topology.svg";
@@ -212,7 +212,7 @@ export const topology = (site: Site): string => {
   const below = names(site, above.boxes.length === 0 ? MARGIN : bottom(above.boxes) + 3 * GAP);
   const columns = Math.max(...[...above.boxes, ...below.boxes].map(({ x }) => x)) + WIDTH + MARGIN;
   const rows = bottom([...above.boxes, ...below.boxes]) + MARGIN;
-  return `${GENERATED}
+  return `${GENERATED_PAGE}
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${columns} ${rows}" role="img" aria-label="Who talks to whom">
 <style>${STYLE}
 </style>

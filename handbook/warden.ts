@@ -49,7 +49,7 @@ export const STORE = "/store";
 export const WHOLE_STORE = `store     ${STORE} (private)\nchecked   …\nresult    nothing wrong`;
 
 /** What a command on a store may do besides reading it. */
-interface Access {
+interface StoreAccess {
   /** Whether it changes the store; default: it cannot. */
   readonly write?: boolean;
   /** Whether it also connects to the registry, with the account in REG_USER and REG_PASS; default: it has no network. */
@@ -64,7 +64,7 @@ interface Access {
 export const wardenOnStore = (
   site: RegistrySite,
   service: Service,
-  { write = false, network = false, input = false, from = false }: Access = {},
+  { write = false, network = false, input = false, from = false }: StoreAccess = {},
 ): Shell => {
   const data = dataDirectory(site.registry, service);
   const program = join("/opt", "warden.mjs");

@@ -11,7 +11,7 @@ import {
   type Service,
 } from "../site/registry";
 import { privateServices } from "../site/schema";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 import { nginxConfiguration, tlsPaths } from "./nginx";
 import { CONFIGURATION, DATA, HTPASSWD, registryConfiguration } from "./registry-configuration";
 
@@ -369,4 +369,4 @@ const withoutInterpolation = (value: unknown): unknown => {
 
 /** A compose file or an override, as YAML. Without block scalars, in which a value of blanks would lose its spaces. */
 export const renderCompose = (file: ComposeFile | ReturnType<typeof readOnlyOverride>): string =>
-  `${GENERATED}\n${stringify(withoutInterpolation(file), { lineWidth: 0, blockQuote: false })}`;
+  `${GENERATED_COMMENT}\n${stringify(withoutInterpolation(file), { lineWidth: 0, blockQuote: false })}`;

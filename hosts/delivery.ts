@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { version } from "../package.json";
 import type { ManagedHost } from "../site/host";
 import { quote } from "../text/shell-word";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 import { assignments, type Settings } from "./shell";
 
 /** A file that is managed as a whole and owned by root. */
@@ -61,7 +61,7 @@ export const hostProgram = (...names: readonly string[]): string => ["core.sh", 
 const program = (delivery: Delivery): string => hostProgram("transaction.sh", ...delivery.programs);
 
 /** `sha256:` and the digest of a text in hexadecimal digits. */
-export const digest = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+export const contentDigest = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
 const SETTINGS = "settings";
 const PROGRAM = "program";
@@ -73,7 +73,7 @@ const VERSION = "version";
  */
 export const deliveryInputs = (delivery: Delivery): Record<string, string> => ({
   ...Object.fromEntries(
-    delivery.files.map(({ path, content, shown }) => [path, shown === "digest" ? digest(content) : content]),
+    delivery.files.map(({ path, content, shown }) => [path, shown === "digest" ? contentDigest(content) : content]),
   ),
   ...delivery.parts,
   [SETTINGS]: assignments({
@@ -88,7 +88,7 @@ export const deliveryInputs = (delivery: Delivery): Record<string, string> => ({
     DIRECTORIES: delivery.directories,
     ...delivery.settings,
   }),
-  [PROGRAM]: digest(program(delivery)),
+  [PROGRAM]: contentDigest(program(delivery)),
   [VERSION]: version,
 });
 
@@ -118,7 +118,7 @@ const list = (name: string, items: readonly ScriptPart[]): ScriptPart[] => [
 export const deliveryScript = (delivery: Delivery): ScriptPart[] => [
   {
     // Its main calls functions by the name that it is given.
-    text: `#!/usr/bin/env bash\n${GENERATED}\n# shellcheck disable=SC2317,SC2329\n`,
+    text: `#!/usr/bin/env bash\n${GENERATED_COMMENT}\n# shellcheck disable=SC2317,SC2329\n`,
   },
   { input: SETTINGS, as: "text" },
   { text: assignments({ AGAIN: deliverAgain(delivery) }) },

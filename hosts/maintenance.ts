@@ -4,7 +4,7 @@ import { containerName, dataDirectory, registryPaths, type Service } from "../si
 import { pushgatewayUrlOnHost, type RegistrySite, registryHost, serviceInstance } from "../site/schema";
 import { cleanedUp, readOnlyOverride, renderCompose, WARDEN, wardenPaths } from "./compose";
 import { type DeliveredFile, type DeliveredLink, hostProgram } from "./delivery";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 import { CONFIGURATION, registryConfiguration } from "./registry-configuration";
 import { reportUrl } from "./report-url";
 import { assignments, type Settings } from "./shell";
@@ -117,7 +117,7 @@ export const maintenanceDelivery = (site: RegistrySite): MaintenanceDelivery => 
   const paths = registryPaths(directory);
   const file = (path: string, content: string): DeliveredFile => ({ path, mode: "0644", content });
   const settingsFile = (path: string, content: Settings): DeliveredFile =>
-    file(path, `${GENERATED}\n${assignments(content)}`);
+    file(path, `${GENERATED_COMMENT}\n${assignments(content)}`);
   const tasks = maintenanceTasks(maintenance);
   return {
     files: [

@@ -1,5 +1,5 @@
 import { containerName, PROBE_ACCOUNT, type PrivateService, type Registry, type Service } from "../site/registry";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 
 /** Docker's own DNS server, at the same address in every container of a user-defined network. */
 const DOCKER_DNS = "127.0.0.11";
@@ -91,7 +91,7 @@ const server = (service: Service): string =>
  */
 export const nginxConfiguration = ({ services }: Registry): string =>
   `${[
-    GENERATED,
+    GENERATED_COMMENT,
     "# Root of a container that has no capability: another user could not read the operator's keys, and to become one takes a",
     "# capability.",
     "user root;",

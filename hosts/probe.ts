@@ -17,7 +17,7 @@ import {
 import { programOf } from "./bundle";
 import { bind, type ComposeService, PUSHGATEWAY } from "./compose";
 import type { DeliveredFile, DeliveredLink } from "./delivery";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 import { taskTimer, UNITS, unitArgument, unitOf } from "./systemd-unit";
 
 /** The probe's program, relative to the checkout: the same in the cluster and on the host. */
@@ -88,7 +88,7 @@ const unit = ({ registry }: RegistrySite, probe: HostProbe): string => {
   const container = `registry-warden-${taskOf(probe)}`;
   const compose = `/usr/bin/env docker compose --project-name ${registry.project} --file ${unitArgument(registryPaths(registry.directory).compose)}`;
   const remove = `-/usr/bin/env docker rm --force ${container}`;
-  return `${GENERATED}
+  return `${GENERATED_COMMENT}
 [Unit]
 Description=Walks the registry ${probe.service} and reports what is broken
 Wants=network-online.target

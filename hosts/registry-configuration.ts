@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import type { ProxyService, Service } from "../site/registry";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 
 /** The port of the image's own configuration, for those who run it without ours. */
 export const REGISTRY_PORT = 5000;
@@ -11,9 +11,9 @@ export const CONFIGURATION = "/etc/docker/registry/config.yml";
 const DESCRIPTOR_CACHE = { cache: { blobdescriptor: "inmemory" } };
 
 /** Whether a registry accepts pushes. If not, only the maintenance changes its storage. */
-type Access = "read-write" | "read-only";
+type WriteAccess = "read-write" | "read-only";
 
-const storageMaintenance = (hours: number, access: Access) => ({
+const storageMaintenance = (hours: number, access: WriteAccess) => ({
   maintenance:
     access === "read-only"
       ? { uploadpurging: { enabled: false }, readonly: { enabled: true } }
@@ -24,7 +24,7 @@ const storageMaintenance = (hours: number, access: Access) => ({
  * A private registry has no cache of blob descriptors: with a cache, a lost blob would still be announced, and pushing it again
  * would succeed without storing anything. A pull-through registry fetches it again either way.
  */
-const storage = (service: Service, access: Access) => ({
+const storage = (service: Service, access: WriteAccess) => ({
   filesystem: { rootdirectory: DATA },
   ...(service.role === "private"
     ? { delete: { enabled: true }, ...storageMaintenance(service.purgeUploadsAfterHours, access) }
@@ -54,8 +54,8 @@ const upstream = (service: ProxyService): string => service.upstream.replace(/\/
  * The configuration of one registry of version 2.8; a private one may be read-only. Credentials of an upstream are not in it: they are the operator's, in
  * an env file. https://distribution.github.io/distribution/about/configuration/
  */
-export const registryConfiguration = (service: Service, access: Access = "read-write"): string =>
-  `${GENERATED}\n${stringify({
+export const registryConfiguration = (service: Service, access: WriteAccess = "read-write"): string =>
+  `${GENERATED_COMMENT}\n${stringify({
     version: 0.1,
     log: { level: "info", formatter: "text" },
     storage: storage(service, access),

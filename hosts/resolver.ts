@@ -1,7 +1,7 @@
 import { type DnsHost, linkOf, type PlainResolver, type ResolvedResolver } from "../site/host";
 import { type Dns, type DnsSite, privateServices } from "../site/schema";
 import type { DeliveredFile, Delivery } from "./delivery";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 import { WATCH_UNIT } from "./systemd-unit";
 import { type HostReports, reportsOf, WITH_NAMES, watchDelivery } from "./watch";
 
@@ -12,7 +12,7 @@ export const resolvConf = (resolver: PlainResolver): DeliveredFile => ({
   path: "/etc/resolv.conf",
   mode: "0644",
   content: lines(
-    GENERATED,
+    GENERATED_COMMENT,
     `search ${resolver.search.join(" ")}`,
     ...resolver.nameservers.map((address) => `nameserver ${address}`),
     `options timeout:${resolver.timeout} attempts:${resolver.attempts}`,
@@ -30,7 +30,7 @@ export const resolvedDropIn = ({ dropIn, nameservers, search }: ResolvedResolver
     path: `/etc/systemd/resolved.conf.d/${dropIn}.conf`,
     mode: "0644",
     content: lines(
-      GENERATED,
+      GENERATED_COMMENT,
       "[Resolve]",
       `DNS=${primary}`,
       `FallbackDNS=${fallbacks.join(" ")}`,
@@ -46,7 +46,7 @@ export const resolvedDropIn = ({ dropIn, nameservers, search }: ResolvedResolver
 export const cloudInitGuard: DeliveredFile = {
   path: "/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg",
   mode: "0644",
-  content: lines(GENERATED, "network: {config: disabled}"),
+  content: lines(GENERATED_COMMENT, "network: {config: disabled}"),
 };
 
 /** The link's servers, the only managed node in the host's netplan file; netplan-yaml(5). */
@@ -69,7 +69,7 @@ const networkDropIn = (resolver: ResolvedResolver): DeliveredFile[] => {
       path: `/etc/systemd/network/${file}.d/${resolver.dropIn}.conf`,
       mode: "0644",
       content: lines(
-        GENERATED,
+        GENERATED_COMMENT,
         "[Network]",
         "DNS=",
         ...resolver.nameservers.map((address) => `DNS=${address}`),

@@ -1,4 +1,4 @@
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 /**
  * One argument of a command line in a unit; it may contain anything except control characters.
  *
@@ -13,7 +13,7 @@ export const unitArgument = (text: string): string =>
 /** The service that starts a compose project at boot and stops it in time at shutdown. */
 export const composeUnit = (composeFile: string): string => {
   const compose = `/usr/bin/env docker compose --file ${unitArgument(composeFile)}`;
-  return `${GENERATED}
+  return `${GENERATED_COMMENT}
 [Unit]
 Description=Docker registries and their reverse proxy
 Requires=docker.service
@@ -54,7 +54,7 @@ export const unitOf = (task: string): string => `${MAINTENANCE_UNIT}-${task}`;
  */
 export const taskService = ({ task, description }: TaskUnit, program: string, after: string): string => {
   const run = `/usr/bin/env bash ${unitArgument(program)}`;
-  return `${GENERATED}
+  return `${GENERATED_COMMENT}
 [Unit]
 Description=${description}
 Wants=network-online.target
@@ -72,7 +72,7 @@ SyslogIdentifier=registry-maintenance
 };
 
 /** A run that was missed while the host was off is made up for. */
-export const taskTimer = ({ description, onCalendar }: TaskUnit): string => `${GENERATED}
+export const taskTimer = ({ description, onCalendar }: TaskUnit): string => `${GENERATED_COMMENT}
 [Unit]
 Description=${description}, by the clock
 
@@ -88,7 +88,7 @@ WantedBy=timers.target
 export const WATCH_UNIT = "registry-watch";
 
 /** @param program path of the program that checks the host and reports */
-export const watchService = (program: string): string => `${GENERATED}
+export const watchService = (program: string): string => `${GENERATED_COMMENT}
 [Unit]
 Description=Reports whether this host is as delivered and its resolvers answer
 Wants=network-online.target
@@ -101,7 +101,7 @@ TimeoutStartSec=5min
 `;
 
 /** @param minutes between two checks; spread so that hosts do not all report at once */
-export const watchTimer = (minutes: number): string => `${GENERATED}
+export const watchTimer = (minutes: number): string => `${GENERATED_COMMENT}
 [Unit]
 Description=Looks at this host every ${minutes} minutes
 

@@ -2,7 +2,7 @@ import { HOST_JOB, HOST_METRICS, HOST_WATCH_MINUTES, type HostMetricName } from 
 import { hasResolver, type ManagedHost } from "../site/host";
 import { type Dns, hasDns, pushgatewayUrlFrom, type Site } from "../site/schema";
 import { type DeliveredFile, type DeliveredLink, hostProgram } from "./delivery";
-import { GENERATED } from "./generated";
+import { GENERATED_COMMENT } from "./generated";
 import { reportUrl } from "./report-url";
 import { assignments, type Settings } from "./shell";
 import { UNITS, unitOf, WATCH_UNIT, watchService, watchTimer } from "./systemd-unit";
@@ -90,7 +90,10 @@ export const watchDelivery = (
   return {
     files: [
       { ...file(PROGRAM, `#!/usr/bin/env bash\n${hostProgram("watch.sh")}`), shown: "digest" },
-      file(PROGRAM.replace(/\.sh$/, ".settings"), `${GENERATED}\n${assignments(settings(host, reports, watched))}`),
+      file(
+        PROGRAM.replace(/\.sh$/, ".settings"),
+        `${GENERATED_COMMENT}\n${assignments(settings(host, reports, watched))}`,
+      ),
       file(`${UNITS}/${unit}.service`, watchService(PROGRAM)),
       file(`${UNITS}/${unit}.timer`, watchTimer(HOST_WATCH_MINUTES)),
     ],

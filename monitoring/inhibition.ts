@@ -6,7 +6,7 @@ export interface InhibitRule {
 }
 
 /** An alert that is the cause, the alerts that follow from it, and the labels that identify a common cause. */
-interface Cause {
+interface CauseWithEffects {
   readonly cause: string;
   readonly effects: readonly string[];
   readonly same: "registry" | "host" | "everything";
@@ -20,7 +20,7 @@ const EQUAL = {
 } as const;
 
 /** One cause, one page. A warning never mutes a critical alert. */
-export const CAUSES: readonly Cause[] = [
+export const CAUSES: readonly CauseWithEffects[] = [
   {
     // The results of the last walk are not news while nothing can be read.
     cause: "RegistryCatalogInaccessible",

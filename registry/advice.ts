@@ -51,7 +51,7 @@ export interface Advice {
   giveUp: string | null;
 }
 
-export interface Surroundings {
+export interface AdviceContext {
   /** The registry's origin. */
   registry: string;
   /** The storage root as given. */
@@ -61,7 +61,7 @@ export interface Surroundings {
 }
 
 /** The next step. Following it and asking again always terminates: repaired, or with nothing left but to discard the image. */
-export const advise = (ailment: Ailment, { registry, root, isTaken }: Surroundings): Advice => {
+export const advise = (ailment: Ailment, { registry, root, isTaken }: AdviceContext): Advice => {
   const only = (why: string, ...words: string[]): Advice => ({ next: commandLine(...words), why, giveUp: null });
   const repair = (...words: string[]): string =>
     commandLine("warden", "repair", registry, "--storage", root, ...words, "--apply");
@@ -118,7 +118,7 @@ const namesToDiscard = ({ repository, tags, untagged }: Ailment, registry: strin
 };
 
 /** Moves an entry into the storage root, next to the registry's folder, under an unused name. */
-const setAside = (root: string, path: string, isTaken: Surroundings["isTaken"]): string[] => {
+const setAside = (root: string, path: string, isTaken: AdviceContext["isTaken"]): string[] => {
   const name = `${root.replace(/\/+$/, "")}/set-aside-${basename(path)}`;
   let free = name;
   for (let count = 2; isTaken(free); count++) free = `${name}-${count}`;

@@ -6,7 +6,7 @@ import type { Digest } from "./oci/digest";
 import type { FailedObject, Failure, Reason } from "./oci/failure";
 import type { Report } from "./oci/walk";
 import { StoreContents } from "./storage/contents";
-import { type Finding, isError, type Kind } from "./storage/finding";
+import { type Finding, type FindingKind, isError } from "./storage/finding";
 import { lostFolders } from "./storage/hidden-damage";
 import type { StoreReader } from "./storage/reader";
 import type { ScanReport } from "./storage/scan";
@@ -21,7 +21,7 @@ export interface Diagnosis extends Advice {
   /** What is wrong over HTTP; null if nothing is. */
   http: { object: FailedObject; reason: Reason; status: number | null } | null;
   /** What is wrong on the disk; null if nothing is. */
-  disk: { kind: Kind; blobPresent: boolean; linkPresent: boolean; repairable: boolean } | null;
+  disk: { kind: FindingKind; blobPresent: boolean; linkPresent: boolean; repairable: boolean } | null;
   cause: Cause;
   remedy: Remedy;
 }

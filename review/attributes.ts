@@ -18,15 +18,15 @@ export interface AttributeChange {
   readonly forces: boolean;
 }
 
-type Container = Readonly<Record<string, unknown>> | readonly unknown[];
+type Collection = Readonly<Record<string, unknown>> | readonly unknown[];
 
-const isContainer = (value: unknown): value is Container => typeof value === "object" && value !== null;
+const isCollection = (value: unknown): value is Collection => typeof value === "object" && value !== null;
 
 const keysOf = (value: unknown): (string | number)[] =>
-  Array.isArray(value) ? value.map((_, index) => index) : isContainer(value) ? Object.keys(value) : [];
+  Array.isArray(value) ? value.map((_, index) => index) : isCollection(value) ? Object.keys(value) : [];
 
 const at = (value: unknown, key: string | number): unknown =>
-  isContainer(value) && Object.hasOwn(value, key) ? (value as Record<string | number, unknown>)[key] : undefined;
+  isCollection(value) && Object.hasOwn(value, key) ? (value as Record<string | number, unknown>)[key] : undefined;
 
 /** A mark of true applies to everything below it. */
 const markAt = (mark: unknown, key: string | number): unknown => (mark === true ? true : at(mark, key));
@@ -36,11 +36,11 @@ const sameKind = (a: unknown, b: unknown): boolean => Array.isArray(a) === Array
 /** Terraform writes an unset attribute as null. */
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;
 
-const isEmpty = (value: unknown): boolean => isAbsent(value) || (isContainer(value) && keysOf(value).length === 0);
+const isEmpty = (value: unknown): boolean => isAbsent(value) || (isCollection(value) && keysOf(value).length === 0);
 
 /** Whether two JSON values are equal, regardless of the order of their keys. */
 export const isEqual = (a: unknown, b: unknown): boolean => {
-  if (!isContainer(a) || !isContainer(b)) return Object.is(a ?? null, b ?? null);
+  if (!isCollection(a) || !isCollection(b)) return Object.is(a ?? null, b ?? null);
   const keys = keysOf(a);
   return sameKind(a, b) && keys.length === keysOf(b).length && keys.every((key) => isEqual(at(a, key), at(b, key)));
 };
@@ -76,7 +76,7 @@ const leaves = (node: Node): Leaf[] => {
   const sensitive = beforeSensitive === true || afterSensitive === true;
   const descend =
     !sensitive &&
-    [before, after].every((value) => isAbsent(value) || isContainer(value)) &&
+    [before, after].every((value) => isAbsent(value) || isCollection(value)) &&
     (isAbsent(before) || isAbsent(after) || sameKind(before, after));
   if (descend) {
     const keys = [...new Set([...keysOf(before), ...keysOf(after), ...keysOf(unknown)])];

@@ -1,7 +1,7 @@
 import { codeSpan, fenced } from "../text/markdown";
 import { ACTIONS, type Action } from "./action";
 import { pathText } from "./attributes";
-import { asTexts, attributeName, differences, digest, valueText } from "./differences";
+import { asTexts, attributeName, differences, shortHash, valueText } from "./differences";
 import { fit, type Piece, type Section } from "./fit";
 import type { ResourceReview, StackReview } from "./review";
 
@@ -182,7 +182,7 @@ const hasChanges = ({ changes, outputs }: StackReview): boolean => changes.lengt
 
 /** A digest of the contents of the plans, equal for equal plans on every machine (12 hexadecimal digits). */
 export const fingerprint = ({ reviews, unreviewed }: Pick<CommentInput, "reviews" | "unreviewed">): string =>
-  digest(JSON.stringify({ reviews, unreviewed }));
+  shortHash(JSON.stringify({ reviews, unreviewed }));
 
 const identifiedBy = (input: CommentInput): string => {
   const plan = `plan ${codeSpan(fingerprint(input))}`;

@@ -27,15 +27,15 @@ const unescaped = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [unescaped(key) as string, unescaped(inner)]));
 };
 
-interface Block {
+interface TerraformBlock {
   readonly address: string;
   readonly type: string;
   readonly body: unknown;
 }
 
 /** The resources, and every other block as a whole: a provider's version or a new variable is a change too. */
-const blocks = (stack: SynthesisedStack): Block[] =>
-  Object.entries(stack).flatMap(([kind, content]): Block[] => {
+const blocks = (stack: SynthesisedStack): TerraformBlock[] =>
+  Object.entries(stack).flatMap(([kind, content]): TerraformBlock[] => {
     if (kind === METADATA) return [];
     if (kind !== "resource") return [{ address: kind, type: kind, body: unescaped(without([METADATA], content)) }];
     return Object.entries(stack.resource ?? {}).flatMap(([type, instances]) =>
@@ -53,11 +53,11 @@ const REPLACING: readonly { readonly type: RegExp; readonly path: readonly strin
   { type: /^kubernetes_/, path: ["metadata", "name"] },
 ];
 
-const valueAt = (block: Block, path: readonly string[]): unknown =>
+const valueAt = (block: TerraformBlock, path: readonly string[]): unknown =>
   path.reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], block.body);
 
 /** What a plan would say about a block, as far as that is known without a state. */
-const changeOf = (before: Block | undefined, after: Block | undefined): ChangeJson | undefined => {
+const changeOf = (before: TerraformBlock | undefined, after: TerraformBlock | undefined): ChangeJson | undefined => {
   if (before === undefined) return { actions: ["create"], before: null, after: after?.body };
   if (after === undefined) return { actions: ["delete"], before: before.body, after: null };
   if (isEqual(before.body, after.body)) return undefined;

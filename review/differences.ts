@@ -62,7 +62,7 @@ export const valueText = (shown: Shown): string => {
 };
 
 /** The start of a text's SHA-256 (12 hexadecimal digits). */
-export const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);
+export const shortHash = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);
 
 const size = (text: string): string => `${Math.ceil(Buffer.byteLength(text) / 1024)} KiB`;
 
@@ -81,8 +81,8 @@ const diffBody = (lines: readonly string[]): string => {
 };
 
 const bundleLine = (title: string, [old, now]: readonly [string, string]): string => {
-  const from = old === "" ? "new" : `${codeSpan(digest(old))}, ${size(old)}`;
-  const to = now === "" ? "gone" : `${codeSpan(digest(now))}, ${size(now)}`;
+  const from = old === "" ? "new" : `${codeSpan(shortHash(old))}, ${size(old)}`;
+  const to = now === "" ? "gone" : `${codeSpan(shortHash(now))}, ${size(now)}`;
   return `${title}: ${from} → ${to}`;
 };
 

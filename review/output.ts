@@ -11,7 +11,7 @@ export interface OutputStack {
   readonly synthesised: SynthesisedStack;
 }
 
-interface Manifest {
+interface AssemblyManifest {
   readonly stacks: Readonly<
     Record<
       string,
@@ -37,7 +37,7 @@ const readJson = (file: string, hint: string): unknown => {
 };
 
 /** The stacks in the order of deployment: each after its dependencies. */
-const deployOrder = ({ stacks }: Manifest): string[] => {
+const deployOrder = ({ stacks }: AssemblyManifest): string[] => {
   const seen = new Set<string>();
   const withDependencies = (stack: string): string[] => {
     if (seen.has(stack) || stacks[stack] === undefined) return [];
@@ -55,7 +55,7 @@ const deployOrder = ({ stacks }: Manifest): string[] => {
  */
 export const readOutput = (directory: string): OutputStack[] => {
   const hint = 'synthesise it with "npm run synth"';
-  const manifest = readJson(join(directory, "manifest.json"), hint) as Manifest;
+  const manifest = readJson(join(directory, "manifest.json"), hint) as AssemblyManifest;
   if (typeof manifest?.stacks !== "object" || manifest.stacks === null)
     throw new PlanError(`${join(directory, "manifest.json")} names no stacks`, hint);
   return deployOrder(manifest).map((stack) => {

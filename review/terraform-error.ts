@@ -30,13 +30,13 @@ export const firstError = (output: string): string => {
 };
 
 /** The cause of an error in an operator's terms, and what to do about it. */
-interface Cause {
+interface KnownError {
   readonly pattern: RegExp;
   readonly told: (match: RegExpExecArray) => string;
 }
 
 /** The messages of the providers kubernetes 2.38 and helm 3.1, and of the API server. The first match counts. */
-const CAUSES: readonly Cause[] = [
+const KNOWN_ERRORS: readonly KnownError[] = [
   {
     pattern: /stat (\S+): no such file or directory/,
     told: ([, file]) =>
@@ -93,7 +93,7 @@ const isOfCluster = (block: readonly string[]): boolean =>
 export const explainedError = (output: string): string => {
   const error = firstError(output);
   if (!isOfCluster(firstBlock(output))) return error;
-  for (const { pattern, told } of CAUSES) {
+  for (const { pattern, told } of KNOWN_ERRORS) {
     const match = pattern.exec(error);
     if (match !== null) return told(match);
   }

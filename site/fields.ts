@@ -89,7 +89,7 @@ export const baseUrl = (protocols: ("http" | "https")[]) => {
 };
 
 /** The base URL of a Pushgateway, to which clients add `/metrics/job/…`. */
-export const pushgatewayUrl = baseUrl(["http", "https"]).refine(
+export const pushgatewayBaseUrl = baseUrl(["http", "https"]).refine(
   (url) => !URL.canParse(url) || new URL(url).pathname === "/",
   { error: 'allowed is the URL of a Pushgateway without a path, for example "http://pushgateway:9091"' },
 );

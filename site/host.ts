@@ -165,14 +165,14 @@ export type Host = z.output<typeof host>;
 export type PlainResolver = z.output<typeof plainResolver>;
 export type ResolvedResolver = z.output<typeof resolvedResolver>;
 /** What configures the link of a host with systemd-resolved, and where. */
-export interface Link {
+export interface NetworkLink {
   readonly manager: "netplan" | "networkd";
   /** For netplan the path of its file; for networkd the file's name. */
   readonly file: string;
   readonly interface: string;
 }
 
-export const linkOf = ({ netplan, networkd }: ResolvedResolver): Link => {
+export const linkOf = ({ netplan, networkd }: ResolvedResolver): NetworkLink => {
   if (netplan !== undefined) return { manager: "netplan", file: netplan.file, interface: netplan.interface };
   if (networkd !== undefined) return { manager: "networkd", file: networkd.network, interface: networkd.interface };
   // The schema rejects a resolver without one.

@@ -7,7 +7,7 @@ import {
   matching,
   oneOf,
   periodMinutes,
-  pushgatewayUrl,
+  pushgatewayBaseUrl,
   record,
   refused,
 } from "./fields";
@@ -43,7 +43,7 @@ const fields = record({
    * The Pushgateway as the host reaches it; a cluster-internal name does not resolve there. Default: the one of the
    * monitoring, if that is not in a cluster.
    */
-  pushgateway: pushgatewayUrl.optional(),
+  pushgateway: pushgatewayBaseUrl.optional(),
   /** For each private registry: removes what its retention does not keep, and frees the space. */
   cleanUp: schedule.optional(),
   /** For each cache: removes unreferenced data. A cache itself drops what was not requested for a week. */

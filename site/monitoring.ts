@@ -10,7 +10,7 @@ import {
   oneOf,
   periodMinutes,
   port,
-  pushgatewayUrl,
+  pushgatewayBaseUrl,
   record,
   seconds,
   workstationPath,
@@ -242,7 +242,7 @@ const fields = record({
   /** For everything in the cluster. With `create` it may already exist, and it is never deleted. */
   namespace: record({ name: label, create: flag.default(false) }).optional(),
   /** An existing one, by its URL as the probes reach it, or a new one beside the registries. */
-  pushgateway: z.union([pushgatewayUrl, ownPushgateway], {
+  pushgateway: z.union([pushgatewayBaseUrl, ownPushgateway], {
     error: "allowed is the URL of a Pushgateway that runs already, or { image, port } for one beside the registries",
   }),
   rules,
@@ -436,20 +436,20 @@ export type RulesDelivery = Monitoring["rules"];
 export type ClusterRulesDelivery = Extract<RulesDelivery, { labels: unknown }>;
 export type OwnPushgateway = z.output<typeof ownPushgateway>;
 
-type Credentials = NonNullable<Probe["credentials"]>;
+type CredentialsSource = NonNullable<Probe["credentials"]>;
 type Authority = NonNullable<Probe["certificateAuthority"]>;
 
 /** A probe that is a CronJob. */
 export type ClusterProbe = Probe & {
   readonly runsOn: "cluster";
-  readonly credentials?: Exclude<Credentials, { from: "file" }>;
+  readonly credentials?: Exclude<CredentialsSource, { from: "file" }>;
   readonly certificateAuthority?: Exclude<Authority, { file: string }>;
 };
 
 /** A probe that is a systemd timer. */
 export type HostProbe = Probe & {
   readonly runsOn: "registry-host";
-  readonly credentials?: Extract<Credentials, { from: "file" }>;
+  readonly credentials?: Extract<CredentialsSource, { from: "file" }>;
   readonly certificateAuthority?: Extract<Authority, { file: string }>;
 };
 

@@ -14,9 +14,9 @@ const LOSS = "RegistryMassLoss";
 const MEMORY = { own: "7d", elsewhere: "1d" } as const;
 
 /** How the contents of a registry may shrink without a loss. */
-type Kind = "cleaned-up" | "own" | "elsewhere";
+type Shrinkage = "cleaned-up" | "own" | "elsewhere";
 
-const kindOf = (site: MonitoredSite, { service }: Watched): Kind => {
+const shrinkageOf = (site: MonitoredSite, { service }: Watched): Shrinkage => {
   if (isExternal(service)) return "elsewhere";
   return site.registry?.maintenance?.cleanUp === undefined ? "own" : "cleaned-up";
 };
@@ -44,7 +44,7 @@ const cleanUp = (
 };
 
 /** What is counted in a registry. */
-interface Part {
+interface CountedPart {
   readonly what: "repositories" | "tags";
   readonly seen: MetricName;
   readonly left: MaintenanceMetricName;
@@ -52,7 +52,7 @@ interface Part {
   readonly tolerated: number;
 }
 
-const PARTS: readonly Part[] = [
+const PARTS: readonly CountedPart[] = [
   {
     what: "repositories",
     seen: "registry_manifest_integrity_repos_checked",
@@ -71,18 +71,18 @@ const PARTS: readonly Part[] = [
 const MOST = 0.5;
 
 /** How much is missing, if it is more than a fraction of the previous contents. */
-const missing = (watch: Watch, part: Part, was: string, tolerated: number): string =>
+const missing = (watch: Watch, part: CountedPart, was: string, tolerated: number): string =>
   `${was} - ${known(watch, part.seen)} > ${tolerated} * ${was}`;
 
 /** The most that existed within the memory, whatever happened since. */
-const remembered = (watch: Watch, { seen: metric }: Part, memory: string, since = ""): string =>
+const remembered = (watch: Watch, { seen: metric }: CountedPart, memory: string, since = ""): string =>
   `max_over_time((${seen(watch, metric)}${since})[${memory}:${duration(2 * watch.period)}])`;
 
 /**
  * What is expected, by either measure: the most that was seen within the memory or, with a clean-up, the most since its last run,
  * and what that run reported to have left.
  */
-const expected = (watch: Watch, part: Part, kind: Kind, memory: string): string[] => {
+const expected = (watch: Watch, part: CountedPart, kind: Shrinkage, memory: string): string[] => {
   if (kind !== "cleaned-up") return [remembered(watch, part, memory)];
   const ended = cleanUp(
     watch,
@@ -98,10 +98,10 @@ const expected = (watch: Watch, part: Part, kind: Kind, memory: string): string[
 const OF_ALL = (metric: MetricName): string =>
   `{{ with printf "sum(max by (shard) (${metric}{cluster=%q,job=%q,instance=%q})) + %f" $labels.cluster $labels.job $labels.instance $value | query }} of {{ . | first | value | printf "%.0f" }}{{ end }}`;
 
-const alertsAbout = (watch: Watch, kind: Kind): Alert[] => {
+const alertsAbout = (watch: Watch, kind: Shrinkage): Alert[] => {
   const memory = kind === "elsewhere" ? MEMORY.elsewhere : MEMORY.own;
   const after = 2 * watch.period;
-  const [repositories] = PARTS as [Part];
+  const [repositories] = PARTS as [CountedPart];
   return [
     {
       // A reverse proxy that forwards to the wrong registry answers 200 with an empty list, so nothing else fails.
@@ -162,6 +162,8 @@ export const coverageAlerts: Family = {
   name: "registry-coverage",
   alerts: (site) =>
     (["cleaned-up", "own", "elsewhere"] as const).flatMap((kind) =>
-      authoritativeWatchesOf(site, (each) => kindOf(site, each) === kind).flatMap((watch) => alertsAbout(watch, kind)),
+      authoritativeWatchesOf(site, (each) => shrinkageOf(site, each) === kind).flatMap((watch) =>
+        alertsAbout(watch, kind),
+      ),
     ),
 };

@@ -11,7 +11,7 @@ import { remoteOutcome, remotePruneTable, remoteUndoTable } from "../remote/prun
 import { isUndone, undoRemotePrune } from "../remote/undo";
 import { StorageRefusal } from "../storage/refusal";
 import { type CleanUpSettings, cleanUpSettings } from "./environment";
-import { pushOf } from "./samples";
+import { cleanUpPush } from "./samples";
 
 /** Receives a line of the log; it contains no secret. */
 type Log = (line: string) => void;
@@ -38,11 +38,11 @@ const remove = (settings: CleanUpSettings, out: Log): Promise<RemotePruneReport>
   });
 };
 
-const push = async ({ pushgateway, instance, cluster }: CleanUpSettings, ended: Parameters<typeof pushOf>[0]) => {
+const push = async ({ pushgateway, instance, cluster }: CleanUpSettings, ended: Parameters<typeof cleanUpPush>[0]) => {
   const transport = new Transport({ timeout: PUSH_TIMEOUT * 1000 });
   try {
     const key = { job: CLEAN_UP_JOB, instance, ...(cluster === null ? {} : { cluster }) };
-    await new Pushgateway(pushgateway, transport).push(key, pushOf(ended));
+    await new Pushgateway(pushgateway, transport).push(key, cleanUpPush(ended));
   } finally {
     await transport.close();
   }

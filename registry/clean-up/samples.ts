@@ -15,7 +15,7 @@ export interface Ended {
 type Values = [CleanUpMetricName, number][];
 
 /** The metrics of a run. Unknown ones keep the value of an earlier run, above all the last success. */
-export const pushOf = ({ report, duration, at }: Ended): Push => {
+export const cleanUpPush = ({ report, duration, at }: Ended): Push => {
   const success = report !== null && isDone(report);
   const values: Values = [
     ["registry_clean_up_success", success ? 1 : 0],

@@ -19,7 +19,7 @@ import {
   Transport,
 } from "./http";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "./manifest";
-import { isThrottled, type Outcome, retryAfter, retryDelay } from "./retry";
+import { type ExchangeOutcome, isThrottled, retryAfter, retryDelay } from "./retry";
 
 /** How a registry is reached, whatever is asked of it. */
 export interface RegistryAccess {
@@ -269,7 +269,7 @@ export class RegistryClient {
   }
 
   /** A registry that has gone silent is one failure, not one for each remaining object. */
-  #noteSilence(outcome: Outcome): void {
+  #noteSilence(outcome: ExchangeOutcome): void {
     const isError = outcome instanceof ExchangeError;
     const silent = isError ? ["unreachable", "timeout"].includes(outcome.code) : isUnavailable(outcome);
     this.#silence = silent ? this.#silence + 1 : 0;
@@ -284,7 +284,7 @@ export class RegistryClient {
    *
    * @throws ExchangeError `cancelled`, or RegistryError
    */
-  async #attempt(request: Request): Promise<Outcome> {
+  async #attempt(request: Request): Promise<ExchangeOutcome> {
     try {
       await this.#gate.enter();
       const known = request.anonymous ? null : this.#authorizer.headerFor(request.scope);

@@ -34,7 +34,7 @@ const ANSWER_LIMIT = 1024 * 1024;
 const TOO_SOON = 429;
 
 /** The result of a deletion request. */
-interface Removal {
+interface DeletionResult {
   status: number;
   unsupported: boolean;
   again: number | null;
@@ -122,7 +122,7 @@ export class RegistryWriter {
    *   the deletion: 405, or the code UNSUPPORTED. It neither waits for its turn nor retries, because the caller's checks would
    *   be stale by then: `again` is the milliseconds after which to check and try again, null if the status is final
    */
-  async remove(repository: string, reference: string, attempt = 1): Promise<Removal> {
+  async remove(repository: string, reference: string, attempt = 1): Promise<DeletionResult> {
     const path = `/v2/${repository}/manifests/${reference}`;
     const answer = await this.#send(repository, { method: "DELETE", path });
     const { status, body } = answer;

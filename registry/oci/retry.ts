@@ -1,7 +1,7 @@
 import { type Answer, ExchangeError } from "./http";
 
 /** How an attempt ended: with an answer, or without one. */
-export type Outcome = Answer | ExchangeError;
+export type ExchangeOutcome = Answer | ExchangeError;
 
 /** Milliseconds: the first pause, doubled for each further one up to the longest. */
 const FIRST_PAUSE = 250;
@@ -15,7 +15,7 @@ const SHORT_PAUSE = 25;
  * How many attempts an outcome is worth. A 500 is retried once only, because registries also use it for real damage; a
  * truncated body is believed when it repeats on new connections.
  */
-const attemptsFor = (outcome: Outcome): number => {
+const attemptsFor = (outcome: ExchangeOutcome): number => {
   if (outcome instanceof ExchangeError) {
     switch (outcome.code) {
       case "unreachable":
@@ -45,11 +45,11 @@ const attemptsFor = (outcome: Outcome): number => {
 };
 
 /** Whether the request was throttled: 429 (RFC 6585), or 503 as nginx's limit_req answers. */
-export const isThrottled = (outcome: Outcome): outcome is Answer =>
+export const isThrottled = (outcome: ExchangeOutcome): outcome is Answer =>
   !(outcome instanceof ExchangeError) && (outcome.status === 429 || outcome.status === 503);
 
 /** Whether the outcome is about the requested object: a lost blob is cut short, a broken link answers 500. */
-const isOfTheObject = (outcome: Outcome): boolean =>
+const isOfTheObject = (outcome: ExchangeOutcome): boolean =>
   outcome instanceof ExchangeError ? outcome.code === "cut" : outcome.status === 500;
 
 /**
@@ -74,7 +74,7 @@ export const retryAfter = ({ headers }: Pick<Answer, "headers">, now = Date.now(
  * @param now milliseconds since 1970
  * @returns milliseconds, or null when the outcome is final
  */
-export const retryDelay = (outcome: Outcome, attempt: number, random: number, now: number): number | null => {
+export const retryDelay = (outcome: ExchangeOutcome, attempt: number, random: number, now: number): number | null => {
   if (attempt >= attemptsFor(outcome)) return null;
   const asked = outcome instanceof ExchangeError ? null : retryAfter(outcome, now);
   if (asked !== null) return asked > LONGEST_PAUSE ? null : asked + random * FIRST_PAUSE;

@@ -5,10 +5,10 @@ import { RegistryClient } from "../oci/client";
 import { RegistryError } from "../oci/errors";
 import { type Traffic, Transport } from "../oci/http";
 import { type Report, walk } from "../oci/walk";
-import { table } from "../report/table";
+import { reportTable } from "../report/table";
 import { type ProbeSettings, probeSettings } from "./environment";
 import { type GroupingKey, groupingKey, PUSH_TIMEOUT, PushFailed, Pushgateway } from "./pushgateway";
-import { CATALOG_IS_BACK, pushOf, type Run, withCoverage } from "./samples";
+import { CATALOG_IS_BACK, type ProbeRun, probePush, withCoverage } from "./samples";
 import { probeWorkloads } from "./workloads";
 
 /** The fraction of the deadline that is reserved for the report, and its maximum. Seconds. */
@@ -41,7 +41,7 @@ export const turnNow = (of: number, now: number): Turn => ({ index: Math.floor((
 const asksCatalog = ({ role, repositories }: ProbeSettings): boolean => role === "proxy" || repositories.length === 0;
 
 /** The result of one attempt at a walk, and the error if there was none. */
-type Attempt = Pick<Run, "report" | "catalogAccessible" | "certificateExpiry"> & {
+type Attempt = Pick<ProbeRun, "report" | "catalogAccessible" | "certificateExpiry"> & {
   traffic: Readonly<Traffic>;
   why: string | null;
 };
@@ -95,7 +95,7 @@ const runWalk = async (
   ca: string | undefined,
   onCatalog: () => void,
   log: (line: string) => void,
-): Promise<Run> => {
+): Promise<ProbeRun> => {
   const { role, deadline } = settings;
   const signal = deadline === null ? undefined : AbortSignal.timeout(walkDeadline(deadline) * 1000);
   const started = performance.now();
@@ -164,7 +164,7 @@ class Reports {
    * @param tell receives the run before the push, including any loss of coverage since the last run: an unavailable Pushgateway
    *   must not hide the result
    */
-  async push(run: Run, tell: (run: Run) => void): Promise<void> {
+  async push(run: ProbeRun, tell: (run: ProbeRun) => void): Promise<void> {
     const { shard, role } = this.#settings;
     const read = await this.#gateway.read(this.#key, shard).catch((error: unknown) => {
       tell(run);
@@ -174,14 +174,14 @@ class Reports {
     const isCompared = run.report !== null && role === "private";
     const judged = isCompared ? { ...run, report: withCoverage(run.report as Report, stored) } : run;
     tell(judged);
-    await this.#gateway.push(this.#key, pushOf(judged, stored));
+    await this.#gateway.push(this.#key, probePush(judged, stored));
     if (shard.index === 0) for (const stale of read?.stale ?? []) await this.#gateway.remove(stale);
   }
 }
 
-const logOf = ({ role, report, catalogAccessible }: Run): string[] => {
+const logOf = ({ role, report, catalogAccessible }: ProbeRun): string[] => {
   if (report === null) return [];
-  if (role === "private" || !catalogAccessible) return table(report, MOST_ROWS);
+  if (role === "private" || !catalogAccessible) return reportTable(report, MOST_ROWS);
   return [`${report.registry}: the catalog can be read; a cache is asked for nothing else`];
 };
 

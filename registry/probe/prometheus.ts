@@ -1,5 +1,5 @@
 import type { Report } from "../oci/walk";
-import { exposition, NOTHING_STORED, pushOf } from "./samples";
+import { exposition, NOTHING_STORED, probePush } from "./samples";
 
 /** What a walk knows in addition to its report. */
 export interface Circumstances {
@@ -33,6 +33,6 @@ export const prometheus = (report: Report, circumstances: Circumstances): string
     requests,
     bytes,
   } as const;
-  const { samples } = pushOf({ ...run, ended, certificateExpiry, workloads: null }, NOTHING_STORED);
+  const { samples } = probePush({ ...run, ended, certificateExpiry, workloads: null }, NOTHING_STORED);
   return exposition(samples.map((sample) => ({ ...sample, labels: { instance, ...sample.labels } })));
 };

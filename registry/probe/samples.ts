@@ -13,7 +13,7 @@ export interface Sample {
 }
 
 /** The result of a run of the probe, with or without a walk. */
-export interface Run {
+export interface ProbeRun {
   role: Role;
   /** Null when no walk began. */
   report: Report | null;
@@ -70,7 +70,7 @@ const catalogSamples = (accessible: boolean, inaccessible: number): Sample[] => 
 ];
 
 /** Metrics that apply to any registry, whatever it contains. */
-const availabilitySamples = (run: Run): Sample[] => {
+const availabilitySamples = (run: ProbeRun): Sample[] => {
   const samples: Sample[] = [
     // A run that could not read the catalog did nothing but request it.
     ...(run.catalogAccessible === null
@@ -89,7 +89,7 @@ const availabilitySamples = (run: Run): Sample[] => {
 };
 
 /** For unknown images nothing is pushed, so that existing alerts about them continue. */
-const workloadSamples = (workloads: Run["workloads"]): Sample[] => {
+const workloadSamples = (workloads: ProbeRun["workloads"]): Sample[] => {
   if (workloads === null) return [];
   const { images, known } = workloads;
   return [
@@ -130,7 +130,7 @@ export const CATALOG_IS_BACK: Push = { method: "POST", samples: catalogSamples(t
  *
  * @param stored null when it could not be read
  */
-export const pushOf = (run: Run, stored: Stored | null): Push => {
+export const probePush = (run: ProbeRun, stored: Stored | null): Push => {
   const { report, ended } = run;
   const samples = availabilitySamples(run);
   if (run.role === "proxy") return { method: run.catalogAccessible ? "PUT" : "POST", samples };

@@ -24,7 +24,7 @@ export interface WorkloadRun {
 const MOST_ROWS = 100;
 
 /** How to reach the registry. */
-interface Reach {
+interface RegistryConnection {
   settings: ProbeSettings;
   ca: string | undefined;
   signal: AbortSignal | undefined;
@@ -36,7 +36,10 @@ interface Reach {
  * @param log receives a line; it contains no secret
  * @returns null if the probe is not configured to verify workloads
  */
-export const probeWorkloads = async (reach: Reach, log: (line: string) => void): Promise<WorkloadRun | null> => {
+export const probeWorkloads = async (
+  reach: RegistryConnection,
+  log: (line: string) => void,
+): Promise<WorkloadRun | null> => {
   const { workloads: wanted, registry } = reach.settings;
   if (wanted === null) return null;
   const traffic: Traffic = { requests: 0, bytes: 0 };
@@ -75,7 +78,7 @@ const tellingWhy = async <T>(log: (line: string) => void, work: () => Promise<T>
 };
 
 const verify = async (
-  { settings, ca, signal }: Reach,
+  { settings, ca, signal }: RegistryConnection,
   used: UsedImage[],
   traffic: Traffic,
 ): Promise<VerifiedImage[]> => {
@@ -92,7 +95,7 @@ const verify = async (
 
 /** Reports the images in use, if that is configured. @throws if the registry does not accept the report */
 const publish = async (
-  { settings: { registry: url, timeout }, ca, signal }: Reach,
+  { settings: { registry: url, timeout }, ca, signal }: RegistryConnection,
   { report }: WorkloadSettings,
   { time, digests }: Pick<InUseReport, "time" | "digests">,
   traffic: Traffic,

@@ -21,7 +21,7 @@ import { type Lock, lockFolder } from "../storage/lock";
 import { StorageRefusal } from "../storage/refusal";
 
 /** A manifest that is about to be removed, or was removed. */
-export interface Removal {
+export interface RemovedManifest {
   repository: string;
   digest: Digest;
   /** The media type with which it was served. */
@@ -124,7 +124,7 @@ export class RemoteJournal {
   }
 
   /** Keeps a manifest that is about to be removed. @param bytes that hash to its digest */
-  keep(removal: Removal, bytes: Uint8Array): void {
+  keep(removal: RemovedManifest, bytes: Uint8Array): void {
     this.#lock.check();
     const { digest } = removal;
     const path = join(MANIFESTS, fileOf(digest));
@@ -180,7 +180,7 @@ export class RemoteJournal {
 export interface ReadJournal {
   registry: string;
   /** In the order of the removals; a manifest that was removed several times appears last, with all its tags. */
-  removals: (Removal & { bytes: Buffer })[];
+  removals: (RemovedManifest & { bytes: Buffer })[];
 }
 
 /** @throws StorageRefusal `not-found` if the folder is not a journal, or its contents are not what was written */
@@ -189,7 +189,7 @@ export const readJournal = (folder: string): ReadJournal => {
     new StorageRefusal("not-found", `${folder} ${why}`, "give the folder that the clean-up has named as its journal");
   const [plan] = plansIn(folder);
   if (plan === undefined) throw refuse("is no journal of a clean-up");
-  const removals = new Map<string, Removal & { bytes: Buffer }>();
+  const removals = new Map<string, RemovedManifest & { bytes: Buffer }>();
   for (const line of readFileSync(join(folder, REMOVED), "utf8").split("\n").slice(0, -1)) {
     const removal = parseRemoval(line);
     if (removal === null) throw refuse("holds a line that no clean-up has written");
@@ -209,7 +209,7 @@ export const finishJournal = (folder: string): void => {
   onDisk(folder, () => closeSync(openSync(join(folder, COMPLETE), "a", 0o600)));
 };
 
-const parseRemoval = (line: string): Removal | null => {
+const parseRemoval = (line: string): RemovedManifest | null => {
   try {
     const { repository, digest, mediaType, tags } = JSON.parse(line) as Record<string, unknown>;
     if (!isRepository(repository) || !isDigest(digest) || typeof mediaType !== "string") return null;

@@ -14,7 +14,7 @@ export interface Listed {
 }
 
 /** The listing of an owner's packages. */
-type Listing = ReadonlyMap<string, Listed> | "refused" | null;
+type OwnerPackages = ReadonlyMap<string, Listed> | "refused" | null;
 
 /** Size limit of an answer, in bytes: 50 packages with their owners take some 100 kB. */
 const PAGE_LIMIT = 8 * 1024 * 1024;
@@ -31,7 +31,7 @@ export class PackageListing {
   readonly #transport: Transport;
   readonly #origin: string;
   readonly #headers: Record<string, string>;
-  readonly #owners = new Map<string, Promise<Listing>>();
+  readonly #owners = new Map<string, Promise<OwnerPackages>>();
 
   readonly #gate: Gate;
 
@@ -66,7 +66,7 @@ export class PackageListing {
     return listed.get(repository.slice(slash + 1)) ?? { tags: new Map(), digests: new Map() };
   }
 
-  async #list(owner: string): Promise<Listing> {
+  async #list(owner: string): Promise<OwnerPackages> {
     const packages = new Map<string, Listed>();
     let seen = 0;
     for (let page = 1; page <= MOST_PAGES; page++) {

@@ -5,7 +5,7 @@ import { type Digest, isDigest } from "../oci/digest";
 import { ExchangeError } from "../oci/http";
 import { type RegistryWriter, WriteRefused } from "../oci/push";
 import { StorageRefusal } from "../storage/refusal";
-import type { RemoteJournal, Removal } from "./journal";
+import type { RemoteJournal, RemovedManifest } from "./journal";
 import { closure, type PlannedRepository } from "./plan";
 import { type RepositoryState, Unlisted, type Unresolved } from "./repository";
 
@@ -356,7 +356,7 @@ export class RepositoryRemoval {
   }
 
   /** Saves a manifest's bytes before its removal. @returns whether it exists and can be removed */
-  async #journal(removal: Omit<Removal, "mediaType">): Promise<boolean> {
+  async #journal(removal: Omit<RemovedManifest, "mediaType">): Promise<boolean> {
     const { digest } = removal;
     const answer = await this.#run.client.manifest(this.name, digest);
     if (answer.status === 404) return false;

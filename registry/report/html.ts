@@ -5,7 +5,7 @@ import type { BrokenImage } from "../oci/images";
 import type { Report } from "../oci/walk";
 import { type About, aboutLine } from "./about";
 import { shortDigest } from "./names";
-import { byRepository, table } from "./table";
+import { byRepository, reportTable } from "./table";
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --bad: #c62828; --good: #2e7d32; --soft: #8882; }
@@ -137,7 +137,7 @@ const imageList = ({ whole, broken }: Report["images"]): string => {
 };
 
 /** The report as one self-contained page: no network access, and no script except for the search. */
-export const page = (report: Report, about: About): string => {
+export const htmlPage = (report: Report, about: About): string => {
   const { registry, counts, failures, images, complete, durationSeconds } = report;
   const verdict =
     failures.length > 0
@@ -165,7 +165,7 @@ ${imageList(images)}
 ${failures.length > 0 ? '<p><input type="search" placeholder="repository, tag, digest, platform, reason" aria-label="search"> <output></output></p>' : ""}
 ${groups(failures)}
 <h2>As text</h2>
-<pre>${markup(table(report, MOST_SHOWN).join("\n"))}</pre>
+<pre>${markup(reportTable(report, MOST_SHOWN).join("\n"))}</pre>
 <script>${SCRIPT}
 </script>
 </body>

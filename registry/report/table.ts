@@ -111,7 +111,7 @@ const MOST_ROWS = 1000;
  * The report as text: what was checked, which images cannot be pulled, the failures, what to do next. Lines without line
  * endings.
  */
-export const table = (report: Report, mostRows = MOST_ROWS): string[] => {
+export const reportTable = (report: Report, mostRows = MOST_ROWS): string[] => {
   const { registry, counts, durationSeconds, failures, images, warnings, blobs, complete, stopped } = report;
   const checked = [
     plural(counts.repositories, "repository", "repositories"),

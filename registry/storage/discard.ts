@@ -26,7 +26,7 @@ export interface Discard {
 }
 
 /** The known damage. */
-export interface Broken {
+export interface KnownDamage {
   /** From the registry. */
   failures: Failure[];
   /** From its storage; empty if that is not known. */
@@ -36,7 +36,7 @@ export interface Broken {
 /** The full digest for one that may be abbreviated. @throws StorageRefusal when it does not exist, or is ambiguous */
 export const wholeDigest = (
   { repository, digest }: DiscardTarget,
-  { failures, findings }: Broken,
+  { failures, findings }: KnownDamage,
   storage: StoreReader | null,
 ): Digest | null => {
   if (digest === null || isDigest(digest)) return digest;
@@ -66,7 +66,7 @@ export const wholeDigest = (
 export const planDiscard = async (
   { repository, tag: named, digest: given }: DiscardTarget,
   together: readonly (Digest | null)[],
-  { failures, findings }: Broken,
+  { failures, findings }: KnownDamage,
   client: RegistryClient,
   storage: StoreReader | null,
 ): Promise<Discard> => {

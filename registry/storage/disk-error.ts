@@ -13,13 +13,13 @@ export const isForbidden = (error: unknown): boolean => {
   return code === "EACCES" || code === "EPERM";
 };
 
-const MAY_WRITE: Answer = ["run this again as a user who may read and write the whole store", "read-only"];
-const FOREIGN: Answer = ["look at what is there, and move it out of the store", "read-only"];
+const MAY_WRITE: ErrnoAdvice = ["run this again as a user who may read and write the whole store", "read-only"];
+const FOREIGN: ErrnoAdvice = ["look at what is there, and move it out of the store", "read-only"];
 
-type Answer = [hint: string, code: RefusalCode];
+type ErrnoAdvice = [hint: string, code: RefusalCode];
 
 /** What to do about each error of a disk, errno(3), with the code for programs. */
-const ANSWERS: Record<string, Answer> = {
+const BY_ERRNO: Record<string, ErrnoAdvice> = {
   EROFS: ["mount it read-write, and run this again: it goes on where it ended", "read-only"],
   ENOSPC: ["the disk is full: free some space, and run this again: it goes on where it ended", "disk"],
   EDQUOT: ["the quota is used up: raise it, and run this again: it goes on where it ended", "disk"],
@@ -43,7 +43,7 @@ export class DiskRefusal extends StorageRefusal {
   constructor(
     /** What was tried, with the error: `rename … failed (EROFS)`. */
     readonly answer: string,
-    [hint, code]: Answer,
+    [hint, code]: ErrnoAdvice,
   ) {
     super(code, `the store cannot be changed: ${answer}`, hint);
   }
@@ -55,7 +55,7 @@ export const onDisk = <T>(path: string, act: () => T): T => {
     return act();
   } catch (error) {
     const { code = "", syscall = "access" } = error as NodeJS.ErrnoException;
-    const answer = ANSWERS[code];
+    const answer = BY_ERRNO[code];
     if (answer === undefined) throw error;
     throw new DiskRefusal(`${syscall} ${path} failed (${code})`, answer);
   }
@@ -67,7 +67,7 @@ export const hintForReading = (path: string): string => {
     closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    if (!isForbidden(error) && ANSWERS[code] !== undefined) return `${ANSWERS[code][0]} (${code})`;
+    if (!isForbidden(error) && BY_ERRNO[code] !== undefined) return `${BY_ERRNO[code][0]} (${code})`;
   }
   return "run as a user who may read the whole store";
 };

@@ -31,7 +31,7 @@ export const KINDS = [
   "stale-upload",
 ] as const;
 
-export type Kind = (typeof KINDS)[number];
+export type FindingKind = (typeof KINDS)[number];
 
 /** Whether a finding is an error rather than merely an observation. */
 export const isError = ({ kind }: Pick<Finding, "kind">): boolean => kind !== "untagged-repository";
@@ -41,7 +41,7 @@ export interface Finding {
   store?: string;
   /** Null for a blob that no repository links. */
   repository: string | null;
-  kind: Kind;
+  kind: FindingKind;
   /** Null if no digest is known: a tag without a readable link, a repository, an upload. */
   digest: Digest | null;
   /** The manifest that names it, on the shortest path from a tag. */
@@ -64,7 +64,7 @@ export interface Finding {
   effect?: string;
 }
 
-export const precedence = (kind: Kind): number => KINDS.indexOf(kind);
+export const precedence = (kind: FindingKind): number => KINDS.indexOf(kind);
 
 /** Identifies a finding across two passes over the same store. */
 export const findingKey = ({ repository, kind, digest, tags, upload, path }: Finding): string =>

@@ -1,5 +1,5 @@
 import { type FailedObject, type Failure, failureAt, type Warning } from "../oci/failure";
-import type { Finding, Kind } from "./finding";
+import type { Finding, FindingKind } from "./finding";
 import type { StoreReader } from "./reader";
 
 /**
@@ -48,12 +48,18 @@ export const lostFolders = (warnings: readonly Warning[], findings: readonly Fin
       return failureAt(repository, { tags: [], object: "repository", platform: null, path: [] }, null, failure);
     });
 
-const LOST: readonly Kind[] = ["broken-link", "broken-tag", "orphan-index-child", "missing-config", "missing-layer"];
+const LOST: readonly FindingKind[] = [
+  "broken-link",
+  "broken-tag",
+  "orphan-index-child",
+  "missing-config",
+  "missing-layer",
+];
 
 /** If the bytes are intact, it is the referring manifest that is wrong. */
-const BROKEN_DATA: readonly Kind[] = ["unreadable-manifest", "size-mismatch", "digest-mismatch"];
+const BROKEN_DATA: readonly FindingKind[] = ["unreadable-manifest", "size-mismatch", "digest-mismatch"];
 
-const objectOf = (kind: Kind, isRevision: boolean): FailedObject => {
+const objectOf = (kind: FindingKind, isRevision: boolean): FailedObject => {
   if (kind === "missing-config") return "config";
   if (kind === "missing-layer") return "layer";
   return isRevision || kind === "broken-tag" || kind === "orphan-index-child" || kind === "unreadable-manifest"

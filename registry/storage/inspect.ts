@@ -1,7 +1,7 @@
 import type { Digest } from "../oci/digest";
 import { type Descriptor, isManifestType, type Manifest, platformName } from "../oci/manifest";
 import type { Role } from "../oci/repository";
-import { type Finding, type Kind, precedence } from "./finding";
+import { type Finding, type FindingKind, precedence } from "./finding";
 import { foreignFinding, foreignInRepository } from "./foreign";
 import type { RepositoryLayout } from "./layout";
 import { Reach } from "./reach";
@@ -64,7 +64,7 @@ class RepositoryInspector {
   readonly #layers = new Map<Digest, LayerLink>();
   readonly #manifests = new Map<Digest, KnownManifest>();
   readonly #indexes = new Map<Digest, Descriptor[]>();
-  readonly #damaged = new Map<Digest, { kind: Kind; linkPresent: boolean }>();
+  readonly #damaged = new Map<Digest, { kind: FindingKind; linkPresent: boolean }>();
 
   constructor(reader: StoreReader, repository: RepositoryLayout, options: InspectionOptions) {
     this.#reader = reader;
@@ -182,7 +182,7 @@ class RepositoryInspector {
     }
   }
 
-  #checkBlob(parent: Digest, blob: Blob, missing: Kind): void {
+  #checkBlob(parent: Digest, blob: Blob, missing: FindingKind): void {
     const layerLink = this.#layerLink(blob.digest);
     const kind = this.#kindOfBlob(blob, layerLink.link, missing);
     if (kind === null) {
@@ -193,7 +193,7 @@ class RepositoryInspector {
     this.#reach.refer(parent, blob.digest, platformName(blob));
   }
 
-  #kindOfBlob({ digest, size, urls }: Blob, link: Link, missing: Kind): Kind | null {
+  #kindOfBlob({ digest, size, urls }: Blob, link: Link, missing: FindingKind): FindingKind | null {
     const { role, corrupt } = this.#options;
     if (link === "broken") return "broken-link";
     // A foreign layer is downloaded from its urls.
@@ -235,7 +235,7 @@ class RepositoryInspector {
   }
 
   /** A cache fetches what it lacks again, and its manifests expire before the tags that point at them. */
-  #reportLost(digest: Digest, kind: Kind): void {
+  #reportLost(digest: Digest, kind: FindingKind): void {
     if (this.#options.role === "private") this.#report(digest, kind, this.#manifest(digest).state === "lost");
   }
 
@@ -253,14 +253,14 @@ class RepositoryInspector {
     if (this.#options.role === "private") this.#report(digest, "orphan-layer-link", true);
   }
 
-  #report(digest: Digest, kind: Kind, linkPresent: boolean): void {
+  #report(digest: Digest, kind: FindingKind, linkPresent: boolean): void {
     const known = this.#damaged.get(digest);
     if (known === undefined || precedence(kind) < precedence(known.kind)) {
       this.#damaged.set(digest, { kind, linkPresent: linkPresent || known?.linkPresent === true });
     }
   }
 
-  #finding(digest: Digest, kind: Kind, linkPresent: boolean): Finding {
+  #finding(digest: Digest, kind: FindingKind, linkPresent: boolean): Finding {
     const blobPresent = this.#reader.blobSize(digest) !== null;
     return {
       repository: this.#repository.name,
@@ -274,7 +274,7 @@ class RepositoryInspector {
     };
   }
 
-  #findingWithoutDigest(kind: Kind, known: Partial<Finding>): Finding {
+  #findingWithoutDigest(kind: FindingKind, known: Partial<Finding>): Finding {
     return {
       repository: this.#repository.name,
       kind,

@@ -7,7 +7,7 @@ import { StorageRefusal } from "./refusal";
 import type { RepositoryPlan } from "./retention";
 
 /** A link folder that is removed. */
-export interface Removal {
+export interface RemovedLink {
   path: string;
   /** The link inside it, for which it was chosen, and when that was written, in milliseconds since the epoch. */
   link: string;
@@ -19,8 +19,12 @@ export interface Removal {
  *
  * @param graphs in the order of the plans
  */
-export const removalsOf = (layout: StorageLayout, graphs: RepositoryGraph[], plans: RepositoryPlan[]): Removal[] => {
-  const each = (removals: (plan: RepositoryPlan, at: RepositoryLayout, graph: RepositoryGraph) => Removal[]) =>
+export const removalsOf = (
+  layout: StorageLayout,
+  graphs: RepositoryGraph[],
+  plans: RepositoryPlan[],
+): RemovedLink[] => {
+  const each = (removals: (plan: RepositoryPlan, at: RepositoryLayout, graph: RepositoryGraph) => RemovedLink[]) =>
     plans.flatMap((plan, at) => removals(plan, layout.repository(plan.name), graphs[at] as RepositoryGraph));
   return [
     ...each(({ removedTags }, repository, { tags }) =>
@@ -46,11 +50,11 @@ export const removalsOf = (layout: StorageLayout, graphs: RepositoryGraph[], pla
   ];
 };
 
-const unstamped = (path: string): Removal => ({ path, link: "link", writtenAt: null });
+const unstamped = (path: string): RemovedLink => ({ path, link: "link", writtenAt: null });
 
 /** Removals grouped by their parent folder, in their order. */
-const byParent = function* (removals: readonly Removal[]): Generator<[parent: string, removals: Removal[]]> {
-  let group: Removal[] = [];
+const byParent = function* (removals: readonly RemovedLink[]): Generator<[parent: string, removals: RemovedLink[]]> {
+  let group: RemovedLink[] = [];
   let parent = "";
   for (const removal of removals) {
     const folder = parentOf(removal.path);
@@ -72,7 +76,7 @@ const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
  *
  * @throws StorageRefusal
  */
-export const refuseOtherMounts = (layout: StorageLayout, removals: readonly Removal[]): void => {
+export const refuseOtherMounts = (layout: StorageLayout, removals: readonly RemovedLink[]): void => {
   const here = within(Folder.make(layout, layout.warden), (folder) => folder.mount());
   for (const parent of new Set(removals.map(({ path }) => parentOf(path)))) {
     const folder = Folder.open(layout, parent);
@@ -93,7 +97,7 @@ export const refuseOtherMounts = (layout: StorageLayout, removals: readonly Remo
  *
  * @throws StorageRefusal when something else is changing the store
  */
-export const remove = (layout: StorageLayout, removals: readonly Removal[], journal: Journal): void => {
+export const remove = (layout: StorageLayout, removals: readonly RemovedLink[], journal: Journal): void => {
   for (const [path, group] of byParent(removals)) {
     const parent = Folder.open(layout, path);
     if (parent === null) continue;
@@ -106,7 +110,7 @@ export const remove = (layout: StorageLayout, removals: readonly Removal[], jour
   }
 };
 
-const refuseChanged = (parent: Folder, { path, link, writtenAt }: Removal): void => {
+const refuseChanged = (parent: Folder, { path, link, writtenAt }: RemovedLink): void => {
   if (writtenAt === null) return;
   let folder = parent.folder(path.slice(parent.path.length + 1));
   for (const name of link.split("/").slice(0, -1)) {

@@ -4,7 +4,7 @@ import { RegistryError } from "../oci/errors";
 import type { Failure } from "../oci/failure";
 import type { RegistryWriter } from "../oci/push";
 import { type Report, type WalkOptions, walk } from "../oci/walk";
-import { type Broken, type Discard, type DiscardTarget, discardByApi, planDiscard, wholeDigest } from "./discard";
+import { type Discard, type DiscardTarget, discardByApi, type KnownDamage, planDiscard, wholeDigest } from "./discard";
 import { discardOnDisk } from "./discard-apply";
 import { Unreadable } from "./disk";
 import type { Finding } from "./finding";
@@ -137,7 +137,7 @@ const brokenIn = async (
   { storage }: RepairSources,
   blobs: RepairCheck,
   only: readonly string[],
-): Promise<Broken> => {
+): Promise<KnownDamage> => {
   const all = only.length === 0;
   // The catalog does not list repositories that have lost their folders.
   const stored = storage === null ? [] : [...storage.repositories()].map(({ name }) => name);
@@ -168,7 +168,7 @@ export const walked = async (
 /** @param broken what this repair does not fix. @param failures all, for manifests that are not images of their own */
 const planDiscards = async (
   client: RegistryClient,
-  broken: Broken,
+  broken: KnownDamage,
   failures: readonly Failure[],
   { sources: { storage }, discard, blobs = "last-byte" }: RepairOptions,
 ): Promise<Discard[]> => {

@@ -2,7 +2,7 @@ import { columns } from "../../text/columns";
 import { plural } from "../../text/plural";
 import { shellWord } from "../../text/shell-word";
 import { nameOf, shortDigest } from "../report/names";
-import { type Finding, isError, type Kind } from "./finding";
+import { type Finding, type FindingKind, isError } from "./finding";
 import type { ScanReport } from "./scan";
 
 /** The report as text: what was scanned, the findings, what to do next. Lines without line endings. */
@@ -58,7 +58,7 @@ const row = ({
   ];
 };
 
-const WITHOUT_DIAGNOSIS: readonly Kind[] = [
+const WITHOUT_DIAGNOSIS: readonly FindingKind[] = [
   "orphan-layer-link",
   "stale-upload",
   "untagged-repository",

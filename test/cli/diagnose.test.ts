@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { type Content, image } from "../lab/images";
 import { type FakeRegistry, json } from "../registry/oci/fake-registry";
-import { startRegistry } from "../registry/oci/registry-of-test";
+import { startFakeRegistry } from "../registry/oci/registry-of-test";
 import { digestOf, SyntheticStore, write } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
@@ -12,7 +12,7 @@ const [, firstLayer] = pushed.blobs as [Content, Content];
 let registry: FakeRegistry;
 let store: SyntheticStore;
 beforeEach(async () => {
-  registry = (await startRegistry()).push("app", pushed, "v1");
+  registry = (await startFakeRegistry()).push("app", pushed, "v1");
   store = new SyntheticStore().push("app", pushed, "v1");
 });
 afterEach(() => {
@@ -152,7 +152,7 @@ test("a registry that is down, a store that is not there: exit code 2", async ()
   await registry.stop();
   expect(await runWarden("diagnose", "127.0.0.1:9", store.root)).toMatchObject({ code: 2, out: "" });
   expect(await runWarden("diagnose", "127.0.0.1:9", `${store.root}/nothing`)).toMatchObject({ code: 2, out: "" });
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
 });
 
 test("what a repair looked for elsewhere in vain is given up, and a day later looked for again", async () => {

@@ -1,6 +1,6 @@
 import { managedHosts } from "../../site/schema";
 import { referenceSite } from "../sites";
-import { type Answer, FakeSsh } from "./fake-ssh";
+import { FakeSsh, type SshAnswer } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
 const [proxmox, vm] = managedHosts(referenceSite);
@@ -9,7 +9,7 @@ if (proxmox === undefined || vm === undefined) throw new Error("the reference si
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 type Fields = [what: string, expected: string, actual: string];
 /** What a host with these findings prints; it is queried once per delivery. */
-const found = (...findings: Fields[]): Answer => ({
+const found = (...findings: Fields[]): SshAnswer => ({
   stdout: `${findings.map((fields) => `finding ${fields.map(base64).join(" ")}\n`).join("")}findings ${findings.length}\n`,
   status: Number(findings.length > 0),
 });
@@ -131,7 +131,7 @@ describe("a host that cannot be asked", () => {
     expect(err).toMatch(/^error: pve cannot be reached [^\n]*, registry-vm cannot be reached [^\n]*\n$/);
   });
 
-  test.each<[string, Answer, RegExp]>([
+  test.each<[string, SshAnswer, RegExp]>([
     [
       "because the key is another one",
       { status: 255, stderr: "@@@ WARNING @@@\nHost key verification failed.\n" },

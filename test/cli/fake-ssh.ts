@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** How a host answers every script. */
-export interface Answer {
+export interface SshAnswer {
   readonly stdout?: string;
   readonly stderr?: string;
   readonly status?: number;
@@ -55,7 +55,7 @@ export class FakeSsh {
     process.env.PATH = `${this.#folder}:${this.#path}`;
   }
 
-  answer(address: string, { stdout = "", stderr = "", status = 0, banner = "", runs }: Answer): void {
+  answer(address: string, { stdout = "", stderr = "", status = 0, banner = "", runs }: SshAnswer): void {
     const folder = join(this.#folder, address);
     if (!existsSync(folder)) mkdirSync(folder);
     for (const [name, content] of Object.entries({

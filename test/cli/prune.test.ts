@@ -8,7 +8,7 @@ import { Gate } from "../../registry/oci/gate";
 import { image } from "../lab/images";
 import type { Json } from "../monitoring/synthesise";
 import type { FakeRegistry } from "../registry/oci/fake-registry";
-import { startRegistry } from "../registry/oci/registry-of-test";
+import { startFakeRegistry } from "../registry/oci/registry-of-test";
 import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { SHIPPED } from "../sites";
 import { runWarden } from "./run-warden";
@@ -230,7 +230,7 @@ describe("a registry over HTTP", () => {
   beforeEach(async () => {
     // Nobody pushes here, so the last check need not wait.
     jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);
-    registry = await startRegistry();
+    registry = await startFakeRegistry();
     registry.deletes = { digests: true, tags: false };
     registry.takesPushes = true;
     journals = mkdtempSync(join(tmpdir(), "warden-journals-"));

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Content, image, index } from "../lab/images";
 import { type FakeRegistry, json } from "../registry/oci/fake-registry";
-import { startRegistry } from "../registry/oci/registry-of-test";
+import { startFakeRegistry } from "../registry/oci/registry-of-test";
 import { digestOf, SyntheticStore } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
@@ -15,8 +15,8 @@ let other: FakeRegistry;
 let store: SyntheticStore;
 const environment = process.env;
 beforeEach(async () => {
-  registry = (await startRegistry()).push("app", pushed, "v1", "latest");
-  other = (await startRegistry()).push("app", pushed);
+  registry = (await startFakeRegistry()).push("app", pushed, "v1", "latest");
+  other = (await startFakeRegistry()).push("app", pushed);
   store = new SyntheticStore().push("app", pushed, "v1", "latest");
   process.env = { ...environment, DOCKER_CONFIG: store.root };
 });

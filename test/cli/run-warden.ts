@@ -1,14 +1,14 @@
 import { Readable } from "node:stream";
 import { main } from "../../cli/warden";
 
-export interface Run {
+export interface WardenRun {
   code: number;
   out: string;
   err: string;
 }
 
 /** Runs a program in this process and captures its output and exit code. */
-export const captured = async (program: () => number | Promise<number>): Promise<Run> => {
+export const captured = async (program: () => number | Promise<number>): Promise<WardenRun> => {
   const written = { out: "", err: "" };
   const into = (name: "out" | "err") => (text: string | Uint8Array) => {
     written[name] += String(text);
@@ -28,10 +28,10 @@ export const captured = async (program: () => number | Promise<number>): Promise
 };
 
 /** Runs warden in this process. */
-export const runWarden = (...args: string[]): Promise<Run> => captured(() => main(args));
+export const runWarden = (...args: string[]): Promise<WardenRun> => captured(() => main(args));
 
 /** Like runWarden, with a text on standard input. */
-export const runWardenWith = async (input: string, ...args: string[]): Promise<Run> => {
+export const runWardenWith = async (input: string, ...args: string[]): Promise<WardenRun> => {
   const stdin = jest.spyOn(process, "stdin", "get").mockReturnValue(Readable.from([input]) as typeof process.stdin);
   try {
     return await runWarden(...args);

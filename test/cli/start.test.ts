@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 import { exitCodeOf } from "../../cli/script";
 import { start } from "../../cli/start";
 import { synth } from "../../main";
-import { captured, type Run } from "./run-warden";
+import { captured, type WardenRun } from "./run-warden";
 
 const root = join(__dirname, "..", "..");
 const directory = mkdtempSync(join(tmpdir(), "start-"));
@@ -40,11 +40,11 @@ afterEach(() => {
   process.env.PATH = PATH;
 });
 
-const runStart = (args: string[], terraform?: string): Promise<Run> => {
+const runStart = (args: string[], terraform?: string): Promise<WardenRun> => {
   process.env.PATH = path(terraform);
   return captured(() => exitCodeOf(start, args));
 };
-const runSynth = (...args: string[]): Promise<Run> => captured(() => exitCodeOf(synth, args));
+const runSynth = (...args: string[]): Promise<WardenRun> => captured(() => exitCodeOf(synth, args));
 
 /** The same in a separate process, as npm runs it. */
 const asProgram = (script: string, cwd: string, ...args: string[]) => {

@@ -5,7 +5,7 @@ import { main } from "../../cli/warden";
 import { sha256 } from "../../registry/oci/digest";
 import { image, multiPlatformImage } from "../lab/images";
 import { digestOf, type FakeRegistry, json } from "../registry/oci/fake-registry";
-import { startRegistry } from "../registry/oci/registry-of-test";
+import { startFakeRegistry } from "../registry/oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -15,7 +15,7 @@ let folder: string;
 const environment = process.env;
 
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.push("app", registryImage, "v1", "latest").push("other", image("other"), "v1");
   folder = mkdtempSync(join(tmpdir(), "warden-cli-"));
   process.env = { ...environment, DOCKER_CONFIG: folder, REG_USER: "", REG_PASS: "" };
@@ -58,7 +58,7 @@ describe("what is walked, and how it is reported", () => {
   });
 
   test("-v: a line for each request, on standard error, without a secret", async () => {
-    const storage = await startRegistry();
+    const storage = await startFakeRegistry();
     try {
       storage.on(/^\/v2\/app\/blobs/, (request, response) => {
         request.url = request.url?.replace(/\?.*/, "");

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path/posix";
 import * as fc from "fast-check";
 import { adviceFor } from "../../handbook/alert-advice";
-import { type Command, commandsOf, type Document, GENERATED } from "../../handbook/document";
+import { type Command, commandsOf, type Document, GENERATED_PAGE } from "../../handbook/document";
 import { documentsOf, handbook } from "../../handbook/handbook";
 import { SITE_REFERENCE } from "../../handbook/site-reference";
 import { topology } from "../../handbook/topology";
@@ -449,7 +449,7 @@ describe("the picture", () => {
 
 test("every page says that it is generated, and from what, and has no gaps", () => {
   for (const [, text] of pages) {
-    expect(text.replace(/^# /, "").startsWith(GENERATED)).toBe(true);
+    expect(text.replace(/^# /, "").startsWith(GENERATED_PAGE)).toBe(true);
     expect(text).not.toMatch(/undefined|\[object|NaN/);
   }
 });

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { parse } from "yaml";
-import { GENERATED } from "../../handbook/document";
+import { GENERATED_PAGE } from "../../handbook/document";
 import { IMAGE_PIPELINES, imagePipelines, imagePipelinesPage } from "../../handbook/image-pipeline";
 import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 
@@ -16,7 +16,7 @@ const [build, verify] = pipeline.steps;
 test("each image has a pipeline, which says that it is generated", () => {
   const twice: WholeInput = { ...reference, ci: { ...ci, images: [image, { ...image, repository: "team/tools" }] } };
   expect([...pipelinesOf(twice).keys()]).toEqual(["pipelines/infra-ci.yaml", "pipelines/team-tools.yaml"]);
-  for (const text of pipelinesOf(twice).values()) expect(text.startsWith(`# ${GENERATED}\n`)).toBe(true);
+  for (const text of pipelinesOf(twice).values()) expect(text.startsWith(`# ${GENERATED_PAGE}\n`)).toBe(true);
 });
 
 test("a site whose CI builds nothing has neither pipeline nor page", () => {

@@ -1,5 +1,5 @@
 import { rulesFor } from "../../monitoring/rules";
-import { shortestWayTo, type Way } from "../monitoring/episodes";
+import { type FirstFiring, firstFiringOf } from "../monitoring/episodes";
 import { simulate } from "../monitoring/simulation";
 import { site } from "../monitoring/synthesise";
 import { WORDS } from "../monitoring/words";
@@ -12,14 +12,14 @@ jest.setTimeout(300_000);
 const reference = site("reference");
 const groups = rulesFor(reference).filter(({ name }) => name !== "registry-hosts");
 
-const stepOf = ({ episode: { step = 1, every = step } }: Way): number => Math.min(step, every);
+const stepOf = ({ episode: { step = 1, every = step } }: FirstFiring): number => Math.min(step, every);
 
 describeWith(["promtool"], "what an alert says", () => {
   test.concurrent.each(groups.map((group) => [group.name, group] as const))(
     "%s: word for word, with what was reported",
     async (_, group) => {
       const told: Record<string, string[]> = {};
-      const all = [...new Set(group.rules.map(({ alert }) => alert))].map(shortestWayTo);
+      const all = [...new Set(group.rules.map(({ alert }) => alert))].map(firstFiringOf);
       for (const step of new Set(all.map(stepOf))) {
         const some = all.filter((way) => stepOf(way) === step);
         const found = await toldAt(

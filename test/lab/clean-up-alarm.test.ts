@@ -11,8 +11,8 @@ import { describeWith } from "./components";
 import { image, push } from "./images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { temporaryFolder, waitFor } from "./process";
-import { firing, getJson, type LabServer, startPrometheus, startPushgateway } from "./prometheus";
-import { WARDEN } from "./warden";
+import { firingAlerts, getJson, type LabServer, startPrometheus, startPushgateway } from "./prometheus";
+import { WARDEN_PROGRAM } from "./warden";
 
 jest.setTimeout(240_000);
 
@@ -103,7 +103,7 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     const policy = join(folder, "policy.json");
     writeFileSync(policy, JSON.stringify(service?.role === "private" ? service.retention : undefined));
     const { stdout } = await promisify(execFile)(process.execPath, [
-      WARDEN,
+      WARDEN_PROGRAM,
       ...["prune", monitored.registry.root, "--policy", policy, "--apply", "--offline", "--json"],
     ]);
     await monitored.registry.restart();
@@ -121,7 +121,7 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     expect(await fetch(group, { method: "PUT", body: body.join("") })).toMatchObject({ status: 200 });
 
     await probedUntil("what nobody explained", async () =>
-      (await firing(unaware)).includes("RegistryIntegrityCoverageLost"),
+      (await firingAlerts(unaware)).includes("RegistryIntegrityCoverageLost"),
     );
     // Wait for as long again: it must not fire later either.
     for (let run = 0; run < 4; run++) await probed();
@@ -133,10 +133,12 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
     const lose = (repository: string) =>
       rmSync(new StorageLayout(monitored.registry.root).repository(repository).folder, { recursive: true });
     lose("team/one");
-    await probedUntil("one is lost", async () => (await firing(prometheus)).includes("RegistryIntegrityCoverageLost"));
-    expect(await firing(prometheus)).not.toContain("RegistryMassLoss");
+    await probedUntil("one is lost", async () =>
+      (await firingAlerts(prometheus)).includes("RegistryIntegrityCoverageLost"),
+    );
+    expect(await firingAlerts(prometheus)).not.toContain("RegistryMassLoss");
     lose("team/two");
     lose("team/three");
-    await probedUntil("most are lost", async () => (await firing(prometheus)).includes("RegistryMassLoss"));
+    await probedUntil("most are lost", async () => (await firingAlerts(prometheus)).includes("RegistryMassLoss"));
   });
 });

@@ -11,7 +11,7 @@ import { RegistryWriter } from "../../registry/oci/push";
 import { parseSite } from "../../site/load";
 import type { ClusterSite } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
-import { type KubernetesObject, objectsOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, objectsOf } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
 import { verify } from "../registry/oci/fake-registry";
 import { SHIPPED } from "../sites";
@@ -19,7 +19,7 @@ import { describeWith } from "./components";
 import { image, index, type Manifest, push } from "./images";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { leaksIn, PLANTED } from "./planted-secret";
-import { type Outcome, preparePod } from "./pod";
+import { type PodOutcome, preparePod } from "./pod";
 import { temporaryFolder, waitFor } from "./process";
 import { getJson, type LabServer, startPushgateway } from "./prometheus";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -34,10 +34,10 @@ const siteOf = (bend: (site: Json) => void): ClusterSite => {
 };
 
 /** The objects as deployed, including the programs. */
-const objectsOfSite = (site: ClusterSite, variables: Readonly<Record<string, string>> = {}): KubernetesObject[] =>
+const objectsOfSite = (site: ClusterSite, variables: Readonly<Record<string, string>> = {}): AnyKubernetesObject[] =>
   objectsOf(JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site }), true)), variables);
 
-const cronJobOf = (objects: readonly KubernetesObject[]): KubernetesObject => {
+const cronJobOf = (objects: readonly AnyKubernetesObject[]): AnyKubernetesObject => {
   const found = objects.find(({ kind, metadata }) => kind === "CronJob" && metadata.name === "forge-clean-up");
   if (found === undefined) throw new Error("there is no CronJob of the clean-up");
   return found;
@@ -55,7 +55,7 @@ describeWith(["registry", "pushgateway"], "the clean-up as a pod, of a registry 
   const claim = temporaryFolder("claim");
   let registry: LabRegistry;
   let pushgateway: LabServer;
-  let objects: KubernetesObject[];
+  let objects: AnyKubernetesObject[];
   const target = () => ({ url: registry.url, credentials: PLANTED });
   const access = () => ({ url: new URL(registry.url), credentials: { kind: "password", ...PLANTED } as const });
 
@@ -81,7 +81,7 @@ describeWith(["registry", "pushgateway"], "the clean-up as a pod, of a registry 
     rmSync(claim, { recursive: true, force: true });
   });
 
-  const run = async (variables: Readonly<Record<string, string>> = {}): Promise<Outcome> => {
+  const run = async (variables: Readonly<Record<string, string>> = {}): Promise<PodOutcome> => {
     const template = structuredClone(cronJobOf(objects).spec.jobTemplate.spec.template);
     for (const [name, value] of Object.entries(variables)) template.spec.containers[0].env.push({ name, value });
     const pod = preparePod(template, objects, undefined, { "forge-clean-up-journal": claim });

@@ -11,7 +11,7 @@ import { Deployment } from "./deployment";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { waitFor } from "./process";
 import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 const NAME = "registry.viktorbarzin.me:5050";
 
@@ -290,7 +290,7 @@ EOF`,
         const { status, output } = hosts.operator(
           [
             process.execPath,
-            WARDEN,
+            WARDEN_PROGRAM,
             "verify",
             "https://10.0.20.10:5050",
             "--ca-file",

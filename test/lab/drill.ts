@@ -4,7 +4,7 @@ import { expectedPattern } from "./expected";
 import type { Outcome } from "./hosts";
 
 /** What an operator types when a page prompts for it: by the variable that receives it. */
-export type Answers = Readonly<Record<string, string>>;
+export type PromptAnswers = Readonly<Record<string, string>>;
 
 /** A command from a page that was typed, with its result. */
 export interface Typed extends Outcome {
@@ -15,7 +15,7 @@ export interface Typed extends Outcome {
 
 /** Where commands of a page are typed, one after another. */
 export interface Typist {
-  type(command: Command, answers?: Answers): Promise<Typed>;
+  type(command: Command, answers?: PromptAnswers): Promise<Typed>;
 }
 
 /** Compares the result of a command with what its page expects. */
@@ -58,7 +58,7 @@ export class Drill {
   }
 
   /** Types diagnostic commands. @returns results that differ from the page; throws if there are none: the page finds nothing */
-  async finds(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
+  async finds(commands: readonly Command[], answers?: PromptAnswers): Promise<Typed[]> {
     const wrong = (await this.#type(commands, answers)).filter(({ asExpected }) => !asExpected);
     if (wrong.length === 0)
       throw new Error(`the page finds nothing wrong with:\n${commands.map(({ run }) => run.text).join("\n")}`);
@@ -66,7 +66,7 @@ export class Drill {
   }
 
   /** Types commands that fix it, or verify the fix. @returns the last output; throws if one differs from the page */
-  async does(commands: readonly Command[], answers?: Answers): Promise<string> {
+  async does(commands: readonly Command[], answers?: PromptAnswers): Promise<string> {
     const outcomes = await this.#type(commands, answers);
     const wrong = outcomes.filter(({ asExpected }) => !asExpected);
     if (wrong.length > 0) throw new Error(`not as the page expects:\n${wrong.map(shown).join("\n")}`);
@@ -84,7 +84,7 @@ export class Drill {
       );
   }
 
-  async #type(commands: readonly Command[], answers?: Answers): Promise<Typed[]> {
+  async #type(commands: readonly Command[], answers?: PromptAnswers): Promise<Typed[]> {
     const outcomes: Typed[] = [];
     for (const command of commands) outcomes.push(await this.#typist.type(command, answers));
     this.#commands += commands.length;

@@ -4,13 +4,13 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { required } from "./components";
 import { freePort, type RunningProcess, start, temporaryFolder } from "./process";
-import type { Credentials } from "./registry";
+import type { LabCredentials } from "./registry";
 
 /** A Gitea on loopback, with one user whose packages form its registry. */
 export interface LabGitea {
   readonly url: string;
   readonly host: string;
-  readonly user: Credentials;
+  readonly user: LabCredentials;
   /** The file of a blob or a manifest. */
   data(digest: string): string;
   /** Stops it and removes everything. */

@@ -9,7 +9,7 @@ import { dnsHosts } from "../../site/schema";
 import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type LabHost, type Outcome } from "./hosts";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 type HostInput = WholeInput["hosts"][number];
 
@@ -418,7 +418,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       const program = `ssh-add -q "$1" && shift && exec "$@"`;
       const { status, output } = hosts.operator([
         ...["ssh-agent", "sh", "-c", program, "sh", hosts.key],
-        ...[process.execPath, WARDEN, ...quiet, "--site", siteFile],
+        ...[process.execPath, WARDEN_PROGRAM, ...quiet, "--site", siteFile],
       ]);
       expect(output).toContain("registry-vm: dns works\n");
       expect(status).toBe(0);

@@ -1,7 +1,7 @@
 import { execFileSync, type StdioOptions, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { type Component, type ComponentName, cacheFolder, describeWith } from "./components";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 const program = join(__dirname, "../../tools/lab/hosts");
 
@@ -106,7 +106,7 @@ export class Hosts {
 
   /** `warden` on the operator's machine, for the site in a file. */
   warden(site: string, ...args: string[]): Outcome {
-    return this.operator([process.execPath, WARDEN, ...args, "--site", site]);
+    return this.operator([process.execPath, WARDEN_PROGRAM, ...args, "--site", site]);
   }
 
   /** A command on this machine, in the operator's network namespace. */

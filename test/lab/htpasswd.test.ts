@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describeWith } from "./components";
 import { type LabRegistry, startRegistry } from "./registry";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 const root = join(__dirname, "../..");
-const COMMAND = [WARDEN, "htpasswd"];
+const COMMAND = [WARDEN_PROGRAM, "htpasswd"];
 const folder = mkdtempSync(join(tmpdir(), "htpasswd-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
-import { type KubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
 import { describeWith } from "./components";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
@@ -27,7 +27,7 @@ const RESOURCES: Record<string, string> = {
   ServiceAccount: "serviceaccounts",
 };
 
-const collection = ({ apiVersion, kind, metadata: { namespace } }: KubernetesObject): string => {
+const collection = ({ apiVersion, kind, metadata: { namespace } }: AnyKubernetesObject): string => {
   const group = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   return `${group}${namespace === undefined ? "" : `/namespaces/${namespace}`}/${RESOURCES[kind]}`;
 };
@@ -39,14 +39,14 @@ describeWith(
     let cluster: KubernetesCluster;
 
     /** Server-side apply as Terraform's provider would, and stricter: an unknown field is an error. */
-    const apply = (object: KubernetesObject, manager = "terraform") =>
+    const apply = (object: AnyKubernetesObject, manager = "terraform") =>
       cluster.request(
         "PATCH",
         `${collection(object)}/${object.metadata.name}?fieldManager=${manager}&fieldValidation=Strict&force=true`,
         object,
         "application/apply-patch+yaml",
       );
-    const applied = async (object: KubernetesObject, manager?: string): Promise<Json> => {
+    const applied = async (object: AnyKubernetesObject, manager?: string): Promise<Json> => {
       const { status, body } = await apply(object, manager);
       if (status !== 200 && status !== 201) throw new Error(`${object.metadata.name}: ${status} ${body.message}`);
       return body;
@@ -89,7 +89,7 @@ describeWith(
       test("takes over a CronJob that somebody else made", async () => {
         const ours = onlyOf(objects, "CronJob");
         const { jobTemplate } = ours.spec;
-        const theirs: KubernetesObject = {
+        const theirs: AnyKubernetesObject = {
           ...ours,
           metadata: { ...ours.metadata, name: `${ours.metadata.name}-old` },
           spec: { schedule: "0 4 * * *", concurrencyPolicy: "Allow", jobTemplate },
@@ -191,8 +191,8 @@ describeWith(
     describe("scheduled every minute", () => {
       let pushgateway: LabServer;
       let monitored: MonitoredRegistry;
-      let cronJob: KubernetesObject;
-      const renamed = (name: string, bend: Json = {}): KubernetesObject => ({
+      let cronJob: AnyKubernetesObject;
+      const renamed = (name: string, bend: Json = {}): AnyKubernetesObject => ({
         ...cronJob,
         metadata: { ...cronJob.metadata, name },
         spec: { ...cronJob.spec, ...bend },

@@ -8,7 +8,7 @@ import type { WholeSite } from "../sites";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { leakingFiles, leaksIn, PLANTED } from "./planted-secret";
 import { waitFor } from "./process";
-import { Deployment, describeWithProviders } from "./terraform-deployment";
+import { describeWithProviders, LocalDeployment } from "./terraform-deployment";
 
 jest.setTimeout(180_000);
 
@@ -17,9 +17,9 @@ describeWithProviders(
   "the monitoring stack, planned and applied by Terraform",
   ({ "prometheusrule-crd": definition }) => {
     let cluster: KubernetesCluster;
-    const deployments: Deployment[] = [];
-    const deployment = (variables?: Record<string, string>): Deployment => {
-      const made = new Deployment(variables);
+    const deployments: LocalDeployment[] = [];
+    const deployment = (variables?: Record<string, string>): LocalDeployment => {
+      const made = new LocalDeployment(variables);
       deployments.push(made);
       return made;
     };
@@ -48,7 +48,7 @@ describeWithProviders(
     });
 
     describe("of the reference site", () => {
-      let reference: Deployment;
+      let reference: LocalDeployment;
       beforeAll(async () => {
         reference = deployment();
         await createNamespace("reference");
@@ -105,7 +105,7 @@ describeWithProviders(
     });
 
     describe("of the small site", () => {
-      let small: Deployment;
+      let small: LocalDeployment;
       beforeAll(async () => {
         small = deployment({
           TF_VAR_registry_probe_username: PLANTED.username,

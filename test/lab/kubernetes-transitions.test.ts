@@ -11,7 +11,7 @@ import { type Json, PROGRAM, site } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { waitFor } from "./process";
-import { Deployment, describeWithProviders } from "./terraform-deployment";
+import { describeWithProviders, LocalDeployment } from "./terraform-deployment";
 
 jest.setTimeout(240_000);
 
@@ -27,9 +27,9 @@ describeWithProviders(
   "the monitoring stack from one site to the next",
   ({ kubectl, "prometheusrule-crd": definition }) => {
     let cluster: KubernetesCluster;
-    const deployments: Deployment[] = [];
-    const deployment = (): Deployment => {
-      const made = new Deployment({ ...VARIABLES });
+    const deployments: LocalDeployment[] = [];
+    const deployment = (): LocalDeployment => {
+      const made = new LocalDeployment({ ...VARIABLES });
       deployments.push(made);
       return made;
     };
@@ -52,7 +52,7 @@ describeWithProviders(
     };
     const createNamespace = (name: string) => create("/api/v1/namespaces", { metadata: { name } });
     /** Deploys, and expects the plan after it to be empty. */
-    const deploy = async (to: Deployment, given: WholeSite): Promise<string> => {
+    const deploy = async (to: LocalDeployment, given: WholeSite): Promise<string> => {
       await to.synthesise(given);
       const text = await to.deploy();
       expect(await to.isUnchanged()).toBe(true);

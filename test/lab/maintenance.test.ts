@@ -10,8 +10,8 @@ import { createCertificateAuthority } from "./certificates";
 import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
-import { htpasswdLine, startRegistry } from "./registry";
-import { WARDEN } from "./warden";
+import { labHtpasswdLine, startRegistry } from "./registry";
+import { WARDEN_PROGRAM } from "./warden";
 
 const OPERATOR = "10.99.0.20";
 const UPSTREAM = `http://${OPERATOR}:5000`;
@@ -108,7 +108,7 @@ describeWithHosts(
       const { output } = hosts.operator(
         [
           process.execPath,
-          WARDEN,
+          WARDEN_PROGRAM,
           "verify",
           "https://10.0.20.10:5050",
           "--blobs",
@@ -166,7 +166,7 @@ describeWithHosts(
       const { certificate, key } = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
       put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
       put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));
-      put("/opt/registry/htpasswd", "600", htpasswdLine(credentials, 5));
+      put("/opt/registry/htpasswd", "600", labHtpasswdLine(credentials, 5));
       put(
         "/opt/registry/maintenance.env",
         "600",

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Testing } from "cdktf";
 import { clusterProbes } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
-import { type KubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, site } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
@@ -18,7 +18,7 @@ export interface MonitoredRegistry {
   readonly site: WholeSite;
   /** The synthesised stack, with the real program. */
   readonly stack: Json;
-  readonly objects: readonly KubernetesObject[];
+  readonly objects: readonly AnyKubernetesObject[];
   readonly pod: LabPod;
   readonly credentials: PlantedSecret;
   /** Path of the certificate authority's certificate. */
@@ -101,7 +101,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
   const stack = synthesiseWhole(given);
   const [probe] = clusterProbes(given);
   const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
-  const objects: KubernetesObject[] = [
+  const objects: AnyKubernetesObject[] = [
     ...objectsOf(stack, {
       registry_probe_username: PLANTED.username,
       registry_probe_password: PLANTED.password,

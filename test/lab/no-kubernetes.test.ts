@@ -13,7 +13,7 @@ import { createCertificateAuthority } from "./certificates";
 import { importImages, importPushgateway } from "./docker-images";
 import { describeWithHosts, Hosts } from "./hosts";
 import { waitFor } from "./process";
-import { htpasswdLine } from "./registry";
+import { labHtpasswdLine } from "./registry";
 import { account } from "./registry-host";
 
 const HOST = "10.0.20.10";
@@ -77,7 +77,7 @@ describeWithHosts(
       const { certificate, key } = authority.issue([service.serverName, HOST]);
       put(service.tls.certificate, "644", readFileSync(certificate));
       put(service.tls.key, "600", readFileSync(key));
-      put(service.htpasswd, "600", htpasswdLine(account, 5));
+      put(service.htpasswd, "600", labHtpasswdLine(account, 5));
       put("/etc/registry/ca.pem", "644", readFileSync(authority.certificate));
       put(`/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`, "644", readFileSync(authority.certificate));
       for (const file of ["probe", "maintenance"])

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { KubernetesObject } from "../monitoring/objects";
+import type { AnyKubernetesObject } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
 import { temporaryFolder } from "./process";
 
 /** How a run of a pod's container ended. */
-export interface Outcome {
+export interface PodOutcome {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -14,7 +14,7 @@ export interface Outcome {
 
 /** A pod's one container as a process of this machine: its command, environment, mounted files and user. */
 export interface LabPod {
-  run(): Promise<Outcome>;
+  run(): Promise<PodOutcome>;
   /** Arguments and environment of the process, to be searched for secrets. */
   readonly argv: readonly [string, ...string[]];
   remove(): void;
@@ -31,7 +31,7 @@ export interface Kubelet {
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-const named = (objects: readonly KubernetesObject[], kind: string, name: string): KubernetesObject => {
+const named = (objects: readonly AnyKubernetesObject[], kind: string, name: string): AnyKubernetesObject => {
   const found = objects.find((each) => each.kind === kind && each.metadata.name === name);
   if (found === undefined) throw new Error(`the pod refers to ${kind} ${name}, which is not there`);
   return found;
@@ -55,7 +55,7 @@ const fieldOf = (metadata: Json, path: string): string => {
  */
 export const preparePod = (
   { metadata, spec }: Json,
-  objects: readonly KubernetesObject[],
+  objects: readonly AnyKubernetesObject[],
   kubelet?: Kubelet,
   claims: Readonly<Record<string, string>> = {},
 ): LabPod => {

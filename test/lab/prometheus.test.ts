@@ -17,7 +17,7 @@ import { multiPlatformImage, type PushTarget, push } from "./images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { waitFor } from "./process";
 import {
-  firing,
+  firingAlerts,
   getJson,
   type LabPrometheus,
   type LabServer,
@@ -157,7 +157,7 @@ describeWith(
       await probedUntil("a third pod's report", () => reportedBy("pushgateway-2"));
       await waitFor("the second pod's end", async () => !(await reportedBy("pushgateway-1")), PATIENCE);
       await waitFor("the same alert", async () =>
-        (await firing(prometheus)).includes("RegistryManifestIntegrityFailure"),
+        (await firingAlerts(prometheus)).includes("RegistryManifestIntegrityFailure"),
       );
       const since = pager.notifications.slice(before);
       expect(since.filter(({ labels }) => labels.alertname === "RegistryManifestIntegrityFailure")).toEqual([]);
@@ -166,7 +166,7 @@ describeWith(
     test("while the registry is down only that is told", async () => {
       await monitored.registry.shutDown();
       await probedUntil("Inaccessible", () => told("RegistryCatalogInaccessible")?.status === "firing");
-      expect(await firing(prometheus)).toContain("RegistryManifestIntegrityFailure");
+      expect(await firingAlerts(prometheus)).toContain("RegistryManifestIntegrityFailure");
       const { muted } = await toldAndMuted(alertmanager);
       expect(muted.map(({ alertname }) => alertname)).toContain("RegistryManifestIntegrityFailure");
       await monitored.registry.restart();
@@ -180,9 +180,9 @@ describeWith(
 
     test("a scrape without honor_labels is told as such", async () => {
       await probedUntil("LabelsOverwritten", async () =>
-        (await firing(careless)).includes("RegistryIntegrityLabelsOverwritten"),
+        (await firingAlerts(careless)).includes("RegistryIntegrityLabelsOverwritten"),
       );
-      expect(await firing(prometheus)).not.toContain("RegistryIntegrityLabelsOverwritten");
+      expect(await firingAlerts(prometheus)).not.toContain("RegistryIntegrityLabelsOverwritten");
     });
 
     test("the probe stops: its last report does not stand forever", async () => {

@@ -216,7 +216,7 @@ export const startPrometheus = async (options: PrometheusOptions): Promise<LabPr
 };
 
 /** Names of the alerts that fire, sorted. */
-export const firing = async ({ url }: LabServer): Promise<string[]> => {
+export const firingAlerts = async ({ url }: LabServer): Promise<string[]> => {
   const { data } = await getJson<{ data: { alerts: { state: string; labels: Record<string, string> }[] } }>(
     `${url}/api/v1/alerts`,
   );

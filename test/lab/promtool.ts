@@ -28,7 +28,7 @@ export const promtool = async (...parameters: string[]): Promise<{ passed: boole
 };
 
 /** What Prometheus scrapes during some time, from its beginning. */
-export interface Run {
+export interface PromtoolRun {
   readonly series: readonly Series[];
   /** Its duration. */
   readonly minutes: number;
@@ -36,7 +36,7 @@ export interface Run {
 
 export interface Evaluation {
   readonly groups: readonly RuleGroup[];
-  readonly runs: readonly Run[];
+  readonly runs: readonly PromtoolRun[];
   /** Minutes between two samples. @default 1 */
   readonly step?: number;
   /** Minutes between two evaluations, a multiple of the former. @default the same */
@@ -109,7 +109,7 @@ export const firingAt = ({
   });
 
 /** An alert at a minute of a run of its own. */
-export interface Telling extends Run {
+export interface Telling extends PromtoolRun {
   readonly alertname: string;
 }
 

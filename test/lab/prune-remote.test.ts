@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PackageListing } from "../../registry/remote/package-listing";
 import { verify } from "../registry/oci/fake-registry";
-import { CleanUp, newest } from "../registry/remote/clean-up";
+import { newest, RemoteCleanUps } from "../registry/remote/clean-up";
 import { describeWith } from "./components";
 import { blobsOnDisk } from "./corpus";
 import { type LabGitea, startGitea } from "./gitea";
 import { artifact, image, index, layer, type Manifest, type PushTarget, push, referrersTag } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 const DAY = 86_400_000;
 
@@ -47,10 +47,10 @@ const tagsOf = async (registry: PushTarget, repository: string): Promise<string[
 describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
   describeWith([component], "cleaned up over HTTP", () => {
     let registry: LabRegistry;
-    let cleanUp: CleanUp;
+    let cleanUp: RemoteCleanUps;
     beforeEach(async () => {
       registry = await startRegistry({ component });
-      cleanUp = new CleanUp(new URL(registry.url));
+      cleanUp = new RemoteCleanUps(new URL(registry.url));
       await pushVersions(registry, "app");
     });
     afterEach(async () => {
@@ -114,7 +114,7 @@ describeWith(["registry"], "killed", () => {
   test("by SIGKILL at random moments: every tag is whole each time, the last run ends all, the undo brings all back", async () => {
     const registry = await startRegistry();
     const journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
-    const cleanUp = new CleanUp(new URL(registry.url));
+    const cleanUp = new RemoteCleanUps(new URL(registry.url));
     try {
       await pushVersions(registry, "app");
       await pushVersions(registry, "other");
@@ -122,7 +122,7 @@ describeWith(["registry"], "killed", () => {
       const args = ["prune", registry.url, "--keep-newest", "4", "--apply", "--journal", journals, "--json"];
       const run = (killAfter: number | null) =>
         new Promise<string>((resolve) => {
-          const child = spawn(process.execPath, [WARDEN, ...args], {
+          const child = spawn(process.execPath, [WARDEN_PROGRAM, ...args], {
             stdio: ["ignore", "pipe", "inherit"],
           });
           let out = "";
@@ -170,10 +170,10 @@ describeWith(["registry"], "killed", () => {
 /** The most common request: every push under the same tag leaves behind the platforms of the one before. */
 describeWith(["gitea"], "a Gitea", () => {
   let gitea: LabGitea;
-  let cleanUp: CleanUp;
+  let cleanUp: RemoteCleanUps;
   beforeAll(async () => {
     gitea = await startGitea();
-    cleanUp = new CleanUp(new URL(gitea.url), { kind: "password", ...gitea.user });
+    cleanUp = new RemoteCleanUps(new URL(gitea.url), { kind: "password", ...gitea.user });
   }, 120_000);
   afterAll(async () => {
     cleanUp?.remove();

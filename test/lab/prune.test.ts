@@ -8,10 +8,10 @@ import { describeWith } from "./components";
 import { blobsOnDisk, contentOf, idealOf, pushCorpus } from "./corpus";
 import { multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 const prune = async (...args: string[]) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [WARDEN, "prune", ...args, "--json"]);
+  const { stdout } = await promisify(execFile)(process.execPath, [WARDEN_PROGRAM, "prune", ...args, "--json"]);
   return JSON.parse(stdout);
 };
 
@@ -106,7 +106,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
         const args = ["prune", registry.root, "--keep-newest", "1", "--apply", "--offline"];
         const { status, stderr } = spawnSync(
           "unshare",
-          ["--mount", "sh", "-c", script, registry.root, process.execPath, WARDEN, ...args],
+          ["--mount", "sh", "-c", script, registry.root, process.execPath, WARDEN_PROGRAM, ...args],
           { encoding: "utf8" },
         );
         expect({ status, stderr }).toEqual({
@@ -136,7 +136,7 @@ describeWith(["registry"], "killed", () => {
       const kept = await pushCorpus(registry);
       await registry.restart({ readOnly: true });
       const args = ["prune", registry.root, "--keep-newest", "2", "--apply", "--offline"];
-      const start = () => spawn(process.execPath, [WARDEN, ...args], { stdio: "ignore" });
+      const start = () => spawn(process.execPath, [WARDEN_PROGRAM, ...args], { stdio: "ignore" });
       const ended = (child: ReturnType<typeof spawn>) =>
         new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
       const journals = join(registry.root, "registry-warden/journal");

@@ -8,7 +8,7 @@ import { type CertificateAuthority, createCertificateAuthority } from "./certifi
 import type { Component } from "./components";
 import { importImages } from "./docker-images";
 import type { Hosts } from "./hosts";
-import { htpasswdLine } from "./registry";
+import { labHtpasswdLine } from "./registry";
 
 /** The operator's machine in the lab; its registry is the upstream of every cache. */
 const OPERATOR = "10.99.0.20";
@@ -69,7 +69,7 @@ export const prepareRegistryHost = async (
     const { certificate, key } = authority.issue([service.serverName, address]);
     put(service.tls.certificate, "644", readFileSync(certificate));
     put(service.tls.key, "600", readFileSync(key));
-    put(service.htpasswd, "600", htpasswdLine(account, 5));
+    put(service.htpasswd, "600", labHtpasswdLine(account, 5));
     put(`/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`, "644", readFileSync(authority.certificate));
     hosts.ssh("vm", `echo ${address} ${service.serverName} >>/etc/hosts`);
   }

@@ -25,7 +25,7 @@ export interface RegistryOptions {
    */
   readonly port?: number;
   /** @default no access control */
-  readonly htpasswd?: Credentials & {
+  readonly htpasswd?: LabCredentials & {
     /** bcrypt's cost, 4 to 31: each step doubles the time of every request. */
     readonly cost: number;
   };
@@ -43,7 +43,7 @@ export interface RegistryOptions {
    * Makes it a pull-through cache of another registry.
    * @default none
    */
-  readonly proxy?: Partial<Credentials> & { readonly url: string };
+  readonly proxy?: Partial<LabCredentials> & { readonly url: string };
   /**
    * The largest page of `_catalog`.
    * @default the registry's own, 1000
@@ -71,7 +71,7 @@ export interface RegistryOptions {
   readonly tls?: { readonly certificate: string; readonly key: string };
 }
 
-export interface Credentials {
+export interface LabCredentials {
   readonly username: string;
   readonly password: string;
 }
@@ -100,7 +100,7 @@ export interface LabRegistry {
 }
 
 /** The configuration file of a registry as data: https://distribution.github.io/distribution/about/configuration/ */
-export const registryConfiguration = (
+export const labRegistryConfiguration = (
   options: RegistryOptions,
   paths: { readonly root: string; readonly htpasswd: string },
   port: number,
@@ -136,7 +136,7 @@ export const registryConfiguration = (
  * A line of an htpasswd file with a bcrypt hash (`$2b$`). The C library computes it, through perl, which every Debian has; the
  * password is passed in the environment, so that it is in no argument list.
  */
-export const htpasswdLine = (user: Credentials, cost: number): string => {
+export const labHtpasswdLine = (user: LabCredentials, cost: number): string => {
   const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   const salt = [...randomBytes(21)].map((byte) => alphabet[byte % 64]).join("");
   // The 22nd character carries two bits only: a dot is all zeros, hence always canonical.
@@ -161,9 +161,9 @@ export const startRegistry = async (initial: RegistryOptions = {}): Promise<LabR
 
   const launch = async (): Promise<RunningProcess> => {
     if (options.htpasswd !== undefined) {
-      writeFileSync(paths.htpasswd, htpasswdLine(options.htpasswd, options.htpasswd.cost), { mode: 0o600 });
+      writeFileSync(paths.htpasswd, labHtpasswdLine(options.htpasswd, options.htpasswd.cost), { mode: 0o600 });
     }
-    writeFileSync(paths.configuration, stringify(registryConfiguration(options, paths, port)), { mode: 0o600 });
+    writeFileSync(paths.configuration, stringify(labRegistryConfiguration(options, paths, port)), { mode: 0o600 });
     const launched = await start([...command, "serve", paths.configuration], {
       ready: ({ output }) => listeningPort(output()) !== undefined,
       // By default v3 sends traces to a collector on this machine.

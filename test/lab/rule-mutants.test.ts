@@ -1,6 +1,6 @@
 import type { AlertingRule, RuleGroup } from "../../monitoring/alert";
 import { rulesFor } from "../../monitoring/rules";
-import { EPISODES, type Episode, shortestWayTo, siteOf } from "../monitoring/episodes";
+import { EPISODES, type Episode, firstFiringOf, siteOf } from "../monitoring/episodes";
 import { mutants } from "../monitoring/mutants";
 import { simulate } from "../monitoring/simulation";
 import { site } from "../monitoring/synthesise";
@@ -30,9 +30,9 @@ const EPISODES_OF: Readonly<Record<string, (alert: string) => readonly Episode[]
     ...only("a catalog that one run alone"),
     ...only("a registry that restarts"),
   ],
-  "registry-certificate": (alert) => [shortestWayTo(alert).episode],
-  "registry-probe": (alert) => [shortestWayTo(alert).episode],
-  "registry-maintenance": (alert) => [shortestWayTo(alert).episode],
+  "registry-certificate": (alert) => [firstFiringOf(alert).episode],
+  "registry-probe": (alert) => [firstFiringOf(alert).episode],
+  "registry-maintenance": (alert) => [firstFiringOf(alert).episode],
 };
 
 const groups = rulesFor(site("reference")).filter(({ name }) => EPISODES_OF[name] !== undefined);

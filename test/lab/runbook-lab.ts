@@ -24,9 +24,9 @@ import { createCertificateAuthority } from "./certificates";
 import { copyCheckout } from "./checkout";
 import type { Component } from "./components";
 import { importImages, importNode } from "./docker-images";
-import { type Answers, type Typed, type Typist, typed } from "./drill";
+import { type PromptAnswers, type Typed, type Typist, typed } from "./drill";
 import { Hosts, type LabHost, type Outcome } from "./hosts";
-import { htpasswdLine } from "./registry";
+import { labHtpasswdLine } from "./registry";
 
 const root = join(__dirname, "../..");
 /** The operator's machine in the lab; its registry is the upstream of every cache. */
@@ -42,11 +42,11 @@ export const COMMIT = "0123abcd";
 /** An image that cannot be pulled any more once it has been broken. */
 const BROKEN = "team/broken:1";
 
-const ANSWERS: Answers = {
+const ANSWERS: PromptAnswers = {
   REG_USER: account.username,
   REG_PASS: account.password,
   account: account.username,
-  line: htpasswdLine(account, 5).trim(),
+  line: labHtpasswdLine(account, 5).trim(),
   copy: "/root/copy",
   commit: COMMIT,
   from: `http://${OPERATOR}:5000`,
@@ -135,7 +135,7 @@ export class RunbookLab {
     importNode(hosts, wardenImage(site), authority.certificate);
     this.bringCertificate();
     for (const service of privateServices(site.registry)) {
-      this.put(service.htpasswd, "600", htpasswdLine(account, 5));
+      this.put(service.htpasswd, "600", labHtpasswdLine(account, 5));
       this.put(
         `/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`,
         "644",
@@ -213,7 +213,7 @@ export class RunbookLab {
   }
 
   /** A shell at each place, which keeps assigned variables and answers. */
-  session(answers: Answers = {}): Session {
+  session(answers: PromptAnswers = {}): Session {
     return new Session(this, { ...ANSWERS, ...answers });
   }
 
@@ -340,18 +340,18 @@ export class RunbookLab {
 /** What an operator types at the places of a page, one command after another. */
 export class Session implements Typist {
   readonly #lab: RunbookLab;
-  readonly #answers: Answers;
+  readonly #answers: PromptAnswers;
   readonly #said = new Map<string | undefined, string>();
 
-  constructor(lab: RunbookLab, answers: Answers) {
+  constructor(lab: RunbookLab, answers: PromptAnswers) {
     this.#lab = lab;
     this.#answers = answers;
   }
 
   /** @param answers what to type at the prompts of this command, in addition to the session's own answers */
-  async type(command: Command, answers: Answers = {}): Promise<Typed> {
+  async type(command: Command, answers: PromptAnswers = {}): Promise<Typed> {
     const { place, run } = command;
-    const known: Answers = { ...this.#answers, ...answers };
+    const known: PromptAnswers = { ...this.#answers, ...answers };
     const asked = [...run.text.matchAll(/\bread -r\w+ '[^']*' (\w+)/g)].map(([, name = ""]) => name);
     const heard = asked.map((name) => `\n[[ $${name} == ${quote(known[name] ?? "")} ]]`).join(" &&");
     const before = this.#said.get(place.host) ?? "";

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { type Command, commandsOf, type Document } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
 import { pushgatewayUrl } from "../../site/schema";
-import { type KubernetesObject, objectsOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, objectsOf } from "../monitoring/objects";
 import { site, synthesise } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { describeWith } from "./components";
@@ -77,7 +77,7 @@ describeWith(
     });
 
     /** Creates everything that was deployed, and the operator's own objects: the namespace, Secrets, a ready Pushgateway. */
-    const deploy = (given: WholeSite, objects: readonly KubernetesObject[]): void => {
+    const deploy = (given: WholeSite, objects: readonly AnyKubernetesObject[]): void => {
       const { namespace, probes } = given.monitoring;
       const [gateway = ""] = new URL(pushgatewayUrl(given)).hostname.split(".", 1);
       const own = { namespace: namespace.name };

@@ -11,7 +11,7 @@ import { artifact, attestation, image, index, layer, multiPlatformImage, push, r
 import { waitFor } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 /** Findings of a scan only: they affect nothing that is served from a tag. */
 const ONLY_ON_DISK = ["orphan-layer-link", "stale-upload"];
@@ -110,7 +110,7 @@ describeWith(["registry"], "the incident", () => {
 
 /** Scans in a separate process, as an operator does, so that pushes continue meanwhile. */
 const scanBeside = async (registry: LabRegistry): Promise<ScanReport> => {
-  const args = [WARDEN, "scan", registry.root, "--json"];
+  const args = [WARDEN_PROGRAM, "scan", registry.root, "--json"];
   // With a finding the exit code is 1, but the report is complete.
   const { stdout } = await promisify(execFile)(process.execPath, args).catch((error: { stdout: string }) => error);
   return JSON.parse(stdout);

@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } fro
 import { dirname } from "node:path";
 import type { Digest } from "../../registry/oci/digest";
 import type { Reason } from "../../registry/oci/failure";
-import type { Kind } from "../../registry/storage/finding";
+import type { FindingKind } from "../../registry/storage/finding";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
 import { type Content, image, index, type Manifest } from "./images";
 
@@ -21,7 +21,7 @@ export interface Damage {
   name: string;
   make(on: DamagedRepository): void;
   /** By a scan: the kind, and which part of the victim it names; null for a tag or a repository. */
-  scan: [Kind, ((victim: Victim) => Content) | null][];
+  scan: [FindingKind, ((victim: Victim) => Content) | null][];
   /** By a walk with --blobs last-byte over a registry without a warm cache; null if only hashing finds it. */
   verify: Reason | null;
   /** Whether the bytes are still there, so that a repair needs no other registry. */

@@ -45,7 +45,7 @@ export interface Finished {
 }
 
 /** A synthesized stack in a separate folder, with its state beside it. */
-export class Deployment {
+export class LocalDeployment {
   readonly folder = temporaryFolder("deployment");
   readonly #directory = join(this.folder, "cdktf.out/stacks/monitoring");
   readonly #log: string[] = [];

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { KeyPair } from "./certificates";
 import type { LabServer } from "./prometheus";
-import type { Credentials } from "./registry";
+import type { LabCredentials } from "./registry";
 
 /** Issues tokens to the clients of a registry, as Harbor's core and Forgejo do for theirs. */
 export interface TokenService extends LabServer {
@@ -30,7 +30,7 @@ const accessTo = (scope: string): object[] => {
  *
  * https://distribution.github.io/distribution/spec/auth/jwt/
  */
-export const startTokenService = async (user: Credentials, signer: KeyPair): Promise<TokenService> => {
+export const startTokenService = async (user: LabCredentials, signer: KeyPair): Promise<TokenService> => {
   const granted: string[] = [];
   const key = createPrivateKey(readFileSync(signer.key));
   const x5c = [new X509Certificate(readFileSync(signer.certificate)).raw.toString("base64")];

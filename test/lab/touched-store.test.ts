@@ -11,10 +11,10 @@ import { SyntheticStore, write } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
 import { image, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 const warden = async (...args: string[]) => {
-  const run = promisify(execFile)(process.execPath, [WARDEN, ...args], { timeout: 60_000 });
+  const run = promisify(execFile)(process.execPath, [WARDEN_PROGRAM, ...args], { timeout: 60_000 });
   const { stdout, code } = await run.then(
     ({ stdout: out }) => ({ stdout: out, code: 0 }),
     (error: { stdout: string; code: number }) => error,
@@ -228,7 +228,7 @@ const mounts = spawnSync("unshare", ["--mount", "true"]).status === 0;
   const mounted = (script: string, ...args: string[]) =>
     spawnSync(
       "unshare",
-      ["--mount", "sh", "-ec", `${script}\nexec "$@"`, store.root, process.execPath, WARDEN, ...args],
+      ["--mount", "sh", "-ec", `${script}\nexec "$@"`, store.root, process.execPath, WARDEN_PROGRAM, ...args],
       {
         encoding: "utf8",
         timeout: 60_000,

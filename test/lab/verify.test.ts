@@ -23,7 +23,7 @@ import {
   referrersTag,
 } from "./images";
 import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
-import { type LabRegistry, registryConfiguration, startRegistry } from "./registry";
+import { type LabRegistry, labRegistryConfiguration, startRegistry } from "./registry";
 
 // The machine may have only two cores, shared with other tests.
 jest.setTimeout(60_000);
@@ -200,7 +200,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       mkdirSync(root);
       const realm = `http://127.0.0.1:${(service.address() as AddressInfo).port}/token`;
       const configuration = {
-        ...registryConfiguration({}, { root, htpasswd: "" }, port),
+        ...labRegistryConfiguration({}, { root, htpasswd: "" }, port),
         auth: { token: { realm, service: "lab", issuer: "lab", rootcertbundle: authority.certificate } },
       };
       writeFileSync(join(folder, "config.yml"), stringify(configuration));

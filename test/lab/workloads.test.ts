@@ -11,7 +11,7 @@ import { planPrune } from "../../registry/storage/prune";
 import { StoreReader } from "../../registry/storage/reader";
 import { scan } from "../../registry/storage/scan";
 import { runWarden } from "../cli/run-warden";
-import { type KubernetesObject, onlyOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, onlyOf } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
 import { storedReport } from "../registry/in-use/stored-report";
 import { describeWith } from "./components";
@@ -63,7 +63,7 @@ describeWith(
       ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
       ClusterRoleBinding: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     };
-    const apply = ({ kind, metadata, ...rest }: KubernetesObject) =>
+    const apply = ({ kind, metadata, ...rest }: AnyKubernetesObject) =>
       api("POST", PATHS[kind] ?? "", { kind, metadata, ...rest });
 
     /** Creates a pod with the status that a node would report: the image that each container runs. */

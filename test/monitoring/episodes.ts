@@ -490,7 +490,7 @@ export const siteOf = ({ site: name = "reference", shards = 1, cluster, deadline
   });
 
 /** An episode of the unmodified reference site that triggers an alert. */
-export interface Way {
+export interface FirstFiring {
   readonly alertname: string;
   readonly episode: Episode;
   /** First minute at which it fires. */
@@ -498,7 +498,7 @@ export interface Way {
 }
 
 /** The episode that triggers an alert earliest. @throws Error if there is none */
-export const shortestWayTo = (alertname: string): Way => {
+export const firstFiringOf = (alertname: string): FirstFiring => {
   const plain = EPISODES.filter(({ site, shards, cluster, deadline }) => !(site ?? shards ?? cluster ?? deadline));
   const [way] = plain
     .flatMap((episode) =>

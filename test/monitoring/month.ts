@@ -32,7 +32,7 @@ export interface Month {
 const HOUR = 60;
 const DAY = 24 * HOUR;
 
-export const DAYS = 30;
+export const DAYS_IN_MONTH = 30;
 
 /** The minute of a day of the month, which starts on day 1. */
 const on = (day: number, time: `${string}:${string}`): number => {
@@ -61,17 +61,19 @@ const FORGE = "git.example.org";
 const about = (instance: string, alert: string, part?: string): string =>
   [alert, ...(part === undefined ? [] : [part]), instance].join(" ");
 
-const ALWAYS: Times = [0, DAYS * DAY];
+const ALWAYS: Times = [0, DAYS_IN_MONTH * DAY];
 
 /** What goes on all the time, and occasional restarts: no one is paged for any of it. */
 const ROUTINE: readonly Happening[] = [
   happens("a first clean-up, which leaves a tenth, and one each night", ALWAYS, () =>
-    days(2, DAYS).map(
+    days(2, DAYS_IN_MONTH).map(
       (day): Event => ({ kind: "clean-up", instance: PRIVATE, at: on(day, "00:00"), tags: day === 2 ? 10 : 20 }),
     ),
   ),
   happens("pushes by day", ALWAYS, () =>
-    days(2, DAYS).map((day): Event => ({ kind: "content", instance: PRIVATE, at: on(day, "09:30"), tags: 35 })),
+    days(2, DAYS_IN_MONTH).map(
+      (day): Event => ({ kind: "content", instance: PRIVATE, at: on(day, "09:30"), tags: 35 }),
+    ),
   ),
   happens("what a probe of a former name has left behind", ALWAYS, ({ from }) => [
     {
@@ -547,4 +549,4 @@ export const MONTHS: readonly Month[] = [oneRegistry, threeRegistries];
 /** The events of a month; everything else in the site must stay without alerts. */
 export const eventsOf = ({ happenings }: Month): Event[] => happenings.flatMap(({ events }) => events);
 
-export const MINUTES = DAYS * DAY;
+export const MINUTES = DAYS_IN_MONTH * DAY;

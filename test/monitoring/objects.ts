@@ -2,7 +2,7 @@ import { objectsOf as objectsWithoutSecrets } from "../../constructs/kubernetes-
 import type { Json } from "./synthesise";
 
 /** A Kubernetes object in the form of the API, whose fields are accessed by path. */
-export interface KubernetesObject {
+export interface AnyKubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
@@ -10,7 +10,7 @@ export interface KubernetesObject {
 }
 
 /** The Secrets with values from variables: given here, because the stack does not contain the values. */
-const secrets = (stack: Json, variables: Readonly<Record<string, string>>): KubernetesObject[] =>
+const secrets = (stack: Json, variables: Readonly<Record<string, string>>): AnyKubernetesObject[] =>
   (Object.values(stack.resource.kubernetes_secret_v1 ?? {}) as Json[]).map(({ metadata, type, data_wo }) => ({
     apiVersion: "v1",
     kind: "Secret",
@@ -31,15 +31,15 @@ const secrets = (stack: Json, variables: Readonly<Record<string, string>>): Kube
  *
  * @param variables values of the stack's Terraform variables; default: none
  */
-export const objectsOf = (stack: Json, variables: Readonly<Record<string, string>> = {}): KubernetesObject[] => {
+export const objectsOf = (stack: Json, variables: Readonly<Record<string, string>> = {}): AnyKubernetesObject[] => {
   const [namespaces, others] = [true, false].map((wanted) =>
-    (objectsWithoutSecrets(stack) as KubernetesObject[]).filter(({ kind }) => (kind === "Namespace") === wanted),
+    (objectsWithoutSecrets(stack) as AnyKubernetesObject[]).filter(({ kind }) => (kind === "Namespace") === wanted),
   );
   return [...(namespaces ?? []), ...secrets(stack, variables), ...(others ?? [])];
 };
 
 /** The only object of a kind. */
-export const onlyOf = (objects: readonly KubernetesObject[], kind: string): KubernetesObject => {
+export const onlyOf = (objects: readonly AnyKubernetesObject[], kind: string): AnyKubernetesObject => {
   const [found, ...others] = objects.filter((each) => each.kind === kind);
   if (found === undefined || others.length > 0)
     throw new Error(`${kind}: found ${found ? others.length + 1 : 0}, not one`);

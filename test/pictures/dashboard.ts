@@ -13,7 +13,7 @@ import { multiPlatformImage, push } from "../lab/images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "../lab/monitored-registry";
 import { getJson, type LabServer, startPrometheus, startPushgateway } from "../lab/prometheus";
 import { startRegistry } from "../lab/registry";
-import { type Answers, page, type Range, type Series } from "./grafana";
+import { type DrawnSeries, dashboardPage, type QueryResults, type Range } from "./grafana";
 import { screenshot } from "./screenshot";
 
 /**
@@ -38,7 +38,7 @@ interface Matrix {
   readonly data: { readonly result: { metric: Record<string, string>; values: [number, string][] }[] };
 }
 
-const ask = async ({ url }: LabServer, expr: string, { from, to }: Range): Promise<Series[]> => {
+const ask = async ({ url }: LabServer, expr: string, { from, to }: Range): Promise<DrawnSeries[]> => {
   const query = new URLSearchParams({
     // In Grafana the variable is replaced by the selection at the top of the dashboard; "All" means every name.
     query: expr.replaceAll("$instance", ".+"),
@@ -53,8 +53,8 @@ const ask = async ({ url }: LabServer, expr: string, { from, to }: Range): Promi
   }));
 };
 
-const answersOf = async (prometheus: LabServer, panel: Panel, range: Range): Promise<Answers> => {
-  const answers = new Map<string, Series[]>();
+const answersOf = async (prometheus: LabServer, panel: Panel, range: Range): Promise<QueryResults> => {
+  const answers = new Map<string, DrawnSeries[]>();
   for (const { refId, expr } of panel.targets ?? []) answers.set(refId, await ask(prometheus, expr, range));
   return answers;
 };
@@ -178,9 +178,9 @@ const main = async (): Promise<void> => {
     const silent = (): void => {};
     const range = await incident(monitored, pushgateway, () => probe(environment, silent, silent));
     const dashboard: Dashboard = JSON.parse(text("registry-integrity-dashboard", "registry-integrity.json"));
-    const answers = new Map<number, Answers>();
+    const answers = new Map<number, QueryResults>();
     for (const panel of dashboard.panels) answers.set(panel.id, await answersOf(prometheus, panel, range));
-    const { html, width, height } = page(dashboard, ({ id }) => answers.get(id) ?? new Map(), range);
+    const { html, width, height } = dashboardPage(dashboard, ({ id }) => answers.get(id) ?? new Map(), range);
     screenshot(browser, html, "dashboard", width, height);
   } finally {
     await cache.stop();

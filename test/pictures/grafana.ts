@@ -2,13 +2,13 @@ import type { Dashboard, Panel } from "../../monitoring/dashboard";
 import { markup } from "../../text/markup";
 
 /** One series of an answer: its labels, and values by time (seconds since 1970). */
-export interface Series {
+export interface DrawnSeries {
   readonly labels: Readonly<Record<string, string>>;
   readonly values: readonly (readonly [time: number, value: number])[];
 }
 
 /** The results of a panel's queries, by refId. */
-export type Answers = ReadonlyMap<string, readonly Series[]>;
+export type QueryResults = ReadonlyMap<string, readonly DrawnSeries[]>;
 
 export interface Range {
   readonly from: number;
@@ -90,18 +90,18 @@ const colourOf = (panel: Panel, value: number): string => {
   return COLOURS[step.color] ?? step.color;
 };
 
-const legendOf = (format: string, { labels }: Series): string =>
+const legendOf = (format: string, { labels }: DrawnSeries): string =>
   format.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");
 
 /** Every series of a panel with its name, in the order of the queries. */
-const named = (panel: Panel, answers: Answers): { name: string; series: Series }[] =>
+const named = (panel: Panel, answers: QueryResults): { name: string; series: DrawnSeries }[] =>
   panel.targets.flatMap(({ refId, legendFormat }) =>
     (answers.get(refId) ?? []).map((series) => ({ name: legendOf(legendFormat, series), series })),
   );
 
 const NO_DATA = '<div class="empty">No data</div>';
 
-const stat = (panel: Panel, answers: Answers): string => {
+const stat = (panel: Panel, answers: QueryResults): string => {
   const values = named(panel, answers).flatMap(({ name, series }) => {
     const last = series.values.at(-1)?.[1];
     return last === undefined ? [] : [{ name, last }];
@@ -124,7 +124,13 @@ const ticks = (largest: number): number[] => {
 
 const clock = (time: number): string => new Date(time * 1000).toISOString().slice(11, 19);
 
-const timeseries = (panel: Panel, answers: Answers, { from, to }: Range, width: number, height: number): string => {
+const timeseries = (
+  panel: Panel,
+  answers: QueryResults,
+  { from, to }: Range,
+  width: number,
+  height: number,
+): string => {
   const all = named(panel, answers);
   if (all.length === 0) return NO_DATA;
   const format = formatOf(defaultsOf(panel).unit ?? "none");
@@ -159,7 +165,7 @@ const timeseries = (panel: Panel, answers: Answers, { from, to }: Range, width: 
 };
 
 /** The instant queries of a panel side by side: a row for each set of labels, a column for each query. */
-const grid = (panel: Panel, answers: Answers): string => {
+const grid = (panel: Panel, answers: QueryResults): string => {
   const rows = new Map<string, Map<string, string>>();
   const organize = (panel as Json).transformations?.find((each: Json) => each.id === "organize")?.options ?? {};
   const excluded = new Set(Object.keys(organize.excludeByName ?? {}).filter((name) => organize.excludeByName[name]));
@@ -190,7 +196,7 @@ const grid = (panel: Panel, answers: Answers): string => {
   return `<table><tr>${columns.map((name) => `<th>${markup(name)}</th>`).join("")}</tr>${body.map((cells) => `<tr>${cells}</tr>`).join("")}</table>`;
 };
 
-const content = (panel: Panel, answers: Answers, range: Range, width: number, height: number): string => {
+const content = (panel: Panel, answers: QueryResults, range: Range, width: number, height: number): string => {
   const { type } = panel as { type: string };
   switch (type) {
     case "stat":
@@ -233,7 +239,7 @@ export interface Page {
  *
  * @param answer returns the results of a panel's queries
  */
-export const page = (dashboard: Dashboard, answer: (panel: Panel) => Answers, range: Range): Page => {
+export const dashboardPage = (dashboard: Dashboard, answer: (panel: Panel) => QueryResults, range: Range): Page => {
   const unit = (WIDTH - 2 * GAP) / COLUMNS;
   const heightOf = (rows: number): number => rows * (ROW + GAP) - GAP;
   const panels = dashboard.panels.map((panel) => {

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { type Manifest, referrersTag } from "../lab/images";
 
 /** A push, described by numbers, so that counterexamples are readable. */
-export interface Push {
+export interface GeneratedPush {
   repository: string;
   form: number;
   n: number;
@@ -34,11 +34,11 @@ export class Pushes {
     };
   }
 
-  manifest({ form, n }: Pick<Push, "form" | "n">): Manifest {
+  manifest({ form, n }: Pick<GeneratedPush, "form" | "n">): Manifest {
     return (this.#forms[form] as Forms[0])(n);
   }
 
-  tags({ tags, refersTo }: Push): string[] {
+  tags({ tags, refersTo }: GeneratedPush): string[] {
     return refersTo === null ? tags : [...tags, referrersTag(this.#forms[0](refersTo))];
   }
 }

@@ -7,7 +7,7 @@ import type { RetentionPolicy } from "../../../site/retention";
 import { image, type Manifest } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
 import { digestOf, type FakeRegistry } from "../oci/fake-registry";
-import { startRegistry } from "../oci/registry-of-test";
+import { startFakeRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -23,11 +23,11 @@ let journals: string;
 let pushes: { method: string; path: string; values: Record<string, number> }[];
 
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.deletes = { digests: true, tags: false };
   registry.takesPushes = true;
   for (const n of [1, 2, 3]) registry.push("app", single(n), `v${n}`);
-  gateway = await startRegistry();
+  gateway = await startFakeRegistry();
   journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
   pushes = [];
   gateway.on(/^\/metrics\//, (request, response) => {

@@ -5,7 +5,7 @@ import { RegistryClient } from "../../../registry/oci/client";
 import { sha256 } from "../../../registry/oci/digest";
 import { image } from "../../lab/images";
 import type { FakeRegistry } from "../oci/fake-registry";
-import { startRegistry } from "../oci/registry-of-test";
+import { startFakeRegistry } from "../oci/registry-of-test";
 import { storedReport } from "./stored-report";
 
 const NOW = Date.UTC(2026, 10, 28);
@@ -14,7 +14,7 @@ const REPORT = { cluster: "home", time: NOW - 1000, digests: [sha256("a"), sha25
 let registry: FakeRegistry;
 let client: RegistryClient;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   client = new RegistryClient({ url: registry.url });
 });
 afterEach(async () => {

@@ -4,7 +4,7 @@ import { RegistryClient } from "../../../registry/oci/client";
 import type { Credentials } from "../../../registry/oci/credentials";
 import { image } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -58,7 +58,7 @@ const BASIC = `Basic ${Buffer.from("prober:s3cret ü").toString("base64")}`;
 
 let registry: FakeRegistry;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.push("app", image("app"), "v1").push("other", image("other"), "v1");
 });
 
@@ -118,7 +118,7 @@ describe("a registry with a token service", () => {
   let lifetime: number | undefined;
 
   beforeEach(async () => {
-    service = await startRegistry();
+    service = await startFakeRegistry();
     issued = [];
     scopesOf.clear();
     denied = /^$/;
@@ -278,7 +278,7 @@ describe("credentials stay where they belong", () => {
   });
 
   test("a blob that is sent on to another host is fetched there without them", async () => {
-    const storage = await startRegistry();
+    const storage = await startFakeRegistry();
     try {
       storage.on(/^\/storage\//, (request, response) => {
         request.url = request.url?.replace("/storage/", "/v2/app/blobs/").replace(/\?.*$/, "");
@@ -302,7 +302,7 @@ describe("credentials stay where they belong", () => {
   });
 
   test("another host's challenge is not answered", async () => {
-    const other = await startRegistry();
+    const other = await startFakeRegistry();
     try {
       other.on(/./, (_request, response) => json(response, 401, {}, { "www-authenticate": "Basic realm=trap" }));
       registry.on(/^\/v2\/app\/blobs\//, (_request, response) => {

@@ -4,14 +4,14 @@ import { BLOB_CHECKS, isTurnOf } from "../../../registry/oci/blob-check";
 import { sha256 } from "../../../registry/oci/digest";
 import { image, layer } from "../../lab/images";
 import { type FakeRegistry, type Handler, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
 let registry: FakeRegistry;
 const made = image("app", { layers: [layer("one"), layer("two"), layer("three")] });
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.push("app", made, "v1");
 });
 

@@ -6,7 +6,7 @@ import { sha256 } from "../../../registry/oci/digest";
 import { anyCharacter } from "../../any-character";
 import { image, index, manifest, multiPlatformImage } from "../../lab/images";
 import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -14,7 +14,7 @@ let registry: FakeRegistry;
 const app = image("app");
 const neighbour = image("neighbour");
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.push("app", app, "v1").push("neighbour", neighbour, "v1");
 });
 
@@ -226,7 +226,7 @@ describe("a hostile listing ends in a clear finding", () => {
   });
 
   test("a link to another host is followed at the registry, without a word to that host", async () => {
-    const other = await startRegistry();
+    const other = await startFakeRegistry();
     try {
       registry.on("/v2/_catalog", (_request, response) => {
         json(response, 200, { repositories: [] }, { link: `<${other.url.origin}/v2/_catalog?n=9>; rel="next"` });
@@ -239,7 +239,7 @@ describe("a hostile listing ends in a clear finding", () => {
   });
 
   test("a link whose path looks like a host takes no credentials there", async () => {
-    const other = await startRegistry();
+    const other = await startFakeRegistry();
     try {
       registry.on(/^(?!.*other)/, (request, response) => {
         if (request.headers.authorization !== undefined) registry.serve(request, response);
@@ -448,7 +448,7 @@ test("whatever a server answers, the walk ends with a report or with the reason 
   const answer = fc.record({ status, body, headers });
   await fc.assert(
     fc.asyncProperty(fc.array(answer, { minLength: 1, maxLength: 8 }), async (answers) => {
-      const fake = await startRegistry();
+      const fake = await startFakeRegistry();
       try {
         let at = 0;
         fake.on(/./, (request, response) => {

@@ -1,7 +1,7 @@
 import { sha256 } from "../../../registry/oci/digest";
 import { image, index, multiPlatformImage } from "../../lab/images";
 import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -9,7 +9,7 @@ let registry: FakeRegistry;
 const made = multiPlatformImage("app", { platforms: ["amd64", "arm64", "riscv64"] });
 const [amd64, arm64] = made.manifests;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.push("app", made, "v1", "latest").push("other", image("other"), "v1");
 });
 

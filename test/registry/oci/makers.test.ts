@@ -1,7 +1,7 @@
 import type { WalkOptions } from "../../../registry/oci/walk";
 import { artifact, attestation, image, index, type Manifest, multiPlatformImage } from "../../lab/images";
 import { digestOf, type FakeRegistry, type Handler, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -103,7 +103,7 @@ const SHAPES: Record<string, Manifest> = {
 describe.each(Object.entries(MAKERS))("a registry that answers as %s", (_name, { behave, credentials, catalog }) => {
   let registry: FakeRegistry;
   beforeEach(async () => {
-    registry = await startRegistry();
+    registry = await startFakeRegistry();
     for (const [repository, made] of Object.entries(SHAPES)) registry.push(repository, made, "v1");
     behave(registry);
   });

@@ -2,7 +2,7 @@ import { sha256 } from "../../../registry/oci/digest";
 import { pickNewest } from "../../../registry/oci/newest";
 import { artifact, content, image, index, type Manifest, manifest } from "../../lab/images";
 import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 describe("the newest of dated tags", () => {
   const at = (tag: string, created: number | null | "hidden") => ({ tag, created });
@@ -43,7 +43,7 @@ const indexOf = (created: string): Manifest => {
 describe("the newest tags of a registry", () => {
   let registry: FakeRegistry;
   beforeEach(async () => {
-    registry = await startRegistry();
+    registry = await startFakeRegistry();
     registry.push("app", indexOf("2026-01-01T00:00:00Z"), "z-oldest");
     registry.push("app", imageOf("2026-03-01T00:00:00Z"), "a-newest");
     registry.push("app", indexOf("2026-02-01T00:00:00Z"), "m-middle");

@@ -1,11 +1,11 @@
 import { Gate } from "../../../registry/oci/gate";
 import { image } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 let registry: FakeRegistry;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   for (let at = 0; at < 12; at++) registry.push("app", image(`${at}`), `v${at}`);
 });
 

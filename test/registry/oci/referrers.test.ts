@@ -4,7 +4,7 @@ import { sha256 } from "../../../registry/oci/digest";
 import { fallbackTag, fallbackTagIn, MOST_REFERRERS, ReferrersApi } from "../../../registry/oci/referrers";
 import { artifact, image, index, type Manifest } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("../../../registry/oci/referrers", () => ({
   ...jest.requireActual("../../../registry/oci/referrers"),
@@ -29,7 +29,7 @@ test("the fallback tag of a digest is told from other tags, with cosign's suffix
 describe("a chain of referrers without an end", () => {
   let registry: FakeRegistry;
   beforeEach(async () => {
-    registry = await startRegistry();
+    registry = await startFakeRegistry();
     registry.push("app", image("app"), "v1");
   });
 

@@ -3,7 +3,7 @@ import { FakeRegistry } from "./fake-registry";
 const running: FakeRegistry[] = [];
 
 /** Starts a registry that stops at the end of the test. */
-export const startRegistry = async (): Promise<FakeRegistry> => {
+export const startFakeRegistry = async (): Promise<FakeRegistry> => {
   const registry = await FakeRegistry.start();
   running.push(registry);
   return registry;

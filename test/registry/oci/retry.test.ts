@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { type Answer, ExchangeError, type ExchangeErrorCode } from "../../../registry/oci/http";
-import { type Outcome, retryAfter, retryDelay } from "../../../registry/oci/retry";
+import { type ExchangeOutcome, retryAfter, retryDelay } from "../../../registry/oci/retry";
 
 const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
   origin: "http://registry.example",
@@ -13,13 +13,13 @@ const answer = (status: number, headers: Answer["headers"] = {}): Answer => ({
 const failed = (code: ExchangeErrorCode): ExchangeError => new ExchangeError(code, "");
 
 /** The number of attempts before it gives up. */
-const attempts = (outcome: Outcome): number => {
+const attempts = (outcome: ExchangeOutcome): number => {
   let attempt = 1;
   while (retryDelay(outcome, attempt, 0, 0) !== null) attempt++;
   return attempt;
 };
 
-test.each<[string, Outcome, number]>([
+test.each<[string, ExchangeOutcome, number]>([
   ["a success", answer(200), 1],
   ["404", answer(404), 1],
   ["401", answer(401), 1],

@@ -15,14 +15,14 @@ import {
   referrersTag,
 } from "../../lab/images";
 import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 // retry.test.ts tests the backoff.
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
 let registry: FakeRegistry;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
 });
 
 /** The objects of an image: its index, a child, that child's config and first layer. */
@@ -806,7 +806,7 @@ test("the walk reports every failure, once and at the same place, in whatever or
   const digests = [...all.keys()].sort();
   await fc.assert(
     fc.asyncProperty(fc.subarray(digests), fc.array(fc.nat(3), { minLength: 1 }), async (lost, delays) => {
-      const fake = await startRegistry();
+      const fake = await startFakeRegistry();
       try {
         for (const [at, made] of images.entries()) fake.push("app", made, `v${at}`);
         for (const digest of lost) {

@@ -2,7 +2,7 @@ import { sha256 } from "../../../registry/oci/digest";
 import { probe } from "../../../registry/probe/probe";
 import { image, multiPlatformImage } from "../../lab/images";
 import { type FakeRegistry, json } from "../oci/fake-registry";
-import { startRegistry } from "../oci/registry-of-test";
+import { startFakeRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -13,8 +13,8 @@ let pushes: { method: string; path: string; body: string }[];
 let stored: unknown[];
 
 beforeEach(async () => {
-  registry = await startRegistry();
-  gateway = await startRegistry();
+  registry = await startFakeRegistry();
+  gateway = await startFakeRegistry();
   pushes = [];
   stored = [];
   gateway.on(/^\/metrics\//, (request, response) => {

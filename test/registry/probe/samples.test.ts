@@ -2,7 +2,14 @@ import fc from "fast-check";
 import { METRICS } from "../../../monitoring/metrics";
 import { catalogFailure, type Failure, failureAt, REASONS } from "../../../registry/oci/failure";
 import type { Report } from "../../../registry/oci/walk";
-import { exposition, NOTHING_STORED, type Push, pushOf, type Run, withCoverage } from "../../../registry/probe/samples";
+import {
+  exposition,
+  NOTHING_STORED,
+  type ProbeRun,
+  type Push,
+  probePush,
+  withCoverage,
+} from "../../../registry/probe/samples";
 
 const lost = (repository: string): Failure =>
   failureAt(repository, { tags: ["v1"], object: "tag", platform: null, path: [] }, null, {
@@ -26,7 +33,7 @@ const report = (changes: Partial<Report> = {}): Report => ({
   ...changes,
 });
 
-const run = (changes: Partial<Run> = {}): Run => ({
+const run = (changes: Partial<ProbeRun> = {}): ProbeRun => ({
   role: "private",
   report: report(),
   catalogAccessible: true,
@@ -48,7 +55,7 @@ const SUCCESS = "registry_manifest_integrity_last_success_timestamp_seconds";
 describe("a complete walk", () => {
   test("replaces everything: each metric there is", () => {
     const workloads = { images: { intact: 3, broken: 0, missing: 1, unknown: 0 }, known: true };
-    const push = pushOf(run({ certificateExpiry: 1_800_000_000, workloads }), NOTHING_STORED);
+    const push = probePush(run({ certificateExpiry: 1_800_000_000, workloads }), NOTHING_STORED);
     expect(push.method).toBe("PUT");
     expect(new Set(push.samples.map(({ name }) => name))).toEqual(new Set(Object.keys(METRICS)));
     expect(pushed(push, "registry_manifest_integrity_repos_checked")).toBe(10);
@@ -57,7 +64,7 @@ describe("a complete walk", () => {
   });
 
   test("tells its failures, by each reason there is, and keeps the time of the last success", () => {
-    const push = pushOf(run({ report: report({ failures: [lost("a"), lost("b")] }) }), {
+    const push = probePush(run({ report: report({ failures: [lost("a"), lost("b")] }) }), {
       ...NOTHING_STORED,
       lastSuccess: 7,
     });
@@ -70,8 +77,8 @@ describe("a complete walk", () => {
 
   test("without any success before tells none", () => {
     const failing = run({ report: report({ failures: [lost("a")] }) });
-    expect(pushed(pushOf(failing, NOTHING_STORED), SUCCESS)).toBeUndefined();
-    expect(pushed(pushOf(failing, null), SUCCESS)).toBeUndefined();
+    expect(pushed(probePush(failing, NOTHING_STORED), SUCCESS)).toBeUndefined();
+    expect(pushed(probePush(failing, null), SUCCESS)).toBeUndefined();
   });
 });
 
@@ -79,7 +86,7 @@ describe("an incomplete walk", () => {
   const incomplete = (failures: Failure[]) => run({ report: report({ complete: false, failures }) });
 
   test("adds how it went, and nothing of its coverage", () => {
-    const push = pushOf(incomplete([]), { ...NOTHING_STORED, failures: 0 });
+    const push = probePush(incomplete([]), { ...NOTHING_STORED, failures: 0 });
     expect(push.method).toBe("POST");
     expect(pushed(push, "registry_manifest_integrity_walk_complete")).toBe(0);
     expect(pushed(push, "registry_manifest_integrity_last_run_timestamp")).toBe(1_700_000_000);
@@ -97,7 +104,7 @@ describe("an incomplete walk", () => {
     fc.assert(
       fc.property(fc.nat(5), fc.option(fc.nat(5)), (found, stored) => {
         const failures = Array.from({ length: found }, (_, at) => lost(`r${at}`));
-        const push = pushOf(incomplete(failures), { ...NOTHING_STORED, failures: stored });
+        const push = probePush(incomplete(failures), { ...NOTHING_STORED, failures: stored });
         const told = pushed(push, FAILURES);
         // A first walk that was incomplete must not report that nothing is broken.
         expect(told ?? stored).toBe(stored === null && found === 0 ? null : Math.max(found, stored ?? 0));
@@ -106,11 +113,11 @@ describe("an incomplete walk", () => {
   });
 
   test("lowers nothing that it could not read", () => {
-    expect(pushed(pushOf(incomplete([lost("a")]), null), FAILURES)).toBeUndefined();
+    expect(pushed(probePush(incomplete([lost("a")]), null), FAILURES)).toBeUndefined();
   });
 
   test("that never began says that the catalog cannot be read, and no more", () => {
-    const push = pushOf(run({ report: null, catalogAccessible: false }), NOTHING_STORED);
+    const push = probePush(run({ report: null, catalogAccessible: false }), NOTHING_STORED);
     expect(push.method).toBe("POST");
     expect(pushed(push, "registry_manifest_integrity_catalog_accessible")).toBe(0);
     expect(pushed(push, FAILURES)).toBeUndefined();
@@ -131,7 +138,7 @@ describe("a cache", () => {
     ["replaces everything, what an earlier version found in it too", true, "PUT"],
     ["that does not answer adds that", false, "POST"],
   ])("%s", (_name, catalogAccessible, method) => {
-    const push = pushOf(run({ role: "proxy", catalogAccessible }), { ...NOTHING_STORED, failures: 3 });
+    const push = probePush(run({ role: "proxy", catalogAccessible }), { ...NOTHING_STORED, failures: 3 });
     expect(push.method).toBe(method);
     expect(push.samples.map(({ name }) => name)).toEqual(
       AVAILABILITY.map((name) => `registry_manifest_integrity_${name}`),
@@ -143,7 +150,7 @@ describe("a cache", () => {
 test("a catalog that cannot be read is no broken object; one that hides something is", () => {
   const unreadable = catalogFailure({ reason: "unauthorized", status: 401, detail: "" });
   const hiding = catalogFailure({ reason: "coverage", status: 200, detail: "" });
-  const counted = (failures: Failure[]) => pushed(pushOf(run({ report: report({ failures }) }), null), FAILURES);
+  const counted = (failures: Failure[]) => pushed(probePush(run({ report: report({ failures }) }), null), FAILURES);
   expect(counted([unreadable])).toBe(0);
   expect(counted([hiding])).toBe(1);
 });

@@ -10,7 +10,7 @@ import { type ProbeSettings, probeSettings } from "../../../registry/probe/envir
 import { probeWorkloads } from "../../../registry/probe/workloads";
 import { image, type Manifest } from "../../lab/images";
 import { type FakeRegistry, json } from "../oci/fake-registry";
-import { startRegistry } from "../oci/registry-of-test";
+import { startFakeRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -26,9 +26,9 @@ let pods: object[];
 let cronJobs: object[];
 let logged: string[];
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.takesPushes = true;
-  api = await startRegistry();
+  api = await startFakeRegistry();
   [pods, cronJobs, logged] = [[], [], []];
   api.on(/^\/api\/v1\/pods\?/, (_, response) => json(response, 200, { kind: "PodList", items: pods }));
   api.on(/^\/apis\/batch\/v1\/cronjobs\?/, (_, response) =>

@@ -20,7 +20,7 @@ export const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"
 });
 
 /** Clean-ups of one registry over HTTP, with separate journals. */
-export class CleanUp {
+export class RemoteCleanUps {
   readonly journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
   /** Milliseconds. */
   settle = 0;

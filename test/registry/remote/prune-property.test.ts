@@ -2,8 +2,8 @@ import fc from "fast-check";
 import type { RegistryWriter } from "../../../registry/oci/push";
 import { artifact, image, index, layer } from "../../lab/images";
 import { FakeRegistry } from "../oci/fake-registry";
-import { type Push, Pushes } from "../pushes";
-import { CleanUp, newest } from "./clean-up";
+import { type GeneratedPush, Pushes } from "../pushes";
+import { newest, RemoteCleanUps } from "./clean-up";
 
 /** How many registries; the bench takes more. */
 const ROUNDS = Number(process.env.WARDEN_ROUNDS || 12);
@@ -23,7 +23,9 @@ type State = Record<string, { tags: Record<string, string>; manifests: string[] 
 
 const REPOSITORIES = ["app", "team/tool"];
 
-const push: fc.Arbitrary<Push> = fc.record(PUSHES.arbitrary(REPOSITORIES, ["v1", "v2", "v3", "v4", "latest"], 4));
+const push: fc.Arbitrary<GeneratedPush> = fc.record(
+  PUSHES.arbitrary(REPOSITORIES, ["v1", "v2", "v3", "v4", "latest"], 4),
+);
 
 const stateOf = (registry: FakeRegistry): State =>
   Object.fromEntries(
@@ -172,7 +174,7 @@ test("a clean-up ends at the ideal wherever it was ended, never breaks a kept ta
       fc.boolean(),
       async (pushes, keepNewest, hasReferrers, kill, isDone) => {
         const registry = await FakeRegistry.start();
-        const cleanUp = new CleanUp(registry.url);
+        const cleanUp = new RemoteCleanUps(registry.url);
         try {
           registry.deletes = { digests: true, tags: true };
           registry.takesPushes = true;
@@ -218,7 +220,7 @@ test("a kept tag leads to what was last pushed under it, whatever request of a c
   await fc.assert(
     fc.asyncProperty(fc.array(move, { minLength: 1, maxLength: 4 }), async (moves) => {
       const registry = await FakeRegistry.start();
-      const cleanUp = new CleanUp(registry.url);
+      const cleanUp = new RemoteCleanUps(registry.url);
       try {
         registry.deletes = { digests: true, tags: false };
         registry.takesPushes = true;

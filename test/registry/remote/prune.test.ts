@@ -5,8 +5,8 @@ import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import { artifact, image, index, type Manifest, referrersTag } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
 import { digestOf, type FakeRegistry, json } from "../oci/fake-registry";
-import { startRegistry } from "../oci/registry-of-test";
-import { CleanUp, newest } from "./clean-up";
+import { startFakeRegistry } from "../oci/registry-of-test";
+import { newest, RemoteCleanUps } from "./clean-up";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -20,12 +20,12 @@ const [amd64, arm64] = parts as [Manifest, Manifest];
 const old = index(parts, { annotations: made(1) });
 
 let registry: FakeRegistry;
-let cleanUp: CleanUp;
+let cleanUp: RemoteCleanUps;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.deletes = { digests: true, tags: true };
   registry.takesPushes = true;
-  cleanUp = new CleanUp(registry.url);
+  cleanUp = new RemoteCleanUps(registry.url);
 });
 afterEach(() => {
   cleanUp.remove();

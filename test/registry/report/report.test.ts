@@ -3,9 +3,9 @@ import { type Digest, sha256 } from "../../../registry/oci/digest";
 import { type Failure, OBJECTS, REASONS } from "../../../registry/oci/failure";
 import type { BrokenImage } from "../../../registry/oci/images";
 import type { Report } from "../../../registry/oci/walk";
-import { page as pageOf } from "../../../registry/report/html";
+import { htmlPage as pageOf } from "../../../registry/report/html";
 import { junit as junitOf } from "../../../registry/report/junit";
-import { formatBytes, nextCommands, table, worstFirst } from "../../../registry/report/table";
+import { formatBytes, nextCommands, reportTable, worstFirst } from "../../../registry/report/table";
 import { anyCharacter } from "../../any-character";
 
 const INDEX = sha256("index");
@@ -60,7 +60,7 @@ const report = (failures: Failure[] = [], changes: Partial<Report> = {}): Report
 
 describe("the table", () => {
   test("of a healthy registry says what was checked, and that nothing is broken", () => {
-    expect(table(report())).toEqual([
+    expect(reportTable(report())).toEqual([
       "registry  https://registry.example.org:5050",
       "checked   1 repository, 2 tags, 1 index, 2 manifests, 1,234 blobs (2.5 s, 1,300 requests, 4.8 MiB)",
       "result    nothing broken",
@@ -68,7 +68,7 @@ describe("the table", () => {
   });
 
   test("of a broken one names the object, where it stands, and the next command", () => {
-    const lines = table(report([failure()]));
+    const lines = reportTable(report([failure()]));
     expect(lines).toContain("result    1 failure");
     expect(lines.find((line) => line.startsWith("missing"))).toBe(
       `missing  manifest  infra/ci:latest (+1)  linux/arm64  sha256:${CHILD.slice(7, 19)}  answered 404`,
@@ -78,13 +78,13 @@ describe("the table", () => {
 
   test("of an incomplete one says so, and why", () => {
     const stopped = { code: "deadline", message: "the deadline passed", hint: "more time" };
-    expect(table(report([], { complete: false, stopped }))).toEqual(
+    expect(reportTable(report([], { complete: false, stopped }))).toEqual(
       expect.arrayContaining([expect.stringContaining("incomplete"), "stopped   the deadline passed"]),
     );
   });
 
   test("is cut where a log asks for it, and says how much is missing", () => {
-    const lines = table(report([failure(), failure({ tags: ["v2"] }), failure({ tags: ["v3"] })]), 2);
+    const lines = reportTable(report([failure(), failure({ tags: ["v2"] }), failure({ tags: ["v3"] })]), 2);
     expect(lines).toContain("... and 1 more failure");
   });
 
@@ -106,13 +106,13 @@ describe("the table", () => {
 
   test("shows what it cannot print, in columns that stay in line", () => {
     const detail = "\u001b[2J\u0007 evil \u009b\u202e";
-    const lines = table(report([failure({ detail }), failure()]));
+    const lines = reportTable(report([failure({ detail }), failure()]));
     expect(lines.some((line) => line.endsWith("\\x1b[2J\\x07 evil \\x9b\\u{202e}"))).toBe(true);
   });
 
   test("answers first which images cannot be pulled, on which platforms", () => {
     const images = { whole: 118, broken: [broken(), broken({ tags: ["v9"], digest: null, platforms: [] })] };
-    const lines = table(report([failure()], { images }));
+    const lines = reportTable(report([failure()], { images }));
     expect(lines).toContain("images    2 of 120 images cannot be pulled, or not on every platform");
     const rows = lines.slice(lines.findIndex((line) => line.startsWith("IMAGE")));
     expect(rows.slice(0, 3)).toEqual([
@@ -123,12 +123,12 @@ describe("the table", () => {
     expect(lines.findIndex((line) => line.startsWith("IMAGE"))).toBeLessThan(
       lines.findIndex((line) => line.startsWith("REASON")),
     );
-    expect(table(report([failure()], { images }), 1)).toContain("... and 1 more image");
+    expect(reportTable(report([failure()], { images }), 1)).toContain("... and 1 more image");
   });
 
   test("keeps the failures of a repository together, and counts them at the end as well", () => {
     const failures = Array.from({ length: 30 }, (_, at) => failure({ repository: `r${at % 3}`, tags: [`v${at}`] }));
-    const lines = table(report(failures));
+    const lines = reportTable(report(failures));
     const names = lines.flatMap((line) => /^missing +manifest +(r\d):/.exec(line)?.[1] ?? []);
     expect(names).toEqual([...names].sort());
     expect(lines).toContain("30 failures in 3 repositories");
@@ -136,7 +136,7 @@ describe("the table", () => {
 
   test("names a repository without tags, beside the failures", () => {
     const warnings = [{ repository: "lost", reason: "no-tags", status: 404 }] as const;
-    const lines = table(report([], { warnings: [...warnings] }));
+    const lines = reportTable(report([], { warnings: [...warnings] }));
     expect(lines).toContain("warning   lost is listed and has no tags (404): never tagged, or its tags are lost");
     expect(lines).toContain("result    nothing broken");
   });
@@ -269,7 +269,7 @@ describe("a report of 150,000 failures", () => {
   const whole = report(failures, { images });
 
   test("is cut in every format that people and their tools read, and says so", () => {
-    const text = table(whole);
+    const text = reportTable(whole);
     expect(text.length).toBeLessThan(3000);
     expect(text).toContain("... and 149,000 more failures");
     expect(text).toContain("150,000 failures in 500 repositories");

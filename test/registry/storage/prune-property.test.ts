@@ -7,7 +7,7 @@ import { applyPrune, type PruneReport, planPrune } from "../../../registry/stora
 import { scan } from "../../../registry/storage/scan";
 import type { RetentionPolicy } from "../../../site/retention";
 import { artifact, image, index, layer, multiPlatformImage } from "../../lab/images";
-import { type Push, Pushes } from "../pushes";
+import { type GeneratedPush, Pushes } from "../pushes";
 import { SyntheticStore } from "./synthetic-store";
 
 /** How many stores; the bench takes thousands. */
@@ -32,7 +32,7 @@ const PUSHES = new Pushes([
 ]);
 
 /** A push with the tag's age in hours. */
-type AgedPush = Push & { age: number };
+type AgedPush = GeneratedPush & { age: number };
 
 const push: fc.Arbitrary<AgedPush> = fc.record({
   ...PUSHES.arbitrary(["app", "app/sub", "team-tool"], ["v1", "v2", "v3", "latest"], 3),

@@ -5,14 +5,14 @@ import { countStates, digestsOf, unverified, verifyImages } from "../../../regis
 import type { UsedImage } from "../../../registry/workloads/workloads";
 import { image, type Manifest, multiPlatformImage } from "../../lab/images";
 import { type FakeRegistry, json } from "../oci/fake-registry";
-import { startRegistry } from "../oci/registry-of-test";
+import { startFakeRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
 let registry: FakeRegistry;
 let client: RegistryClient;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   client = new RegistryClient({ url: registry.url });
 });
 afterEach(async () => {

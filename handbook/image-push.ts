@@ -6,12 +6,12 @@ import { authorityOf } from "./authority";
 import { type Shell, sh } from "./prose";
 
 /** An image, and the service to which it is pushed. */
-export interface Target {
+export interface ImagePush {
   readonly image: BuiltImage;
   readonly service: PrivateService;
 }
 
-export const targetsOf = ({ ci, registry }: Site): Target[] =>
+export const imagePushesOf = ({ ci, registry }: Site): ImagePush[] =>
   (ci?.images ?? []).flatMap((image) =>
     privateServices(registry)
       .filter(({ name }) => name === image.service)
@@ -19,22 +19,22 @@ export const targetsOf = ({ ci, registry }: Site): Target[] =>
   );
 
 /** The program is next to the Dockerfile: without an installation, the step can only fail because of the image. */
-export const programOf = ({ image }: Target): string => join(dirname(image.dockerfile), "warden.mjs");
+export const programInPipeline = ({ image }: ImagePush): string => join(dirname(image.dockerfile), "warden.mjs");
 
 /** The image name that clients use, without a tag. */
-export const nameOf = (site: Site, { image, service }: Target): string =>
+export const pushedName = (site: Site, { image, service }: ImagePush): string =>
   `${serviceInstance(site, service)}/${image.repository}`;
 
 /** The file with the registry's private CA, next to the program; undefined for a publicly trusted one. */
-export const authorityInPipeline = (site: Site, { image, service }: Target): string | undefined =>
+export const authorityInPipeline = (site: Site, { image, service }: ImagePush): string | undefined =>
   authorityOf(site, service) === undefined ? undefined : join(dirname(image.dockerfile), "ca.pem");
 
 /** Verifies everything that a build pushed. @param commit shell text that yields the tag of the commit */
-export const verifyAll = (site: Site, target: Target, commit: Shell): Shell => {
+export const verifyAll = (site: Site, target: ImagePush, commit: Shell): Shell => {
   const tags = [commit, ...target.image.tags].map((tag) => sh`--tag ${tag}`);
   const authority = authorityInPipeline(site, target);
   const options = [...tags, ...(authority === undefined ? [] : [sh`--ca-file ${authority}`])];
-  return sh`node ${programOf(target)} verify ${nameOf(site, target)} ${options}`;
+  return sh`node ${programInPipeline(target)} verify ${pushedName(site, target)} ${options}`;
 };
 
 /** The CI's name, where its pipelines are, and how to start one by hand. */
