@@ -34,6 +34,9 @@ describeWithCdktf("the reference site, by npm run cdktf -- deploy", () =>
         hosts.up();
         prepared = await prepareRegistryHost(hosts, { nginx, registry });
         writeFileSync(site, JSON.stringify(labSite(hosts)));
+        // As hardened hosts have it: Terraform's own step would be a program in /tmp.
+        for (const host of ["pve", "vm"] as const)
+          hosts.ssh(host, "mount -t tmpfs -o noexec tmpfs /tmp && cp /bin/true /tmp/ && ! /tmp/true 2>/dev/null");
         before = { pve: dnsStateOf(hosts, "pve"), vm: dnsStateOf(hosts, "vm") };
         deployed = deploy();
       }, 600_000);
