@@ -116,8 +116,12 @@ const failures = (): Block =>
         md`the same disk has no room for a report. The work was done, and its success cannot be told`,
       ],
       [
+        md`cannot be pruned`,
+        md`there is no plan, for the reason in the line above. Nothing was done, and clients went on pushing`,
+      ],
+      [
         md`the report of what runs in …`,
-        md`it is missing, too old or malformed, so nothing was removed: ${"retention.protectInUse"} of the service waits for it. The probe of that cluster says why it does not come`,
+        md`it is missing, too old or malformed, so nothing was done: ${"retention.protectInUse"} of the service waits for it. The probe of that cluster says why it does not come`,
       ],
       [md`answers 401`, md`the account in the credentials file may not push, or its password was changed`],
       [

@@ -346,6 +346,7 @@ clean_up() {
   can_run_warden || return 1
   check_whole "was not found whole: nothing was removed, and nothing is until it is repaired" "nothing was removed" || return 1
   can_collect || return 1
+  can_prune || return 1
   take_out clean-up || return 1
   prune_read_only || outcome=1
   put_back || outcome=1
@@ -360,6 +361,13 @@ can_collect() {
   [[ -n $found ]] || return 0
   warn "$CONTAINER holds what its garbage collection cannot pass: nothing was done with it"
   printf '%s\n' "$found"
+  return 1
+}
+
+# A plan that is refused, as without the report of what runs, must not keep clients from pushing.
+can_prune() {
+  warden prune "$STORE" --policy "$POLICY" >/dev/null && return 0
+  warn "$CONTAINER cannot be pruned, for the reason above: nothing was done with it"
   return 1
 }
 

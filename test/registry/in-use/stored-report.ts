@@ -1,4 +1,4 @@
-import { type InUseReport, inUseArtifact } from "../../../registry/in-use/report";
+import { IN_USE_TYPE, type InUseReport, inUseArtifact } from "../../../registry/in-use/report";
 import { content, type Manifest, manifest } from "../../lab/images";
 
 /** A report in the form stored in a registry. */
@@ -7,4 +7,11 @@ export const storedReport = (report: InUseReport): Manifest => {
   return manifest(JSON.parse(artifact.manifest.toString()), {
     blobs: artifact.blobs.map(({ bytes }) => content("application/octet-stream", bytes)),
   });
+};
+
+/** An artifact like that of a report, with any layer. @param changes to its manifest */
+export const forgedReport = (layer: Buffer, changes: object = {}): Manifest => {
+  const blobs = [content("application/vnd.oci.empty.v1+json", Buffer.from("{}")), content(IN_USE_TYPE, layer)];
+  const [config, ...layers] = blobs.map(({ descriptor }) => descriptor);
+  return manifest({ schemaVersion: 2, config, layers, artifactType: IN_USE_TYPE, ...changes }, { blobs });
 };

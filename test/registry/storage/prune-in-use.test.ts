@@ -1,14 +1,14 @@
 import { existsSync, utimesSync, writeFileSync } from "node:fs";
 import timers from "node:timers/promises";
-import { IN_USE_REPOSITORY, IN_USE_TYPE, MOST_DIGESTS } from "../../../registry/in-use/report";
+import { IN_USE_REPOSITORY, MOST_DIGESTS } from "../../../registry/in-use/report";
 import type { Digest } from "../../../registry/oci/digest";
 import { applyPrune, planPrune } from "../../../registry/storage/prune";
 import { pruneTable } from "../../../registry/storage/prune-table";
 import { StorageRefusal } from "../../../registry/storage/refusal";
 import { scan } from "../../../registry/storage/scan";
 import type { RetentionPolicy } from "../../../site/retention";
-import { content, image, type Manifest, manifest } from "../../lab/images";
-import { storedReport } from "../in-use/stored-report";
+import { image, type Manifest } from "../../lab/images";
+import { forgedReport, storedReport } from "../in-use/stored-report";
 import { digestOf, SyntheticStore } from "./synthetic-store";
 
 // Nothing writes to these stores, so the second check need not wait.
@@ -96,12 +96,6 @@ describe("a clean-up that cannot know what runs removes nothing, and says why", 
       digests: Array(30_000).fill(digestOf(old)),
     }),
   );
-  const forged = (bytes: Buffer, changes: object = {}) => {
-    const layer = content(IN_USE_TYPE, bytes);
-    const config = content("application/vnd.oci.empty.v1+json", Buffer.from("{}"));
-    const document = { config: config.descriptor, layers: [layer.descriptor], artifactType: IN_USE_TYPE, ...changes };
-    return manifest({ schemaVersion: 2, ...document }, { blobs: [config, layer] });
-  };
 
   test.each<[what: string, put: () => void, why: string | RegExp]>([
     ["it is missing", () => {}, `is missing: ${IN_USE_REPOSITORY} has no such tag`],
@@ -109,20 +103,24 @@ describe("a clean-up that cannot know what runs removes nothing, and says why", 
     ["it is too old", () => report(26), "is 26 hours old, and may be 24"],
     ["it is of the future", () => report(-2), "is of a time that is still to come"],
     ["it is an image", () => push(IN_USE_REPOSITORY, 1, old, "home"), /is not of the artifact type/],
-    ["it is garbage", () => push(IN_USE_REPOSITORY, 1, forged(Buffer.from("garbage")), "home"), "is no json object"],
+    [
+      "it is garbage",
+      () => push(IN_USE_REPOSITORY, 1, forgedReport(Buffer.from("garbage")), "home"),
+      "is no json object",
+    ],
     [
       "it is of another type",
-      () => push(IN_USE_REPOSITORY, 1, forged(Buffer.from("{}"), { artifactType: "application/x" }), "home"),
+      () => push(IN_USE_REPOSITORY, 1, forgedReport(Buffer.from("{}"), { artifactType: "application/x" }), "home"),
       /is not of the artifact type/,
     ],
     [
       "it names more than there can be",
-      () => push(IN_USE_REPOSITORY, 1, forged(million), "home"),
+      () => push(IN_USE_REPOSITORY, 1, forgedReport(million), "home"),
       `has more than ${MOST_DIGESTS} digests`,
     ],
     [
       "it is endless",
-      () => push(IN_USE_REPOSITORY, 1, forged(Buffer.alloc(5 * 1024 * 1024, " ")), "home"),
+      () => push(IN_USE_REPOSITORY, 1, forgedReport(Buffer.alloc(5 * 1024 * 1024, " ")), "home"),
       /has 5242880 bytes, more than 4194304/,
     ],
     [
@@ -133,7 +131,7 @@ describe("a clean-up that cannot know what runs removes nothing, and says why", 
     [
       "its layer is lost",
       () => {
-        const lost = forged(Buffer.from("lost"));
+        const lost = forgedReport(Buffer.from("lost"));
         push(IN_USE_REPOSITORY, 1, lost, "home");
         writeFileSync(store.layout.blobData(digestOf(lost.blobs[1] as never)), "rots");
       },
