@@ -39,7 +39,7 @@ export interface RemovalRun {
 /** Tag requests that each removal may cost beyond its own; every tag is read as often as this budget allows. */
 const TAGS_A_REMOVAL = 32;
 
-/** Delays between reads while a tag is being written. Milliseconds. */
+/** Delays between attempts while a tag or a manifest is being written. Milliseconds. */
 const WRITING = [20, 100, 500];
 
 const TAGS_ALONE = "this registry deletes no tag without its manifest";
@@ -172,8 +172,9 @@ export class RepositoryRemoval {
   /** Handles the disappearance of a tag that did not lead to what was removed. */
   async #miss(tag: string, digest: Digest): Promise<void> {
     const taken = this.#last;
-    // If its own manifest is gone too, someone else removed it.
-    if (taken === null || !(await this.#isThere(digest))) return;
+    if (taken === null) return;
+    // If its own manifest is gone too, someone else removed it; but Gitea forgets a manifest when its last tag moves away.
+    if (!this.#run.holdsBlobs && !(await this.#isThere(digest))) return;
     await this.#keep(taken, moved(tag));
     // If it has been pushed again since, it belongs to that push.
     const found = await this.#planned.remote.resolve(tag);
@@ -311,7 +312,7 @@ export class RepositoryRemoval {
     await this.#keep(digest, why);
   }
 
-  /** @returns the milliseconds after which to try again if it was throttled; null otherwise */
+  /** @returns the milliseconds after which to look and try again if that may help; null otherwise */
   async #delete(digest: Digest, attempt: number): Promise<number | null> {
     let why: string;
     try {
@@ -327,9 +328,14 @@ export class RepositoryRemoval {
       why = `its removal ended without an answer: ${error.message}`;
     }
     // It may be done or half done: if a tag is being written, 2.8.3 removes the manifest, answers 500 and leaves its tags.
-    if ((await this.#run.client.manifest(this.name, digest)).status === 404) this.#noteRemoved(digest);
-    else await this.#giveUp(digest, why);
-    return null;
+    if ((await this.#run.client.manifest(this.name, digest)).status === 404) {
+      this.#noteRemoved(digest);
+      return null;
+    }
+    // While someone pushes the same manifest, 2.8.3 answers 400.
+    const pause = WRITING[attempt - 1] ?? null;
+    if (pause === null) await this.#giveUp(digest, why);
+    return pause;
   }
 
   /** Requests a deletion. @throws StorageRefusal when the registry accepts none, or none from this account */

@@ -223,6 +223,23 @@ describe("a clean-up", () => {
     expect([old, amd64, arm64].every(has)).toBe(true);
   });
 
+  test.each([
+    ["goes when that is done", () => {}, true],
+    ["stays if a tag comes with it", () => app().tags.set("release", digestOf(arm64)), false],
+  ])("what is being pushed in the moment of its deletion %s", async (_, push, goes) => {
+    registry.push("app", old, "v1").push("app", single(2), "v2");
+    let writing = true;
+    registry.on(`/v2/app/manifests/${digestOf(arm64)}`, (request, response) => {
+      if (request.method !== "DELETE" || !writing) return registry.serve(request, response);
+      writing = false;
+      push();
+      json(response, 400, { errors: [{ code: "DIGEST_INVALID" }] });
+    });
+    const { problems, remaining } = await cleanUp.apply(newest(1));
+    expect({ problems, remaining }).toEqual({ problems: [], remaining: [] });
+    expect(has(arm64)).toBe(!goes);
+  });
+
   test("an index that cannot be removed keeps its parts", async () => {
     registry.push("app", old, "v1").push("app", single(2), "v2");
     registry.on(`/v2/app/manifests/${digestOf(old)}`, (request, response) => {
@@ -632,6 +649,22 @@ describe("a registry that lists its packages", () => {
         .sort(),
     );
     expect([...team().tags.keys()]).toEqual(["v1"]);
+  });
+
+  test("and forgets an image when its tag moves: the tag is put back all the same, with the image that took it along", async () => {
+    registry.push("team/app", single(3), "stable");
+    list("stable", 30 * DAY);
+    registry.on(`/v2/team/app/manifests/${digestOf(single(2))}`, (request, response) => {
+      if (request.method === "DELETE") {
+        team().tags.set("stable", digestOf(single(2)));
+        team().manifests.delete(digestOf(single(3)));
+      }
+      registry.serve(request, response);
+    });
+    const { remaining, problems } = await cleanUp.apply(newest(1, { keep: ["stable"] }));
+    expect(Object.fromEntries(team().tags)).toEqual({ stable: digestOf(single(2)), v1: digestOf(old) });
+    expect(team().manifests.has(digestOf(single(2)))).toBe(true);
+    expect({ remaining, problems }).toEqual({ remaining: [], problems: [] });
   });
 
   test("leaves a repository alone that has no tag, unless the rule says when untagged manifests go", async () => {
