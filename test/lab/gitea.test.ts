@@ -7,7 +7,7 @@ import { sha256 } from "../../registry/oci/digest";
 import { RegistryWriter, WriteRefused } from "../../registry/oci/push";
 import { verify as walk } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
-import { type LabGitea, startGitea } from "./gitea";
+import { type LabGitea, makeOwner, startGitea } from "./gitea";
 import { healFrom } from "./healing";
 import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -76,16 +76,7 @@ describeWith(["gitea", "registry"], "a Gitea", () => {
     const report = { cluster: "home", time: Date.now(), digests: [sha256("runs")] };
     try {
       await expect(publishReport(client, writer, report)).rejects.toBeInstanceOf(WriteRefused);
-      const { username, password } = gitea.user;
-      const created = await fetch(`${gitea.url}/api/v1/orgs`, {
-        method: "POST",
-        headers: {
-          authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`,
-          "content-type": "application/json",
-        },
-        body: JSON.stringify({ username: IN_USE_REPOSITORY.split("/")[0] }),
-      });
-      expect(created.status).toBe(201);
+      await makeOwner(gitea, IN_USE_REPOSITORY.split("/")[0] ?? "");
       expect(await publishReport(client, writer, report)).toBe(true);
       expect(await publishReport(client, writer, report)).toBe(false);
       expect(await servedReport(client, "home", Date.now())).toEqual({ cluster: "home", report, problem: null });

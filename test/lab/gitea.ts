@@ -36,6 +36,8 @@ PATH = ${folder}/work/gitea.db
 INSTALL_LOCK = true
 SECRET_KEY = lab
 INTERNAL_TOKEN = lab
+; A password is checked with each request: one round instead of 50,000.
+PASSWORD_HASH_ALGO = pbkdf2$1$50
 [log]
 MODE = console
 LEVEL = Warn
@@ -90,4 +92,17 @@ export const startGitea = async (): Promise<LabGitea> => {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+};
+
+/** Makes an organization, whose packages the user may push to. */
+export const makeOwner = async ({ url, user }: LabGitea, username: string): Promise<void> => {
+  const { status } = await fetch(`${url}/api/v1/orgs`, {
+    method: "POST",
+    headers: {
+      authorization: `Basic ${Buffer.from(`${user.username}:${user.password}`).toString("base64")}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ username }),
+  });
+  if (status !== 201) throw new Error(`the organization ${username} answered ${status}`);
 };
