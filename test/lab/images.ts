@@ -267,7 +267,13 @@ export const push = async (
   repository: string,
   pushed: Manifest,
   ...tags: readonly string[]
-): Promise<void> => {
+): Promise<void> => pusher(target, repository)(pushed, ...tags);
+
+/** The same for several manifests of a repository: what they share is pushed once. */
+export const pusher = (
+  target: PushTarget,
+  repository: string,
+): ((pushed: Manifest, ...tags: readonly string[]) => Promise<void>) => {
   const send = sender(target);
   const base = `${target.url}/v2/${repository}`;
   const done = new Set<string>();
@@ -293,8 +299,10 @@ export const push = async (
   const putManifest = ({ descriptor, bytes }: Content, name: string) =>
     send("PUT", `${base}/manifests/${name}`, 201, bytes, descriptor.mediaType);
 
-  await pushNeeds(pushed);
-  for (const name of tags.length > 0 ? tags : [pushed.descriptor.digest]) await putManifest(pushed, name);
+  return async (pushed, ...tags) => {
+    await pushNeeds(pushed);
+    for (const name of tags.length > 0 ? tags : [pushed.descriptor.digest]) await putManifest(pushed, name);
+  };
 };
 
 const sender = ({ credentials, dispatcher }: PushTarget) => {

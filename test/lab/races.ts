@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { basicHeader } from "../../registry/oci/authorization";
 import { RegistryClient } from "../../registry/oci/client";
 import type { Digest } from "../../registry/oci/digest";
-import { RegistryWriter } from "../../registry/oci/push";
+import { RegistryWriter, type WriterOptions } from "../../registry/oci/push";
 import { PackageListing } from "../../registry/remote/package-listing";
 import { planRemote } from "../../registry/remote/plan";
 import { applyRemotePrune, type RemotePruneReport } from "../../registry/remote/prune";
 import type { RetentionPolicy } from "../../site/retention";
-import { type Content, image, index, layer, type Manifest, type PushTarget, push } from "./images";
+import { image, index, layer, type Manifest, type PushTarget, push, pusher } from "./images";
 
 /** What clients do to a repository while it is cleaned up. */
 export const DEEDS = ["new index of an old part", "moved tag", "new tag", "old tag again", "mount"] as const;
@@ -21,7 +22,9 @@ export const emptyTally = (): Tally =>
 const VERSIONS = [1, 2, 3, 4, 5, 6];
 /** Old enough to be removed. */
 const OLD = [1, 2, 3, 4];
-const POLICY: RetentionPolicy = { rules: [{ repositories: "**", keepNewest: 2, keep: ["p*", "stable*"] }] };
+const POLICY: RetentionPolicy = {
+  rules: [{ repositories: "**", keepNewest: 2, keep: ["p*", "stable*"], order: "created" }],
+};
 
 const dated = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
 const base = [layer("base")];
@@ -30,11 +33,30 @@ const own = (n: number) => image(`own ${n}`, { layers: base, platform: platform(
 const shared = image("shared", { layers: base, platform: platform("arm64") });
 const version = (n: number) => index([own(n), shared], { annotations: dated(n) });
 const fresh = (n: number) => image(`fresh ${n}`, { layers: base, annotations: dated(6) });
-const FRESH = 4;
+const FRESH = Array.from({ length: 4 }, (_, n) => fresh(n));
+/** Where a tag that will be moved is at first. Nothing else leads there: a Gitea forgets it with the move. */
+const stable = (n: number) => image(`stable ${n}`, { layers: base, annotations: dated(6) });
 
-const CONTENT = [...VERSIONS.map(version), ...Array.from({ length: FRESH }, (_, n) => fresh(n))];
+/** Sends a request for a manifest, or with one. @returns the status */
+const send = async (
+  { url, credentials }: PushTarget,
+  method: "HEAD" | "POST" | "PUT",
+  path: string,
+  manifest?: Manifest,
+): Promise<number> => {
+  const answer = await fetch(`${url}/v2/${path}`, {
+    method,
+    body: method === "PUT" ? manifest?.bytes : undefined,
+    headers: {
+      ...(credentials && { authorization: basicHeader({ kind: "password", ...credentials }) }),
+      ...(manifest && { [method === "PUT" ? "content-type" : "accept"]: manifest.descriptor.mediaType }),
+    },
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+};
 
-/** Pushes like a real client: what exists is not pushed again, and what is refused is retried. */
+/** Pushes like a real client: what exists is not pushed again, and what is refused is pushed from the start. */
 class Pusher {
   readonly #registry: PushTarget;
   readonly #repository: string;
@@ -49,20 +71,15 @@ class Pusher {
     this.#number = number;
   }
 
-  async run(random: () => number): Promise<void> {
+  async run({ random, pause }: Pick<Race, "random" | "pause">): Promise<void> {
     for (let n = 0; n < PUSHES; n++) {
-      await sleep(random() * PAUSE);
+      await sleep(random() * pause);
       const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
       const deed = pick(DEEDS);
       const old = pick(OLD);
       switch (deed) {
         case "new index of an old part":
-          await this.#push(
-            this.#repository,
-            `p${this.#number}-${n}`,
-            index([own(old), pick(CONTENT.slice(-FRESH))]),
-            deed,
-          );
+          await this.#push(this.#repository, `p${this.#number}-${n}`, index([own(old), pick(FRESH)]), deed);
           break;
         case "moved tag":
           await this.#push(this.#repository, `stable${this.#number}`, version(pick([...OLD, 6])), deed);
@@ -72,7 +89,7 @@ class Pusher {
           break;
         case "old tag again":
           // Each old tag has only one pusher, so that the last push is known.
-          await this.#push(this.#repository, `v${this.#number + 1}`, pick(CONTENT.slice(-FRESH)), deed);
+          await this.#push(this.#repository, `v${this.#number + 1}`, pick(FRESH), deed);
           break;
         case "mount":
           await this.#push(`${this.#repository}-other`, `p${this.#number}-${n}`, own(old), deed);
@@ -83,40 +100,32 @@ class Pusher {
 
   async #push(repository: string, tag: string, made: Manifest, deed: Deed): Promise<void> {
     for (let attempt = 0; attempt < 5; attempt++) {
-      if (deed === "mount") for (const blob of made.blobs) await this.#mount(repository, blob);
-      for (const child of made.manifests) {
-        if (!(await this.#has(repository, child))) await this.#put(repository, child.descriptor.digest, child);
-      }
-      if (!(await this.#put(repository, tag, made))) continue;
+      const isTaken =
+        attempt === 0
+          ? await this.#pushMissing(repository, tag, made, deed)
+          : await push(this.#registry, repository, made, tag).then(
+              () => true,
+              () => false,
+            );
+      if (!isTaken) continue;
       this.pushes++;
       this.confirmed.set(`${repository}:${tag}`, { repository, tag, made, deed });
       return;
     }
   }
 
-  async #has(repository: string, { descriptor }: Manifest): Promise<boolean> {
-    const headers = { accept: descriptor.mediaType };
-    const answer = await fetch(`${this.#registry.url}/v2/${repository}/manifests/${descriptor.digest}`, {
-      method: "HEAD",
-      headers,
-    });
-    return answer.status === 200;
+  async #pushMissing(repository: string, tag: string, made: Manifest, deed: Deed): Promise<boolean> {
+    if (deed === "mount") for (const { descriptor } of made.blobs) await this.#mount(repository, descriptor.digest);
+    for (const child of made.manifests) {
+      const path = `${repository}/manifests/${child.descriptor.digest}`;
+      if ((await send(this.#registry, "HEAD", path, child)) !== 200) await send(this.#registry, "PUT", path, child);
+    }
+    return (await send(this.#registry, "PUT", `${repository}/manifests/${tag}`, made)) === 201;
   }
 
-  async #put(repository: string, reference: string, { bytes, descriptor }: Manifest): Promise<boolean> {
-    const answer = await fetch(`${this.#registry.url}/v2/${repository}/manifests/${reference}`, {
-      method: "PUT",
-      body: bytes,
-      headers: { "content-type": descriptor.mediaType },
-    });
-    await answer.arrayBuffer();
-    return answer.status === 201;
-  }
-
-  async #mount(repository: string, { descriptor }: Content): Promise<void> {
-    const query = new URLSearchParams({ mount: descriptor.digest, from: this.#repository });
-    const answer = await fetch(`${this.#registry.url}/v2/${repository}/blobs/uploads/?${query}`, { method: "POST" });
-    await answer.arrayBuffer();
+  async #mount(repository: string, digest: string): Promise<void> {
+    const query = new URLSearchParams({ mount: digest, from: this.#repository });
+    await send(this.#registry, "POST", `${repository}/blobs/uploads/?${query}`);
   }
 }
 
@@ -124,20 +133,12 @@ class Pusher {
 const PUSHERS = 3;
 /** Pushes of each client: with more, the repository grows faster than it can be checked. */
 const PUSHES = 6;
-/** Maximum milliseconds before each: together as long as a clean-up takes. */
-const PAUSE = 40;
 
 const fill = async (registry: PushTarget, repository: string): Promise<void> => {
-  // Everything once, in an index without a tag.
-  await push(registry, repository, index(CONTENT));
-  for (const n of VERSIONS) await putTag(registry, repository, `v${n}`, version(n));
-  for (let n = 0; n < PUSHERS; n++) await putTag(registry, repository, `stable${n}`, version(6));
-};
-
-const putTag = async ({ url }: PushTarget, repository: string, tag: string, { bytes, descriptor }: Manifest) => {
-  const headers = { "content-type": descriptor.mediaType };
-  const answer = await fetch(`${url}/v2/${repository}/manifests/${tag}`, { method: "PUT", body: bytes, headers });
-  if (answer.status !== 201) throw new Error(`${repository}:${tag} answered ${answer.status}`);
+  const push = pusher(registry, repository);
+  for (const n of VERSIONS) await push(version(n), `v${n}`);
+  for (let n = 0; n < PUSHERS; n++) await push(stable(n), `stable${n}`);
+  for (const each of FRESH) await push(each);
 };
 
 /** What a script does that deletes by a list: nothing is checked again. */
@@ -166,6 +167,8 @@ export interface Race {
   journals: string | null;
   /** From 0 to 1. */
   random: () => number;
+  /** Maximum before each push: together as long as a clean-up takes. Milliseconds. */
+  pause: number;
   /** Milliseconds. */
   settle: number;
 }
@@ -176,10 +179,15 @@ export const race = async ({
   repositories,
   journals,
   random,
+  pause,
   settle,
 }: Race): Promise<{ tally: Tally; report: RemotePruneReport | null }> => {
   for (const repository of repositories) await fill(registry, repository);
-  const access = { url: new URL(registry.url), credentials: null };
+  const { url, credentials } = registry;
+  const access: WriterOptions = {
+    url: new URL(url),
+    credentials: credentials === undefined ? null : { kind: "password", ...credentials },
+  };
   const [client, listing, writer] = [
     new RegistryClient(access),
     new PackageListing(access),
@@ -189,7 +197,7 @@ export const race = async ({
     const pushers = repositories.flatMap((name) =>
       Array.from({ length: PUSHERS }, (_, number) => new Pusher(registry, name, number)),
     );
-    const pushing = pushers.map((pusher) => pusher.run(random));
+    const pushing = pushers.map((pusher) => pusher.run({ random, pause }));
     let report: RemotePruneReport | null = null;
     if (journals === null) await blindly(client, writer, repositories);
     else {
