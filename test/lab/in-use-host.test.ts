@@ -16,10 +16,10 @@ import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { image, type Manifest, multiPlatformImage, push } from "./images";
 import { waitFor } from "./process";
-import { htpasswdLine } from "./registry";
+import { labHtpasswdLine } from "./registry";
 import { account } from "./registry-host";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
-import { WARDEN } from "./warden";
+import { WARDEN_PROGRAM } from "./warden";
 
 const OPERATOR = "10.99.0.20";
 const PUSHGATEWAY = `http://${OPERATOR}:9091`;
@@ -108,7 +108,7 @@ describeWithHosts(
     /** `warden` of an operator, through nginx. */
     const warden = (args: readonly string[], input = ""): Outcome =>
       hosts.operator(
-        [process.execPath, WARDEN, ...args, "--ca-file", authority.certificate],
+        [process.execPath, WARDEN_PROGRAM, ...args, "--ca-file", authority.certificate],
         { REG_USER: account.username, REG_PASS: account.password },
         input,
       );
@@ -149,7 +149,7 @@ describeWithHosts(
       const tls = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
       put("/opt/registry/tls/fullchain.pem", "644", readFileSync(tls.certificate));
       put("/opt/registry/tls/privkey.pem", "600", readFileSync(tls.key));
-      put("/opt/registry/htpasswd", "600", [account, reader, pusher].map((each) => htpasswdLine(each, 5)).join(""));
+      put("/opt/registry/htpasswd", "600", [account, reader, pusher].map((each) => labHtpasswdLine(each, 5)).join(""));
       put("/opt/registry/maintenance.env", "600", `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`);
       put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parsed(site))));
       hosts.ssh("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");

@@ -6,11 +6,11 @@ import type { Digest } from "../../registry/oci/digest";
 import { RegistryWriter } from "../../registry/oci/push";
 import type { RetentionPolicy } from "../../site/retention";
 import { verify } from "../registry/oci/fake-registry";
-import { CleanUp } from "../registry/remote/clean-up";
+import { RemoteCleanUps } from "../registry/remote/clean-up";
 import { describeWith } from "./components";
 import { makeOwner, startGitea } from "./gitea";
 import { image, index, type Manifest, push } from "./images";
-import { type Credentials, startRegistry } from "./registry";
+import { type LabCredentials, startRegistry } from "./registry";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
 
 const HOUR = 3_600_000;
@@ -44,7 +44,7 @@ const [runs, runsNowhere] = moved.manifests.map(digestOf) as [Digest, Digest];
 
 interface Started {
   url: string;
-  credentials?: Credentials;
+  credentials?: LabCredentials;
   stop(): Promise<void>;
 }
 
@@ -60,7 +60,7 @@ describe.each<[component: "registry" | "gitea", start: () => Promise<Started>]>(
 ])("%s", (component, start) => {
   describeWith([component], "what runs, and a clean-up over HTTP", () => {
     let registry: Started;
-    let cleanUp: CleanUp;
+    let cleanUp: RemoteCleanUps;
     const access = () => ({
       url: new URL(registry.url),
       credentials: registry.credentials ? ({ kind: "password", ...registry.credentials } as const) : null,
@@ -68,7 +68,7 @@ describe.each<[component: "registry" | "gitea", start: () => Promise<Started>]>(
 
     beforeAll(async () => {
       registry = await start();
-      cleanUp = new CleanUp(access().url, access().credentials);
+      cleanUp = new RemoteCleanUps(access().url, access().credentials);
       await push(registry, REPOSITORY, moved, "latest");
       await push(registry, REPOSITORY, aged, "v1");
       await push(registry, REPOSITORY, nowhere, "v2");
