@@ -1,12 +1,8 @@
-import { programOf } from "../hosts/bundle";
-import { fitting } from "./probe-program";
-
-/** Relative to the checkout. */
-const ENTRY = "cli/clean-up.ts";
+import { configMapProgram } from "./config-map-program";
 
 /**
  * The program of the clean-up's CronJob, `clean-up.mjs`.
  *
  * @throws Error if it cannot be bundled, or is too large for a ConfigMap
  */
-export const cleanUpProgram = (): string => fitting(programOf(ENTRY), ENTRY);
+export const cleanUpProgram = (): string => configMapProgram("cli/clean-up.ts");

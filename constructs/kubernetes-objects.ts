@@ -110,8 +110,8 @@ const objectsOfRelease = (translation: Translation, release: Release): Kubernete
 };
 
 /**
- * The objects that Terraform's providers create for a synthesized stack, in a valid order of creation. Secrets are left out: their
- * values are in no stack.
+ * The objects that Terraform's providers create for a synthesized stack, in a valid order of creation. Secrets are left
+ * out: their values are in no stack.
  */
 export const objectsOf = (stack: SynthesisedObjects): KubernetesObject[] => {
   const translation = new Translation(stack);

@@ -25,8 +25,8 @@ export interface ProgramConfigMapProps extends ProgramProps {
 }
 
 /**
- * A program as an immutable ConfigMap that is named after its content: a running pod keeps the program that it was started with, and
- * a changed program is a new object that exists before the CronJobs refer to it.
+ * A program as an immutable ConfigMap that is named after its content: a running pod keeps the program that it was
+ * started with, and a changed program is a new object that exists before the CronJobs refer to it.
  */
 export class ProgramConfigMap extends Construct {
   /** Name of the ConfigMap. */

@@ -46,8 +46,8 @@ export class RegistryAlerts extends Construct {
   }
 
   /**
-   * A Helm release, because Terraform's own manifest resource needs the cluster and the CRD in order to plan. The groups are JSON, so
-   * that a plan shows what changes in which rule.
+   * A Helm release, because Terraform's own manifest resource needs the cluster and the CRD in order to plan. The
+   * groups are JSON, so that a plan shows what changes in which rule.
    */
   #release({ namespace, groups, delivery, dependsOn }: RegistryAlertsProps): Release {
     const chart = new TerraformAsset(this, "Chart", { path: CHART, type: AssetType.DIRECTORY });

@@ -2,16 +2,14 @@ import {
   CronJobV1,
   type CronJobV1SpecJobTemplateSpecTemplateSpecContainerEnv as Env,
 } from "@cdktf/provider-kubernetes/lib/cron-job-v1";
-import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import { DAYS } from "../site/maintenance";
 import { CLEAN_UP_JOURNALS, type CleanUp, type ClusterProbe, cleanUpName } from "../site/monitoring";
 import { type CleanedUp, type Site, serviceInstance } from "../site/schema";
 import type { CleanUpProgramConfigMap } from "./clean-up-program-config-map";
-import { Forgotten } from "./forgotten";
 import { literal } from "./literal";
-import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
+import { credentialSecrets, PASSWORD, USER } from "./program-credentials";
 import { authorityFile, programPod } from "./program-pod";
 
 /** The registry as its clean-up reaches it. */
@@ -86,19 +84,7 @@ export class RegistryCleanUp extends Construct {
     const { name, credentials } = registry;
     const labels = { "app.kubernetes.io/name": name, "app.kubernetes.io/component": "registry-clean-up" };
 
-    const secret =
-      credentials.from === "variables"
-        ? new ProbeCredentials(this, "Credentials", {
-            namespace,
-            secret: credentials.secret,
-            variables: name.replaceAll("-", "_"),
-            revision: credentials.revision,
-            dependsOn,
-          })
-        : undefined;
-    // It may be the one created from the variables, and the CronJob needs it.
-    if (secret === undefined) new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
-
+    const secrets = credentialSecrets(this, { credentials, name, namespace, dependsOn });
     this.resource = new CronJobV1(this, "Resource", {
       metadata: { name, namespace, labels },
       spec: {
@@ -131,7 +117,7 @@ export class RegistryCleanUp extends Construct {
         },
       },
       // It refers to both by name, which Terraform cannot see. An old program must outlive the update of the CronJob.
-      dependsOn: [...dependsOn, program.resource, ...(secret === undefined ? [] : [secret.resource])],
+      dependsOn: [...dependsOn, program.resource, ...secrets],
     });
   }
 }

@@ -3,7 +3,6 @@ import {
   type CronJobV1Spec,
   type CronJobV1SpecJobTemplateSpecTemplateSpecContainerEnv as Env,
 } from "@cdktf/provider-kubernetes/lib/cron-job-v1";
-import { SecretV1 } from "@cdktf/provider-kubernetes/lib/secret-v1";
 import type { ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import { type ClusterProbe, PROBE_DEFAULTS, reportName } from "../site/monitoring";
@@ -20,11 +19,10 @@ import {
   serviceUrl,
 } from "../site/schema";
 import { plural } from "../text/plural";
-import { Forgotten } from "./forgotten";
 import { ImportBlock } from "./import-block";
 import { literal } from "./literal";
-import { PASSWORD, ProbeCredentials, USER } from "./probe-credentials";
 import type { ProbeProgramConfigMap } from "./probe-program-config-map";
+import { credentialSecrets, PASSWORD, USER } from "./program-credentials";
 import { authorityFile, programPod } from "./program-pod";
 import { TerraformData } from "./terraform-data";
 import { WorkloadAccess } from "./workload-access";
@@ -167,18 +165,6 @@ const patchOf = (namespace: string, name: string, shards: number): string => {
 
 type ProbeWithDefaults = ProbeDefinition & Pick<ClusterProbe, Defaults>;
 
-/** The Secrets of a probe with credentials from variables: its own, and that of the account for its report. */
-const secretsOf = (scope: Construct, { credentials, name }: ProbeWithDefaults, props: RegistryIntegrityProbeProps) => {
-  if (credentials?.from !== "variables") return [];
-  const { namespace, registry, dependsOn = [] } = props;
-  const { revision } = credentials;
-  const variables = name.replaceAll("-", "_");
-  const made = [{ id: "Credentials", secret: credentials.secret, variables }];
-  if (registry.workloads?.mustReport)
-    made.push({ id: "PushCredentials", secret: pushSecret(credentials), variables: `${variables}_push` });
-  return made.map(({ id, ...each }) => new ProbeCredentials(scope, id, { namespace, revision, dependsOn, ...each }));
-};
-
 /** The CronJob's schedule and pod. @param serviceAccountName for a probe that verifies workloads; others have no API access */
 const cronJob = (
   probe: ProbeWithDefaults,
@@ -199,8 +185,8 @@ const cronJob = (
     jobTemplate: {
       metadata: { labels },
       spec: {
-        // The program reports what it has at its own deadline: this one is for a pod that cannot even start. It shares the rest of the
-        // period between that and the gap before the next run.
+        // The program reports what it has at its own deadline: this one is for a pod that cannot even start. It shares
+        // the rest of the period between that and the gap before the next run.
         activeDeadlineSeconds: Math.floor((probe.deadlineSeconds + period) / 2),
         ...completion(probe.shards),
         ttlSecondsAfterFinished: KEEP_FINISHED,
@@ -245,10 +231,9 @@ export class RegistryIntegrityProbe extends Construct {
     const { name } = probe;
     const labels = { "app.kubernetes.io/name": name, "app.kubernetes.io/component": "registry-probe" };
 
-    const secrets = secretsOf(this, probe, props);
-    // It may be the one created from the variables, and the CronJob needs it.
-    if (probe.credentials?.from === "existing-secret")
-      new Forgotten(new Construct(this, "Credentials"), "Resource", SecretV1.tfResourceType);
+    const { credentials } = probe;
+    const push = credentials && registry.workloads?.mustReport ? pushSecret(credentials) : undefined;
+    const secrets = credentialSecrets(this, { credentials, name, namespace, dependsOn, push });
     const access =
       registry.workloads === undefined
         ? undefined
@@ -259,12 +244,7 @@ export class RegistryIntegrityProbe extends Construct {
       metadata: { name, namespace, labels },
       spec: cronJob(probe, labels, props, access && name),
       // It refers to both by name, which Terraform cannot see. An old program must outlive the update of the CronJob.
-      dependsOn: [
-        ...dependsOn,
-        program.resource,
-        ...secrets.flatMap(({ resource }) => resource ?? []),
-        ...(access?.resources ?? []),
-      ],
+      dependsOn: [...dependsOn, program.resource, ...secrets, ...(access?.resources ?? [])],
       lifecycle: {
         // A CronJob that is taken over must not be recreated because of defaults; a change of shards replaces it on purpose.
         ignoreChanges: CHANGED_BY_DELETION,

@@ -12,9 +12,9 @@ export type TerraformDataProps =
     };
 
 /**
- * The built-in resource terraform_data, which needs no provider. cdktf's own DataResource runs `terraform version` in every synth,
- * so a site could not be synthesized without Terraform; the required version is in the synthesized JSON, and an older Terraform
- * rejects it.
+ * The built-in resource terraform_data, which needs no provider. cdktf's own DataResource runs `terraform version` in
+ * every synth, so a site could not be synthesized without Terraform; the required version is in the synthesized JSON,
+ * and an older Terraform rejects it.
  *
  * https://developer.hashicorp.com/terraform/language/resources/terraform-data
  */

@@ -21,8 +21,9 @@ export interface WorkloadAccessProps {
 const RBAC = "rbac.authorization.k8s.io";
 
 /**
- * A service account that may list the cluster's pods and CronJobs, and nothing else: no Secrets, no logs, no single objects, and no
- * changes. Whoever deploys it must have these rights: the API server prevents granting rights that one does not have.
+ * A service account that may list the cluster's pods and CronJobs, and nothing else: no Secrets, no logs, no single
+ * objects, and no changes. Whoever deploys it must have these rights: the API server prevents granting rights that one
+ * does not have.
  *
  * https://kubernetes.io/docs/reference/access-authn-authz/rbac/
  */

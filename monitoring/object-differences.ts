@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isJsonObject, type JsonObject } from "../text/json-object";
 import type { KubernetesObject } from "./kubernetes-object";
 
 /** A difference between an object and the site. */
@@ -9,10 +10,8 @@ export interface ObjectDifference {
   readonly actual: string;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** The defaults that the API server or Terraform's provider fills in. */
-const DEFAULTS: Fields = {
+const DEFAULTS: JsonObject = {
   defaultMode: 420,
   dnsPolicy: "ClusterFirst",
   mountPropagation: "None",
@@ -29,14 +28,11 @@ const ALIASES: ReadonlySet<string> = new Set(["serviceAccount"]);
 /** Longer texts are not hand-written. */
 const LONGEST_TEXT = 16 * 1024;
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** Whether a value is equivalent to leaving it out. */
 const saysNothing = (value: unknown, key: string): boolean => {
   if (value === undefined || value === null || value === false || value === "") return true;
   if (Array.isArray(value)) return value.length === 0;
-  if (isFields(value)) return Object.entries(value).every(([inner, each]) => saysNothing(each, inner));
+  if (isJsonObject(value)) return Object.entries(value).every(([inner, each]) => saysNothing(each, inner));
   return ALIASES.has(key) || DEFAULTS[key] === value;
 };
 
@@ -50,12 +46,12 @@ const shown = (value: unknown): string => {
 
 /** The names of a list's members, if each has a unique one. */
 const namesOf = (list: readonly unknown[]): readonly string[] | undefined => {
-  const names = list.flatMap((each) => (isFields(each) && typeof each.name === "string" ? [each.name] : []));
+  const names = list.flatMap((each) => (isJsonObject(each) && typeof each.name === "string" ? [each.name] : []));
   return names.length === list.length && new Set(names).size === list.length ? names : undefined;
 };
 
 /** A list as a map, keyed by the members' names or positions. */
-const keyed = (list: readonly unknown[], byName: boolean): Fields =>
+const keyed = (list: readonly unknown[], byName: boolean): JsonObject =>
   Object.fromEntries(list.map((each, index) => [byName ? (each as { name: string }).name : index, each]));
 
 const differencesAt = (expected: unknown, actual: unknown, field: string, key: string): ObjectDifference[] => {
@@ -63,20 +59,20 @@ const differencesAt = (expected: unknown, actual: unknown, field: string, key: s
     const byName = namesOf(expected) !== undefined && namesOf(actual) !== undefined;
     return members(keyed(expected, byName), keyed(actual, byName), (member) => `${field}[${member}]`);
   }
-  if (isFields(expected) && isFields(actual))
+  if (isJsonObject(expected) && isJsonObject(actual))
     return members(expected, actual, (member) => (field === "" ? member : `${field}.${member}`));
   if (Object.is(expected, actual) || (saysNothing(expected, key) && saysNothing(actual, key))) return [];
   return [{ field, expected: shown(expected), actual: shown(actual) }];
 };
 
-const members = (expected: Fields, actual: Fields, path: (member: string) => string): ObjectDifference[] =>
+const members = (expected: JsonObject, actual: JsonObject, path: (member: string) => string): ObjectDifference[] =>
   [...new Set([...Object.keys(expected), ...Object.keys(actual)])].flatMap((member) =>
     saysNothing(expected[member], member) && saysNothing(actual[member], member)
       ? []
       : differencesAt(expected[member], actual[member], path(member), member),
   );
 
-const content = (object: Fields): Fields =>
+const content = (object: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(object).filter(([field]) => !IGNORED.has(field)));
 
 /**

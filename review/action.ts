@@ -1,3 +1,4 @@
+import { isJsonObject } from "../text/json-object";
 import type { ResourceChangeJson } from "./plan";
 
 /** What happens to a resource, worst first, with its wording in a sentence. */
@@ -15,8 +16,6 @@ export const ACTIONS = {
 
 export type Action = keyof typeof ACTIONS;
 
-const isMap = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
-
 const triggers = (values: unknown): unknown => (values as { triggers_replace?: unknown } | null)?.triggers_replace;
 
 /**
@@ -27,7 +26,7 @@ const triggers = (values: unknown): unknown => (values as { triggers_replace?: u
  */
 export const isDelivery = ({ type, change }: ResourceChangeJson): boolean =>
   type === "terraform_data" &&
-  [change.before, change.after].filter((values) => isMap(values)).every((values) => isMap(triggers(values)));
+  [change.before, change.after].filter(isJsonObject).every((values) => isJsonObject(triggers(values)));
 
 /** The action of a plan on a resource; undefined if there is none. */
 export const actionOf = (resource: ResourceChangeJson): Action | undefined => {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
+import { isJsonObject } from "../text/json-object";
 import { type Site, siteSchema } from "./schema";
 
 /** Every error in a site, one line each. */
@@ -26,8 +27,6 @@ const field = (path: readonly PropertyKey[]): string =>
 const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], input);
 
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** Long values are truncated: the path says where to find them. Functions and the like have no JSON form. */
 const given = (value: unknown): string => {
   if (value === undefined) return "nothing";
@@ -38,7 +37,7 @@ const given = (value: unknown): string => {
 const errorOf = (input: unknown, issue: z.core.$ZodIssue): string => {
   const value = valueAt(input, issue.path);
   // The message of a rule over an object names what it found; printing the whole object would obscure that.
-  const ruleOverObject = issue.code === "custom" && isObject(value);
+  const ruleOverObject = issue.code === "custom" && isJsonObject(value);
   return `${field(issue.path)}: ${ruleOverObject ? "" : `given ${given(value)}; `}${issue.message}`;
 };
 
@@ -205,7 +204,7 @@ const thrownAt = (file: string, stack: string): string | undefined => {
 };
 
 const exported = (file: string, module: unknown): unknown => {
-  const names = isObject(module) ? Object.keys(module as object) : [];
+  const names = isJsonObject(module) ? Object.keys(module) : [];
   const site = (module as { default?: unknown } | undefined)?.default;
   const refuse = (what: string, hint: string): never => {
     throw new SiteError([

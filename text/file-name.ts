@@ -1,6 +1,6 @@
 /**
- * A file name consists of bytes, which need not be UTF-8. A byte that is not part of valid UTF-8 becomes a lone surrogate, U+DC80 to
- * U+DCFF, which occurs in no name otherwise: https://peps.python.org/pep-0383/.
+ * A file name consists of bytes, which need not be UTF-8. A byte that is not part of valid UTF-8 becomes a lone
+ * surrogate, U+DC80 to U+DCFF, which occurs in no name otherwise: https://peps.python.org/pep-0383/.
  */
 export const fileName = (bytes: Uint8Array): string => {
   let name = "";

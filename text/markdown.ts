@@ -1,8 +1,8 @@
 import { markup } from "./markup";
 
 /**
- * Characters that are invisible, or that reverse the direction of the following text: in a review they could hide an addition. Line
- * feeds and tabs are kept.
+ * Characters that are invisible, or that reverse the direction of the following text: in a review they could hide an
+ * addition. Line feeds and tabs are kept.
  *
  * https://trojansource.codes/
  */

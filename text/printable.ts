@@ -1,8 +1,9 @@
 import { byteOf } from "./file-name";
 
 /**
- * Characters that a terminal obeys or hides instead of showing: control characters, including the escape that starts a sequence and
- * its 8-bit forms; characters that reverse the text direction or have no width; line separators; lone surrogates.
+ * Characters that a terminal obeys or hides instead of showing: control characters, including the escape that starts a
+ * sequence and its 8-bit forms; characters that reverse the text direction or have no width; line separators; lone
+ * surrogates.
  *
  * https://www.unicode.org/reports/tr44/#General_Category_Values
  */

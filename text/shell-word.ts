@@ -12,8 +12,8 @@ export const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")
 const PLAIN = /^[A-Za-z0-9@%+=:,./_-]+$/;
 
 /**
- * One word for a POSIX shell: printed commands are meant to be copied. Anything that a terminal does not show literally (a line break,
- * an escape, a byte that is not UTF-8) is written as a code that bash, zsh and POSIX.1-2024 understand.
+ * One word for a POSIX shell: printed commands are meant to be copied. Anything that a terminal does not show literally
+ * (a line break, an escape, a byte that is not UTF-8) is written as a code that bash, zsh and POSIX.1-2024 understand.
  */
 export const shellWord = (text: string): string => {
   if (text.search(UNPRINTABLE) >= 0) return `$'${text.replace(/[\\']/g, "\\$&").replace(UNPRINTABLE, octal)}'`;

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { isJsonObject, type JsonObject } from "../../text/json-object";
 import { RegistryError } from "./errors";
 
 export type Credentials =
@@ -17,13 +18,8 @@ const HELPER_NAME = /^[A-Za-z0-9._-]+$/;
 /** A helper may query a keychain but must not wait for user input. Milliseconds. */
 const HELPER_TIMEOUT = 15_000;
 
-type Json = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** The key under which Docker stored a host's credentials: the bare host or a url of it, with or without a port. */
-const keyOf = (entries: Json, host: string): string | undefined => {
+const keyOf = (entries: JsonObject, host: string): string | undefined => {
   const hosts = /:\d+$/.test(host) ? [host] : [host, `${host}:443`, `${host}:80`];
   if (DOCKER_HUB_HOSTS.includes(host)) hosts.push(...DOCKER_HUB_HOSTS);
   const keys = Object.keys(entries);
@@ -38,7 +34,7 @@ const fromPair = (username: string, secret: string): Credentials => {
     : { kind: "password", username, password: secret };
 };
 
-const fromAuth = (entry: Json): Credentials | null => {
+const fromAuth = (entry: JsonObject): Credentials | null => {
   if (typeof entry.identitytoken === "string" && entry.identitytoken !== "") {
     return { kind: "identity-token", token: entry.identitytoken };
   }
@@ -97,7 +93,7 @@ const askHelper = async (name: string, server: string, env: NodeJS.ProcessEnv): 
   } catch {
     throw helperFailed(program, "answered no json");
   }
-  if (!isObject(answer) || typeof answer.Username !== "string" || typeof answer.Secret !== "string") {
+  if (!isJsonObject(answer) || typeof answer.Username !== "string" || typeof answer.Secret !== "string") {
     throw helperFailed(program, "answered without Username and Secret");
   }
   return fromPair(answer.Username, answer.Secret);
@@ -116,14 +112,14 @@ export const credentialsIn = async (
   host: string,
   environment: NodeJS.ProcessEnv,
 ): Promise<Credentials | null> => {
-  if (!isObject(config)) return null;
-  const helpers = isObject(config.credHelpers) ? config.credHelpers : {};
+  if (!isJsonObject(config)) return null;
+  const helpers = isJsonObject(config.credHelpers) ? config.credHelpers : {};
   const helped = keyOf(helpers, host);
   const helper = helped === undefined ? undefined : helpers[helped];
   if (helped !== undefined && typeof helper === "string" && helper !== "")
     return askHelper(helper, helped, environment);
 
-  const entries = isObject(config.auths) ? config.auths : {};
+  const entries = isJsonObject(config.auths) ? config.auths : {};
   const key = keyOf(entries, host);
   const { credsStore } = config;
   if (typeof credsStore === "string" && credsStore !== "") {
@@ -132,7 +128,7 @@ export const credentialsIn = async (
     if (stored !== null) return stored;
   }
   const entry = key === undefined ? undefined : entries[key];
-  return isObject(entry) ? fromAuth(entry) : null;
+  return isJsonObject(entry) ? fromAuth(entry) : null;
 };
 
 /** Where Docker keeps its configuration: `$DOCKER_CONFIG` or `~/.docker`. */

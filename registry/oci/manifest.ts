@@ -1,3 +1,4 @@
+import { isJsonObject, type JsonObject } from "../../text/json-object";
 import { type Digest, isDigest } from "./digest";
 
 /** https://github.com/opencontainers/image-spec/blob/v1.1.0/media-types.md */
@@ -76,11 +77,6 @@ export class MalformedManifest extends Error {
   override readonly name = "MalformedManifest";
 }
 
-type Json = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 const optionalString = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
 /** Media types are compared without parameters and case-insensitively (RFC 9110, section 8.3.1). */
@@ -88,7 +84,7 @@ export const bareMediaType = (contentType: string | undefined): string | undefin
   contentType?.split(";", 1)[0]?.trim().toLowerCase() || undefined;
 
 const parsePlatform = (value: unknown): Platform | undefined => {
-  if (!isObject(value)) return undefined;
+  if (!isJsonObject(value)) return undefined;
   const { os, architecture } = value;
   if (typeof os !== "string" || typeof architecture !== "string") return undefined;
   const variant = optionalString(value.variant);
@@ -96,14 +92,14 @@ const parsePlatform = (value: unknown): Platform | undefined => {
 };
 
 const parseAnnotations = (value: unknown): Record<string, string> | undefined => {
-  if (!isObject(value)) return undefined;
+  if (!isJsonObject(value)) return undefined;
   return Object.fromEntries(
     Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
   );
 };
 
 const parseDescriptor = (value: unknown, where: string): Descriptor => {
-  if (!isObject(value)) throw new MalformedManifest(`${where} is not an object`);
+  if (!isJsonObject(value)) throw new MalformedManifest(`${where} is not an object`);
   const { digest, size } = value;
   if (!isDigest(digest)) throw new MalformedManifest(`${where}.digest is not a digest`);
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
@@ -132,11 +128,11 @@ const parseDescriptors = (value: unknown, where: string): Descriptor[] => {
   return value.map((item, index) => parseDescriptor(item, `${where}[${index}]`));
 };
 
-const parseSchema1 = (json: Json, mediaType: string | undefined): Schema1Manifest => {
+const parseSchema1 = (json: JsonObject, mediaType: string | undefined): Schema1Manifest => {
   const { fsLayers } = json;
   if (!Array.isArray(fsLayers)) throw new MalformedManifest("fsLayers is not a list");
   const layers = fsLayers.map((layer, index) => {
-    const digest = isObject(layer) ? layer.blobSum : undefined;
+    const digest = isJsonObject(layer) ? layer.blobSum : undefined;
     if (!isDigest(digest)) throw new MalformedManifest(`fsLayers[${index}].blobSum is not a digest`);
     return digest;
   });
@@ -145,14 +141,14 @@ const parseSchema1 = (json: Json, mediaType: string | undefined): Schema1Manifes
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-const parseJson = (body: Uint8Array): Json => {
+const parseJson = (body: Uint8Array): JsonObject => {
   let json: unknown;
   try {
     json = JSON.parse(utf8.decode(body));
   } catch {
     throw new MalformedManifest("the body is not json");
   }
-  if (!isObject(json)) throw new MalformedManifest("the body is not a json object");
+  if (!isJsonObject(json)) throw new MalformedManifest("the body is not a json object");
   return json;
 };
 
@@ -161,9 +157,9 @@ const parseJson = (body: Uint8Array): Json => {
  * either kind. A media type that contradicts the shape, or a body with both shapes, is rejected, because two clients would
  * interpret it differently (CVE-2021-41190).
  */
-const kindOf = (json: Json, mediaType: string | undefined): "index" | "image" | "artifact" => {
+const kindOf = (json: JsonObject, mediaType: string | undefined): "index" | "image" | "artifact" => {
   const index = Array.isArray(json.manifests);
-  const image = isObject(json.config) || Array.isArray(json.layers);
+  const image = isJsonObject(json.config) || Array.isArray(json.layers);
   if (index && image) throw new MalformedManifest("the body has both manifests and config or layers");
   if (mediaType === OCI_ARTIFACT_MANIFEST && !index && !image) return "artifact";
   if (index) {
@@ -199,7 +195,7 @@ export const parseManifest = (body: Uint8Array, contentType?: string): Manifest 
 
   const shared: { mediaType?: string; subject?: Descriptor; annotations?: Record<string, string> } = {};
   if (mediaType !== undefined) shared.mediaType = mediaType;
-  if (isObject(json.subject)) shared.subject = parseDescriptor(json.subject, "subject");
+  if (isJsonObject(json.subject)) shared.subject = parseDescriptor(json.subject, "subject");
   const annotations = parseAnnotations(json.annotations);
   if (annotations !== undefined) shared.annotations = annotations;
 
@@ -299,7 +295,7 @@ export const platformName = (descriptor: Pick<Descriptor, "platform">): string |
 export const schema1Payload = (body: Uint8Array): Uint8Array => {
   const { signatures } = parseJson(body);
   if (!Array.isArray(signatures) || signatures.length === 0) return body;
-  const header = isObject(signatures[0]) ? optionalString(signatures[0].protected) : undefined;
+  const header = isJsonObject(signatures[0]) ? optionalString(signatures[0].protected) : undefined;
   const { formatLength, formatTail } = parseJson(Buffer.from(header ?? "", "base64url"));
   if (typeof formatLength !== "number" || typeof formatTail !== "string" || formatLength > body.length) {
     throw new MalformedManifest("the signature's protected header names no payload");

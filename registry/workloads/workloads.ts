@@ -1,4 +1,5 @@
 import { compareText } from "../../text/compare-text";
+import { isJsonObject, type JsonObject } from "../../text/json-object";
 import type { Digest } from "../oci/digest";
 import { type ImageReference, parseImageId, parseImageReference } from "./image-reference";
 
@@ -32,11 +33,10 @@ export interface UsedImage {
   workloads: readonly string[];
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** The lists of a pod's containers and statuses. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
+/**
+ * The lists of a pod's containers and statuses.
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
+ */
 const LISTS = [
   ["containers", "containerStatuses"],
   ["initContainers", "initContainerStatuses"],
@@ -61,23 +61,23 @@ export class NoWorkloads extends Error {
 }
 
 /** A list that may be absent; null if the field is something else. */
-const listIn = (fields: Json, name: string): readonly unknown[] | null => {
+const listIn = (fields: JsonObject, name: string): readonly unknown[] | null => {
   const list = fields[name] ?? [];
   return Array.isArray(list) ? list : null;
 };
 
 /** The containers of a pod or a pod template; null if it cannot be read. */
 const containersOf = (workload: string, spec: unknown, status: unknown): Container[] | null => {
-  if (!isJson(spec)) return null;
-  const known = isJson(status) ? status : {};
+  if (!isJsonObject(spec)) return null;
+  const known = isJsonObject(status) ? status : {};
   const found: Container[] = [];
   for (const [list, statuses] of LISTS) {
     const containers = listIn(spec, list);
     const told = listIn(known, statuses);
     if (containers === null || told === null) return null;
-    const ids = new Map(told.filter(isJson).map(({ name, imageID }) => [name, imageID]));
+    const ids = new Map(told.filter(isJsonObject).map(({ name, imageID }) => [name, imageID]));
     for (const container of containers) {
-      if (!isJson(container) || typeof container.image !== "string") return null;
+      if (!isJsonObject(container) || typeof container.image !== "string") return null;
       const id = ids.get(container.name);
       found.push({ workload, image: container.image, imageId: typeof id === "string" && id !== "" ? id : null });
     }
@@ -86,22 +86,22 @@ const containersOf = (workload: string, spec: unknown, status: unknown): Contain
 };
 
 const nameOf = (metadata: unknown): string | null => {
-  if (!isJson(metadata)) return null;
+  if (!isJsonObject(metadata)) return null;
   const { namespace, name } = metadata;
   return typeof namespace === "string" && typeof name === "string" ? `${namespace}/${name}` : null;
 };
 
 /** The containers of one object; empty for a pod that has ended, null if it cannot be read. */
 const containersIn = (object: unknown, kind: unknown): Container[] | null => {
-  if (!isJson(object)) return null;
+  if (!isJsonObject(object)) return null;
   const name = nameOf(object.metadata);
   if (name === null) return null;
   const of = String(object.kind ?? kind);
   if (of === "Pod") {
-    if (isJson(object.status) && ENDED.includes(object.status.phase)) return [];
+    if (isJsonObject(object.status) && ENDED.includes(object.status.phase)) return [];
     return containersOf(name, object.spec, object.status);
   }
-  const spec = TEMPLATES.get(of)?.reduce<unknown>((at, step) => (isJson(at) ? at[step] : undefined), object.spec);
+  const spec = TEMPLATES.get(of)?.reduce<unknown>((at, step) => (isJsonObject(at) ? at[step] : undefined), object.spec);
   return containersOf(`${of.toLowerCase()} ${name}`, spec, undefined);
 };
 
@@ -112,8 +112,8 @@ const containersIn = (object: unknown, kind: unknown): Container[] | null => {
  * @throws NoWorkloads if it is not such a list
  */
 export const readWorkloads = (list: unknown): Workloads => {
-  const items = isJson(list) ? list.items : undefined;
-  if (!isJson(list) || !Array.isArray(items)) throw new NoWorkloads("it is no list of pods");
+  const items = isJsonObject(list) ? list.items : undefined;
+  if (!isJsonObject(list) || !Array.isArray(items)) throw new NoWorkloads("it is no list of pods");
   const read = items.map((item) => containersIn(item, String(list.kind).replace(/List$/, "")));
   return {
     containers: read.flatMap((containers) => containers ?? []),

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
-import { fitting } from "../../constructs/probe-program";
+import { fitting } from "../../constructs/config-map-program";
 import { bundle } from "../../hosts/bundle";
 
 const ENTRY = "monitoring/promql.ts";
