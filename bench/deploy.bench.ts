@@ -91,8 +91,9 @@ const gapDuring = async (hosts: Hosts, work: () => Promise<void>): Promise<numbe
 };
 
 /**
- * The duration of a deployment of the reference site, by Terraform over SSH to the two hosts of the lab, including their checks of
- * DNS and of the failover. "Delivered again" is a replaced resource: the host compares everything and changes nothing.
+ * The duration of a deployment of the reference site, by Terraform over SSH to the two hosts of the lab, including
+ * their checks of DNS and of the failover. "Delivered again" is a replaced resource: the host compares everything and
+ * changes nothing.
  */
 export const run = async (): Promise<void> => {
   for (const name of COMPONENTS) {

@@ -3,8 +3,8 @@ import { connect } from "node:net";
 import { connect as connectSecurely } from "node:tls";
 
 /**
- * A bare load generator: sends each request in a file once over kept-alive connections and only detects the end of each answer. It
- * is the limit against which a walk is measured. Prints the duration in seconds.
+ * A bare load generator: sends each request in a file once over kept-alive connections and only detects the end of each
+ * answer. It is the limit against which a walk is measured. Prints the duration in seconds.
  *
  * usage: load HOST PORT FILE CONNECTIONS; a line of the file is `HEAD <path>`, or `GET <path> <offset of the one byte>`.
  * LOAD_AUTHORIZATION is sent as it is; LOAD_CA is the certificate authority of a server that speaks TLS.

@@ -1,6 +1,9 @@
 import { readdirSync } from "node:fs";
 
-/** `npm run bench [-- NAME…]`: all benches, or the named ones. A bench without its components says so, and the others still run. */
+/**
+ * `npm run bench [-- NAME…]`: all benches, or the named ones. A bench without its components says so, and the others
+ * still run.
+ */
 const main = async (): Promise<void> => {
   const wanted = process.argv.slice(2);
   const benches = readdirSync(__dirname)

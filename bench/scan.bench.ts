@@ -19,8 +19,8 @@ const BLOBS_OF_IMAGE = 10;
 const ROUNDS = 5;
 
 /**
- * What common clean-up scripts do: walk everything, and check whether each layer link has a blob, and each child of an index a blob
- * and a link. They read no link, compare no size, hash nothing and check no config or layer.
+ * What common clean-up scripts do: walk everything, and check whether each layer link has a blob, and each child of an
+ * index a blob and a link. They read no link, compare no size, hash nothing and check no config or layer.
  */
 const PYTHON = `
 import json, os, sys

@@ -12,9 +12,9 @@ import { commitOf } from "./version";
 const root = resolve(__dirname, "..");
 
 /**
- * What a CommonJS module expects around it. $CHECKOUT is the parent of the program's folder: that is where a command reads the files
- * beside its own code (the site, the shell files of a delivery). esbuild does not handle these names, because they are not
- * global variables.
+ * What a CommonJS module expects around it. $CHECKOUT is the parent of the program's folder: that is where a command
+ * reads the files beside its own code (the site, the shell files of a delivery). esbuild does not handle these names,
+ * because they are not global variables.
  */
 const SURROUNDINGS = `#!/usr/bin/env node
 import { createRequire as $requireFrom } from "node:module";
@@ -58,8 +58,8 @@ export const build = async (directory: string = join(root, "dist")): Promise<voi
       banner: { js: SURROUNDINGS },
       define: { COMMIT: JSON.stringify(commitOf(root) ?? null) },
       plugins: [originalFolders],
-      // Dependencies that only a command in a checkout needs are resolved at run time. The code that depends on CDKTF is not bundled:
-      // it is next to the program in a checkout and in the package.
+      // Dependencies that only a command in a checkout needs are resolved at run time. The code that depends on CDKTF
+      // is not bundled: it is next to the program in a checkout and in the package.
       external: ["tsx/cjs/api", "esbuild", "../stacks/manifests"],
       logLevel: "error",
     }),

@@ -4,7 +4,7 @@ import { setFlagsFromString } from "node:v8";
 export const suitEngineToWalk = (): void => {
   // By default the heap grows to many times its live size before a collection; the flag is read at each collection.
   setFlagsFromString("--heap-growing-percent=20");
-  // Undici's parser is WebAssembly. Optimizing it takes 60 ms of CPU time, for which even the walk of a single image would wait at
-  // its end, and 15 MiB: even after 15,000 answers this did not pay off.
+  // Undici's parser is WebAssembly. Optimizing it takes 60 ms of CPU time, for which even the walk of a single image
+  // would wait at its end, and 15 MiB: even after 15,000 answers this did not pay off.
   setFlagsFromString("--liftoff-only");
 };

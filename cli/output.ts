@@ -97,8 +97,8 @@ const drained = async (stream: NodeJS.WriteStream): Promise<void> => {
 };
 
 /**
- * Prints one JSON document with its version. It is never in memory as a whole, so a report of hundreds of thousands of failures only
- * takes as much memory as the reader lags behind.
+ * Prints one JSON document with its version. It is never in memory as a whole, so a report of hundreds of thousands of
+ * failures only takes as much memory as the reader lags behind.
  */
 export const printJson = async (document: object): Promise<void> => {
   let chunk = "";

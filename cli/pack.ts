@@ -7,8 +7,8 @@ import { messageOf, printError } from "./output";
 import { describeWarden } from "./warden";
 
 /**
- * `npm pack`: completes lib/, the contents of the package, after the compiler has written the modules into it. The folders are those
- * of the checkout, so that modules find their files at the same relative paths.
+ * `npm pack`: completes lib/, the contents of the package, after the compiler has written the modules into it. The
+ * folders are those of the checkout, so that modules find their files at the same relative paths.
  */
 const pack = async (): Promise<void> => {
   const root = resolve(__dirname, "..");

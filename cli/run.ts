@@ -9,8 +9,8 @@ const EXIT = { failed: 2, usage: 64 } as const;
 const HELP = "warden --help lists the commands and their options";
 
 /**
- * An error that says what the operator can do about it. Every domain has its own class; they are recognized by this shape. Anything
- * else that is thrown is a bug.
+ * An error that says what the operator can do about it. Every domain has its own class; they are recognized by this
+ * shape. Anything else that is thrown is a bug.
  */
 interface OperationalError extends Error {
   /** A short word for programs, such as `unreachable`. */

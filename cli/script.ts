@@ -4,8 +4,8 @@ import { messageOf, printError } from "./output";
 type Script = (args: readonly string[]) => number | Promise<number>;
 
 /**
- * The exit code of a script. An error is reported in one line, without a stack of our own code, and the code is then 2, or 64 for wrong
- * usage (EX_USAGE, sysexits.h).
+ * The exit code of a script. An error is reported in one line, without a stack of our own code, and the code is then 2,
+ * or 64 for wrong usage (EX_USAGE, sysexits.h).
  */
 export const exitCodeOf = async (script: Script, args: readonly string[]): Promise<number> => {
   try {

@@ -46,7 +46,8 @@ const buildStep = (site: Site, ci: Ci, target: ImagePush) => {
  * The workflow of one image: builds and pushes it, then verifies what the registry serves. The runner must have docker, git and
  * Node.
  *
- * https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax, https://forgejo.org/docs/latest/user/actions/
+ * https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax,
+ * https://forgejo.org/docs/latest/user/actions/
  */
 export const workflow = (site: RegistrySite, ci: Ci, target: ImagePush): object => {
   const { branch, dockerfile, repository } = target.image;

@@ -90,8 +90,8 @@ const adoptions = (site: ClusterSite): Prose[] => {
 };
 
 /**
- * What the deploy recreates: Secrets, because Terraform could not take one over without reading its values, and the permissions of
- * probes to list workloads, which hold no data.
+ * What the deploy recreates: Secrets, because Terraform could not take one over without reading its values, and the
+ * permissions of probes to list workloads, which hold no data.
  */
 const recreated = (site: ClusterSite): Block[] => [
   ...clusterProbes(site).flatMap((probe): Block[] => {

@@ -51,8 +51,8 @@ const authorization = (service: Service) =>
 const upstream = (service: ProxyService): string => service.upstream.replace(/\/$/, "");
 
 /**
- * The configuration of one registry of version 2.8; a private one may be read-only. Credentials of an upstream are not in it: they are the operator's, in
- * an env file. https://distribution.github.io/distribution/about/configuration/
+ * The configuration of one registry of version 2.8; a private one may be read-only. Credentials of an upstream are not
+ * in it: they are the operator's, in an env file. https://distribution.github.io/distribution/about/configuration/
  */
 export const registryConfiguration = (service: Service, access: WriteAccess = "read-write"): string =>
   `${GENERATED_COMMENT}\n${stringify({

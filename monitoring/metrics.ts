@@ -52,8 +52,8 @@ export type PushgatewayMetricName = keyof typeof PUSHGATEWAY_METRICS;
 export const MAINTENANCE_JOB = "registry-maintenance";
 
 /**
- * What the maintenance on the registry host reports about each registry and task. The host pushes everything again with each check
- * of the disk, so that a Pushgateway that lost its data gets it back.
+ * What the maintenance on the registry host reports about each registry and task. The host pushes everything again with
+ * each check of the disk, so that a Pushgateway that lost its data gets it back.
  */
 export const MAINTENANCE_METRICS = {
   registry_maintenance_success: "1 when the last run did all of its work, 0 otherwise",

@@ -45,8 +45,8 @@ export const selector = (
 ): string => `${metric}${matchers(labels)}`;
 
 /**
- * The current value or, if there is none, the last one reported within a day: a gap is not an all-clear. After a day, other alerts
- * have long reported that nothing is known.
+ * The current value or, if there is none, the last one reported within a day: a gap is not an all-clear. After a day,
+ * other alerts have long reported that nothing is known.
  *
  * @param of aggregates the expression for each selector, without the labels of the Pushgateway pod
  */

@@ -198,8 +198,8 @@ const headline = (reviews: readonly StackReview[]): string => {
 };
 
 /**
- * The comment on a pull request: losses first, then counts, addresses, differences, and how to apply it. It is always shorter than
- * 65,536 characters; its end says what was left out for that.
+ * The comment on a pull request: losses first, then counts, addresses, differences, and how to apply it. It is always
+ * shorter than 65,536 characters; its end says what was left out for that.
  */
 export const comment = (input: CommentInput): string => {
   const { reviews, unreviewed } = input;

@@ -1,6 +1,6 @@
 /**
- * The pieces of a comment, most important first. What does not fit is dropped from the end of this list, and the names say what was
- * dropped.
+ * The pieces of a comment, most important first. What does not fit is dropped from the end of this list, and the names
+ * say what was dropped.
  */
 export const PIECES = [
   "notes",

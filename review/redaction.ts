@@ -56,8 +56,8 @@ const PRIVATE_KEY = "-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?(?:-----END [A-Z ]*P
 const URL_CREDENTIALS = "(?<=://)[^\\s/?#\"']{0,200}:[^\\s/?#\"']{0,200}(?=@)";
 
 /**
- * Creates a function that removes secrets from a text: in plain form, as in JSON or in a URL, and in base64. It also removes what is
- * recognizable as a secret: private keys, and credentials in a URL.
+ * Creates a function that removes secrets from a text: in plain form, as in JSON or in a URL, and in base64. It also
+ * removes what is recognizable as a secret: private keys, and credentials in a URL.
  *
  * @param secrets values that must not be shown; those with fewer than four characters are ignored
  */

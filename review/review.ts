@@ -46,9 +46,9 @@ export interface StackReview {
 export type ConstructPaths = ReadonlyMap<string, string>;
 
 /**
- * Which attributes are worth showing. What is known only after the apply says nothing about a new resource; for an updated one it is
- * shown only if the configuration sets it: the provider computes the others, for example the `metadata` of a release with all of
- * its values.
+ * Which attributes are worth showing. What is known only after the apply says nothing about a new resource; for an
+ * updated one it is shown only if the configuration sets it: the provider computes the others, for example the
+ * `metadata` of a release with all of its values.
  *
  * @param configured the attributes that the configuration sets; undefined if that is unknown
  */

@@ -50,8 +50,8 @@ export const terraformEnvironment = (environment: NodeJS.ProcessEnv = process.en
 };
 
 /**
- * A value for each ephemeral variable of a synthesized stack that is not set in the environment. A plan requires a value but does not
- * keep it; it has to be given again for the apply.
+ * A value for each ephemeral variable of a synthesized stack that is not set in the environment. A plan requires a
+ * value but does not keep it; it has to be given again for the apply.
  *
  * https://developer.hashicorp.com/terraform/language/block/variable#ephemeral
  */

@@ -71,8 +71,8 @@ class StateBackend extends TerraformBackend {
 }
 
 /**
- * Sets where the state of a stack is stored and which Terraform versions can plan it. Without it, cdktf writes an absolute path of
- * this machine into the synthesized JSON.
+ * Sets where the state of a stack is stored and which Terraform versions can plan it. Without it, cdktf writes an
+ * absolute path of this machine into the synthesized JSON.
  */
 export const useBackend = (stack: TerraformStack, site: Site): void => {
   new StateBackend(stack, site);

@@ -1,6 +1,6 @@
 /**
- * The same app in the style of the CDKTF template: run by ts-node, which type-checks in every synth, and with the providers' barrel
- * files, which load every resource of a provider.
+ * The same app in the style of the CDKTF template: run by ts-node, which type-checks in every synth, and with the
+ * providers' barrel files, which load every resource of a provider.
  */
 import * as helm from "@cdktf/provider-helm";
 import * as kubernetes from "@cdktf/provider-kubernetes";

@@ -13,8 +13,8 @@ const resolved = (netInterface: string) => ({
 });
 
 /**
- * A Debian VM with a private registry and two caches with accounts at their upstreams, monitored from k3s with kube-prometheus-stack;
- * four hosts, one of them deferred; the state in S3, the images built by GitHub Actions.
+ * A Debian VM with a private registry and two caches with accounts at their upstreams, monitored from k3s with
+ * kube-prometheus-stack; four hosts, one of them deferred; the state in S3, the images built by GitHub Actions.
  */
 export default defineSite({
   name: "company",

@@ -5,8 +5,8 @@ import { image, multiPlatformImage, push } from "../../test/lab/images";
 import { type LabRegistry, startRegistry } from "../../test/lab/registry";
 
 /**
- * `npm run demo`: the incident of 2026-04-19 on a real registry, from the job that caused it to the repair, and the job that replaces
- * it. Everything is on loopback and in a temporary folder, and removed at the end.
+ * `npm run demo`: the incident of 2026-04-19 on a real registry, from the job that caused it to the repair, and the job
+ * that replaces it. Everything is on loopback and in a temporary folder, and removed at the end.
  */
 
 const root = join(__dirname, "..", "..");

@@ -1,6 +1,9 @@
 import { defineSite } from "../../site/schema";
 
-/** An external Forgejo, and a cluster that monitors and cleans up its container registry: no hosts, and no registry of the site's own. */
+/**
+ * An external Forgejo, and a cluster that monitors and cleans up its container registry: no hosts, and no registry of
+ * the site's own.
+ */
 export default defineSite({
   state: { backend: "kubernetes", namespace: "terraform" },
   name: "forge",

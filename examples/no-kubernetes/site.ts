@@ -1,8 +1,8 @@
 import { defineSite } from "../../site/schema";
 
 /**
- * One machine with Docker and no cluster: its registries, their probe as a timer, a Pushgateway beside them, and the rules for the
- * Prometheus that runs there in a container.
+ * One machine with Docker and no cluster: its registries, their probe as a timer, a Pushgateway beside them, and the
+ * rules for the Prometheus that runs there in a container.
  */
 export default defineSite({
   state: { backend: "local", directory: "state" },

@@ -53,8 +53,9 @@ ${imported(reference, 'ENTRYPOINT ["/bin/registry", "serve"]', 'CMD ["/etc/distr
 };
 
 /**
- * Imports the site's images into the VM's Docker: the real registry 2.8.3 from the VM's Debian, the lab's nginx, and for the web UI
- * something that listens; Node is that of this machine. They have the names from the site, and nothing is pulled.
+ * Imports the site's images into the VM's Docker: the real registry 2.8.3 from the VM's Debian, the lab's nginx, and
+ * for the web UI something that listens; Node is that of this machine. They have the names from the site, and nothing
+ * is pulled.
  */
 export const importImages = (hosts: Hosts, nginx: Component, { images }: Registry): void => {
   hosts.ssh(

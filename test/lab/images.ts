@@ -2,7 +2,10 @@ import { createCipheriv, createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { type Dispatcher, fetch } from "undici";
 
-/** Synthetic content of a registry, the same bytes for the same input. Specification: OCI image-spec 1.1, Docker image manifest v2 schema 2. */
+/**
+ * Synthetic content of a registry, the same bytes for the same input. Specification: OCI image-spec 1.1, Docker image
+ * manifest v2 schema 2.
+ */
 
 export interface Platform {
   readonly architecture: string;

@@ -6,7 +6,10 @@ import { createCertificateAuthority } from "./certificates";
 import { required } from "./components";
 import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
 
-/** The controllers that objects of the monitoring stack need; without a kubelet pods stay pending until a test patches their status. */
+/**
+ * The controllers that objects of the monitoring stack need; without a kubelet pods stay pending until a test patches
+ * their status.
+ */
 const CONTROLLERS = [
   "namespace-controller",
   "cronjob-controller",

@@ -111,7 +111,10 @@ interface KnownAlert {
   readonly status: { readonly inhibitedBy: readonly string[] };
 }
 
-/** Alerts that fire, as a Prometheus tells Alertmanager. https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml */
+/**
+ * Alerts that fire, as a Prometheus tells Alertmanager.
+ * https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
+ */
 export const raise = async ({ url }: LabServer, alerts: readonly KnownAlert["labels"][]): Promise<void> => {
   const response = await fetch(`${url}/api/v2/alerts`, {
     method: "POST",
@@ -152,8 +155,8 @@ export interface LabPrometheus extends LabServer {
 }
 
 /**
- * The rules, with an hour in place of their memory of days: with a period of seconds they would evaluate a hundred thousand points
- * each second.
+ * The rules, with an hour in place of their memory of days: with a period of seconds they would evaluate a hundred
+ * thousand points each second.
  */
 const atThisPace = (rules: string): string => rules.replace(/\[[17]d(?=[:\]])/g, "[1h");
 

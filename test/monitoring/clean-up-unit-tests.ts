@@ -120,7 +120,10 @@ const seriesOf = (metric: string, labels: Readonly<Record<string, string>>, valu
   }).join(" "),
 });
 
-/** The tests of one alert: it fires just beyond the limits of its condition and time, resolves, and is about its own registry only. */
+/**
+ * The tests of one alert: it fires just beyond the limits of its condition and time, resolves, and is about its own
+ * registry only.
+ */
 export const cleanUpUnitTests = (
   { alert, labels: own, annotations }: AlertingRule,
   where: { readonly instance: string; readonly cluster?: string },

@@ -1,4 +1,7 @@
-/** The text of each alert when it starts to fire in the shortest episode that triggers it, sorted if it fires for several subjects. */
+/**
+ * The text of each alert when it starts to fire in the shortest episode that triggers it, sorted if it fires for
+ * several subjects.
+ */
 export const WORDS: Readonly<Record<string, readonly string[]>> = {
   RegistryManifestIntegrityFailure: [
     "Broken objects in registry.viktorbarzin.me:5050 in the last 90m: up to 1, missing 1. Pulls of the images that hold them fail. Collect no garbage before they are repaired.",

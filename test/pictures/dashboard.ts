@@ -21,10 +21,11 @@ import { screenshot } from "./screenshot";
  *
  *     node --import tsx test/pictures/dashboard.ts chromium-headless-shell
  *
- * A registry in the lab loses parts of its images, is away for a while, gets them back and is cleaned up, while the probe's
- * pod runs all the time and a Prometheus scrapes what it pushes; beside it a pull-through cache is asked whether it answers.
- * What the maintenance of a host would report of the clean-up is measured and pushed here. The dashboard is the one that the stack delivers; its own queries give
- * what is drawn. Only the page is ours: Grafana is in no package registry.
+ * A registry in the lab loses parts of its images, is away for a while, gets them back and is cleaned up, while the
+ * probe's pod runs all the time and a Prometheus scrapes what it pushes; beside it a pull-through cache is asked
+ * whether it answers. What the maintenance of a host would report of the clean-up is measured and pushed here. The
+ * dashboard is the one that the stack delivers; its own queries give what is drawn. Only the page is ours: Grafana is
+ * in no package registry.
  */
 const [, , browser] = process.argv;
 if (browser === undefined) throw new Error("name the program chromium-headless-shell");

