@@ -6,7 +6,7 @@ import type { RuleGroup } from "../../monitoring/alert";
 import { rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
 import type { MonitoredSite } from "../../site/schema";
-import { EPISODES, type Episode, siteOf } from "../monitoring/episodes";
+import { batchesOf, EPISODES, type Episode, settingOf, siteOf } from "../monitoring/episodes";
 import { simulate } from "../monitoring/simulation";
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
 import { describeWith } from "./components";
@@ -15,30 +15,6 @@ import { nameOf, spansOf } from "./spans";
 
 // promtool evaluates weeks of rules, and the machine may be busy with other tests.
 jest.setTimeout(600_000);
-
-/** What episodes must have in common to be evaluated by the same promtool. */
-const setting = ({ site: name = "reference", shards = 1, cluster, deadline, step = 1, every = step }: Episode) => ({
-  name,
-  shards,
-  cluster,
-  deadline,
-  step,
-  every,
-});
-
-/** Limited, so that every core has some. */
-const BATCH = 5;
-
-const batchesOf = (episodes: readonly Episode[]): Episode[][] => {
-  const batches: Episode[][] = [];
-  for (const episode of episodes) {
-    const key = JSON.stringify(setting(episode));
-    const open = batches.findLast(([first]) => first !== undefined && JSON.stringify(setting(first)) === key);
-    if (open === undefined || open.length === BATCH) batches.push([episode]);
-    else open.push(episode);
-  }
-  return batches;
-};
 
 /** The hosts' own reports are not about a registry: host-rules.test.ts covers them. */
 const aboutRegistries = (given: MonitoredSite): RuleGroup[] =>
@@ -71,7 +47,7 @@ describeWith(["promtool"], "the rules that are shipped", () => {
     async (_, batch) => {
       const [first] = batch as [Episode];
       const given = siteOf(first);
-      const { step, every } = setting(first);
+      const { step, every } = settingOf(first);
       const found = await firingAt({
         groups: aboutRegistries(given),
         runs: batch.map((episode) => ({ series: simulate(given, episode), minutes: episode.minutes })),
