@@ -77,7 +77,7 @@ test("many who wait for one signal are no leak", async () => {
 });
 
 test("one object that answers 503 for ever slows the walk down twice, and no more", async () => {
-  const slowDown = jest.spyOn(Gate.prototype, "slowDown");
+  const slowDown = jest.spyOn(Gate.prototype, "slowDown").mockImplementation(() => {});
   registry.on("/v2/app/manifests/v0", (_request, response) => json(response, 503, {}, { "retry-after": "0" }));
   const report = await verify(registry.url);
   expect(report).toMatchObject({
