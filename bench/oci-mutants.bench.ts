@@ -45,7 +45,7 @@ const CREDENTIALS_STAY: readonly Mutant[] = [
     file: "http.ts",
     from: "`${encodeURIComponent(name)}=...`",
     to: "`${name}=${value}`",
-    tests: "../../cli/verify.test.ts",
+    tests: HTTP,
   },
   {
     file: "listing.ts",

@@ -1,4 +1,4 @@
-import { createServer as createPlainServer } from "node:http";
+import { createServer as createPlainServer, type Server as PlainServer, type RequestListener } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Transport, type TransportOptions } from "../../../registry/oci/http";
@@ -48,19 +48,39 @@ describe("over TLS", () => {
   });
 });
 
-test("a body that is announced as too long is not read at all", async () => {
-  const server = createPlainServer((_request, response) => {
-    response.writeHead(200, { "content-length": 1e9 }).write("x".repeat(1024));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const transport = new Transport({ timeout: 5000 });
-  try {
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const asked = transport.exchange({ origin, path: "/", method: "GET", limit: 2048 });
-    await expect(asked).rejects.toMatchObject({ code: "too-large", status: 200, received: 0 });
-  } finally {
-    await transport.close();
+describe("without TLS", () => {
+  let server: PlainServer;
+  let origin: string;
+  const listen = async (answer: RequestListener): Promise<void> => {
+    server = createPlainServer(answer);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  afterEach(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-  }
+  });
+
+  test("a body that is announced as too long is not read at all", async () => {
+    await listen((_request, response) => {
+      response.writeHead(200, { "content-length": 1e9 }).write("x".repeat(1024));
+    });
+    const transport = new Transport({ timeout: 5000 });
+    const asked = transport.exchange({ origin, path: "/", method: "GET", limit: 2048 });
+    await expect(asked).rejects.toMatchObject({ code: "too-large", status: 200, received: 0 });
+    await transport.close();
+  });
+
+  test("what is told of an exchange has the values of public parameters only", async () => {
+    await listen((_request, response) => response.end("x".repeat(10)));
+    const lines: string[] = [];
+    const transport = new Transport({ timeout: 5000, onExchange: (line) => void lines.push(line) });
+    const path = "/v2/_catalog?n=5&X-Amz-Signature=s3cret";
+    await transport.exchange({ origin, path, method: "GET", limit: 10 });
+    const refused = transport.exchange({ origin, path, method: "GET", limit: 9 });
+    await expect(refused).rejects.toMatchObject({ request: `GET ${origin}/v2/_catalog?n=5&X-Amz-Signature=...` });
+    expect(lines).toHaveLength(2);
+    for (const line of lines) expect(line).toContain(`GET ${origin}/v2/_catalog?n=5&X-Amz-Signature=... 200 `);
+    await transport.close();
+  });
 });
