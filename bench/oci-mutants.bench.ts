@@ -34,7 +34,6 @@ const CREDENTIALS_STAY: readonly Mutant[] = [
   },
   { file: "authorization.ts", from: "if (request.body !== undefined) return answer;", to: "", tests: AUTHORIZER },
   { file: "authorization.ts", from: "headers = {};", to: "", tests: AUTHORIZER },
-  { file: "authorization.ts", from: "&& this.#basicHeader !== null", to: "", tests: AUTHORIZER },
   { file: "authorization.ts", from: "|| !VISIBLE_ASCII.test(value)", to: "", tests: AUTHORIZER },
   { file: "authorization.ts", from: "if (answer.status !== 200) return null;", to: "", tests: AUTHORIZER },
   { file: "client.ts", from: "if (next.origin !== answer.origin) authorization = null;", to: "", tests: AUTHORIZATION },

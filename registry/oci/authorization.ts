@@ -167,8 +167,7 @@ export class Authorizer {
     const bearer = challenges.find(({ scheme }) => scheme === "bearer");
     const realm = bearer && this.#realm(bearer.parameters.realm);
     if (realm) return { kind: "bearer", realm, service: bearer.parameters.service };
-    if (challenges.some(({ scheme }) => scheme === "basic") && this.#basicHeader !== null) return { kind: "basic" };
-    return null;
+    return challenges.some(({ scheme }) => scheme === "basic") ? { kind: "basic" } : null;
   }
 
   #realm(text: string | undefined): URL | null {

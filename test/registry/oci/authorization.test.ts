@@ -87,8 +87,11 @@ describe("a registry with Basic", () => {
 
   test("refuses wrong ones where only repositories are named: no walk either", async () => {
     const wrong: Credentials = { kind: "password", username: "prober", password: "wrong" };
-    const named = verify(registry.url, { catalog: false, repositories: ["app"] }, { credentials: wrong });
-    await expect(named).rejects.toMatchObject({ code: "unauthorized", message: expect.stringContaining("refused") });
+    const named = { catalog: false, repositories: ["app", "other"] };
+    const refused = verify(registry.url, named, { credentials: wrong, concurrency: 1 });
+    await expect(refused).rejects.toMatchObject({ code: "unauthorized", message: expect.stringContaining("refused") });
+    // One attempt with a wrong password, not one of each repository, which would lock the account.
+    expect(registry.seen.map(({ path }) => path)).toEqual(["/v2/", "/v2/app/tags/list"]);
   });
 
   test("that lets in but refuses one repository: a failure of that one", async () => {
@@ -301,16 +304,22 @@ describe("credentials stay where they belong", () => {
     }
   });
 
-  test("another host's challenge is not answered", async () => {
+  test.each([
+    ["Basic", () => "Basic realm=trap"],
+    ["Bearer, which names a token service", (trap: URL) => `Bearer realm="${trap}token",service="trap"`],
+  ])("another host's challenge is not answered: %s", async (_scheme, challenge) => {
     const other = await startFakeRegistry();
     try {
-      other.on(/./, (_request, response) => json(response, 401, {}, { "www-authenticate": "Basic realm=trap" }));
+      other.on(/./, (_request, response) => {
+        json(response, 401, {}, { "www-authenticate": challenge(other.url) });
+      });
       registry.on(/^\/v2\/app\/blobs\//, (_request, response) => {
         response.writeHead(302, { location: `${other.url}trap` });
         response.end();
       });
       const report = await verify(registry.url, { repositories: ["app"], catalog: false }, { credentials: USER });
       expect(report.failures).toHaveLength(3);
+      expect(other.seen.map(({ path }) => path)).toEqual(Array(3).fill("/trap"));
       expect(other.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
     } finally {
       await other.stop();
