@@ -66,7 +66,6 @@ const CREDENTIALS_STAY: readonly Mutant[] = [
   },
   { file: "credentials.ts", from: "if (!HELPER_NAME.test(name))", to: "if (false)", tests: CREDENTIALS },
   { file: "credentials.ts", from: '.replace(/\\0+$/, "")', to: "", tests: CREDENTIALS },
-  { file: "credentials.ts", from: "/:\\d+$/.test(host) ? [host] :", to: "", tests: CREDENTIALS },
   { file: "credentials.ts", from: "colon > 0", to: "colon >= 0", tests: CREDENTIALS },
   {
     file: "reference.ts",

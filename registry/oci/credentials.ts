@@ -20,7 +20,7 @@ const HELPER_TIMEOUT = 15_000;
 
 /** The key under which Docker stored a host's credentials: the bare host or a url of it, with or without a port. */
 const keyOf = (entries: JsonObject, host: string): string | undefined => {
-  const hosts = /:\d+$/.test(host) ? [host] : [host, `${host}:443`, `${host}:80`];
+  const hosts = [host, `${host}:443`, `${host}:80`];
   if (DOCKER_HUB_HOSTS.includes(host)) hosts.push(...DOCKER_HUB_HOSTS);
   const keys = Object.keys(entries);
   const hostIn = (key: string): string => key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");

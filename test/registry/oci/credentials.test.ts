@@ -101,8 +101,8 @@ describe("credential helpers", () => {
     expect((error as Error).message).not.toContain("secret");
   });
 
-  test("one that prints without an end is stopped", async () => {
-    helper("exec yes");
+  test("one that prints more than a megabyte is stopped", async () => {
+    helper("exec head -c 2097152 /dev/zero");
     await expect(ask(config)).rejects.toThrow(/failed \(status none, it was stopped\)/);
   });
 

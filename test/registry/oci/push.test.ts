@@ -2,7 +2,7 @@ import { sha256 } from "../../../registry/oci/digest";
 import { Gate } from "../../../registry/oci/gate";
 import { RegistryWriter, WriteRefused } from "../../../registry/oci/push";
 import { type FakeRegistry, json } from "./fake-registry";
-import { startRegistry } from "./registry-of-test";
+import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -13,7 +13,7 @@ const PIECES = [BYTES.subarray(0, 2), BYTES.subarray(2)];
 let registry: FakeRegistry;
 let writer: RegistryWriter;
 beforeEach(async () => {
-  registry = await startRegistry();
+  registry = await startFakeRegistry();
   registry.takesPushes = true;
   registry.repository("app");
   writer = new RegistryWriter({ url: registry.url, credentials: null });
@@ -58,7 +58,7 @@ test.each(["POST", "PATCH"])("an upload whose %s says nowhere to go on is refuse
 });
 
 test("an upload that is sent to another host goes on at the registry: only the path counts", async () => {
-  const other = await startRegistry();
+  const other = await startFakeRegistry();
   onUpload("POST", 202, { location: `${other.url.origin}/v2/app/blobs/uploads/one?state=x` });
   await writer.pushBlob("app", DIGEST, PIECES);
   expect(sent()[1]).toBe("PATCH /v2/app/blobs/uploads/one?state=x");
