@@ -1,7 +1,7 @@
 import { literal } from "../../constructs/literal";
 import { parseSite } from "../../site/load";
 import type { ClusterSite } from "../../site/schema";
-import { objectsOf } from "../monitoring/objects";
+import { allObjectsOf } from "../monitoring/objects";
 import { type Json, PROGRAM, synthesise } from "../monitoring/synthesise";
 import { SHIPPED } from "../sites";
 
@@ -141,7 +141,7 @@ it("ships no program if nothing is cleaned up", () => {
 });
 
 it("is an object of Kubernetes as the API has it", () => {
-  const object: Json = objectsOf(stack).find(({ metadata }) => metadata.name === NAME);
+  const object: Json = allObjectsOf(stack).find(({ metadata }) => metadata.name === NAME);
   expect(object).toMatchObject({ kind: "CronJob", spec: { timeZone: "Etc/UTC", suspend: true } });
   const { spec } = object.spec.jobTemplate.spec.template;
   expect(spec.securityContext.fsGroup).toBe(1000);

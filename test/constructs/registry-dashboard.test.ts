@@ -1,9 +1,9 @@
 import { integrityDashboard } from "../../monitoring/dashboard";
-import { objectsOf } from "../monitoring/objects";
+import { allObjectsOf } from "../monitoring/objects";
 import { site, synthesise } from "../monitoring/synthesise";
 
 const dashboardOf = (name: "reference" | "small") =>
-  objectsOf(synthesise(site(name)), { registry_probe_username: "", registry_probe_password: "" }).find(
+  allObjectsOf(synthesise(site(name)), { registry_probe_username: "", registry_probe_password: "" }).find(
     ({ metadata }) => metadata.name === "registry-integrity-dashboard",
   );
 

@@ -1,4 +1,4 @@
-import { objectsOf, onlyOf } from "../monitoring/objects";
+import { allObjectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, only, PROGRAM, site, synthesise } from "../monitoring/synthesise";
 
 const cronJob = (stack: Json): Json => only(stack, "kubernetes_cron_job_v1");
@@ -156,7 +156,7 @@ describe("program", () => {
   it("reaches the cluster as it is, whatever Terraform would see in it, and no plan prints it", () => {
     const [name] = /(?<=^\$\{sensitive\(local\.)[\w-]+(?=\)\}$)/.exec(programMap(reference).data["probe.mjs"]) ?? [];
     expect(reference.locals[name ?? ""]).toBe(PROGRAM.replaceAll("${", () => "$${").replaceAll("%{", "%%{"));
-    expect(onlyOf(objectsOf(synthesise(site("reference", withoutDashboard))), "ConfigMap").data).toEqual({
+    expect(onlyOf(allObjectsOf(synthesise(site("reference", withoutDashboard))), "ConfigMap").data).toEqual({
       "probe.mjs": PROGRAM,
     });
   });

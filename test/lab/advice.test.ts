@@ -15,7 +15,7 @@ import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
 /** Damage to a repository. */
-interface Wrong {
+interface RepositoryDamage {
   /** Also the name of the repository. */
   name: string;
   /** What is pushed as v1. @default the image that the damage tables use, as v1 and latest */
@@ -70,7 +70,7 @@ const childOf = (pushed: Manifest): Manifest => pushed.manifests[1] as Manifest;
 const dataOf = (layout: StorageLayout, of: Content) => layout.blobData(digestOf(of));
 
 /** In addition to the damage tables: what people, other programs and unusual clients leave behind. */
-const WRONGS: Wrong[] = [
+const LEFT_BEHIND: RepositoryDamage[] = [
   { name: "size-left-out", pushed: misdescribed("size-left-out", () => undefined), hopeless: true },
   { name: "size-too-large", pushed: misdescribed("size-too-large", (size) => size + 7), hopeless: true },
   { name: "size-too-small", pushed: misdescribed("size-too-small", (size) => size - 7), hopeless: true },
@@ -154,13 +154,13 @@ const WRONGS: Wrong[] = [
   },
 ];
 
-const pushedAs = ({ name, pushed }: Wrong): Manifest => pushed ?? victimOf(name).both;
-const tagsPushed = ({ pushed }: Wrong): string[] => (pushed === undefined ? ["v1", "latest"] : ["v1"]);
-const wrongs: Wrong[] = [
+const pushedAs = ({ name, pushed }: RepositoryDamage): Manifest => pushed ?? victimOf(name).both;
+const tagsPushed = ({ pushed }: RepositoryDamage): string[] => (pushed === undefined ? ["v1", "latest"] : ["v1"]);
+const damages: RepositoryDamage[] = [
   ...DAMAGES.map(
-    ({ name, make }): Wrong => ({ name, make: (layout) => make(new DamagedRepository(layout.root, name)) }),
+    ({ name, make }): RepositoryDamage => ({ name, make: (layout) => make(new DamagedRepository(layout.root, name)) }),
   ),
-  ...WRONGS,
+  ...LEFT_BEHIND,
 ];
 /** Their tags are unknown; to be discarded, they are turned into repositories without tags. */
 const NAMELESS = ["manifests-gone", "tags-gone"];
@@ -169,8 +169,8 @@ const NAMELESS = ["manifests-gone", "tags-gone"];
  * Each step of the advice examines a whole registry, and there are about as many steps as damaged repositories: spread
  * over several registries they take less time.
  */
-const groups: Wrong[][] = Array.from({ length: Math.ceil(wrongs.length / 6) }, (_, group) =>
-  wrongs.slice(6 * group, 6 * (group + 1)),
+const groups: RepositoryDamage[][] = Array.from({ length: Math.ceil(damages.length / 6) }, (_, group) =>
+  damages.slice(6 * group, 6 * (group + 1)),
 );
 
 describeWith(["registry"], "whoever follows the advice comes to an end", () => {

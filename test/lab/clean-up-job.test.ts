@@ -11,7 +11,7 @@ import { RegistryWriter } from "../../registry/oci/push";
 import { parseSite } from "../../site/load";
 import type { ClusterSite } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
-import { type AnyKubernetesObject, objectsOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, allObjectsOf } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
 import { verify } from "../registry/oci/fake-registry";
 import { SHIPPED } from "../sites";
@@ -35,7 +35,7 @@ const siteOf = (bend: (site: Json) => void): ClusterSite => {
 
 /** The objects as deployed, including the programs. */
 const objectsOfSite = (site: ClusterSite, variables: Readonly<Record<string, string>> = {}): AnyKubernetesObject[] =>
-  objectsOf(JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site }), true)), variables);
+  allObjectsOf(JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site }), true)), variables);
 
 const cronJobOf = (objects: readonly AnyKubernetesObject[]): AnyKubernetesObject => {
   const found = objects.find(({ kind, metadata }) => kind === "CronJob" && metadata.name === "forge-clean-up");

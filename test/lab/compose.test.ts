@@ -7,7 +7,7 @@ import { registryDelivery } from "../../hosts/registry";
 import { registryPaths } from "../../site/registry";
 import { parsed, reference, referenceSite, small, type WholeInput } from "../sites";
 import { describeWith } from "./components";
-import { freePort, start, temporaryFolder } from "./process";
+import { freePort, startProcess, temporaryFolder } from "./process";
 
 const withCredentials: WholeInput = {
   ...reference,
@@ -150,7 +150,7 @@ describeWith(["registry"], "each configuration, read by the registry", ({ regist
     site.registry.services.filter((service) => service.role === role).map(({ name }) => name);
 
   test.each(named("private"))("of %s is accepted: it listens", async (name) => {
-    const running = await start([...registry.command, "serve", await written(name)], {
+    const running = await startProcess([...registry.command, "serve", await written(name)], {
       ready: (process) => process.output().includes("listening on"),
     });
     await running.stop();

@@ -5,7 +5,7 @@ import { verify } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { healFrom } from "./healing";
 import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
-import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
+import { accepts, freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 
 /**
@@ -23,7 +23,7 @@ describeWith(["crane", "registry"], "the registry of go-containerregistry", ({ c
     const port = await freePort();
     url = `http://127.0.0.1:${port}`;
     [process, distribution] = await Promise.all([
-      start([...crane.command, "registry", "serve", "--address", `127.0.0.1:${port}`, "--disk", folder], {
+      startProcess([...crane.command, "registry", "serve", "--address", `127.0.0.1:${port}`, "--disk", folder], {
         ready: () => accepts(port),
       }),
       startRegistry(),

@@ -7,7 +7,8 @@ import { Drill, section, those } from "./drill";
 import { describeWithHosts } from "./hosts";
 import { image, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
-import { account, COMMIT, RunbookLab } from "./runbook-lab";
+import { account } from "./registry-host";
+import { COMMIT, RunbookLab } from "./runbook-lab";
 
 /** The others need a cluster: see runbooks-cluster.test.ts. */
 const outsideTheCluster = (commands: readonly Command[]): Command[] =>

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { required } from "./components";
-import { freePort, type RunningProcess, start, temporaryFolder } from "./process";
+import { freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
 import type { LabCredentials } from "./registry";
 
 /** A Gitea on loopback, with one user whose packages form its registry. */
@@ -74,7 +74,7 @@ export const startGitea = async (): Promise<LabGitea> => {
     ...["--email", "lab@example.org", "--admin", "--must-change-password=false"],
   );
   const url = `http://127.0.0.1:${port}`;
-  const running: RunningProcess = await start(command("web"), {
+  const running: RunningProcess = await startProcess(command("web"), {
     ready: async () => (await fetch(`${url}/v2/`)).status === 401,
     environment,
     seconds: 60,

@@ -63,7 +63,7 @@ const EMPTY_CONFIG = "application/vnd.oci.empty.v1+json";
 const LINUX_AMD64: Platform = { architecture: "amd64", os: "linux" };
 
 /** `sha256:<hex>` of some bytes. */
-export const digestOf = (bytes: Buffer | string): string =>
+export const digestOfBytes = (bytes: Buffer | string): string =>
   `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 /** Random-looking bytes that depend only on the seed. */
@@ -74,14 +74,14 @@ export const seededBytes = (seed: string, size: number): Buffer => {
 
 export const content = (mediaType: string, bytes: Buffer): Content => ({
   bytes,
-  descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length },
+  descriptor: { mediaType, digest: digestOfBytes(bytes), size: bytes.length },
 });
 
 /** A layer with one file of `size` bytes (default 256); the blob is some 1,100 bytes longer. */
 export const layer = (seed: string, { size = 256, format = "oci" }: { size?: number; format?: Format } = {}): Layer => {
   const archive = tarOfOneFile("content", seededBytes(seed, size));
   // Stored, not deflated: compressed bytes differ between versions of zlib.
-  return { ...content(MEDIA_TYPES[format].layer, gzipSync(archive, { level: 0 })), diffId: digestOf(archive) };
+  return { ...content(MEDIA_TYPES[format].layer, gzipSync(archive, { level: 0 })), diffId: digestOfBytes(archive) };
 };
 
 /** A POSIX ustar archive (pax(1)): one header, the content padded to 512 bytes, two empty blocks. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
-import { type AnyKubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, allObjectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
 import { describeWith } from "./components";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
@@ -76,7 +76,7 @@ describeWith(
     afterAll(() => cluster?.stop());
 
     describe.each(Object.keys(SITES) as (keyof typeof SITES)[])("of the %s site", (name) => {
-      const objects = objectsOf(synthesise(site(name)), VARIABLES);
+      const objects = allObjectsOf(synthesise(site(name)), VARIABLES);
 
       test("takes every object, each field known, and the second time changes nothing", async () => {
         for (const object of objects) {
@@ -101,14 +101,14 @@ describeWith(
     });
 
     test("refuses a field that it does not know: the check above can fail", async () => {
-      const ours = onlyOf(objectsOf(synthesise(site("reference"))), "CronJob");
+      const ours = onlyOf(allObjectsOf(synthesise(site("reference"))), "CronJob");
       const { status, body } = await apply({ ...ours, spec: { ...ours.spec, timeZon: "Etc/UTC" } });
       expect(status).toBeGreaterThanOrEqual(400);
       expect(body.message).toContain("timeZon");
     });
 
     test("refuses a PrometheusRule that Prometheus would refuse: the definition is enforced", async () => {
-      const ours = onlyOf(objectsOf(synthesise(site("reference"))), "PrometheusRule");
+      const ours = onlyOf(allObjectsOf(synthesise(site("reference"))), "PrometheusRule");
       const [group] = ours.spec.groups;
       const rules = [{ ...group.rules[0], for: "banana" }];
       const { status } = await apply({ ...ours, spec: { groups: [{ ...group, rules }] } });
@@ -124,7 +124,7 @@ describeWith(
       ["keeps capabilities", (spec: Json) => delete spec.containers[0].securityContext.capabilities],
       ["has no seccomp profile", (spec: Json) => delete spec.securityContext.seccompProfile],
     ])("refuses the pod where it %s: admission is enforced", async (_, bend) => {
-      const { spec } = onlyOf(objectsOf(synthesise(site("reference"))), "CronJob").spec.jobTemplate.spec.template;
+      const { spec } = onlyOf(allObjectsOf(synthesise(site("reference"))), "CronJob").spec.jobTemplate.spec.template;
       delete spec.containers[0].securityContext.runAsNonRoot;
       bend(spec);
       const { status, body } = await cluster.request("POST", `/api/v1/namespaces/${NAMESPACE}/pods`, {
@@ -159,7 +159,7 @@ describeWith(
 
     test("a shard that fails ends no other, and the Job says which it was", async () => {
       const sharded = site("reference", ({ monitoring: { probes } }) => Object.assign(probes[0], { shards: 3 }));
-      const { metadata, spec } = onlyOf(objectsOf(synthesise(sharded)), "CronJob").spec.jobTemplate;
+      const { metadata, spec } = onlyOf(allObjectsOf(synthesise(sharded)), "CronJob").spec.jobTemplate;
       const job = { metadata: { ...metadata, name: "fails-in-part" }, spec };
       const jobs = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`;
       expect((await cluster.request("POST", jobs, job)).status).toBe(201);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { rulesFor } from "../../monitoring/rules";
 import { planCounts } from "../../review/terraform";
-import { objectsOf, onlyOf } from "../monitoring/objects";
+import { allObjectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, PROGRAM, site, synthesise } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
@@ -78,7 +78,7 @@ describeWithProviders(
 
       test("delivers what the site says: rules, labels, CronJob, program", async () => {
         const given = inCluster("reference", "reference");
-        const objects = objectsOf(synthesise(given));
+        const objects = allObjectsOf(synthesise(given));
         const rule = await get("/apis/monitoring.coreos.com/v1/namespaces/reference/prometheusrules/registry-alerts");
         expect(rule.spec.groups).toEqual(rulesFor(given));
         expect(rule.metadata.labels).toMatchObject({ release: "prometheus" });
@@ -145,7 +145,7 @@ describeWithProviders(
     test("takes over a PrometheusRule that exists already, and a release whose state was lost", async () => {
       await createNamespace("rules");
       const given = inCluster("reference", "rules", ({ monitoring: { rules } }) => (rules.adopt = true));
-      const ours = onlyOf(objectsOf(synthesise(given)), "PrometheusRule");
+      const ours = onlyOf(allObjectsOf(synthesise(given)), "PrometheusRule");
       const [group] = ours.spec.groups;
       const path = "/apis/monitoring.coreos.com/v1/namespaces/rules/prometheusrules";
       const { status } = await cluster.request("POST", path, {

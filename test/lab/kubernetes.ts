@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Agent, fetch } from "undici";
 import { createCertificateAuthority } from "./certificates";
 import { required } from "./components";
-import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
+import { accepts, freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
 
 /**
  * The controllers that objects of the monitoring stack need; without a kubelet pods stay pending until a test patches
@@ -83,7 +83,7 @@ export const startKubernetes = async (): Promise<KubernetesCluster> => {
 
   try {
     running.push(
-      await start(
+      await startProcess(
         [
           ...required("etcd").command,
           `--data-dir=${join(folder, "etcd")}`,
@@ -96,7 +96,7 @@ export const startKubernetes = async (): Promise<KubernetesCluster> => {
       ),
     );
     running.push(
-      await start(
+      await startProcess(
         [
           ...required("kube-apiserver").command,
           `--etcd-servers=http://127.0.0.1:${etcdPort}`,
@@ -120,7 +120,7 @@ export const startKubernetes = async (): Promise<KubernetesCluster> => {
       ),
     );
     running.push(
-      await start(
+      await startProcess(
         [
           ...required("kube-controller-manager").command,
           `--kubeconfig=${kubeconfig}`,

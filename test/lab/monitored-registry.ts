@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Testing } from "cdktf";
 import { clusterProbes } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
-import { type AnyKubernetesObject, objectsOf, onlyOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, allObjectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, site } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
@@ -102,7 +102,7 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
   const [probe] = clusterProbes(given);
   const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
   const objects: AnyKubernetesObject[] = [
-    ...objectsOf(stack, {
+    ...allObjectsOf(stack, {
       registry_probe_username: PLANTED.username,
       registry_probe_password: PLANTED.password,
       registry_probe_push_username: PLANTED.username,

@@ -7,7 +7,7 @@ import type { Registry } from "../../site/registry";
 import { referenceSite } from "../sites";
 import { type CertificateAuthority, createCertificateAuthority, type KeyPair } from "./certificates";
 import { describeWith } from "./components";
-import { accepts, freePort, start, temporaryFolder } from "./process";
+import { accepts, freePort, startProcess, temporaryFolder } from "./process";
 
 describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx, openssl }) => {
   let folder: string;
@@ -51,7 +51,7 @@ describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx,
   });
 
   test("starts where no upstream can be resolved, and answers 502 for each", async () => {
-    const running = await start([...nginx.command, "-c", configuration, "-p", folder, "-g", "daemon off;"], {
+    const running = await startProcess([...nginx.command, "-c", configuration, "-p", folder, "-g", "daemon off;"], {
       ready: () => Promise.all(registry.services.map(({ port }) => accepts(port))).then((open) => open.every(Boolean)),
     });
     try {
@@ -69,7 +69,7 @@ describeWith(["nginx", "openssl"], "the reverse proxy, read by nginx", ({ nginx,
   });
 
   const running = () =>
-    start([...nginx.command, "-c", configuration, "-p", folder, "-g", "daemon off;"], {
+    startProcess([...nginx.command, "-c", configuration, "-p", folder, "-g", "daemon off;"], {
       ready: () => Promise.all(registry.services.map(({ port }) => accepts(port))).then((open) => open.every(Boolean)),
     });
   test("lets the account of a probe read and nothing else, however it writes its name, and the others do everything", async () => {

@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { accepts, freePort, type RunningProcess, start, waitFor } from "./process";
+import { accepts, freePort, type RunningProcess, startProcess, waitFor } from "./process";
 
 const node = (script: string): [string, ...string[]] => [process.execPath, "-e", script];
 const never = () => false;
@@ -20,7 +20,7 @@ const failureOf = async (starting: Promise<unknown>): Promise<{ message: string;
 describe("start", () => {
   test("returns once the process is ready, and stop ends it", async () => {
     const port = await freePort();
-    const running = await start(node(`require("node:net").createServer().listen(${port}, "127.0.0.1")`), {
+    const running = await startProcess(node(`require("node:net").createServer().listen(${port}, "127.0.0.1")`), {
       ready: () => accepts(port),
     });
     expect(running.isRunning()).toBe(true);
@@ -32,7 +32,7 @@ describe("start", () => {
 
   test("a process that ends early is an error with its log, which stays", async () => {
     const { message, logWasKept } = await failureOf(
-      start(node(`console.error("no such file"); process.exit(3)`), { ready: never }),
+      startProcess(node(`console.error("no such file"); process.exit(3)`), { ready: never }),
     );
     expect(message).toMatch(/^node ended: exit code 3 \(log: .*\)\nno such file$/);
     expect(logWasKept).toBe(true);
@@ -44,13 +44,13 @@ describe("start", () => {
       pid = running.pid;
       return false;
     };
-    const { message } = await failureOf(start(node("setInterval(() => {}, 1000)"), { ready, seconds: 0.1 }));
+    const { message } = await failureOf(startProcess(node("setInterval(() => {}, 1000)"), { ready, seconds: 0.1 }));
     expect(message).toMatch(/^node ready: not within 0.1 s/);
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 
   test("a program that is not there is an error", async () => {
-    expect((await failureOf(start(["/no/such/program"], { ready: never }))).message).toContain("ENOENT");
+    expect((await failureOf(startProcess(["/no/such/program"], { ready: never }))).message).toContain("ENOENT");
   });
 });
 

@@ -101,7 +101,7 @@ process.once("exit", () => {
  * Starts a program and waits until it is ready.
  * @throws when it exits early, or is not ready in time: with the end of its log and the file with all of it
  */
-export const start = async (
+export const startProcess = async (
   command: readonly [string, ...string[]],
   options: StartOptions,
 ): Promise<RunningProcess> => {

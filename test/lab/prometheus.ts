@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { required } from "./components";
-import { freePort, start, temporaryFolder } from "./process";
+import { freePort, startProcess, temporaryFolder } from "./process";
 
 /** A server of the lab, on loopback. */
 export interface LabServer {
@@ -26,7 +26,7 @@ export const startPushgateway = async (port?: number): Promise<LabServer> => {
   const listens = port ?? (await freePort());
   const url = `http://127.0.0.1:${listens}`;
   const { command } = required("pushgateway");
-  const { stop } = await start([...command, `--web.listen-address=127.0.0.1:${listens}`], {
+  const { stop } = await startProcess([...command, `--web.listen-address=127.0.0.1:${listens}`], {
     ready: answers(`${url}/-/ready`),
   });
   return { url, stop };
@@ -86,7 +86,7 @@ export const startAlertmanager = async (pager: Pager, inhibitions: string): Prom
   };
   writeFileSync(file, `${stringify(routing)}${inhibitions}`);
   const { command } = required("alertmanager");
-  const { stop } = await start(
+  const { stop } = await startProcess(
     [
       ...command,
       `--config.file=${file}`,
@@ -194,7 +194,7 @@ export const startPrometheus = async (options: PrometheusOptions): Promise<LabPr
   );
   const { command } = required("prometheus");
   const run = () =>
-    start(
+    startProcess(
       [
         ...command,
         `--config.file=${join(folder, "prometheus.yml")}`,

@@ -11,7 +11,7 @@ import type { Hosts } from "./hosts";
 import { labHtpasswdLine } from "./registry";
 
 /** The operator's machine in the lab; its registry is the upstream of every cache. */
-const OPERATOR = "10.99.0.20";
+export const OPERATOR = "10.99.0.20";
 
 /** An account of the private registry. */
 export const account = { username: "operator", password: "planted-secret-7f3a" };

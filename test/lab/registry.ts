@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
 import { required } from "./components";
-import { type RunningProcess, start, temporaryFolder } from "./process";
+import { type RunningProcess, startProcess, temporaryFolder } from "./process";
 
 /** How a registry is run. The defaults are those of the reference site's private registry, without its access control. */
 export interface RegistryOptions {
@@ -164,7 +164,7 @@ export const startRegistry = async (initial: RegistryOptions = {}): Promise<LabR
       writeFileSync(paths.htpasswd, labHtpasswdLine(options.htpasswd, options.htpasswd.cost), { mode: 0o600 });
     }
     writeFileSync(paths.configuration, stringify(labRegistryConfiguration(options, paths, port)), { mode: 0o600 });
-    const launched = await start([...command, "serve", paths.configuration], {
+    const launched = await startProcess([...command, "serve", paths.configuration], {
       ready: ({ output }) => listeningPort(output()) !== undefined,
       // By default v3 sends traces to a collector on this machine.
       environment: { OTEL_TRACES_EXPORTER: "none" },

@@ -4,7 +4,7 @@ import { nginxConfiguration } from "../../hosts/nginx";
 import type { Registry } from "../../site/registry";
 import type { KeyPair } from "./certificates";
 import { required } from "./components";
-import { accepts, start, temporaryFolder } from "./process";
+import { accepts, startProcess, temporaryFolder } from "./process";
 import type { LabServer } from "./prometheus";
 
 /**
@@ -28,7 +28,7 @@ export const startReverseProxy = async (registry: Registry, upstream: string, tl
       .replace(/listen (\d+)/, "listen 127.0.0.1:$1")
       .replace(/server registry-\S+ resolve;/, `server ${upstream};`),
   );
-  const proxy = await start([...required("nginx").command, "-p", folder, "-c", join(folder, "nginx.conf")], {
+  const proxy = await startProcess([...required("nginx").command, "-p", folder, "-c", join(folder, "nginx.conf")], {
     ready: () => accepts(service.port),
   });
   return {

@@ -27,14 +27,11 @@ import { importImages, importNode } from "./docker-images";
 import { type PromptAnswers, type Typed, type Typist, typed } from "./drill";
 import { Hosts, type LabHost, type Outcome } from "./hosts";
 import { labHtpasswdLine } from "./registry";
+import { account, OPERATOR } from "./registry-host";
 
 const root = join(__dirname, "../..");
-/** The operator's machine in the lab; its registry is the upstream of every cache. */
-const OPERATOR = "10.99.0.20";
 /** Where the lab's hosts report: the name of the site's Pushgateway does not resolve here. */
 const GATEWAY = `${OPERATOR}:9091`;
-
-export const account = { username: "operator", password: "planted-secret-7f3a" };
 
 /** The tag that CI would give to the image of its last commit. */
 export const COMMIT = "0123abcd";

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { type Command, commandsOf, type Document } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
 import { pushgatewayUrl } from "../../site/schema";
-import { type AnyKubernetesObject, objectsOf } from "../monitoring/objects";
+import { type AnyKubernetesObject, allObjectsOf } from "../monitoring/objects";
 import { site, synthesise } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { describeWith } from "./components";
@@ -107,7 +107,7 @@ describeWith(
     test.each(pages.map((page) => [page.path, page] as const))(
       "%s",
       (_, page) => {
-        deploy(reference, objectsOf(synthesise(reference)));
+        deploy(reference, allObjectsOf(synthesise(reference)));
         const errors = inCluster(commandsOf(page))
           .map(type)
           .filter(({ asExpected }) => !asExpected)

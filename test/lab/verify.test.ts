@@ -22,7 +22,7 @@ import {
   push,
   referrersTag,
 } from "./images";
-import { accepts, freePort, type RunningProcess, start, temporaryFolder } from "./process";
+import { accepts, freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
 import { type LabRegistry, labRegistryConfiguration, startRegistry } from "./registry";
 
 // The machine may have only two cores, shared with other tests.
@@ -207,7 +207,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       registry = await startRegistry({ root });
       await push(registry, "a/app", multiPlatformImage("a"), "v1");
       await push(registry, "b", image("b"), "v1");
-      running = await start([...command, "serve", join(folder, "config.yml")], { ready: () => accepts(port) });
+      running = await startProcess([...command, "serve", join(folder, "config.yml")], { ready: () => accepts(port) });
 
       const report = await verify(`http://127.0.0.1:${port}`, {}, { credentials });
       expect(report).toMatchObject({ complete: true, failures: [], counts: { repositories: 2 } });
@@ -250,7 +250,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
       "}",
     ];
     writeFileSync(join(folder, "nginx.conf"), lines.join("\n"));
-    proxy = await start([...nginx.command, "-p", folder, "-c", join(folder, "nginx.conf")], {
+    proxy = await startProcess([...nginx.command, "-p", folder, "-c", join(folder, "nginx.conf")], {
       ready: () => accepts(port),
     });
     return `http://127.0.0.1:${port}`;

@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import type { KubernetesObject } from "../../monitoring/kubernetes-object";
 import { objectDifferences } from "../../monitoring/object-differences";
-import { objectsOf, onlyOf } from "./objects";
+import { allObjectsOf, onlyOf } from "./objects";
 import { type Json, site, synthesise } from "./synthesise";
 
-const objects = objectsOf(synthesise(site("reference")));
+const objects = allObjectsOf(synthesise(site("reference")));
 const cronJob: Json = onlyOf(objects, "CronJob");
 
 /** The path of every string, number and boolean in a value. */

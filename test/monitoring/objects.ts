@@ -31,7 +31,7 @@ const secrets = (stack: Json, variables: Readonly<Record<string, string>>): AnyK
  *
  * @param variables values of the stack's Terraform variables; default: none
  */
-export const objectsOf = (stack: Json, variables: Readonly<Record<string, string>> = {}): AnyKubernetesObject[] => {
+export const allObjectsOf = (stack: Json, variables: Readonly<Record<string, string>> = {}): AnyKubernetesObject[] => {
   const [namespaces, others] = [true, false].map((wanted) =>
     (objectsWithoutSecrets(stack) as AnyKubernetesObject[]).filter(({ kind }) => (kind === "Namespace") === wanted),
   );
