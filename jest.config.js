@@ -14,6 +14,7 @@ const common = {
       { jsc: { parser: { syntax: "typescript" }, target: "es2022" }, module: { type: "commonjs" } },
     ],
   },
+  moduleNameMapper: { "^esbuild$": "<rootDir>/test/bundler.js" },
   moduleFileExtensions: ["ts", "js", "json"],
   testPathIgnorePatterns: ["/node_modules/", "/cdktf\\.out/", "/dist/", "<rootDir>/lib/", "/\\.cache/"],
   modulePathIgnorePatterns: ["/cdktf\\.out/", "/dist/", "<rootDir>/lib/", "/\\.cache/", "/tools/cdktf/"],
