@@ -155,6 +155,7 @@ const TRUTH: readonly Mutant[] = [
     tests: BLOBS,
   },
   { file: "newest.ts", from: "|| !matches(body, digest)", to: "", tests: "newest.test.ts" },
+  { file: "repository.ts", from: '"proxy" && !isRoot &&', to: '"proxy" &&', tests: WALK },
   { file: "repository.ts", from: "if (urls === undefined) this.#foreign.delete(blob);", to: "", tests: WALK },
   {
     file: "push.ts",

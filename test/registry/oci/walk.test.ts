@@ -607,6 +607,15 @@ describe("a pull-through cache", () => {
     expect(registry.asked(/blobs|referrers/)).toEqual([]);
   });
 
+  test("may not lack what was asked for by its digest", async () => {
+    registry.push("app", image("app"), "v1");
+    const lost = sha256("lost");
+    const selection = { kind: "named", tags: [], digests: [lost] } as const;
+    const named = { catalog: false, repositories: ["app"], selection };
+    const { failures } = await verify(registry.url, { role: "proxy", blobs: "none", ...named });
+    expect(failures).toMatchObject([{ object: "manifest", digest: lost, reason: "missing" }]);
+  });
+
   // Answers recorded from 2.8.3 and v3.
   const answering = (detail: unknown) => ({ errors: [{ code: "UNKNOWN", message: "unknown error", detail }] });
   const LACKS: [string, unknown][] = [
