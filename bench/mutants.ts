@@ -49,9 +49,13 @@ export const killAll = ({ folder, mutants }: Mutants): void => {
   const copy = copyOfSources();
   const survivors: string[] = [];
   const passes = (tests: string): boolean => {
-    const args = ["--ci", "--bail", "--runTestsByPath", join("test", folder, tests), "--selectProjects", "quick"];
-    const { status } = spawnSync(join(copy, "node_modules/.bin/jest"), args, { cwd: copy, timeout: 600_000 });
+    // What a test that fails leaves open is of no interest.
+    const options = ["--ci", "--bail", "--forceExit", "--selectProjects", "quick"];
+    const args = ["--runTestsByPath", join("test", folder, tests), ...options];
+    const jest = join(copy, "node_modules/.bin/jest");
+    const { status, stderr } = spawnSync(jest, args, { cwd: copy, encoding: "utf8", timeout: 600_000 });
     if (status === null) throw new Error(`${tests} does not end`);
+    if (stderr.includes("Test suite failed to run")) throw new Error(`${tests} does not compile`);
     return status === 0;
   };
   try {

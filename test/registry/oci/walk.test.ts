@@ -239,6 +239,29 @@ describe("failures", () => {
     expect(failures).toMatchObject([{ object: "layer", reason: "size-mismatch", tags: ["a", "b"] }]);
   });
 
+  test.each([
+    ["before", ["a", "b"]],
+    ["after", ["b", "a"]],
+  ])("a tagged child whose size is not the one described, read %s its index", async (_when, [outer, own]) => {
+    const child = image("child");
+    const wrong = { ...child, descriptor: { ...child.descriptor, size: child.descriptor.size + 10 } };
+    registry.push("app", index([wrong]), outer ?? "").push("app", child, own ?? "");
+    const { failures } = await verify(registry.url, {}, { concurrency: 1 });
+    expect(failures).toMatchObject([
+      { object: "manifest", digest: digestOf(child), reason: "size-mismatch", tags: ["a", "b"] },
+    ]);
+  });
+
+  test("a layer of schema 1, which has a digest and no size", async () => {
+    const blob = layer("old");
+    const document = { schemaVersion: 1, fsLayers: [{ blobSum: digestOf(blob) }] };
+    const mediaType = "application/vnd.docker.distribution.manifest.v1+json";
+    registry.push("app", manifest(document, { blobs: [blob], mediaType }), "v1");
+    expect(await verify(registry.url)).toMatchObject({ failures: [], counts: { manifests: 1, blobs: 1 } });
+    registry.repository("app").blobs.delete(digestOf(blob));
+    expect((await verify(registry.url)).failures).toMatchObject([{ object: "layer", reason: "missing" }]);
+  });
+
   test("a child whose size is not the one described", async () => {
     const child = image("child");
     const wrong = { ...child, descriptor: { ...child.descriptor, size: child.descriptor.size + 10 } };
@@ -562,6 +585,15 @@ describe("what is walked", () => {
     );
   });
 
+  test("each shard walks its own repositories, those that are named too", async () => {
+    const repositories = ["named", ...Array.from({ length: 10 }, (_, n) => `r${n}`)];
+    for (const name of repositories) registry.push(name, image(name), "v1");
+    for (let at = 0; at < 3; at++)
+      await verify(registry.url, { repositories: ["named"], shard: { index: at, count: 3 } });
+    const listed = registry.asked(/tags\/list/).map(({ path }) => path.split("/")[2]);
+    expect(listed.sort()).toEqual(["app", "other", ...repositories].sort());
+  });
+
   test("what stands in no shard but the first is told there only", async () => {
     registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: [] }));
     const failures = async (index: number) => (await verify(registry.url, { shard: { index, count: 2 } })).failures;
@@ -605,6 +637,13 @@ describe("a pull-through cache", () => {
     const report = await walkCache();
     expect(report).toMatchObject({ complete: true, failures: [], counts: { indexes: 1, manifests: 1, blobs: 0 } });
     expect(registry.asked(/blobs|referrers/)).toEqual([]);
+  });
+
+  test("alone has an upstream: what a registry says of one is its own error", async () => {
+    registry.push("app", image("app"), "v1");
+    registry.on(/manifests\/v1/, (_request, response) => json(response, 500, upstream("MANIFEST_UNKNOWN")));
+    expect((await walkCache()).failures).toMatchObject([{ object: "tag", reason: "missing" }]);
+    expect((await verify(registry.url)).failures).toMatchObject([{ object: "tag", reason: "server-error" }]);
   });
 
   test("may not lack what was asked for by its digest", async () => {
@@ -793,6 +832,7 @@ describe("the end of a walk", () => {
     [403, "unauthorized"],
     [404, "no-catalog"],
     [405, "no-catalog"],
+    [501, "no-catalog"],
   ])("a catalog that answers %i is no walk", async (status, code) => {
     registry.push("app", image("app"), "v1");
     registry.on("/v2/_catalog", (_request, response) => json(response, status, {}));
@@ -894,5 +934,17 @@ describe("platforms", () => {
       selection: { kind: "named", tags: [], digests: [child] },
     } as const;
     expect((await verify(registry.url, { ...named, platforms: ["linux/amd64"] })).failures).toHaveLength(1);
+  });
+
+  test("that are asked for may be in an index within, which may not be missing; an attestation may", async () => {
+    const inner = multiPlatformImage("inner");
+    const attested = attestation(inner);
+    registry.push("nested", index([inner, attested]), "v1");
+    const walkOf = async () =>
+      (await verify(registry.url, { catalog: false, repositories: ["nested"], platforms: ["linux/amd64"] })).failures;
+    registry.repository("nested").manifests.delete(digestOf(attested));
+    expect(await walkOf()).toEqual([]);
+    registry.repository("nested").manifests.delete(digestOf(inner));
+    expect(await walkOf()).toMatchObject([{ object: "manifest", digest: digestOf(inner), reason: "missing" }]);
   });
 });
