@@ -49,8 +49,8 @@ export const killAll = ({ folder, mutants }: Mutants): void => {
   const copy = copyOfSources();
   const survivors: string[] = [];
   const passes = (tests: string): boolean => {
-    // What a test that fails leaves open is of no interest.
-    const options = ["--ci", "--bail", "--forceExit", "--selectProjects", "quick"];
+    // A mutant may hang, and what a test that fails leaves open is of no interest.
+    const options = ["--ci", "--bail", "--testTimeout=20000", "--forceExit", "--selectProjects", "quick"];
     const args = ["--runTestsByPath", join("test", folder, tests), ...options];
     const jest = join(copy, "node_modules/.bin/jest");
     const { status, stderr } = spawnSync(jest, args, { cwd: copy, encoding: "utf8", timeout: 600_000 });
