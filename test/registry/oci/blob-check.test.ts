@@ -92,6 +92,18 @@ test("one blob whose Range is refused is broken, where others take it", async ()
   expect(failures).toMatchObject([{ digest: first?.descriptor.digest, reason: "unauthorized", status: 403 }]);
 });
 
+test("a blob that is refused altogether, before any other was asked for, says nothing of ranges", async () => {
+  let first: string | undefined;
+  registry.on(/\/blobs\//, (request, response) => {
+    first ??= request.url;
+    if (request.url === first) json(response, 403, {});
+    else registry.serve(request, response);
+  });
+  const { failures, blobs } = await verify(registry.url, {}, { concurrency: 1 });
+  expect(failures).toMatchObject([{ reason: "unauthorized", status: 403 }]);
+  expect(blobs).toEqual({ asked: "last-byte", used: "last-byte", because: null });
+});
+
 test("a last byte that does not come is missed", async () => {
   const digest = made.blobs[1]?.descriptor.digest ?? "";
   registry.on(new RegExp(digest), (request, response) => {
