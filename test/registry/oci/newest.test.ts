@@ -71,6 +71,14 @@ describe("the newest tags of a registry", () => {
     expect(registry.asked(/manifests\/(a-newest|m-middle)$/)).toHaveLength(4);
   });
 
+  test("a date in a config that is not the stored one counts for nothing: the tag is walked", async () => {
+    const [config] = imageOf("2026-03-01T00:00:00Z").blobs;
+    const older = Buffer.from(JSON.stringify({ created: "2020-03-01T00:00:00Z" }));
+    registry.repository("app").blobs.set(config?.descriptor.digest ?? "", older);
+    expect((await walkNewest(1)).counts.tags).toBe(2);
+    expect(registry.asked(/manifests\/a-newest$/)).toHaveLength(2);
+  });
+
   test("a tag that is broken is told, however old it seems", async () => {
     registry.repository("app").tags.set("0-lost", digestOf(image("nowhere")));
     const { failures } = await walkNewest(1);
