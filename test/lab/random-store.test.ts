@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
-  cpSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -74,7 +73,9 @@ const TOUCHES = {
 type Touch = keyof typeof TOUCHES;
 
 const repositoryAt = (at: number): string => REPOSITORIES[at % REPOSITORIES.length] as string;
-const copy = (from: string, to: string) => exists(from) && cpSync(from, to, { recursive: true });
+/** By cp, because Node's copies no FIFO. */
+const copy = (from: string, to: string) =>
+  exists(from) && execFileSync("cp", ["-rT", "--remove-destination", from, to]);
 const remove = (path: string) => rmSync(path, { recursive: true, force: true });
 const setTime = (path: string, time: number) => exists(path) && utimesSync(path, time / 1000, time / 1000);
 const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
@@ -94,12 +95,17 @@ const pathsBelow = (folder: string, below = ""): string[] =>
     return entry.isDirectory() ? [path, ...pathsBelow(folder, path)] : [path];
   });
 
-/** A file of the store whose path has the given end; a nonexistent path if there is none. */
+/**
+ * A regular file of the store whose path has the given end; a nonexistent path if there is none. No FIFO of an earlier touch:
+ * whatever writes to that waits for ever.
+ */
 const someFile = (store: SyntheticStore, at: number, end: string, within = ""): string => {
   const paths = pathsBelow(store.layout.registry)
     .filter((path) => path.endsWith(`/${end}`) && path.includes(within))
+    .map((path) => join(store.layout.registry, path))
+    .filter((path) => lstatSync(path).isFile())
     .sort();
-  return join(store.layout.registry, paths[at % Math.max(1, paths.length)] ?? "nothing");
+  return paths[at % Math.max(1, paths.length)] ?? join(store.layout.registry, "nothing");
 };
 
 interface Push {
