@@ -9,6 +9,8 @@
 HEALTH_SECONDS=120
 COMPOSE_SECONDS=300
 PULL_SECONDS=900
+# nginx asks for a container's address every two seconds, and gives one that is gone five more.
+PROXY_SECONDS=15
 
 # Containers that were healthy before anything was touched, and must be so again.
 HEALTHY_BEFORE=()
@@ -294,16 +296,28 @@ last_words() { docker logs --tail 50 "$1" 2>&1 | grep -iE 'panic:|fatal|error|em
 # The HTTP status that a client gets at a published port; "000" without an answer.
 answer() { curl --silent --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' "$@" || true; }
 
+# answers STATUS CURL-ARGUMENT...: sets ANSWER.
+answers() {
+  local wanted=$1
+  shift
+  ANSWER=$(answer "$@")
+  [[ $ANSWER == "$wanted" ]]
+}
+
 verify_reverse_proxy() {
-  local index status port name
+  local index port name patience=$PROXY_SECONDS
   for index in "${!PRIVATE_PORTS[@]}"; do
     port=${PRIVATE_PORTS[index]} name=${PRIVATE_NAMES[index]}
-    status=$(answer --resolve "$name:$port:$ADDRESS" "https://$name:$port/v2/")
-    [[ $status == 401 ]] || fail "port $port answers $status without credentials, not 401; the registry behind it has to ask for them"
+    within "$PROXY_SECONDS" answers 401 --resolve "$name:$port:$ADDRESS" "https://$name:$port/v2/" ||
+      fail "port $port answers $ANSWER without credentials, not 401; the registry behind it has to ask for them"
+  done
+  # A cache whose container is down will not answer, however long that takes.
+  for name in "${CONTAINERS[@]}"; do
+    is_well "$name" || patience=0
   done
   for port in "${PROXY_PORTS[@]}"; do
-    status=$(answer "http://$(url_host "$ADDRESS"):$port/v2/")
-    [[ $status == 200 ]] || warn "port $port answers $status; the cache behind it does not serve"
+    within "$patience" answers 200 "http://$(url_host "$ADDRESS"):$port/v2/" ||
+      warn "port $port answers $ANSWER; the cache behind it does not serve"
   done
   say "${#CONTAINERS[@]} services are as delivered"
 }
