@@ -4,8 +4,7 @@
 : "${cache:?}"
 
 # The mirror's base address, in whatever form (one-line or deb822) the machine's sources are. The package lists show
-# that it
-# mirrors Debian; before the first apt-get update there are none, so the release of the machine decides.
+# that it mirrors Debian; before the first apt-get update there are none, so the release of the machine decides.
 debian_mirror() {
   local codename mirror
   # shellcheck disable=SC2016 # apt's fields, not ours

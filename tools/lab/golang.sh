@@ -44,8 +44,7 @@ own_module() {
 }
 
 # Gitea: the program at the root of its module, with its database in C, and the folders that it reads. The component is
-# a
-# folder with all of that, because the program refuses to run as root, and nobody else can read root's cache.
+# a folder with all of that, because the program refuses to run as root, and nobody else can read root's cache.
 fetch_go_gitea() {
   local name=$1 module=${2%@*} version=${2#*@} program=$3
   local folder="$cache/go/$2" work="$cache/build/$1" source
@@ -64,9 +63,8 @@ fetch_go_gitea() {
 }
 
 # Built inside our own module with the same replace directives, because Go only obeys those of the main module.
-# Kubernetes
-# replaces its staging modules with folders that its published module lacks: its v1.x.y goes with v0.x.y of theirs. All
-# programs of a module are built together, because they share packages and can be linked in parallel.
+# Kubernetes replaces its staging modules with folders that its published module lacks: its v1.x.y goes with v0.x.y of
+# theirs. All programs of a module are built together, because they share packages and can be linked in parallel.
 fetch_go_module() {
   local name=$1 module=${2%@*} version=${2#*@} program=$3
   local folder="$cache/go/$2" work file programs
