@@ -20,9 +20,8 @@ TRIAL=registry-warden-trial
 
 check_host() {
   need_tools docker curl
-  docker info >/dev/null 2>&1 || fail "docker does not answer; start it: systemctl start docker"
-  docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin; install version 2 there, nothing is installed from here"
   check_engine
+  docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin; install version 2 there, nothing is installed from here"
   check_operator_files
   list_collectors
 }
@@ -30,7 +29,9 @@ check_host() {
 # Docker 25 (API 1.44) is the first that knows start_interval of a health check.
 check_engine() {
   local version api
-  read -r version api < <(docker version --format '{{ .Server.Version }} {{ .Server.APIVersion }}')
+  version=$(docker version --format '{{ .Server.Version }} {{ .Server.APIVersion }}' 2>/dev/null) ||
+    fail "docker does not answer; start it: systemctl start docker"
+  read -r version api <<<"$version"
   [[ $(printf '%s\n' 1.44 "$api" | sort -V | head -n 1) == 1.44 ]] ||
     fail "docker is version $version; install 25 or newer there, nothing is installed from here"
 }
@@ -249,15 +250,18 @@ require_well() {
 }
 
 verify_delivery() {
-  local name
+  local name patience=$PROXY_SECONDS
   wait_until_settled "${CONTAINERS[@]}"
   require_well "${AUTHORITATIVE[@]}" "${HEALTHY_BEFORE[@]}"
   for name in "${CONTAINERS[@]}"; do
-    is_well "$name" || warn "$name is $(health "$name"): $(last_words "$name")"
+    is_well "$name" && continue
+    warn "$name is $(health "$name"): $(last_words "$name")"
+    # A cache whose container is down will not answer, however long that takes.
+    patience=0
   done
   timers_are_active || fail "the active timers are $(active_timers | paste -sd ' ') instead of $(timers | paste -sd ' '): systemctl list-timers"
   is_active || fail "the running containers do not match the compose file: docker compose --file '$COMPOSE_FILE' up --detach --remove-orphans"
-  verify_reverse_proxy
+  verify_reverse_proxy "$patience"
 }
 
 # A hanging engine must not make this wait forever.
@@ -304,16 +308,13 @@ answers() {
   [[ $ANSWER == "$wanted" ]]
 }
 
+# verify_reverse_proxy SECONDS: how long a cache may take to answer.
 verify_reverse_proxy() {
-  local index port name patience=$PROXY_SECONDS
+  local index port name patience=$1
   for index in "${!PRIVATE_PORTS[@]}"; do
     port=${PRIVATE_PORTS[index]} name=${PRIVATE_NAMES[index]}
     within "$PROXY_SECONDS" answers 401 --resolve "$name:$port:$ADDRESS" "https://$name:$port/v2/" ||
       fail "port $port answers $ANSWER without credentials, not 401; the registry behind it has to ask for them"
-  done
-  # A cache whose container is down will not answer, however long that takes.
-  for name in "${CONTAINERS[@]}"; do
-    is_well "$name" || patience=0
   done
   for port in "${PROXY_PORTS[@]}"; do
     within "$patience" answers 200 "http://$(url_host "$ADDRESS"):$port/v2/" ||
