@@ -10,9 +10,14 @@ export interface Mutant {
   /** Occurs once in the file: `test/bench/mutants.test.ts`. */
   from: string;
   to: string;
-  /** In the folder that mirrors the sources, below `test`. */
-  tests: string;
+  /**
+   * In the folder that mirrors the sources, below `test`.
+   * @default the tests named after the file
+   */
+  tests?: string;
 }
+
+export const testsOf = ({ file, tests = file.replace(/\.ts$/, ".test.ts") }: Mutant): string => tests;
 
 /** The guards of one folder of sources, such as `registry/oci`. */
 export interface Mutants {
@@ -59,17 +64,18 @@ export const killAll = ({ folder, mutants }: Mutants): void => {
     return status === 0;
   };
   try {
-    for (const tests of new Set(mutants.map((mutant) => mutant.tests))) {
+    for (const tests of new Set(mutants.map(testsOf))) {
       if (!passes(tests)) throw new Error(`${tests} fails without any mutant`);
     }
-    for (const { file, from, to, tests } of mutants) {
+    for (const mutant of mutants) {
+      const { file, from, to } = mutant;
       const path = join(copy, folder, file);
       const source = readFileSync(path, "utf8");
       writeFileSync(
         path,
         source.replace(from, () => to),
       );
-      const survives = passes(tests);
+      const survives = passes(testsOf(mutant));
       writeFileSync(path, source);
       const name = `${file}: ${from} → ${to || "nothing"}`;
       process.stdout.write(`${survives ? "SURVIVES" : "killed  "}  ${name}\n`);

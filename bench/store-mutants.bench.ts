@@ -7,7 +7,7 @@ const mutants: readonly Mutant[] = [
   { file: "damage.ts", from: 'kind === "hidden-repository" ||', to: "", tests: TOUCHED },
   { file: "damage.ts", from: "if (!isWhole) for", to: "if (false) for", tests: "prune.test.ts" },
   { file: "prune.ts", from: "lock.check();", to: "", tests: TOUCHED },
-  { file: "prune.ts", from: "await requireQuiet();", to: "", tests: "prune.test.ts" },
+  { file: "prune.ts", from: "await requireQuiet();", to: "" },
   {
     file: "prune.ts",
     from: "const skipped = notItsOwn(reader, findings)",
@@ -26,14 +26,9 @@ const mutants: readonly Mutant[] = [
   { file: "tag-age.ts", from: "linkedAt <= before ||", to: "", tests: TOUCHED },
   { file: "tag-age.ts", from: "linkedAt >= pushedAt && pushedAt - before < COPYING", to: "false", tests: TOUCHED },
   { file: "tag-age.ts", from: "pushedAt - before < COPYING", to: "true", tests: TOUCHED },
-  {
-    file: "hidden-damage.ts",
-    from: 'each.kind === "hidden-repository" && each.repository',
-    to: "each.repository",
-    tests: HIDDEN,
-  },
-  { file: "hidden-damage.ts", from: "&& each.repository === repository", to: "", tests: HIDDEN },
-  { file: "hidden-damage.ts", from: "if ([digest, parent].some", to: "if ([].some", tests: HIDDEN },
+  { file: "hidden-damage.ts", from: 'each.kind === "hidden-repository" && each.repository', to: "each.repository" },
+  { file: "hidden-damage.ts", from: "&& each.repository === repository", to: "" },
+  { file: "hidden-damage.ts", from: "if ([digest, parent].some", to: "if ([].some" },
   { file: "repair.ts", from: "...lostFolders(found.warnings, findings)", to: "", tests: HIDDEN },
   {
     file: "retention.ts",
@@ -76,7 +71,6 @@ const mutants: readonly Mutant[] = [
     file: "inspect.ts",
     from: 'this.#options.role === "private") this.#report(digest, "orphan',
     to: 'true) this.#report(digest, "orphan',
-    tests: "inspect.test.ts",
   },
 ];
 
