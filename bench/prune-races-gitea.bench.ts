@@ -1,14 +1,9 @@
-import { find } from "../test/lab/components";
 import { startGitea } from "../test/lab/gitea";
 import { raceRounds } from "./prune-races";
 
-export const run = async (): Promise<void> => {
-  const component = find("gitea");
-  if ("missing" in component) {
-    process.stdout.write(`skipped: ${component.missing}\n`);
-    return;
-  }
-  await raceRounds({
+export const run = (): Promise<void> =>
+  raceRounds({
+    component: "gitea",
     name: "Gitea 1.25.5",
     rounds: Number(process.env.WARDEN_ROUNDS || 300),
     atOnce: 1,
@@ -21,4 +16,3 @@ export const run = async (): Promise<void> => {
       return { target: { url: gitea.url, credentials: gitea.user }, stop: () => gitea.stop() };
     },
   });
-};

@@ -1,14 +1,9 @@
-import { find } from "../test/lab/components";
 import { startRegistry } from "../test/lab/registry";
 import { raceRounds } from "./prune-races";
 
-export const run = async (): Promise<void> => {
-  const component = find("registry");
-  if ("missing" in component) {
-    process.stdout.write(`skipped: ${component.missing}\n`);
-    return;
-  }
-  await raceRounds({
+export const run = (): Promise<void> =>
+  raceRounds({
+    component: "registry",
     name: "registry 2.8.3",
     rounds: Number(process.env.WARDEN_ROUNDS || 2000),
     atOnce: 5,
@@ -20,4 +15,3 @@ export const run = async (): Promise<void> => {
       return { target: registry, stop: () => registry.stop() };
     },
   });
-};

@@ -1,10 +1,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type ComponentName, find } from "../test/lab/components";
 import type { PushTarget } from "../test/lab/images";
 import { addTo, DEEDS, emptyTally, race, type Tally } from "../test/lab/races";
 
 export interface Maker {
+  component: ComponentName;
   name: string;
   /** A round is one repository that is cleaned up while three clients push to it. */
   rounds: number;
@@ -23,6 +25,11 @@ export interface Maker {
 
 /** What becomes of pushes, tag moves and mounts that a registry confirms while it is cleaned up over HTTP. */
 export const raceRounds = async (maker: Maker): Promise<void> => {
+  const component = find(maker.component);
+  if ("missing" in component) {
+    process.stdout.write(`skipped: ${component.missing}\n`);
+    return;
+  }
   const journals = mkdtempSync(join(tmpdir(), "warden-bench-"));
   // A tenth by a script that deletes by a list, to show the harm without the checks.
   const blind = Math.ceil(maker.rounds / 10);

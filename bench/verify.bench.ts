@@ -171,20 +171,20 @@ const measure = async (corpus: Corpus, folder: string): Promise<void> => {
     type Own = (typeof rounds)[number];
     type Other = typeof others;
     if ("missing" in crane) process.stdout.write(`without crane: ${crane.missing}\n`);
-    const time = (name: keyof Own): string => `${median(rounds.map((round) => round[name])).toFixed(2)} s`;
-    const timeOf = (other: keyof Other): string => `${others[other].toFixed(2)} s`;
+    const took = (name: keyof Own | keyof Other): number =>
+      name in others ? others[name as keyof Other] : median(rounds.map((round) => round[name as keyof Own]));
+    const time = (name: keyof Own | keyof Other): string => `${took(name).toFixed(2)} s`;
     const percent = (bare: keyof Own, own: keyof Own): string =>
       `${(100 * median(rounds.map((round) => round[bare] / round[own]))).toFixed(0)} %`;
-    const times = (other: keyof Other, own: keyof Own): string =>
-      (others[other] / median(rounds.map((round) => round[own]))).toFixed(1);
+    const times = (other: keyof Other, own: keyof Own): string => (took(other) / took(own)).toFixed(1);
     print(`${corpus.name}: ${requests.head.length} objects, medians of ${ROUNDS} rounds; other tools once`, [
       [`bare load, HEAD over ${CONNECTIONS} connections`, time("bareHead")],
       ["warden verify --blobs head, all of it", time("head")],
       ["bare load, HEAD of manifests and last byte of blobs", time("bareLastByte")],
       ["warden verify (--blobs last-byte), all of it", time("lastByte")],
-      ["crane validate --fast, by 8", timeOf("craneBy8")],
-      ["crane validate --fast, in sequence", timeOf("craneInSequence")],
-      ["curl + jq, children of five tags", timeOf("shell")],
+      ["crane validate --fast, by 8", time("craneBy8")],
+      ["crane validate --fast, in sequence", time("craneInSequence")],
+      ["curl + jq, children of five tags", time("shell")],
       ["--blobs head, of the bare load's rate, own clocks (aim: 80 %)", percent("bareHead", "headWalk")],
       ["--blobs head, of the bare load's rate, with its start and end", percent("bareHead", "head")],
       ["last-byte, of the bare load's rate, own clocks", percent("bareLastByte", "lastByteWalk")],
