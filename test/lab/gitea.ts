@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { required } from "./components";
+import { authorizationOf } from "./images";
 import { freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
 import type { LabCredentials } from "./registry";
 
@@ -98,10 +99,7 @@ export const startGitea = async (): Promise<LabGitea> => {
 export const makeOwner = async ({ url, user }: LabGitea, username: string): Promise<void> => {
   const { status } = await fetch(`${url}/api/v1/orgs`, {
     method: "POST",
-    headers: {
-      authorization: `Basic ${Buffer.from(`${user.username}:${user.password}`).toString("base64")}`,
-      "content-type": "application/json",
-    },
+    headers: { ...authorizationOf(user), "content-type": "application/json" },
     body: JSON.stringify({ username }),
   });
   if (status !== 201) throw new Error(`the organization ${username} answered ${status}`);

@@ -1,6 +1,8 @@
 import { createCipheriv, createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { type Dispatcher, fetch } from "undici";
+import { basicHeader } from "../../registry/oci/authorization";
+import type { LabCredentials } from "./registry";
 
 /**
  * Synthetic content of a registry, the same bytes for the same input. Specification: OCI image-spec 1.1, Docker image
@@ -252,7 +254,7 @@ export interface PushTarget {
   /** `http(s)://host:port` */
   readonly url: string;
   /** @default anonymous */
-  readonly credentials?: { readonly username: string; readonly password: string };
+  readonly credentials?: LabCredentials;
   /**
    * How to connect: an undici Agent with a private CA, for one.
    * @default undici's own
@@ -308,10 +310,12 @@ export const pusher = (
   };
 };
 
+/** The header of a request by these credentials; none without them. */
+export const authorizationOf = (credentials: LabCredentials | undefined): { authorization?: string } =>
+  credentials === undefined ? {} : { authorization: basicHeader({ kind: "password", ...credentials }) };
+
 const sender = ({ credentials, dispatcher }: PushTarget) => {
-  const authorization = credentials && {
-    authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`,
-  };
+  const authorization = authorizationOf(credentials);
   return async (method: string, url: string, status: number, body?: Buffer, contentType?: string) => {
     const response = await fetch(url, {
       method,

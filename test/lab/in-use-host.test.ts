@@ -17,11 +17,10 @@ import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { image, type Manifest, multiPlatformImage, push } from "./images";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
-import { account } from "./registry-host";
+import { account, OPERATOR } from "./registry-host";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
 import { WARDEN_PROGRAM } from "./warden";
 
-const OPERATOR = "10.99.0.20";
 const PUSHGATEWAY = `http://${OPERATOR}:9091`;
 /** The API server of the cluster, which says what runs. */
 const API = { host: OPERATOR, port: "6443" };

@@ -11,9 +11,9 @@ import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { labHtpasswdLine, startRegistry } from "./registry";
+import { OPERATOR } from "./registry-host";
 import { WARDEN_PROGRAM } from "./warden";
 
-const OPERATOR = "10.99.0.20";
 const UPSTREAM = `http://${OPERATOR}:5000`;
 const PUSHGATEWAY = `http://${OPERATOR}:9091`;
 const NAME = "registry.viktorbarzin.me:5050";

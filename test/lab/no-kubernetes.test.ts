@@ -14,11 +14,11 @@ import { importImages, importPushgateway } from "./docker-images";
 import { describeWithHosts, Hosts } from "./hosts";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
-import { account } from "./registry-host";
+import { account, OPERATOR } from "./registry-host";
 
 const HOST = "10.0.20.10";
 /** The operator's machine in the lab, where Prometheus runs. */
-const PROMETHEUS = "10.99.0.20:9090";
+const PROMETHEUS = `${OPERATOR}:9090`;
 /** Seconds from which the rules derive their durations. */
 const PERIOD = 3;
 const PATIENCE = 90;

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { basicHeader } from "../../registry/oci/authorization";
 import { RegistryClient } from "../../registry/oci/client";
 import type { Digest } from "../../registry/oci/digest";
 import { RegistryWriter, type WriterOptions } from "../../registry/oci/push";
@@ -7,7 +6,7 @@ import { PackageListing } from "../../registry/remote/package-listing";
 import { planRemote } from "../../registry/remote/plan";
 import { applyRemotePrune, type RemotePruneReport } from "../../registry/remote/prune";
 import type { RetentionPolicy } from "../../site/retention";
-import { image, index, layer, type Manifest, type PushTarget, push, pusher } from "./images";
+import { authorizationOf, image, index, layer, type Manifest, type PushTarget, push, pusher } from "./images";
 
 /** What clients do to a repository while it is cleaned up. */
 export const DEEDS = ["new index of an old part", "moved tag", "new tag", "old tag again", "mount"] as const;
@@ -48,7 +47,7 @@ const send = async (
     method,
     body: method === "PUT" ? manifest?.bytes : undefined,
     headers: {
-      ...(credentials && { authorization: basicHeader({ kind: "password", ...credentials }) }),
+      ...authorizationOf(credentials),
       ...(manifest && { [method === "PUT" ? "content-type" : "accept"]: manifest.descriptor.mediaType }),
     },
   });

@@ -5,9 +5,10 @@ import { watchUnit } from "../../hosts/watch";
 import { dnsHosts } from "../../site/schema";
 import { parsed, reference } from "../sites";
 import { describeWithHosts, Hosts } from "./hosts";
+import { OPERATOR } from "./registry-host";
 
 /** The operator's machine in the lab, where the Pushgateway runs. */
-const GATEWAY = "10.99.0.20:9091";
+const GATEWAY = `${OPERATOR}:9091`;
 
 describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ pushgateway, promtool }) => {
   const hosts = new Hosts();
