@@ -28,6 +28,8 @@ const read = (file) => {
  * changed. Every stack holds the programs of its CronJobs, so that half of the files would bundle the same ones.
  */
 const buildSync = (options) => {
+  // Only the list of inputs tells whether one has changed.
+  if (!options.metafile || !options.absWorkingDir) return esbuild.buildSync(options);
   const file = join(FOLDER, `${createHash("sha256").update(JSON.stringify(options)).digest("hex")}.json`);
   const known = read(file);
   if (known !== undefined && Object.entries(known.states).every(([path, state]) => stateOf(path) === state))
@@ -42,8 +44,4 @@ const buildSync = (options) => {
   return result;
 };
 
-module.exports = {
-  ...esbuild,
-  buildSync: (options) =>
-    options.metafile && !options.plugins && options.absWorkingDir ? buildSync(options) : esbuild.buildSync(options),
-};
+module.exports = { ...esbuild, buildSync };
