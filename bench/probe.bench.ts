@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { find } from "../test/lab/components";
-import { image, index, layer, type Manifest } from "../test/lab/images";
+import { digestOf, image, index, layer, type Manifest } from "../test/lab/images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "../test/lab/monitored-registry";
 import { getJson, type LabServer, startPushgateway } from "../test/lab/prometheus";
-import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-store";
+import { SyntheticStore } from "../test/registry/storage/synthetic-store";
 import { referenceSite } from "../test/sites";
 import { median } from "./median";
 

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { find } from "../test/lab/components";
-import { image, index, layer, type Manifest } from "../test/lab/images";
+import { digestOf, image, index, layer, type Manifest } from "../test/lab/images";
 import { type LabRegistry, startRegistry } from "../test/lab/registry";
 import { FakeRegistry, json } from "../test/registry/oci/fake-registry";
-import { digestOf, SyntheticStore } from "../test/registry/storage/synthetic-store";
+import { SyntheticStore } from "../test/registry/storage/synthetic-store";
 import { median } from "./median";
 
 const root = resolve(__dirname, "..");

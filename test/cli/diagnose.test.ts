@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
-import { type Content, image } from "../lab/images";
+import { type Content, digestOf, image } from "../lab/images";
 import { type FakeRegistry, json } from "../registry/oci/fake-registry";
 import { startFakeRegistry } from "../registry/oci/registry-of-test";
-import { digestOf, SyntheticStore, write } from "../registry/storage/synthetic-store";
+import { SyntheticStore, write } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
 const pushed = image("app");

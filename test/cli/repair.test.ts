@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { type Content, image, index } from "../lab/images";
+import { type Content, digestOf, image, index } from "../lab/images";
 import { type FakeRegistry, json } from "../registry/oci/fake-registry";
 import { startFakeRegistry } from "../registry/oci/registry-of-test";
-import { digestOf, SyntheticStore } from "../registry/storage/synthetic-store";
+import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
 const child = image("child");

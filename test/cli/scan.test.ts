@@ -5,8 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "../../registry/oci/digest";
 import { scan } from "../../registry/storage/scan";
 import { ScanThreads } from "../../registry/storage/scan-threads";
-import { type Content, image, multiPlatformImage } from "../lab/images";
-import { digestOf, SyntheticStore, write } from "../registry/storage/synthetic-store";
+import { type Content, digestOf, image, multiPlatformImage } from "../lab/images";
+import { SyntheticStore, write } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
 const ORPHAN: Digest = `sha256:${"a".repeat(64)}`;

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Content, image } from "../lab/images";
+import { type Content, digestOf, image } from "../lab/images";
 import { waitFor } from "../lab/process";
-import { digestOf, SyntheticStore } from "../registry/storage/synthetic-store";
+import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { runWarden } from "./run-warden";
 
 const pushed = image("app");

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "../../cli/warden";
 import { sha256 } from "../../registry/oci/digest";
-import { image, multiPlatformImage } from "../lab/images";
-import { digestOf, type FakeRegistry, json } from "../registry/oci/fake-registry";
+import { type Content, digestOf, image, multiPlatformImage } from "../lab/images";
+import { type FakeRegistry, json } from "../registry/oci/fake-registry";
 import { startFakeRegistry } from "../registry/oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
@@ -121,7 +121,7 @@ describe("exit codes", () => {
 
   test("2: the walk is incomplete and nothing is broken, with one line", async () => {
     const networkError = { errors: [{ code: "UNKNOWN", detail: { Op: "Get", Err: {} } }] };
-    const child = digestOf(multiPlatformImage("app").manifests[0] as { descriptor: { digest: string } });
+    const child = digestOf(multiPlatformImage("app").manifests[0] as Content);
     registry.on(new RegExp(child), (_request, response) => json(response, 500, networkError));
     const { code, out, err } = await warden("verify", registry.host, "--role", "proxy", "--json");
     expect(code).toBe(2);
@@ -220,7 +220,7 @@ describe("exit codes", () => {
 });
 
 test("the JSON document has the fields of the contract, and nothing else is printed", async () => {
-  const child = digestOf(multiPlatformImage("app").manifests[1] as { descriptor: { digest: string } });
+  const child = digestOf(multiPlatformImage("app").manifests[1] as Content);
   registry.repository("app").manifests.delete(child);
   const { code, out, err } = await warden("verify", registry.host, "--json");
   expect({ code, err }).toEqual({ code: 1, err: "" });

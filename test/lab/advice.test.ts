@@ -2,14 +2,13 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Diagnosis, DiagnosisReport } from "../../registry/diagnose";
-import type { Digest } from "../../registry/oci/digest";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
 import { keepNewest } from "../../registry/storage/policy";
 import { planPrune } from "../../registry/storage/prune";
 import { runWarden } from "../cli/run-warden";
 import { write } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
-import { type Content, content, image, index, type Manifest, MEDIA_TYPES, manifest, push } from "./images";
+import { type Content, content, digestOf, image, index, type Manifest, MEDIA_TYPES, manifest, push } from "./images";
 import { temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
@@ -25,7 +24,6 @@ interface RepositoryDamage {
   hopeless?: true;
 }
 
-const digestOf = (of: Content): Digest => of.descriptor.digest as Digest;
 const sized = (of: Content, size: number | undefined) => ({ ...of.descriptor, size }) as Content["descriptor"];
 
 /** An image whose first layer is described with a size of the test's choice. */

@@ -147,7 +147,7 @@ describeWith(["registry", "pushgateway"], "the clean-up as a pod, of a registry 
 
   let journal = "";
   test("removes what nobody keeps and nothing runs, says so before, and leaves the rest whole", async () => {
-    await report(0, [version(1).descriptor.digest as Digest]);
+    await report(0, [version(1).descriptor.digest]);
     const { code, stdout, stderr } = await run();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(await tags()).toEqual(["v1", "v4", "v5"]);

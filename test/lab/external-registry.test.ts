@@ -1,10 +1,10 @@
 import { rmSync } from "node:fs";
 import { probe } from "../../registry/probe/probe";
 import { StorageLayout } from "../../registry/storage/layout";
-import { digestOf, SyntheticStore } from "../registry/storage/synthetic-store";
+import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { type CertificateAuthority, createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
-import { multiPlatformImage } from "./images";
+import { digestOf, multiPlatformImage } from "./images";
 import { leaksIn, PLANTED } from "./planted-secret";
 import { getJson, type LabServer, startPushgateway } from "./prometheus";
 import { type LabRegistry, startRegistry } from "./registry";

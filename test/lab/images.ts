@@ -2,6 +2,8 @@ import { createCipheriv, createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { type Dispatcher, fetch } from "undici";
 import { basicHeader } from "../../registry/oci/authorization";
+import type { Digest } from "../../registry/oci/digest";
+import type { Descriptor, Platform } from "../../registry/oci/manifest";
 import type { LabCredentials } from "./registry";
 
 /**
@@ -9,33 +11,16 @@ import type { LabCredentials } from "./registry";
  * manifest v2 schema 2.
  */
 
-export interface Platform {
-  readonly architecture: string;
-  readonly os: string;
-  readonly variant?: string;
-}
-
-/** A descriptor as in a manifest. */
-export interface Descriptor {
-  readonly mediaType: string;
-  readonly digest: string;
-  readonly size: number;
-  readonly platform?: Platform;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly artifactType?: string;
-  readonly urls?: readonly string[];
-}
-
 /** Bytes and their descriptor. */
 export interface Content {
-  readonly descriptor: Descriptor;
+  readonly descriptor: Readonly<Descriptor> & { readonly mediaType: string };
   readonly bytes: Buffer;
 }
 
 /** A layer: a gzipped tar archive of one file. */
 export interface Layer extends Content {
   /** The digest of the archive before compression. */
-  readonly diffId: string;
+  readonly diffId: Digest;
 }
 
 /** A manifest or an index, with everything that has to be pushed before it. */
@@ -64,8 +49,8 @@ export const MEDIA_TYPES = {
 const EMPTY_CONFIG = "application/vnd.oci.empty.v1+json";
 const LINUX_AMD64: Platform = { architecture: "amd64", os: "linux" };
 
-/** `sha256:<hex>` of some bytes. */
-export const digestOfBytes = (bytes: Buffer | string): string =>
+/** `sha256:<hex>` of some bytes, without the product's own functions. */
+export const digestOfBytes = (bytes: Buffer | string): Digest =>
   `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 /** Random-looking bytes that depend only on the seed. */
@@ -78,6 +63,8 @@ export const content = (mediaType: string, bytes: Buffer): Content => ({
   bytes,
   descriptor: { mediaType, digest: digestOfBytes(bytes), size: bytes.length },
 });
+
+export const digestOf = ({ descriptor }: Content): Digest => descriptor.digest;
 
 /** A layer with one file of `size` bytes (default 256); the blob is some 1,100 bytes longer. */
 export const layer = (seed: string, { size = 256, format = "oci" }: { size?: number; format?: Format } = {}): Layer => {

@@ -14,7 +14,7 @@ import { createCertificateAuthority } from "./certificates";
 import { contentOf } from "./corpus";
 import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
-import { image, type Manifest, multiPlatformImage, push } from "./images";
+import { digestOf, image, type Manifest, multiPlatformImage, push } from "./images";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
 import { account, OPERATOR } from "./registry-host";
@@ -56,7 +56,6 @@ const [moved, aged, nowhere, fresh] = [
   image("nowhere"),
   image("fresh"),
 ];
-const digestOf = ({ descriptor }: Manifest): string => descriptor.digest;
 
 /** Connections to a socket in the file system end at an address: the operator's network is not that of this process. */
 const FORWARD = `const { connect, createServer } = require("node:net");

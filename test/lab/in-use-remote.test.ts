@@ -9,7 +9,7 @@ import { verify } from "../registry/oci/fake-registry";
 import { RemoteCleanUps } from "../registry/remote/clean-up";
 import { describeWith } from "./components";
 import { makeOwner, startGitea } from "./gitea";
-import { image, index, type Manifest, push } from "./images";
+import { digestOf, image, index, type Manifest, push } from "./images";
 import { type LabCredentials, startRegistry } from "./registry";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
 
@@ -39,7 +39,6 @@ const [moved, aged, nowhere, fresh] = [
   version("nowhere", 3),
   version("fresh", 4),
 ];
-const digestOf = ({ descriptor }: Manifest): Digest => descriptor.digest as Digest;
 const [runs, runsNowhere] = moved.manifests.map(digestOf) as [Digest, Digest];
 
 interface Started {

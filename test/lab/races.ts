@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { RegistryClient } from "../../registry/oci/client";
-import type { Digest } from "../../registry/oci/digest";
 import { RegistryWriter, type WriterOptions } from "../../registry/oci/push";
 import { PackageListing } from "../../registry/remote/package-listing";
 import { planRemote } from "../../registry/remote/plan";
@@ -153,7 +152,7 @@ const isWhole = async (client: RegistryClient, repository: string, made: Manifes
   if (status !== 200) return false;
   for (const child of made.manifests) if (!(await isWhole(client, repository, child))) return false;
   for (const { descriptor } of made.blobs) {
-    if ((await client.blobHead(repository, descriptor.digest as Digest)).status !== 200) return false;
+    if ((await client.blobHead(repository, descriptor.digest)).status !== 200) return false;
   }
   return true;
 };

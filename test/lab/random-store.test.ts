@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import {
   lstatSync,
   mkdirSync,
@@ -22,8 +21,8 @@ import { StorageLayout } from "../../registry/storage/layout";
 import { keepNewest } from "../../registry/storage/policy";
 import { applyPrune } from "../../registry/storage/prune";
 import { StorageRefusal } from "../../registry/storage/refusal";
-import { digestOf, SyntheticStore, write } from "../registry/storage/synthetic-store";
-import { artifact, image, index, layer, type Manifest, multiPlatformImage } from "./images";
+import { SyntheticStore, write } from "../registry/storage/synthetic-store";
+import { artifact, digestOf, digestOfBytes, image, index, layer, type Manifest, multiPlatformImage } from "./images";
 
 /** How many stores; the bench takes thousands. */
 const ROUNDS = Number(process.env.WARDEN_ROUNDS || 200);
@@ -144,7 +143,7 @@ const bytesOf = (layout: StorageLayout, digest: string): Buffer | null => {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isFile()) return null;
   const bytes = readFileSync(path);
-  return `sha256:${createHash("sha256").update(bytes).digest("hex")}` === digest ? bytes : null;
+  return digestOfBytes(bytes) === digest ? bytes : null;
 };
 
 /** Whether a manifest can be pulled with a verified digest, including everything it names. */

@@ -180,7 +180,7 @@ describeWith(["registry"], "the incident", () => {
   });
   const links = (of: Manifest): string[] =>
     of.manifests.flatMap((child) => [
-      new StorageLayout(registry.root).repository("app").revision(child.descriptor.digest as Digest),
+      new StorageLayout(registry.root).repository("app").revision(child.descriptor.digest),
       ...links(child),
     ]);
 

@@ -1,6 +1,5 @@
 import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Digest } from "../../registry/oci/digest";
 import type { Reason } from "../../registry/oci/failure";
 import type { FindingKind } from "../../registry/storage/finding";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
@@ -40,15 +39,15 @@ export class DamagedRepository {
   }
 
   revisionLink(of: Content): string {
-    return this.repository.revisionLink(of.descriptor.digest as Digest);
+    return this.repository.revisionLink(of.descriptor.digest);
   }
 
   layerLink(of: Content): string {
-    return this.repository.layerLink(of.descriptor.digest as Digest);
+    return this.repository.layerLink(of.descriptor.digest);
   }
 
   data(of: Content): string {
-    return this.#layout.blobData(of.descriptor.digest as Digest);
+    return this.#layout.blobData(of.descriptor.digest);
   }
 }
 

@@ -208,7 +208,7 @@ describeWith(["registry"], "a touched store", () => {
     await registry.restart();
     expect(tags("app")).toEqual(["v3"]);
     for (const { descriptor } of [shared, ...shared.blobs]) {
-      expect(existsSync(layout.blobData(descriptor.digest as Digest))).toBe(true);
+      expect(existsSync(layout.blobData(descriptor.digest))).toBe(true);
     }
   }, 60_000);
 });
@@ -274,7 +274,7 @@ describeWith(["registry"], "a pull-through cache", () => {
       const layout = new StorageLayout(cache.root);
       await cache.shutDown();
       // This is what the scheduler does when a manifest expires.
-      rmSync(dirname(layout.repository("app").revisionLink(pulled.descriptor.digest as Digest)), { recursive: true });
+      rmSync(dirname(layout.repository("app").revisionLink(pulled.descriptor.digest)), { recursive: true });
       await cache.collectGarbage();
       expect((await scan(cache.root, { role: "proxy" })).findings).toEqual([]);
     } finally {

@@ -6,7 +6,7 @@ import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
 import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
-import { type Manifest, multiPlatformImage, push } from "./images";
+import { digestOf, type Manifest, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
 // The machine may have only two cores, shared with other tests.
@@ -159,8 +159,6 @@ const VERSIONS = [
 ] as const;
 
 const HEALTHY = ["healthy/one", "row/healthy"];
-
-const digestOf = (manifest: Manifest): Digest => manifest.descriptor.digest as Digest;
 
 const targetOf = (registry: LabRegistry, repository: string, image: Manifest): Target => {
   const layout = new StorageLayout(registry.root);

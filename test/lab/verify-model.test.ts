@@ -5,7 +5,7 @@ import type { Failure } from "../../registry/oci/failure";
 import { verify } from "../registry/oci/fake-registry";
 import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
-import { attestation, type Format, image, index, type Layer, layer, type Manifest } from "./images";
+import { attestation, digestOf, type Format, image, index, type Layer, layer, type Manifest } from "./images";
 import { startRegistry } from "./registry";
 
 // The machine may have only two cores, shared with other tests.
@@ -46,8 +46,6 @@ const shape: fc.Arbitrary<Shape> = fc.record({
   tags: fc.array(fc.nat(9), { minLength: 1, maxLength: 4 }),
   damage: fc.array(fc.record({ object: fc.nat(40), kind: fc.constantFrom(...KINDS) }), { maxLength: 3 }),
 });
-
-const digestOf = ({ descriptor }: { descriptor: { digest: string } }): Digest => descriptor.digest as Digest;
 
 interface Made {
   name: string;

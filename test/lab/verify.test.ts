@@ -8,12 +8,13 @@ import { stringify } from "yaml";
 import type { ClientOptions } from "../../registry/oci/client";
 import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { StorageLayout } from "../../registry/storage/layout";
-import { digestOf, verify as walkUrl } from "../registry/oci/fake-registry";
+import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
 import {
   artifact,
   attestation,
+  digestOf,
   image,
   index,
   layer,

@@ -15,7 +15,7 @@ import { type AnyKubernetesObject, onlyOf } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
 import { storedReport } from "../registry/in-use/stored-report";
 import { describeWith } from "./components";
-import { image, type Manifest, multiPlatformImage, push } from "./images";
+import { digestOf, image, type Manifest, multiPlatformImage, push } from "./images";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { type LabPod, preparePod } from "./pod";
@@ -26,8 +26,6 @@ jest.setTimeout(120_000);
 
 const NAMESPACE = "monitoring";
 const MERGE = "application/merge-patch+json";
-
-const digestOf = ({ descriptor }: Manifest) => descriptor.digest as Digest;
 
 /** Running although its tag moved; running although its tag is about to be removed; not running. */
 const [moved, aged, fresh, nowhere, tool] = [

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { cleanUp } from "../../../registry/clean-up/clean-up";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import type { RetentionPolicy } from "../../../site/retention";
-import { image, type Manifest } from "../../lab/images";
+import { digestOf, image, type Manifest } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
-import { digestOf, type FakeRegistry } from "../oci/fake-registry";
+import type { FakeRegistry } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));

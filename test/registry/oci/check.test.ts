@@ -2,8 +2,7 @@ import { createHash } from "node:crypto";
 import { checkManifest } from "../../../registry/oci/check";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
 import type { Answer } from "../../../registry/oci/http";
-import { image } from "../../lab/images";
-import { digestOf } from "./fake-registry";
+import { digestOf, image } from "../../lab/images";
 
 const made = image("app");
 const own = digestOf(made);

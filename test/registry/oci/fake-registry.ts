@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { type ClientOptions, RegistryClient } from "../../../registry/oci/client";
-import { type Digest, sha256 } from "../../../registry/oci/digest";
+import { sha256 } from "../../../registry/oci/digest";
+import type { Descriptor } from "../../../registry/oci/manifest";
 import { type Report, type WalkOptions, walk } from "../../../registry/oci/walk";
-import type { Descriptor, Manifest } from "../../lab/images";
+import type { Manifest } from "../../lab/images";
 
 /** A request as received by the server. */
 export interface Seen {
@@ -284,5 +285,3 @@ export const verify = async (
     await client.close();
   }
 };
-
-export const digestOf = (manifest: { descriptor: { digest: string } }): Digest => manifest.descriptor.digest as Digest;

@@ -4,8 +4,8 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { sha256 } from "../../../registry/oci/digest";
 import { anyCharacter } from "../../any-character";
-import { image, index, manifest, multiPlatformImage } from "../../lab/images";
-import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
+import { digestOf, image, index, manifest, multiPlatformImage } from "../../lab/images";
+import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));

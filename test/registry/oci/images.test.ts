@@ -1,6 +1,6 @@
 import { sha256 } from "../../../registry/oci/digest";
-import { image, index, multiPlatformImage } from "../../lab/images";
-import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
+import { digestOf, image, index, multiPlatformImage } from "../../lab/images";
+import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));

@@ -1,6 +1,6 @@
 import type { WalkOptions } from "../../../registry/oci/walk";
-import { artifact, attestation, image, index, type Manifest, multiPlatformImage } from "../../lab/images";
-import { digestOf, type FakeRegistry, type Handler, json, verify } from "./fake-registry";
+import { artifact, attestation, digestOf, image, index, type Manifest, multiPlatformImage } from "../../lab/images";
+import { type FakeRegistry, type Handler, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));

@@ -1,7 +1,7 @@
 import { sha256 } from "../../../registry/oci/digest";
 import { pickNewest } from "../../../registry/oci/newest";
-import { artifact, content, image, index, type Manifest, manifest } from "../../lab/images";
-import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
+import { artifact, content, digestOf, image, index, type Manifest, manifest } from "../../lab/images";
+import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
 describe("the newest of dated tags", () => {

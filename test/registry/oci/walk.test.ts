@@ -6,6 +6,7 @@ import {
   artifact,
   attestation,
   content,
+  digestOf,
   image,
   index,
   layer,
@@ -14,7 +15,7 @@ import {
   multiPlatformImage,
   referrersTag,
 } from "../../lab/images";
-import { digestOf, type FakeRegistry, json, verify } from "./fake-registry";
+import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
 // retry.test.ts tests the backoff.

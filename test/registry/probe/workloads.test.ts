@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import { servedReport } from "../../../registry/in-use/served-reports";
 import { RegistryClient } from "../../../registry/oci/client";
-import type { Digest } from "../../../registry/oci/digest";
 import { askCluster, ClusterSilent } from "../../../registry/probe/cluster";
 import { type ProbeSettings, probeSettings } from "../../../registry/probe/environment";
 import { probeWorkloads } from "../../../registry/probe/workloads";
-import { image, type Manifest } from "../../lab/images";
+import { digestOf, image, type Manifest } from "../../lab/images";
 import { type FakeRegistry, json } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
 
@@ -39,7 +38,6 @@ afterEach(async () => {
   await api.stop();
 });
 
-const digestOf = ({ descriptor }: Manifest) => descriptor.digest as Digest;
 const pod = (name: string, tag: string, running?: Manifest) => ({
   metadata: { namespace: "default", name },
   spec: { containers: [{ name: "app", image: `${registry.host}/${tag}` }] },

@@ -2,9 +2,9 @@ import { appendFileSync, readdirSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
-import { artifact, image, index, type Manifest, referrersTag } from "../../lab/images";
+import { artifact, digestOf, image, index, type Manifest, referrersTag } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
-import { digestOf, type FakeRegistry, json } from "../oci/fake-registry";
+import { type FakeRegistry, json } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
 import { newest, RemoteCleanUps } from "./clean-up";
 

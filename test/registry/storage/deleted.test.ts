@@ -1,8 +1,8 @@
 import { rmSync, utimesSync } from "node:fs";
 import { deletedImages, type LoggedPush, pushesIn } from "../../../registry/storage/deleted";
 import { StoreReader } from "../../../registry/storage/reader";
-import { image, multiPlatformImage } from "../../lab/images";
-import { digestOf, SyntheticStore } from "./synthetic-store";
+import { digestOf, image, multiPlatformImage } from "../../lab/images";
+import { SyntheticStore } from "./synthetic-store";
 
 const AT = Date.parse("2026-11-28T15:00:00Z");
 

@@ -16,8 +16,8 @@ import timers from "node:timers/promises";
 import { scan } from "../../../registry/storage/scan";
 import { ScanTaskRunner } from "../../../registry/storage/scan-task";
 import type { ScanRunner } from "../../../registry/storage/scan-threads";
-import { type Content, image, multiPlatformImage } from "../../lab/images";
-import { digestOf, SyntheticStore, write } from "./synthetic-store";
+import { type Content, digestOf, image, multiPlatformImage } from "../../lab/images";
+import { SyntheticStore, write } from "./synthetic-store";
 
 // Nothing writes to these stores, so a scan's second check need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);

@@ -4,9 +4,9 @@ import { hiddenFailures, lostFolders } from "../../../registry/storage/hidden-da
 import { StoreReader } from "../../../registry/storage/reader";
 import { repair } from "../../../registry/storage/repair";
 import { scan } from "../../../registry/storage/scan";
-import { image } from "../../lab/images";
+import { digestOf, image } from "../../lab/images";
 import { FakeRegistry, json } from "../oci/fake-registry";
-import { digestOf, SyntheticStore } from "./synthetic-store";
+import { SyntheticStore } from "./synthetic-store";
 
 let store: SyntheticStore;
 beforeEach(() => {

@@ -9,6 +9,7 @@ import {
   attestation,
   type Content,
   content,
+  digestOf,
   image,
   index,
   layer,
@@ -16,7 +17,7 @@ import {
   manifest,
   multiPlatformImage,
 } from "../../lab/images";
-import { digestOf, SyntheticStore, write } from "./synthetic-store";
+import { SyntheticStore, write } from "./synthetic-store";
 
 const HOUR = 3_600_000;
 

@@ -7,9 +7,9 @@ import { pruneTable } from "../../../registry/storage/prune-table";
 import { StorageRefusal } from "../../../registry/storage/refusal";
 import { scan } from "../../../registry/storage/scan";
 import type { RetentionPolicy } from "../../../site/retention";
-import { image, type Manifest } from "../../lab/images";
+import { digestOf, image, type Manifest } from "../../lab/images";
 import { forgedReport, storedReport } from "../in-use/stored-report";
-import { digestOf, SyntheticStore } from "./synthetic-store";
+import { SyntheticStore } from "./synthetic-store";
 
 // Nothing writes to these stores, so the second check need not wait.
 jest.spyOn(timers, "setTimeout").mockImplementation(async () => undefined as never);

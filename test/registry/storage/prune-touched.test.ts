@@ -19,8 +19,17 @@ import timers from "node:timers/promises";
 import { Journal, undoCommand } from "../../../registry/storage/journal";
 import { keepNewest } from "../../../registry/storage/policy";
 import { applyPrune, planPrune } from "../../../registry/storage/prune";
-import { content, image, layer, type Manifest, MEDIA_TYPES, manifest, multiPlatformImage } from "../../lab/images";
-import { digestOf, SyntheticStore, write } from "./synthetic-store";
+import {
+  content,
+  digestOf,
+  image,
+  layer,
+  type Manifest,
+  MEDIA_TYPES,
+  manifest,
+  multiPlatformImage,
+} from "../../lab/images";
+import { SyntheticStore, write } from "./synthetic-store";
 
 const NOW = Date.UTC(2026, 3, 19);
 const HOUR = 3_600_000;

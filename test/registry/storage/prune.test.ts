@@ -24,6 +24,7 @@ import {
   artifact,
   type Content,
   content,
+  digestOf,
   image,
   index,
   layer,
@@ -33,7 +34,7 @@ import {
   multiPlatformImage,
   referrersTag,
 } from "../../lab/images";
-import { digestOf, SyntheticStore, write } from "./synthetic-store";
+import { SyntheticStore, write } from "./synthetic-store";
 
 const NOW = Date.UTC(2026, 3, 19);
 const HOUR = 3_600_000;

@@ -17,8 +17,8 @@ import { StoreReader } from "../../../registry/storage/reader";
 import { StorageRefusal } from "../../../registry/storage/refusal";
 import { scan } from "../../../registry/storage/scan";
 import { type ScanRunner, ScanThreads } from "../../../registry/storage/scan-threads";
-import { type Content, image, index, layer } from "../../lab/images";
-import { digestOf, SyntheticStore, write } from "./synthetic-store";
+import { type Content, digestOf, image, index, layer } from "../../lab/images";
+import { SyntheticStore, write } from "./synthetic-store";
 
 const ORPHAN: Digest = `sha256:${"a".repeat(64)}`;
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockFolder } from "../../../registry/storage/lock";
 import { type ScrubOptions, scrub } from "../../../registry/storage/scrub";
-import { type Content, image } from "../../lab/images";
-import { digestOf, SyntheticStore } from "./synthetic-store";
+import { type Content, digestOf, image } from "../../lab/images";
+import { SyntheticStore } from "./synthetic-store";
 
 const pushed = [1, 2, 3, 4].map((n) => image(`app ${n}`));
 const blobs: Content[] = pushed.flatMap((each) => [each, ...each.blobs]);

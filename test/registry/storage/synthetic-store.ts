@@ -1,9 +1,8 @@
 import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { Digest } from "../../../registry/oci/digest";
 import { type RepositoryLayout, StorageLayout } from "../../../registry/storage/layout";
-import type { Content, Manifest } from "../../lab/images";
+import { digestOf, type Manifest } from "../../lab/images";
 
 /** In memory if possible: each removal is synced, which on a disk takes half of a test's time. */
 const temporary = (): string => {
@@ -54,8 +53,6 @@ export class SyntheticStore {
     rmSync(this.root, { recursive: true });
   }
 }
-
-export const digestOf = (content: Content): Digest => content.descriptor.digest as Digest;
 
 export const write = (path: string, bytes: string | Uint8Array): void => {
   mkdirSync(dirname(path), { recursive: true });

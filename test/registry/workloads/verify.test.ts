@@ -1,9 +1,9 @@
 import { RegistryClient } from "../../../registry/oci/client";
-import { type Digest, sha256 } from "../../../registry/oci/digest";
+import { sha256 } from "../../../registry/oci/digest";
 import { workloadsReport, workloadsTable } from "../../../registry/workloads/report";
 import { countStates, digestsOf, unverified, verifyImages } from "../../../registry/workloads/verify";
 import type { UsedImage } from "../../../registry/workloads/workloads";
-import { image, type Manifest, multiPlatformImage } from "../../lab/images";
+import { digestOf, image, type Manifest, multiPlatformImage } from "../../lab/images";
 import { type FakeRegistry, json } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
 
@@ -19,7 +19,6 @@ afterEach(async () => {
   await client.close();
 });
 
-const digestOf = ({ descriptor }: Pick<Manifest, "descriptor">) => descriptor.digest as Digest;
 const [old, fresh] = [image("old"), multiPlatformImage("fresh")];
 const used = (tag: string | null, more: Partial<UsedImage> = {}): UsedImage => ({
   repository: "app",
