@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { find } from "../test/lab/components";
-import { digestOf, image, index, layer, type Manifest } from "../test/lab/images";
+import { digestOf, image, index, layer, type SyntheticManifest } from "../test/lab/images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "../test/lab/monitored-registry";
 import { getJson, type LabServer, startPushgateway } from "../test/lab/prometheus";
 import { SyntheticStore } from "../test/registry/storage/synthetic-store";
@@ -33,7 +33,7 @@ const PERIOD = (probe?.periodMinutes ?? 0) * 60;
 /** Fills the store. @returns a request for each object, for the bare load generator */
 const writeImages = (store: SyntheticStore): string[] => {
   const requests = new Set<string>();
-  const note = (repository: string, manifest: Manifest): void => {
+  const note = (repository: string, manifest: SyntheticManifest): void => {
     requests.add(`HEAD /v2/${repository}/manifests/${digestOf(manifest)}`);
     for (const blob of manifest.blobs) {
       requests.add(`GET /v2/${repository}/blobs/${digestOf(blob)} ${blob.bytes.length - 1}`);

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { find } from "../test/lab/components";
-import { digestOf, image, index, layer, type Manifest } from "../test/lab/images";
+import { digestOf, image, index, layer, type SyntheticManifest } from "../test/lab/images";
 import { type LabRegistry, startRegistry } from "../test/lab/registry";
 import { FakeRegistry, json } from "../test/registry/oci/fake-registry";
 import { SyntheticStore } from "../test/registry/storage/synthetic-store";
@@ -47,7 +47,7 @@ interface Requests {
   lastByte: string[];
 }
 
-const imageOf = ({ layerSeed }: Corpus, repository: string, tag: string): Manifest =>
+const imageOf = ({ layerSeed }: Corpus, repository: string, tag: string): SyntheticManifest =>
   index(
     PLATFORMS.map((architecture) => {
       const layers = Array.from({ length: LAYERS }, (_, at) => layer(layerSeed(repository, tag, architecture, at)));
@@ -61,7 +61,7 @@ const tagNames = Array.from({ length: TAGS }, (_, n) => `v${n}`);
 const writeCorpus = (store: SyntheticStore, corpus: Corpus): Requests => {
   const manifests = new Set<string>();
   const blobs = new Map<string, number>();
-  const note = (repository: string, manifest: Manifest): void => {
+  const note = (repository: string, manifest: SyntheticManifest): void => {
     manifests.add(`/v2/${repository}/manifests/${digestOf(manifest)}`);
     for (const blob of manifest.blobs) blobs.set(`/v2/${repository}/blobs/${digestOf(blob)}`, blob.bytes.length);
     for (const child of manifest.manifests) note(repository, child);

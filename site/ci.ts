@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { count, label, line, matching, oneOf, record } from "./fields";
-import { image } from "./image";
+import { pinnedImage } from "./image";
 import { type FieldError, rule } from "./rule";
 
 const RELATIVE_PATH = 'a path within the repository, for example "ci/Dockerfile"';
@@ -28,7 +28,7 @@ const fields = record({
    * The Woodpecker plugin that builds and pushes. The CI runs it privileged, so Woodpecker must trust it by name and version.
    * Without it, the pipeline only verifies, and the operator runs a build of their own before it.
    */
-  buildPlugin: image.optional(),
+  buildPlugin: pinnedImage.optional(),
   /** The label of the runners that build, on GitHub and Forgejo. Default: "ubuntu-24.04" on GitHub, "docker" on Forgejo. */
   runner: line.optional(),
   /** Names of the CI secrets that hold the registry account; never the values. */

@@ -14,7 +14,7 @@ export const completeVersion = /(^|[^0-9])\d+[.-]\d+[.-]\d+/;
  *
  * Grammar: https://github.com/distribution/reference (repository, tag and digest)
  */
-export const image = record({
+export const pinnedImage = record({
   repository: z
     .string({ error: `allowed is ${REPOSITORY}` })
     .regex(/^([a-z0-9.-]+(:\d+)?\/)?[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/, {
@@ -31,8 +31,8 @@ export const image = record({
     .optional(),
 });
 
-export type Image = z.output<typeof image>;
+export type PinnedImage = z.output<typeof pinnedImage>;
 
 /** `repository:tag`, followed by `@digest` if the pin has one. */
-export const imageReference = ({ repository, tag, digest }: Image): string =>
+export const imageReference = ({ repository, tag, digest }: PinnedImage): string =>
   `${repository}:${tag}${digest === undefined ? "" : `@${digest}`}`;

@@ -15,7 +15,7 @@ import {
   seconds,
   workstationPath,
 } from "./fields";
-import { image } from "./image";
+import { pinnedImage } from "./image";
 import { weekly } from "./maintenance";
 import { retention } from "./retention";
 import { type FieldError, rule } from "./rule";
@@ -218,7 +218,7 @@ const rules = z.discriminatedUnion(
 
 /** A new Pushgateway: a service in the compose project of the registries. */
 const ownPushgateway = record({
-  image,
+  image: pinnedImage,
   port,
   /**
    * The host address on which it listens. It has no authentication: anyone who can reach it can silence every alert.
@@ -251,7 +251,7 @@ const fields = record({
   /** Base URL of the alert pages, one for each alert, named after it. */
   runbooks: baseUrl(["https", "http"]),
   /** A stock Node image for the probes in the cluster; their program comes from a ConfigMap. */
-  probeImage: image.optional(),
+  probeImage: pinnedImage.optional(),
   externalRegistries: z
     .array(externalRegistry, { error: "allowed is a list of registries that the site does not run" })
     .default([]),

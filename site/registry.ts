@@ -14,7 +14,7 @@ import {
   record,
   refused,
 } from "./fields";
-import { completeVersion, image } from "./image";
+import { completeVersion, pinnedImage } from "./image";
 import { maintenance } from "./maintenance";
 import { retention } from "./retention";
 import { rule } from "./rule";
@@ -115,7 +115,12 @@ const fields = record({
   project: label,
   network: label,
   /** `node` is a stock Node image, in which warden runs on the host. */
-  images: record({ registry: image, nginx: image, ui: image.optional(), node: image.optional() }),
+  images: record({
+    registry: pinnedImage,
+    nginx: pinnedImage,
+    ui: pinnedImage.optional(),
+    node: pinnedImage.optional(),
+  }),
   services: z
     .array(
       z.discriminatedUnion("role", [proxyService, privateService], {

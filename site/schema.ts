@@ -2,7 +2,7 @@ import * as z from "zod";
 import { ci } from "./ci";
 import { address, domainName, duplicates, label, line, record } from "./fields";
 import { type DnsHost, hasResolver, host, isDeferred, isManaged, type ManagedHost } from "./host";
-import type { Image } from "./image";
+import type { PinnedImage } from "./image";
 import {
   type CleanUp,
   type ClusterProbe,
@@ -426,7 +426,7 @@ export const runsRegistry = (site: Site, { name }: { readonly name: string }): s
   site.registry?.host === name;
 
 /** The image in which warden runs on the registry host. */
-export const wardenImage = ({ registry, monitoring }: RegistrySite): Image =>
+export const wardenImage = ({ registry, monitoring }: RegistrySite): PinnedImage =>
   known(registry.images.node ?? monitoring?.probeImage, "image of Node");
 
 /** What a probe monitors: one of the site's own services, or an external registry. */

@@ -8,7 +8,17 @@ import { planPrune } from "../../registry/storage/prune";
 import { runWarden } from "../cli/run-warden";
 import { write } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
-import { type Content, content, digestOf, image, index, type Manifest, MEDIA_TYPES, manifest, push } from "./images";
+import {
+  type Content,
+  content,
+  digestOf,
+  image,
+  index,
+  MEDIA_TYPES,
+  manifest,
+  push,
+  type SyntheticManifest,
+} from "./images";
 import { temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
@@ -18,8 +28,8 @@ interface RepositoryDamage {
   /** Also the name of the repository. */
   name: string;
   /** What is pushed as v1. @default the image that the damage tables use, as v1 and latest */
-  pushed?: Manifest;
-  make?: (layout: StorageLayout, repository: RepositoryLayout, pushed: Manifest) => void;
+  pushed?: SyntheticManifest;
+  make?: (layout: StorageLayout, repository: RepositoryLayout, pushed: SyntheticManifest) => void;
   /** Whether nothing can repair it, not even a copy. */
   hopeless?: true;
 }
@@ -27,7 +37,7 @@ interface RepositoryDamage {
 const sized = (of: Content, size: number | undefined) => ({ ...of.descriptor, size }) as Content["descriptor"];
 
 /** An image whose first layer is described with a size of the test's choice. */
-const misdescribed = (seed: string, size: (actual: number) => number | undefined): Manifest => {
+const misdescribed = (seed: string, size: (actual: number) => number | undefined): SyntheticManifest => {
   const { blobs } = image(seed);
   const [config, first, second] = blobs as [Content, Content, Content];
   return manifest(
@@ -41,12 +51,12 @@ const misdescribed = (seed: string, size: (actual: number) => number | undefined
   );
 };
 
-const latin1 = (seed: string): Manifest => {
+const latin1 = (seed: string): SyntheticManifest => {
   const made = image(seed, { annotations: { author: "Andr\u00e9" } });
   return { ...made, ...content(made.descriptor.mediaType, Buffer.from(made.bytes.toString("utf8"), "latin1")) };
 };
 
-const foreign = (seed: string): Manifest => {
+const foreign = (seed: string): SyntheticManifest => {
   const { blobs } = image(seed);
   const [config, first, second] = blobs as [Content, Content, Content];
   const layers = [{ ...first.descriptor, urls: ["https://example.org/layer"] }, second.descriptor];
@@ -56,7 +66,7 @@ const foreign = (seed: string): Manifest => {
   );
 };
 
-const childOfWrongSize = (seed: string): Manifest => {
+const childOfWrongSize = (seed: string): SyntheticManifest => {
   const child = image(seed);
   return manifest(
     { schemaVersion: 2, mediaType: MEDIA_TYPES.oci.index, manifests: [sized(child, child.bytes.length + 1)] },
@@ -64,7 +74,7 @@ const childOfWrongSize = (seed: string): Manifest => {
   );
 };
 
-const childOf = (pushed: Manifest): Manifest => pushed.manifests[1] as Manifest;
+const childOf = (pushed: SyntheticManifest): SyntheticManifest => pushed.manifests[1] as SyntheticManifest;
 const dataOf = (layout: StorageLayout, of: Content) => layout.blobData(digestOf(of));
 
 /** In addition to the damage tables: what people, other programs and unusual clients leave behind. */
@@ -140,7 +150,7 @@ const LEFT_BEHIND: RepositoryDamage[] = [
     make: (layout, repository) => {
       const untagged = index([image("leftovers/untagged")]);
       const lost = `sha256:${"a".repeat(64)}` as const;
-      const [child] = untagged.manifests as [Manifest];
+      const [child] = untagged.manifests as [SyntheticManifest];
       write(dataOf(layout, untagged), untagged.bytes);
       write(repository.revisionLink(digestOf(untagged)), digestOf(untagged));
       write(repository.revisionLink(digestOf(child)), "");
@@ -152,7 +162,7 @@ const LEFT_BEHIND: RepositoryDamage[] = [
   },
 ];
 
-const pushedAs = ({ name, pushed }: RepositoryDamage): Manifest => pushed ?? victimOf(name).both;
+const pushedAs = ({ name, pushed }: RepositoryDamage): SyntheticManifest => pushed ?? victimOf(name).both;
 const tagsPushed = ({ pushed }: RepositoryDamage): string[] => (pushed === undefined ? ["v1", "latest"] : ["v1"]);
 const damages: RepositoryDamage[] = [
   ...DAMAGES.map(

@@ -6,7 +6,7 @@ import type { Finding } from "../../registry/storage/finding";
 import { scan } from "../../registry/storage/scan";
 import { verify } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
-import { image, index, type Manifest, multiPlatformImage, push } from "./images";
+import { image, index, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
 /** What can happen to a file. */
@@ -29,7 +29,7 @@ const DRAWN = fc.sample(fc.record({ blow: fc.constantFrom(...Object.keys(BLOWS))
   seed: 20_260_419,
 });
 
-const contentOf = (one: Manifest): string[] => [
+const contentOf = (one: SyntheticManifest): string[] => [
   one.descriptor.digest,
   ...one.blobs.map(({ descriptor }) => descriptor.digest),
   ...one.manifests.flatMap(contentOf),

@@ -16,7 +16,7 @@ import type { Json } from "../monitoring/synthesise";
 import { verify } from "../registry/oci/fake-registry";
 import { SHIPPED } from "../sites";
 import { describeWith } from "./components";
-import { image, index, type Manifest, push } from "./images";
+import { image, index, push, type SyntheticManifest } from "./images";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { leaksIn, PLANTED } from "./planted-secret";
 import { type PodOutcome, preparePod } from "./pod";
@@ -43,7 +43,7 @@ const cronJobOf = (objects: readonly AnyKubernetesObject[]): AnyKubernetesObject
   return found;
 };
 
-const version = (n: number): Manifest =>
+const version = (n: number): SyntheticManifest =>
   index(
     ["amd64", "arm64"].map((architecture) =>
       image(`${n} ${architecture}`, { platform: { architecture, os: "linux" } }),

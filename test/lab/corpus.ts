@@ -8,24 +8,24 @@ import {
   image,
   index,
   layer,
-  type Manifest,
   MEDIA_TYPES,
   manifest,
   multiPlatformImage,
   type PushTarget,
   push,
   referrersTag,
+  type SyntheticManifest,
 } from "./images";
 
 /** A tag that is kept when the newest two of each repository are. */
 export interface KeptTag {
   readonly repository: string;
   readonly tag: string;
-  readonly image: Manifest;
+  readonly image: SyntheticManifest;
 }
 
 /** BuildKit's registry cache: an index of layers. */
-const buildCache = (seed: string): Manifest => {
+const buildCache = (seed: string): SyntheticManifest => {
   const blobs = [
     layer(`${seed}/one`),
     layer("shared"),
@@ -42,7 +42,7 @@ const buildCache = (seed: string): Manifest => {
 /** A year of pushes at once. @returns what the newest two tags of each repository need, and nothing else */
 export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
   const kept: KeptTag[] = [];
-  const keep = async (repository: string, image: Manifest, tag: string) => {
+  const keep = async (repository: string, image: SyntheticManifest, tag: string) => {
     await push(registry, repository, image, tag);
     kept.push({ repository, tag, image });
   };
@@ -76,7 +76,11 @@ export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
   return kept;
 };
 
-export const contentOf = (one: Manifest): Content[] => [one, ...one.blobs, ...one.manifests.flatMap(contentOf)];
+export const contentOf = (one: SyntheticManifest): Content[] => [
+  one,
+  ...one.blobs,
+  ...one.manifests.flatMap(contentOf),
+];
 
 /** Every blob file, with its size. */
 export const blobsOnDisk = (root: string): Map<string, number> => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { verify } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { healFrom } from "./healing";
-import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
+import { artifact, attestation, image, index, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { accepts, freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 
@@ -35,7 +35,7 @@ describeWith(["crane", "registry"], "the registry of go-containerregistry", ({ c
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const healthy: Record<string, Manifest> = {
+  const healthy: Record<string, SyntheticManifest> = {
     "team/multi": multiPlatformImage("multi"),
     "team/docker": multiPlatformImage("docker", { format: "docker" }),
     "team/nested": index([index([image("leaf")]), image("beside")]),
@@ -54,8 +54,8 @@ describeWith(["crane", "registry"], "the registry of go-containerregistry", ({ c
   });
 
   test("has every damage found", async () => {
-    const layer = (made: Manifest): string => made.blobs[1]?.descriptor.digest ?? "";
-    const damages: Record<string, (made: Manifest) => void> = {
+    const layer = (made: SyntheticManifest): string => made.blobs[1]?.descriptor.digest ?? "";
+    const damages: Record<string, (made: SyntheticManifest) => void> = {
       "broken/layer-lost": (made) => rmSync(blob(layer(made))),
       "broken/layer-cut": (made) => truncateSync(blob(layer(made)), 10),
       "broken/layer-altered": (made) =>

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type Image, imageReference } from "../../site/image";
+import { imageReference, type PinnedImage } from "../../site/image";
 import type { Registry } from "../../site/registry";
 import { quote } from "../../text/shell-word";
 import type { Component } from "./components";
@@ -97,7 +97,7 @@ ${imported(imageReference(images.nginx), "ENV PATH=/usr/sbin:/bin", 'CMD ["nginx
  *
  * @param authority file of certificates that the image trusts; default: the public ones only
  */
-export const importNode = (hosts: Hosts, node: Image, authority?: string): void => {
+export const importNode = (hosts: Hosts, node: PinnedImage, authority?: string): void => {
   const folder = mkdtempSync(join(tmpdir(), "warden-node-"));
   const libraries = [...execFileSync("ldd", [process.execPath], { encoding: "utf8" }).matchAll(/(\/\S+) \(/g)];
   for (const path of [process.execPath, ...libraries.map(([, library = ""]) => library)]) {
@@ -114,7 +114,7 @@ export const importNode = (hosts: Hosts, node: Image, authority?: string): void 
 };
 
 /** Imports the lab's Pushgateway into the VM's Docker, under the name from the site. */
-export const importPushgateway = (hosts: Hosts, { command: [path] }: Component, image: Image): void => {
+export const importPushgateway = (hosts: Hosts, { command: [path] }: Component, image: PinnedImage): void => {
   hosts.ssh("vm", "cat >/tmp/pushgateway && chmod 0755 /tmp/pushgateway", readFileSync(path));
   hosts.ssh(
     "vm",

@@ -9,7 +9,7 @@ import { verify as walk } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
 import { type LabGitea, makeOwner, startGitea } from "./gitea";
 import { healFrom } from "./healing";
-import { artifact, attestation, image, index, type Manifest, multiPlatformImage, push } from "./images";
+import { artifact, attestation, image, index, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
 /** Forgejo shares its code. Packages belong to an owner: `lab/app`. */
@@ -18,7 +18,7 @@ describeWith(["gitea", "registry"], "a Gitea", () => {
   let registry: LabRegistry;
   const multi = multiPlatformImage("multi");
   // It rejects an index within an index.
-  const healthy: Record<string, Manifest> = {
+  const healthy: Record<string, SyntheticManifest> = {
     "lab/multi": multi,
     "lab/docker": multiPlatformImage("docker", { format: "docker" }),
     "lab/single": image("single"),
@@ -49,7 +49,7 @@ describeWith(["gitea", "registry"], "a Gitea", () => {
   });
 
   test("has every damage found", async () => {
-    const damages: Record<string, (made: Manifest) => void> = {
+    const damages: Record<string, (made: SyntheticManifest) => void> = {
       "lab/layer-lost": (made) => rmSync(gitea.data(made.blobs[1]?.descriptor.digest ?? "")),
       "lab/layer-cut": (made) => truncateSync(gitea.data(made.blobs[1]?.descriptor.digest ?? ""), 10),
       "lab/layer-altered": (made) => {

@@ -1,7 +1,7 @@
 import { type ClientOptions, RegistryClient } from "../../registry/oci/client";
 import { RegistryWriter } from "../../registry/oci/push";
 import { type RepairReport, repair } from "../../registry/storage/repair";
-import { type Manifest, type PushTarget, push } from "./images";
+import { type PushTarget, push, type SyntheticManifest } from "./images";
 
 /**
  * Pushes an index to two registries as v1, deletes its first child in one, and repairs that one from the other.
@@ -12,7 +12,7 @@ export const healFrom = async (
   whole: PushTarget,
   broken: PushTarget,
   repository: string,
-  made: Manifest,
+  made: SyntheticManifest,
 ): Promise<{ lost: string; report: RepairReport }> => {
   const lost = made.manifests[0]?.descriptor.digest ?? "";
   for (const side of [broken, whole]) await push(side, repository, made, "v1");

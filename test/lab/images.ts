@@ -24,9 +24,9 @@ export interface Layer extends Content {
 }
 
 /** A manifest or an index, with everything that has to be pushed before it. */
-export interface Manifest extends Content {
+export interface SyntheticManifest extends Content {
   readonly blobs: readonly Content[];
-  readonly manifests: readonly Manifest[];
+  readonly manifests: readonly SyntheticManifest[];
 }
 
 export type Format = "oci" | "docker";
@@ -95,10 +95,10 @@ export const manifest = (
   document: { readonly mediaType?: string; readonly [field: string]: unknown },
   needs: {
     readonly blobs?: readonly Content[];
-    readonly manifests?: readonly Manifest[];
+    readonly manifests?: readonly SyntheticManifest[];
     readonly mediaType?: string;
   } = {},
-): Manifest => {
+): SyntheticManifest => {
   const mediaType = needs.mediaType ?? document.mediaType ?? MEDIA_TYPES.oci.manifest;
   return {
     ...content(mediaType, Buffer.from(JSON.stringify(document))),
@@ -120,7 +120,7 @@ export interface ImageOptions {
 }
 
 /** An image of one platform: config and layers. */
-export const image = (seed: string, options: ImageOptions = {}): Manifest => {
+export const image = (seed: string, options: ImageOptions = {}): SyntheticManifest => {
   const format = options.format ?? "oci";
   const platform = options.platform ?? LINUX_AMD64;
   const layers = options.layers ?? [1, 2].map((n) => layer(`${seed}/layer/${n}`, { format }));
@@ -152,9 +152,9 @@ export const image = (seed: string, options: ImageOptions = {}): Manifest => {
 
 /** An index (OCI) or manifest list (Docker) of manifests and, nested, of other indexes. */
 export const index = (
-  manifests: readonly Manifest[],
+  manifests: readonly SyntheticManifest[],
   options: { readonly format?: Format; readonly annotations?: Readonly<Record<string, string>> } = {},
-): Manifest =>
+): SyntheticManifest =>
   manifest(
     {
       schemaVersion: 2,
@@ -172,7 +172,7 @@ export const multiPlatformImage = (
     platforms = ["amd64", "arm64"],
     ...options
   }: Omit<ImageOptions, "platform"> & { platforms?: readonly string[] } = {},
-): Manifest =>
+): SyntheticManifest =>
   index(
     platforms.map((architecture) =>
       image(`${seed}/${architecture}`, { ...options, platform: { architecture, os: "linux" } }),
@@ -181,7 +181,7 @@ export const multiPlatformImage = (
   );
 
 /** A buildx attestation of an image: an entry of the same index, of platform unknown/unknown, whose layer is in-toto JSON. */
-export const attestation = (of: Content): Manifest => {
+export const attestation = (of: Content): SyntheticManifest => {
   const statement = content(
     "application/vnd.in-toto+json",
     Buffer.from(
@@ -213,7 +213,7 @@ export const attestation = (of: Content): Manifest => {
 export const artifact = (
   seed: string,
   options: { readonly subject?: Content; readonly artifactType?: string; readonly size?: number } = {},
-): Manifest => {
+): SyntheticManifest => {
   const artifactType = options.artifactType ?? "application/vnd.example.report.v1";
   const config = content(EMPTY_CONFIG, Buffer.from("{}"));
   const blob = content("application/octet-stream", seededBytes(seed, options.size ?? 256));
@@ -257,7 +257,7 @@ export interface PushTarget {
 export const push = async (
   target: PushTarget,
   repository: string,
-  pushed: Manifest,
+  pushed: SyntheticManifest,
   ...tags: readonly string[]
 ): Promise<void> => pusher(target, repository)(pushed, ...tags);
 
@@ -265,7 +265,7 @@ export const push = async (
 export const pusher = (
   target: PushTarget,
   repository: string,
-): ((pushed: Manifest, ...tags: readonly string[]) => Promise<void>) => {
+): ((pushed: SyntheticManifest, ...tags: readonly string[]) => Promise<void>) => {
   const send = sender(target);
   const base = `${target.url}/v2/${repository}`;
   const done = new Set<string>();
@@ -278,11 +278,11 @@ export const pusher = (
     await send("PUT", upload.href, 201, bytes, "application/octet-stream");
     done.add(descriptor.digest);
   };
-  const pushNeeds = async (of: Manifest) => {
+  const pushNeeds = async (of: SyntheticManifest) => {
     for (const blob of of.blobs) await pushBlob(blob);
     for (const child of of.manifests) await pushManifest(child);
   };
-  const pushManifest = async (one: Manifest) => {
+  const pushManifest = async (one: SyntheticManifest) => {
     if (done.has(one.descriptor.digest)) return;
     await pushNeeds(one);
     await putManifest(one, one.descriptor.digest);

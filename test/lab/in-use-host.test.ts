@@ -14,7 +14,7 @@ import { createCertificateAuthority } from "./certificates";
 import { contentOf } from "./corpus";
 import { importImages } from "./docker-images";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
-import { digestOf, image, type Manifest, multiPlatformImage, push } from "./images";
+import { digestOf, image, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
 import { account, OPERATOR } from "./registry-host";
@@ -96,7 +96,7 @@ describeWithHosts(
     const put = (path: string, mode: string, content: string | Buffer) =>
       hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
 
-    const pushImage = (repository: string, pushed: Manifest, ...tags: string[]) =>
+    const pushImage = (repository: string, pushed: SyntheticManifest, ...tags: string[]) =>
       push({ url: `https://${NAME}`, credentials: account, dispatcher }, repository, pushed, ...tags);
 
     const task = (): Outcome => hosts.try("vm", "systemctl start registry-maintenance-clean-up.service");
@@ -111,7 +111,7 @@ describeWithHosts(
         input,
       );
     /** Fails unless every byte of an image can be pulled by its digest. */
-    const expectWhole = (repository: string, made: Manifest): void => {
+    const expectWhole = (repository: string, made: SyntheticManifest): void => {
       const { status, output } = warden([
         ...["verify", `${REGISTRY}/${repository}@${digestOf(made)}`],
         ...["--blobs", "hash", "--json"],
@@ -186,7 +186,7 @@ describeWithHosts(
     });
 
     /** A run of the probe in its cluster, where these pods run. */
-    const runProbe = (running: Readonly<Record<string, Manifest>>): Outcome => {
+    const runProbe = (running: Readonly<Record<string, SyntheticManifest>>): Outcome => {
       const items = Object.entries(running).map(([tag, made]) => ({
         metadata: { namespace: "default", name: `pod-of-${tag}` },
         spec: { containers: [{ name: "app", image: `${NAME}/app:${tag}` }] },

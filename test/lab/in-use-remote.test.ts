@@ -9,7 +9,7 @@ import { verify } from "../registry/oci/fake-registry";
 import { RemoteCleanUps } from "../registry/remote/clean-up";
 import { describeWith } from "./components";
 import { makeOwner, startGitea } from "./gitea";
-import { digestOf, image, index, type Manifest, push } from "./images";
+import { digestOf, image, index, push, type SyntheticManifest } from "./images";
 import { type LabCredentials, startRegistry } from "./registry";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
 
@@ -25,7 +25,7 @@ const PROTECTED: RetentionPolicy = {
   protectInUse: { clusters: [CLUSTER], maximumAgeHours: MAXIMUM_AGE_HOURS },
 };
 
-const version = (seed: string, day: number): Manifest =>
+const version = (seed: string, day: number): SyntheticManifest =>
   index(
     ["amd64", "arm64"].map((architecture) =>
       image(`${seed} ${architecture}`, { platform: { architecture, os: "linux" } }),

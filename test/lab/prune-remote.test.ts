@@ -8,7 +8,7 @@ import { newest, RemoteCleanUps } from "../registry/remote/clean-up";
 import { describeWith } from "./components";
 import { blobsOnDisk } from "./corpus";
 import { type LabGitea, startGitea } from "./gitea";
-import { artifact, image, index, layer, type Manifest, type PushTarget, push, referrersTag } from "./images";
+import { artifact, image, index, layer, type PushTarget, push, referrersTag, type SyntheticManifest } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 import { WARDEN_PROGRAM } from "./warden";
 
@@ -17,13 +17,13 @@ const DAY = 86_400_000;
 const dated = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
 
 /** An image for two platforms; all versions share one of them. */
-const version = (n: number): Manifest => {
+const version = (n: number): SyntheticManifest => {
   const [amd64, arm64] = ["amd64", "arm64"].map((architecture) =>
     image(architecture === "arm64" ? "the same in every version" : `version ${n}`, {
       platform: { architecture, os: "linux" },
       layers: [layer("base"), layer(`${architecture} ${architecture === "arm64" ? "" : n}`)],
     }),
-  ) as [Manifest, Manifest];
+  ) as [SyntheticManifest, SyntheticManifest];
   return index([amd64, arm64], { annotations: dated(n) });
 };
 

@@ -5,7 +5,7 @@ import { PackageListing } from "../../registry/remote/package-listing";
 import { planRemote } from "../../registry/remote/plan";
 import { applyRemotePrune, type RemotePruneReport } from "../../registry/remote/prune";
 import type { RetentionPolicy } from "../../site/retention";
-import { authorizationOf, image, index, layer, type Manifest, type PushTarget, push, pusher } from "./images";
+import { authorizationOf, image, index, layer, type PushTarget, push, pusher, type SyntheticManifest } from "./images";
 
 /** What clients do to a repository while it is cleaned up. */
 export const DEEDS = ["new index of an old part", "moved tag", "new tag", "old tag again", "mount"] as const;
@@ -40,7 +40,7 @@ const send = async (
   { url, credentials }: PushTarget,
   method: "HEAD" | "POST" | "PUT",
   path: string,
-  manifest?: Manifest,
+  manifest?: SyntheticManifest,
 ): Promise<number> => {
   const answer = await fetch(`${url}/v2/${path}`, {
     method,
@@ -60,7 +60,7 @@ class Pusher {
   readonly #repository: string;
   readonly #number: number;
   /** The last digest that the registry confirmed, and how it was pushed, by repository and tag. */
-  readonly confirmed = new Map<string, { repository: string; tag: string; made: Manifest; deed: Deed }>();
+  readonly confirmed = new Map<string, { repository: string; tag: string; made: SyntheticManifest; deed: Deed }>();
   pushes = 0;
 
   constructor(registry: PushTarget, repository: string, number: number) {
@@ -96,7 +96,7 @@ class Pusher {
     }
   }
 
-  async #push(repository: string, tag: string, made: Manifest, deed: Deed): Promise<void> {
+  async #push(repository: string, tag: string, made: SyntheticManifest, deed: Deed): Promise<void> {
     for (let attempt = 0; attempt < 5; attempt++) {
       const isTaken =
         attempt === 0
@@ -112,7 +112,7 @@ class Pusher {
     }
   }
 
-  async #pushMissing(repository: string, tag: string, made: Manifest, deed: Deed): Promise<boolean> {
+  async #pushMissing(repository: string, tag: string, made: SyntheticManifest, deed: Deed): Promise<boolean> {
     if (deed === "mount") for (const { descriptor } of made.blobs) await this.#mount(repository, descriptor.digest);
     for (const child of made.manifests) {
       const path = `${repository}/manifests/${child.descriptor.digest}`;
@@ -147,7 +147,7 @@ const blindly = async (client: RegistryClient, writer: RegistryWriter, repositor
   }
 };
 
-const isWhole = async (client: RegistryClient, repository: string, made: Manifest): Promise<boolean> => {
+const isWhole = async (client: RegistryClient, repository: string, made: SyntheticManifest): Promise<boolean> => {
   const { status } = await client.manifest(repository, made.descriptor.digest);
   if (status !== 200) return false;
   for (const child of made.manifests) if (!(await isWhole(client, repository, child))) return false;

@@ -22,7 +22,16 @@ import { keepNewest } from "../../registry/storage/policy";
 import { applyPrune } from "../../registry/storage/prune";
 import { StorageRefusal } from "../../registry/storage/refusal";
 import { SyntheticStore, write } from "../registry/storage/synthetic-store";
-import { artifact, digestOf, digestOfBytes, image, index, layer, type Manifest, multiPlatformImage } from "./images";
+import {
+  artifact,
+  digestOf,
+  digestOfBytes,
+  image,
+  index,
+  layer,
+  multiPlatformImage,
+  type SyntheticManifest,
+} from "./images";
 
 /** How many stores; the bench takes thousands. */
 const ROUNDS = Number(process.env.WARDEN_ROUNDS || 200);
@@ -32,13 +41,13 @@ const NOW = Date.UTC(2026, 3, 19);
 const REPOSITORIES = ["app", "app/sub", "team/tool", "zoo"];
 const TAGS = ["v1", "v2", "v3", "v10", "latest"];
 
-const FORMS: ((n: number) => Manifest)[] = [
+const FORMS: ((n: number) => SyntheticManifest)[] = [
   (n) => image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] }),
   (n) => multiPlatformImage(`platforms ${n}`, { layers: [layer("base")] }),
   (n) => index([multiPlatformImage(`platforms ${n}`, { layers: [layer("base")] }), image(`image ${n}`)]),
   (n) => artifact(`signature ${n}`, { subject: image(`image ${n}`, { layers: [layer("base"), layer(`layer ${n}`)] }) }),
 ];
-const made = (form: number, n: number): Manifest => (FORMS[form] as (n: number) => Manifest)(n);
+const made = (form: number, n: number): SyntheticManifest => (FORMS[form] as (n: number) => SyntheticManifest)(n);
 
 /** What a person, a copy, a clock or a broken disk can do; `at` chooses where. */
 const TOUCHES = {

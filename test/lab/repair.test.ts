@@ -12,7 +12,7 @@ import { StoreReader } from "../../registry/storage/reader";
 import { type RepairReport, repair } from "../../registry/storage/repair";
 import { scan } from "../../registry/storage/scan";
 import { describeWith } from "./components";
-import { image, index, layer, type Manifest, multiPlatformImage, push } from "./images";
+import { image, index, layer, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
 
@@ -178,7 +178,7 @@ describeWith(["registry"], "the incident", () => {
     await registry.stop();
     await other.stop();
   });
-  const links = (of: Manifest): string[] =>
+  const links = (of: SyntheticManifest): string[] =>
     of.manifests.flatMap((child) => [
       new StorageLayout(registry.root).repository("app").revision(child.descriptor.digest),
       ...links(child),
@@ -207,7 +207,7 @@ describeWith(["registry"], "the incident", () => {
   }, 60_000);
 
   test("a registry whose memory still holds the lost blobs is healed too", async () => {
-    const [big] = (lost.manifests[1] as Manifest).blobs.slice(1);
+    const [big] = (lost.manifests[1] as SyntheticManifest).blobs.slice(1);
     const data = new StorageLayout(registry.root).blobData(big?.descriptor.digest as Digest);
     rmSync(dirname(data), { recursive: true });
     const { actions, remaining, problems } = await healing(registry, { from: other });

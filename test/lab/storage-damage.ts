@@ -3,13 +3,13 @@ import { dirname } from "node:path";
 import type { Reason } from "../../registry/oci/failure";
 import type { FindingKind } from "../../registry/storage/finding";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
-import { type Content, image, index, type Manifest } from "./images";
+import { type Content, image, index, type SyntheticManifest } from "./images";
 
 /** An index of amd64 and arm64 under the tag v1; the damage is done to arm64. */
 export interface Victim {
-  both: Manifest;
-  amd64: Manifest;
-  arm64: Manifest;
+  both: SyntheticManifest;
+  amd64: SyntheticManifest;
+  arm64: SyntheticManifest;
   config: Content;
   firstLayer: Content;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runWarden } from "../cli/run-warden";
 import { describeWith } from "./components";
-import { artifact, type Content, image, type Manifest, multiPlatformImage, push } from "./images";
+import { artifact, type Content, image, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
 const released = multiPlatformImage("released");
@@ -31,7 +31,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
       const { code, out } = await runWarden("undelete", registry.url, "--storage", registry.root, "--json", ...args);
       return { code, ...JSON.parse(out) };
     };
-    const gone = (of: Manifest) => ({ repository: "team/app", digest: of.descriptor.digest });
+    const gone = (of: SyntheticManifest) => ({ repository: "team/app", digest: of.descriptor.digest });
 
     test("nothing, where nothing was", async () => {
       expect(await undelete()).toMatchObject({ code: 0, images: [], applied: false });

@@ -1,6 +1,6 @@
 import { sha256 } from "../../registry/oci/digest";
 import { forgedReport, storedReport } from "../registry/in-use/stored-report";
-import type { Manifest } from "./images";
+import type { SyntheticManifest } from "./images";
 
 const HOUR = 3_600_000;
 
@@ -16,7 +16,7 @@ export const MAXIMUM_AGE_HOURS = 2;
 export const unusableReports = (
   cluster: string,
   now: number,
-): [what: string, made: () => Manifest | null, why: string][] => {
+): [what: string, made: () => SyntheticManifest | null, why: string][] => {
   const document = (digests: string[]) =>
     Buffer.from(JSON.stringify({ version: 1, cluster, time: new Date(now).toISOString(), digests }));
   return [

@@ -6,7 +6,7 @@ import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { type RepositoryLayout, StorageLayout } from "../../registry/storage/layout";
 import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
-import { digestOf, type Manifest, multiPlatformImage, push } from "./images";
+import { digestOf, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
 // The machine may have only two cores, shared with other tests.
@@ -160,9 +160,9 @@ const VERSIONS = [
 
 const HEALTHY = ["healthy/one", "row/healthy"];
 
-const targetOf = (registry: LabRegistry, repository: string, image: Manifest): Target => {
+const targetOf = (registry: LabRegistry, repository: string, image: SyntheticManifest): Target => {
   const layout = new StorageLayout(registry.root);
-  const child = image.manifests[1] as Manifest;
+  const child = image.manifests[1] as SyntheticManifest;
   const [config, layer] = child.blobs;
   return {
     layout,

@@ -5,7 +5,7 @@ import type { Failure } from "../../registry/oci/failure";
 import { verify } from "../registry/oci/fake-registry";
 import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { describeWith } from "./components";
-import { attestation, digestOf, type Format, image, index, type Layer, layer, type Manifest } from "./images";
+import { attestation, digestOf, type Format, image, index, type Layer, layer, type SyntheticManifest } from "./images";
 import { startRegistry } from "./registry";
 
 // The machine may have only two cores, shared with other tests.
@@ -49,14 +49,14 @@ const shape: fc.Arbitrary<Shape> = fc.record({
 
 interface Made {
   name: string;
-  tags: Map<string, Manifest>;
-  manifests: Map<Digest, Manifest>;
+  tags: Map<string, SyntheticManifest>;
+  manifests: Map<Digest, SyntheticManifest>;
   /** Broken objects, by digest. */
   broken: Map<Digest, Kind>;
 }
 
 const make = (name: string, { images, indexes, tags }: Shape): Made => {
-  const made: Manifest[] = images.map(({ seed, layers, format, architecture }) =>
+  const made: SyntheticManifest[] = images.map(({ seed, layers, format, architecture }) =>
     image(`${name}/${seed}`, {
       format,
       platform: { architecture, os: "linux" },
@@ -64,16 +64,16 @@ const make = (name: string, { images, indexes, tags }: Shape): Made => {
     }),
   );
   for (const { children, attested, format } of indexes) {
-    const picked = children.map((child) => made[child % made.length] as Manifest);
-    const first = picked[0] as Manifest;
+    const picked = children.map((child) => made[child % made.length] as SyntheticManifest);
+    const first = picked[0] as SyntheticManifest;
     made.push(index(attested ? [...picked, attestation(first)] : picked, { format }));
   }
-  const manifests = new Map<Digest, Manifest>();
-  const note = (manifest: Manifest): void => {
+  const manifests = new Map<Digest, SyntheticManifest>();
+  const note = (manifest: SyntheticManifest): void => {
     manifests.set(digestOf(manifest), manifest);
     manifest.manifests.forEach(note);
   };
-  const named = new Map(tags.map((of, at) => [`t${at}`, made[of % made.length] as Manifest]));
+  const named = new Map(tags.map((of, at) => [`t${at}`, made[of % made.length] as SyntheticManifest]));
   for (const manifest of named.values()) note(manifest);
   return { name, tags: named, manifests, broken: new Map() };
 };
@@ -132,7 +132,7 @@ const expectedOf = ({ name, tags, broken }: Made): Expected[] => {
     }
     const visit = (
       object: Expected["object"],
-      content: Manifest | Manifest["blobs"][number],
+      content: SyntheticManifest | SyntheticManifest["blobs"][number],
       path: Digest[],
       platform: string | null,
     ): void => {

@@ -18,10 +18,10 @@ import {
   image,
   index,
   layer,
-  type Manifest,
   multiPlatformImage,
   push,
   referrersTag,
+  type SyntheticManifest,
 } from "./images";
 import { accepts, freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
 import { type LabRegistry, labRegistryConfiguration, startRegistry } from "./registry";
@@ -36,7 +36,7 @@ const verify = (
 ): Promise<Report> => walkUrl(new URL(url), options, { timeout: 30, ...client });
 
 /** Everything that can be reached from a manifest, as a walk counts it. */
-const contentsOf = (manifest: Manifest, seen = new Set<string>()): Set<string> => {
+const contentsOf = (manifest: SyntheticManifest, seen = new Set<string>()): Set<string> => {
   seen.add(digestOf(manifest));
   for (const blob of manifest.blobs) seen.add(digestOf(blob));
   for (const child of manifest.manifests) contentsOf(child, seen);
@@ -164,7 +164,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
     await push(registry, "ci/app", index([signature]), referrersTag(made));
     const options = { catalog: false, repositories: ["ci/app"], selection: { kind: "named", tags: ["v1"] } } as const;
     expect(await verify(registry.url, options)).toMatchObject({ complete: true, failures: [], counts: { tags: 2 } });
-    const lost = digestOf(signature.blobs[1] as Manifest);
+    const lost = digestOf(signature.blobs[1] as SyntheticManifest);
     rmSync(new StorageLayout(registry.root).blobData(lost));
     await registry.restart();
     expect((await verify(registry.url, options)).failures).toMatchObject([
@@ -263,7 +263,7 @@ describeWith(["registry", "nginx"], "a registry behind nginx", ({ nginx }) => {
     await push({ url }, "app", made, "v1");
     await push({ url }, "healthy", multiPlatformImage("healthy"), "v1");
     expect(await verify(url)).toMatchObject({ complete: true, failures: [] });
-    const lost = digestOf(made.blobs[1] as Manifest);
+    const lost = digestOf(made.blobs[1] as SyntheticManifest);
     rmSync(new StorageLayout(registry.root).blobData(lost));
     const report = await verify(url);
     expect(report).toMatchObject({
@@ -316,7 +316,9 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
     test("may lack what its upstream has lost, and is not filled with blobs", async () => {
       const made = multiPlatformImage("app");
       await push(upstream, "app", made, "v1");
-      await fetch(`${upstream.url}/v2/app/manifests/${digestOf(made.manifests[0] as Manifest)}`, { method: "DELETE" });
+      await fetch(`${upstream.url}/v2/app/manifests/${digestOf(made.manifests[0] as SyntheticManifest)}`, {
+        method: "DELETE",
+      });
       const report = await walkCache();
       expect(report).toMatchObject({
         complete: true,

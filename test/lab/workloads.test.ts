@@ -15,7 +15,7 @@ import { type AnyKubernetesObject, onlyOf } from "../monitoring/objects";
 import type { Json } from "../monitoring/synthesise";
 import { storedReport } from "../registry/in-use/stored-report";
 import { describeWith } from "./components";
-import { digestOf, image, type Manifest, multiPlatformImage, push } from "./images";
+import { digestOf, image, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { type LabPod, preparePod } from "./pod";
@@ -79,7 +79,7 @@ describeWith(
       };
       await api("PATCH", `/api/v1/namespaces/default/pods/${name}/status`, { status }, MERGE);
     };
-    const pushImage = (repository: string, pushed: Manifest, ...tags: string[]) =>
+    const pushImage = (repository: string, pushed: SyntheticManifest, ...tags: string[]) =>
       push(
         {
           url: monitored.registry.url,

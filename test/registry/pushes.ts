@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { type Manifest, referrersTag } from "../lab/images";
+import { referrersTag, type SyntheticManifest } from "../lab/images";
 
 /** A push, described by numbers, so that counterexamples are readable. */
 export interface GeneratedPush {
@@ -12,7 +12,7 @@ export interface GeneratedPush {
 }
 
 /** What may be pushed: the n-th of each form. The first form is an image. */
-type Forms = readonly [image: (n: number) => Manifest, ...others: ((n: number) => Manifest)[]];
+type Forms = readonly [image: (n: number) => SyntheticManifest, ...others: ((n: number) => SyntheticManifest)[]];
 
 /** Pushes of few images to few repositories, so that parts are shared and tags are moved. */
 export class Pushes {
@@ -34,7 +34,7 @@ export class Pushes {
     };
   }
 
-  manifest({ form, n }: Pick<GeneratedPush, "form" | "n">): Manifest {
+  manifest({ form, n }: Pick<GeneratedPush, "form" | "n">): SyntheticManifest {
     return (this.#forms[form] as Forms[0])(n);
   }
 

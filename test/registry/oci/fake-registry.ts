@@ -4,7 +4,7 @@ import { type ClientOptions, RegistryClient } from "../../../registry/oci/client
 import { sha256 } from "../../../registry/oci/digest";
 import type { Descriptor } from "../../../registry/oci/manifest";
 import { type Report, type WalkOptions, walk } from "../../../registry/oci/walk";
-import type { Manifest } from "../../lab/images";
+import type { SyntheticManifest } from "../../lab/images";
 
 /** A request as received by the server. */
 export interface Seen {
@@ -97,7 +97,7 @@ export class FakeRegistry {
     return this.seen.filter(({ path }) => pattern.test(path));
   }
 
-  push(name: string, manifest: Manifest, ...tags: string[]): this {
+  push(name: string, manifest: SyntheticManifest, ...tags: string[]): this {
     const repository = this.repository(name);
     for (const blob of manifest.blobs) repository.blobs.set(blob.descriptor.digest, blob.bytes);
     for (const child of manifest.manifests) this.push(name, child);

@@ -1,5 +1,13 @@
 import type { WalkOptions } from "../../../registry/oci/walk";
-import { artifact, attestation, digestOf, image, index, type Manifest, multiPlatformImage } from "../../lab/images";
+import {
+  artifact,
+  attestation,
+  digestOf,
+  image,
+  index,
+  multiPlatformImage,
+  type SyntheticManifest,
+} from "../../lab/images";
 import { type FakeRegistry, type Handler, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
@@ -91,7 +99,7 @@ const MAKERS: Record<string, Maker> = {
   },
 };
 
-const SHAPES: Record<string, Manifest> = {
+const SHAPES: Record<string, SyntheticManifest> = {
   "team/multi": multiPlatformImage("multi"),
   "team/docker": multiPlatformImage("docker", { format: "docker" }),
   "team/single": image("single"),
@@ -124,7 +132,7 @@ describe.each(Object.entries(MAKERS))("a registry that answers as %s", (_name, {
       const made = multiPlatformImage(name);
       registry.push(`team/${name}`, made, "v1");
       const { manifests, blobs } = registry.repository(`team/${name}`);
-      const child = made.manifests[0] as Manifest;
+      const child = made.manifests[0] as SyntheticManifest;
       const [config, layer] = child.blobs.map(({ descriptor }) => descriptor.digest);
       if (name === "child-lost") manifests.delete(digestOf(child));
       if (name === "tag-lost") manifests.delete(digestOf(made));

@@ -1,6 +1,6 @@
 import { sha256 } from "../../../registry/oci/digest";
 import { pickNewest } from "../../../registry/oci/newest";
-import { artifact, content, digestOf, image, index, type Manifest, manifest } from "../../lab/images";
+import { artifact, content, digestOf, image, index, manifest, type SyntheticManifest } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
@@ -21,7 +21,7 @@ describe("the newest of dated tags", () => {
   });
 });
 
-const imageOf = (created: string): Manifest => {
+const imageOf = (created: string): SyntheticManifest => {
   const config = content("application/vnd.oci.image.config.v1+json", Buffer.from(JSON.stringify({ created })));
   return manifest(
     {
@@ -34,7 +34,7 @@ const imageOf = (created: string): Manifest => {
   );
 };
 
-const indexOf = (created: string): Manifest => {
+const indexOf = (created: string): SyntheticManifest => {
   const child = imageOf(created);
   const platform = { os: "linux", architecture: "amd64" };
   return index([{ ...child, descriptor: { ...child.descriptor, platform } }]);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { RegistryClient } from "../../../registry/oci/client";
 import { sha256 } from "../../../registry/oci/digest";
 import { fallbackTag, fallbackTagIn, MOST_REFERRERS, ReferrersApi } from "../../../registry/oci/referrers";
-import { artifact, image, index, type Manifest } from "../../lab/images";
+import { artifact, image, index, type SyntheticManifest } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
@@ -35,7 +35,7 @@ describe("a chain of referrers without an end", () => {
 
   let made = 0;
   /** A new signature for whatever is asked for. */
-  const another = (): Manifest => {
+  const another = (): SyntheticManifest => {
     const signature = artifact(`signature ${made++}`);
     registry.push("app", signature);
     return signature;

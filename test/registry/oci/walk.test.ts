@@ -10,10 +10,10 @@ import {
   image,
   index,
   layer,
-  type Manifest,
   manifest,
   multiPlatformImage,
   referrersTag,
+  type SyntheticManifest,
 } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
@@ -27,8 +27,8 @@ beforeEach(async () => {
 });
 
 /** The objects of an image: its index, a child, that child's config and first layer. */
-const partsOf = (made: Manifest, at = 1) => {
-  const child = made.manifests[at] as Manifest;
+const partsOf = (made: SyntheticManifest, at = 1) => {
+  const child = made.manifests[at] as SyntheticManifest;
   const [config, first] = child.blobs.map(digestOf);
   return { index: digestOf(made), child: digestOf(child), config: config as Digest, layer: first as Digest };
 };
@@ -278,7 +278,9 @@ describe("failures", () => {
     const { index, child } = partsOf(made);
     registry.push("app", made, "v1");
     registry.repository("app").manifests.set(child, {
-      bytes: Buffer.from((made.manifests[1] as Manifest).bytes.toString().replace(/sha256:..../, "sha256:0000")),
+      bytes: Buffer.from(
+        (made.manifests[1] as SyntheticManifest).bytes.toString().replace(/sha256:..../, "sha256:0000"),
+      ),
       mediaType: "application/vnd.oci.image.manifest.v1+json",
     });
     const { failures } = await verify(registry.url);
@@ -420,13 +422,13 @@ describe("referrers", () => {
     const report = await verify(registry.url);
     expect(report).toMatchObject({ failures: [], complete: true, counts: { indexes: 1, manifests: 3 } });
 
-    registry.repository("app").blobs.delete(digestOf(signature.blobs[1] as Manifest));
+    registry.repository("app").blobs.delete(digestOf(signature.blobs[1] as SyntheticManifest));
     const { failures } = await verify(registry.url);
     expect(failures).toMatchObject([
       {
         object: "layer",
         tags: ["v1"],
-        path: [digestOf(subject), digestOf(signature), digestOf(signature.blobs[1] as Manifest)],
+        path: [digestOf(subject), digestOf(signature), digestOf(signature.blobs[1] as SyntheticManifest)],
       },
     ]);
   });
@@ -439,7 +441,7 @@ describe("referrers", () => {
 
   describe("under fallback tags", () => {
     const subject = multiPlatformImage("app");
-    const child = subject.manifests[0] as Manifest;
+    const child = subject.manifests[0] as SyntheticManifest;
     const signature = artifact("signature", { subject });
     const attested = artifact("attestation", { subject: child });
     // A signature can be signed in turn.
@@ -456,7 +458,8 @@ describe("referrers", () => {
         .push("app", others, "v1")
         .push("app", artifact("signature of another", { subject: others }), referrersTag(others));
     });
-    const lose = (made: Manifest) => registry.repository("app").blobs.delete(digestOf(made.blobs[1] as Manifest));
+    const lose = (made: SyntheticManifest) =>
+      registry.repository("app").blobs.delete(digestOf(made.blobs[1] as SyntheticManifest));
     const tagsOf = ({ failures }: Awaited<ReturnType<typeof verify>>) => failures.map(({ tags }) => tags);
 
     test.each([

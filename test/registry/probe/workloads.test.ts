@@ -7,7 +7,7 @@ import { RegistryClient } from "../../../registry/oci/client";
 import { askCluster, ClusterSilent } from "../../../registry/probe/cluster";
 import { type ProbeSettings, probeSettings } from "../../../registry/probe/environment";
 import { probeWorkloads } from "../../../registry/probe/workloads";
-import { digestOf, image, type Manifest } from "../../lab/images";
+import { digestOf, image, type SyntheticManifest } from "../../lab/images";
 import { type FakeRegistry, json } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
 
@@ -38,7 +38,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-const pod = (name: string, tag: string, running?: Manifest) => ({
+const pod = (name: string, tag: string, running?: SyntheticManifest) => ({
   metadata: { namespace: "default", name },
   spec: { containers: [{ name: "app", image: `${registry.host}/${tag}` }] },
   status: {

@@ -2,7 +2,7 @@ import { appendFileSync, readdirSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
-import { artifact, digestOf, image, index, type Manifest, referrersTag } from "../../lab/images";
+import { artifact, digestOf, image, index, referrersTag, type SyntheticManifest } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
 import { type FakeRegistry, json } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
@@ -16,7 +16,7 @@ const single = (n: number) => image(`v${n}`, { annotations: made(n) });
 const parts = ["amd64", "arm64"].map((architecture) =>
   image(architecture, { platform: { architecture, os: "linux" } }),
 );
-const [amd64, arm64] = parts as [Manifest, Manifest];
+const [amd64, arm64] = parts as [SyntheticManifest, SyntheticManifest];
 const old = index(parts, { annotations: made(1) });
 
 let registry: FakeRegistry;
@@ -33,12 +33,12 @@ afterEach(() => {
 
 const app = () => registry.repository("app");
 const tags = () => Object.fromEntries(app().tags);
-const has = (manifest: Manifest) => app().manifests.has(digestOf(manifest));
+const has = (manifest: SyntheticManifest) => app().manifests.has(digestOf(manifest));
 const deletions = () =>
   registry.seen.filter(({ method }) => method === "DELETE").map(({ path }) => path.split("/").at(-1));
 
 /** Acts when a manifest is deleted: right before the registry does it, or right after. */
-const atDeletion = (of: Manifest, when: "before" | "after", act: () => void): void => {
+const atDeletion = (of: SyntheticManifest, when: "before" | "after", act: () => void): void => {
   registry.on(`/v2/app/manifests/${digestOf(of)}`, (request, response) => {
     if (request.method !== "DELETE") return registry.serve(request, response);
     if (when === "before") act();
@@ -258,7 +258,7 @@ describe("a clean-up", () => {
 
   test("a deletion whose answer is lost counts by what is there afterwards", async () => {
     registry.push("app", single(1), "v1").push("app", single(2), "v2").push("app", single(3), "v3");
-    const lose = (of: Manifest, isDone: boolean) =>
+    const lose = (of: SyntheticManifest, isDone: boolean) =>
       registry.on(`/v2/app/manifests/${digestOf(of)}`, (request, response) => {
         if (request.method !== "DELETE") return registry.serve(request, response);
         if (isDone) app().manifests.delete(digestOf(of));
@@ -382,7 +382,7 @@ describe("what is pushed during a clean-up", () => {
     registry.push("app", single(3), "v3");
     const doomed = [old, single(2)];
     for (const each of doomed) {
-      const next = doomed.find((other) => other !== each) as Manifest;
+      const next = doomed.find((other) => other !== each) as SyntheticManifest;
       atDeletion(each, "after", () => app().tags.set("v3", digestOf(next)));
     }
     const { remaining } = await cleanUp.apply(newest(1));
@@ -457,8 +457,8 @@ describe("what is pushed during a clean-up", () => {
   test("and so is one that led to an image that was put back before", async () => {
     registry.push("app", single(3), "v3").push("app", single(4), "v4", "stable");
     const policy = newest(1, { keep: ["stable"] });
-    const moves: Manifest[] = [];
-    const move = (to: Manifest) => () => {
+    const moves: SyntheticManifest[] = [];
+    const move = (to: SyntheticManifest) => () => {
       moves.push(to);
       // A client pushes the whole image.
       registry.push("app", to, "stable");
@@ -476,23 +476,23 @@ describe("what is pushed during a clean-up", () => {
     }
     const { remaining, problems } = await cleanUp.apply(policy);
     expect(moves).toHaveLength(2);
-    expect(tags().stable).toBe(digestOf(moves[1] as Manifest));
+    expect(tags().stable).toBe(digestOf(moves[1] as SyntheticManifest));
     expect({ remaining, problems }).toEqual({ remaining: [], problems: [] });
   });
 
   test("a tag whose push ends only after looks at the tags gets its image back, and no other", async () => {
     registry.namesRevisions = true;
     registry.push("app", single(3), "v3").push("app", single(4), "v4", "stable");
-    const gone: Manifest[] = [];
+    const gone: SyntheticManifest[] = [];
     for (const each of [single(2), single(3)]) {
       atDeletion(each, "after", () => {
         gone.push(each);
         // The registry had checked the first one before it was deleted.
-        if (gone.length === 2) app().tags.set("stable", digestOf(gone[0] as Manifest));
+        if (gone.length === 2) app().tags.set("stable", digestOf(gone[0] as SyntheticManifest));
       });
     }
     const { remaining, problems } = await cleanUp.apply(newest(1, { keep: ["stable"] }));
-    expect(tags().stable).toBe(digestOf(gone[0] as Manifest));
+    expect(tags().stable).toBe(digestOf(gone[0] as SyntheticManifest));
     expect(gone.map(has)).toEqual([true, false]);
     expect({ remaining, problems }).toEqual({ remaining: [], problems: [] });
   });

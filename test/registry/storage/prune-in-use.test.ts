@@ -7,7 +7,7 @@ import { pruneTable } from "../../../registry/storage/prune-table";
 import { StorageRefusal } from "../../../registry/storage/refusal";
 import { scan } from "../../../registry/storage/scan";
 import type { RetentionPolicy } from "../../../site/retention";
-import { digestOf, image, type Manifest } from "../../lab/images";
+import { digestOf, image, type SyntheticManifest } from "../../lab/images";
 import { forgedReport, storedReport } from "../in-use/stored-report";
 import { SyntheticStore } from "./synthetic-store";
 
@@ -29,15 +29,19 @@ beforeEach(() => {
 afterEach(() => store.remove());
 
 /** Running although its tag moved; running although its tag is about to be removed; not running. */
-const [moved, old, fresh] = ["moved", "old", "fresh"].map((seed) => image(seed)) as [Manifest, Manifest, Manifest];
+const [moved, old, fresh] = ["moved", "old", "fresh"].map((seed) => image(seed)) as [
+  SyntheticManifest,
+  SyntheticManifest,
+  SyntheticManifest,
+];
 
-const push = (repository: string, age: number, pushed: Manifest, ...tags: string[]): void => {
+const push = (repository: string, age: number, pushed: SyntheticManifest, ...tags: string[]): void => {
   store.push(repository, pushed, ...tags);
   const at = new Date(NOW - age * HOUR);
   for (const tag of tags) utimesSync(store.repository(repository).tagLink(tag), at, at);
 };
 
-const artifactOf = (cluster: string, hours: number, digests: Digest[]): Manifest =>
+const artifactOf = (cluster: string, hours: number, digests: Digest[]): SyntheticManifest =>
   storedReport({ cluster, time: NOW - hours * HOUR, digests });
 
 const report = (hours = 1, cluster = "home", digests = [digestOf(moved), digestOf(old)]) =>

@@ -24,10 +24,10 @@ import {
   digestOf,
   image,
   layer,
-  type Manifest,
   MEDIA_TYPES,
   manifest,
   multiPlatformImage,
+  type SyntheticManifest,
 } from "../../lab/images";
 import { SyntheticStore, write } from "./synthetic-store";
 
@@ -51,7 +51,7 @@ afterEach(() => {
 
 const at = (path: string) => join(store.layout.registry, path);
 const setTime = (path: string, time: number) => utimesSync(path, time / 1000, time / 1000);
-const push = (repository: string, age: number, pushed: Manifest, ...tags: string[]): void => {
+const push = (repository: string, age: number, pushed: SyntheticManifest, ...tags: string[]): void => {
   store.push(repository, pushed, ...tags);
   for (const tag of tags) setTime(store.repository(repository).tagLink(tag), NOW - age * HOUR);
 };
@@ -265,7 +265,7 @@ describe("times that say nothing", () => {
     });
   });
 
-  const dated = (name: string, created: number): Manifest => {
+  const dated = (name: string, created: number): SyntheticManifest => {
     const config = content(MEDIA_TYPES.oci.config, Buffer.from(JSON.stringify({ created: new Date(created), name })));
     const only = layer(name);
     return manifest(
@@ -362,7 +362,7 @@ describe("unfinished and damaged repositories", () => {
     versions("app");
     push("broken", 1, image("broken"), "v1");
     push("broken", 2, image("old"), "v0");
-    rmSync(store.layout.blobData(digestOf(image("broken").blobs[1] as Manifest)));
+    rmSync(store.layout.blobData(digestOf(image("broken").blobs[1] as SyntheticManifest)));
     const { skipped } = await prune();
     expect(skipped).toMatchObject([{ repository: "broken", reason: expect.stringContaining("missing-layer") }]);
     expect([tags("app"), tags("broken")]).toEqual([["v3"], ["v0", "v1"]]);
@@ -372,7 +372,7 @@ describe("unfinished and damaged repositories", () => {
     versions("app");
     const broken = multiPlatformImage("broken");
     push("broken", 1, broken, "v1");
-    rmSync(store.repository("broken").revisionLink(digestOf(broken.manifests[0] as Manifest)));
+    rmSync(store.repository("broken").revisionLink(digestOf(broken.manifests[0] as SyntheticManifest)));
     await expect(prune()).rejects.toMatchObject({ code: "damaged" });
     expect(tags("app")).toEqual(["v1", "v2", "v3"]);
     // Another repository has the same image, complete and old.

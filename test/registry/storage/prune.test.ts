@@ -28,11 +28,11 @@ import {
   image,
   index,
   layer,
-  type Manifest,
   MEDIA_TYPES,
   manifest,
   multiPlatformImage,
   referrersTag,
+  type SyntheticManifest,
 } from "../../lab/images";
 import { SyntheticStore, write } from "./synthetic-store";
 
@@ -51,14 +51,14 @@ beforeEach(() => {
 afterEach(() => store.remove());
 
 /** Pushes an image, and sets the age of its tags. */
-const push = (repository: string, age: number, manifest: Manifest, ...tags: string[]): void => {
+const push = (repository: string, age: number, manifest: SyntheticManifest, ...tags: string[]): void => {
   store.push(repository, manifest, ...tags);
   const at = new Date(NOW - age * HOUR);
   for (const tag of tags) utimesSync(store.repository(repository).tagLink(tag), at, at);
 };
 
 /** What a registry holds after some time: re-pushed tags, shared layers, nested indexes, signatures, old versions. */
-const corpus = (): { keep: Manifest[] } => {
+const corpus = (): { keep: SyntheticManifest[] } => {
   const base = layer("base");
   const version = (n: number) => multiPlatformImage(`v${n}`, { layers: [base, layer(`v${n}`)] });
   const nested = index([version(3), image("extra")]);
@@ -87,7 +87,7 @@ const tree = () =>
       return [path, readFileSync(file, "latin1"), path.endsWith("current/link") ? statSync(file).mtimeMs : null];
     });
 
-const blobsOf = (manifests: readonly Manifest[]): Set<string> =>
+const blobsOf = (manifests: readonly SyntheticManifest[]): Set<string> =>
   new Set(
     manifests.flatMap((each) => [
       each.descriptor.digest,
@@ -251,7 +251,7 @@ describe("refuses, and changes nothing", () => {
   test("a damaged store, and names the repair", async () => {
     const lost = multiPlatformImage("lost");
     push("app", 1, lost, "v1");
-    const [first, second] = lost.manifests as [Manifest, Manifest];
+    const [first, second] = lost.manifests as [SyntheticManifest, SyntheticManifest];
     rmSync(store.repository("app").revisionLink(digestOf(first)));
     expect(await refused(plan)).toMatchObject({
       code: "damaged",
@@ -373,7 +373,7 @@ describe("goes on", () => {
     const broken = multiPlatformImage("broken");
     push("app", 9, broken);
     push("app", 1, image("app"), "v1");
-    rmSync(store.repository("app").revisionLink(digestOf(broken.manifests[0] as Manifest)));
+    rmSync(store.repository("app").revisionLink(digestOf(broken.manifests[0] as SyntheticManifest)));
     const { remove } = await applyPrune(store.root, NEWEST, NOW, quiet);
     expect(remove.manifests).toContainEqual({ repository: "app", digest: digestOf(broken) });
     expect((await scan(store.root)).findings).toEqual([]);

@@ -2,7 +2,7 @@ import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type RepositoryLayout, StorageLayout } from "../../../registry/storage/layout";
-import { digestOf, type Manifest } from "../../lab/images";
+import { digestOf, type SyntheticManifest } from "../../lab/images";
 
 /** In memory if possible: each removal is synced, which on a disk takes half of a test's time. */
 const temporary = (): string => {
@@ -32,7 +32,7 @@ export class SyntheticStore {
     return this.layout.repository(name);
   }
 
-  push(name: string, manifest: Manifest, ...tags: string[]): this {
+  push(name: string, manifest: SyntheticManifest, ...tags: string[]): this {
     const repository = this.repository(name);
     for (const blob of manifest.blobs) {
       write(this.layout.blobData(digestOf(blob)), blob.bytes);

@@ -3,7 +3,7 @@ import { sha256 } from "../../../registry/oci/digest";
 import { workloadsReport, workloadsTable } from "../../../registry/workloads/report";
 import { countStates, digestsOf, unverified, verifyImages } from "../../../registry/workloads/verify";
 import type { UsedImage } from "../../../registry/workloads/workloads";
-import { digestOf, image, type Manifest, multiPlatformImage } from "../../lab/images";
+import { digestOf, image, multiPlatformImage, type SyntheticManifest } from "../../lab/images";
 import { type FakeRegistry, json } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
 
@@ -35,7 +35,7 @@ const verify = (...images: UsedImage[]) =>
 test("what runs is verified by its digest, also where its tag has moved, and by what it asks for", async () => {
   registry.push("app", old, "v1");
   registry.push("app", fresh, "v1", "v2");
-  const [amd64] = fresh.manifests as [Manifest];
+  const [amd64] = fresh.manifests as [SyntheticManifest];
   const images = await verify(
     used("v1", { running: digestOf(old) }),
     used("v1", { running: digestOf(amd64) }),
