@@ -95,7 +95,7 @@ const gapDuring = async (hosts: Hosts, work: () => Promise<void>): Promise<numbe
  * their checks of DNS and of the failover. "Delivered again" is a replaced resource: the host compares everything and
  * changes nothing.
  */
-export const run = async (): Promise<void> => {
+export const runBench = async (): Promise<void> => {
   for (const name of COMPONENTS) {
     const found = find(name);
     if ("missing" in found) {

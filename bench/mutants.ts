@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** A guard that is taken away, and the tests that must notice. */
-export interface Mutant {
+export interface SourceMutant {
   /** In the folder of sources. */
   file: string;
   /** Occurs once in the file: `test/bench/mutants.test.ts`. */
@@ -17,12 +17,12 @@ export interface Mutant {
   tests?: string;
 }
 
-export const testsOf = ({ file, tests = file.replace(/\.ts$/, ".test.ts") }: Mutant): string => tests;
+export const testsOf = ({ file, tests = file.replace(/\.ts$/, ".test.ts") }: SourceMutant): string => tests;
 
 /** The guards of one folder of sources, such as `registry/oci`. */
-export interface Mutants {
+export interface FolderMutants {
   folder: string;
-  mutants: readonly Mutant[];
+  mutants: readonly SourceMutant[];
 }
 
 const ROOT = join(__dirname, "..");
@@ -50,7 +50,7 @@ const copyOfSources = (): string => {
 };
 
 /** Removes each guard in turn: a mutant that no test kills is a gap. @throws Error when one survives */
-export const killAll = ({ folder, mutants }: Mutants): void => {
+export const killAll = ({ folder, mutants }: FolderMutants): void => {
   const copy = copyOfSources();
   const survivors: string[] = [];
   const passes = (tests: string): boolean => {

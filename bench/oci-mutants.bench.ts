@@ -1,4 +1,4 @@
-import { killAll, type Mutant, type Mutants } from "./mutants";
+import { type FolderMutants, killAll, type SourceMutant } from "./mutants";
 
 const AUTHORIZER = "authorizer.test.ts";
 const AUTHORIZATION = "authorization.test.ts";
@@ -7,7 +7,7 @@ const WALK = "walk.test.ts";
 const RATE_LIMIT = "rate-limit.test.ts";
 
 /** Where credentials may go. */
-const CREDENTIALS_STAY: readonly Mutant[] = [
+const CREDENTIALS_STAY: readonly SourceMutant[] = [
   { file: "authorization.ts", from: '["http:", "https:"].includes(realm.protocol)', to: "true", tests: AUTHORIZER },
   {
     file: "authorization.ts",
@@ -46,7 +46,7 @@ const CREDENTIALS_STAY: readonly Mutant[] = [
 ];
 
 /** Which certificates are trusted. */
-const TRUST: readonly Mutant[] = [
+const TRUST: readonly SourceMutant[] = [
   { file: "certificates.ts", from: "[...distinct.values(), own]", to: "[own]" },
   { file: "certificates.ts", from: "...certificatesIn(NODE_EXTRA_CA_CERTS)", to: "" },
   { file: "certificates.ts", from: "new X509Certificate(pem);", to: "" },
@@ -56,7 +56,7 @@ const TRUST: readonly Mutant[] = [
 ];
 
 /** What has an end, whatever a server answers. */
-const BOUNDS: readonly Mutant[] = [
+const BOUNDS: readonly SourceMutant[] = [
   { file: "authorization.ts", from: "redirects === MOST_REDIRECTS", to: "redirects === 10_000", tests: AUTHORIZER },
   { file: "authorization.ts", from: "limit: TOKEN_ANSWER_LIMIT", to: "limit: Infinity", tests: AUTHORIZER },
   { file: "authorization.ts", from: "others.slice(0, MOST_SCOPES)", to: "others" },
@@ -82,7 +82,7 @@ const BOUNDS: readonly Mutant[] = [
 ];
 
 /** What is believed of a manifest and of a blob. */
-const TRUTH: readonly Mutant[] = [
+const TRUTH: readonly SourceMutant[] = [
   {
     file: "check.ts",
     from: 'if (!whole) return failed("digest-mismatch"',
@@ -144,7 +144,7 @@ const TRUTH: readonly Mutant[] = [
 ];
 
 /** When it is asked again, and how soon. */
-const PATIENCE: readonly Mutant[] = [
+const PATIENCE: readonly SourceMutant[] = [
   { file: "client.ts", from: "this.#gate.hold(delay)", to: "undefined", tests: RATE_LIMIT },
   { file: "client.ts", from: "(outcome.status === 429 || attempt <= 2)", to: "true", tests: RATE_LIMIT },
   { file: "gate.ts", from: "Math.max(this.#next, performance.now() + pause)", to: "performance.now() + pause" },
@@ -156,9 +156,9 @@ const PATIENCE: readonly Mutant[] = [
   { file: "push.ts", from: "this.#gate.pass();", to: "" },
 ];
 
-export const OCI: Mutants = {
+export const OCI_MUTANTS: FolderMutants = {
   folder: "registry/oci",
   mutants: [...CREDENTIALS_STAY, ...TRUST, ...BOUNDS, ...TRUTH, ...PATIENCE],
 };
 
-export const run = async (): Promise<void> => killAll(OCI);
+export const runBench = async (): Promise<void> => killAll(OCI_MUTANTS);

@@ -1,7 +1,7 @@
 import { startGitea } from "../test/lab/gitea";
 import { raceRounds } from "./prune-races";
 
-export const run = (): Promise<void> =>
+export const runBench = (): Promise<void> =>
   raceRounds({
     component: "gitea",
     name: "Gitea 1.25.5",

@@ -1,7 +1,7 @@
 import { startRegistry } from "../test/lab/registry";
 import { raceRounds } from "./prune-races";
 
-export const run = (): Promise<void> =>
+export const runBench = (): Promise<void> =>
   raceRounds({
     component: "registry",
     name: "registry 2.8.3",

@@ -18,8 +18,8 @@ const main = async (): Promise<void> => {
   }
   for (const name of wanted.length > 0 ? wanted : benches) {
     process.stdout.write(`== ${name}\n`);
-    const { run } = require(`./${name}.bench`) as { run(): Promise<void> };
-    await run();
+    const { runBench } = require(`./${name}.bench`) as { runBench(): Promise<void> };
+    await runBench();
   }
 };
 

@@ -71,7 +71,7 @@ const measure = async (shape: Shape): Promise<void> => {
 };
 
 /** Memory of `warden verify` on a million distinct objects of one repository. */
-export const run = async (): Promise<void> => {
+export const runBench = async (): Promise<void> => {
   await build();
   for (const shape of SHAPES) await measure(shape);
 };

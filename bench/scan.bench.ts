@@ -107,7 +107,7 @@ const race = <Name extends string>(contestants: Record<Name, string[]>): Record<
   ) as Record<Name, Cost>;
 };
 
-export const run = async (): Promise<void> => {
+export const runBench = async (): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), "warden-bench-scan-"));
   try {
     await build();

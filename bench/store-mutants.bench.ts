@@ -1,9 +1,9 @@
-import { killAll, type Mutant, type Mutants } from "./mutants";
+import { type FolderMutants, killAll, type SourceMutant } from "./mutants";
 
 const TOUCHED = "prune-touched.test.ts";
 const HIDDEN = "hidden-damage.test.ts";
 
-const mutants: readonly Mutant[] = [
+const mutants: readonly SourceMutant[] = [
   { file: "damage.ts", from: 'kind === "hidden-repository" ||', to: "", tests: TOUCHED },
   { file: "damage.ts", from: "if (!isWhole) for", to: "if (false) for", tests: "prune.test.ts" },
   { file: "prune.ts", from: "lock.check();", to: "", tests: TOUCHED },
@@ -74,6 +74,6 @@ const mutants: readonly Mutant[] = [
   },
 ];
 
-export const STORE: Mutants = { folder: "registry/storage", mutants };
+export const STORE_MUTANTS: FolderMutants = { folder: "registry/storage", mutants };
 
-export const run = async (): Promise<void> => killAll(STORE);
+export const runBench = async (): Promise<void> => killAll(STORE_MUTANTS);

@@ -9,7 +9,7 @@ const TESTS = [
 ];
 
 /** The properties of manually changed stores, over thousands of stores: CI has time for hundreds. */
-export const run = async (): Promise<void> => {
+export const runBench = async (): Promise<void> => {
   const { status } = spawnSync("npm", ["test", "--", "--runInBand", "--runTestsByPath", ...TESTS], {
     cwd: join(__dirname, ".."),
     env: { ...process.env, WARDEN_ROUNDS: String(ROUNDS) },

@@ -24,7 +24,7 @@ const secondsOf = (command: string, args: string[], cwd: string): number => {
 };
 
 /** `npm run synth` of the reference site against an app as the CDKTF template runs it, in turn. */
-export const run = async (): Promise<void> => {
+export const runBench = async (): Promise<void> => {
   if (!existsSync(join(template, "node_modules")))
     execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: template, stdio: "inherit" });
   const ours: number[] = [];

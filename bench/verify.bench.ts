@@ -242,7 +242,7 @@ const measureProbe = async (): Promise<void> => {
 };
 
 /** `warden verify` compared with the limit of the registry and with other tools that check images, on two corpora. */
-export const run = async (): Promise<void> => {
+export const runBench = async (): Promise<void> => {
   execFileSync(process.execPath, ["--import", "tsx", "cli/build.ts"], { cwd: root, stdio: "inherit" });
   await measureProbe();
   const registry = find("registry");

@@ -9,7 +9,7 @@ import { rulesFile } from "../../monitoring/rules-file";
 import { parseSite } from "../../site/load";
 import type { MonitoredSite } from "../../site/schema";
 import { cleanUpUnitTests } from "../monitoring/clean-up-unit-tests";
-import { mutants } from "../monitoring/mutants";
+import { mutantsOf } from "../monitoring/mutants";
 import type { Json } from "../monitoring/synthesise";
 import type { UnitTest } from "../monitoring/unit-test";
 import { SHIPPED } from "../sites";
@@ -68,7 +68,7 @@ describeWith(["promtool"], "the rules about clean-ups over HTTP", () => {
 
   test.each(alone.rules)("$alert: no slip in its condition goes unseen", async (rule) => {
     const unseen: string[] = [];
-    for (const { change, rule: mutant } of mutants(rule)) {
+    for (const { change, rule: mutant } of mutantsOf(rule)) {
       expect(syntaxError(mutant.expr)).toBeUndefined();
       if ((await run({ name: alone.name, rules: [mutant] }, testsOf(rule))).passed)
         unseen.push(`${change}: ${mutant.expr}`);

@@ -8,7 +8,7 @@ import { rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
 import { managedHosts } from "../../site/schema";
 import { hostUnitTests } from "../monitoring/host-unit-tests";
-import { mutants } from "../monitoring/mutants";
+import { mutantsOf } from "../monitoring/mutants";
 import type { UnitTest } from "../monitoring/unit-test";
 import { referenceSite } from "../sites";
 import { describeWith } from "./components";
@@ -40,7 +40,7 @@ describeWith(["promtool"], "the rules about hosts", () => {
 
   test.each(group.rules)("$alert: no slip in its condition goes unseen", async (rule) => {
     const unseen: string[] = [];
-    for (const { change, rule: mutant } of mutants(rule)) {
+    for (const { change, rule: mutant } of mutantsOf(rule)) {
       expect(syntaxError(mutant.expr)).toBeUndefined();
       if (await testRules({ name: group.name, rules: [mutant] }, testsOf(rule)))
         unseen.push(`${change}: ${mutant.expr}`);

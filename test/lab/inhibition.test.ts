@@ -8,7 +8,7 @@ import { describeWith } from "./components";
 import { waitFor } from "./process";
 import { type LabServer, type Pager, raise, startAlertmanager, startPager, toldAndMuted } from "./prometheus";
 import { type Alerted, firingAt } from "./promtool";
-import { nameOf } from "./spans";
+import { alertName } from "./spans";
 
 // promtool evaluates hours of rules, and the machine may be busy with other tests.
 jest.setTimeout(600_000);
@@ -66,7 +66,7 @@ describeWith(["promtool", "alertmanager"], "one cause, one page", () => {
       const [alerts = []] = found[index]?.values() ?? [];
       // Each in its own cluster, so that one episode's cause does not inhibit another's alerts.
       const pages = await toldOf(alerts.map((each) => ({ ...each, cluster: `episode-${index}` })));
-      told.push([what, pages.map(nameOf).sort()]);
+      told.push([what, pages.map(alertName).sort()]);
     }
     expect(told).toEqual(episodes.map(({ what, told = [] }) => [what, [...told].sort()]));
   });

@@ -19,7 +19,7 @@ const STEP = 5;
  */
 const every = (group: string): number => (group === "registry-coverage" ? 30 : STEP);
 
-const nameOf = ({ alertname = "", what, task, instance }: Alerted): string =>
+const alertNameAndInstance = ({ alertname = "", what, task, instance }: Alerted): string =>
   [alertname, what, task, instance].filter((each) => each !== undefined).join(" ");
 
 interface Fired {
@@ -36,7 +36,7 @@ const firedIn = async (month: Month): Promise<Fired[]> => {
     [...new Set(groups.map(({ name }) => every(name)))].map(async (each) => {
       const some = groups.filter(({ name }) => every(name) === each);
       const [fired] = await firingAt({ groups: some, runs: [{ series, minutes: MINUTES }], step: STEP, every: each });
-      return Object.entries(spansOf(fired ?? new Map(), each, nameOf)).flatMap(([name, spans]) =>
+      return Object.entries(spansOf(fired ?? new Map(), each, alertNameAndInstance)).flatMap(([name, spans]) =>
         spans.map((span): Fired => ({ name, span, every: each })),
       );
     }),

@@ -1,7 +1,7 @@
 import type { AlertingRule, RuleGroup } from "../../monitoring/alert";
 import { rulesFor } from "../../monitoring/rules";
 import { batchesOf, EPISODES, type Episode, firstFiringOf, settingOf, siteOf } from "../monitoring/episodes";
-import { mutants } from "../monitoring/mutants";
+import { mutantsOf } from "../monitoring/mutants";
 import { simulate } from "../monitoring/simulation";
 import { site } from "../monitoring/synthesise";
 import { describeWith } from "./components";
@@ -82,7 +82,7 @@ const firingOf = (runs: readonly ReadonlyMap<number, readonly Alerted[]>[], name
 /** The slips in a rule that no episode reveals. */
 const unseenIn = async (group: RuleGroup, rule: AlertingRule): Promise<string[]> => {
   const episodes = EPISODES_OF[group.name]?.(rule.alert) ?? [];
-  const slips = mutants(rule).filter(({ change }) => isPlain(group.name, change));
+  const slips = mutantsOf(rule).filter(({ change }) => isPlain(group.name, change));
   const evaluated = [
     {
       name: group.name,

@@ -11,7 +11,7 @@ import { simulate } from "../monitoring/simulation";
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
 import { describeWith } from "./components";
 import { firingAt, promtool } from "./promtool";
-import { nameOf, spansOf } from "./spans";
+import { alertName, spansOf } from "./spans";
 
 // promtool evaluates weeks of rules, and the machine may be busy with other tests.
 jest.setTimeout(600_000);
@@ -54,7 +54,7 @@ describeWith(["promtool"], "the rules that are shipped", () => {
         step,
         every,
       });
-      const fired = batch.map(({ what }, index) => [what, spansOf(found[index] ?? new Map(), every, nameOf)]);
+      const fired = batch.map(({ what }, index) => [what, spansOf(found[index] ?? new Map(), every, alertName)]);
       expect(Object.fromEntries(fired)).toEqual(Object.fromEntries(batch.map(({ what, fires }) => [what, fires])));
     },
   );

@@ -2,7 +2,7 @@ import type { Span } from "../monitoring/episodes";
 import type { Alerted } from "./promtool";
 
 /** The name of an alert, with what distinguishes it from others of that name for the same registry. */
-export const nameOf = ({ alertname = "", what, task }: Alerted): string =>
+export const alertName = ({ alertname = "", what, task }: Alerted): string =>
   [alertname, what, task].filter((each) => each !== undefined).join(" ");
 
 /**

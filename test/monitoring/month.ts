@@ -18,7 +18,7 @@ export interface Happening {
   readonly from: number;
   readonly to: number;
   readonly events: readonly Event[];
-  /** By alert and subject, as in `nameOf`; empty for events that must not page anyone. */
+  /** By the alert's name, `what`, `task` and `instance`; empty for events that must not page anyone. */
   readonly fires: Readonly<Record<string, Expected>>;
 }
 

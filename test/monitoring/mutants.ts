@@ -1,7 +1,7 @@
 import { parser } from "@prometheus-io/lezer-promql";
 import type { AlertingRule } from "../../monitoring/alert";
 
-export interface Mutant {
+export interface RuleMutant {
   /** What was changed, for the name of the test. */
   readonly change: string;
   readonly rule: AlertingRule;
@@ -31,8 +31,8 @@ const SLIPS: Record<string, (text: string) => string[]> = {
 };
 
 /** A rule with each possible slip in its expression, and with its duration changed in both directions. */
-export const mutants = (rule: AlertingRule): Mutant[] => {
-  const found: Mutant[] = [];
+export const mutantsOf = (rule: AlertingRule): RuleMutant[] => {
+  const found: RuleMutant[] = [];
   parser.parse(rule.expr).iterate({
     enter: ({ node, from, to }) => {
       if (node.firstChild !== null) return;
