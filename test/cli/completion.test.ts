@@ -5,8 +5,9 @@ import { join } from "node:path";
 import type { DescribedCommand } from "../../cli/command-tree";
 import { completionScript } from "../../cli/completion-scripts";
 import { commandReference, manualPage } from "../../cli/manual";
-import { describeWarden, main } from "../../cli/warden";
+import { describeWarden } from "../../cli/warden";
 import { render } from "../../handbook/document";
+import { runWarden } from "./run-warden";
 
 const folder = mkdtempSync(join(tmpdir(), "completion-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -98,12 +99,7 @@ describe("the manual page", () => {
 
 test("the help mentions no default where there is none", async () => {
   let text = "";
-  const spy = jest.spyOn(process.stdout, "write").mockImplementation((chunk) => {
-    text += String(chunk);
-    return true;
-  });
-  for (const { name } of warden.commands) await main([name.replace("warden ", ""), "--help"]);
-  spy.mockRestore();
+  for (const { name } of warden.commands) text += (await runWarden(name.replace("warden ", ""), "--help")).out;
   expect(text).toContain("(repeatable)");
   expect(text).not.toContain("default: []");
 });

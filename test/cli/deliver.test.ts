@@ -1,15 +1,14 @@
 import { registryHost } from "../../site/schema";
 import { referenceSite } from "../sites";
-import { FakeSsh } from "./fake-ssh";
+import { answerLine, FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
 // A command that changes anything refuses to run unless the site was chosen explicitly.
 process.env.WARDEN_SITE = "site/reference.ts";
 
 const { address } = registryHost(referenceSite);
-const base64 = (text: string) => Buffer.from(text).toString("base64");
 const finding = (...fields: [what: string, expected: string, actual: string]) =>
-  `finding ${fields.map(base64).join(" ")}\nfindings 1\n`;
+  `${answerLine("finding", ...fields)}findings 1\n`;
 
 let ssh: FakeSsh;
 beforeEach(() => {

@@ -1,6 +1,6 @@
 import { managedHosts } from "../../site/schema";
 import { referenceSite } from "../sites";
-import { FakeSsh } from "./fake-ssh";
+import { answerLine, FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
 // A command that changes anything refuses to run unless the site was chosen explicitly.
@@ -8,9 +8,6 @@ process.env.WARDEN_SITE = "site/reference.ts";
 
 const [host] = managedHosts(referenceSite);
 if (host === undefined) throw new Error("the reference site has a managed host");
-
-const base64 = (text: string) => Buffer.from(text).toString("base64");
-const finding = (...fields: string[]) => `finding ${fields.map(base64).join(" ")}\n`;
 
 let ssh: FakeSsh;
 beforeEach(() => {
@@ -44,7 +41,7 @@ test("prints findings in the form of the contract, whatever they contain, and ex
   const actual = 'it\'s "$x"\n\\ ü';
   ssh.answer(host.address, {
     status: 1,
-    stdout: `pve: a line\n${finding("github.com", "an address", actual)}findings 1\n`,
+    stdout: `pve: a line\n${answerLine("finding", "github.com", "an address", actual)}findings 1\n`,
   });
   const { code, out } = await runWarden("dns", "verify", "pve", "--json");
   expect({ code, report: JSON.parse(out) }).toEqual({
@@ -56,7 +53,7 @@ test("prints findings in the form of the contract, whatever they contain, and ex
 test("prints findings for people", async () => {
   ssh.answer(host.address, {
     status: 1,
-    stdout: `pve: a line\n${finding("github.com", "an address", "nothing")}findings 1\n`,
+    stdout: `pve: a line\n${answerLine("finding", "github.com", "an address", "nothing")}findings 1\n`,
   });
   expect((await runWarden("dns", "verify", "pve")).out).toBe(
     "site: site/reference.ts\npve: a line\npve: 1 finding\n  github.com: expected an address, is nothing\n",

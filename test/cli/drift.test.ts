@@ -1,16 +1,15 @@
 import { managedHosts } from "../../site/schema";
 import { referenceSite } from "../sites";
-import { FakeSsh, type SshAnswer } from "./fake-ssh";
+import { answerLine, FakeSsh, type SshAnswer } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
 const [proxmox, vm] = managedHosts(referenceSite);
 if (proxmox === undefined || vm === undefined) throw new Error("the reference site has two managed hosts");
 
-const base64 = (text: string) => Buffer.from(text).toString("base64");
 type Fields = [what: string, expected: string, actual: string];
 /** What a host with these findings prints; it is queried once per delivery. */
 const found = (...findings: Fields[]): SshAnswer => ({
-  stdout: `${findings.map((fields) => `finding ${fields.map(base64).join(" ")}\n`).join("")}findings ${findings.length}\n`,
+  stdout: `${findings.map((fields) => answerLine("finding", ...fields)).join("")}findings ${findings.length}\n`,
   status: Number(findings.length > 0),
 });
 

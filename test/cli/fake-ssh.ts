@@ -28,6 +28,10 @@ export interface Connection {
   readonly input: string;
 }
 
+/** A line of a host's answer: what it is about, and each field in base64. */
+export const answerLine = (kind: string, ...fields: readonly string[]): string =>
+  `${kind} ${fields.map((field) => Buffer.from(field).toString("base64")).join(" ")}\n`;
+
 // Reads all of its input first, as sshd does on a host that accepts it.
 const PROGRAM = `#!/bin/sh
 folder=$(dirname "$0")

@@ -1,15 +1,9 @@
-import { main } from "../../cli/warden";
+import { runWarden } from "./run-warden";
 
 const help = async (...names: string[]): Promise<string> => {
-  let text = "";
-  const spy = jest.spyOn(process.stdout, "write").mockImplementation((chunk) => {
-    text += String(chunk);
-    return true;
-  });
-  const code = await main([...names, "--help"]);
-  spy.mockRestore();
+  const { code, out } = await runWarden(...names, "--help");
   expect([names, code]).toEqual([names, 0]);
-  return text;
+  return out;
 };
 
 /** The subcommands of a command; [] for one that does the work itself. */

@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { main } from "../../cli/warden";
+import { runWarden, type WardenRun } from "./run-warden";
 
 const directory = mkdtempSync(join(tmpdir(), "plan-report-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -12,24 +12,11 @@ beforeEach(() => {
 });
 afterEach(() => {
   process.env = environment;
-  process.exitCode = undefined;
-  jest.restoreAllMocks();
 });
 
 const recorded = (name: string): string => join(__dirname, "..", "review", "plans", `${name}.json`);
 
-/** Runs a command: what it prints, and its exit code. */
-const warden = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  const written = { out: "", err: "" };
-  const into = (name: "out" | "err") => (text: string | Uint8Array) => {
-    written[name] += String(text);
-    return true;
-  };
-  jest.spyOn(process.stdout, "write").mockImplementation(into("out"));
-  jest.spyOn(process.stderr, "write").mockImplementation(into("err"));
-  const code = await main(["plan-report", ...args]);
-  return { code, ...written };
-};
+const planReport = (...args: string[]): Promise<WardenRun> => runWarden("plan-report", ...args);
 
 /** A synthesised app of the stacks dns and registry-vm, with one file each. */
 const output = (name: string, nameserver: string, more: Record<string, unknown> = {}): string => {
@@ -77,7 +64,7 @@ test("plans from another machine, with the name of the stack from the file", asy
   mkdirSync(join(directory, "dns"));
   copyFileSync(recorded("dns-another-resolver"), join(directory, "dns", "plan.json"));
   copyFileSync(recorded("registry-vm-first"), join(directory, "registry-vm.json"));
-  const { code, out } = await warden(
+  const { code, out } = await planReport(
     join(directory, "dns", "plan.json"),
     join(directory, "registry-vm.json"),
     "--commit",
@@ -92,20 +79,25 @@ test("plans from another machine, with the name of the stack from the file", asy
 
 test("the stacks of the output, planned, in the order of their deploy", async () => {
   terraform(recorded("dns-no-changes"));
-  const { code, out } = await warden("--output", output("planned", "192.0.2.1"));
+  const { code, out } = await planReport("--output", output("planned", "192.0.2.1"));
   expect(code).toBe(0);
   expect(out).toMatch(/^\*\*No changes\*\* in dns, registry-vm \(/);
 });
 
 test("a plan with its state is not replaced by a comparison", async () => {
   terraform(recorded("dns-failed-half-way"));
-  const { out } = await warden("--output", output("planned", "192.0.2.1"), "--base", output("base", "192.0.2.2"));
+  const { out } = await planReport("--output", output("planned", "192.0.2.1"), "--base", output("base", "192.0.2.2"));
   expect(out).toContain("| dns | 1 | plan |");
 });
 
 test("without a state the output is compared with that of the merge base, and that is said", async () => {
   terraform(recorded("dns-first"));
-  const { code, out } = await warden("--output", output("head", "192.0.2.1"), "--base", output("base", "192.0.2.2"));
+  const { code, out } = await planReport(
+    "--output",
+    output("head", "192.0.2.1"),
+    "--base",
+    output("base", "192.0.2.2"),
+  );
   expect(code).toBe(0);
   expect(out).toMatch(/^\*\*Plan: 1 to deliver again\*\*/);
   expect(out).toMatch(/\*\*dns\*\* was compared .*\(`there is no state here`\)/);
@@ -116,13 +108,13 @@ test("without a state the output is compared with that of the merge base, and th
 test("without Terraform too, with the stacks that are new and those that are gone", async () => {
   const stack = { resource: { config_map: { x: { name: "x" } } } };
   const head = output("head", "192.0.2.1", { fresh: stack });
-  const { out } = await warden("--output", head, "--base", output("base", "192.0.2.1", { gone: stack }));
+  const { out } = await planReport("--output", head, "--base", output("base", "192.0.2.1", { gone: stack }));
   expect(out).toMatch(/\*\*Plan: 1 to destroy, 1 to create\*\*/);
   expect(out).toMatch(/\*\*gone\*\* was compared .*\(`no longer synthesised`\)/);
 });
 
 test("without Terraform and without a base nothing is reviewed, which does not pass for a plan without changes", async () => {
-  const { code, out } = await warden("--output", output("head", "192.0.2.1"));
+  const { code, out } = await planReport("--output", output("head", "192.0.2.1"));
   expect(code).toBe(0);
   expect(out).not.toContain("No changes");
   expect(out).toContain("- **dns** is not in this report: `there is no terraform or tofu on the PATH`");
@@ -132,7 +124,7 @@ test("a secret from the environment appears nowhere", async () => {
   process.env.REG_PASS = "the-Planted-Secret";
   process.env.TF_VAR_registry_user = "planted-User";
   const head = output("head", "the-Planted-Secret planted-User");
-  const { out } = await warden("--output", head, "--base", output("base", "192.0.2.2"));
+  const { out } = await planReport("--output", head, "--base", output("base", "192.0.2.2"));
   expect(out).toContain("+nameserver (sensitive value) (sensitive value)");
   expect(out).not.toMatch(/Planted-Secret|planted-User/);
 });
@@ -143,7 +135,7 @@ describe("refused, in one line", () => {
   test("a file that is no plan", async () => {
     const file = join(directory, "state.json");
     writeFileSync(file, '{"format_version":"1.0","values":{}}');
-    expect(await warden(file)).toEqual({
+    expect(await planReport(file)).toEqual({
       code: 2,
       out: "",
       err: line(`${file} is a state; write it with "terraform show -json plan"`),
@@ -152,12 +144,12 @@ describe("refused, in one line", () => {
 
   test("a file and an output that are not there", async () => {
     const absent = join(directory, "absent.json");
-    expect(await warden(absent)).toMatchObject({
+    expect(await planReport(absent)).toMatchObject({
       code: 2,
       out: "",
       err: line(`${absent} cannot be read \\(ENOENT\\); .*`),
     });
-    expect(await warden("--output", absent)).toMatchObject({
+    expect(await planReport("--output", absent)).toMatchObject({
       code: 2,
       err: line(`${absent}/manifest.json cannot be read .*`),
     });
@@ -167,14 +159,14 @@ describe("refused, in one line", () => {
     const out = output("evil", "192.0.2.1");
     const manifest = readFileSync(join(out, "manifest.json"), "utf8").replace('"dns":{', '"dns; rm -rf /":{');
     writeFileSync(join(out, "manifest.json"), manifest);
-    expect(await warden("--output", out)).toMatchObject({
+    expect(await planReport("--output", out)).toMatchObject({
       code: 2,
       err: line('the stack "dns; rm -rf /" has no name .*'),
     });
   });
 
   test("wrong usage", async () => {
-    expect((await warden("--commit", "HEAD")).code).toBe(64);
-    expect((await warden("dns.json", "--base", "x")).code).toBe(64);
+    expect((await planReport("--commit", "HEAD")).code).toBe(64);
+    expect((await planReport("dns.json", "--base", "x")).code).toBe(64);
   });
 });

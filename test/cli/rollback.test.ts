@@ -1,6 +1,6 @@
 import { registryHost } from "../../site/schema";
 import { referenceSite } from "../sites";
-import { FakeSsh } from "./fake-ssh";
+import { answerLine, FakeSsh } from "./fake-ssh";
 import { runWarden } from "./run-warden";
 
 // A command that changes anything refuses to run unless the site was chosen explicitly.
@@ -11,10 +11,9 @@ const dns = (stamp: string) => `/root/dns-backups/dns-config-backup-${stamp}.tar
 const registry = (stamp: string) => `/root/registry-backups/registry-config-backup-${stamp}.tar.gz`;
 const backups = [dns("20260101-000000"), registry("20260102-000000"), dns("20260102-000000"), dns("20260101-120000")];
 
-const base64 = (text: string) => Buffer.from(text).toString("base64");
 /** How a host lists the backups of its DNS delivery; it lists none for its registries. */
 const listed = (paths: readonly string[], place = (_index: number) => 0) =>
-  paths.map((path, index) => `backup ${place(index)} ${base64(path)} ${base64(`what ${index} holds`)}\n`).join("");
+  paths.map((path, index) => answerLine(`backup ${place(index)}`, path, `what ${index} holds`)).join("");
 
 let ssh: FakeSsh;
 beforeEach(() => {

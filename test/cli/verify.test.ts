@@ -1,11 +1,11 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { main } from "../../cli/warden";
 import { sha256 } from "../../registry/oci/digest";
 import { type Content, digestOf, image, multiPlatformImage } from "../lab/images";
 import { type FakeRegistry, json } from "../registry/oci/fake-registry";
 import { startFakeRegistry } from "../registry/oci/registry-of-test";
+import { runWarden } from "./run-warden";
 
 jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }));
 
@@ -22,25 +22,8 @@ beforeEach(async () => {
 });
 afterEach(() => {
   process.env = environment;
-  process.exitCode = undefined;
-  jest.restoreAllMocks();
   rmSync(folder, { recursive: true });
 });
-
-/** Runs `warden` in this process. */
-const warden = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  const written = { out: "", err: "" };
-  const take = (name: "out" | "err") => (text: string | Uint8Array) => {
-    written[name] += text;
-    return true;
-  };
-  jest.spyOn(process.stdout, "write").mockImplementation(take("out"));
-  jest.spyOn(process.stderr, "write").mockImplementation(take("err"));
-  process.exitCode = undefined;
-  const code = await main(args);
-  jest.restoreAllMocks();
-  return { code, ...written };
-};
 
 const lose = (): void => void registry.repository("app").tags.set("lost", sha256("nothing"));
 
@@ -48,13 +31,13 @@ describe("what is walked, and how it is reported", () => {
   test("--platform: only these children of an index have to exist", async () => {
     const [, other] = registryImage.manifests;
     registry.repository("app").manifests.delete(other?.descriptor.digest ?? "");
-    expect(await warden("verify", registry.host, "--platform", "linux/amd64")).toMatchObject({ code: 0 });
+    expect(await runWarden("verify", registry.host, "--platform", "linux/amd64")).toMatchObject({ code: 0 });
     expect(
-      await warden("verify", registry.host, "--platform", "linux/amd64", "--platform", "linux/arm64"),
+      await runWarden("verify", registry.host, "--platform", "linux/amd64", "--platform", "linux/arm64"),
     ).toMatchObject({
       code: 1,
     });
-    expect((await warden("verify", registry.host, "--platform", "amd64")).code).toBe(64);
+    expect((await runWarden("verify", registry.host, "--platform", "amd64")).code).toBe(64);
   });
 
   test("-v: a line for each request, on standard error, without a secret", async () => {
@@ -67,7 +50,7 @@ describe("what is walked, and how it is reported", () => {
       registry.on(/^\/v2\/app\/blobs/, (request, response) => {
         response.writeHead(307, { location: `${storage.url.origin}${request.url}?X-Amz-Signature=s3cret&n=1` }).end();
       });
-      const { code, out, err } = await warden("verify", `${registry.host}/app:v1`, "-v", "--json");
+      const { code, out, err } = await runWarden("verify", `${registry.host}/app:v1`, "-v", "--json");
       expect(code).toBe(0);
       const { counts } = JSON.parse(out);
       const lines = err.trimEnd().split("\n");
@@ -81,14 +64,14 @@ describe("what is walked, and how it is reported", () => {
   });
 
   test("an error names what was asked for", async () => {
-    const { err } = await warden("verify", "http://127.0.0.1:1");
+    const { err } = await runWarden("verify", "http://127.0.0.1:1");
     expect(err).toMatch(/^error: 127\.0\.0\.1:1 cannot be reached: .*\(GET http:\/\/127\.0\.0\.1:1\/v2\/\); /);
   });
 });
 
 describe("exit codes", () => {
   test("0: all is well", async () => {
-    const { code, out, err } = await warden("verify", registry.host);
+    const { code, out, err } = await runWarden("verify", registry.host);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toContain("nothing broken");
   });
@@ -96,18 +79,18 @@ describe("exit codes", () => {
   test("1: something is broken, even if the walk is incomplete", async () => {
     lose();
     registry.on(/other/, (_request, response) => json(response, 503, {}));
-    const { code, out, err } = await warden("verify", registry.host);
+    const { code, out, err } = await runWarden("verify", registry.host);
     expect({ code, err }).toEqual({ code: 1, err: "" });
     expect(out).toContain("app:lost");
     expect(out).toContain("incomplete");
   });
 
   test("1: a tag of a named image is missing", async () => {
-    expect((await warden("verify", `${registry.host}/app:v9`)).code).toBe(1);
+    expect((await runWarden("verify", `${registry.host}/app:v9`)).code).toBe(1);
   });
 
   test("1: no repository has the tag", async () => {
-    const { code, out } = await warden("verify", registry.host, "--tag", "v9", "--json");
+    const { code, out } = await runWarden("verify", registry.host, "--tag", "v9", "--json");
     expect(code).toBe(1);
     expect(JSON.parse(out)).toMatchObject({
       failures: [{ object: "catalog", reason: "coverage", detail: expect.stringContaining("v9") }],
@@ -116,14 +99,14 @@ describe("exit codes", () => {
 
   test("1: one repository may not be read", async () => {
     registry.on(/other/, (_request, response) => json(response, 403, {}));
-    expect((await warden("verify", registry.host)).code).toBe(1);
+    expect((await runWarden("verify", registry.host)).code).toBe(1);
   });
 
   test("2: the walk is incomplete and nothing is broken, with one line", async () => {
     const networkError = { errors: [{ code: "UNKNOWN", detail: { Op: "Get", Err: {} } }] };
     const child = digestOf(multiPlatformImage("app").manifests[0] as Content);
     registry.on(new RegExp(child), (_request, response) => json(response, 500, networkError));
-    const { code, out, err } = await warden("verify", registry.host, "--role", "proxy", "--json");
+    const { code, out, err } = await runWarden("verify", registry.host, "--role", "proxy", "--json");
     expect(code).toBe(2);
     expect(JSON.parse(out)).toMatchObject({ complete: false, failures: [] });
     expect(err).toMatch(/^error: [^\n]+\n$/);
@@ -140,9 +123,9 @@ describe("exit codes", () => {
     ["a user without a password", ["127.0.0.1:1", "--username", "u"], "bad-credentials"],
     ["certificates that are not there", ["127.0.0.1:1", "--ca-file", "/nowhere"], "bad-input"],
   ])("2: %s, as one line and as JSON", async (_name, args, code) => {
-    const plain = await warden("verify", ...args);
+    const plain = await runWarden("verify", ...args);
     expect(plain).toMatchObject({ code: 2, out: "", err: expect.stringMatching(/^error: [^\n]+; [^\n]+\n$/) });
-    const asJson = await warden("verify", ...args, "--json");
+    const asJson = await runWarden("verify", ...args, "--json");
     expect(asJson.code).toBe(2);
     expect(JSON.parse(asJson.out)).toEqual({
       version: 1,
@@ -152,7 +135,7 @@ describe("exit codes", () => {
 
   test("2: unauthorised as a whole", async () => {
     registry.on(/./, (_request, response) => json(response, 401, {}, { "www-authenticate": "Basic realm=x" }));
-    const { code, out } = await warden("verify", registry.host, "--json");
+    const { code, out } = await runWarden("verify", registry.host, "--json");
     expect(code).toBe(2);
     expect(JSON.parse(out)).toMatchObject({ error: { code: "unauthorized" } });
   });
@@ -165,7 +148,7 @@ describe("exit codes", () => {
       json(response, 401, {}, { "www-authenticate": 'Bearer realm="/token"' }),
     );
     registry.on(/^\/token/, (_request, response) => json(response, 200, { token: "nobody" }));
-    const { code, out, err } = await warden("verify", `${registry.host}${image}`, "--json");
+    const { code, out, err } = await runWarden("verify", `${registry.host}${image}`, "--json");
     expect(code).toBe(2);
     expect(JSON.parse(out)).toMatchObject({ error: { code: "unauthorized" } });
     expect(err).toMatch(/needs credentials/);
@@ -173,7 +156,7 @@ describe("exit codes", () => {
 
   test("2: an image of a server that is no registry", async () => {
     registry.on(/./, (_request, response) => json(response, 404, {}));
-    const { code, err } = await warden("verify", `${registry.host}/app:v1`);
+    const { code, err } = await runWarden("verify", `${registry.host}/app:v1`);
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("is no registry") });
   });
 
@@ -195,10 +178,10 @@ describe("exit codes", () => {
     ["a tag of an image with a tag", ["verify", "a:1/app:v1", "--tag", "v2"]],
     ["what is wrong twice over", ["verify", "alpine", "--tag", "x", "--newest", "1"]],
   ])("64: %s", async (_name, args) => {
-    const { code, out, err } = await warden(...args);
+    const { code, out, err } = await runWarden(...args);
     expect({ code, out }).toEqual({ code: 64, out: "" });
     expect(err).not.toMatch(/\n\s+at /);
-    const asJson = await warden(...args, "--json");
+    const asJson = await runWarden(...args, "--json");
     expect(asJson.code).toBe(64);
     expect(JSON.parse(asJson.out)).toEqual({
       version: 1,
@@ -207,12 +190,12 @@ describe("exit codes", () => {
   });
 
   test("0: help and version", async () => {
-    expect(await warden("verify", "--help")).toMatchObject({
+    expect(await runWarden("verify", "--help")).toMatchObject({
       code: 0,
       err: "",
       out: expect.stringContaining("--blobs"),
     });
-    expect(await warden("--version")).toMatchObject({
+    expect(await runWarden("--version")).toMatchObject({
       code: 0,
       out: expect.stringMatching(/^\d+\.\d+\.\d+( \([0-9a-f]+(-dirty)?\))?\n$/),
     });
@@ -222,7 +205,7 @@ describe("exit codes", () => {
 test("the JSON document has the fields of the contract, and nothing else is printed", async () => {
   const child = digestOf(multiPlatformImage("app").manifests[1] as Content);
   registry.repository("app").manifests.delete(child);
-  const { code, out, err } = await warden("verify", registry.host, "--json");
+  const { code, out, err } = await runWarden("verify", registry.host, "--json");
   expect({ code, err }).toEqual({ code: 1, err: "" });
   const report = JSON.parse(out);
   expect(report).toMatchObject({
@@ -254,7 +237,7 @@ test("the JSON document has the fields of the contract, and nothing else is prin
 });
 
 describe("what is walked", () => {
-  const counts = async (...args: string[]) => JSON.parse((await warden("verify", ...args, "--json")).out).counts;
+  const counts = async (...args: string[]) => JSON.parse((await runWarden("verify", ...args, "--json")).out).counts;
 
   test.each([
     ["a registry", [], { repositories: 2, tags: 3 }],
@@ -283,7 +266,7 @@ test.each([
   ["proxy", ["--role", "proxy"], /./, 0],
   ["proxy, head", ["--role", "proxy", "--blobs", "head"], /^undefined$/, 6],
 ])("blobs of %s", async (_name, args, range, asked) => {
-  await warden("verify", registry.host, "--repository", "app", ...args);
+  await runWarden("verify", registry.host, "--repository", "app", ...args);
   const seen = registry.asked(/blobs/);
   expect(seen).toHaveLength(asked);
   for (const { headers } of seen) expect(String(headers.range)).toMatch(range);
@@ -304,21 +287,28 @@ describe("credentials", () => {
   };
 
   test("from a file", async () => {
-    const { code } = await warden("verify", registry.host, "--username", "prober", "--password-file", passwordFile());
+    const { code } = await runWarden(
+      "verify",
+      registry.host,
+      "--username",
+      "prober",
+      "--password-file",
+      passwordFile(),
+    );
     expect(code).toBe(0);
   });
 
   test("from the environment, and an option goes before it", async () => {
     process.env.REG_USER = "prober";
     process.env.REG_PASS = "hunter2";
-    expect((await warden("verify", registry.host)).code).toBe(0);
-    expect((await warden("verify", registry.host, "--username", "other")).code).toBe(2);
+    expect((await runWarden("verify", registry.host)).code).toBe(0);
+    expect((await runWarden("verify", registry.host, "--username", "other")).code).toBe(2);
   });
 
   test("from Docker's configuration, where none are given", async () => {
     const auths = { [registry.host]: { auth: Buffer.from("prober:hunter2").toString("base64") } };
     writeFileSync(join(folder, "config.json"), JSON.stringify({ auths }));
-    expect((await warden("verify", registry.host)).code).toBe(0);
+    expect((await runWarden("verify", registry.host)).code).toBe(0);
   });
 
   test("are in no output", async () => {
@@ -326,7 +316,7 @@ describe("credentials", () => {
     const html = join(folder, "report.html");
     const junit = join(folder, "report.xml");
     const files = ["--html", html, "--junit", junit];
-    const right = await warden(
+    const right = await runWarden(
       "verify",
       registry.host,
       "--username",
@@ -336,7 +326,7 @@ describe("credentials", () => {
       "--json",
       ...files,
     );
-    const wrong = await warden(
+    const wrong = await runWarden(
       "verify",
       registry.host,
       "--username",
@@ -361,7 +351,7 @@ describe("credentials", () => {
 test("the report as a page and as JUnit XML", async () => {
   lose();
   const [html, junit] = [join(folder, "report.html"), join(folder, "report.xml")];
-  await warden("verify", registry.host, "--html", html, "--junit", junit);
+  await runWarden("verify", registry.host, "--html", html, "--junit", junit);
   expect(readFileSync(html, "utf8")).toContain("app:lost");
   expect(readFileSync(junit, "utf8")).toContain('<failure type="missing"');
 });
@@ -370,7 +360,7 @@ test("the report as Prometheus text", async () => {
   lose();
   const prometheus = join(folder, "registry.prom");
   const instance = `{instance="${registry.host}"}`;
-  await warden("verify", registry.host, "--prometheus", prometheus);
+  await runWarden("verify", registry.host, "--prometheus", prometheus);
   const text = readFileSync(prometheus, "utf8");
   expect(text).toContain(`\nregistry_manifest_integrity_failures${instance} 1\n`);
   expect(text).toContain(
@@ -379,7 +369,7 @@ test("the report as Prometheus text", async () => {
   expect(text).toContain(`\nregistry_manifest_integrity_catalog_accessible${instance} 1\n`);
   expect(text).toContain(`\nregistry_manifest_integrity_tags_checked${instance} 4\n`);
   // The check of a single image says nothing about the catalog, because it never requests it.
-  await warden("verify", `${registry.host}/app:v1`, "--prometheus", prometheus);
+  await runWarden("verify", `${registry.host}/app:v1`, "--prometheus", prometheus);
   expect(readFileSync(prometheus, "utf8")).not.toContain("catalog_accessible");
 });
 
@@ -387,7 +377,7 @@ test.each([
   ["in a folder that is not there", "nowhere/report.html", /^error: .*cannot be written \(ENOENT\)/],
   ["that is a folder", ".", /^error: .*cannot be written \(EISDIR\)/],
 ])("a page %s is told before the walk begins", async (_name, path, message) => {
-  const { code, err } = await warden("verify", registry.host, "--html", join(folder, path));
+  const { code, err } = await runWarden("verify", registry.host, "--html", join(folder, path));
   expect(code).toBe(2);
   expect(err).toMatch(message);
   expect(registry.seen).toEqual([]);
@@ -395,11 +385,11 @@ test.each([
 
 test("a run without a report leaves no empty page behind", async () => {
   const junit = join(folder, "report.xml");
-  expect((await warden("verify", "127.0.0.1:1", "--junit", junit)).code).toBe(2);
+  expect((await runWarden("verify", "127.0.0.1:1", "--junit", junit)).code).toBe(2);
   expect(existsSync(junit)).toBe(false);
 });
 
 test("a stack trace is printed for --debug only", async () => {
-  expect((await warden("verify", "127.0.0.1:1")).err).not.toMatch(/\n\s+at /);
-  expect((await warden("verify", "127.0.0.1:1", "--debug")).err).toMatch(/\n\s+at /);
+  expect((await runWarden("verify", "127.0.0.1:1")).err).not.toMatch(/\n\s+at /);
+  expect((await runWarden("verify", "127.0.0.1:1", "--debug")).err).toMatch(/\n\s+at /);
 });

@@ -1,6 +1,6 @@
-import { main } from "../../cli/warden";
 import { commandsOf } from "../../handbook/document";
 import { documentsOf } from "../../handbook/handbook";
+import { runWarden } from "../cli/run-warden";
 import { referenceSite } from "../sites";
 
 /** Every invocation of warden in the runbooks, split into words. */
@@ -14,15 +14,8 @@ const uses = [
 ].map((words) => words.split(" "));
 
 const help = async (name: string): Promise<string> => {
-  const written: string[] = [];
-  const take = (text: string | Uint8Array): boolean => {
-    written.push(String(text));
-    return true;
-  };
-  const spies = [process.stdout, process.stderr].map((stream) => jest.spyOn(stream, "write").mockImplementation(take));
-  const code = await main([name, "--help"]);
-  for (const spy of spies) spy.mockRestore();
-  return code === 0 && !written.join("").startsWith("Usage: warden [") ? written.join("") : "";
+  const { code, out, err } = await runWarden(name, "--help");
+  return code === 0 && !out.startsWith("Usage: warden [") ? out + err : "";
 };
 
 test.each(uses.map((words) => [words.join(" "), words] as const))(
