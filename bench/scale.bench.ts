@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { build } from "../cli/build";
 import { sha256 } from "../registry/oci/digest";
 import { OCI_MANIFEST } from "../registry/oci/manifest";
+import { listenOnLoopback } from "../test/loopback";
 
 const root = resolve(__dirname, "..");
 /** Size of each blob in bytes, according to the registry. */
@@ -49,8 +49,7 @@ const generator = (shape: Shape) => {
 
 const measure = async (shape: Shape): Promise<void> => {
   const server = generator(shape);
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const target = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const target = `http://${await listenOnLoopback(server)}`;
   const started = performance.now();
   const peakOf = ["--require", join(__dirname, "peak.cjs")];
   const program = [...peakOf, join(root, "dist/warden.mjs"), "verify", target, "--json", "--blobs", "head"];

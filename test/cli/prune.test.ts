@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import timers from "node:timers/promises";
 import { Gate } from "../../registry/oci/gate";
 import { image } from "../lab/images";
+import { listenOnLoopback } from "../loopback";
 import type { Json } from "../monitoring/synthesise";
 import type { FakeRegistry } from "../registry/oci/fake-registry";
 import { startFakeRegistry } from "../registry/oci/registry-of-test";
@@ -32,9 +32,9 @@ const tags = () => readdirSync(store.repository("app").tags).sort();
 /** Starts a registry with this handler. @returns its URL */
 const serve = async (answer: RequestListener): Promise<string> => {
   const started = createServer(answer);
-  await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
+  const host = await listenOnLoopback(started);
   server = started;
-  return `http://127.0.0.1:${(started.address() as AddressInfo).port}`;
+  return `http://${host}`;
 };
 const stop = async () => {
   if (server !== undefined) await new Promise((resolve) => server?.close(resolve));

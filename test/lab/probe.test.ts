@@ -1,8 +1,8 @@
 import { readdirSync, rmSync } from "node:fs";
 import { createServer, request as forward } from "node:http";
-import type { AddressInfo } from "node:net";
 import { probe } from "../../registry/probe/probe";
 import { StorageLayout } from "../../registry/storage/layout";
+import { listenOnLoopback, stopServer } from "../loopback";
 import { describeWith } from "./components";
 import { digestOf, image, push } from "./images";
 import { waitFor } from "./process";
@@ -30,15 +30,11 @@ const countRequests = async (target: string): Promise<LabServer & { requests: st
     asked.on("error", () => response.destroy());
     request.pipe(asked);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const host = await listenOnLoopback(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://${host}`,
     requests,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: () => stopServer(server),
   };
 };
 

@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { version } from "../../package.json";
+import { listenOnLoopback } from "../loopback";
 import { describeWith } from "./components";
 import { multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -122,12 +122,12 @@ describeWith(["registry"], "a release, in a dry run", () => {
         }
       });
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const host = await listenOnLoopback(server);
     const publish = () =>
       new Promise<number | null>((resolve) => {
         const env = {
           PATH: process.env.PATH,
-          CI_FORGE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+          CI_FORGE_URL: `http://${host}`,
           CI_REPO: "me/registry-warden",
           CI_COMMIT_TAG: `v${version}`,
           TOKEN: "sesame",

@@ -1,7 +1,7 @@
 import { createPrivateKey, randomUUID, sign, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenOnLoopback, stopServer } from "../loopback";
 import type { KeyPair } from "./certificates";
 import type { LabServer } from "./prometheus";
 import type { LabCredentials } from "./registry";
@@ -54,14 +54,10 @@ export const startTokenService = async (user: LabCredentials, signer: KeyPair): 
     granted.push(...scopes);
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ token: token(scopes) }));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const host = await listenOnLoopback(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
+    url: `http://${host}/token`,
     granted,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: () => stopServer(server),
   };
 };

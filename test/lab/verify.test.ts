@@ -2,12 +2,13 @@ import { createPrivateKey, createSign, randomUUID, X509Certificate } from "node:
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import type { ClientOptions } from "../../registry/oci/client";
 import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { StorageLayout } from "../../registry/storage/layout";
+import { listenOnLoopback } from "../loopback";
 import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
@@ -193,13 +194,13 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify({ token: tokenFor(url.searchParams.get("scope"), issuer), expires_in: 60 }));
     });
-    await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
+    const serviceHost = await listenOnLoopback(service);
     let running: RunningProcess | undefined;
     try {
       const port = await freePort();
       const root = join(folder, "storage");
       mkdirSync(root);
-      const realm = `http://127.0.0.1:${(service.address() as AddressInfo).port}/token`;
+      const realm = `http://${serviceHost}/token`;
       const configuration = {
         ...labRegistryConfiguration({}, { root, htpasswd: "" }, port),
         auth: { token: { realm, service: "lab", issuer: "lab", rootcertbundle: authority.certificate } },

@@ -11,11 +11,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parse } from "yaml";
 import { MARKER } from "../../review/comment";
+import { listenOnLoopback } from "../loopback";
 
 const root = join(__dirname, "../..");
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -167,12 +167,12 @@ describe("the comment on a pull request", () => {
         response.end(JSON.stringify(request.method === "GET" ? answers[pathname] : {}));
       });
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const host = await listenOnLoopback(server);
     const node = spawn(process.execPath, [join(root, ".ci/plan-comment.mjs")], {
       env: {
         PATH: process.env.PATH,
         CI_FORGE_TYPE: "forgejo",
-        CI_FORGE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        CI_FORGE_URL: `http://${host}`,
         CI_REPO: "me/site",
         CI_COMMIT_PULL_REQUEST: "7",
         CI_WORKSPACE: workspace,

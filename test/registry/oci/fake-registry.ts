@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { type ClientOptions, RegistryClient } from "../../../registry/oci/client";
 import { sha256 } from "../../../registry/oci/digest";
 import type { Descriptor } from "../../../registry/oci/manifest";
 import { type Report, type WalkOptions, walk } from "../../../registry/oci/walk";
 import type { SyntheticManifest } from "../../lab/images";
+import { listenOnLoopback } from "../../loopback";
 
 /** A request as received by the server. */
 export interface Seen {
@@ -58,6 +59,8 @@ export class FakeRegistry {
   #uploads: Buffer[] = [];
   readonly #overrides: { pattern: RegExp; handler: Handler }[] = [];
   readonly #server: Server;
+  /** Once it listens. */
+  #host = "";
   readonly #sockets = new Set<Socket>();
   /** What it deletes; other deletions are answered with 405. */
   deletes: { digests: boolean; tags: boolean } = { digests: false, tags: false };
@@ -75,7 +78,7 @@ export class FakeRegistry {
 
   static async start(): Promise<FakeRegistry> {
     const registry = new FakeRegistry();
-    await new Promise<void>((resolve) => registry.#server.listen(0, "127.0.0.1", resolve));
+    registry.#host = await listenOnLoopback(registry.#server);
     return registry;
   }
 
@@ -85,7 +88,7 @@ export class FakeRegistry {
   }
 
   get host(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#host;
   }
 
   get url(): URL {

@@ -1,10 +1,10 @@
-import type { AddressInfo } from "node:net";
 import { createServer, type Server, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { sha256 } from "../../../registry/oci/digest";
 import { anyCharacter } from "../../any-character";
 import { digestOf, image, index, manifest, multiPlatformImage } from "../../lab/images";
+import { listenOnLoopback } from "../../loopback";
 import { type FakeRegistry, json, verify } from "./fake-registry";
 import { startFakeRegistry } from "./registry-of-test";
 
@@ -341,8 +341,7 @@ describe("a server that does not speak HTTP", () => {
       socket.on("error", () => {});
       talk(socket);
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    return new URL(`http://${await listenOnLoopback(server)}`);
   };
   afterEach(async () => {
     for (const socket of open) socket.destroy();
@@ -393,9 +392,8 @@ test("a server that answers 1xx without end has an end", async () => {
       );
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = new URL(`http://${await listenOnLoopback(server)}`);
   try {
-    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
     await expect(verify(url)).rejects.toMatchObject({
       code: "unreachable",
       message: expect.stringMatching(/1xx without end/),

@@ -1,7 +1,7 @@
 import { createServer as createPlainServer, type Server as PlainServer, type RequestListener } from "node:http";
 import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
 import { Transport, type TransportOptions } from "../../../registry/oci/http";
+import { listenOnLoopback, stopServer } from "../../loopback";
 import { type SelfSigned, selfSigned } from "./self-signed";
 
 describe("over TLS", () => {
@@ -11,8 +11,7 @@ describe("over TLS", () => {
   let origin: string;
   const listen = async (own: SelfSigned): Promise<void> => {
     server = createServer(own, (_request, response) => response.end("served"));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    origin = `https://${await listenOnLoopback(server)}`;
   };
   afterEach(() => new Promise((resolve) => server.close(resolve)));
 
@@ -53,13 +52,9 @@ describe("without TLS", () => {
   let origin: string;
   const listen = async (answer: RequestListener): Promise<void> => {
     server = createPlainServer(answer);
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    origin = `http://${await listenOnLoopback(server)}`;
   };
-  afterEach(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
+  afterEach(() => stopServer(server));
 
   test("a body that is announced as too long is not read at all", async () => {
     await listen((_request, response) => {
