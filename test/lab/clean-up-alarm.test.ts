@@ -1,8 +1,7 @@
 import { execFile } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Agent } from "undici";
 import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../../monitoring/metrics";
 import { rulesFor } from "../../monitoring/rules";
 import { rulesFile } from "../../monitoring/rules-file";
@@ -42,13 +41,8 @@ describeWith(["registry", "pushgateway", "prometheus", "openssl"], "a clean-up, 
       rulesFile(rulesFor(site).filter(({ name }) => name === "registry-coverage"));
     prometheus = await startPrometheus({ rules: rulesOf(monitored.site), pushgateway });
     unaware = await startPrometheus({ rules: rulesOf({ ...others, registry: without } as never), pushgateway });
-    const target = {
-      url: monitored.registry.url,
-      credentials: monitored.credentials,
-      dispatcher: new Agent({ connect: { ca: readFileSync(monitored.authority, "utf8") } }),
-    };
     for (const repository of REPOSITORIES)
-      for (const tag of TAGS) await push(target, repository, image(`${repository}:${tag}`), tag);
+      for (const tag of TAGS) await push(monitored.pushTarget, repository, image(`${repository}:${tag}`), tag);
   });
   afterAll(async () => {
     for (const each of [unaware, prometheus, monitored, pushgateway]) await each?.stop();

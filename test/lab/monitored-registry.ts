@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { Testing } from "cdktf";
+import { Agent } from "undici";
 import { clusterProbes } from "../../site/schema";
 import { MonitoringStack } from "../../stacks/monitoring-stack";
 import { type AnyKubernetesObject, allObjectsOf, onlyOf } from "../monitoring/objects";
 import { type Json, site } from "../monitoring/synthesise";
 import type { WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
+import type { PushTarget } from "./images";
 import { PLANTED, type PlantedSecret } from "./planted-secret";
 import { type LabPod, preparePod } from "./pod";
 import { freePort } from "./process";
@@ -23,6 +25,8 @@ export interface MonitoredRegistry {
   readonly credentials: PlantedSecret;
   /** Path of the certificate authority's certificate. */
   readonly authority: string;
+  /** The registry, for pushes by the credentials. */
+  readonly pushTarget: PushTarget;
   stop(): Promise<void>;
 }
 
@@ -53,7 +57,7 @@ const synthesiseWhole = (given: WholeSite): Json =>
   JSON.parse(Testing.synth(new MonitoringStack(Testing.app(), "monitoring", { site: given }), true));
 
 /** The small site, adapted to this machine: only names, addresses and ports differ. */
-const labSite = (registryPort: number, options: MonitoredRegistryOptions): WholeSite => {
+const loopbackSite = (registryPort: number, options: MonitoredRegistryOptions): WholeSite => {
   const { pushgateway, period, shards = 1, deadline = 60, cleanUp = false } = options;
   const parsed = site("small", (input) => {
     input.hosts[0].address = "127.0.0.1";
@@ -93,11 +97,12 @@ const labSite = (registryPort: number, options: MonitoredRegistryOptions): Whole
 export const startMonitoredRegistry = async (options: MonitoredRegistryOptions): Promise<MonitoredRegistry> => {
   const authority = createCertificateAuthority();
   const port = await freePort();
-  const given = labSite(port, options);
+  const given = loopbackSite(port, options);
   const htpasswd = { ...PLANTED, cost: options.cost ?? 4 };
   const tls = authority.issue(["localhost", "127.0.0.1"]);
   const registry = await startRegistry(options.reverseProxy ? { htpasswd } : { port, htpasswd, tls });
   const proxy = options.reverseProxy ? await startReverseProxy(given.registry, registry.host, tls) : undefined;
+  const dispatcher = new Agent({ connect: { ca: readFileSync(authority.certificate, "utf8") } });
   const stack = synthesiseWhole(given);
   const [probe] = clusterProbes(given);
   const { configMap, key } = probe?.certificateAuthority ?? { configMap: "", key: "" };
@@ -125,7 +130,9 @@ export const startMonitoredRegistry = async (options: MonitoredRegistryOptions):
     pod,
     credentials: PLANTED,
     authority: authority.certificate,
+    pushTarget: { url: registry.url, credentials: PLANTED, dispatcher },
     stop: async () => {
+      await dispatcher.close();
       await proxy?.stop();
       await registry.stop();
       pod.remove();

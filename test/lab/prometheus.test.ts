@@ -1,5 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
-import { Agent } from "undici";
+import { rmSync } from "node:fs";
 import { integrityDashboard } from "../../monitoring/dashboard";
 import {
   CLEAN_UP_JOB,
@@ -13,7 +12,7 @@ import {
 import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
 import { describeWith } from "./components";
-import { multiPlatformImage, type PushTarget, push } from "./images";
+import { multiPlatformImage, push } from "./images";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { waitFor } from "./process";
 import {
@@ -46,7 +45,6 @@ describeWith(
     let alertmanager: LabServer;
     let prometheus: LabPrometheus;
     let careless: LabServer;
-    let target: PushTarget;
     const image = multiPlatformImage("infra-ci");
     const lost = image.manifests[1];
 
@@ -59,12 +57,7 @@ describeWith(
       alertmanager = await startAlertmanager(pager, monitored.stack.output.alertmanager.value);
       prometheus = await startPrometheus({ rules, pushgateway, alertmanager });
       careless = await startPrometheus({ rules, pushgateway, honorLabels: false });
-      target = {
-        url: monitored.registry.url,
-        credentials: monitored.credentials,
-        dispatcher: new Agent({ connect: { ca: readFileSync(monitored.authority, "utf8") } }),
-      };
-      await push(target, "infra-ci", image, "latest");
+      await push(monitored.pushTarget, "infra-ci", image, "latest");
     });
     afterAll(async () => {
       for (const each of [careless, prometheus, alertmanager, pager, monitored, pushgateway]) await each?.stop();
@@ -174,7 +167,7 @@ describeWith(
     });
 
     test("what was lost is pushed again: the alert resolves", async () => {
-      await push(target, "infra-ci", image, "latest");
+      await push(monitored.pushTarget, "infra-ci", image, "latest");
       await probedUntil("Failure resolved", () => told("RegistryManifestIntegrityFailure")?.status === "resolved");
     });
 

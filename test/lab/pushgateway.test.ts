@@ -1,5 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
-import { Agent } from "undici";
+import { rmSync } from "node:fs";
 import { METRICS, type MetricName } from "../../monitoring/metrics";
 import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
@@ -26,16 +25,7 @@ describeWith(["registry", "pushgateway", "openssl"], "what a run leaves in a Pus
     port = await freePort();
     pushgateway = await startPushgateway(port);
     monitored = await startMonitoredRegistry({ pushgateway: pushgateway.url });
-    await push(
-      {
-        url: monitored.registry.url,
-        credentials: monitored.credentials,
-        dispatcher: new Agent({ connect: { ca: readFileSync(monitored.authority, "utf8") } }),
-      },
-      "app",
-      image,
-      "1.0.0",
-    );
+    await push(monitored.pushTarget, "app", image, "1.0.0");
   });
   afterAll(async () => {
     await monitored?.stop();

@@ -80,16 +80,7 @@ describeWith(
       await api("PATCH", `/api/v1/namespaces/default/pods/${name}/status`, { status }, MERGE);
     };
     const pushImage = (repository: string, pushed: SyntheticManifest, ...tags: string[]) =>
-      push(
-        {
-          url: monitored.registry.url,
-          credentials: monitored.credentials,
-          dispatcher: new Agent({ connect: { ca: readFileSync(monitored.authority, "utf8") } }),
-        },
-        repository,
-        pushed,
-        ...tags,
-      );
+      push(monitored.pushTarget, repository, pushed, ...tags);
 
     /** Runs the probe once. @returns what the Pushgateway then has about workloads */
     const run = async () => {

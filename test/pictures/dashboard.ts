@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { type Dirent, readdirSync, readFileSync, rmSync, statfsSync, statSync, truncateSync } from "node:fs";
+import { type Dirent, readdirSync, rmSync, statfsSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { Agent } from "undici";
 import type { Dashboard, Panel } from "../../monitoring/dashboard";
 import { MAINTENANCE_JOB, type MaintenanceMetricName } from "../../monitoring/metrics";
 import type { Digest } from "../../registry/oci/digest";
@@ -114,12 +113,10 @@ const incident = async (
   pushgateway: LabServer,
   probeCache: () => Promise<unknown>,
 ): Promise<Range> => {
-  const { registry, credentials, authority, pod } = monitored;
-  const dispatcher = new Agent({ connect: { ca: readFileSync(authority, "utf8") } });
+  const { registry, pushTarget, pod } = monitored;
   const pushAll = async (): Promise<void> => {
     for (const name of IMAGES)
-      for (const tag of TAGS)
-        await push({ url: registry.url, credentials, dispatcher }, name, multiPlatformImage(`${name}:${tag}`), tag);
+      for (const tag of TAGS) await push(pushTarget, name, multiPlatformImage(`${name}:${tag}`), tag);
   };
   const runs = async (count: number): Promise<void> => {
     for (let run = 0; run < count; run++) {
@@ -159,7 +156,6 @@ const incident = async (
   await cleanUp(monitored, pushgateway);
   await registry.restart();
   await runs(RUNS);
-  await dispatcher.close();
   return { from, to: now() };
 };
 
