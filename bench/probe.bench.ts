@@ -5,8 +5,9 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { find } from "../test/lab/components";
 import { digestOf, image, index, layer, type SyntheticManifest } from "../test/lab/images";
+import { metricGroups, metricValue } from "../test/lab/metric-groups";
 import { type MonitoredRegistry, startMonitoredRegistry } from "../test/lab/monitored-registry";
-import { getJson, type LabServer, startPushgateway } from "../test/lab/prometheus";
+import { type LabServer, startPushgateway } from "../test/lab/prometheus";
 import { SyntheticStore } from "../test/registry/storage/synthetic-store";
 import { referenceSite } from "../test/sites";
 import { median } from "./median";
@@ -84,9 +85,10 @@ const capacity = async (
 };
 
 /** What the last run reported about itself. */
-const reported = async ({ url }: LabServer): Promise<{ seconds: number; requests: number; tags: number }> => {
-  const { data } = await getJson<{ data: Record<string, { metrics: { value: string }[] }>[] }>(`${url}/api/v1/metrics`);
-  const value = (name: string) => Number(data[0]?.[`registry_manifest_integrity_${name}`]?.metrics[0]?.value);
+const reported = async (pushgateway: LabServer): Promise<{ seconds: number; requests: number; tags: number }> => {
+  const [group] = await metricGroups(pushgateway);
+  if (group === undefined) throw new Error("nothing was pushed");
+  const value = (name: string) => metricValue(group, `registry_manifest_integrity_${name}`);
   return { seconds: value("run_duration_seconds"), requests: value("run_requests"), tags: value("tags_checked") };
 };
 

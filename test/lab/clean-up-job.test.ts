@@ -18,10 +18,11 @@ import { SHIPPED } from "../sites";
 import { describeWith } from "./components";
 import { image, index, push, type SyntheticManifest } from "./images";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
+import { metricGroups, metricValue } from "./metric-groups";
 import { leaksIn, PLANTED } from "./planted-secret";
 import { type PodOutcome, preparePod } from "./pod";
 import { temporaryFolder, waitFor } from "./process";
-import { getJson, type LabServer, startPushgateway } from "./prometheus";
+import { type LabServer, startPushgateway } from "./prometheus";
 import { type LabRegistry, startRegistry } from "./registry";
 
 const HOUR = 3_600_000;
@@ -105,15 +106,13 @@ describeWith(["registry", "pushgateway"], "the clean-up as a pod, of a registry 
   };
 
   const metrics = async (): Promise<Record<string, number>> => {
-    const { data } = await getJson<{ data: Json[] }>(`${pushgateway.url}/api/v1/metrics`);
-    const group = data.find(({ labels }) => labels.job === "registry-clean-up");
+    const group = (await metricGroups(pushgateway)).find(({ labels }) => labels.job === "registry-clean-up");
+    if (group === undefined) throw new Error("nothing was pushed");
     expect(group.labels).toEqual({ job: "registry-clean-up", instance: registry.host });
     return Object.fromEntries(
-      Object.entries<Json>(group).flatMap(([name, { metrics: found }]) =>
-        name.startsWith("registry_clean_up_")
-          ? [[name.replace("registry_clean_up_", ""), Number(found[0].value)] as const]
-          : [],
-      ),
+      Object.keys(group)
+        .filter((name) => name.startsWith("registry_clean_up_"))
+        .map((name) => [name.replace("registry_clean_up_", ""), metricValue(group, name)]),
     );
   };
 

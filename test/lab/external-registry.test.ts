@@ -5,15 +5,11 @@ import { SyntheticStore } from "../registry/storage/synthetic-store";
 import { type CertificateAuthority, createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
 import { digestOf, multiPlatformImage } from "./images";
+import { metricGroups, metricValue } from "./metric-groups";
 import { leaksIn, PLANTED } from "./planted-secret";
-import { getJson, type LabServer, startPushgateway } from "./prometheus";
+import { type LabServer, startPushgateway } from "./prometheus";
 import { type LabRegistry, startRegistry } from "./registry";
 import { ISSUER, SERVICE, startTokenService, type TokenService } from "./token-service";
-
-interface Group {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly [metric: string]: unknown;
-}
 
 /** Forgejo and Harbor do not accept a password directly: they send clients to a token service. */
 describeWith(
@@ -48,13 +44,9 @@ describeWith(
       const account = { REG_USER: PLANTED.username, REG_PASS: PLANTED.password };
       const where = { REGISTRY: registry.url, REGISTRY_INSTANCE: "git.example.org", PUSHGATEWAY: pushgateway.url };
       const code = await probe({ ...where, ...account, ...changes }, note, note);
-      const { data } = await getJson<{ data: Group[] }>(`${pushgateway.url}/api/v1/metrics`);
-      const group = data.find(({ labels }) => labels.instance === "git.example.org");
+      const group = (await metricGroups(pushgateway)).find(({ labels }) => labels.instance === "git.example.org");
       if (group === undefined) throw new Error("nothing was pushed");
-      const value = (name: string): number => {
-        const { metrics } = group[`registry_manifest_integrity_${name}`] as { metrics: { value: string }[] };
-        return Number(metrics[0]?.value);
-      };
+      const value = (name: string): number => metricValue(group, `registry_manifest_integrity_${name}`);
       return { code, said: lines.join("\n"), value };
     };
 

@@ -4,10 +4,11 @@ import { type AnyKubernetesObject, allObjectsOf, onlyOf } from "../monitoring/ob
 import { type Json, SITES, site, synthesise } from "../monitoring/synthesise";
 import { describeWith } from "./components";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
+import { metricGroups } from "./metric-groups";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { preparePod } from "./pod";
 import { waitFor } from "./process";
-import { getJson, type LabServer, startPushgateway } from "./prometheus";
+import { type LabServer, startPushgateway } from "./prometheus";
 
 // A CronJob starts on the minute; to see that one does not start, the test waits for the next minute.
 jest.setTimeout(240_000);
@@ -149,8 +150,8 @@ describeWith(
           expect(await process.run()).toMatchObject({ code: 0, stderr: "" });
           process.remove();
         }
-        const { data } = await getJson<{ data: { labels: Json }[] }>(`${pushgateway.url}/api/v1/metrics`);
-        expect(data.map(({ labels }) => labels.shard).sort()).toEqual(["0", "1"]);
+        const groups = await metricGroups(pushgateway);
+        expect(groups.map(({ labels }) => labels.shard).sort()).toEqual(["0", "1"]);
       } finally {
         await monitored.stop();
         await pushgateway.stop();

@@ -5,17 +5,13 @@ import { StorageLayout } from "../../registry/storage/layout";
 import { listenOnLoopback, stopServer } from "../loopback";
 import { describeWith } from "./components";
 import { digestOf, image, push } from "./images";
+import { metricGroups, metricValue } from "./metric-groups";
 import { waitFor } from "./process";
 import { getJson, type LabServer, startPushgateway } from "./prometheus";
 import { type LabRegistry, startRegistry } from "./registry";
 
 // The machine may have only two cores, shared with other tests.
 jest.setTimeout(60_000);
-
-interface Group {
-  labels: Record<string, string>;
-  [metric: string]: unknown;
-}
 
 /** A proxy in front of a registry that records the requests. */
 const countRequests = async (target: string): Promise<LabServer & { requests: string[] }> => {
@@ -70,13 +66,12 @@ describeWith(["registry", "registry-v3", "pushgateway"], "the probe and a real P
 
   /** The value of a metric in each of an instance's groups, by shard. */
   const valuesOf = async (instance: string, metric: string): Promise<Record<string, number>> => {
-    const { data } = await getJson<{ data: Group[] }>(`${pushgateway.url}/api/v1/metrics`);
-    const groups = data.filter(({ labels }) => labels.instance === instance);
+    const groups = (await metricGroups(pushgateway)).filter(({ labels }) => labels.instance === instance);
     return Object.fromEntries(
-      groups.map((group) => {
-        const { metrics } = group[`registry_manifest_integrity_${metric}`] as { metrics: { value: string }[] };
-        return [group.labels.shard ?? "alone", Number(metrics[0]?.value)];
-      }),
+      groups.map((group) => [
+        group.labels.shard ?? "alone",
+        metricValue(group, `registry_manifest_integrity_${metric}`),
+      ]),
     );
   };
 

@@ -4,16 +4,12 @@ import type { Digest } from "../../registry/oci/digest";
 import { StorageLayout } from "../../registry/storage/layout";
 import { describeWith } from "./components";
 import { multiPlatformImage, push } from "./images";
+import { type MetricGroup, metricGroups, metricValue } from "./metric-groups";
 import { type MonitoredRegistry, startMonitoredRegistry } from "./monitored-registry";
 import { freePort } from "./process";
-import { getJson, type LabServer, startPushgateway } from "./prometheus";
+import { type LabServer, startPushgateway } from "./prometheus";
 
 jest.setTimeout(60_000);
-
-interface Group {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly [metric: string]: unknown;
-}
 
 describeWith(["registry", "pushgateway", "openssl"], "what a run leaves in a Pushgateway", () => {
   let port: number;
@@ -32,18 +28,13 @@ describeWith(["registry", "pushgateway", "openssl"], "what a run leaves in a Pus
     await pushgateway?.stop();
   });
 
-  const groups = async (): Promise<Group[]> =>
-    (await getJson<{ data: Group[] }>(`${pushgateway.url}/api/v1/metrics`)).data;
   const instanceOf = ({ registry }: MonitoredRegistry): string => registry.host.replace("127.0.0.1", "localhost");
-  const groupOf = async (of: MonitoredRegistry): Promise<Group> => {
-    const found = (await groups()).filter(({ labels }) => labels.instance === instanceOf(of));
+  const groupOf = async (of: MonitoredRegistry): Promise<MetricGroup> => {
+    const found = (await metricGroups(pushgateway)).filter(({ labels }) => labels.instance === instanceOf(of));
     expect(found).toHaveLength(1);
-    return found[0] as Group;
+    return found[0] as MetricGroup;
   };
-  const value = async (name: MetricName): Promise<number> => {
-    const { metrics } = (await groupOf(monitored))[name] as { metrics: { value: string }[] };
-    return Number(metrics[0]?.value);
-  };
+  const value = async (name: MetricName): Promise<number> => metricValue(await groupOf(monitored), name);
   const pushed = () => expect(monitored.pod.run()).resolves.toMatchObject({ code: 0, stderr: "" });
 
   test("a complete walk leaves every metric that the product names, but for those of workloads that it does not look at", async () => {
@@ -104,7 +95,7 @@ describeWith(["registry", "pushgateway", "openssl"], "what a run leaves in a Pus
 
   test("one that has restarted and forgotten everything knows everything after the next run", async () => {
     pushgateway = await startPushgateway(port);
-    expect(await groups()).toEqual([]);
+    expect(await metricGroups(pushgateway)).toEqual([]);
     await pushed();
     expect(await value("registry_manifest_integrity_failures")).toBe(1);
     expect(await value("registry_manifest_integrity_repos_checked")).toBe(1);
