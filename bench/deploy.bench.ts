@@ -4,13 +4,12 @@ import { assembleScript } from "../hosts/delivery";
 import { registryDelivery } from "../hosts/registry";
 import { DnsStack } from "../stacks/dns-stack";
 import { RegistryVmStack } from "../stacks/registry-vm-stack";
-import { find, required } from "../test/lab/components";
+import { required } from "../test/lab/components";
 import { Deployment } from "../test/lab/deployment";
 import { Hosts } from "../test/lab/hosts";
 import { account, labSite, prepareRegistryHost } from "../test/lab/registry-host";
 import { parsed, type WholeInput } from "../test/sites";
-
-const COMPONENTS = ["hosts", "terraform", "nginx", "registry", "openssl"] as const;
+import { isSkipped } from "./skip";
 
 /** Changes the purge time of the private registry's uploads: one configuration, and therefore one container. */
 const changed = (site: WholeInput): WholeInput => ({
@@ -96,13 +95,7 @@ const gapDuring = async (hosts: Hosts, work: () => Promise<void>): Promise<numbe
  * changes nothing.
  */
 export const runBench = async (): Promise<void> => {
-  for (const name of COMPONENTS) {
-    const found = find(name);
-    if ("missing" in found) {
-      process.stdout.write(`skipped: ${found.missing}\n`);
-      return;
-    }
-  }
+  if (isSkipped("hosts", "terraform", "nginx", "registry", "openssl")) return;
   const terraform = required("terraform");
   const hosts = new Hosts();
   const dns = new Deployment(hosts, terraform, "dns", (app, site) => new DnsStack(app, "dns", { site }));

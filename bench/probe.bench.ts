@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { find } from "../test/lab/components";
 import { digestOf, image, index, layer, type SyntheticManifest } from "../test/lab/images";
 import { metricGroups, metricValue } from "../test/lab/metric-groups";
 import { type MonitoredRegistry, startMonitoredRegistry } from "../test/lab/monitored-registry";
@@ -11,6 +10,7 @@ import { type LabServer, startPushgateway } from "../test/lab/prometheus";
 import { SyntheticStore } from "../test/registry/storage/synthetic-store";
 import { referenceSite } from "../test/sites";
 import { median } from "./median";
+import { isSkipped } from "./skip";
 
 const root = resolve(__dirname, "..");
 
@@ -140,13 +140,7 @@ const measure = async (cost: number): Promise<void> => {
 
 /** The CronJob's pod over 500 tags behind nginx with TLS and htpasswd, and its share of the registry's capacity. */
 export const runBench = async (): Promise<void> => {
-  for (const name of ["registry", "nginx", "pushgateway", "openssl"] as const) {
-    const found = find(name);
-    if ("missing" in found) {
-      process.stdout.write(`skipped: ${found.missing}\n`);
-      return;
-    }
-  }
+  if (isSkipped("registry", "nginx", "pushgateway", "openssl")) return;
   process.stdout.write(
     `${REPOSITORIES * TAGS} tags of ${PLATFORMS.length} platforms, concurrency ${probe?.concurrency}\n`,
   );

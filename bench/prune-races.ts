@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ComponentName, find } from "../test/lab/components";
+import type { ComponentName } from "../test/lab/components";
 import type { PushTarget } from "../test/lab/images";
 import { addTo, DEEDS, emptyTally, race, type Tally } from "../test/lab/races";
+import { isSkipped } from "./skip";
 
 export interface Maker {
   component: ComponentName;
@@ -25,11 +26,7 @@ export interface Maker {
 
 /** What becomes of pushes, tag moves and mounts that a registry confirms while it is cleaned up over HTTP. */
 export const raceRounds = async (maker: Maker): Promise<void> => {
-  const component = find(maker.component);
-  if ("missing" in component) {
-    process.stdout.write(`skipped: ${component.missing}\n`);
-    return;
-  }
+  if (isSkipped(maker.component)) return;
   const journals = mkdtempSync(join(tmpdir(), "warden-bench-"));
   // A tenth by a script that deletes by a list, to show the harm without the checks.
   const blind = Math.ceil(maker.rounds / 10);

@@ -6,11 +6,11 @@ import { PackageListing } from "../registry/remote/package-listing";
 import { planRemotePrune } from "../registry/remote/prune";
 import { keepNewest } from "../registry/storage/policy";
 import { planPrune } from "../registry/storage/prune";
-import { find } from "../test/lab/components";
 import { image, index, layer } from "../test/lab/images";
 import { startRegistry } from "../test/lab/registry";
 import { SyntheticStore } from "../test/registry/storage/synthetic-store";
 import { median } from "./median";
+import { isSkipped } from "./skip";
 
 const REPOSITORIES = 50;
 const TAGS = 10;
@@ -40,11 +40,7 @@ const timed = async (act: () => Promise<unknown>): Promise<number> => {
 
 /** A plan of 500 tags over HTTP, against that from the disk. */
 export const runBench = async (): Promise<void> => {
-  const component = find("registry");
-  if ("missing" in component) {
-    process.stdout.write(`skipped: ${component.missing}\n`);
-    return;
-  }
+  if (isSkipped("registry")) return;
   const folder = mkdtempSync(join(tmpdir(), "warden-bench-"));
   const store = new SyntheticStore(join(folder, "storage"));
   fill(store);

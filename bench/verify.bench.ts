@@ -8,6 +8,7 @@ import { type LabRegistry, startRegistry } from "../test/lab/registry";
 import { FakeRegistry, json } from "../test/registry/oci/fake-registry";
 import { SyntheticStore } from "../test/registry/storage/synthetic-store";
 import { median } from "./median";
+import { isSkipped } from "./skip";
 
 const root = resolve(__dirname, "..");
 const REPOSITORIES = 50;
@@ -245,11 +246,7 @@ const measureProbe = async (): Promise<void> => {
 export const runBench = async (): Promise<void> => {
   execFileSync(process.execPath, ["--import", "tsx", "cli/build.ts"], { cwd: root, stdio: "inherit" });
   await measureProbe();
-  const registry = find("registry");
-  if ("missing" in registry) {
-    process.stdout.write(`skipped: ${registry.missing}\n`);
-    return;
-  }
+  if (isSkipped("registry")) return;
   for (const corpus of CORPORA) {
     const folder = mkdtempSync(join(tmpdir(), "warden-bench-"));
     try {
