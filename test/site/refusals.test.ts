@@ -1,20 +1,5 @@
 import { parseSite, SiteError } from "../../site/load";
-import reference from "../../site/reference";
-
-/** biome-ignore lint/suspicious/noExplicitAny: a site is bent here into shapes that its type forbids */
-type Bent = any;
-
-const errorsOf = (bend: (site: Bent) => void): readonly string[] => {
-  const site = structuredClone(reference);
-  bend(site);
-  try {
-    parseSite(site);
-  } catch (error) {
-    if (error instanceof SiteError) return error.errors;
-    throw error;
-  }
-  return [];
-};
+import { type Bent, errorsOf } from "./errors";
 
 const host = (site: Bent, name: string): Bent => site.hosts.find((each: Bent) => each.name === name);
 const service = (site: Bent, name: string): Bent => site.registry.services.find((each: Bent) => each.name === name);
@@ -1138,7 +1123,7 @@ const refusals: [rule: string, bend: (site: Bent) => void, path: string, says: s
 
 describe("the site refuses", () => {
   test.each(refusals)("%s", (_rule, bend, path, says) => {
-    const errors = errorsOf(bend);
+    const errors = errorsOf("reference", bend);
     expect(errors).toHaveLength(1);
     expect(errors[0]).toContain(says);
     expect(errors[0]?.startsWith(path)).toBe(true);
@@ -1158,7 +1143,7 @@ describe("the site refuses", () => {
       ].includes(rule),
     );
     expect(all).toHaveLength(8);
-    const errors = errorsOf((site) => {
+    const errors = errorsOf("reference", (site) => {
       for (const [, bend] of all) bend(site);
     });
     expect(errors).toHaveLength(all.length);

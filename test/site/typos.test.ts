@@ -2,27 +2,12 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadSite, parseSite, SiteError, selectSite } from "../../site/load";
-import { SHIPPED } from "../sites";
+import { loadSite, selectSite } from "../../site/load";
+import { type Bent, errorsOf } from "./errors";
 
 const root = join(__dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "errors-"));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** biome-ignore lint/suspicious/noExplicitAny: a site is bent here into shapes that its type forbids */
-type Bent = any;
-
-const errorsOf = (name: string, bend: (site: Bent) => void): readonly string[] => {
-  const site = structuredClone(SHIPPED[name]);
-  bend(site);
-  try {
-    parseSite(site);
-    return [];
-  } catch (error) {
-    if (error instanceof SiteError) return error.errors;
-    throw error;
-  }
-};
 
 /** Errors in a site of any shape: the shipped site, what is changed in it, and the beginning of the one line. */
 const TABLE: [what: string, site: string, bend: (site: Bent) => void, line: RegExp][] = [
