@@ -21,7 +21,7 @@ import {
 } from "./images";
 import { temporaryFolder } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
-import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
+import { DAMAGES, DamagedRepository, NAMELESS, victimOf } from "./storage-damage";
 
 /** Damage to a repository. */
 interface RepositoryDamage {
@@ -170,9 +170,6 @@ const damages: RepositoryDamage[] = [
   ),
   ...LEFT_BEHIND,
 ];
-/** Their tags are unknown; to be discarded, they are turned into repositories without tags. */
-const NAMELESS = ["manifests-gone", "tags-gone"];
-
 /**
  * Each step of the advice examines a whole registry, and there are about as many steps as damaged repositories: spread
  * over several registries they take less time.

@@ -6,7 +6,8 @@ import type { Finding } from "../../registry/storage/finding";
 import { scan } from "../../registry/storage/scan";
 import { verify } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
-import { image, index, multiPlatformImage, push, type SyntheticManifest } from "./images";
+import { contentOf } from "./corpus";
+import { digestOf, image, index, multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 
 /** What can happen to a file. */
@@ -29,12 +30,6 @@ const DRAWN = fc.sample(fc.record({ blow: fc.constantFrom(...Object.keys(BLOWS))
   seed: 20_260_419,
 });
 
-const contentOf = (one: SyntheticManifest): string[] => [
-  one.descriptor.digest,
-  ...one.blobs.map(({ descriptor }) => descriptor.digest),
-  ...one.manifests.flatMap(contentOf),
-];
-
 describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
   describeWith([component], "whatever befalls a file of an image", () => {
     let registry: LabRegistry;
@@ -53,7 +48,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
           // A tag's history is not served.
           .filter((path) => path.endsWith("/link") && !path.includes("/index/"))
           .map((path) => join("repositories", name, path));
-        const data = contentOf(pushed).map((digest) => `blobs/${digest.replace(/:(..)/, "/$1/$1")}/data`);
+        const data = contentOf(pushed).map((each) => `blobs/${digestOf(each).replace(/:(..)/, "/$1/$1")}/data`);
         const files = [...new Set([...links, ...data])].sort();
         const hit = files[file % files.length] ?? "";
         BLOWS[blow]?.(join(v2, hit));

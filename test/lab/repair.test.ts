@@ -14,7 +14,7 @@ import { scan } from "../../registry/storage/scan";
 import { describeWith } from "./components";
 import { image, index, layer, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
-import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
+import { DAMAGES, DamagedRepository, NAMELESS, victimOf } from "./storage-damage";
 
 interface Sources {
   storage?: boolean;
@@ -44,8 +44,6 @@ const damaged = (which: (damage: (typeof DAMAGES)[number]) => boolean) =>
     .map(({ name }) => name)
     .sort();
 
-/** Which tags these repositories had cannot be recovered from the bytes. */
-const NAMELESS = ["manifests-gone", "tags-gone"];
 /** These can be recovered from the tag's history. */
 const RETAGGED = ["tag-link-gone", "tag-link-empty", "tag-link-with-newline"];
 

@@ -278,3 +278,9 @@ export const DAMAGES: Damage[] = [
     repairable: false,
   },
 ];
+
+/**
+ * Which tags these repositories had cannot be recovered from the bytes; to be discarded, they are turned into repositories
+ * without tags.
+ */
+export const NAMELESS: readonly string[] = ["manifests-gone", "tags-gone"];

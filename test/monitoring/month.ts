@@ -1,4 +1,5 @@
 import type { MonitoredSite } from "../../site/schema";
+import { PRIVATE } from "./episodes";
 import type { Event } from "./simulation";
 import { site } from "./synthesise";
 
@@ -53,7 +54,6 @@ const happens = (
   fires: Happening["fires"] = {},
 ): Happening => ({ what, from, to, events: events({ from, to }), fires });
 
-const PRIVATE = "registry.viktorbarzin.me:5050";
 const CACHE = "10.0.20.10:5010";
 const FORGE = "git.example.org";
 
