@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import timers from "node:timers/promises";
 import { Gate } from "../../registry/oci/gate";
-import { image } from "../lab/images";
+import { createdOn, image } from "../lab/images";
 import { listenOnLoopback } from "../loopback";
 import type { Json } from "../monitoring/synthesise";
 import type { FakeRegistry } from "../registry/oci/fake-registry";
@@ -235,7 +235,7 @@ describe("a registry over HTTP", () => {
     registry.takesPushes = true;
     journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
     for (const n of [1, 2, 3]) {
-      const annotations = { "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` };
+      const annotations = createdOn(n);
       registry.push("app", image(`v${n}`, { annotations }), `v${n}`);
       registry.push("other", image(`v${n}`, { annotations }), `v${n}`);
     }

@@ -16,7 +16,7 @@ import type { Json } from "../monitoring/synthesise";
 import { verify } from "../registry/oci/fake-registry";
 import { SHIPPED } from "../sites";
 import { describeWith } from "./components";
-import { image, index, push, type SyntheticManifest } from "./images";
+import { createdOn, image, index, push, type SyntheticManifest } from "./images";
 import { type KubernetesCluster, startKubernetes } from "./kubernetes";
 import { metricGroups, metricValue } from "./metric-groups";
 import { leaksIn, PLANTED } from "./planted-secret";
@@ -49,7 +49,7 @@ const version = (n: number): SyntheticManifest =>
     ["amd64", "arm64"].map((architecture) =>
       image(`${n} ${architecture}`, { platform: { architecture, os: "linux" } }),
     ),
-    { annotations: { "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` } },
+    { annotations: createdOn(n) },
   );
 
 describeWith(["registry", "pushgateway"], "the clean-up as a pod, of a registry 2.8.3 that asks for an account", () => {

@@ -5,6 +5,7 @@ import {
   attestation,
   type Content,
   content,
+  fallbackTagOf,
   image,
   index,
   layer,
@@ -13,7 +14,6 @@ import {
   multiPlatformImage,
   type PushTarget,
   push,
-  referrersTag,
   type SyntheticManifest,
 } from "./images";
 
@@ -52,13 +52,13 @@ export const pushCorpus = async (registry: PushTarget): Promise<KeptTag[]> => {
   for (const n of [1, 2, 3]) {
     await push(registry, "app", version(n), `v${n}`, "latest");
     const signature = artifact(`signature of ${n}`, { subject: version(n) });
-    await push(registry, "app", index([signature]), referrersTag(version(n)));
+    await push(registry, "app", index([signature]), fallbackTagOf(version(n)));
   }
   const signed = index([version(4), image("extra", { layers: [base, layer("extra")] })]);
   const attested = image("attested", { layers: [base] });
   await keep("app", index([attested, attestation(attested)]), "v5");
   await keep("app", signed, "latest");
-  await keep("app", index([artifact("signature", { subject: signed })]), referrersTag(signed));
+  await keep("app", index([artifact("signature", { subject: signed })]), fallbackTagOf(signed));
 
   for (const n of [1, 2, 3]) await push(registry, "app/cache", buildCache(`cache ${n}`), "buildcache");
   await keep("app/cache", buildCache("cache 4"), "buildcache");

@@ -107,6 +107,9 @@ export const manifest = (
   };
 };
 
+/** The annotation of an image created on a day of January 2026, from 1 to 9. */
+export const createdOn = (day: number) => ({ "org.opencontainers.image.created": `2026-01-0${day}T00:00:00Z` });
+
 export interface ImageOptions {
   /** @default "oci" */
   readonly format?: Format;
@@ -231,8 +234,11 @@ export const artifact = (
   return { ...made, descriptor: { ...made.descriptor, artifactType } };
 };
 
-/** The tag under which a registry without the referrers API lists the referrers of a digest (OCI distribution-spec 1.1). */
-export const referrersTag = (of: Content): string => of.descriptor.digest.replace(":", "-");
+/**
+ * The fallback tag of a manifest, without the product's own function: a registry without the referrers API lists its referrers
+ * there. OCI distribution-spec 1.1, "Referrers Tag Schema".
+ */
+export const fallbackTagOf = (of: Content): string => of.descriptor.digest.replace(":", "-");
 
 const reference = ({ descriptor: { mediaType, digest, size } }: Content): Descriptor => ({ mediaType, digest, size });
 

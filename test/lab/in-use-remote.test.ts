@@ -9,7 +9,7 @@ import { verify } from "../registry/oci/fake-registry";
 import { RemoteCleanUps } from "../registry/remote/clean-up";
 import { describeWith } from "./components";
 import { makeOwner, startGitea } from "./gitea";
-import { digestOf, image, index, push, type SyntheticManifest } from "./images";
+import { createdOn, digestOf, image, index, push, type SyntheticManifest } from "./images";
 import { type LabCredentials, startRegistry } from "./registry";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
 
@@ -30,7 +30,7 @@ const version = (seed: string, day: number): SyntheticManifest =>
     ["amd64", "arm64"].map((architecture) =>
       image(`${seed} ${architecture}`, { platform: { architecture, os: "linux" } }),
     ),
-    { annotations: { "org.opencontainers.image.created": `2026-01-0${day}T00:00:00Z` } },
+    { annotations: createdOn(day) },
   );
 /** Its tag moved, and one platform of it runs; runs although its tag is about to go; runs nowhere; the newest. */
 const [moved, aged, nowhere, fresh] = [

@@ -3,18 +3,27 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PackageListing } from "../../registry/remote/package-listing";
+import { newest } from "../registry/newest";
 import { verify } from "../registry/oci/fake-registry";
-import { newest, RemoteCleanUps } from "../registry/remote/clean-up";
+import { RemoteCleanUps } from "../registry/remote/clean-up";
 import { describeWith } from "./components";
 import { blobsOnDisk } from "./corpus";
 import { type LabGitea, startGitea } from "./gitea";
-import { artifact, image, index, layer, type PushTarget, push, referrersTag, type SyntheticManifest } from "./images";
+import {
+  artifact,
+  createdOn,
+  fallbackTagOf,
+  image,
+  index,
+  layer,
+  type PushTarget,
+  push,
+  type SyntheticManifest,
+} from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
 import { WARDEN_PROGRAM } from "./warden";
 
 const DAY = 86_400_000;
-
-const dated = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
 
 /** An image for two platforms; all versions share one of them. */
 const version = (n: number): SyntheticManifest => {
@@ -24,7 +33,7 @@ const version = (n: number): SyntheticManifest => {
       layers: [layer("base"), layer(`${architecture} ${architecture === "arm64" ? "" : n}`)],
     }),
   ) as [SyntheticManifest, SyntheticManifest];
-  return index([amd64, arm64], { annotations: dated(n) });
+  return index([amd64, arm64], { annotations: createdOn(n) });
 };
 
 /** Five versions, the newest with its own index, each with a signature under its fallback tag. */
@@ -32,12 +41,12 @@ const pushVersions = async (registry: PushTarget, repository: string): Promise<v
   for (const n of [1, 2, 3, 4]) {
     await push(registry, repository, version(n), `v${n}`);
     const signature = artifact(`signature of ${n}`, { subject: version(n) });
-    await push(registry, repository, index([signature]), referrersTag(version(n)));
+    await push(registry, repository, index([signature]), fallbackTagOf(version(n)));
   }
-  await push(registry, repository, index([version(5)], { annotations: dated(5) }), "v5", "latest");
+  await push(registry, repository, index([version(5)], { annotations: createdOn(5) }), "v5", "latest");
 };
 
-const KEPT = ["latest", "v3", "v4", "v5", referrersTag(version(3)), referrersTag(version(4))].sort();
+const KEPT = ["latest", "v3", "v4", "v5", fallbackTagOf(version(3)), fallbackTagOf(version(4))].sort();
 
 const tagsOf = async (registry: PushTarget, repository: string): Promise<string[]> => {
   const response = await fetch(`${registry.url}/v2/${repository}/tags/list`);
@@ -86,7 +95,7 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
 
     test("a tag goes alone where it can, and is named where it cannot", async () => {
       await push(registry, "app", version(1), "v1");
-      await push(registry, "app", index([version(1)], { annotations: dated(9) }), "v9");
+      await push(registry, "app", index([version(1)], { annotations: createdOn(9) }), "v9");
       const { spared, remaining } = await cleanUp.apply(newest(4));
       const tags = await tagsOf(registry, "app");
       expect(remaining).toEqual([]);

@@ -5,7 +5,17 @@ import { PackageListing } from "../../registry/remote/package-listing";
 import { planRemote } from "../../registry/remote/plan";
 import { applyRemotePrune, type RemotePruneReport } from "../../registry/remote/prune";
 import type { RetentionPolicy } from "../../site/retention";
-import { authorizationOf, image, index, layer, type PushTarget, push, pusher, type SyntheticManifest } from "./images";
+import {
+  authorizationOf,
+  createdOn,
+  image,
+  index,
+  layer,
+  type PushTarget,
+  push,
+  pusher,
+  type SyntheticManifest,
+} from "./images";
 
 /** What clients do to a repository while it is cleaned up. */
 export const DEEDS = ["new index of an old part", "moved tag", "new tag", "old tag again", "mount"] as const;
@@ -24,16 +34,15 @@ const POLICY: RetentionPolicy = {
   rules: [{ repositories: "**", keepNewest: 2, keep: ["p*", "stable*"], order: "created" }],
 };
 
-const dated = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
 const base = [layer("base")];
 const platform = (architecture: string) => ({ architecture, os: "linux" });
 const own = (n: number) => image(`own ${n}`, { layers: base, platform: platform("amd64") });
 const shared = image("shared", { layers: base, platform: platform("arm64") });
-const version = (n: number) => index([own(n), shared], { annotations: dated(n) });
-const fresh = (n: number) => image(`fresh ${n}`, { layers: base, annotations: dated(6) });
+const version = (n: number) => index([own(n), shared], { annotations: createdOn(n) });
+const fresh = (n: number) => image(`fresh ${n}`, { layers: base, annotations: createdOn(6) });
 const FRESH = Array.from({ length: 4 }, (_, n) => fresh(n));
 /** Where a tag that will be moved is at first. Nothing else leads there: a Gitea forgets it with the move. */
-const stable = (n: number) => image(`stable ${n}`, { layers: base, annotations: dated(6) });
+const stable = (n: number) => image(`stable ${n}`, { layers: base, annotations: createdOn(6) });
 
 /** Sends a request for a manifest, or with one. @returns the status */
 const send = async (

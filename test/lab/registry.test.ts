@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { Agent, fetch } from "undici";
 import { createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
-import { artifact, attestation, image, index, MEDIA_TYPES, multiPlatformImage, push, referrersTag } from "./images";
+import { artifact, attestation, fallbackTagOf, image, index, MEDIA_TYPES, multiPlatformImage, push } from "./images";
 import { type LabRegistry, type RegistryOptions, startRegistry } from "./registry";
 
 const manifestStatus = async (url: string, repository: string, reference: string, mediaType: string) =>
@@ -30,7 +30,7 @@ const pushEveryKind = async (registry: LabRegistry): Promise<void> => {
   await push(registry, "app", index([multiPlatformImage("inner"), image("outer")]), "nested");
   await push(registry, "app", index([amd64, attestation(amd64)]), "attested");
   await push(registry, "app", signed, "signed");
-  await push(registry, "app", index([signature]), referrersTag(signed));
+  await push(registry, "app", index([signature]), fallbackTagOf(signed));
 };
 
 describeWith(["registry", "crane", "skopeo"], "synthetic images on a real registry", ({ crane, skopeo }) => {

@@ -7,7 +7,7 @@ import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { type ScanReport, scan } from "../../registry/storage/scan";
 import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { describeWith } from "./components";
-import { artifact, attestation, image, index, layer, multiPlatformImage, push, referrersTag } from "./images";
+import { artifact, attestation, fallbackTagOf, image, index, layer, multiPlatformImage, push } from "./images";
 import { waitFor } from "./process";
 import { type LabRegistry, startRegistry } from "./registry";
 import { DAMAGES, DamagedRepository, victimOf } from "./storage-damage";
@@ -87,7 +87,7 @@ describeWith(["registry"], "the incident", () => {
       await push(registry, "app", index([multiPlatformImage("inner"), image("outer")]), "nested");
       await push(registry, "app", index([attested, attestation(attested)]), "attested");
       await push(registry, "app", signed, "signed");
-      await push(registry, "app", index([artifact("signature", { subject: signed })]), referrersTag(signed));
+      await push(registry, "app", index([artifact("signature", { subject: signed })]), fallbackTagOf(signed));
       expect((await scan(registry.root)).findings).toEqual([]);
       await registry.collectGarbage({ deleteUntagged: true });
       await registry.restart();

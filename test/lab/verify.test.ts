@@ -16,12 +16,12 @@ import {
   artifact,
   attestation,
   digestOf,
+  fallbackTagOf,
   image,
   index,
   layer,
   multiPlatformImage,
   push,
-  referrersTag,
   type SyntheticManifest,
 } from "./images";
 import { accepts, freePort, type RunningProcess, startProcess, temporaryFolder } from "./process";
@@ -63,7 +63,7 @@ describeWith(["registry"], "the incident: garbage-collect -m on 2.8.3", () => {
     };
     for (const [name, made] of Object.entries(images)) await push(registry, `ci/${name}`, made, "latest");
     await push(registry, "ci/plain", signed, "signed");
-    await push(registry, "ci/plain", artifact("signature", { subject: signed }), referrersTag(signed));
+    await push(registry, "ci/plain", artifact("signature", { subject: signed }), fallbackTagOf(signed));
     expect(await verify(registry.url, { blobs: "hash" })).toMatchObject({ complete: true, failures: [] });
 
     await registry.shutDown();
@@ -162,14 +162,14 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
     const made = multiPlatformImage("app");
     const signature = artifact("signature", { subject: made });
     await push(registry, "ci/app", made, "v1");
-    await push(registry, "ci/app", index([signature]), referrersTag(made));
+    await push(registry, "ci/app", index([signature]), fallbackTagOf(made));
     const options = { catalog: false, repositories: ["ci/app"], selection: { kind: "named", tags: ["v1"] } } as const;
     expect(await verify(registry.url, options)).toMatchObject({ complete: true, failures: [], counts: { tags: 2 } });
     const lost = digestOf(signature.blobs[1] as SyntheticManifest);
     rmSync(new StorageLayout(registry.root).blobData(lost));
     await registry.restart();
     expect((await verify(registry.url, options)).failures).toMatchObject([
-      { object: "layer", digest: lost, tags: [referrersTag(made)], reason: "missing" },
+      { object: "layer", digest: lost, tags: [fallbackTagOf(made)], reason: "missing" },
     ]);
   });
 

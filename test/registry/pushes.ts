@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { referrersTag, type SyntheticManifest } from "../lab/images";
+import { fallbackTagOf, type SyntheticManifest } from "../lab/images";
 
 /** A push, described by numbers, so that counterexamples are readable. */
 export interface GeneratedPush {
@@ -39,6 +39,6 @@ export class Pushes {
   }
 
   tags({ tags, refersTo }: GeneratedPush): string[] {
-    return refersTo === null ? tags : [...tags, referrersTag(this.#forms[0](refersTo))];
+    return refersTo === null ? tags : [...tags, fallbackTagOf(this.#forms[0](refersTo))];
   }
 }

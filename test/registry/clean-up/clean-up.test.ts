@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { cleanUp } from "../../../registry/clean-up/clean-up";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import type { RetentionPolicy } from "../../../site/retention";
-import { digestOf, image, type SyntheticManifest } from "../../lab/images";
+import { createdOn, digestOf, image, type SyntheticManifest } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
 import type { FakeRegistry } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
@@ -13,8 +13,7 @@ jest.mock("node:timers/promises", () => ({ setTimeout: () => Promise.resolve() }
 
 const HOUR = 3_600_000;
 
-const single = (n: number): SyntheticManifest =>
-  image(`v${n}`, { annotations: { "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` } });
+const single = (n: number): SyntheticManifest => image(`v${n}`, { annotations: createdOn(n) });
 
 let registry: FakeRegistry;
 let gateway: FakeRegistry;

@@ -7,12 +7,12 @@ import {
   attestation,
   content,
   digestOf,
+  fallbackTagOf,
   image,
   index,
   layer,
   manifest,
   multiPlatformImage,
-  referrersTag,
   type SyntheticManifest,
 } from "../../lab/images";
 import { type FakeRegistry, json, verify } from "./fake-registry";
@@ -68,7 +68,7 @@ describe("a healthy registry", () => {
     ]);
     registry.push("mixed", everything, "everything");
     registry.push("mixed", index([image("list", { format: "docker" })], { format: "docker" }), "list");
-    registry.push("mixed", artifact("signature", { subject: signed }), referrersTag(signed));
+    registry.push("mixed", artifact("signature", { subject: signed }), fallbackTagOf(signed));
     registry.push(
       "mixed",
       manifest({ schemaVersion: 2, manifests: [], subject: subject.descriptor }),
@@ -451,12 +451,12 @@ describe("referrers", () => {
     beforeEach(() => {
       registry
         .push("app", subject, "v2")
-        .push("app", index([signature]), referrersTag(subject))
-        .push("app", index([attested]), referrersTag(child))
-        .push("app", index([countersignature]), referrersTag(signature))
-        .push("app", cosigned, `${referrersTag(subject)}.sig`)
+        .push("app", index([signature]), fallbackTagOf(subject))
+        .push("app", index([attested]), fallbackTagOf(child))
+        .push("app", index([countersignature]), fallbackTagOf(signature))
+        .push("app", cosigned, `${fallbackTagOf(subject)}.sig`)
         .push("app", others, "v1")
-        .push("app", artifact("signature of another", { subject: others }), referrersTag(others));
+        .push("app", artifact("signature of another", { subject: others }), fallbackTagOf(others));
     });
     const lose = (made: SyntheticManifest) =>
       registry.repository("app").blobs.delete(digestOf(made.blobs[1] as SyntheticManifest));
@@ -472,7 +472,7 @@ describe("referrers", () => {
       for (const made of [signature, attested, countersignature]) lose(made);
       const report = await walkOf();
       expect(tagsOf(report).sort()).toEqual(
-        [[referrersTag(subject)], [referrersTag(child)], [referrersTag(signature)]].sort(),
+        [[fallbackTagOf(subject)], [fallbackTagOf(child)], [fallbackTagOf(signature)]].sort(),
       );
     });
 
@@ -483,7 +483,7 @@ describe("referrers", () => {
       registry.repository("app").tags.delete("v1");
       for (const made of [signature, cosigned]) lose(made);
       const report = await verify(registry.url, { selection });
-      expect(tagsOf(report).sort()).toEqual([[referrersTag(subject)], [`${referrersTag(subject)}.sig`]].sort());
+      expect(tagsOf(report).sort()).toEqual([[fallbackTagOf(subject)], [`${fallbackTagOf(subject)}.sig`]].sort());
       const listed = [...registry.repository("app").tags.keys()];
       const asked = registry.asked(/manifests\/sha256-/).map(({ path }) => path.split("/").at(-1));
       expect(asked.filter((tag) => !listed.includes(tag ?? ""))).toEqual([]);
@@ -494,18 +494,18 @@ describe("referrers", () => {
       const all = registry.asked(/manifests\/sha256-/).map(({ path }) => path);
       expect(all).toHaveLength(5);
       expect(new Set(all).size).toBe(5);
-      const selection = { kind: "named", tags: ["v2", referrersTag(subject)] } as const;
+      const selection = { kind: "named", tags: ["v2", fallbackTagOf(subject)] } as const;
       await verify(registry.url, { catalog: false, repositories: ["app"], selection });
-      expect(registry.asked(new RegExp(`manifests/${referrersTag(subject)}$`))).toHaveLength(2);
+      expect(registry.asked(new RegExp(`manifests/${fallbackTagOf(subject)}$`))).toHaveLength(2);
     });
 
     test("that cannot be asked for leave the walk incomplete", async () => {
-      registry.on(new RegExp(`manifests/${referrersTag(child)}$`), (_request, response) => json(response, 503, {}));
+      registry.on(new RegExp(`manifests/${fallbackTagOf(child)}$`), (_request, response) => json(response, 503, {}));
       const selection = { kind: "named", tags: ["v2"] } as const;
       const report = await verify(registry.url, { catalog: false, repositories: ["app"], selection });
       expect(report).toMatchObject({
         complete: false,
-        failures: [{ object: "tag", tags: [referrersTag(child)], reason: "server-error", status: 503 }],
+        failures: [{ object: "tag", tags: [fallbackTagOf(child)], reason: "server-error", status: 503 }],
       });
     });
   });

@@ -15,10 +15,6 @@ import {
 import { type RemoteUndoReport, undoRemotePrune } from "../../../registry/remote/undo";
 import type { RetentionPolicy } from "../../../site/retention";
 
-export const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"][number]> = {}): RetentionPolicy => ({
-  rules: [{ repositories: "**", keepNewest, ...more }],
-});
-
 /** Clean-ups of one registry over HTTP, with separate journals. */
 export class RemoteCleanUps {
   readonly journals = mkdtempSync(join(tmpdir(), "warden-journals-"));

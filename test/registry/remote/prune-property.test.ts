@@ -1,20 +1,20 @@
 import fc from "fast-check";
 import type { RegistryWriter } from "../../../registry/oci/push";
-import { artifact, image, index, layer } from "../../lab/images";
+import { artifact, createdOn, image, index, layer } from "../../lab/images";
+import { newest } from "../newest";
 import { FakeRegistry } from "../oci/fake-registry";
 import { type GeneratedPush, Pushes } from "../pushes";
-import { newest, RemoteCleanUps } from "./clean-up";
+import { RemoteCleanUps } from "./clean-up";
 
 /** How many registries; the bench takes more. */
 const ROUNDS = Number(process.env.WARDEN_ROUNDS || 12);
 
-const annotations = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n + 1}T00:00:00Z` });
-const single = (n: number) => image(`image ${n}`, { layers: [layer("base")], annotations: annotations(n) });
+const single = (n: number) => image(`image ${n}`, { layers: [layer("base")], annotations: createdOn(n + 1) });
 
 const PUSHES = new Pushes([
   single,
-  (n) => index([single(n), image("shared", { layers: [layer("base")] })], { annotations: annotations(n) }),
-  (n) => index([index([single(n)]), single((n + 1) % 4)], { annotations: annotations(n) }),
+  (n) => index([single(n), image("shared", { layers: [layer("base")] })], { annotations: createdOn(n + 1) }),
+  (n) => index([index([single(n)]), single((n + 1) % 4)], { annotations: createdOn(n + 1) }),
   (n) => artifact(`signature ${n}`, { subject: single(n) }),
   (n) => artifact(`of signature ${n}`, { subject: artifact(`signature ${n}`, { subject: single(n) }) }),
 ]);

@@ -2,22 +2,22 @@ import { appendFileSync, readdirSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
-import { artifact, digestOf, image, index, referrersTag, type SyntheticManifest } from "../../lab/images";
+import { artifact, createdOn, digestOf, fallbackTagOf, image, index, type SyntheticManifest } from "../../lab/images";
 import { storedReport } from "../in-use/stored-report";
+import { newest } from "../newest";
 import { type FakeRegistry, json } from "../oci/fake-registry";
 import { startFakeRegistry } from "../oci/registry-of-test";
-import { newest, RemoteCleanUps } from "./clean-up";
+import { RemoteCleanUps } from "./clean-up";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-const made = (n: number) => ({ "org.opencontainers.image.created": `2026-01-0${n}T00:00:00Z` });
-const single = (n: number) => image(`v${n}`, { annotations: made(n) });
+const single = (n: number) => image(`v${n}`, { annotations: createdOn(n) });
 const parts = ["amd64", "arm64"].map((architecture) =>
   image(architecture, { platform: { architecture, os: "linux" } }),
 );
 const [amd64, arm64] = parts as [SyntheticManifest, SyntheticManifest];
-const old = index(parts, { annotations: made(1) });
+const old = index(parts, { annotations: createdOn(1) });
 
 let registry: FakeRegistry;
 let cleanUp: RemoteCleanUps;
@@ -319,7 +319,7 @@ describe("a clean-up", () => {
 describe("a tag that goes while its manifest stays", () => {
   beforeEach(() => {
     // By its date v1 is old, but its manifest is part of an image that stays.
-    registry.push("app", single(1), "v1").push("app", index([single(1)], { annotations: made(3) }), "v3");
+    registry.push("app", single(1), "v1").push("app", index([single(1)], { annotations: createdOn(3) }), "v3");
   });
 
   test("is deleted alone where the registry can", async () => {
@@ -403,7 +403,7 @@ describe("what is pushed during a clean-up", () => {
   });
 
   test("what is written when all is done is found by the look after a while", async () => {
-    const fresh = index([arm64], { annotations: made(4) });
+    const fresh = index([arm64], { annotations: createdOn(4) });
     const end = () => {
       app().manifests.set(digestOf(fresh), { bytes: fresh.bytes, mediaType: fresh.descriptor.mediaType });
       app().tags.set("v4", digestOf(fresh));
@@ -430,7 +430,7 @@ describe("what is pushed during a clean-up", () => {
       else registry.serve(request, response);
     });
     afterPlan(() => {
-      registry.push("app", index([arm64], { annotations: made(5) }), "v3");
+      registry.push("app", index([arm64], { annotations: createdOn(5) }), "v3");
       left = times;
     });
     const { problems } = await cleanUp.apply(newest(1));
@@ -517,7 +517,7 @@ describe("what is pushed during a clean-up", () => {
   });
 
   test("an index that the registry had found whole before a part of it went gets the part back", async () => {
-    const fresh = index([arm64], { annotations: made(4) });
+    const fresh = index([arm64], { annotations: createdOn(4) });
     atDeletion(arm64, "after", () => {
       app().manifests.set(digestOf(fresh), { bytes: fresh.bytes, mediaType: fresh.descriptor.mediaType });
       app().tags.set("v4", digestOf(fresh));
@@ -530,7 +530,7 @@ describe("what is pushed during a clean-up", () => {
 
   test("an index of which a part cannot be read ends the work on its repository", async () => {
     const inner = index([arm64]);
-    afterPlan(() => registry.push("app", index([inner], { annotations: made(5) }), "v5"));
+    afterPlan(() => registry.push("app", index([inner], { annotations: createdOn(5) }), "v5"));
     registry.on(`/v2/app/manifests/${digestOf(inner)}`, (_, response) => json(response, 500, {}));
     const { problems } = await cleanUp.apply(newest(1));
     expect(problems).toMatchObject([{ message: `${digestOf(inner)} cannot be read: answered 500` }]);
@@ -562,7 +562,7 @@ describe("what is pushed during a clean-up", () => {
 
   test("so does one under its fallback tag", async () => {
     const signature = artifact("signature", { subject: old });
-    afterPlan(() => registry.push("app", index([signature]), referrersTag(old)).push("app", signature));
+    afterPlan(() => registry.push("app", index([signature]), fallbackTagOf(old)).push("app", signature));
     await cleanUp.apply(newest(1));
     expect([old, amd64, arm64, signature].every(has)).toBe(true);
   });

@@ -25,13 +25,13 @@ import {
   type Content,
   content,
   digestOf,
+  fallbackTagOf,
   image,
   index,
   layer,
   MEDIA_TYPES,
   manifest,
   multiPlatformImage,
-  referrersTag,
   type SyntheticManifest,
 } from "../../lab/images";
 import { SyntheticStore, write } from "./synthetic-store";
@@ -69,8 +69,8 @@ const corpus = (): { keep: SyntheticManifest[] } => {
   push("app", 20, version(2), "v2", "latest");
   push("app", 11, nested, "latest");
   push("app", 10, nested, "v3");
-  push("app", 5, index([signature]), referrersTag(nested));
-  push("app", 25, index([oldSignature]), referrersTag(version(1)));
+  push("app", 5, index([signature]), fallbackTagOf(nested));
+  push("app", 25, index([oldSignature]), fallbackTagOf(version(1)));
   push("team/tool", 7, tool, "v1");
   push("team/tool", 3, tool, "v2");
   push("team/tool", 9, image("dropped"), "v0");

@@ -2,16 +2,17 @@ import fc from "fast-check";
 import type { InUse } from "../../../registry/in-use/protection";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import { type Digest, sha256 } from "../../../registry/oci/digest";
+import { fallbackTag } from "../../../registry/oci/referrers";
 import type { LinkedManifest, RepositoryGraph, Tag } from "../../../registry/storage/graph";
 import { matchesPattern } from "../../../registry/storage/policy";
 import { planRetention, type RepositoryPlan } from "../../../registry/storage/retention";
 import type { RetentionPolicy } from "../../../site/retention";
+import { newest } from "../newest";
 
 const HOUR = 3_600_000;
 const NOW = 1_000 * HOUR;
 
 const digest = (name: string): Digest => sha256(name);
-const fallbackTag = (of: Digest) => of.replace(":", "-");
 
 /** A repository in short form: the references of each manifest by name, and `tag: [manifest, age in hours]`. */
 const graph = (
@@ -42,10 +43,6 @@ const graph = (
     unlinked: new Set(),
   };
 };
-
-const newest = (keepNewest: number, more: Partial<RetentionPolicy["rules"][number]> = {}): RetentionPolicy => ({
-  rules: [{ repositories: "**", keepNewest, ...more }],
-});
 
 const planOne = (of: RepositoryGraph, policy: RetentionPolicy): RepositoryPlan => {
   const [plan] = planRetention([of], policy, NOW);
