@@ -1,4 +1,4 @@
-import { execFileSync, type StdioOptions, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, type StdioOptions, spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { type Component, type ComponentName, cacheFolder, describeWith } from "./components";
 import { WARDEN_PROGRAM } from "./warden";
@@ -100,6 +100,11 @@ export class Hosts {
     return execFileSync(...this.#ssh(host, command), { env: this.environment, encoding: "utf8", input });
   }
 
+  /** Writes a file on the VM, and the folders above it. @param mode octal */
+  put(path: string, mode: string, content: string | Buffer): void {
+    this.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
+  }
+
   try(host: LabHost, command: string, input = ""): Outcome {
     return outcome(...this.#ssh(host, command), this.environment, input);
   }
@@ -112,6 +117,14 @@ export class Hosts {
   /** A command on this machine, in the operator's network namespace. */
   operator(command: readonly string[], environment: NodeJS.ProcessEnv = {}, input = ""): Outcome {
     return outcome(program, ["op", ...command], { ...this.environment, ...environment }, input);
+  }
+
+  /**
+   * Starts a command on this machine, in the operator's network namespace and in a process group of its own: the program that
+   * enters the namespace is not the one that runs there.
+   */
+  startAtOperator(...command: readonly string[]): ChildProcess {
+    return spawn(program, ["op", ...command], { env: this.environment, stdio: "ignore", detached: true });
   }
 
   /** The HTTP status that a client on the operator's machine gets, with any certificate; `000` without an answer. */
@@ -154,6 +167,15 @@ const outcome = (command: string, args: string[], env: NodeJS.ProcessEnv, input:
   });
   if (error !== undefined) throw error;
   return { status: status ?? 1, output: stdout + stderr };
+};
+
+/** Ends what `startAtOperator` started, unless it has ended. */
+export const endProcessGroup = ({ pid }: ChildProcess): void => {
+  try {
+    if (pid !== undefined) process.kill(-pid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 };
 
 /** Like describeWith, for a lab of hosts. */

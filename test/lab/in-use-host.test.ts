@@ -1,11 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Agent } from "undici";
 import { programOf } from "../../hosts/bundle";
-import { assembleScript } from "../../hosts/delivery";
-import { registryDelivery } from "../../hosts/registry";
 import type { MaintenanceMetricName } from "../../monitoring/metrics";
 import { IN_USE_REPOSITORY } from "../../registry/in-use/report";
 import { PROBE_ACCOUNT } from "../../site/registry";
@@ -13,15 +11,15 @@ import { parsed, reference, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { contentOf } from "./corpus";
 import { importImages } from "./docker-images";
-import { describeWithHosts, Hosts, type Outcome } from "./hosts";
+import { describeWithHosts, endProcessGroup, Hosts, type Outcome } from "./hosts";
 import { digestOf, image, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
-import { account, OPERATOR } from "./registry-host";
+import { account, deliverRegistries, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
 import { WARDEN_PROGRAM } from "./warden";
 
-const PUSHGATEWAY = `http://${OPERATOR}:9091`;
+const PUSHGATEWAY = `http://${PUSHGATEWAY_ADDRESS}`;
 /** The API server of the cluster, which says what runs. */
 const API = { host: OPERATOR, port: "6443" };
 const REGISTRY = "10.0.20.10:5050";
@@ -89,13 +87,8 @@ describeWithHosts(
     let dispatcher: Agent;
 
     const startAtOperator = (...command: string[]): void => {
-      started.push(
-        spawn(hosts.program, ["op", ...command], { env: hosts.environment, stdio: "ignore", detached: true }),
-      );
+      started.push(hosts.startAtOperator(...command));
     };
-    const put = (path: string, mode: string, content: string | Buffer) =>
-      hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
-
     const pushImage = (repository: string, pushed: SyntheticManifest, ...tags: string[]) =>
       push({ url: `https://${NAME}`, credentials: account, dispatcher }, repository, pushed, ...tags);
 
@@ -145,12 +138,19 @@ describeWithHosts(
       hosts.up();
       importImages(hosts, nginx, parsed(site).registry);
       const tls = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
-      put("/opt/registry/tls/fullchain.pem", "644", readFileSync(tls.certificate));
-      put("/opt/registry/tls/privkey.pem", "600", readFileSync(tls.key));
-      put("/opt/registry/htpasswd", "600", [account, reader, pusher].map((each) => labHtpasswdLine(each, 5)).join(""));
-      put("/opt/registry/maintenance.env", "600", `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`);
-      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parsed(site))));
-      hosts.ssh("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
+      hosts.put("/opt/registry/tls/fullchain.pem", "644", readFileSync(tls.certificate));
+      hosts.put("/opt/registry/tls/privkey.pem", "600", readFileSync(tls.key));
+      hosts.put(
+        "/opt/registry/htpasswd",
+        "600",
+        [account, reader, pusher].map((each) => labHtpasswdLine(each, 5)).join(""),
+      );
+      hosts.put(
+        "/opt/registry/maintenance.env",
+        "600",
+        `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`,
+      );
+      expect(deliverRegistries(hosts, parsed(site))).toMatchObject({ status: 0 });
 
       const api = authority.issue([API.host]);
       const serviceAccount = join(folder, "service-account");
@@ -160,7 +160,7 @@ describeWithHosts(
       writeFileSync(probe, programOf("cli/probe.ts"));
       startAtOperator(process.execPath, "-e", SERVE_PODS, API.host, API.port, api.certificate, api.key, pods);
       startAtOperator(process.execPath, "-e", FORWARD, socket, ...REGISTRY.split(":").reverse());
-      startAtOperator(...pushgateway.command, `--web.listen-address=${OPERATOR}:9091`);
+      startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
       const ca = readFileSync(authority.certificate, "utf8");
       dispatcher = new Agent({ connect: { socketPath: socket, ca } });
       await waitFor("a way to the registry", () => existsSync(socket), 30);
@@ -173,13 +173,7 @@ describeWithHosts(
     }, 600_000);
     afterAll(async () => {
       await dispatcher?.close();
-      for (const { pid } of started) {
-        try {
-          if (pid !== undefined) process.kill(-pid);
-        } catch {
-          // It has ended.
-        }
-      }
+      started.forEach(endProcessGroup);
       authority.remove();
       hosts.down();
       rmSync(folder, { recursive: true });
@@ -264,7 +258,7 @@ describeWithHosts(
     }, 120_000);
 
     test("without the protection it goes, which the clean-up says, and the probe then misses it", () => {
-      put("/opt/registry/retention-private.json", "644", JSON.stringify({ rules }));
+      hosts.put("/opt/registry/retention-private.json", "644", JSON.stringify({ rules }));
       expect(task().status).toBe(0);
       expect(journal()).toMatch(
         new RegExp(`^remove +app@${digestOf(moved).slice(0, 19)} .*; it runs in cluster$`, "m"),

@@ -2,20 +2,18 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_pr
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { assembleScript } from "../../hosts/delivery";
-import { registryDelivery } from "../../hosts/registry";
 import type { MaintenanceMetricName } from "../../monitoring/metrics";
 import { parsed, reference, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
-import { describeWithHosts, Hosts, type Outcome } from "./hosts";
+import { describeWithHosts, endProcessGroup, Hosts, type Outcome } from "./hosts";
 import { labHtpasswdLine, startRegistry } from "./registry";
-import { OPERATOR } from "./registry-host";
+import { deliverRegistries, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
 import { WARDEN_PROGRAM } from "./warden";
 
 const UPSTREAM = `http://${OPERATOR}:5000`;
-const PUSHGATEWAY = `http://${OPERATOR}:9091`;
+const PUSHGATEWAY = `http://${PUSHGATEWAY_ADDRESS}`;
 const NAME = "registry.viktorbarzin.me:5050";
 const STORE = "/opt/registry/data/private";
 const STATE = "/var/lib/registry-warden/maintenance";
@@ -49,27 +47,17 @@ describeWithHosts(
     let kept: KeptTag[];
 
     const startAtOperator = (...command: string[]): ChildProcess => {
-      const child = spawn(hosts.program, ["op", ...command], {
-        env: hosts.environment,
-        stdio: "ignore",
-        detached: true,
-      });
+      const child = hosts.startAtOperator(...command);
       started.push(child);
       return child;
     };
-    const end = ({ pid }: ChildProcess) => pid !== undefined && process.kill(-pid);
 
     const upstreamConfiguration = join(folder, "upstream.yml");
     const startUpstream = () => startAtOperator(...registry.command, "serve", upstreamConfiguration);
-    const startPushgateway = () => startAtOperator(...pushgateway.command, `--web.listen-address=${OPERATOR}:9091`);
+    const startPushgateway = () =>
+      startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
 
-    const put = (path: string, mode: string, content: string | Buffer) =>
-      hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
-
-    const deliver = (input: WholeInput): Outcome => {
-      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(parsed(input))));
-      return hosts.try("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
-    };
+    const deliver = (input: WholeInput): Outcome => deliverRegistries(hosts, parsed(input));
 
     /** The store with the corpus: a year of pushes. */
     const corpus = join(folder, "corpus.tar");
@@ -164,15 +152,15 @@ describeWithHosts(
       hosts.up();
       importImages(hosts, nginx, parsed(site).registry);
       const { certificate, key } = authority.issue(["registry.viktorbarzin.me", "10.0.20.10"]);
-      put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
-      put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));
-      put("/opt/registry/htpasswd", "600", labHtpasswdLine(credentials, 5));
-      put(
+      hosts.put("/opt/registry/tls/fullchain.pem", "644", readFileSync(certificate));
+      hosts.put("/opt/registry/tls/privkey.pem", "600", readFileSync(key));
+      hosts.put("/opt/registry/htpasswd", "600", labHtpasswdLine(credentials, 5));
+      hosts.put(
         "/opt/registry/maintenance.env",
         "600",
         `REG_USER='${credentials.username}'\nREG_PASS='${credentials.password}'\n`,
       );
-      put(`/etc/docker/certs.d/${NAME}/ca.crt`, "644", readFileSync(authority.certificate));
+      hosts.put(`/etc/docker/certs.d/${NAME}/ca.crt`, "644", readFileSync(authority.certificate));
       hosts.ssh("vm", "echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts");
       writeFileSync(
         upstreamConfiguration,
@@ -188,13 +176,7 @@ describeWithHosts(
       expect(deliver(site)).toMatchObject({ status: 0 });
     }, 600_000);
     afterAll(() => {
-      for (const child of started) {
-        try {
-          end(child);
-        } catch {
-          // The process has ended.
-        }
-      }
+      started.forEach(endProcessGroup);
       authority.remove();
       hosts.down();
       rmSync(folder, { recursive: true });
@@ -541,7 +523,7 @@ describeWithHosts(
 
       test("are left as they are while their upstream does not answer", async () => {
         const upstream = started.find(({ spawnargs }) => spawnargs.includes(upstreamConfiguration));
-        if (upstream !== undefined) end(upstream);
+        if (upstream !== undefined) endProcessGroup(upstream);
         await hosts.until("vm", `! curl -s ${UPSTREAM}/v2/`, 20);
         const before = containers();
         succeed("caches");
@@ -609,8 +591,10 @@ describeWithHosts(
     });
 
     test("a look at the disk reports its space, and all again to a Pushgateway that forgot", async () => {
-      const gateway = started.findLast(({ spawnargs }) => spawnargs.includes(`--web.listen-address=${OPERATOR}:9091`));
-      if (gateway !== undefined) end(gateway);
+      const gateway = started.findLast(({ spawnargs }) =>
+        spawnargs.includes(`--web.listen-address=${PUSHGATEWAY_ADDRESS}`),
+      );
+      if (gateway !== undefined) endProcessGroup(gateway);
       await hosts.until("vm", `! curl -s ${PUSHGATEWAY}/-/ready`, 20);
       // The report cannot be delivered, and that is the only thing wrong.
       succeed("disk");

@@ -1,20 +1,18 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { prometheusFiles } from "../../handbook/prometheus";
-import { assembleScript } from "../../hosts/delivery";
 import { probeUnit } from "../../hosts/probe";
-import { registryDelivery } from "../../hosts/registry";
 import { hostProbes, ownPushgateway, privateServices, type RegistrySite, serviceInstance } from "../../site/schema";
 import { parsed, SHIPPED, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { importImages, importPushgateway } from "./docker-images";
-import { describeWithHosts, Hosts } from "./hosts";
+import { describeWithHosts, endProcessGroup, Hosts } from "./hosts";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
-import { account, OPERATOR } from "./registry-host";
+import { account, deliverRegistries, OPERATOR } from "./registry-host";
 
 const HOST = "10.0.20.10";
 /** The operator's machine in the lab, where Prometheus runs. */
@@ -67,24 +65,28 @@ describeWithHosts(
     const image = `${serviceInstance(site, service)}/team/app:1`;
     const manifests = `${site.registry.directory}/data/${service.name}/docker/registry/v2/repositories/team/app/_manifests`;
 
-    const put = (path: string, mode: string, content: string | Buffer) =>
-      hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
-
     beforeAll(async () => {
       hosts.up();
       importImages(hosts, nginx, site.registry);
       importPushgateway(hosts, pushgateway, own.image);
       const { certificate, key } = authority.issue([service.serverName, HOST]);
-      put(service.tls.certificate, "644", readFileSync(certificate));
-      put(service.tls.key, "600", readFileSync(key));
-      put(service.htpasswd, "600", labHtpasswdLine(account, 5));
-      put("/etc/registry/ca.pem", "644", readFileSync(authority.certificate));
-      put(`/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`, "644", readFileSync(authority.certificate));
+      hosts.put(service.tls.certificate, "644", readFileSync(certificate));
+      hosts.put(service.tls.key, "600", readFileSync(key));
+      hosts.put(service.htpasswd, "600", labHtpasswdLine(account, 5));
+      hosts.put("/etc/registry/ca.pem", "644", readFileSync(authority.certificate));
+      hosts.put(
+        `/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`,
+        "644",
+        readFileSync(authority.certificate),
+      );
       for (const file of ["probe", "maintenance"])
-        put(`/etc/registry/${file}.env`, "600", `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`);
+        hosts.put(
+          `/etc/registry/${file}.env`,
+          "600",
+          `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`,
+        );
       hosts.ssh("vm", `echo ${HOST} ${service.serverName} >>/etc/hosts`);
-      put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(site)));
-      hosts.ssh("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
+      expect(deliverRegistries(hosts, site)).toMatchObject({ status: 0 });
       hosts.ssh(
         "vm",
         `docker login --username ${account.username} --password-stdin ${serviceInstance(site, service)}`,
@@ -97,21 +99,16 @@ describeWithHosts(
       const configuration = parse(text("prometheus.yaml"));
       const global = { scrape_interval: "1s", evaluation_interval: "1s" };
       writeFileSync(join(folder, "prometheus.yml"), stringify({ global, ...configuration }));
-      server = spawn(
-        hosts.program,
-        [
-          "op",
-          ...prometheus.command,
-          `--config.file=${join(folder, "prometheus.yml")}`,
-          `--storage.tsdb.path=${join(folder, "data")}`,
-          `--web.listen-address=${PROMETHEUS}`,
-        ],
-        { env: hosts.environment, stdio: "ignore", detached: true },
+      server = hosts.startAtOperator(
+        ...prometheus.command,
+        `--config.file=${join(folder, "prometheus.yml")}`,
+        `--storage.tsdb.path=${join(folder, "data")}`,
+        `--web.listen-address=${PROMETHEUS}`,
       );
       await hosts.until("vm", `curl -sf http://${PROMETHEUS}/-/ready`, 60);
     }, 600_000);
     afterAll(() => {
-      if (server?.pid !== undefined) process.kill(-server.pid);
+      if (server !== undefined) endProcessGroup(server);
       authority.remove();
       hosts.down();
       rmSync(folder, { recursive: true });

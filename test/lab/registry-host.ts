@@ -1,17 +1,21 @@
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { privateServices, registryHost, serviceInstance } from "../../site/schema";
+import { assembleScript } from "../../hosts/delivery";
+import { registryDelivery } from "../../hosts/registry";
+import { privateServices, type RegistrySite, registryHost, serviceInstance } from "../../site/schema";
 import { parsed, reference, type WholeInput } from "../sites";
 import { type CertificateAuthority, createCertificateAuthority } from "./certificates";
 import type { Component } from "./components";
 import { importImages } from "./docker-images";
-import type { Hosts } from "./hosts";
+import { endProcessGroup, type Hosts, type Outcome } from "./hosts";
 import { labHtpasswdLine } from "./registry";
 
 /** The operator's machine in the lab; its registry is the upstream of every cache. */
 export const OPERATOR = "10.99.0.20";
+
+/** Where the operator's Pushgateway listens, in the labs that have one. */
+export const PUSHGATEWAY_ADDRESS = `${OPERATOR}:9091`;
 
 /** An account of the private registry. */
 export const account = { username: "operator", password: "planted-secret-7f3a" };
@@ -62,19 +66,21 @@ export const prepareRegistryHost = async (
   const folder = mkdtempSync(join(tmpdir(), "warden-registry-host-"));
   const authority = createCertificateAuthority();
   importImages(hosts, nginx, site.registry);
-  const put = (path: string, mode: string, content: string | Buffer) =>
-    hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
   const { address } = registryHost(site);
   for (const service of privateServices(site.registry)) {
     const { certificate, key } = authority.issue([service.serverName, address]);
-    put(service.tls.certificate, "644", readFileSync(certificate));
-    put(service.tls.key, "600", readFileSync(key));
-    put(service.htpasswd, "600", labHtpasswdLine(account, 5));
-    put(`/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`, "644", readFileSync(authority.certificate));
+    hosts.put(service.tls.certificate, "644", readFileSync(certificate));
+    hosts.put(service.tls.key, "600", readFileSync(key));
+    hosts.put(service.htpasswd, "600", labHtpasswdLine(account, 5));
+    hosts.put(
+      `/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`,
+      "644",
+      readFileSync(authority.certificate),
+    );
     hosts.ssh("vm", `echo ${address} ${service.serverName} >>/etc/hosts`);
   }
   if (site.registry.maintenance !== undefined)
-    put(
+    hosts.put(
       site.registry.maintenance.credentialsFile,
       "600",
       `REG_USER=${account.username}\nREG_PASS=${account.password}\n`,
@@ -82,19 +88,20 @@ export const prepareRegistryHost = async (
   const configuration = join(folder, "upstream.yml");
   const storage = { filesystem: { rootdirectory: join(folder, "data") } };
   writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
-  const upstream = spawn(hosts.program, ["op", ...registry.command, "serve", configuration], {
-    env: hosts.environment,
-    stdio: "ignore",
-    // A new process group: the program that enters the namespace is not the registry.
-    detached: true,
-  });
+  const upstream = hosts.startAtOperator(...registry.command, "serve", configuration);
   await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
   return {
     authority,
     remove: () => {
-      if (upstream.pid !== undefined) process.kill(-upstream.pid);
+      endProcessGroup(upstream);
       authority.remove();
       rmSync(folder, { recursive: true });
     },
   };
+};
+
+/** Delivers the registries of a site to the VM. */
+export const deliverRegistries = (hosts: Hosts, site: RegistrySite): Outcome => {
+  hosts.put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(site)));
+  return hosts.try("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
 };

@@ -25,13 +25,12 @@ import { copyCheckout } from "./checkout";
 import type { Component } from "./components";
 import { importImages, importNode } from "./docker-images";
 import { type PromptAnswers, type Typed, type Typist, typed } from "./drill";
-import { Hosts, type LabHost, type Outcome } from "./hosts";
+import { endProcessGroup, Hosts, type LabHost, type Outcome } from "./hosts";
 import { labHtpasswdLine } from "./registry";
-import { account, OPERATOR } from "./registry-host";
+import { account, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
 
 const root = join(__dirname, "../..");
 /** Where the lab's hosts report: the name of the site's Pushgateway does not resolve here. */
-const GATEWAY = `${OPERATOR}:9091`;
 
 /** The tag that CI would give to the image of its last commit. */
 export const COMMIT = "0123abcd";
@@ -97,7 +96,7 @@ export class RunbookLab {
         ),
         maintenance: {
           ...reference.registry.maintenance,
-          pushgateway: `http://${GATEWAY}`,
+          pushgateway: `http://${PUSHGATEWAY_ADDRESS}`,
         } as typeof reference.registry.maintenance,
       },
     });
@@ -107,9 +106,13 @@ export class RunbookLab {
     const storage = { filesystem: { rootdirectory: join(this.folder, "data") } };
     writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
     this.#start(...this.#components.registry.command, "serve", configuration);
-    this.#start(...this.#components.pushgateway.command, `--web.listen-address=${GATEWAY}`);
+    this.#start(...this.#components.pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
     this.prepareVm();
-    await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/ && curl -sf http://${GATEWAY}/-/ready`, 20);
+    await hosts.until(
+      "vm",
+      `curl -sf http://${OPERATOR}:5000/v2/ && curl -sf http://${PUSHGATEWAY_ADDRESS}/-/ready`,
+      20,
+    );
     this.restore();
     this.pushImages();
     hosts.ssh("vm", `cp --archive ${this.site.registry.directory}/data/private /root/copy`);
@@ -117,7 +120,7 @@ export class RunbookLab {
   }
 
   down(): void {
-    for (const { pid } of this.#running) if (pid !== undefined) process.kill(-pid);
+    this.#running.forEach(endProcessGroup);
     this.#authority.remove();
     this.hosts.down();
     rmSync(this.folder, { recursive: true });
@@ -132,8 +135,8 @@ export class RunbookLab {
     importNode(hosts, wardenImage(site), authority.certificate);
     this.bringCertificate();
     for (const service of privateServices(site.registry)) {
-      this.put(service.htpasswd, "600", labHtpasswdLine(account, 5));
-      this.put(
+      this.hosts.put(service.htpasswd, "600", labHtpasswdLine(account, 5));
+      this.hosts.put(
         `/etc/docker/certs.d/${serviceInstance(site, service)}/ca.crt`,
         "644",
         readFileSync(authority.certificate),
@@ -141,11 +144,11 @@ export class RunbookLab {
     }
     const { maintenance } = site.registry;
     if (maintenance !== undefined)
-      this.put(maintenance.credentialsFile, "600", `REG_USER=${account.username}\nREG_PASS=${account.password}\n`);
-  }
-
-  put(path: string, mode: string, content: string | Buffer): void {
-    this.hosts.ssh("vm", `install -D -m ${mode} /dev/stdin ${path}`, content);
+      this.hosts.put(
+        maintenance.credentialsFile,
+        "600",
+        `REG_USER=${account.username}\nREG_PASS=${account.password}\n`,
+      );
   }
 
   /**
@@ -158,8 +161,8 @@ export class RunbookLab {
     for (const service of privateServices(this.site.registry)) {
       const names: [string] = [service.serverName];
       const { certificate, key } = ended ? this.#authority.issueEnded(names) : this.#authority.issue(names);
-      this.put(`${service.tls.certificate}${ending}`, "644", readFileSync(certificate));
-      this.put(`${service.tls.key}${ending}`, "600", readFileSync(key));
+      this.hosts.put(`${service.tls.certificate}${ending}`, "644", readFileSync(certificate));
+      this.hosts.put(`${service.tls.key}${ending}`, "600", readFileSync(key));
     }
   }
 
@@ -270,9 +273,7 @@ export class RunbookLab {
   }
 
   #start(...command: string[]): void {
-    // A new process group: the program that enters the namespace is not the one that runs there.
-    const options = { env: this.hosts.environment, stdio: "ignore", detached: true } as const;
-    this.#running.push(spawn(this.hosts.program, ["op", ...command], options));
+    this.#running.push(this.hosts.startAtOperator(...command));
   }
 
   /** The operator's checkout: the site, with the sources from which CI builds its images in its history. */

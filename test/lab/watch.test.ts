@@ -1,14 +1,13 @@
-import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { assembleScript } from "../../hosts/delivery";
 import { dnsDelivery } from "../../hosts/resolver";
 import { watchUnit } from "../../hosts/watch";
 import { dnsHosts } from "../../site/schema";
 import { parsed, reference } from "../sites";
-import { describeWithHosts, Hosts } from "./hosts";
-import { OPERATOR } from "./registry-host";
+import { describeWithHosts, endProcessGroup, Hosts } from "./hosts";
+import { PUSHGATEWAY_ADDRESS } from "./registry-host";
 
 /** The operator's machine in the lab, where the Pushgateway runs. */
-const GATEWAY = `${OPERATOR}:9091`;
 
 describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ pushgateway, promtool }) => {
   const hosts = new Hosts();
@@ -20,14 +19,17 @@ describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ push
     ),
     registry: {
       ...registry,
-      maintenance: { ...registry.maintenance, pushgateway: `http://${GATEWAY}` } as typeof registry.maintenance,
+      maintenance: {
+        ...registry.maintenance,
+        pushgateway: `http://${PUSHGATEWAY_ADDRESS}`,
+      } as typeof registry.maintenance,
     },
   });
   const vm = dnsHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
   if (vm === undefined) throw new Error("the reference site has no host with systemd-resolved");
-  let gateway: ReturnType<typeof spawn> | undefined;
+  let gateway: ChildProcess | undefined;
 
-  const stored = (): string => hosts.operator(["curl", "-s", `http://${GATEWAY}/metrics`]).output;
+  const stored = (): string => hosts.operator(["curl", "-s", `http://${PUSHGATEWAY_ADDRESS}/metrics`]).output;
   /** The host's values in the Pushgateway, after running the watch once more. */
   const reported = (): Record<string, number> => {
     hosts.ssh("vm", `systemctl start ${watchUnit(site, vm)}.service`);
@@ -42,17 +44,13 @@ describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ push
 
   beforeAll(async () => {
     hosts.up();
-    gateway = spawn(hosts.program, ["op", ...pushgateway.command, `--web.listen-address=${GATEWAY}`], {
-      env: hosts.environment,
-      stdio: "ignore",
-      detached: true,
-    });
-    await hosts.until("vm", `curl -sf http://${GATEWAY}/metrics`, 30);
+    gateway = hosts.startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
+    await hosts.until("vm", `curl -sf http://${PUSHGATEWAY_ADDRESS}/metrics`, 30);
     hosts.ssh("vm", "cat >/root/dns.sh", assembleScript(dnsDelivery(site, vm)));
     hosts.ssh("vm", "bash /root/dns.sh apply && bash /root/dns.sh confirm");
   }, 600_000);
   afterAll(() => {
-    if (gateway?.pid !== undefined) process.kill(-gateway.pid);
+    if (gateway !== undefined) endProcessGroup(gateway);
     hosts.down();
   });
 
