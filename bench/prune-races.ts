@@ -6,7 +6,8 @@ import type { PushTarget } from "../test/lab/images";
 import { addTo, DEEDS, emptyTally, race, type Tally } from "../test/lab/races";
 import { isSkipped } from "./skip";
 
-export interface Maker {
+/** A registry, and how often and how fast it is raced. */
+export interface RaceSettings {
   component: ComponentName;
   name: string;
   /** A round is one repository that is cleaned up while three clients push to it. */
@@ -25,14 +26,14 @@ export interface Maker {
 }
 
 /** What becomes of pushes, tag moves and mounts that a registry confirms while it is cleaned up over HTTP. */
-export const raceRounds = async (maker: Maker): Promise<void> => {
-  if (isSkipped(maker.component)) return;
+export const raceRounds = async (settings: RaceSettings): Promise<void> => {
+  if (isSkipped(settings.component)) return;
   const journals = mkdtempSync(join(tmpdir(), "warden-bench-"));
   // A tenth by a script that deletes by a list, to show the harm without the checks.
-  const blind = Math.ceil(maker.rounds / 10);
+  const blind = Math.ceil(settings.rounds / 10);
   try {
-    await measure(`${maker.name}: deleting by a list, ${blind} rounds`, { ...maker, rounds: blind }, null);
-    await measure(`${maker.name}: warden prune, ${maker.rounds} rounds`, maker, journals);
+    await measure(`${settings.name}: deleting by a list, ${blind} rounds`, { ...settings, rounds: blind }, null);
+    await measure(`${settings.name}: warden prune, ${settings.rounds} rounds`, settings, journals);
   } finally {
     rmSync(journals, { recursive: true });
   }
@@ -40,7 +41,7 @@ export const raceRounds = async (maker: Maker): Promise<void> => {
 
 const measure = async (
   title: string,
-  { rounds, atOnce, renewedAfter, pause, settle, start, owner }: Maker,
+  { rounds, atOnce, renewedAfter, pause, settle, start, owner }: RaceSettings,
   journals: string | null,
 ): Promise<void> => {
   const tally = emptyTally();

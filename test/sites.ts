@@ -8,13 +8,13 @@ import shipped from "../site/reference";
 import type { ClusterSite, DnsSite, RegistrySite, Site, SiteInput } from "../site/schema";
 
 /** The parts that a site may lack. */
-type Part = "hosts" | "dns" | "registry" | "monitoring" | "ci";
+type SitePart = "hosts" | "dns" | "registry" | "monitoring" | "ci";
 
 /** A site, or its input, that has the given parts. */
-type With<S, P extends keyof S & Part> = S & { [K in P]-?: NonNullable<S[K]> };
+type With<S, P extends keyof S & SitePart> = S & { [K in P]-?: NonNullable<S[K]> };
 
-export type WholeInput = With<SiteInput, Part>;
-export type WholeSite = With<Site, Part> & RegistrySite & ClusterSite & DnsSite;
+export type WholeInput = With<SiteInput, SitePart>;
+export type WholeSite = With<Site, SitePart> & RegistrySite & ClusterSite & DnsSite;
 
 /** The reference site's input, which has every part. */
 export const reference = shipped as WholeInput;

@@ -15,7 +15,7 @@ import { describeWithHosts, endProcessGroup, Hosts, type Outcome } from "./hosts
 import { digestOf, image, multiPlatformImage, push, type SyntheticManifest } from "./images";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
-import { account, deliverRegistries, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
+import { account, deliverToVm, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
 import { MAXIMUM_AGE_HOURS, unusableReports } from "./unusable-reports";
 import { WARDEN_PROGRAM } from "./warden";
 
@@ -150,7 +150,7 @@ describeWithHosts(
         "600",
         `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`,
       );
-      expect(deliverRegistries(hosts, parsed(site))).toMatchObject({ status: 0 });
+      expect(deliverToVm(hosts, parsed(site))).toMatchObject({ status: 0 });
 
       const api = authority.issue([API.host]);
       const serviceAccount = join(folder, "service-account");

@@ -9,7 +9,7 @@ import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
 import { describeWithHosts, endProcessGroup, Hosts, type Outcome } from "./hosts";
 import { labHtpasswdLine, startRegistry } from "./registry";
-import { deliverRegistries, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
+import { deliverToVm, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
 import { WARDEN_PROGRAM } from "./warden";
 
 const UPSTREAM = `http://${OPERATOR}:5000`;
@@ -57,7 +57,7 @@ describeWithHosts(
     const startPushgateway = () =>
       startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
 
-    const deliver = (input: WholeInput): Outcome => deliverRegistries(hosts, parsed(input));
+    const deliver = (input: WholeInput): Outcome => deliverToVm(hosts, parsed(input));
 
     /** The store with the corpus: a year of pushes. */
     const corpus = join(folder, "corpus.tar");

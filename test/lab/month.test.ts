@@ -1,7 +1,7 @@
 import { delaysOf } from "../../handbook/delay";
 import { rulesFor } from "../../monitoring/rules";
 import type { Span } from "../monitoring/episodes";
-import { type Expected, eventsOf, type Happening, MINUTES, MONTHS, type Month } from "../monitoring/month";
+import { type ExpectedAlert, eventsOf, type Happening, MINUTES, MONTHS, type Month } from "../monitoring/month";
 import { simulate } from "../monitoring/simulation";
 import { describeWith } from "./components";
 import { type Alerted, firingAt } from "./promtool";
@@ -44,7 +44,7 @@ const firedIn = async (month: Month): Promise<Fired[]> => {
   return found.flat().sort((a, b) => a.span[0] - b.span[0]);
 };
 
-interface Promised extends Expected {
+interface Promised extends ExpectedAlert {
   readonly name: string;
   readonly happening: Happening;
   readonly from: number;

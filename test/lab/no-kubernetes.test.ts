@@ -12,7 +12,7 @@ import { importImages, importPushgateway } from "./docker-images";
 import { describeWithHosts, endProcessGroup, Hosts } from "./hosts";
 import { waitFor } from "./process";
 import { labHtpasswdLine } from "./registry";
-import { account, deliverRegistries, OPERATOR } from "./registry-host";
+import { account, deliverToVm, OPERATOR } from "./registry-host";
 
 const HOST = "10.0.20.10";
 /** The operator's machine in the lab, where Prometheus runs. */
@@ -86,7 +86,7 @@ describeWithHosts(
           `REG_USER='${account.username}'\nREG_PASS='${account.password}'\n`,
         );
       hosts.ssh("vm", `echo ${HOST} ${service.serverName} >>/etc/hosts`);
-      expect(deliverRegistries(hosts, site)).toMatchObject({ status: 0 });
+      expect(deliverToVm(hosts, site)).toMatchObject({ status: 0 });
       hosts.ssh(
         "vm",
         `docker login --username ${account.username} --password-stdin ${serviceInstance(site, service)}`,

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { stringify } from "yaml";
 import type { RuleGroup } from "../../monitoring/alert";
 import { rulesFile } from "../../monitoring/rules-file";
-import type { Series } from "../monitoring/simulation";
+import { minutesBelow, type Series } from "../monitoring/simulation";
 import { required } from "./components";
 
 const run = promisify(execFile);
@@ -70,9 +70,6 @@ const minutesOf = (duration: string): number =>
     0,
   );
 
-const times = (minutes: number, every: number): number[] =>
-  Array.from({ length: Math.ceil(minutes / every) }, (_, index) => index * every);
-
 /** Labels as printed by Prometheus. */
 const labelsIn = (text: string): Alerted =>
   Object.fromEntries(
@@ -94,7 +91,7 @@ export const firingAt = ({
     const rules = join(folder, "rules.yaml");
     writeFileSync(rules, rulesFile(groups));
     const file = join(folder, "tests.yaml");
-    const asked = (minutes: number) => times(minutes, every).slice(when === "each" ? 0 : -1);
+    const asked = (minutes: number) => minutesBelow(minutes, every).slice(when === "each" ? 0 : -1);
     const tests = runs.map(({ series, minutes }, run) => ({
       interval: `${step}m`,
       input_series: series,

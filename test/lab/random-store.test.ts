@@ -116,7 +116,7 @@ const someFile = (store: SyntheticStore, at: number, end: string, within = ""): 
   return paths[at % Math.max(1, paths.length)] ?? join(store.layout.registry, "nothing");
 };
 
-interface Push {
+interface RandomPush {
   repository: string;
   form: number;
   n: number;
@@ -124,7 +124,7 @@ interface Push {
 }
 
 /** Pushed one after the other, an hour apart: the manifest's link is written, then the tag's. */
-const build = (pushes: Push[]): { store: SyntheticStore; newest: Map<string, string[]> } => {
+const build = (pushes: RandomPush[]): { store: SyntheticStore; newest: Map<string, string[]> } => {
   const store = new SyntheticStore();
   const newest = new Map<string, string[]>();
   for (const [at, { repository, form, n, tags }] of pushes.entries()) {
@@ -251,7 +251,7 @@ const snapshot = (folder: string): string[] =>
       return [path, found.mode, found.mtimeMs, found.isSymbolicLink() ? readlinkSync(join(folder, path)) : text].join();
     });
 
-const push: fc.Arbitrary<Push> = fc.record({
+const push: fc.Arbitrary<RandomPush> = fc.record({
   repository: fc.constantFrom(...REPOSITORIES),
   form: fc.nat(FORMS.length - 1),
   n: fc.nat(2),

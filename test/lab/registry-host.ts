@@ -101,7 +101,7 @@ export const prepareRegistryHost = async (
 };
 
 /** Delivers the registries of a site to the VM. */
-export const deliverRegistries = (hosts: Hosts, site: RegistrySite): Outcome => {
+export const deliverToVm = (hosts: Hosts, site: RegistrySite): Outcome => {
   hosts.put(".registry-warden/registry.sh", "600", assembleScript(registryDelivery(site)));
   return hosts.try("vm", "bash .registry-warden/registry.sh apply && bash .registry-warden/registry.sh confirm");
 };

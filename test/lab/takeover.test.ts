@@ -5,9 +5,9 @@ import { parsed, type WholeInput } from "../sites";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
 
-type Service = WholeInput["registry"]["services"][number];
+type ServiceInput = WholeInput["registry"]["services"][number];
 /** Changes the services of the site, by name. */
-type Change = (service: Service) => Service;
+type Change = (service: ServiceInput) => ServiceInput;
 const unchanged: Change = (service) => service;
 const stored =
   (where: Record<string, { data: string } | { volume: string }>): Change =>

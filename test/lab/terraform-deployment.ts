@@ -39,7 +39,7 @@ export const describeWithProviders: typeof describeWith =
     : (_, title) => describe.skip(title, () => test(`skipped: ${missing}`, () => undefined));
 
 /** How a command of Terraform ended. */
-export interface Finished {
+export interface TerraformOutcome {
   readonly code: number;
   readonly output: string;
 }
@@ -75,12 +75,12 @@ export class LocalDeployment {
     return text;
   }
 
-  apply(): Promise<Finished> {
+  apply(): Promise<TerraformOutcome> {
     return this.#run("apply", "plan");
   }
 
   /** Makes a plan, which may be refused. */
-  tryPlan(): Promise<Finished> {
+  tryPlan(): Promise<TerraformOutcome> {
     return this.#run("plan", "-out=plan");
   }
 
@@ -117,7 +117,7 @@ export class LocalDeployment {
     return output;
   }
 
-  #run(...[command, ...parameters]: string[]): Promise<Finished> {
+  #run(...[command, ...parameters]: string[]): Promise<TerraformOutcome> {
     const flags = { show: ["-no-color"], state: [] }[command ?? ""] ?? ["-input=false", "-no-color"];
     return new Promise((resolve) => {
       execFile(

@@ -13,7 +13,7 @@ import { type LabRegistry, startRegistry } from "./registry";
 jest.setTimeout(60_000);
 
 /** The digests of a two-platform image; the second platform gets damaged. */
-interface Target {
+interface DamagedImage {
   layout: StorageLayout;
   repository: RepositoryLayout;
   index: Digest;
@@ -22,19 +22,19 @@ interface Target {
   layer: Digest;
 }
 
-type Expected = Pick<Failure, "object" | "reason" | "status">;
+type ExpectedFailure = Pick<Failure, "object" | "reason" | "status">;
 
-interface Damage {
+interface DamageRow {
   name: string;
-  make: (target: Target) => void;
+  make: (target: DamagedImage) => void;
   /** What the default check finds after a restart, which empties the registry's cache. */
-  cold: Expected | null;
+  cold: ExpectedFailure | null;
   /** What it finds while the registry's cache is still warm. @default as cold */
-  warm?: Expected | null;
+  warm?: ExpectedFailure | null;
   /** Whether v3, which also caches manifests, goes on serving it until a restart. @default false */
   remembered?: true;
   /** What hashing every blob finds if the default check finds nothing. */
-  hashed?: Expected;
+  hashed?: ExpectedFailure;
   /**
    * Whether it is a warning if the catalog lists the repository, and a failure only if the user named it.
    *
@@ -43,12 +43,12 @@ interface Damage {
   warns?: true;
 }
 
-const manifestMissing: Expected = { object: "manifest", reason: "missing", status: 404 };
-const manifestError: Expected = { object: "manifest", reason: "server-error", status: 500 };
-const tagMissing: Expected = { object: "tag", reason: "missing", status: 404 };
-const repositoryMissing: Expected = { object: "repository", reason: "missing", status: 404 };
+const manifestMissing: ExpectedFailure = { object: "manifest", reason: "missing", status: 404 };
+const manifestError: ExpectedFailure = { object: "manifest", reason: "server-error", status: 500 };
+const tagMissing: ExpectedFailure = { object: "tag", reason: "missing", status: 404 };
+const repositoryMissing: ExpectedFailure = { object: "repository", reason: "missing", status: 404 };
 
-const data = ({ layout }: Target, digest: Digest): string => layout.blobData(digest);
+const data = ({ layout }: DamagedImage, digest: Digest): string => layout.blobData(digest);
 
 const alter = (path: string, change: (bytes: Buffer) => Buffer): void => {
   writeFileSync(path, change(readFileSync(path)));
@@ -57,7 +57,7 @@ const alter = (path: string, change: (bytes: Buffer) => Buffer): void => {
 const half = (bytes: Buffer): Buffer => bytes.subarray(0, bytes.length >> 1);
 
 /** The table of facts/registry.md, row by row. */
-const TABLE: Damage[] = [
+const TABLE: DamageRow[] = [
   {
     name: "child-revision-link-missing",
     make: (t) => rmSync(t.repository.revisionLink(t.child)),
@@ -140,13 +140,13 @@ const TABLE: Damage[] = [
   { name: "tags-folder-gone", make: (t) => rmSync(t.repository.tags, { recursive: true }), cold: null, warns: true },
 ];
 
-const MANIFESTS_GONE: Damage = {
+const MANIFESTS_GONE: DamageRow = {
   name: "manifests-folder-gone",
   make: ({ repository }) => rmSync(repository.manifests, { recursive: true }),
   cold: null,
   warns: true,
 };
-const LAYERS_GONE: Damage = {
+const LAYERS_GONE: DamageRow = {
   name: "layers-folder-gone",
   make: ({ repository }) => rmSync(repository.layers, { recursive: true }),
   cold: { object: "layer", reason: "missing", status: 404 },
@@ -160,7 +160,7 @@ const VERSIONS = [
 
 const HEALTHY = ["healthy/one", "row/healthy"];
 
-const targetOf = (registry: LabRegistry, repository: string, image: SyntheticManifest): Target => {
+const targetOf = (registry: LabRegistry, repository: string, image: SyntheticManifest): DamagedImage => {
   const layout = new StorageLayout(registry.root);
   const child = image.manifests[1] as SyntheticManifest;
   const [config, layer] = child.blobs;
@@ -178,7 +178,7 @@ const verify = (registry: LabRegistry, options?: Partial<WalkOptions>): Promise<
   walkUrl(new URL(registry.url), options);
 
 /** The one failure that a row must produce, with its place. */
-const failureOf = (repository: string, target: Target, expected: Expected): Partial<Failure> => {
+const failureOf = (repository: string, target: DamagedImage, expected: ExpectedFailure): Partial<Failure> => {
   const { index, child, config, layer } = target;
   const place = { repository, tags: ["v1"] };
   switch (expected.object) {
@@ -198,14 +198,14 @@ const failureOf = (repository: string, target: Target, expected: Expected): Part
 describe.each(VERSIONS)("every kind of damage, on $component", ({ component, table, hidden }) => {
   describeWith([component], "the damage table", () => {
     let registry: LabRegistry;
-    const targets = new Map<string, Target>();
+    const targets = new Map<string, DamagedImage>();
 
-    const rows = (pick: (damage: Damage) => Expected | null | undefined): Partial<Failure>[] =>
+    const rows = (pick: (damage: DamageRow) => ExpectedFailure | null | undefined): Partial<Failure>[] =>
       table
         .flatMap((damage) => {
           const expected = pick(damage);
           const repository = `row/${damage.name}`;
-          return expected ? [failureOf(repository, targets.get(repository) as Target, expected)] : [];
+          return expected ? [failureOf(repository, targets.get(repository) as DamagedImage, expected)] : [];
         })
         .sort((a, b) => ((a.repository ?? "") < (b.repository ?? "") ? -1 : 1));
 
@@ -241,7 +241,7 @@ describe.each(VERSIONS)("every kind of damage, on $component", ({ component, tab
     });
 
     test("damage under a warm cache is found by the default check", async () => {
-      for (const { name, make } of table) make(targets.get(`row/${name}`) as Target);
+      for (const { name, make } of table) make(targets.get(`row/${name}`) as DamagedImage);
       const report = await verify(registry);
       expect(report.complete).toBe(true);
       const expected = rows(({ cold, warm = cold, remembered }) => {
@@ -269,7 +269,7 @@ describe.each(VERSIONS)("every kind of damage, on $component", ({ component, tab
 
     test("a repository that the catalog hides is found when it is named", async () => {
       const repository = `row/${hidden.name}`;
-      const target = targets.get(repository) as Target;
+      const target = targets.get(repository) as DamagedImage;
       hidden.make(target);
       await registry.restart();
       expect((await verify(registry)).failures.map((failure) => failure.repository)).not.toContain(repository);

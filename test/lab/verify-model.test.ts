@@ -12,7 +12,7 @@ import { startRegistry } from "./registry";
 jest.setTimeout(120_000);
 
 /** What a walk reports about one broken object. */
-type Expected = Pick<Failure, "repository" | "object" | "digest" | "reason" | "tags" | "path" | "platform">;
+type ExpectedFailure = Pick<Failure, "repository" | "object" | "digest" | "reason" | "tags" | "path" | "platform">;
 
 const KINDS = ["no revision", "empty revision", "no data", "truncated", "no layer link", "altered"] as const;
 type Kind = (typeof KINDS)[number];
@@ -119,8 +119,8 @@ const reasonOf = (kind: Kind, isManifest: boolean): Failure["reason"] => {
 };
 
 /** What must be found, derived route by route only from what was generated and damaged. */
-const expectedOf = ({ name, tags, broken }: Made): Expected[] => {
-  const found = new Map<string, Expected & { distance: number }>();
+const expectedOf = ({ name, tags, broken }: Made): ExpectedFailure[] => {
+  const found = new Map<string, ExpectedFailure & { distance: number }>();
   const unanswered = (kind: Kind | undefined): boolean => kind !== undefined && kind !== "altered";
   for (const [tag, root] of [...tags].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const kind = broken.get(digestOf(root));
@@ -131,7 +131,7 @@ const expectedOf = ({ name, tags, broken }: Made): Expected[] => {
       continue;
     }
     const visit = (
-      object: Expected["object"],
+      object: ExpectedFailure["object"],
       content: SyntheticManifest | SyntheticManifest["blobs"][number],
       path: Digest[],
       platform: string | null,
@@ -195,7 +195,8 @@ describe.each(["registry", "registry-v3"] as const)("%s", (component) => {
             const report = await verify(new URL(registry.url), { blobs: "hash" });
             const expected = all.flatMap(expectedOf);
             const found = report.failures.map(({ status, detail, ...rest }) => rest);
-            const sorted = <T extends Expected>(list: T[]): T[] => [...list].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+            const sorted = <T extends ExpectedFailure>(list: T[]): T[] =>
+              [...list].sort((a, b) => (key(a) < key(b) ? -1 : 1));
             expect(sorted(found)).toEqual(sorted(expected));
             expect(report.complete).toBe(true);
             expect(report.counts.tags).toBe(all.reduce((sum, { tags }) => sum + tags.size, 0));

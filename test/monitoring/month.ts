@@ -4,7 +4,7 @@ import type { Event } from "./simulation";
 import { site } from "./synthesise";
 
 /** An alert that an event of the month triggers, once and without a gap. */
-export interface Expected {
+export interface ExpectedAlert {
   /** Why it is right that it fires, for the table. */
   readonly because: string;
   /** Minute from which its promised delay counts. @default the start of the event */
@@ -20,7 +20,7 @@ export interface Happening {
   readonly to: number;
   readonly events: readonly Event[];
   /** By the alert's name, `what`, `task` and `instance`; empty for events that must not page anyone. */
-  readonly fires: Readonly<Record<string, Expected>>;
+  readonly fires: Readonly<Record<string, ExpectedAlert>>;
 }
 
 /** A month in the life of a site. */

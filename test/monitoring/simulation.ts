@@ -166,10 +166,11 @@ class World {
 const shows = (event: During & { readonly every?: number }, start: number, period: number): boolean =>
   Math.floor((start - event.from) / period) % (event.every ?? 1) === 0;
 
-const times = (minutes: number, every: number): number[] =>
-  Array.from({ length: Math.ceil(minutes / every) }, (_, index) => index * every);
+/** Every so many minutes from 0 on, below an end. */
+export const minutesBelow = (end: number, every: number): number[] =>
+  Array.from({ length: Math.ceil(end / every) }, (_, index) => index * every);
 
-interface Report {
+interface PushedReport {
   readonly at: number;
   readonly group: Labels;
   /** Whether it replaces what is stored, or adds to it. */
@@ -186,13 +187,13 @@ const probeReports = (
   probe: Probe,
   world: World,
   { minutes, walk = 1 }: SimulationOptions,
-): Report[] => {
+): PushedReport[] => {
   const service = probedService(site, probe);
   const instance = serviceInstance(site, service);
   const encrypted = isExternal(service) ? service.url.startsWith("https:") : service.role === "private";
   const asksFor = patience(probe.deadlineSeconds);
   const waits = Math.ceil(asksFor / MINUTE);
-  const reports: Report[] = [];
+  const reports: PushedReport[] = [];
   /** Shards that reported an unreadable catalog. */
   const unread = new Set<number>();
   for (let planned = 0; planned < minutes; planned += probe.periodMinutes) {
@@ -323,20 +324,20 @@ const probeReports = (
 };
 
 /** The reports of the maintenance on the registry host, as hosts/maintenance.sh makes them. */
-const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: SimulationOptions): Report[] => {
+const maintenanceReports = (site: MonitoredSite, world: World, { minutes }: SimulationOptions): PushedReport[] => {
   if (!hasRegistry(site)) return [];
   const { maintenance, services } = site.registry;
   if (maintenance === undefined) return [];
   const tasks = maintenanceTasks(maintenance);
-  const reports: Report[] = [];
+  const reports: PushedReport[] = [];
   const size = 1e12;
   for (const service of services) {
     const instance = serviceInstance(site, service);
     const said = new Map<string, Values>();
     const cleanUps = world.of("clean-up").filter((event) => event.instance === instance);
     const moments = new Set([
-      ...times(minutes, maintenance.disk.everyMinutes),
-      ...times(minutes, DAY),
+      ...minutesBelow(minutes, maintenance.disk.everyMinutes),
+      ...minutesBelow(minutes, DAY),
       ...cleanUps.map((event) => event.at),
     ]);
     for (const at of [...moments].sort((a, b) => a - b)) {
@@ -405,7 +406,7 @@ export const simulate = (site: MonitoredSite, options: SimulationOptions): Serie
   const world = new World(events);
   const leftBehind = world
     .of("left behind")
-    .map(({ at, labels, values }): Report => ({ at, group: labels, replaces: true, values: own(values) }));
+    .map(({ at, labels, values }): PushedReport => ({ at, group: labels, replaces: true, values: own(values) }));
   const reports = [
     ...site.monitoring.probes.flatMap((probe) => probeReports(site, probe, world, options)),
     ...maintenanceReports(site, world, options),
@@ -423,8 +424,8 @@ export const simulate = (site: MonitoredSite, options: SimulationOptions): Serie
         if (!outage.persists) stored.clear();
         if (outage.newPod && outage.from === minute) pod++;
       }
-      for (; next < reports.length && (reports[next] as Report).at <= minute; next++) {
-        const { group, replaces, values } = reports[next] as Report;
+      for (; next < reports.length && (reports[next] as PushedReport).at <= minute; next++) {
+        const { group, replaces, values } = reports[next] as PushedReport;
         if (outage !== undefined) continue;
         const before = stored.get(name(group))?.values ?? new Map();
         stored.set(name(group), {

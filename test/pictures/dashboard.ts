@@ -66,9 +66,14 @@ const used = (folder: string): number =>
     .filter((entry) => entry.isFile())
     .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 
-type Report = Partial<Record<MaintenanceMetricName, number>>;
+type MaintenanceValues = Partial<Record<MaintenanceMetricName, number>>;
 
-const pushReport = async ({ url }: LabServer, instance: string, task: string, report: Report): Promise<void> => {
+const pushReport = async (
+  { url }: LabServer,
+  instance: string,
+  task: string,
+  report: MaintenanceValues,
+): Promise<void> => {
   const body = Object.entries(report).map(([name, value]) => `${name} ${value}\n`);
   const path = `${url}/metrics/job/${MAINTENANCE_JOB}/instance/${instance}/task/${task}`;
   const { status } = await fetch(path, { method: "PUT", body: body.join("") });

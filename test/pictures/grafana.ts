@@ -1,5 +1,6 @@
 import type { Dashboard, Panel } from "../../monitoring/dashboard";
 import { markup } from "../../text/markup";
+import type { Json } from "../monitoring/synthesise";
 
 /** One series of an answer: its labels, and values by time (seconds since 1970). */
 export interface DrawnSeries {
@@ -20,9 +21,6 @@ const ROW = 30;
 const GAP = 8;
 const COLUMNS = 24;
 const WIDTH = 1240;
-
-// biome-ignore lint/suspicious/noExplicitAny: the delivered JSON is read as Grafana reads it, by path
-type Json = any;
 
 const PALETTE = ["#73bf69", "#f2cc0c", "#8ab8ff", "#ff9830", "#f2495c", "#b877d9", "#5794f2", "#fade2a", "#96d98d"];
 const COLOURS: Record<string, string> = { green: "#2f7d32", orange: "#c26a00", red: "#b3261e", blue: "#1f60c4" };

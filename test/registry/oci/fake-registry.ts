@@ -16,14 +16,14 @@ export interface Seen {
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-interface Stored {
+interface StoredBody {
   bytes: Buffer;
   mediaType: string;
 }
 
 interface Repository {
   tags: Map<string, string>;
-  manifests: Map<string, Stored>;
+  manifests: Map<string, StoredBody>;
   blobs: Map<string, Buffer>;
 }
 

@@ -19,7 +19,7 @@ const PUSHES = new Pushes([
   (n) => artifact(`of signature ${n}`, { subject: artifact(`signature ${n}`, { subject: single(n) }) }),
 ]);
 
-type State = Record<string, { tags: Record<string, string>; manifests: string[] }>;
+type RegistryState = Record<string, { tags: Record<string, string>; manifests: string[] }>;
 
 const REPOSITORIES = ["app", "team/tool"];
 
@@ -27,7 +27,7 @@ const push: fc.Arbitrary<GeneratedPush> = fc.record(
   PUSHES.arbitrary(REPOSITORIES, ["v1", "v2", "v3", "v4", "latest"], 4),
 );
 
-const stateOf = (registry: FakeRegistry): State =>
+const stateOf = (registry: FakeRegistry): RegistryState =>
   Object.fromEntries(
     REPOSITORIES.map((name) => {
       const { tags, manifests } = registry.repository(name);
@@ -53,9 +53,11 @@ const edges = (
  * What a clean-up has to leave, computed independently of the planner: the closure of the remaining tags over children,
  * subjects and referrers. What no tag reached before stays too, because a registry without a listing does not show it.
  */
-const ideal = (registry: FakeRegistry, keepNewest: number): State => {
+const ideal = (registry: FakeRegistry, keepNewest: number): RegistryState => {
   const before = stateOf(registry);
-  const kept: State = Object.fromEntries(REPOSITORIES.map((name) => [name, { tags: {}, manifests: [] as string[] }]));
+  const kept: RegistryState = Object.fromEntries(
+    REPOSITORIES.map((name) => [name, { tags: {}, manifests: [] as string[] }]),
+  );
   const graphs = new Map(REPOSITORIES.map((name) => [name, edges(registry, name)]));
   const reach = (name: string, from: string[], withSubjects: boolean): Set<string> => {
     const graph = graphs.get(name) ?? new Map();
@@ -85,7 +87,7 @@ const ideal = (registry: FakeRegistry, keepNewest: number): State => {
     const dates = dated.map(({ date }) => date).filter((date) => !Number.isNaN(date));
     const last = dates.sort((a, b) => b - a)[keepNewest - 1] ?? Number.NEGATIVE_INFINITY;
     for (const { tag, digest, date } of dated) {
-      if (Number.isNaN(date) || date >= last) (kept[name] as State[string]).tags[tag] = digest;
+      if (Number.isNaN(date) || date >= last) (kept[name] as RegistryState[string]).tags[tag] = digest;
     }
   }
   const present = new Set(REPOSITORIES.flatMap((name) => [...(seen.get(name) ?? [])]));
@@ -98,7 +100,7 @@ const ideal = (registry: FakeRegistry, keepNewest: number): State => {
     for (const name of REPOSITORIES) {
       for (const [tag, digest] of Object.entries(before[name]?.tags ?? {})) {
         const subject = tag.replace("-", ":");
-        const own = (kept[name] as State[string]).tags;
+        const own = (kept[name] as RegistryState[string]).tags;
         if (!isFallback(tag) || own[tag] !== undefined) continue;
         const stays = seen.get(name)?.has(subject) ? closed.get(name)?.has(subject) : anywhere.has(subject);
         if (!stays && present.has(subject)) continue;
@@ -109,7 +111,7 @@ const ideal = (registry: FakeRegistry, keepNewest: number): State => {
   }
   for (const name of REPOSITORIES) {
     const closed = reach(name, Object.values(kept[name]?.tags ?? {}), true);
-    const state = kept[name] as State[string];
+    const state = kept[name] as RegistryState[string];
     state.tags = Object.fromEntries(Object.entries(state.tags).sort());
     state.manifests = (before[name]?.manifests ?? []).filter(
       (digest) => closed.has(digest) || !seen.get(name)?.has(digest),
@@ -119,9 +121,9 @@ const ideal = (registry: FakeRegistry, keepNewest: number): State => {
 };
 
 /** Every kept tag still points at the same image, with all its parts. */
-const expectServed = (registry: FakeRegistry, expected: State): void => {
+const expectServed = (registry: FakeRegistry, expected: RegistryState): void => {
   for (const [name, { tags, manifests }] of Object.entries(expected)) {
-    const now = stateOf(registry)[name] as State[string];
+    const now = stateOf(registry)[name] as RegistryState[string];
     expect(now.tags).toMatchObject(tags);
     expect(now.manifests).toEqual(expect.arrayContaining(manifests));
   }
