@@ -19,6 +19,9 @@ export type WholeSite = With<Site, SitePart> & RegistrySite & ClusterSite & DnsS
 /** The reference site's input, which has every part. */
 export const reference = shipped as WholeInput;
 
+/** Under which name clients use its private registry. */
+export const PRIVATE_REGISTRY = "registry.viktorbarzin.me:5050";
+
 /** The example of one host with one registry. */
 export const small = smallest as WholeInput;
 

@@ -6,14 +6,12 @@ import type { HostFinding, HostReport } from "../../hosts/finding";
 import { registryDelivery } from "../../hosts/registry";
 import { RegistryVmStack } from "../../stacks/registry-vm-stack";
 import { quote } from "../../text/shell-word";
-import { parsed, type WholeInput } from "../sites";
+import { PRIVATE_REGISTRY, parsed, type WholeInput } from "../sites";
 import { Deployment } from "./deployment";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { waitFor } from "./process";
 import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
 import { WARDEN_PROGRAM } from "./warden";
-
-const NAME = "registry.viktorbarzin.me:5050";
 
 const CRONTAB = [
   "0 2 * * * python3 /opt/registry/cleanup-tags.sh --password planted-secret-7f3a 10",
@@ -271,8 +269,12 @@ EOF`,
       });
 
       test("take a push and give it back, through TLS and with credentials only", () => {
-        const image = `${NAME}/lab/image:1.0.0`;
-        hosts.ssh("vm", `docker login --username ${account.username} --password-stdin ${NAME}`, account.password);
+        const image = `${PRIVATE_REGISTRY}/lab/image:1.0.0`;
+        hosts.ssh(
+          "vm",
+          `docker login --username ${account.username} --password-stdin ${PRIVATE_REGISTRY}`,
+          account.password,
+        );
         hosts.ssh(
           "vm",
           `docker tag registry:2.8.3 ${image} && docker push --quiet ${image} && docker rmi ${image} && docker pull --quiet ${image}`,
@@ -282,7 +284,7 @@ EOF`,
           "basename $(dirname $(find /opt/registry/data/private/docker/registry/v2/blobs -name data -size +1000k | head -n 1))",
         );
         expect(answer(5050, `/v2/lab/image/blobs/sha256:${blob.trim()}`)).toBe("401");
-        hosts.ssh("vm", `docker logout ${NAME}; docker rmi ${image}`);
+        hosts.ssh("vm", `docker logout ${PRIVATE_REGISTRY}; docker rmi ${image}`);
         expect(hosts.try("vm", `docker pull --quiet ${image}`)).toMatchObject({ status: 1 });
       }, 60_000);
 

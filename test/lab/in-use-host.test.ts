@@ -7,7 +7,7 @@ import { programOf } from "../../hosts/bundle";
 import type { MaintenanceMetricName } from "../../monitoring/metrics";
 import { IN_USE_REPOSITORY } from "../../registry/in-use/report";
 import { PROBE_ACCOUNT } from "../../site/registry";
-import { parsed, reference, type WholeInput } from "../sites";
+import { PRIVATE_REGISTRY, parsed, reference, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { contentOf } from "./corpus";
 import { importImages } from "./docker-images";
@@ -23,7 +23,6 @@ const PUSHGATEWAY = `http://${PUSHGATEWAY_ADDRESS}`;
 /** The API server of the cluster, which says what runs. */
 const API = { host: OPERATOR, port: "6443" };
 const REGISTRY = "10.0.20.10:5050";
-const NAME = "registry.viktorbarzin.me:5050";
 const CLUSTER = "cluster";
 const STORE = "/opt/registry/data/private/docker/registry/v2";
 const reader = { username: PROBE_ACCOUNT, password: "planted-read-5e1c" };
@@ -90,7 +89,7 @@ describeWithHosts(
       started.push(hosts.startAtOperator(...command));
     };
     const pushImage = (repository: string, pushed: SyntheticManifest, ...tags: string[]) =>
-      push({ url: `https://${NAME}`, credentials: account, dispatcher }, repository, pushed, ...tags);
+      push({ url: `https://${PRIVATE_REGISTRY}`, credentials: account, dispatcher }, repository, pushed, ...tags);
 
     const task = (): Outcome => hosts.try("vm", "systemctl start registry-maintenance-clean-up.service");
     const journal = (): string =>
@@ -183,17 +182,17 @@ describeWithHosts(
     const runProbe = (running: Readonly<Record<string, SyntheticManifest>>): Outcome => {
       const items = Object.entries(running).map(([tag, made]) => ({
         metadata: { namespace: "default", name: `pod-of-${tag}` },
-        spec: { containers: [{ name: "app", image: `${NAME}/app:${tag}` }] },
+        spec: { containers: [{ name: "app", image: `${PRIVATE_REGISTRY}/app:${tag}` }] },
         status: {
           phase: "Running",
-          containerStatuses: [{ name: "app", imageID: `${NAME}/app@${digestOf(made)}` }],
+          containerStatuses: [{ name: "app", imageID: `${PRIVATE_REGISTRY}/app@${digestOf(made)}` }],
         },
       }));
       writeFileSync(pods, JSON.stringify({ kind: "PodList", items }));
       return hosts.operator([process.execPath, probe], {
         REGISTRY: `https://${REGISTRY}`,
-        REGISTRY_INSTANCE: NAME,
-        REGISTRY_NAMES: NAME,
+        REGISTRY_INSTANCE: PRIVATE_REGISTRY,
+        REGISTRY_NAMES: PRIVATE_REGISTRY,
         REGISTRY_CA_FILE: authority.certificate,
         PUSHGATEWAY,
         REG_USER: reader.username,

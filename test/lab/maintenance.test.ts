@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MaintenanceMetricName } from "../../monitoring/metrics";
-import { parsed, reference, type WholeInput } from "../sites";
+import { PRIVATE_REGISTRY, parsed, reference, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
@@ -14,7 +14,6 @@ import { WARDEN_PROGRAM } from "./warden";
 
 const UPSTREAM = `http://${OPERATOR}:5000`;
 const PUSHGATEWAY = `http://${PUSHGATEWAY_ADDRESS}`;
-const NAME = "registry.viktorbarzin.me:5050";
 const STORE = "/opt/registry/data/private";
 const STATE = "/var/lib/registry-warden/maintenance";
 const credentials = { username: "operator", password: "planted-$ecret-7f3a" };
@@ -125,7 +124,7 @@ describeWithHosts(
       );
 
     /** The value in the Pushgateway for one of a registry's tasks. */
-    const reported = (metric: MaintenanceMetricName, name: string, instance = NAME): number => {
+    const reported = (metric: MaintenanceMetricName, name: string, instance = PRIVATE_REGISTRY): number => {
       const { output } = hosts.operator(["curl", "-s", `${PUSHGATEWAY}/metrics`]);
       const line = output
         .split("\n")
@@ -160,7 +159,7 @@ describeWithHosts(
         "600",
         `REG_USER='${credentials.username}'\nREG_PASS='${credentials.password}'\n`,
       );
-      hosts.put(`/etc/docker/certs.d/${NAME}/ca.crt`, "644", readFileSync(authority.certificate));
+      hosts.put(`/etc/docker/certs.d/${PRIVATE_REGISTRY}/ca.crt`, "644", readFileSync(authority.certificate));
       hosts.ssh("vm", "echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts");
       writeFileSync(
         upstreamConfiguration,
@@ -268,12 +267,12 @@ describeWithHosts(
         expect(blobs()).toEqual(idealOf(kept));
         hosts.ssh(
           "vm",
-          `docker login --username ${credentials.username} --password-stdin ${NAME}`,
+          `docker login --username ${credentials.username} --password-stdin ${PRIVATE_REGISTRY}`,
           credentials.password,
         );
         hosts.ssh(
           "vm",
-          `docker tag registry:2.8.3 ${NAME}/lab/image:1.0.0 && docker push --quiet ${NAME}/lab/image:1.0.0 && docker rmi ${NAME}/lab/image:1.0.0 && docker pull --quiet ${NAME}/lab/image:1.0.0`,
+          `docker tag registry:2.8.3 ${PRIVATE_REGISTRY}/lab/image:1.0.0 && docker push --quiet ${PRIVATE_REGISTRY}/lab/image:1.0.0 && docker rmi ${PRIVATE_REGISTRY}/lab/image:1.0.0 && docker pull --quiet ${PRIVATE_REGISTRY}/lab/image:1.0.0`,
         );
         expect(verify()).toMatchObject(whole);
       }, 180_000);

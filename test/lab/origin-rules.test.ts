@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { rulesFor } from "../../monitoring/rules";
-import { PRIVATE } from "../monitoring/episodes";
 import { ORIGIN } from "../monitoring/origin";
 import { type Event, type SimulationOptions, simulate } from "../monitoring/simulation";
 import { site } from "../monitoring/synthesise";
+import { PRIVATE_REGISTRY } from "../sites";
 import { describeWith } from "./components";
 import { type Alerted, firingAt } from "./promtool";
 
@@ -20,7 +20,7 @@ const lasting = (most: number) =>
     .map(([from, minutes]) => ({ from, to: from + minutes }));
 const during = lasting(150);
 const shortly = lasting(5);
-const instance = fc.constant(PRIVATE);
+const instance = fc.constant(PRIVATE_REGISTRY);
 const every = fc.integer({ min: 1, max: 4 });
 const yes = fc.constant(true as const);
 
@@ -53,7 +53,7 @@ const life: fc.Arbitrary<SimulationOptions> = fc
 /** Fires for sure: chance alone may choose nothing that does. */
 const DAMAGED: SimulationOptions = {
   minutes: MINUTES,
-  events: [{ kind: "damage", instance: PRIVATE, from: 0, to: MINUTES, every: 1 }],
+  events: [{ kind: "damage", instance: PRIVATE_REGISTRY, from: 0, to: MINUTES, every: 1 }],
 };
 
 const lives = fc

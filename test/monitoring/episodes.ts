@@ -1,4 +1,5 @@
 import type { MonitoredSite } from "../../site/schema";
+import { PRIVATE_REGISTRY as PRIVATE } from "../sites";
 import type { Event, SimulationOptions } from "./simulation";
 import { type SITES, site } from "./synthesise";
 
@@ -23,8 +24,6 @@ export interface Episode extends SimulationOptions {
   /** Of the alerts firing at the end, those that are not inhibited by another. @default not checked */
   readonly told?: readonly string[];
 }
-
-export const PRIVATE = "registry.viktorbarzin.me:5050";
 
 const HOUR = 60;
 const DAY = 24 * HOUR;

@@ -1,5 +1,5 @@
 import type { MonitoredSite } from "../../site/schema";
-import { PRIVATE } from "./episodes";
+import { PRIVATE_REGISTRY as PRIVATE } from "../sites";
 import type { Event } from "./simulation";
 import { site } from "./synthesise";
 
