@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MaintenanceMetricName } from "../../monitoring/metrics";
@@ -9,10 +9,9 @@ import { idealOf, type KeptTag, pushCorpus } from "./corpus";
 import { importImages } from "./docker-images";
 import { describeWithHosts, endProcessGroup, Hosts, type Outcome } from "./hosts";
 import { labHtpasswdLine, startRegistry } from "./registry";
-import { deliverToVm, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
+import { deliverToVm, PUSHGATEWAY_ADDRESS, startUpstream, UPSTREAM } from "./registry-host";
 import { WARDEN_PROGRAM } from "./warden";
 
-const UPSTREAM = `http://${OPERATOR}:5000`;
 const PUSHGATEWAY = `http://${PUSHGATEWAY_ADDRESS}`;
 const STORE = "/opt/registry/data/private";
 const STATE = "/var/lib/registry-warden/maintenance";
@@ -42,19 +41,12 @@ describeWithHosts(
     const hosts = new Hosts();
     const folder = mkdtempSync(join(tmpdir(), "warden-maintenance-"));
     const authority = createCertificateAuthority();
-    const started: ChildProcess[] = [];
+    let upstream: ChildProcess | undefined;
+    let gateway: ChildProcess | undefined;
     let kept: KeptTag[];
 
-    const startAtOperator = (...command: string[]): ChildProcess => {
-      const child = hosts.startAtOperator(...command);
-      started.push(child);
-      return child;
-    };
-
-    const upstreamConfiguration = join(folder, "upstream.yml");
-    const startUpstream = () => startAtOperator(...registry.command, "serve", upstreamConfiguration);
     const startPushgateway = () =>
-      startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
+      hosts.startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
 
     const deliver = (input: WholeInput): Outcome => deliverToVm(hosts, parsed(input));
 
@@ -161,21 +153,13 @@ describeWithHosts(
       );
       hosts.put(`/etc/docker/certs.d/${PRIVATE_REGISTRY}/ca.crt`, "644", readFileSync(authority.certificate));
       hosts.ssh("vm", "echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts");
-      writeFileSync(
-        upstreamConfiguration,
-        JSON.stringify({
-          version: 0.1,
-          storage: { filesystem: { rootdirectory: join(folder, "upstream") } },
-          http: { addr: `${OPERATOR}:5000` },
-        }),
-      );
-      startUpstream();
-      startPushgateway();
+      upstream = startUpstream(hosts, registry, folder);
+      gateway = startPushgateway();
       await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/ && curl -sf ${PUSHGATEWAY}/-/ready`, 30);
       expect(deliver(site)).toMatchObject({ status: 0 });
     }, 600_000);
     afterAll(() => {
-      started.forEach(endProcessGroup);
+      for (const each of [upstream, gateway]) if (each !== undefined) endProcessGroup(each);
       authority.remove();
       hosts.down();
       rmSync(folder, { recursive: true });
@@ -521,14 +505,13 @@ describeWithHosts(
       }, 60_000);
 
       test("are left as they are while their upstream does not answer", async () => {
-        const upstream = started.find(({ spawnargs }) => spawnargs.includes(upstreamConfiguration));
         if (upstream !== undefined) endProcessGroup(upstream);
         await hosts.until("vm", `! curl -s ${UPSTREAM}/v2/`, 20);
         const before = containers();
         succeed("caches");
         expect(journal("caches")).toContain(`${UPSTREAM} does not answer, so registry-ghcr could not start again`);
         expect(containers()).toEqual(before);
-        startUpstream();
+        upstream = startUpstream(hosts, registry, folder);
         await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/`, 20);
       }, 120_000);
 
@@ -590,15 +573,12 @@ describeWithHosts(
     });
 
     test("a look at the disk reports its space, and all again to a Pushgateway that forgot", async () => {
-      const gateway = started.findLast(({ spawnargs }) =>
-        spawnargs.includes(`--web.listen-address=${PUSHGATEWAY_ADDRESS}`),
-      );
       if (gateway !== undefined) endProcessGroup(gateway);
       await hosts.until("vm", `! curl -s ${PUSHGATEWAY}/-/ready`, 20);
       // The report cannot be delivered, and that is the only thing wrong.
       succeed("disk");
       expect(journal("disk")).toContain("was not taken");
-      startPushgateway();
+      gateway = startPushgateway();
       await hosts.until("vm", `curl -sf ${PUSHGATEWAY}/-/ready`, 20);
       succeed("disk");
       expect(reported("registry_maintenance_success", "clean-up")).toBe(1);

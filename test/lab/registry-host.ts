@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,9 @@ import { labHtpasswdLine } from "./registry";
 
 /** The operator's machine in the lab; its registry is the upstream of every cache. */
 export const OPERATOR = "10.99.0.20";
+
+/** The registry on the operator's machine, once it is started. */
+export const UPSTREAM = `http://${OPERATOR}:5000`;
 
 /** Where the operator's Pushgateway listens, in the labs that have one. */
 export const PUSHGATEWAY_ADDRESS = `${OPERATOR}:9091`;
@@ -42,11 +46,19 @@ export const labSite = (hosts: Hosts, site: WholeInput = reference): WholeInput 
     ...site.registry,
     services: site.registry.services.map((service) =>
       service.role === "proxy"
-        ? { ...service, upstream: `http://${OPERATOR}:${service.name === "kyverno" ? 5999 : 5000}` }
+        ? { ...service, upstream: service.name === "kyverno" ? `http://${OPERATOR}:5999` : UPSTREAM }
         : service,
     ),
   },
 });
+
+/** Starts the registry that is the upstream of the caches. @param folder of its configuration and its data */
+export const startUpstream = (hosts: Hosts, registry: Component, folder: string): ChildProcess => {
+  const configuration = join(folder, "upstream.yml");
+  const storage = { filesystem: { rootdirectory: join(folder, "upstream") } };
+  writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
+  return hosts.startAtOperator(...registry.command, "serve", configuration);
+};
 
 /** What a registry VM was set up with. */
 export interface RegistryHost {
@@ -85,11 +97,8 @@ export const prepareRegistryHost = async (
       "600",
       `REG_USER=${account.username}\nREG_PASS=${account.password}\n`,
     );
-  const configuration = join(folder, "upstream.yml");
-  const storage = { filesystem: { rootdirectory: join(folder, "data") } };
-  writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
-  const upstream = hosts.startAtOperator(...registry.command, "serve", configuration);
-  await hosts.until("vm", `curl -sf http://${OPERATOR}:5000/v2/`, 20);
+  const upstream = startUpstream(hosts, registry, folder);
+  await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/`, 20);
   return {
     authority,
     remove: () => {

@@ -27,7 +27,7 @@ import { importImages, importNode } from "./docker-images";
 import { type PromptAnswers, type Typed, type Typist, typed } from "./drill";
 import { endProcessGroup, Hosts, type LabHost, type Outcome } from "./hosts";
 import { labHtpasswdLine } from "./registry";
-import { account, OPERATOR, PUSHGATEWAY_ADDRESS } from "./registry-host";
+import { account, PUSHGATEWAY_ADDRESS, startUpstream, UPSTREAM } from "./registry-host";
 
 const root = join(__dirname, "../..");
 /** Where the lab's hosts report: the name of the site's Pushgateway does not resolve here. */
@@ -45,7 +45,7 @@ const ANSWERS: PromptAnswers = {
   line: labHtpasswdLine(account, 5).trim(),
   copy: "/root/copy",
   commit: COMMIT,
-  from: `http://${OPERATOR}:5000`,
+  from: UPSTREAM,
   name: BROKEN,
 };
 
@@ -92,7 +92,7 @@ export class RunbookLab {
       registry: {
         ...reference.registry,
         services: reference.registry.services.map((service) =>
-          service.role === "proxy" ? { ...service, upstream: `http://${OPERATOR}:5000` } : service,
+          service.role === "proxy" ? { ...service, upstream: UPSTREAM } : service,
         ),
         maintenance: {
           ...reference.registry.maintenance,
@@ -102,17 +102,12 @@ export class RunbookLab {
     });
     this.#checkOut();
     this.#makeWorkstation();
-    const configuration = join(this.folder, "upstream.yml");
-    const storage = { filesystem: { rootdirectory: join(this.folder, "data") } };
-    writeFileSync(configuration, JSON.stringify({ version: 0.1, storage, http: { addr: `${OPERATOR}:5000` } }));
-    this.#start(...this.#components.registry.command, "serve", configuration);
-    this.#start(...this.#components.pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
-    this.prepareVm();
-    await hosts.until(
-      "vm",
-      `curl -sf http://${OPERATOR}:5000/v2/ && curl -sf http://${PUSHGATEWAY_ADDRESS}/-/ready`,
-      20,
+    this.#running.push(
+      startUpstream(hosts, this.#components.registry, this.folder),
+      hosts.startAtOperator(...this.#components.pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`),
     );
+    this.prepareVm();
+    await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/ && curl -sf http://${PUSHGATEWAY_ADDRESS}/-/ready`, 20);
     this.restore();
     this.pushImages();
     hosts.ssh("vm", `cp --archive ${this.site.registry.directory}/data/private /root/copy`);
@@ -270,10 +265,6 @@ export class RunbookLab {
           `${account.username}\n${account.password}\n`,
         )
       : this.hosts.try(this.labHost(host), `bash -c ${quote(script)}`, input);
-  }
-
-  #start(...command: string[]): void {
-    this.#running.push(this.hosts.startAtOperator(...command));
   }
 
   /** The operator's checkout: the site, with the sources from which CI builds its images in its history. */
