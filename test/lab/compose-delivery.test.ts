@@ -8,6 +8,7 @@ import { RegistryVmStack } from "../../stacks/registry-vm-stack";
 import { quote } from "../../text/shell-word";
 import { PRIVATE_REGISTRY, parsed, type WholeInput } from "../sites";
 import { Deployment } from "./deployment";
+import { containersOf } from "./docker-containers";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { waitFor } from "./process";
 import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
@@ -75,18 +76,7 @@ describeWithHosts(
 
     /** The ID of each running container, by name. */
     const containers = (): Record<string, string> =>
-      Object.fromEntries(
-        hosts
-          .ssh(
-            "vm",
-            "docker ps --all --no-trunc --filter label=com.docker.compose.project=registry --format '{{.Names}} {{.ID}}'",
-          )
-          .trim()
-          .split("\n")
-          .filter((line) => line !== "")
-          .map((line) => line.split(" ") as [string, string])
-          .sort(),
-      );
+      containersOf(hosts, "{{.ID}}", "--all", "--filter label=com.docker.compose.project=registry");
     const files = (): string =>
       hosts.ssh(
         "vm",

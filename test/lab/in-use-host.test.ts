@@ -10,6 +10,7 @@ import { PROBE_ACCOUNT } from "../../site/registry";
 import { PRIVATE_REGISTRY, parsed, reference, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { contentOf } from "./corpus";
+import { containersOf } from "./docker-containers";
 import { importImages } from "./docker-images";
 import { describeWithHosts, endProcessGroup, Hosts, type Outcome } from "./hosts";
 import { digestOf, image, multiPlatformImage, push, type SyntheticManifest } from "./images";
@@ -121,7 +122,7 @@ describeWithHosts(
           .map((path) => `sha256:${path.split("/").at(-1)}`),
       );
     /** A container that was recreated, as it is for its read-only mode, has another id. */
-    const containers = (): string => hosts.ssh("vm", "docker ps --no-trunc --format '{{.Names}} {{.ID}}' | sort");
+    const containers = (): Record<string, string> => containersOf(hosts, "{{.ID}}");
     const metrics = (): string => hosts.operator(["curl", "-s", `${PUSHGATEWAY}/metrics`]).output;
     const reported = (metric: MaintenanceMetricName): number => {
       const lines = metrics().split("\n");

@@ -6,6 +6,7 @@ import type { MaintenanceMetricName } from "../../monitoring/metrics";
 import { PRIVATE_REGISTRY, parsed, reference, type WholeInput } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { idealOf, type KeptTag, pushCorpus } from "./corpus";
+import { containersOf } from "./docker-containers";
 import { importImages } from "./docker-images";
 import { describeWithHosts, endProcessGroup, Hosts, type Outcome } from "./hosts";
 import { labHtpasswdLine, startRegistry } from "./registry";
@@ -124,14 +125,8 @@ describeWithHosts(
       return Number(line?.split(" ").at(-1));
     };
 
-    const containers = (): Map<string, string> =>
-      new Map(
-        hosts
-          .ssh("vm", "docker ps --no-trunc --format '{{.Names}} {{.ID}}'")
-          .trim()
-          .split("\n")
-          .map((line) => line.split(" ") as [string, string]),
-      );
+    /** The ID of each running container, by name. */
+    const containers = (): Record<string, string> => containersOf(hosts, "{{.ID}}");
 
     beforeAll(async () => {
       const store = await startRegistry();
@@ -171,7 +166,7 @@ describeWithHosts(
     }, 120_000);
 
     describe("a clean-up", () => {
-      let before: Map<string, string>;
+      let before: Record<string, string>;
       const during: string[] = [];
 
       beforeAll(async () => {
@@ -209,10 +204,8 @@ describeWithHosts(
 
       test("recreates the private registry alone, and leaves nothing behind", () => {
         const after = containers();
-        expect([...after.keys()].sort()).toEqual([...before.keys()].sort());
-        expect([...after].filter(([name, id]) => before.get(name) !== id).map(([name]) => name)).toEqual([
-          "registry-private",
-        ]);
+        expect(Object.keys(after)).toEqual(Object.keys(before));
+        expect(Object.keys(after).filter((name) => before[name] !== after[name])).toEqual(["registry-private"]);
         expect(hosts.ssh("vm", `ls -A ${STATE}/at-work`)).toBe("");
       });
 
@@ -274,7 +267,7 @@ describeWithHosts(
     describe("a clean-up of a registry in which something is broken", () => {
       let outcome: Outcome;
       let before: Map<string, number>;
-      let running: Map<string, string>;
+      let running: Record<string, string>;
 
       beforeAll(async () => {
         await resetStore();

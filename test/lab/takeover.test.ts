@@ -2,6 +2,7 @@ import { assembleScript, type Delivery } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import type { SiteInput } from "../../site/schema";
 import { parsed, type WholeInput } from "../sites";
+import { containersOf } from "./docker-containers";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
 import { account, labSite, prepareRegistryHost, type RegistryHost } from "./registry-host";
 
@@ -58,15 +59,7 @@ describeWithHosts(["nginx", "registry", "openssl"], "taking over what runs on a 
   };
 
   /** Every container, by name: its identity and state. */
-  const containers = (): Record<string, string> =>
-    Object.fromEntries(
-      hosts
-        .ssh("vm", "docker ps --all --no-trunc --format '{{.Names}} {{.ID}} {{.State}}'")
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line) => [line.split(" ", 1)[0] ?? "", line.slice(line.indexOf(" ") + 1)] as const)
-        .sort(),
-    );
+  const containers = (): Record<string, string> => containersOf(hosts, "{{.ID}} {{.State}}", "--all");
   const names = () => Object.keys(containers());
 
   /** Starts the old stack: a compose file in its own folder. */
