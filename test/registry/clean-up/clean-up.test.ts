@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { cleanUp } from "../../../registry/clean-up/clean-up";
 import { IN_USE_REPOSITORY } from "../../../registry/in-use/report";
 import type { RetentionPolicy } from "../../../site/retention";
@@ -29,17 +30,11 @@ beforeEach(async () => {
   gateway = await startFakeRegistry();
   journals = mkdtempSync(join(tmpdir(), "warden-journals-"));
   pushes = [];
-  gateway.on(/^\/metrics\//, (request, response) => {
-    let body = "";
-    request.on("data", (piece) => {
-      body += piece;
-    });
-    request.on("end", () => {
-      const lines = [...body.matchAll(/^registry_clean_up_(\w+) (\S+)$/gm)];
-      const values = Object.fromEntries(lines.map(([, name = "", value]) => [name, Number(value)]));
-      pushes.push({ method: request.method ?? "", path: request.url ?? "", values });
-      response.writeHead(200).end();
-    });
+  gateway.on(/^\/metrics\//, async (request, response) => {
+    const lines = [...(await text(request)).matchAll(/^registry_clean_up_(\w+) (\S+)$/gm)];
+    const values = Object.fromEntries(lines.map(([, name = "", value]) => [name, Number(value)]));
+    pushes.push({ method: request.method ?? "", path: request.url ?? "", values });
+    response.writeHead(200).end();
   });
 });
 afterEach(() => {

@@ -1,3 +1,4 @@
+import { text } from "node:stream/consumers";
 import { sha256 } from "../../../registry/oci/digest";
 import { probe } from "../../../registry/probe/probe";
 import { image, multiPlatformImage } from "../../lab/images";
@@ -17,15 +18,9 @@ beforeEach(async () => {
   gateway = await startFakeRegistry();
   pushes = [];
   stored = [];
-  gateway.on(/^\/metrics\//, (request, response) => {
-    let body = "";
-    request.on("data", (piece) => {
-      body += piece;
-    });
-    request.on("end", () => {
-      pushes.push({ method: request.method ?? "", path: request.url ?? "", body });
-      response.writeHead(202).end();
-    });
+  gateway.on(/^\/metrics\//, async (request, response) => {
+    pushes.push({ method: request.method ?? "", path: request.url ?? "", body: await text(request) });
+    response.writeHead(202).end();
   });
   gateway.on("/api/v1/metrics", (_request, response) => json(response, 200, { status: "success", data: stored }));
   registry.push("app", image("app"), "v1");
