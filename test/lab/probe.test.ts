@@ -1,8 +1,8 @@
 import { readdirSync, rmSync } from "node:fs";
-import { createServer, request as forward } from "node:http";
+import { request as forward } from "node:http";
 import { probe } from "../../registry/probe/probe";
 import { StorageLayout } from "../../registry/storage/layout";
-import { listenOnLoopback, stopServer } from "../loopback";
+import { serveOnLoopback } from "../loopback";
 import { describeWith } from "./components";
 import { digestOf, image, push } from "./images";
 import { metricGroups, metricValue } from "./metric-groups";
@@ -16,7 +16,7 @@ jest.setTimeout(60_000);
 /** A proxy in front of a registry that records the requests. */
 const countRequests = async (target: string): Promise<LabServer & { requests: string[] }> => {
   const requests: string[] = [];
-  const server = createServer((request, response) => {
+  const server = await serveOnLoopback((request, response) => {
     requests.push(`${request.method} ${request.url}`);
     const { method, headers } = request;
     const asked = forward(new URL(request.url ?? "", target), { method, headers }, (answer) => {
@@ -26,12 +26,7 @@ const countRequests = async (target: string): Promise<LabServer & { requests: st
     asked.on("error", () => response.destroy());
     request.pipe(asked);
   });
-  const host = await listenOnLoopback(server);
-  return {
-    url: `http://${host}`,
-    requests,
-    stop: () => stopServer(server),
-  };
+  return { ...server, requests };
 };
 
 /** Without uploads: the cache finishes those of its own pulls some time after it has answered. */

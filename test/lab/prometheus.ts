@@ -1,8 +1,7 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { listenOnLoopback, stopServer } from "../loopback";
+import { serveOnLoopback } from "../loopback";
 import { required } from "./components";
 import { freePort, startProcess, temporaryFolder } from "./process";
 
@@ -47,7 +46,7 @@ export interface Pager extends LabServer {
 
 export const startPager = async (): Promise<Pager> => {
   const notifications: Notification[] = [];
-  const server = createServer((request, response) => {
+  const server = await serveOnLoopback((request, response) => {
     const parts: Buffer[] = [];
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
@@ -55,12 +54,7 @@ export const startPager = async (): Promise<Pager> => {
       response.end();
     });
   });
-  const host = await listenOnLoopback(server);
-  return {
-    url: `http://${host}`,
-    notifications,
-    stop: () => stopServer(server),
-  };
+  return { ...server, notifications };
 };
 
 /** @param inhibitions YAML with `inhibit_rules`, as the stack puts it out */

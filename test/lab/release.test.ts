@@ -9,12 +9,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { version } from "../../package.json";
-import { listenOnLoopback } from "../loopback";
+import { serveOnLoopback } from "../loopback";
 import { describeWith } from "./components";
 import { multiPlatformImage, push } from "./images";
 import { type LabRegistry, startRegistry } from "./registry";
@@ -101,7 +100,7 @@ describeWith(["registry"], "a release, in a dry run", () => {
   test("uploads what a forge lacks, and goes on where it stopped", async () => {
     const uploaded: string[] = [];
     let made: Record<string, unknown> | undefined;
-    const server = createServer((request, response) => {
+    const server = await serveOnLoopback((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? "", "http://forge");
       let text = "";
       request.setEncoding("latin1").on("data", (part) => {
@@ -122,12 +121,11 @@ describeWith(["registry"], "a release, in a dry run", () => {
         }
       });
     });
-    const host = await listenOnLoopback(server);
     const publish = () =>
       new Promise<number | null>((resolve) => {
         const env = {
           PATH: process.env.PATH,
-          CI_FORGE_URL: `http://${host}`,
+          CI_FORGE_URL: server.url,
           CI_REPO: "me/registry-warden",
           CI_COMMIT_TAG: `v${version}`,
           TOKEN: "sesame",
@@ -144,7 +142,7 @@ describeWith(["registry"], "a release, in a dry run", () => {
     uploaded.splice(2);
     expect(await publish()).toBe(0);
     expect(uploaded.toSorted()).toEqual(assets);
-    server.close();
+    await server.stop();
   });
 
   describe("the image", () => {

@@ -1,7 +1,6 @@
 import { createPrivateKey, randomUUID, sign, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { listenOnLoopback, stopServer } from "../loopback";
+import { serveOnLoopback } from "../loopback";
 import type { KeyPair } from "./certificates";
 import type { LabServer } from "./prometheus";
 import type { LabCredentials } from "./registry";
@@ -44,7 +43,7 @@ export const startTokenService = async (user: LabCredentials, signer: KeyPair): 
     return `${signed}.${signature.toString("base64url")}`;
   };
   const expected = `Basic ${Buffer.from(`${user.username}:${user.password}`).toString("base64")}`;
-  const server = createServer((request, response) => {
+  const { url, stop } = await serveOnLoopback((request, response) => {
     const { searchParams } = new URL(request.url ?? "", "http://localhost");
     if (request.headers.authorization !== expected || searchParams.get("service") !== SERVICE) {
       response.writeHead(401).end();
@@ -54,10 +53,5 @@ export const startTokenService = async (user: LabCredentials, signer: KeyPair): 
     granted.push(...scopes);
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ token: token(scopes) }));
   });
-  const host = await listenOnLoopback(server);
-  return {
-    url: `http://${host}/token`,
-    granted,
-    stop: () => stopServer(server),
-  };
+  return { url: `${url}/token`, granted, stop };
 };

@@ -1,14 +1,13 @@
 import { createPrivateKey, createSign, randomUUID, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import type { ClientOptions } from "../../registry/oci/client";
 import type { Report, WalkOptions } from "../../registry/oci/walk";
 import { StorageLayout } from "../../registry/storage/layout";
-import { listenOnLoopback } from "../loopback";
+import { serveOnLoopback } from "../loopback";
 import { verify as walkUrl } from "../registry/oci/fake-registry";
 import { createCertificateAuthority } from "./certificates";
 import { describeWith } from "./components";
@@ -188,19 +187,18 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
     const authority = createCertificateAuthority();
     const issuer = authority.issue(["token.example"]);
     const asked: string[] = [];
-    const service = createServer((request, response) => {
+    const service = await serveOnLoopback((request, response) => {
       const url = new URL(request.url ?? "", "http://token");
       asked.push(url.searchParams.get("scope") ?? "");
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify({ token: tokenFor(url.searchParams.get("scope"), issuer), expires_in: 60 }));
     });
-    const serviceHost = await listenOnLoopback(service);
     let running: RunningProcess | undefined;
     try {
       const port = await freePort();
       const root = join(folder, "storage");
       mkdirSync(root);
-      const realm = `http://${serviceHost}/token`;
+      const realm = `${service.url}/token`;
       const configuration = {
         ...labRegistryConfiguration({}, { root, htpasswd: "" }, port),
         auth: { token: { realm, service: "lab", issuer: "lab", rootcertbundle: authority.certificate } },
@@ -216,7 +214,7 @@ describeWith(["registry"], "access to a real registry", ({ registry: { command }
       expect(asked.sort()).toEqual(["", "registry:catalog:*", "repository:a/app:pull", "repository:b:pull"]);
     } finally {
       await running?.stop();
-      await new Promise((resolve) => service.close(resolve));
+      await service.stop();
       authority.remove();
       rmSync(folder, { recursive: true });
     }

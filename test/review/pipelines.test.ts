@@ -10,12 +10,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parse } from "yaml";
 import { MARKER } from "../../review/comment";
-import { listenOnLoopback } from "../loopback";
+import { serveOnLoopback } from "../loopback";
 
 const root = join(__dirname, "../..");
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -148,7 +147,7 @@ describe("the comment on a pull request", () => {
   /** Runs the program against a forge. @returns the requests that it sent, without reads, and its exit */
   const post = async ({ comments = [[]], pulls = [] }: Forge = {}, environment: Record<string, string> = {}) => {
     const sent: { method: string; path: string; body: string }[] = [];
-    const server = createServer((request, response) => {
+    const server = await serveOnLoopback((request, response) => {
       let text = "";
       request.on("data", (part) => {
         text += part;
@@ -167,12 +166,11 @@ describe("the comment on a pull request", () => {
         response.end(JSON.stringify(request.method === "GET" ? answers[pathname] : {}));
       });
     });
-    const host = await listenOnLoopback(server);
     const node = spawn(process.execPath, [join(root, ".ci/plan-comment.mjs")], {
       env: {
         PATH: process.env.PATH,
         CI_FORGE_TYPE: "forgejo",
-        CI_FORGE_URL: `http://${host}`,
+        CI_FORGE_URL: server.url,
         CI_REPO: "me/site",
         CI_COMMIT_PULL_REQUEST: "7",
         CI_WORKSPACE: workspace,
@@ -186,7 +184,7 @@ describe("the comment on a pull request", () => {
       stderr += part;
     });
     const code = await new Promise((resolve) => node.on("close", resolve));
-    server.close();
+    await server.stop();
     return { sent, code, stderr };
   };
 

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net";
+import type { Writable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { sha256 } from "../../../registry/oci/digest";
@@ -24,10 +25,10 @@ const TIMEOUT = 0.5;
 const walkAll = () => verify(registry.url, {}, { timeout: TIMEOUT });
 
 /** Sends the same piece until the other side has had enough. */
-const sendForever = (write: (piece: string) => boolean, drained: (again: () => void) => void, piece: string): void => {
+const sendForever = (to: Writable, piece: string): void => {
   const send = (): void => {
-    while (write(piece));
-    drained(send);
+    while (to.write(piece));
+    to.once("drain", send);
   };
   send();
 };
@@ -55,11 +56,7 @@ describe("a hostile manifest ends in a clear finding, and the neighbour is walke
       (it) =>
         it.on(/app\/manifests/, (_request, response) => {
           response.writeHead(200, { "content-length": 1e9 });
-          sendForever(
-            (piece) => response.write(piece),
-            (again) => response.once("drain", again),
-            "x".repeat(65536),
-          );
+          sendForever(response, "x".repeat(65536));
         }),
     ],
     [
@@ -68,11 +65,7 @@ describe("a hostile manifest ends in a clear finding, and the neighbour is walke
       (it) =>
         it.on(/app\/manifests/, (_request, response) => {
           response.writeHead(200);
-          sendForever(
-            (piece) => response.write(piece),
-            (again) => response.once("drain", again),
-            "x".repeat(65536),
-          );
+          sendForever(response, "x".repeat(65536));
         }),
     ],
     [
@@ -160,11 +153,7 @@ describe("a hostile manifest ends in a clear finding, and the neighbour is walke
       (it) =>
         it.on(/app\/manifests/, (_request, response) => {
           response.writeHead(404);
-          sendForever(
-            (piece) => response.write(piece),
-            (again) => response.once("drain", again),
-            "x".repeat(65536),
-          );
+          sendForever(response, "x".repeat(65536));
         }),
     ],
   ];
@@ -262,11 +251,7 @@ describe("a hostile listing ends in a clear finding", () => {
     registry.on(/_catalog/, (_request, response) => {
       response.writeHead(200);
       response.write('{"repositories":["');
-      sendForever(
-        (piece) => response.write(piece),
-        (again) => response.once("drain", again),
-        "x".repeat(65536),
-      );
+      sendForever(response, "x".repeat(65536));
     });
     expect(await walkAll()).toMatchObject({
       complete: false,
@@ -357,11 +342,7 @@ describe("a server that does not speak HTTP", () => {
       "unreachable",
       (socket) => {
         socket.write("HTTP/1.1 200 OK\r\n");
-        sendForever(
-          (piece) => socket.write(piece),
-          (again) => socket.once("drain", again),
-          `x-y: ${"z".repeat(1000)}\r\n`,
-        );
+        sendForever(socket, `x-y: ${"z".repeat(1000)}\r\n`);
       },
     ],
   ])("and %s is %s", async (_name, code, talk) => {
@@ -385,11 +366,7 @@ test("a server that answers 1xx without end has an end", async () => {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     socket.once("data", () => {
-      sendForever(
-        (piece) => socket.write(piece),
-        (again) => socket.once("drain", again),
-        "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n",
-      );
+      sendForever(socket, "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n");
     });
   });
   const url = new URL(`http://${await listenOnLoopback(server)}`);

@@ -1,7 +1,7 @@
-import { createServer as createPlainServer, type Server as PlainServer, type RequestListener } from "node:http";
+import type { RequestListener } from "node:http";
 import { createServer, type Server } from "node:https";
 import { Transport, type TransportOptions } from "../../../registry/oci/http";
-import { listenOnLoopback, stopServer } from "../../loopback";
+import { listenOnLoopback, serveOnLoopback } from "../../loopback";
 import { type SelfSigned, selfSigned } from "./self-signed";
 
 describe("over TLS", () => {
@@ -48,13 +48,13 @@ describe("over TLS", () => {
 });
 
 describe("without TLS", () => {
-  let server: PlainServer;
+  let server: Awaited<ReturnType<typeof serveOnLoopback>>;
   let origin: string;
   const listen = async (answer: RequestListener): Promise<void> => {
-    server = createPlainServer(answer);
-    origin = `http://${await listenOnLoopback(server)}`;
+    server = await serveOnLoopback(answer);
+    origin = server.url;
   };
-  afterEach(() => stopServer(server));
+  afterEach(() => server.stop());
 
   test("a body that is announced as too long is not read at all", async () => {
     await listen((_request, response) => {
