@@ -5,7 +5,7 @@ const BUNDLED = "(zod/index\\.cjs|undici/index\\.js|yaml/dist/index\\.js|cdktf/l
 
 /** @type {import("jest").Config} */
 const common = {
-  testEnvironment: "node",
+  testEnvironment: "<rootDir>/test/environment.js",
   transformIgnorePatterns: [`/node_modules/(?!${BUNDLED})`],
   transform: {
     [`/node_modules/${BUNDLED}`]: "<rootDir>/test/bundled-package.js",
@@ -22,9 +22,9 @@ const common = {
 
 /** Quick tests need nothing but Node; lab tests use the real components and skip, with the reason, where one is missing. */
 module.exports = {
-  // Three workers for two cores: for two fifths of its time a test waits, for a process, a clock or a socket.
-  // A share above 100% would be read as so many workers.
-  maxWorkers: Math.ceil(1.5 * availableParallelism()),
+  // More workers than cores: for two fifths of its time a test waits, for a process, a clock or a socket. Fewer beside the
+  // lab, whose components need the cores too. A share above 100% would be read as so many workers.
+  maxWorkers: Math.ceil((process.argv.includes("quick") ? 2 : 1.5) * availableParallelism()),
   // A machine that is busy otherwise makes no test fail.
   testTimeout: 60_000,
   reporters: ["default", "<rootDir>/test/reporter.js"],

@@ -126,8 +126,13 @@ describe("npm run synth", () => {
     expect(Object.keys(first).filter((file) => file.endsWith("cdk.tf.json"))).toHaveLength(3);
     rmSync(output, { recursive: true });
     const elsewhere = mkdirSync(join(directory, "elsewhere"), { recursive: true }) ?? "";
-    const again = asProgram("main.ts", elsewhere, "--site", join(root, "site/reference.ts"));
-    expect(again).toEqual({ code: 0, out: "", err: "" });
+    const before = process.cwd();
+    process.chdir(elsewhere);
+    try {
+      expect(await runSynth("--site", join(root, "site/reference.ts"))).toEqual({ code: 0, out: "", err: "" });
+    } finally {
+      process.chdir(before);
+    }
     expect(contents(output)).toEqual(first);
   });
 
