@@ -177,10 +177,11 @@ export class Disk {
    * Reads the beginning of a file whose content shows what it is, such as a link: nothing read from a FIFO or a device could
    * pass for one. Saves one system call for each of a million files.
    *
+   * @param isListed whether its folder was just listed as one, so that nothing has to be looked up
    * @returns the number of bytes read; as `open` if there is no file
    */
-  readBeginning(path: string, buffer: Uint8Array, length: number): number | null | "special" {
-    const file = this.#isInReal(path) ? openFile(path) : null;
+  readBeginning(path: string, buffer: Uint8Array, length: number, isListed: boolean): number | null | "special" {
+    const file = isListed || this.#isInReal(path) ? openFile(path) : null;
     if (typeof file !== "number") return file;
     try {
       return readSync(file, buffer, 0, length, 0);

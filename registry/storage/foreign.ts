@@ -2,7 +2,7 @@ import { type Digest, isDigestOf } from "../oci/digest";
 import { isRepository } from "../oci/reference";
 import type { Strange } from "./disk";
 import type { Finding } from "./finding";
-import { ALGORITHMS, OF_A_REPOSITORY } from "./layout";
+import { ALGORITHMS, OF_A_REPOSITORY, type RepositoryLayout } from "./layout";
 import type { StoreReader } from "./reader";
 
 /** An entry that no registry wrote, and its effect. Each was tried on registry 2.8.3. */
@@ -69,23 +69,25 @@ const holdsLayers = (reader: StoreReader, folder: string): boolean => {
   return folders.includes("_layers") || folders.some((name) => holdsLayers(reader, `${folder}/${name}`));
 };
 
-/** The entries in the folders of a repository that were read, and among its revisions. */
-export const foreignInRepository = (reader: StoreReader, name: string): ForeignEntry[] => {
-  const repository = reader.layout.repository(name);
-  const revisions = reader.list(repository.revisions).folders.flatMap((algorithm) => {
-    const folder = `${repository.revisions}/${algorithm}`;
-    return reader
-      .list(folder)
-      .folders.filter((encoded) => !isDigestOf(algorithm, encoded))
-      .map((encoded) => `${folder}/${encoded}`)
+/**
+ * The entries in the folders of a repository that were read, and among its revisions.
+ *
+ * @param noRevisions paths of the folders among the revisions that are no digests
+ */
+export const foreignInRepository = (
+  reader: StoreReader,
+  repository: RepositoryLayout,
+  noRevisions: readonly string[],
+): ForeignEntry[] => {
+  const { name, layers, manifests, uploads } = repository;
+  reader.list(manifests);
+  const strange = [layers, manifests, uploads].flatMap((folder) => reader.takeStrange(folder));
+  return [
+    ...strange.map((each) => ({ path: each.path, repository: name, effect: effectOf(each) })),
+    ...noRevisions
       .filter((path) => reader.changedAt(`${path}/link`) !== null)
-      .map((path) => ({ path, repository: name, effect: `no digest: ${STOPS}` }));
-  });
-  reader.list(repository.manifests);
-  const strange = [repository.layers, repository.manifests, repository.uploads].flatMap((folder) =>
-    reader.takeStrange(folder),
-  );
-  return [...strange.map((each) => ({ path: each.path, repository: name, effect: effectOf(each) })), ...revisions];
+      .map((path) => ({ path, repository: name, effect: `no digest: ${STOPS}` })),
+  ];
 };
 
 /** A folder of blobs that was listed. */

@@ -77,7 +77,8 @@ class RepositoryInspector {
     this.#counts.repositories = this.#reader.isFolder(layers) || this.#reader.isFolder(manifests) ? 1 : 0;
     this.#readTags();
     this.#readLayerLinks();
-    for (const digest of this.#reader.digests(this.#repository.revisions)) this.#manifest(digest);
+    const noRevisions: string[] = [];
+    for (const digest of this.#reader.digests(this.#repository.revisions, noRevisions)) this.#manifest(digest);
     this.#checkIndexes();
     this.#checkTagged();
     this.#checkUnreferenced();
@@ -91,7 +92,7 @@ class RepositoryInspector {
           this.#findingWithoutDigest("broken-tag", { tags: [tag], linkPresent: link === "broken" }),
         ),
         ...this.#hidden(uploads),
-        ...foreignInRepository(this.#reader, this.#repository.name).map(foreignFinding),
+        ...foreignInRepository(this.#reader, this.#repository, noRevisions).map(foreignFinding),
         ...uploads
           .filter(({ stale }) => stale)
           .map(({ id }) => this.#findingWithoutDigest("stale-upload", { upload: id })),
@@ -109,21 +110,17 @@ class RepositoryInspector {
   }
 
   #readLayerLinks(): void {
-    for (const digest of this.#reader.digests(this.#repository.layers)) {
-      const layerLink = this.#readLayerLink(digest);
-      if (layerLink.link === "absent") continue;
+    for (const [digest, link] of this.#reader.links(this.#repository.layers)) {
+      if (link === "absent") continue;
       this.#counts.layerLinks++;
-      this.#layers.set(digest, layerLink);
+      this.#layers.set(digest, { link, isGood: false });
     }
-  }
-
-  #readLayerLink(digest: Digest): LayerLink {
-    return { link: this.#reader.linkTo(this.#repository.layerLink(digest), digest), isGood: false };
   }
 
   /** A layer link from the first reading; one that has appeared since, for example by a push, is read now. */
   #layerLink(digest: Digest): LayerLink {
-    return this.#layers.get(digest) ?? this.#readLayerLink(digest);
+    const read = this.#layers.get(digest);
+    return read ?? { link: this.#reader.linkTo(this.#repository.layerLink(digest), digest), isGood: false };
   }
 
   /** The registry looks for a manifest in the revisions and then in the layers: manifestLinkPathFns of distribution. */

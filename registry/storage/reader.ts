@@ -72,9 +72,23 @@ export class StoreReader {
     }
   }
 
-  /** Every digest that has a folder in a link folder; other entries there are not the registry's. */
-  *digests(folder: string): Generator<Digest> {
-    for (const algorithm of this.#folders(folder)) yield* this.#digestsIn(algorithm, `${folder}/${algorithm}`);
+  /**
+   * Every digest that has a folder in a link folder.
+   *
+   * @param foreign gets the paths of the other folders there, which are not the registry's
+   */
+  *digests(folder: string, foreign?: string[]): Generator<Digest> {
+    for (const algorithm of this.#folders(folder)) yield* this.#digestsIn(algorithm, `${folder}/${algorithm}`, foreign);
+  }
+
+  /** Every digest that has a folder in a folder of links, and the link in there, which must lead to it. */
+  *links(folder: string): Generator<[Digest, Link]> {
+    for (const algorithm of this.#folders(folder)) {
+      for (const digest of this.#digestsIn(algorithm, `${folder}/${algorithm}`)) {
+        const path = `${folder}/${algorithm}/${digest.slice(algorithm.length + 1)}/link`;
+        yield [digest, this.linkTo(path, digest, true)];
+      }
+    }
   }
 
   /** Every tag; the registry also lists a file among them, as a tag that leads nowhere. */
@@ -108,17 +122,21 @@ export class StoreReader {
     this.#disk.knowBlobs(strangers);
   }
 
-  *#digestsIn(algorithm: string, folder: string): Generator<Digest> {
+  *#digestsIn(algorithm: string, folder: string, foreign?: string[]): Generator<Digest> {
     for (const encoded of this.#folders(folder)) {
       if (isDigestOf(algorithm, encoded)) yield `${algorithm}:${encoded}`;
+      else foreign?.push(`${folder}/${encoded}`);
     }
   }
 
-  /** @param expected the likely content, which then need not be parsed */
-  link(path: string, expected?: Digest): Link {
+  /**
+   * @param expected the likely content, which then need not be parsed
+   * @param isListed as Disk.readBeginning
+   */
+  link(path: string, expected?: Digest, isListed = false): Link {
     let text: string;
     try {
-      const read = this.#disk.readBeginning(path, this.#buffer, LINK_BYTES);
+      const read = this.#disk.readBeginning(path, this.#buffer, LINK_BYTES, isListed);
       if (read === null) return "absent";
       text = read === "special" ? "" : this.#buffer.toString("latin1", 0, read);
     } catch (error) {
@@ -129,8 +147,8 @@ export class StoreReader {
   }
 
   /** A link that must lead to a digest: one to another digest of the same algorithm serves the wrong content. */
-  linkTo(path: string, digest: Digest): Link {
-    const link = this.link(path, digest);
+  linkTo(path: string, digest: Digest, isListed = false): Link {
+    const link = this.link(path, digest, isListed);
     if (link === "absent" || link === "broken") return link;
     // The caller's string, so that only one copy stays in memory.
     if (link === digest) return digest;
