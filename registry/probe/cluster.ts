@@ -122,7 +122,7 @@ const pageIn = ({ body }: Answer): { workloads: Workloads; rest: string | null }
     return { workloads: readWorkloads(list), rest: typeof rest === "string" && rest !== "" ? rest : null };
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof NoWorkloads)
-      throw new ClusterSilent("the API server answers with what is no list of pods");
+      throw new ClusterSilent("the API server did not answer with a list of pods");
     throw error;
   }
 };

@@ -69,7 +69,7 @@ describeWith(["registry"], "a touched store", () => {
     expect(tags("app")).toEqual(["v10", "v11"]);
   }, 60_000);
 
-  test("an unfinished push and images by digest keep nobody's clean-up from its turn, and stay", async () => {
+  test("an unfinished push and images by digest stop no clean-up, and stay", async () => {
     await versions("app");
     await push(registry, "by-digest", multiPlatformImage("by digest"));
     const upload = await fetch(`${registry.url}/v2/new/app/blobs/uploads/`, { method: "POST" });

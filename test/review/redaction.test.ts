@@ -38,7 +38,7 @@ test("private keys and credentials in a URL are secrets by themselves", () => {
   expect(redact("https://me:p@ss@example.org/x")).toBe(`https://${SENSITIVE}@example.org/x`);
 });
 
-test("what is no secret stays", () => {
+test("text that is not a secret stays", () => {
   const redact = redactor(["abc", "true", "root"]);
   for (const text of ["abc", "true", "/root/x", "http://example.org:5000/v2/@sha256:0", "ssh://root@example.org"])
     expect(redact(text)).toBe(text);

@@ -68,7 +68,7 @@ describe("a forged report is refused", () => {
     ],
     ["no list", JSON.stringify({ ...body, digests: { length: 0 } }), "has no list of digests"],
     [
-      "what is no digest",
+      "text that is not a digest",
       JSON.stringify({ ...body, digests: [sha256("a"), "latest"] }),
       "has an entry that is no digest",
     ],

@@ -102,7 +102,7 @@ describe("a registry with Basic", () => {
     expect(report.failures).toMatchObject([{ repository: "other", reason: "unauthorized", status: 401 }]);
   });
 
-  test("refuses nobody's", async () => {
+  test("refuses a walk without credentials", async () => {
     await expect(verify(registry.url)).rejects.toMatchObject({
       code: "unauthorized",
       message: expect.stringContaining("needs credentials"),
@@ -258,7 +258,7 @@ describe("a registry that is open to all, or to some", () => {
     expect(await verify(registry.url)).toMatchObject({ failures: [], counts: { repositories: 1 } });
   });
 
-  test("lets nobody's pull of a named image in, although its ping asks for Basic", async () => {
+  test("allows an anonymous pull of a named image, although its ping asks for Basic", async () => {
     for (const path of ["/v2/", "/v2/_catalog"]) {
       registry.on(path, (_request, response) => json(response, 401, {}, { "www-authenticate": "Basic realm=olareg" }));
     }

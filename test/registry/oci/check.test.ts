@@ -49,7 +49,7 @@ test("a manifest is held to the digest and the size that it was asked for by, an
   expect(refused(answer(made.bytes), own, size + 1)).toBe("size-mismatch");
 });
 
-test("what is no manifest is refused, whatever its digest", () => {
+test("bytes that are not a manifest are refused, whatever their digest", () => {
   const body = Buffer.from("{}");
   expect(refused(answer(body), sha256(body), body.length)).toBe("malformed");
   expect(refused(answer(made.bytes, own, 206), own, size)).toBe("malformed");

@@ -598,7 +598,7 @@ describe("what is walked", () => {
     expect(listed.sort()).toEqual(["app", "other", ...repositories].sort());
   });
 
-  test("what stands in no shard but the first is told there only", async () => {
+  test("an empty catalog is reported by the first shard only", async () => {
     registry.on("/v2/_catalog", (_request, response) => json(response, 200, { repositories: [] }));
     const failures = async (index: number) => (await verify(registry.url, { shard: { index, count: 2 } })).failures;
     expect(await failures(0)).toMatchObject([{ object: "catalog", reason: "coverage" }]);

@@ -180,7 +180,7 @@ describe("the cluster", () => {
     ["another document", (response: import("node:http").ServerResponse) => json(response, 200, { kind: "Status" })],
   ])("that answers with %s is told as such", async (_, answer) => {
     api.on(/pods/, (_request, response) => void answer(response));
-    await expect(ask()).rejects.toThrow(new ClusterSilent("the API server answers with what is no list of pods"));
+    await expect(ask()).rejects.toThrow(new ClusterSilent("the API server did not answer with a list of pods"));
   });
 
   test("whose token is not there is told as such", async () => {

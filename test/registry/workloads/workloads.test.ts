@@ -106,7 +106,7 @@ test("by every name of the registry, and by no other", () => {
 });
 
 test.each([null, [], "text", {}, { items: {} }, { kind: "PodList", items: null }])(
-  "what is no list is refused: %j",
+  "anything but a list is refused: %j",
   (json) => {
     expect(() => readWorkloads(json)).toThrow(NoWorkloads);
   },
