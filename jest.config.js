@@ -1,7 +1,14 @@
 const { availableParallelism } = require("node:os");
 
 /** Packages of many files that nearly every test loads. */
-const BUNDLED = "(zod/index\\.cjs|undici/index\\.js|yaml/dist/index\\.js|cdktf/lib/index\\.js)$";
+const BUNDLED = `(${[
+  "zod/index\\.cjs",
+  "undici/index\\.js",
+  "yaml/dist/index\\.js",
+  "cdktf/lib/index\\.js",
+  "@cdktf/provider-(kubernetes|helm)/lib/[a-z0-9-]+/index\\.js",
+  "@grafana/grafana-foundation-sdk/dist/[a-z0-9]+/index\\.js",
+].join("|")})$`;
 
 /** @type {import("jest").Config} */
 const common = {

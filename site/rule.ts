@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { $ZodCheck } from "zod/v4/core";
 
 /** The path of a field in a value: `hosts.ssh.port`. List indexes are left out, and so are the branches of a union. */
 export type FieldPath<Value> = Value extends readonly (infer Element)[]
@@ -99,7 +98,7 @@ export const rule = <S extends z.ZodType, const Path extends Asked<FieldPath<z.o
   errorsOf: (value: Picked<z.output<S>, Path>) => string | readonly FieldError[] | undefined,
 ): z.core.$ZodCheck<z.output<S>> => {
   const needs = narrowed(schema, paths);
-  const check = new $ZodCheck({ check: "custom", when: () => true });
+  const check = new z.core.$ZodCheck({ check: "custom", when: () => true });
   check._zod.check = ({ value, issues }) => {
     const parsed = needs.safeParse(value);
     const found = parsed.success ? errorsOf(parsed.data as Picked<z.output<S>, Path>) : undefined;

@@ -8,7 +8,7 @@ const root = resolve(__dirname, "..");
 /** By file, once for each worker: every context that runs a script has the same compiled code. */
 const scripts = new Map();
 
-/** Bundles a package into one script. What the package needs of other packages stays theirs. */
+/** Bundles a package, with those that it needs, into one script. Whose classes are compared stays one for all. */
 const scriptOf = (path) => {
   let script = scripts.get(path);
   if (script === undefined) {
@@ -20,7 +20,9 @@ const scriptOf = (path) => {
       metafile: true,
       platform: "node",
       format: "cjs",
-      packages: "external",
+      external: ["constructs", "cdktf"],
+      // CDKTF would find out for every value where it was created, which takes longer than to create it.
+      define: { "Error.captureStackTrace": "Object" },
       logLevel: "error",
     }).outputFiles;
     script = new Script(`(function (module, exports, require) {${text}\n})`, { filename: path });
