@@ -67,7 +67,7 @@ export const planRetention = (
   let kept = -1;
   for (let before = -2; kept > before; ) {
     before = kept;
-    const keys = new Set(keepers.flatMap(({ manifests }) => [...manifests]).map(fallbackTag));
+    const keys = new Set(keepers.flatMap((keeper) => keeper.keptKeys()));
     for (const keeper of keepers) keeper.keepFallbackTags(keys, present);
     kept = keepers.reduce((sum, { manifests, tags }) => sum + manifests.size + tags.size, 0);
   }
@@ -167,13 +167,23 @@ class RepositoryKeeper {
   }
 
   /**
+   * The keys of what is kept, and of what it refers to: over HTTP, a subject that no tag leads to is there without being seen.
+   */
+  keptKeys(): string[] {
+    return [...this.manifests].flatMap((digest) => {
+      const { subject = null } = this.#graph.manifests.get(digest) ?? {};
+      return subject === null ? [fallbackTag(digest)] : [fallbackTag(digest), fallbackTag(subject)];
+    });
+  }
+
+  /**
    * Keeps the fallback tags of what is kept here or, if the subject is not here, in another repository; also those of subjects
    * that this registry never had, because whether these are still wanted cannot be determined here.
    */
   keepFallbackTags(keptAnywhere: ReadonlySet<string>, presentAnywhere: ReadonlySet<string>): void {
-    const kept = new Set([...this.manifests].map(fallbackTag));
+    const kept = new Set(this.keptKeys());
     for (const [tag, key] of this.#fallbackTags) {
-      const isKept = this.#present.has(key) ? kept.has(key) : keptAnywhere.has(key);
+      const isKept = kept.has(key) || (!this.#present.has(key) && keptAnywhere.has(key));
       if (isKept) this.#keepTag(tag, "its subject stays");
       else if (!presentAnywhere.has(key)) this.#keepTag(tag, "its subject is not in this registry");
     }

@@ -230,6 +230,15 @@ describe("what refers to what is kept", () => {
     expect(plan?.removedManifests.toSorted()).toEqual([digest("old"), digest("signature")].sort());
   });
 
+  test("signatures of what a kept artifact refers to stay, although no tag leads there, as over HTTP", () => {
+    const fallback: Record<string, [string, number]> = { [fallbackTag(digest("image"))]: ["signature", 1] };
+    const app = graph("app", { sbom: { subject: "image" }, signature: {} }, { sbom: ["sbom", 1], ...fallback });
+    const mirror = graph("mirror", { image: {}, new: {} }, { v1: ["image", 2], v2: ["new", 1] });
+    const [plan, ofMirror] = planRetention([app, mirror], newest(1), NOW);
+    expect(ofMirror?.removedManifests).toEqual([digest("image")]);
+    expect(plan?.keptTags).toContainEqual({ tag: fallbackTag(digest("image")), reason: "its subject stays" });
+  });
+
   test("the subject of a kept artifact stays", () => {
     const artifact = graph("app", { image: {}, sbom: { subject: "image" } }, { sbom: ["sbom", 1] });
     expect(planOne(artifact, newest(1)).removedManifests).toEqual([]);
