@@ -167,6 +167,7 @@ const readAll = async (
   for (const [tag, { detail }] of look.unread) return `the tag ${tag} ${detail}: ${advice}`;
   for (const [digest, { detail }] of remote.failures) return `${digest} ${detail}: ${advice}`;
   await remote.readBelow(untagged);
+  await remote.readSubjects();
   // Without a tag it may be gone, or lack its parts.
   for (const [digest, { reason, detail }] of remote.failures) {
     if (reason !== "missing") return `${digest} ${detail}: ${advice}`;
@@ -204,6 +205,7 @@ const graphOf = async (
     name: remote.name,
     tags,
     manifests,
+    hidden: remote.hidden,
     layerLinks: new Map(),
     unlinked: new Set(),
     ...(byDate && { createdAt: (digest: Digest) => dates.get(digest) ?? null }),

@@ -49,6 +49,8 @@ export class RemoteRepository {
   readonly manifests = new Map<Digest, RemoteManifest>();
   /** What could not be read. */
   readonly failures = new Map<Digest, CheckFailure>();
+  /** What no tag leads to, directly or as a referrer: known only as the subject of another manifest, or a part of one. */
+  readonly hidden = new Set<Digest>();
   /** Sizes of configs, layers and manifests in bytes, by their descriptors. */
   readonly sizes = new Map<Digest, number>();
   readonly #referrers = new Map<Digest, Set<Digest>>();
@@ -110,6 +112,20 @@ export class RemoteRepository {
       const known = this.manifests.get(digest) ?? (await this.#read(digest));
       if (known === null) return;
       pending.push(...known.children, ...(await this.listReferrers(digest)));
+    });
+  }
+
+  /** Reads what the manifests that were read refer to, as far as it is there: a subject may be missing. */
+  async readSubjects(): Promise<void> {
+    const pending = [...this.manifests.values()].flatMap(({ subject }) => subject ?? []);
+    const seen = new Set<Digest>(this.manifests.keys());
+    await drain(pending, this.#client.concurrency, async (digest) => {
+      if (seen.has(digest)) return;
+      seen.add(digest);
+      const found = await this.#read(digest);
+      if (found === null) return;
+      this.hidden.add(digest);
+      pending.push(...found.children, ...(found.subject === null ? [] : [found.subject]));
     });
   }
 

@@ -19,6 +19,8 @@ export interface RepositoryGraph {
   unlinked: Set<Digest>;
   /** What an interrupted earlier run removed, or was about to: what refers to it goes with it. @default nothing */
   removed?: ReadonlySet<Digest>;
+  /** Manifests that are known only as the subject of another: they are kept, whatever becomes of that one. @default none */
+  hidden?: ReadonlySet<Digest>;
   /** Whether it has no tags folder: either nothing in it was ever tagged, or its tags are lost. @default false */
   untagged?: boolean;
   /** When an image was created according to itself, in milliseconds since the epoch. @default unknown */

@@ -67,7 +67,7 @@ export const planRetention = (
   let kept = -1;
   for (let before = -2; kept > before; ) {
     before = kept;
-    const keys = new Set(keepers.flatMap((keeper) => keeper.keptKeys()));
+    const keys = new Set(keepers.flatMap(({ manifests }) => [...manifests]).map(fallbackTag));
     for (const keeper of keepers) keeper.keepFallbackTags(keys, present);
     kept = keepers.reduce((sum, { manifests, tags }) => sum + manifests.size + tags.size, 0);
   }
@@ -98,7 +98,7 @@ class RepositoryKeeper {
       ? undefined
       : policy.rules.find(({ repositories }) => matchesPattern(repositories, graph.name));
     for (const [digest, { subject }] of graph.manifests) {
-      if (subject === null) continue;
+      if (subject === null || graph.hidden?.has(digest)) continue;
       const known = this.#referrers.get(subject);
       if (known === undefined) this.#referrers.set(subject, [digest]);
       else known.push(digest);
@@ -167,23 +167,13 @@ class RepositoryKeeper {
   }
 
   /**
-   * The keys of what is kept, and of what it refers to: over HTTP, a subject that no tag leads to is there without being seen.
-   */
-  keptKeys(): string[] {
-    return [...this.manifests].flatMap((digest) => {
-      const { subject = null } = this.#graph.manifests.get(digest) ?? {};
-      return subject === null ? [fallbackTag(digest)] : [fallbackTag(digest), fallbackTag(subject)];
-    });
-  }
-
-  /**
    * Keeps the fallback tags of what is kept here or, if the subject is not here, in another repository; also those of subjects
    * that this registry never had, because whether these are still wanted cannot be determined here.
    */
   keepFallbackTags(keptAnywhere: ReadonlySet<string>, presentAnywhere: ReadonlySet<string>): void {
-    const kept = new Set(this.keptKeys());
+    const kept = new Set([...this.manifests].map(fallbackTag));
     for (const [tag, key] of this.#fallbackTags) {
-      const isKept = kept.has(key) || (!this.#present.has(key) && keptAnywhere.has(key));
+      const isKept = this.#present.has(key) ? kept.has(key) : keptAnywhere.has(key);
       if (isKept) this.#keepTag(tag, "its subject stays");
       else if (!presentAnywhere.has(key)) this.#keepTag(tag, "its subject is not in this registry");
     }
@@ -249,7 +239,7 @@ class RepositoryKeeper {
 
   #inOrderOfRemoval(): Digest[] {
     const { manifests } = this.#graph;
-    const done = new Set<Digest>(this.manifests);
+    const done = new Set<Digest>([...this.manifests, ...(this.#graph.hidden ?? [])]);
     const order: Digest[] = [];
     const visit = (digest: Digest): void => {
       const node = manifests.get(digest);
@@ -264,8 +254,8 @@ class RepositoryKeeper {
 }
 
 /** The fallback tags of everything that is here, or was when a clean-up began. */
-const subjectsIn = ({ manifests, removed = new Set() }: RepositoryGraph): string[] =>
-  [...manifests.keys(), ...removed].map(fallbackTag);
+const subjectsIn = ({ manifests, hidden, removed = new Set() }: RepositoryGraph): string[] =>
+  [...[...manifests.keys()].filter((digest) => !hidden?.has(digest)), ...removed].map(fallbackTag);
 
 const reasonToKeep = (
   tag: string,

@@ -67,8 +67,7 @@ const ideal = (registry: FakeRegistry, keepNewest: number): RegistryState => {
       for (const [digest, { parts, subject }] of graph) {
         if (found.has(digest)) {
           for (const part of parts) if (graph.has(part)) found.add(part);
-          // Also one that is not here: what refers to it is kept.
-          if (withSubjects && subject !== null) found.add(subject);
+          if (withSubjects && subject !== null && graph.has(subject)) found.add(subject);
         } else if (registry.hasReferrers || withSubjects) {
           if (subject !== null && found.has(subject) && (registry.hasReferrers || seen.get(name)?.has(digest)))
             found.add(digest);

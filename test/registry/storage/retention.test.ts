@@ -230,13 +230,25 @@ describe("what refers to what is kept", () => {
     expect(plan?.removedManifests.toSorted()).toEqual([digest("old"), digest("signature")].sort());
   });
 
-  test("signatures of what a kept artifact refers to stay, although no tag leads there, as over HTTP", () => {
+  describe("what is known only as a subject, as over HTTP where no tag leads to it", () => {
     const fallback: Record<string, [string, number]> = { [fallbackTag(digest("image"))]: ["signature", 1] };
-    const app = graph("app", { sbom: { subject: "image" }, signature: {} }, { sbom: ["sbom", 1], ...fallback });
+    const hidden = new Set([digest("image")]);
+    const app = (tags: Record<string, [string, number]>) => ({
+      ...graph("app", { image: {}, sbom: { subject: "image" }, signature: {}, new: {} }, { ...tags, ...fallback }),
+      hidden,
+    });
     const mirror = graph("mirror", { image: {}, new: {} }, { v1: ["image", 2], v2: ["new", 1] });
-    const [plan, ofMirror] = planRetention([app, mirror], newest(1), NOW);
-    expect(ofMirror?.removedManifests).toEqual([digest("image")]);
-    expect(plan?.keptTags).toContainEqual({ tag: fallbackTag(digest("image")), reason: "its subject stays" });
+
+    test("keeps its signatures if the artifact is kept, although another repository loses it", () => {
+      const [plan, ofMirror] = planRetention([app({ sbom: ["sbom", 1] }), mirror], newest(1), NOW);
+      expect(ofMirror?.removedManifests).toEqual([digest("image")]);
+      expect(plan?.keptTags).toContainEqual({ tag: fallbackTag(digest("image")), reason: "its subject stays" });
+    });
+
+    test("stays when the artifact goes", () => {
+      const [plan] = planRetention([app({ sbom: ["sbom", 9], v2: ["new", 1] })], newest(1), NOW);
+      expect(plan?.removedManifests).toEqual([digest("sbom")]);
+    });
   });
 
   test("the subject of a kept artifact stays", () => {
