@@ -245,6 +245,13 @@ describe("what refers to what is kept", () => {
       expect(plan?.keptTags).toContainEqual({ tag: fallbackTag(digest("image")), reason: "its subject stays" });
     });
 
+    test("keeps nothing that refers to it: no client finds it from its own subject", () => {
+      const manifests = { base: {}, image: { subject: "base" }, sbom: { subject: "image" } };
+      const tags: Record<string, [string, number]> = { v1: ["base", 1], sbom: ["sbom", 9] };
+      const plan = planOne({ ...graph("app", manifests, tags), hidden }, newest(1));
+      expect(plan.removedManifests).toEqual([digest("sbom")]);
+    });
+
     test("stays when the artifact goes", () => {
       const [plan] = planRetention([app({ sbom: ["sbom", 9], v2: ["new", 1] })], newest(1), NOW);
       expect(plan?.removedManifests).toEqual([digest("sbom")]);
