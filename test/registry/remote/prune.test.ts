@@ -58,6 +58,16 @@ const afterPlan = (act: () => void): void => {
 };
 
 describe("a plan", () => {
+  test("keeps what a kept artifact refers to, through one that no tag leads to", async () => {
+    const signature = artifact("signature", { subject: single(1) });
+    const ofSignature = artifact("of the signature", { subject: signature });
+    registry.push("app", single(1), "v1").push("app", single(2), "v2");
+    registry.push("app", signature).push("app", ofSignature, "attested");
+    const { kept, remove } = await cleanUp.plan(newest(1));
+    expect(kept.map(({ tag }) => tag)).toEqual(["attested", "v2"]);
+    expect(remove).toMatchObject({ tags: [{ tag: "v1", by: "tag" }], manifests: [] });
+  });
+
   test("goes by the images' dates, says so, and changes nothing", async () => {
     registry.push("app", old, "v1").push("app", single(2), "v2").push("app", single(3), "v3", "latest");
     const report = await cleanUp.plan(newest(3));
