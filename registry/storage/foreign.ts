@@ -72,7 +72,7 @@ const holdsLayers = (reader: StoreReader, folder: string): boolean => {
 /**
  * The entries in the folders of a repository that were read, and among its revisions.
  *
- * @param noRevisions paths of the folders among the revisions that are no digests
+ * @param noRevisions paths of the folders among the revisions whose names are not digests
  */
 export const foreignInRepository = (
   reader: StoreReader,

@@ -110,7 +110,7 @@ class RepositoryInspector {
   }
 
   #readLayerLinks(): void {
-    for (const [digest, link] of this.#reader.links(this.#repository.layers)) {
+    for (const [digest, link] of this.#reader.layerLinks(this.#repository)) {
       if (link === "absent") continue;
       this.#counts.layerLinks++;
       this.#layers.set(digest, { link, isGood: false });

@@ -78,16 +78,18 @@ export class StoreReader {
    * @param foreign gets the paths of the other folders there, which are not the registry's
    */
   *digests(folder: string, foreign?: string[]): Generator<Digest> {
-    for (const algorithm of this.#folders(folder)) yield* this.#digestsIn(algorithm, `${folder}/${algorithm}`, foreign);
+    for (const algorithm of this.#folders(folder)) {
+      for (const encoded of this.#folders(`${folder}/${algorithm}`)) {
+        if (isDigestOf(algorithm, encoded)) yield `${algorithm}:${encoded}`;
+        else foreign?.push(`${folder}/${algorithm}/${encoded}`);
+      }
+    }
   }
 
-  /** Every digest that has a folder in a folder of links, and the link in there, which must lead to it. */
-  *links(folder: string): Generator<[Digest, Link]> {
-    for (const algorithm of this.#folders(folder)) {
-      for (const digest of this.#digestsIn(algorithm, `${folder}/${algorithm}`)) {
-        const path = `${folder}/${algorithm}/${digest.slice(algorithm.length + 1)}/link`;
-        yield [digest, this.linkTo(path, digest, true)];
-      }
+  /** Every digest with a layer link, read as soon as its folder is listed. */
+  *layerLinks(repository: RepositoryLayout): Generator<[Digest, Link]> {
+    for (const digest of this.digests(repository.layers)) {
+      yield [digest, this.linkTo(repository.layerLink(digest), digest, true)];
     }
   }
 
@@ -120,13 +122,6 @@ export class StoreReader {
   /** Like Disk.knowBlobs. */
   knowBlobs(strangers: readonly string[]): void {
     this.#disk.knowBlobs(strangers);
-  }
-
-  *#digestsIn(algorithm: string, folder: string, foreign?: string[]): Generator<Digest> {
-    for (const encoded of this.#folders(folder)) {
-      if (isDigestOf(algorithm, encoded)) yield `${algorithm}:${encoded}`;
-      else foreign?.push(`${folder}/${encoded}`);
-    }
   }
 
   /**

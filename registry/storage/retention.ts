@@ -255,7 +255,7 @@ class RepositoryKeeper {
 
 /** The fallback tags of everything that is here, or was when a clean-up began. */
 const subjectsIn = ({ manifests, hidden, removed = new Set() }: RepositoryGraph): string[] =>
-  [...[...manifests.keys()].filter((digest) => !hidden?.has(digest)), ...removed].map(fallbackTag);
+  [...manifests.keys(), ...removed].filter((digest) => !hidden?.has(digest)).map(fallbackTag);
 
 const reasonToKeep = (
   tag: string,
