@@ -47,10 +47,9 @@ const runStart = (args: string[], terraform?: string): Promise<WardenRun> => {
 const runSynth = (...args: string[]): Promise<WardenRun> => captured(() => exitCodeOf(synth, args));
 
 /** The same in a separate process, as npm runs it. */
-const asProgram = (script: string, cwd: string, ...args: string[]) => {
-  const loader = join(root, "node_modules/tsx/dist/loader.mjs");
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", loader, join(root, script), ...args], {
-    cwd,
+const startAsProgram = (...args: string[]) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", "cli/start.ts", ...args], {
+    cwd: root,
     encoding: "utf8",
     env: { ...process.env, PATH: path() },
   });
@@ -111,7 +110,7 @@ describe("npm start", () => {
   });
 
   test("synthesises without terraform, and says so in one line", async () => {
-    const { code, out, err } = asProgram("cli/start.ts", root, ...REFERENCE);
+    const { code, out, err } = startAsProgram(...REFERENCE);
     expect(err.trim()).toMatch(/^nothing is planned without terraform[^\n]*$/);
     expect(out).toMatch(/^dns +\d+ +not planned /m);
     expect(code).toBe(0);

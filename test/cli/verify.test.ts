@@ -280,22 +280,14 @@ describe("credentials", () => {
       else json(response, 401, {}, { "www-authenticate": "Basic realm=x" });
     });
   });
-  const passwordFile = (): string => {
+  const account = (username = "prober"): string[] => {
     const file = join(folder, "password");
     writeFileSync(file, "hunter2\n");
-    return file;
+    return ["--username", username, "--password-file", file];
   };
 
   test("from a file", async () => {
-    const { code } = await runWarden(
-      "verify",
-      registry.host,
-      "--username",
-      "prober",
-      "--password-file",
-      passwordFile(),
-    );
-    expect(code).toBe(0);
+    expect((await runWarden("verify", registry.host, ...account())).code).toBe(0);
   });
 
   test("from the environment, and an option goes before it", async () => {
@@ -316,25 +308,8 @@ describe("credentials", () => {
     const html = join(folder, "report.html");
     const junit = join(folder, "report.xml");
     const files = ["--html", html, "--junit", junit];
-    const right = await runWarden(
-      "verify",
-      registry.host,
-      "--username",
-      "prober",
-      "--password-file",
-      passwordFile(),
-      "--json",
-      ...files,
-    );
-    const wrong = await runWarden(
-      "verify",
-      registry.host,
-      "--username",
-      "x",
-      "--password-file",
-      passwordFile(),
-      "--debug",
-    );
+    const right = await runWarden("verify", registry.host, ...account(), "--json", ...files);
+    const wrong = await runWarden("verify", registry.host, ...account("x"), "--debug");
     const everything = [
       right.out,
       right.err,
