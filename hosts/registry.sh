@@ -136,7 +136,12 @@ EOF
   ((outcome == 0)) || fail "nginx refuses its configuration: $(grep -E 'emerg|rror' <<<"$said" | tail -n 1); check registry.services, the certificate and the key"
 }
 
-is_well() { [[ $(health "$1") == healthy || $(health "$1") == running ]]; }
+is_well() {
+  case $(health "$1") in
+    healthy | running) ;;
+    *) return 1 ;;
+  esac
+}
 
 # Whether the containers match the file: compose labels each one with a digest of its definition.
 is_active() {
@@ -268,9 +273,9 @@ verify_delivery() {
 inspect_delivery() {
   local index
   docker() { timeout 30 docker "$@"; }
+  look_at_containers
   for index in "${!CONTAINERS[@]}"; do
-    look_at_container "${CONTAINERS[index]}"
-    compare "container ${CONTAINERS[index]}" "$(container_as "${IMAGES_OF[index]}" running "that of $COMPOSE_FILE")"$'\n' "$LOOK"
+    compare "container ${CONTAINERS[index]}" "$(container_as "${IMAGES_OF[index]}" running "that of $COMPOSE_FILE")"$'\n' "${LOOKS[${CONTAINERS[index]}]:-absent}"
   done
   compare "containers of compose project $PROJECT" "$(printf '%s\n' "${CONTAINERS[@]}" | sort | paste -sd ' ')" \
     "$(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.oneoff=False" --format '{{ .Names }}' | sort | paste -sd ' ')"
@@ -281,17 +286,25 @@ inspect_delivery() {
 
 container_as() { printf 'image %s\nstate %s\ndefinition %s' "$1" "$2" "$3"; }
 
-# Sets LOOK. A cache that keeps exiting is as delivered: its upstream is down.
-look_at_container() {
-  local image id status service digest definition="that of $COMPOSE_FILE"
-  IFS='|' read -r image id status service digest < <(docker inspect --format \
-    '{{ .Config.Image }}|{{ .Image }}|{{ .State.Status }}|{{ index .Config.Labels "com.docker.compose.service" }}|{{ index .Config.Labels "com.docker.compose.config-hash" }}' "$1" 2>/dev/null) || true
-  LOOK=absent
-  [[ -n $image ]] || return 0
-  [[ $(docker image inspect --format '{{ .Id }}' "$image" 2>/dev/null || printf '%s' "$id") == "$id" ]] ||
-    image="$image, before that name got another image"
-  [[ $digest == "$(compose config --hash "$service" 2>/dev/null | cut -d ' ' -f 2)" ]] || definition=another
-  LOOK=$(container_as "$image" "${status/restarting/running}" "$definition")$'\n'
+# Sets LOOKS, by container; those that are absent have none. A cache that keeps exiting is as delivered: its upstream is down.
+look_at_containers() {
+  local name image id status service digest definition
+  local -A ids=() digests=()
+  declare -gA LOOKS=()
+  while read -r service digest; do
+    digests[$service]=$digest
+  done < <(compose config --hash '*' 2>/dev/null)
+  while IFS='|' read -r name image id status service digest; do
+    # Where a container is absent, docker writes an empty line.
+    [[ -n $name ]] || continue
+    [[ -n ${ids[$image]:-} ]] || ids[$image]=$(docker image inspect --format '{{ .Id }}' "$image" 2>/dev/null) || ids[$image]=$id
+    [[ ${ids[$image]} == "$id" ]] || image="$image, before that name got another image"
+    definition="that of $COMPOSE_FILE"
+    [[ -n $digest && $digest == "${digests[${service:-none}]:-}" ]] || definition=another
+    LOOKS[${name#/}]=$(container_as "$image" "${status/restarting/running}" "$definition")$'\n'
+  done < <(docker inspect --type container --format \
+    '{{ .Name }}|{{ .Config.Image }}|{{ .Image }}|{{ .State.Status }}|{{ index .Config.Labels "com.docker.compose.service" }}|{{ index .Config.Labels "com.docker.compose.config-hash" }}' \
+    "${CONTAINERS[@]}" 2>/dev/null)
 }
 
 # Its last error message; a Go stack trace ends with lines that say nothing.

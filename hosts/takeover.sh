@@ -48,10 +48,9 @@ remove_half_replaced() {
   done < <(containers_of_project)
 }
 
-# The index of the service that replaces a container; empty if none does.
+# successor CONTAINER SERVICE: the index of the service that replaces a container; empty if none does.
 successor() {
-  local name=$1 service index
-  service=$(label_of "$name" com.docker.compose.service)
+  local name=$1 service=$2 index
   for index in "${!CONTAINERS[@]}"; do
     if [[ ${COMPOSE_SERVICES[index]} == "$service" || ${CONTAINERS[index]} == "$name" ]]; then
       printf '%s' "$index"
@@ -81,7 +80,11 @@ places_of() {
 keeps_images_within() { docker diff -- "$1" 2>/dev/null | grep -qE " $IMAGES_AT/docker/registry/v2"; }
 
 preflight() {
-  local name
+  local name service hash
+  local -A staged_hashes=()
+  while read -r service hash; do
+    staged_hashes[$service]=$hash
+  done < <(docker compose --project-name "$PROJECT" --file "$STAGED$COMPOSE_FILE" config --hash '*' 2>/dev/null)
   while IFS= read -r name; do
     is_half_replaced "$name" || check_container "$name"
   done < <({
@@ -95,22 +98,21 @@ preflight() {
 }
 
 check_container() {
-  local name=$1 project index
-  project=$(label_of "$name" com.docker.compose.project)
+  local name=$1 project service hash index
+  IFS=$SEPARATOR read -r project service hash < <(field "$name" "{{ with .Config.Labels }}{{ index . \"com.docker.compose.project\" }}$SEPARATOR{{ index . \"com.docker.compose.service\" }}$SEPARATOR{{ index . \"com.docker.compose.config-hash\" }}{{ end }}") || true
   if [[ $project != "$PROJECT" ]]; then
     conflict "the container $name belongs to the compose project \"$project\", not to $PROJECT; set registry.project, or remove it with docker rm -f $name"
     return
   fi
-  index=$(successor "$name")
-  check_name "$name" "$index"
+  index=$(successor "$name" "$service")
+  check_name "$name" "$index" "$service" "$hash"
   check_data "$name" "$index"
-  announce "$name" "$index"
+  announce "$name" "$index" "$service" "$hash"
 }
 
 # compose matches containers by their service, not by their name.
 check_name() {
-  local name=$1 index=$2 service other
-  service=$(label_of "$name" com.docker.compose.service)
+  local name=$1 index=$2 service=$3 hash=$4 other
   [[ -n $index && ${CONTAINERS[index]} == "$name" && ${COMPOSE_SERVICES[index]} != "$service" ]] || return 0
   for other in "${COMPOSE_SERVICES[@]}"; do
     if [[ $other == "$service" ]]; then
@@ -118,22 +120,25 @@ check_name() {
       return
     fi
   done
-  [[ -n $(label_of "$name" com.docker.compose.config-hash) ]] ||
+  [[ -n $hash ]] ||
     conflict "the container $name was not made by compose, though it is labelled as of $PROJECT, and its name is wanted; remove it: docker rm -f $name"
 }
 
 check_data() {
-  local name=$1 index=$2 place volume wanted=
+  local name=$1 index=$2 places place volume wanted=
   [[ -z $index ]] || wanted=${DATA[index]}
+  places=$(places_of "$name")
   while IFS=$SEPARATOR read -r place volume; do
-    if [[ -n $wanted ]]; then
+    if [[ -z $place ]]; then
+      continue
+    elif [[ -n $wanted ]]; then
       is_same_place "$place" "$wanted" || is_moved "$place" "$wanted" ||
         conflict "the container $name has its images in $(named_place "$place" "$volume") and would start on $wanted; $(way_out "$place" "$volume"), or move them: docker stop $name, then mv $place $wanted"
     elif ! is_kept "$place" && { ! is_ours "$name" || asks_for_password "$name"; }; then
       conflict "the container $name would be removed, and its images in $(named_place "$place" "$volume") are of no service of the site; $(way_out "$place" "$volume"), or if they may go: docker rm -f $name"
     fi
-  done < <(places_of "$name")
-  if [[ -z $(places_of "$name") ]] && keeps_images_within "$name"; then
+  done <<<"$places"
+  if [[ -z $places ]] && keeps_images_within "$name"; then
     conflict "the container $name has its images within itself, and they would go with it; copy them: docker cp $name:$IMAGES_AT/. ${wanted:-to the directory of a service}, then docker rm -f $name"
   fi
 }
@@ -168,13 +173,13 @@ is_kept() {
 
 # Announces what will happen to a container; nothing if it stays as it is.
 announce() {
-  local name=$1 index=$2 network
-  if [[ -z $index || ${COMPOSE_SERVICES[index]} != "$(label_of "$name" com.docker.compose.service)" ]]; then
-    say "removes the container $name: the service $(label_of "$name" com.docker.compose.service) is not of the site"
+  local name=$1 index=$2 service=$3 hash=$4 network
+  if [[ -z $index || ${COMPOSE_SERVICES[index]} != "$service" ]]; then
+    say "removes the container $name: the service $service is not of the site"
     return
   elif [[ ! -f $MANIFEST ]]; then
     say "takes over the container $name"
-  elif [[ $(label_of "$name" com.docker.compose.config-hash) != "$(staged_hash "${COMPOSE_SERVICES[index]}")" ]]; then
+  elif [[ -z $hash || $hash != "${staged_hashes[$service]:-}" ]]; then
     say "replaces the container $name"
   else
     return 0
@@ -185,19 +190,17 @@ announce() {
   done < <(field "$name" "{{ range \$network, \$_ := .NetworkSettings.Networks }}{{ println \$network }}{{ end }}")
 }
 
-staged_hash() { docker compose --project-name "$PROJECT" --file "$STAGED$COMPOSE_FILE" config --hash "$1" 2>/dev/null | cut -d ' ' -f 2; }
-
 # check_ports: each is a port, or an address and a port, as compose publishes it.
 check_ports() {
-  local each address port holder
+  local each address port project holder
   for each in "${PORTS[@]}"; do
     address=${each%:*} port=${each##*:}
     [[ $each == *:* ]] || address=
     address=${address#[} address=${address%]}
-    while IFS= read -r holder; do
-      [[ $(label_of "$holder" com.docker.compose.project) == "$PROJECT" ]] ||
+    while IFS=$SEPARATOR read -r project holder; do
+      [[ $project == "$PROJECT" ]] ||
         conflict "port $port is published by the container $holder; give it another, or stop it: docker stop $holder"
-    done < <(docker ps --filter "publish=$port" --format '{{ .Names }}')
+    done < <(docker ps --filter "publish=$port" --format "{{ .Label \"com.docker.compose.project\" }}$SEPARATOR{{ .Names }}")
     holder=$(listener "$address" "$port")
     [[ -z $holder || $holder == docker-proxy ]] || conflict "port $port is taken by $holder on the host; stop that, or give it another port"
   done
@@ -242,12 +245,11 @@ check_stores() {
 
 # The origin of most of the project's containers.
 note_origin() {
-  local name folder files
-  while IFS= read -r name; do
-    folder=$(label_of "$name" com.docker.compose.project.working_dir)
-    files=$(label_of "$name" com.docker.compose.project.config_files)
-    [[ -z $files ]] || printf '%s,%s\n' "$folder" "$files"
-  done < <(containers_of_project) | sort | uniq -c | sort -rn | head -n 1 | sed 's/^ *[0-9]* //' | tr ',' '\n' >"$ORIGIN.new"
+  local oneoff folder files
+  while IFS=$SEPARATOR read -r oneoff folder files; do
+    [[ $oneoff == True || -z $files ]] || printf '%s,%s\n' "$folder" "$files"
+  done < <(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" --format \
+    "{{ .Label \"com.docker.compose.oneoff\" }}$SEPARATOR{{ .Label \"com.docker.compose.project.working_dir\" }}$SEPARATOR{{ .Label \"com.docker.compose.project.config_files\" }}") | sort | uniq -c | sort -rn | head -n 1 | sed 's/^ *[0-9]* //' | tr ',' '\n' >"$ORIGIN.new"
   chmod 0600 -- "$ORIGIN.new"
   mv -fT -- "$ORIGIN.new" "$ORIGIN"
   check_origin
