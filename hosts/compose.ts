@@ -130,7 +130,7 @@ const configurationLabel = (content: string) => ({
 /**
  * What starts is looked at twice a second until it answers, because nginx waits for the registries, and a delivery for all
  * of them: with Docker's own five seconds, each restart of a registry would last as long. What serves is looked at less
- * often, because Docker starts a program in the container each time: of eight services every five seconds, that is a
+ * often, because Docker starts a program in the container each time: of six registries every five seconds, that is a
  * fifteenth of a core.
  */
 const CHECK_TIMES = {

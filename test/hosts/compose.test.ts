@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { parse } from "yaml";
 import { type ComposeFile, composeFile, readOnlyOverride, renderCompose, servicesUp } from "../../hosts/compose";
@@ -64,6 +66,22 @@ test("a pull-through cache has to answer 200; the private registry only to answe
   expect(service("registry-ghcr").healthcheck?.test[1]).toBe("wget -q -O /dev/null http://127.0.0.1:5010/v2/");
   expect(service("registry-private").healthcheck?.test[1]).toContain("grep -q 'HTTP/1'");
 });
+
+test.each(["registry.sh", "maintenance.sh"])(
+  "what never serves is unhealthy before %s stops waiting for it",
+  (script) => {
+    const text = readFileSync(join(__dirname, "../../hosts", script), "utf8");
+    const waits = Number(/^HEALTH_SECONDS=(\d+)$/m.exec(text)?.[1]);
+    const checked = Object.values(servicesUp(compose)).flatMap(({ healthcheck }) => healthcheck ?? []);
+    expect(checked).toHaveLength(registry.services.length);
+    for (const { start_period, interval, timeout, retries } of checked) {
+      const [start, between, each] = [start_period, interval, timeout].map((time) =>
+        Number(/^(\d+)s$/.exec(time)?.[1]),
+      );
+      expect((start ?? Number.NaN) + retries * ((between ?? Number.NaN) + (each ?? Number.NaN))).toBeLessThan(waits);
+    }
+  },
+);
 
 test("only the data is writable, and a missing file is an error instead of a new directory", () => {
   const mounts = Object.values(servicesUp(compose)).flatMap(({ volumes }) => volumes ?? []);
