@@ -288,19 +288,17 @@ container_as() { printf 'image %s\nstate %s\ndefinition %s' "$1" "$2" "$3"; }
 
 # Sets LOOKS, by container; those that are absent have none. A cache that keeps exiting is as delivered: its upstream is down.
 look_at_containers() {
-  local name image id status service digest definition
-  local -A ids=() digests=()
+  local name image id status service hash definition
+  local -A ids=() hashes=()
   declare -gA LOOKS=()
-  while read -r service digest; do
-    digests[$service]=$digest
-  done < <(compose config --hash '*' 2>/dev/null)
-  while IFS='|' read -r name image id status service digest; do
+  read_hashes hashes "$COMPOSE_FILE"
+  while IFS='|' read -r name image id status service hash; do
     # Where a container is absent, docker writes an empty line.
     [[ -n $name ]] || continue
     [[ -n ${ids[$image]:-} ]] || ids[$image]=$(docker image inspect --format '{{ .Id }}' "$image" 2>/dev/null) || ids[$image]=$id
     [[ ${ids[$image]} == "$id" ]] || image="$image, before that name got another image"
     definition="that of $COMPOSE_FILE"
-    [[ -n $digest && $digest == "${digests[${service:-none}]:-}" ]] || definition=another
+    [[ -n $hash && $hash == "${hashes[${service:-none}]:-}" ]] || definition=another
     LOOKS[${name#/}]=$(container_as "$image" "${status/restarting/running}" "$definition")$'\n'
   done < <(docker inspect --type container --format \
     '{{ .Name }}|{{ .Config.Image }}|{{ .Image }}|{{ .State.Status }}|{{ index .Config.Labels "com.docker.compose.service" }}|{{ index .Config.Labels "com.docker.compose.config-hash" }}' \

@@ -48,6 +48,16 @@ remove_half_replaced() {
   done < <(containers_of_project)
 }
 
+# read_hashes ARRAY COMPOSE-FILE: sets the digest of each service's definition, as compose labels a container with it.
+read_hashes() {
+  local -n into=$1
+  local service hash
+  while read -r service hash; do
+    # shellcheck disable=SC2034,SC2004 # an associative array of the caller
+    into[$service]=$hash
+  done < <(docker compose --project-name "$PROJECT" --file "$2" config --hash '*' 2>/dev/null)
+}
+
 # successor CONTAINER SERVICE: the index of the service that replaces a container; empty if none does.
 successor() {
   local name=$1 service=$2 index
@@ -80,11 +90,9 @@ places_of() {
 keeps_images_within() { docker diff -- "$1" 2>/dev/null | grep -qE " $IMAGES_AT/docker/registry/v2"; }
 
 preflight() {
-  local name service hash
+  local name
   local -A staged_hashes=()
-  while read -r service hash; do
-    staged_hashes[$service]=$hash
-  done < <(docker compose --project-name "$PROJECT" --file "$STAGED$COMPOSE_FILE" config --hash '*' 2>/dev/null)
+  read_hashes staged_hashes "$STAGED$COMPOSE_FILE"
   while IFS= read -r name; do
     is_half_replaced "$name" || check_container "$name"
   done < <({
@@ -128,19 +136,19 @@ check_data() {
   local name=$1 index=$2 places place volume wanted=
   [[ -z $index ]] || wanted=${DATA[index]}
   places=$(places_of "$name")
+  if [[ -z $places ]]; then
+    ! keeps_images_within "$name" ||
+      conflict "the container $name has its images within itself, and they would go with it; copy them: docker cp $name:$IMAGES_AT/. ${wanted:-to the directory of a service}, then docker rm -f $name"
+    return 0
+  fi
   while IFS=$SEPARATOR read -r place volume; do
-    if [[ -z $place ]]; then
-      continue
-    elif [[ -n $wanted ]]; then
+    if [[ -n $wanted ]]; then
       is_same_place "$place" "$wanted" || is_moved "$place" "$wanted" ||
         conflict "the container $name has its images in $(named_place "$place" "$volume") and would start on $wanted; $(way_out "$place" "$volume"), or move them: docker stop $name, then mv $place $wanted"
     elif ! is_kept "$place" && { ! is_ours "$name" || asks_for_password "$name"; }; then
       conflict "the container $name would be removed, and its images in $(named_place "$place" "$volume") are of no service of the site; $(way_out "$place" "$volume"), or if they may go: docker rm -f $name"
     fi
   done <<<"$places"
-  if [[ -z $places ]] && keeps_images_within "$name"; then
-    conflict "the container $name has its images within itself, and they would go with it; copy them: docker cp $name:$IMAGES_AT/. ${wanted:-to the directory of a service}, then docker rm -f $name"
-  fi
 }
 
 named_place() {
