@@ -1,7 +1,7 @@
 import { CLEAN_UP_JOURNALS, cleanUpName } from "../site/monitoring";
 import { type CleanedUp, type ClusterSite, cleanUps, hasCluster, type Site, serviceInstance } from "../site/schema";
 import { caFile, fetchAuthority } from "./authority";
-import { inCluster, kubectl, logs } from "./cluster";
+import { followLog, inCluster, kubectl, logs } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph } from "./document";
 import { WORKSTATION } from "./places";
 import { link, md, type Prose, plain, sh } from "./prose";
@@ -22,7 +22,7 @@ export const cleanUpNow = (site: ClusterSite, { service }: Pick<CleanedUp, "serv
       sh`${kubectl(site)} create job --from ${`cronjob/${name}`} ${`${name}-now`}`,
       `job.batch/${name}-now created`,
     ),
-    logs(sh`${kubectl(site)} logs --follow ${`job/${name}-now`}`),
+    followLog(site, `${name}-now`),
     inCluster(sh`${kubectl(site)} delete job ${`${name}-now`}`, `job.batch "${name}-now" deleted…`),
   ];
 };
@@ -87,7 +87,7 @@ const section = (site: ClusterSite, cleaned: CleanedUp): Block[] => {
       sh`${kubectl(site)} create job ${`${name}-undo`} --from ${`cronjob/${name}`} --dry-run=client --output yaml | ${kubectl(site)} set env --local --filename - ${`UNDO=${journal}`} --output yaml | ${kubectl(site)} create --filename -`,
       { expected: `job.batch/${name}-undo created` },
     ),
-    logs(sh`${kubectl(site)} logs --follow ${`job/${name}-undo`}`),
+    followLog(site, `${name}-undo`),
     inCluster(sh`${kubectl(site)} delete job ${`${name}-undo`}`, `job.batch "${name}-undo" deleted…`),
     paragraph(md`Verify:`),
     ...(probe.workloads ? workloadsHere(site, probe) : verifyRegistry(site, service)),

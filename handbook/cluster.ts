@@ -21,6 +21,13 @@ export const inCluster = (run: Shell, expected?: string): Command => command(WOR
 export const logs = (run: Shell): Command =>
   command(WORKSTATION, run, { notRun: "it needs a pod that has run, and the lab's cluster has no nodes" });
 
+/**
+ * The log of a job that was just created, until it ends. Until its container has started, kubectl refuses or prints
+ * nothing, and ends; the next command of a page would then delete a job that still runs.
+ */
+export const followLog = (site: ClusterSite, job: string): Command =>
+  logs(sh`until ${kubectl(site)} logs --follow ${`job/${job}`} | grep .; do sleep 2; done`);
+
 export const deployMonitoring: Command = command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
   notRun: "it needs Terraform's providers, which no package registry carries",
 });

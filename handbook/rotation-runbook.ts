@@ -218,7 +218,7 @@ const upstream = (site: RegistrySite, service: ProxyService): Block[] => {
       md`It is in ${file}, mode ${"0600"}, as ${["REGISTRY_PROXY_USERNAME", "REGISTRY_PROXY_PASSWORD"]}, each value in single quotes, because compose replaces a dollar otherwise. Edit it, and make the container again: it reads the file only then.`,
     ),
     command(onHost(host), sh`stat --format %a ${file}`, { expected: "600" }),
-    command(onHost(host), sh`${compose(site)} up --detach --force-recreate ${containerName(service)}`),
+    command(onHost(host), sh`${compose(site)} up --wait --force-recreate ${containerName(service)}`),
     paragraph(md`Verify: it answers, and an image that it does not have yet can be pulled through it.`),
     command(
       WORKSTATION,

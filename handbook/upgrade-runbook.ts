@@ -27,9 +27,12 @@ const trial = (site: RegistrySite): Block[] =>
         onHost(host),
         sh`docker run --detach --rm --name registry-trial --publish ${`127.0.0.1:${TRIAL_PORT}:${REGISTRY_PORT}`} --volume ${`${data}:/var/lib/registry:ro`} ${image}`,
       ),
-      command(onHost(host), sh`curl --silent ${`http://127.0.0.1:${TRIAL_PORT}/v2/_catalog?n=5`}`, {
-        expected: '{"repositories":[…]}',
-      }),
+      // Docker accepts connections to the port before the registry in the container listens, so the first may end empty.
+      command(
+        onHost(host),
+        sh`curl --silent --retry 30 --retry-delay 1 --retry-all-errors ${`http://127.0.0.1:${TRIAL_PORT}/v2/_catalog?n=5`}`,
+        { expected: '{"repositories":[…]}' },
+      ),
       command(onHost(host), sh`docker stop registry-trial`, {
         expected: "registry-trial",
       }),
