@@ -324,12 +324,8 @@ EOF`,
 
       test("come back after a reboot", async () => {
         hosts.reboot("vm");
-        await hosts.until(
-          "vm",
-          "test \"$(curl -sk -o /dev/null -w '%{http_code}' https://127.0.0.1:5050/v2/)\" = 401",
-          60,
-        );
-        await hosts.until("vm", "curl -sf -o /dev/null http://127.0.0.1:5030/v2/", 60);
+        await hosts.until("vm", "test \"$(curl -sk -o /dev/null -w '%{http_code}' https://127.0.0.1:5050/v2/)\" = 401");
+        await hosts.until("vm", "curl -sf -o /dev/null http://127.0.0.1:5030/v2/");
       }, 120_000);
     });
 
@@ -592,15 +588,13 @@ EOF`,
         await hosts.until(
           "vm",
           "grep -q 'placed /opt/registry/nginx.conf\\|placed /var' /var/lib/registry-warden/registry/pending/journal",
-          60,
         );
         hosts.cut("vm");
         hosts.boot("vm");
-        await hosts.until("vm", "test ! -e /var/lib/registry-warden/registry/pending", 120);
+        await hosts.until("vm", "test ! -e /var/lib/registry-warden/registry/pending");
         await hosts.until(
           "vm",
           "for port in 5000 5010 5020 5030; do curl -sf -o /dev/null http://127.0.0.1:$port/v2/ || exit 1; done",
-          60,
         );
       }, 300_000);
     });

@@ -70,7 +70,7 @@ fi`,
     brake(step);
     upload(script);
     hosts.ssh("pve", "setsid bash /root/dns.sh apply </dev/null >/run/apply.log 2>&1 &");
-    await hosts.until("pve", "test -e /run/braked", 60);
+    await hosts.until("pve", "test -e /run/braked");
   };
 
   let before: string;
@@ -88,14 +88,14 @@ fi`,
     await applyUpTo("copied", one);
     upload(two);
     hosts.ssh("pve", "rm /run/brake");
-    await hosts.until("pve", "grep -q 'in place and verified' /run/apply.log", 60);
+    await hosts.until("pve", "grep -q 'in place and verified' /run/apply.log");
     expect(search()).toBe("viktorbarzin.lan one.lan");
     expect(hosts.ssh("pve", `cat ${STATE}/delivery.sh`)).toBe(one);
     // The second delivery gets the lock next, and waits for the first to be confirmed.
     hosts.ssh("pve", "setsid bash /root/dns.sh apply </dev/null >/run/second.log 2>&1 &");
-    await hosts.until("pve", "grep -q 'waits for the confirmation' /run/second.log", 60);
+    await hosts.until("pve", "grep -q 'waits for the confirmation' /run/second.log");
     hosts.ssh("pve", "cat >/root/first.sh && bash /root/first.sh confirm", one);
-    await hosts.until("pve", "grep -q 'in place and verified' /run/second.log", 60);
+    await hosts.until("pve", "grep -q 'in place and verified' /run/second.log");
     expect(run("confirm")).toMatchObject({ status: 0 });
     expect(search()).toBe("viktorbarzin.lan two.lan");
     expect(backups()).toEqual(["the host before dns was delivered", "dns as delivered by registry-warden 1.0.0"]);
@@ -157,12 +157,12 @@ fi`,
       "pve",
       "mount --bind /etc/resolv.conf /etc/resolv.conf; mv /usr/bin/dig /usr/bin/dig.away; rm /run/brake",
     );
-    await hosts.until("pve", "grep -q 'could not restore' /run/apply.log", 60);
+    await hosts.until("pve", "grep -q 'could not restore' /run/apply.log");
     expect(hosts.ssh("pve", "cat /run/apply.log")).toMatch(
       /failed; restores what was there before\n[\s\S]*pve: could not restore everything; it is tried again every 10 s: journalctl -u registry-warden-dns\n$/,
     );
     hosts.ssh("pve", "umount /etc/resolv.conf; mv /usr/bin/dig.away /usr/bin/dig");
-    await hosts.until("pve", `test ! -e ${STATE}/pending`, 60);
+    await hosts.until("pve", `test ! -e ${STATE}/pending`);
     expect(state()).toBe(before);
   }, 180_000);
 });

@@ -23,11 +23,12 @@ const scriptWith = (change: ResolverInput): string => {
   const site = parsed(input);
   const vm = dnsHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
   if (vm === undefined) throw new Error("the reference site has no host with systemd-resolved");
-  // Shorter times, because the tests wait for them to pass.
-  return assembleScript(dnsDelivery(site, vm))
-    .replace("CONFIRM_SECONDS=60", "CONFIRM_SECONDS=6")
-    .replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
+  // A shorter time, because the tests wait for it to pass.
+  return assembleScript(dnsDelivery(site, vm)).replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
 };
+
+/** For tests in which nobody confirms, and which wait for that. */
+const impatient = (script: string): string => script.replace("CONFIRM_SECONDS=60", "CONFIRM_SECONDS=6");
 
 /** What is on the host before, and what the interrupted delivery brings: files changed, added and removed. */
 const delivered = scriptWith({ failoverTest: false });
@@ -68,15 +69,15 @@ EOF`,
     );
   };
 
-  /** Starts a delivery of `wanted` and returns once it hangs at the step. */
-  const applyUpTo = async (step: string): Promise<void> => {
-    upload(wanted);
+  /** Starts a delivery and returns once it hangs at the step. */
+  const applyUpTo = async (step: string, script = wanted): Promise<void> => {
+    upload(script);
     hosts.ssh(
       "vm",
       `rm -f /run/braked; printf '%s' '${step}' >/run/brake
        setsid bash .registry-warden/dns.sh apply </dev/null >/run/apply.log 2>&1 &`,
     );
-    await hosts.until("vm", "test -e /run/braked", 30);
+    await hosts.until("vm", "test -e /run/braked");
   };
 
   const resolves = (): void => {
@@ -120,7 +121,7 @@ EOF`,
 
   test("is undone within seconds by the watch, after the process was killed at any kind of step", async () => {
     for (const step of kinds()) {
-      await applyUpTo(step);
+      await applyUpTo(step, impatient(wanted));
       hosts.ssh("vm", "pkill -KILL -f 'registry-warden/[d]ns.sh apply'; pkill -KILL -f '^brake[d]'");
       await hosts.until("vm", `test ! -e ${PENDING} && ! systemctl cat registry-warden-dns.timer 2>/dev/null`, 40);
       expect([step, state()]).toEqual([step, before]);
@@ -157,11 +158,11 @@ EOF`,
   test("is undone when nobody confirms it, because the connection was lost at some step", async () => {
     // By the time it waits for the confirmation, the connection has ended anyway.
     for (const step of kinds().filter((kind) => kind !== "awaiting")) {
-      upload(wanted);
+      upload(impatient(wanted));
       hosts.ssh("vm", `rm -f /run/braked; printf '%s' '${step}' >/run/brake`);
       const [program, args, env] = hosts.sshCommand("vm", "bash .registry-warden/dns.sh apply");
       const connection = spawn(program, args, { env, stdio: "ignore", detached: true });
-      await hosts.until("vm", "test -e /run/braked", 30);
+      await hosts.until("vm", "test -e /run/braked");
       // Kill the whole group: the ssh client is a child of the script.
       process.kill(-(connection.pid ?? 0), "SIGKILL");
       hosts.ssh("vm", "rm /run/brake; pkill -f '^brake[d]'");
@@ -172,7 +173,7 @@ EOF`,
   }, 300_000);
 
   test("fails to be confirmed after it was rolled back, and says how to deliver again", async () => {
-    upload(wanted);
+    upload(impatient(wanted));
     expect(run("apply")).toMatchObject({ status: 0 });
     await hosts.until("vm", `test ! -e ${PENDING}`, 40);
     const { status, output } = run("confirm");
@@ -185,11 +186,11 @@ EOF`,
     await applyUpTo("copied");
     hosts.ssh("vm", "cat >/root/second.sh", delivered);
     hosts.ssh("vm", "setsid bash /root/second.sh apply </dev/null >/run/second.log 2>&1 &");
-    await hosts.until("vm", "test \"$(pgrep -cf 'flock -w')\" -gt 0", 20);
+    await hosts.until("vm", "test \"$(pgrep -cf 'flock -w')\" -gt 0");
     hosts.ssh("vm", "rm /run/brake; pkill -f '^brake[d]'");
-    await hosts.until("vm", "grep -q 'waits for the confirmation' /run/second.log", 30);
+    await hosts.until("vm", "grep -q 'waits for the confirmation' /run/second.log");
     expect(run("confirm")).toMatchObject({ status: 0 });
-    await hosts.until("vm", "grep -q 'in place and verified' /run/second.log", 40);
+    await hosts.until("vm", "grep -q 'in place and verified' /run/second.log");
     expect(hosts.try("vm", "bash /root/second.sh confirm")).toMatchObject({ status: 0 });
     expect(state()).toBe(before);
   }, 180_000);

@@ -176,11 +176,7 @@ describeWithHosts(
         vm(
           `sed 's#http://${it().container};#http://registry-dockerhub;#' ${nginx} >/root/edited && cat /root/edited >${nginx} && docker exec registry-nginx nginx -s reload`,
         );
-        await hosts.until(
-          "vm",
-          `[ "$(curl -sk -o /dev/null -w '%{http_code}' https://10.0.20.10:5050/v2/)" = 200 ]`,
-          20,
-        );
+        await hosts.until("vm", `[ "$(curl -sk -o /dev/null -w '%{http_code}' https://10.0.20.10:5050/v2/)" = 200 ]`);
         const empty = page("alerts/RegistryCatalogEmpty.md");
         const incident = drill("an empty catalog, of another registry");
         const wrong = await incident.finds(outsideTheCluster(section(empty, "Diagnosis")));

@@ -157,7 +157,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
       } finally {
         hosts.ssh(host, undo);
       }
-      if (host === "vm") await hosts.until("vm", "resolvectl dns eth0 | grep -q '10.0.20.1 94.140.14.14$'", 10);
+      if (host === "vm") await hosts.until("vm", "resolvectl dns eth0 | grep -q '10.0.20.1 94.140.14.14$'");
       expect(findingsOf(host)).toEqual([]);
     });
 
@@ -235,7 +235,7 @@ describeWithHosts([], "the commands of an operator, on booted hosts", () => {
         ]);
       } finally {
         hosts.ssh("vm", "resolvectl revert eth0; netplan apply");
-        await hosts.until("vm", "resolvectl dns eth0 | grep -q '10.0.20.1 94.140.14.14$'", 10);
+        await hosts.until("vm", "resolvectl dns eth0 | grep -q '10.0.20.1 94.140.14.14$'");
       }
     }, 90_000);
 

@@ -146,8 +146,13 @@ export class Hosts {
     return [...this.#ssh(host, command), this.environment];
   }
 
-  /** Waits until the command on the host succeeds; throws after the given seconds. */
-  async until(host: LabHost, command: string, seconds: number): Promise<void> {
+  /**
+   * Waits until the command on the host succeeds.
+   *
+   * @param seconds where the product promises a time; default: 120, so that a busy machine makes no test fail
+   * @throws if it does not within them
+   */
+  async until(host: LabHost, command: string, seconds = 120): Promise<void> {
     const end = Date.now() + seconds * 1000;
     while (this.try(host, command).status !== 0) {
       if (Date.now() > end) throw new Error(`${host}: not within ${seconds} s: ${command}`);

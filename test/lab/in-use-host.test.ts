@@ -164,7 +164,7 @@ describeWithHosts(
       const ca = readFileSync(authority.certificate, "utf8");
       dispatcher = new Agent({ connect: { socketPath: socket, ca } });
       await waitFor("a way to the registry", () => existsSync(socket), 30);
-      await hosts.until("vm", `curl -sf ${PUSHGATEWAY}/-/ready && curl -sk https://${API.host}:${API.port}`, 30);
+      await hosts.until("vm", `curl -sf ${PUSHGATEWAY}/-/ready && curl -sk https://${API.host}:${API.port}`);
 
       await pushImage("app", moved, "latest");
       await pushImage("app", aged, "v1");

@@ -59,7 +59,7 @@ describeWithHosts(
       await healthy("registry-private");
     };
     const healthy = (name: string) =>
-      hosts.until("vm", `docker inspect --format '{{.State.Health.Status}}' ${name} | grep -qx healthy`, 90);
+      hosts.until("vm", `docker inspect --format '{{.State.Health.Status}}' ${name} | grep -qx healthy`);
 
     const task = (name: string): Outcome => hosts.try("vm", `systemctl start registry-maintenance-${name}.service`);
     /** Runs a task, which must succeed; otherwise the error has its log. */
@@ -150,7 +150,7 @@ describeWithHosts(
       hosts.ssh("vm", "echo 10.0.20.10 registry.viktorbarzin.me >>/etc/hosts");
       upstream = startUpstream(hosts, registry, folder);
       gateway = startPushgateway();
-      await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/ && curl -sf ${PUSHGATEWAY}/-/ready`, 30);
+      await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/ && curl -sf ${PUSHGATEWAY}/-/ready`);
       expect(deliver(site)).toMatchObject({ status: 0 });
     }, 600_000);
     afterAll(() => {
@@ -316,7 +316,7 @@ describeWithHosts(
         );
       };
       const backAndWhole = async () => {
-        await hosts.until("vm", `test -z "$(ls -A ${STATE}/at-work)"`, 120);
+        await hosts.until("vm", `test -z "$(ls -A ${STATE}/at-work)"`);
         await healthy("registry-private");
         expect(status("POST", "/v2/app/blobs/uploads/")).toBe("202");
         expect(hosts.ssh("vm", "docker ps --all --quiet --filter label=registry-warden.maintenance")).toBe("");
@@ -348,7 +348,7 @@ describeWithHosts(
           await interruptedBy("true", moments[moment]);
           hosts.cut("vm");
           hosts.boot("vm");
-          await hosts.until("vm", 'test "$(systemctl is-active docker-compose-registry.service)" = active', 120);
+          await hosts.until("vm", 'test "$(systemctl is-active docker-compose-registry.service)" = active');
           await healthy("registry-private");
           expect(status("POST", "/v2/app/blobs/uploads/")).toBe("202");
           succeed("disk");
@@ -472,7 +472,7 @@ describeWithHosts(
     test("of two tasks the second waits for the first", async () => {
       await resetStore();
       hosts.ssh("vm", "systemctl start --no-block registry-maintenance-clean-up.service");
-      await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`, 60);
+      await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`);
       succeed("scan");
       expect(journal("scan")).toContain("waits for the running delivery or task");
       expect(hosts.ssh("vm", "systemctl show --property=Result --value registry-maintenance-clean-up.service")).toBe(
@@ -485,7 +485,7 @@ describeWithHosts(
     test("a delivery waits for the running task", async () => {
       await resetStore();
       hosts.ssh("vm", "systemctl start --no-block registry-maintenance-clean-up.service");
-      await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`, 60);
+      await hosts.until("vm", `test -e ${STATE}/at-work/registry-private`);
       expect(deliver(site).output).toContain("registry is delivered");
       expect(blobs()).toEqual(idealOf(kept));
       expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
@@ -499,13 +499,13 @@ describeWithHosts(
 
       test("are left as they are while their upstream does not answer", async () => {
         if (upstream !== undefined) endProcessGroup(upstream);
-        await hosts.until("vm", `! curl -s ${UPSTREAM}/v2/`, 20);
+        await hosts.until("vm", `! curl -s ${UPSTREAM}/v2/`);
         const before = containers();
         succeed("caches");
         expect(journal("caches")).toContain(`${UPSTREAM} does not answer, so registry-ghcr could not start again`);
         expect(containers()).toEqual(before);
         upstream = startUpstream(hosts, registry, folder);
-        await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/`, 20);
+        await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/`);
       }, 120_000);
 
       test("are collected one after another while it does, and serve again", async () => {
@@ -551,13 +551,9 @@ describeWithHosts(
           succeed("scrub");
           hosts.ssh("vm", `mkdir -p ${slow} && truncate --size 4G ${slow}/data`);
           hosts.ssh("vm", "systemctl start --no-block registry-maintenance-scrub.service");
-          await hosts.until("vm", "docker ps --quiet --filter label=registry-warden.maintenance=scrub | grep -q .", 60);
+          await hosts.until("vm", "docker ps --quiet --filter label=registry-warden.maintenance=scrub | grep -q .");
           hosts.ssh("vm", "systemctl stop registry-maintenance-scrub.service");
-          await hosts.until(
-            "vm",
-            "! docker ps --quiet --filter label=registry-warden.maintenance=scrub | grep -q .",
-            60,
-          );
+          await hosts.until("vm", "! docker ps --quiet --filter label=registry-warden.maintenance=scrub | grep -q .");
         } finally {
           hosts.ssh("vm", `rm -rf ${slow}`);
           hosts.ssh("vm", "systemctl stop holder");
@@ -567,12 +563,12 @@ describeWithHosts(
 
     test("a look at the disk reports its space, and all again to a Pushgateway that forgot", async () => {
       if (gateway !== undefined) endProcessGroup(gateway);
-      await hosts.until("vm", `! curl -s ${PUSHGATEWAY}/-/ready`, 20);
+      await hosts.until("vm", `! curl -s ${PUSHGATEWAY}/-/ready`);
       // The report cannot be delivered, and that is the only thing wrong.
       succeed("disk");
       expect(journal("disk")).toContain("was not taken");
       gateway = startPushgateway();
-      await hosts.until("vm", `curl -sf ${PUSHGATEWAY}/-/ready`, 20);
+      await hosts.until("vm", `curl -sf ${PUSHGATEWAY}/-/ready`);
       succeed("disk");
       expect(reported("registry_maintenance_success", "clean-up")).toBe(1);
       expect(reported("registry_maintenance_success", "scan")).toBe(1);

@@ -105,7 +105,7 @@ describeWithHosts(
         `--storage.tsdb.path=${join(folder, "data")}`,
         `--web.listen-address=${PROMETHEUS}`,
       );
-      await hosts.until("vm", `curl -sf http://${PROMETHEUS}/-/ready`, 60);
+      await hosts.until("vm", `curl -sf http://${PROMETHEUS}/-/ready`);
     }, 600_000);
     afterAll(() => {
       if (server !== undefined) endProcessGroup(server);

@@ -98,7 +98,7 @@ export const prepareRegistryHost = async (
       `REG_USER=${account.username}\nREG_PASS=${account.password}\n`,
     );
   const upstream = startUpstream(hosts, registry, folder);
-  await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/`, 20);
+  await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/`);
   return {
     authority,
     remove: () => {

@@ -107,7 +107,7 @@ export class RunbookLab {
       hosts.startAtOperator(...this.#components.pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`),
     );
     this.prepareVm();
-    await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/ && curl -sf http://${PUSHGATEWAY_ADDRESS}/-/ready`, 20);
+    await hosts.until("vm", `curl -sf ${UPSTREAM}/v2/ && curl -sf http://${PUSHGATEWAY_ADDRESS}/-/ready`);
     this.restore();
     this.pushImages();
     hosts.ssh("vm", `cp --archive ${this.site.registry.directory}/data/private /root/copy`);

@@ -45,7 +45,7 @@ describeWithHosts(["pushgateway", "promtool"], "a host that is watched", ({ push
   beforeAll(async () => {
     hosts.up();
     gateway = hosts.startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
-    await hosts.until("vm", `curl -sf http://${PUSHGATEWAY_ADDRESS}/metrics`, 30);
+    await hosts.until("vm", `curl -sf http://${PUSHGATEWAY_ADDRESS}/metrics`);
     hosts.ssh("vm", "cat >/root/dns.sh", assembleScript(dnsDelivery(site, vm)));
     hosts.ssh("vm", "bash /root/dns.sh apply && bash /root/dns.sh confirm");
   }, 600_000);
