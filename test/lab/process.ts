@@ -46,12 +46,12 @@ export const temporaryFolder = (purpose: string): string => mkdtempSync(join(tmp
 
 /**
  * Waits until a condition holds, checking it repeatedly.
- * @throws if it does not hold within `seconds` (default 60), with what was waited for and the condition's last error
+ * @throws if it does not hold within `seconds` (default 30), with what was waited for and the condition's last error
  */
 export const waitFor = async (
   what: string,
   condition: () => boolean | Promise<boolean>,
-  seconds = 60,
+  seconds = 30,
 ): Promise<void> => {
   const deadline = Date.now() + seconds * 1000;
   let lastError = "";
