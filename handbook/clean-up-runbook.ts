@@ -1,7 +1,7 @@
 import { CLEAN_UP_JOURNALS, cleanUpName } from "../site/monitoring";
 import { type CleanedUp, type ClusterSite, cleanUps, hasCluster, type Site, serviceInstance } from "../site/schema";
 import { caFile, fetchAuthority } from "./authority";
-import { followLog, inCluster, kubectl, logs } from "./cluster";
+import { followToEnd, inCluster, kubectl, logs, runCronJob } from "./cluster";
 import { type Block, command, type Document, heading, list, paragraph } from "./document";
 import { WORKSTATION } from "./places";
 import { link, md, type Prose, plain, sh } from "./prose";
@@ -15,17 +15,8 @@ export const cleanUpLog = (site: ClusterSite, { service }: Pick<CleanedUp, "serv
   logs(sh`${kubectl(site)} logs --selector ${`app.kubernetes.io/name=${cleanUpName(service)}`} --tail=-1`);
 
 /** Runs it now, whether it is suspended or not. */
-export const cleanUpNow = (site: ClusterSite, { service }: Pick<CleanedUp, "service">): Block[] => {
-  const name = cleanUpName(service);
-  return [
-    inCluster(
-      sh`${kubectl(site)} create job --from ${`cronjob/${name}`} ${`${name}-now`}`,
-      `job.batch/${name}-now created`,
-    ),
-    followLog(site, `${name}-now`),
-    inCluster(sh`${kubectl(site)} delete job ${`${name}-now`}`, `job.batch "${name}-now" deleted…`),
-  ];
-};
+export const cleanUpNow = (site: ClusterSite, { service }: Pick<CleanedUp, "service">): Block[] =>
+  runCronJob(site, cleanUpName(service));
 
 /** Prevents new runs, and ends a running one. */
 export const stopCleanUps = (site: ClusterSite, { service }: Pick<CleanedUp, "service">): Block[] => {
@@ -87,8 +78,7 @@ const section = (site: ClusterSite, cleaned: CleanedUp): Block[] => {
       sh`${kubectl(site)} create job ${`${name}-undo`} --from ${`cronjob/${name}`} --dry-run=client --output yaml | ${kubectl(site)} set env --local --filename - ${`UNDO=${journal}`} --output yaml | ${kubectl(site)} create --filename -`,
       { expected: `job.batch/${name}-undo created` },
     ),
-    followLog(site, `${name}-undo`),
-    inCluster(sh`${kubectl(site)} delete job ${`${name}-undo`}`, `job.batch "${name}-undo" deleted…`),
+    ...followToEnd(site, `${name}-undo`),
     paragraph(md`Verify:`),
     ...(probe.workloads ? workloadsHere(site, probe) : verifyRegistry(site, service)),
     paragraph(md`The next run removes it again unless the site keeps it. Before you let it start:`),

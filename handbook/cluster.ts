@@ -22,11 +22,22 @@ export const logs = (run: Shell): Command =>
   command(WORKSTATION, run, { notRun: "it needs a pod that has run, and the lab's cluster has no nodes" });
 
 /**
- * The log of a job that was just created, until it ends. Until its container has started, kubectl refuses or prints
- * nothing, and ends; the next command of a page would then delete a job that still runs.
+ * The log of a job that was just created, and the job deleted when it has ended. Until its container has started, kubectl
+ * refuses or prints nothing, and ends, which would delete a job that still runs.
  */
-export const followLog = (site: ClusterSite, job: string): Command =>
-  logs(sh`until ${kubectl(site)} logs --follow ${`job/${job}`} | grep .; do sleep 2; done`);
+export const followToEnd = (site: ClusterSite, job: string): Command[] => [
+  logs(sh`until ${kubectl(site)} logs --follow ${`job/${job}`} | grep .; do sleep 2; done`),
+  inCluster(sh`${kubectl(site)} delete job ${job}`, `job.batch "${job}" deleted…`),
+];
+
+/** A run of a CronJob now, whatever its schedule, even if it is suspended. */
+export const runCronJob = (site: ClusterSite, name: string): Command[] => {
+  const job = `${name}-now`;
+  return [
+    inCluster(sh`${kubectl(site)} create job --from ${`cronjob/${name}`} ${job}`, `job.batch/${job} created`),
+    ...followToEnd(site, job),
+  ];
+};
 
 export const deployMonitoring: Command = command(WORKSTATION, sh`npm run cdktf -- deploy monitoring`, {
   notRun: "it needs Terraform's providers, which no package registry carries",

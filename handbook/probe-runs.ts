@@ -1,7 +1,7 @@
 import { probeUnit } from "../hosts/probe";
 import { isClusterProbe, type Probe } from "../site/monitoring";
 import { type ClusterSite, hasCluster, hasRegistry, type RegistrySite, registryHost, type Site } from "../site/schema";
-import { deployMonitoring, followLog, inCluster, kubectl, logs } from "./cluster";
+import { deployMonitoring, inCluster, kubectl, logs, runCronJob } from "./cluster";
 import { type Block, command, paragraph } from "./document";
 import { onHost } from "./places";
 import { md, sh } from "./prose";
@@ -51,12 +51,7 @@ export const runNow = (site: Site, probe: Probe): Block[] => {
   if (isClusterProbe(probe))
     return hasCluster(site)
       ? [
-          inCluster(
-            sh`${kubectl(site)} create job --from ${`cronjob/${name}`} ${`${name}-now`}`,
-            `job.batch/${name}-now created`,
-          ),
-          followLog(site, `${name}-now`),
-          inCluster(sh`${kubectl(site)} delete job ${`${name}-now`}`, `job.batch "${name}-now" deleted…`),
+          ...runCronJob(site, name),
           paragraph(md`That run would have worked without the schedule too. Does the next one start by itself?`),
           scheduled(site, name),
         ]

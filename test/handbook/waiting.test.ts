@@ -1,16 +1,15 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { commandsOf } from "../../handbook/document";
-import { documentsOf } from "../../handbook/handbook";
 import { serveOnLoopback } from "../loopback";
+import { pageOf } from "../pages";
 import { referenceSite } from "../sites";
 
 const bash = promisify(execFile);
 
 /** The first command of a page that matches. */
 const commandOf = (path: string, pattern: RegExp): string => {
-  const page = documentsOf(referenceSite).find((each) => each.path === path);
-  const found = page && commandsOf(page).find(({ run }) => pattern.test(run.text));
+  const found = commandsOf(pageOf(referenceSite, path)).find(({ run }) => pattern.test(run.text));
   if (found === undefined) throw new Error(`${path} has no command like ${pattern}`);
   return found.run.text;
 };

@@ -4,6 +4,7 @@ import { dnsHosts } from "../../site/schema";
 import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
+import { watchedEverySecond } from "./impatience";
 
 const STATE = "/var/lib/registry-warden/dns";
 
@@ -23,10 +24,7 @@ const scriptOf = (search: string, version = "1.0.0"): string => {
   const site = parsed(input);
   const pve = dnsHosts(site).find(({ resolver }) => resolver.kind === "resolv.conf");
   if (pve === undefined) throw new Error("the reference site has no host without systemd-resolved");
-  // Shorter times, because the tests wait for them to pass.
-  return assembleScript(dnsDelivery(site, pve))
-    .replace(/^VERSION=.*$/m, `VERSION=${version}`)
-    .replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
+  return watchedEverySecond(assembleScript(dnsDelivery(site, pve))).replace(/^VERSION=.*$/m, `VERSION=${version}`);
 };
 
 describeWithHosts([], "the deliveries to a booted host, one after the other", () => {
@@ -162,7 +160,7 @@ fi`,
       /failed; restores what was there before\n[\s\S]*pve: could not restore everything; it is tried again every 10 s: journalctl -u registry-warden-dns\n$/,
     );
     hosts.ssh("pve", "umount /etc/resolv.conf; mv /usr/bin/dig.away /usr/bin/dig");
-    await hosts.until("pve", `test ! -e ${STATE}/pending`);
+    await hosts.until("pve", `test ! -e ${STATE}/pending`, 60);
     expect(state()).toBe(before);
   }, 180_000);
 });

@@ -5,6 +5,7 @@ import { dnsHosts } from "../../site/schema";
 import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf, filesOf } from "./dns-state";
 import { describeWithHosts, Hosts, type Outcome } from "./hosts";
+import { impatient, watchedEverySecond } from "./impatience";
 
 const PENDING = "/var/lib/registry-warden/dns/pending";
 const JOURNAL = "/var/lib/registry-warden/dns/last/journal";
@@ -23,12 +24,8 @@ const scriptWith = (change: ResolverInput): string => {
   const site = parsed(input);
   const vm = dnsHosts(site).find(({ resolver }) => resolver.kind === "systemd-resolved");
   if (vm === undefined) throw new Error("the reference site has no host with systemd-resolved");
-  // A shorter time, because the tests wait for it to pass.
-  return assembleScript(dnsDelivery(site, vm)).replaceAll(/^(On\w+Sec)=10$/gm, "$1=1");
+  return watchedEverySecond(assembleScript(dnsDelivery(site, vm)));
 };
-
-/** For tests in which nobody confirms, and which wait for that. */
-const impatient = (script: string): string => script.replace("CONFIRM_SECONDS=60", "CONFIRM_SECONDS=6");
 
 /** What is on the host before, and what the interrupted delivery brings: files changed, added and removed. */
 const delivered = scriptWith({ failoverTest: false });

@@ -5,6 +5,7 @@ import { managedHosts } from "../../site/schema";
 import { parsed, reference, type WholeInput } from "../sites";
 import { dnsStateOf } from "./dns-state";
 import { describeWithHosts, Hosts, type LabHost, type Outcome } from "./hosts";
+import { impatient, watchedEverySecond } from "./impatience";
 
 const FILE = "/etc/netplan/50-cloud-init.yaml";
 
@@ -148,13 +149,12 @@ netplan apply`,
 END`,
       );
       // Names resolve on the new address too; it is only the operator who cannot connect to confirm.
-      upload("vm", {}, (script) =>
-        script.replace("CONFIRM_SECONDS=60", "CONFIRM_SECONDS=6").replaceAll(/^(On\w+Sec)=10$/gm, "$1=1"),
-      );
+      upload("vm", {}, (script) => impatient(watchedEverySecond(script)));
       hosts.ssh("vm", "setsid bash /root/dns.sh apply </dev/null >/root/apply.log 2>&1 &");
       await hosts.until(
         "vm",
         "journalctl --no-pager -o cat -u registry-warden-dns.service | grep -q 'gives the host back: ip address add 10.0.20.10/24 dev eth0' && test ! -e /var/lib/registry-warden/dns/pending",
+        90,
       );
       expect(hosts.ssh("vm", "ip route")).toContain("default via 10.0.20.1");
       expect(hosts.ssh("vm", "ls /var/lib/registry-warden/dns")).not.toContain("pending");

@@ -109,7 +109,7 @@ describeWithHosts(["terraform"], "DNS, deployed by Terraform to booted hosts", (
         hosts.unblock();
       }
       for (const host of ["pve", "vm"] as const)
-        await hosts.until(host, "timeout 5 getent ahosts fresh.viktorbarzin.lan | grep -q 192.168.1.6");
+        await hosts.until(host, "timeout 5 getent ahosts fresh.viktorbarzin.lan | grep -q 192.168.1.6", 20);
     }, 120_000);
 
     test("survives a reboot", async () => {

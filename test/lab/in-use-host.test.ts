@@ -163,7 +163,7 @@ describeWithHosts(
       startAtOperator(...pushgateway.command, `--web.listen-address=${PUSHGATEWAY_ADDRESS}`);
       const ca = readFileSync(authority.certificate, "utf8");
       dispatcher = new Agent({ connect: { socketPath: socket, ca } });
-      await waitFor("a way to the registry", () => existsSync(socket), 30);
+      await waitFor("a way to the registry", () => existsSync(socket));
       await hosts.until("vm", `curl -sf ${PUSHGATEWAY}/-/ready && curl -sk https://${API.host}:${API.port}`);
 
       await pushImage("app", moved, "latest");

@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { Command, Document } from "../../handbook/document";
-import { documentsOf } from "../../handbook/handbook";
 import { assembleScript, type Delivery } from "../../hosts/delivery";
 import { registryDelivery } from "../../hosts/registry";
 import { dnsDelivery } from "../../hosts/resolver";
@@ -19,6 +18,7 @@ import {
   wardenImage,
 } from "../../site/schema";
 import { quote } from "../../text/shell-word";
+import { pageOf } from "../pages";
 import { parsed, reference, type WholeSite } from "../sites";
 import { createCertificateAuthority } from "./certificates";
 import { copyCheckout } from "./checkout";
@@ -74,9 +74,7 @@ export class RunbookLab {
   }
 
   page(path: string): Document {
-    const found = documentsOf(this.site).find((each) => each.path === path);
-    if (found === undefined) throw new Error(`there is no page ${path}`);
-    return found;
+    return pageOf(this.site, path);
   }
 
   labHost(name: string): LabHost {

@@ -7,6 +7,7 @@ import { documentsOf } from "../../handbook/handbook";
 import { pushgatewayUrl } from "../../site/schema";
 import { type AnyKubernetesObject, allObjectsOf } from "../monitoring/objects";
 import { site, synthesise } from "../monitoring/synthesise";
+import { pageOf } from "../pages";
 import type { WholeSite } from "../sites";
 import { describeWith } from "./components";
 import { Drill, section, type Typed, type Typist, those, typed } from "./drill";
@@ -134,8 +135,7 @@ describeWith(
         done(
           `kubectl --namespace ${namespace.name} patch cronjob ${probeOf(watched.site)} --patch '{"spec":{"suspend":true}}'`,
         );
-        const path = "alerts/RegistryIntegrityProbeAbsent.md";
-        page = documentsOf(watched.site).find((each) => each.path === path) as Document;
+        page = pageOf(watched.site, "alerts/RegistryIntegrityProbeAbsent.md");
       }, 120_000);
       afterAll(async () => {
         await watched?.stop();
